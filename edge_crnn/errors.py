@@ -1,0 +1,73 @@
+"""Every error that edge-crnn raises on purpose.
+
+    EdgeCrnnError
+    ├── ImageError            (ValueError)   a file or an array is no image that can be read
+    ├── ModelSpecError        (ValueError)   an artifact says too little, or something wrong, about itself
+    ├── AlphabetError         (ValueError)   a label or text has a symbol that the alphabet lacks
+    ├── DatasetError          (ValueError)   a folder of images is empty, unlabelled or overlaps with another
+    ├── ModelFileError        (ValueError)   a trained model cannot be read, or is no CRNN that can be converted
+    ├── ArtifactError         (ValueError)   a converted model is damaged, or not what its spec describes
+    ├── InputError            (ValueError)   a batch has the wrong shape, dtype or values
+    ├── BackendUnavailable    (ImportError)  the engine for this kind of file is not installed
+    ├── BackendError          (RuntimeError) the engine failed, or was used after close()
+    ├── ConversionError       (RuntimeError) the conversion gave something that must not be shipped
+    ├── VerificationError     (RuntimeError) the artifact does not read what the reference reads
+    └── OutputError           (OSError)      a result cannot be written
+
+Each leaf is also the builtin that fits, so that a caller who does not know this tree still catches it. A message says
+what was found, what was expected, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class EdgeCrnnError(Exception):
+    """Base of all errors of edge-crnn."""
+
+
+class ImageError(EdgeCrnnError, ValueError):
+    """A file or an array is no image that can be read."""
+
+
+class ModelSpecError(EdgeCrnnError, ValueError):
+    """An artifact says too little, or something wrong, about itself."""
+
+
+class AlphabetError(EdgeCrnnError, ValueError):
+    """A label or text has a symbol that the alphabet lacks."""
+
+
+class DatasetError(EdgeCrnnError, ValueError):
+    """A folder of images is empty, unlabelled, or overlaps with another."""
+
+
+class ModelFileError(EdgeCrnnError, ValueError):
+    """A trained model cannot be read, or is no CRNN that can be converted."""
+
+
+class ArtifactError(EdgeCrnnError, ValueError):
+    """A converted model is damaged, or is not what its spec describes."""
+
+
+class InputError(EdgeCrnnError, ValueError):
+    """A batch has the wrong shape, dtype or values."""
+
+
+class BackendUnavailable(EdgeCrnnError, ImportError):  # noqa: N818 - reads as a state, and ImportError carries the suffix
+    """The engine for this kind of file is not installed."""
+
+
+class BackendError(EdgeCrnnError, RuntimeError):
+    """The engine failed, or was used after close()."""
+
+
+class ConversionError(EdgeCrnnError, RuntimeError):
+    """The conversion gave something that must not be shipped."""
+
+
+class VerificationError(EdgeCrnnError, RuntimeError):
+    """The artifact does not read what the reference reads."""
+
+
+class OutputError(EdgeCrnnError, OSError):
+    """A result cannot be written."""

@@ -1,0 +1,282 @@
+"""ModelSpec: everything that a model must say about itself, so that nothing is guessed from shapes.
+
+A spec describes a trained model (written by its owner, beside the file) or an artifact converted from it (then with
+`artifact` and `parity` filled in by the converter). Where a spec lives in each format is told by `edge_crnn.artifact`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from .alphabet import Alphabet
+from .errors import AlphabetError, ModelSpecError
+
+VERSION = 1
+"""Version of the JSON form. 1: the first."""
+
+_MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""Version n → what turns a spec of version n into one of version n + 1."""
+
+_MAX_PIXELS = 1 << 24
+_MAX_CLASSES = 1 << 16
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """How an image becomes the tensor that the network takes."""
+
+    width: int
+    """Width in pixels of the upright image."""
+    height: int
+    """Height in pixels of the upright image."""
+    axes: Literal["HWC", "WHC"]
+    """Axis order of one image in the tensor: HWC row-major, WHC transposed."""
+    scale: float
+    """The network sees `pixel * scale + offset`."""
+    offset: float
+    """The network sees `pixel * scale + offset`."""
+    colour: Literal["grey", "bgr", "rgb"] = "grey"
+    """Channels of the tensor."""
+    resize: Literal["stretch", "fit"] = "stretch"
+    """stretch: to width × height; fit: keep the aspect, left-aligned and centred in height, the rest `padding`."""
+    padding: int = 0
+    """Grey level around a fitted image, 0 to 255."""
+    dtype: Literal["float32", "uint8"] = "float32"
+    """uint8: the artifact takes pixels as they are and applies scale and offset itself."""
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return 1 if self.colour == "grey" else 3
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of one image in the tensor, without the batch axis."""
+        if self.axes == "HWC":
+            return (self.height, self.width, self.channels)
+        return (self.width, self.height, self.channels)
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """real = (integer - zero_point) * scale."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """What the network gives: (batch, steps, classes) probabilities."""
+
+    steps: int
+    classes: int
+    quantisation: Quantisation | None = None
+    """Set where the artifact's own output is int8."""
+
+
+@dataclass(frozen=True)
+class DecoderSpec:
+    """How probabilities become text unless the caller says otherwise."""
+
+    method: Literal["greedy", "beam"] = "greedy"
+    beam_width: int = 10
+    grammar: str | None = None
+    """A regular expression over labels that every text must match."""
+    reject_below: float = 0.0
+    """A reading of lower confidence is marked as rejected."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The images that set the ranges of a quantised artifact."""
+
+    images: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ArtifactFacts:
+    """What the converter did."""
+
+    format: Literal["tflite", "onnx", "engine"]
+    recipe: str
+    batch: int
+    payload_sha256: str
+    """Of the file without its spec; checked on every load."""
+    source_sha256: str
+    """Of the trained model's file."""
+    calibration: Calibration | None = None
+    tools: Mapping[str, str] = field(default_factory=dict)
+    """Versions of what took part in the conversion."""
+
+
+@dataclass(frozen=True)
+class ParitySet:
+    """One labelled folder read by the reference and by the artifact. Counts of images."""
+
+    name: str
+    sha256: str
+    images: int
+    reference_right: int
+    artifact_right: int
+    same_text: int
+    """Images on which both read the same, right or wrong."""
+    same_where_right: int
+    """Images that the reference reads right and on which the artifact reads the same."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The verdict of verification, and the numbers behind it."""
+
+    verdict: Literal["pass", "fail", "underpowered"]
+    gate_agreement: float
+    """Smallest share of the reference's right readings that the artifact must share."""
+    gate_accuracy: float
+    """Largest move of the accuracy, in points of 100."""
+    agreement: float
+    agreement_interval: tuple[float, float]
+    """95 %, Clopper-Pearson."""
+    accuracy_change: float
+    """Artifact's accuracy less the reference's, in points of 100."""
+    accuracy_change_interval: tuple[float, float]
+    """95 %, paired."""
+    mcnemar_p: float
+    """Exact two-sided p of McNemar's test on right and wrong."""
+    max_probability_change: float
+    """Largest |Δp| over all images, steps and classes."""
+    sets: tuple[ParitySet, ...]
+
+    @property
+    def images(self) -> int:
+        """Number of images over all sets."""
+        return sum(each.images for each in self.sets)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that a model must say about itself."""
+
+    name: str
+    symbols: tuple[str, ...]
+    """In class order, without the blank."""
+    blank: int
+    """Class index of the CTC blank: the last class for `ctc_batch_cost`, 0 for `keras.ops`."""
+    input: InputSpec
+    output: OutputSpec
+    skip_steps: int = 0
+    """Leading time steps that are dropped before decoding."""
+    label_map: Mapping[str, str] = field(default_factory=dict)
+    """Parts of a label → what a person reads."""
+    decoder: DecoderSpec = field(default_factory=DecoderSpec)
+    artifact: ArtifactFacts | None = None
+    parity: Parity | None = None
+
+    def __post_init__(self) -> None:
+        problem = _problem(self)
+        if problem is not None:
+            raise ModelSpecError(f"spec of {self.name!r}: {problem}")
+
+    @property
+    def alphabet(self) -> Alphabet:
+        """Class indices ↔ symbols ↔ text."""
+        return Alphabet(self.symbols, self.blank, self.label_map)
+
+    def to_json(self) -> str:
+        """The JSON form, with its version."""
+        return json.dumps({"version": VERSION, **dataclasses.asdict(self)}, ensure_ascii=False, indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, origin: str = "spec") -> ModelSpec:
+        """Read the JSON form of this version or an older one.
+
+        Raises:
+            ModelSpecError: no JSON, a field that is missing, unknown or of the wrong type, or a newer version.
+        """
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ModelSpecError(f"{origin}: no JSON ({error}); write the spec anew") from error
+        if not isinstance(data, dict):
+            raise ModelSpecError(f"{origin}: found {type(data).__name__}, expected a JSON object")
+        version = data.pop("version", None)
+        if type(version) is not int or not 1 <= version <= VERSION:
+            raise ModelSpecError(
+                f"{origin}: version {version!r}, this edge-crnn reads 1 to {VERSION}; update edge-crnn or convert again"
+            )
+        for old in range(version, VERSION):
+            data = _MIGRATIONS[old](data)
+        return _build(cls, data, origin)
+
+
+def _problem(spec: ModelSpec) -> str | None:
+    image, classes = spec.input, spec.output.classes
+    if not (image.width > 0 and image.height > 0 and image.width * image.height <= _MAX_PIXELS):
+        return f"input of {image.width} × {image.height} pixels; both must be positive, and at most {_MAX_PIXELS:,} together"
+    if not (math.isfinite(image.scale) and image.scale != 0 and math.isfinite(image.offset)):
+        return f"scale {image.scale} and offset {image.offset}; both must be finite, scale not 0"
+    if not 0 <= image.padding <= 255:
+        return f"padding {image.padding}; a grey level is 0 to 255"
+    if not 2 <= classes <= _MAX_CLASSES or len(spec.symbols) != classes - 1:
+        return f"{len(spec.symbols)} symbols and {classes} classes; there must be one class more (the blank)"
+    if not 0 <= spec.skip_steps < spec.output.steps:
+        return f"skip_steps {spec.skip_steps} of {spec.output.steps} steps; at least one step must remain"
+    if spec.decoder.beam_width < 1 or not 0 <= spec.decoder.reject_below <= 1:
+        return "beam_width must be at least 1 and reject_below within 0 and 1"
+    try:
+        _ = spec.alphabet
+    except AlphabetError as error:
+        return str(error)
+    return None
+
+
+_T = TypeVar("_T")
+
+
+def _build(cls: type[_T], data: object, where: str) -> _T:
+    """A dataclass from parsed JSON, every field checked against its type hint."""
+    if not isinstance(data, dict):
+        raise ModelSpecError(f"{where}: found {type(data).__name__}, expected an object")
+    hints = typing.get_type_hints(cls)
+    fields = {each.name: each for each in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    if unknown := data.keys() - fields.keys():
+        raise ModelSpecError(f"{where}: unknown field {min(unknown)!r}; known are {', '.join(fields)}")
+    values = {}
+    for name, each in fields.items():
+        if name in data:
+            values[name] = _value(hints[name], data[name], f"{where}: {name}")
+        elif each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING:
+            raise ModelSpecError(f"{where}: field {name!r} is missing; add it")
+    return cls(**values)
+
+
+def _value(hint: Any, data: object, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return _build(typing.cast(type, hint), data, where)
+    if origin is Literal:
+        if data in arguments and isinstance(data, str):
+            return data
+    elif origin is types.UnionType:
+        return None if data is None else _value(arguments[0], data, where)
+    elif origin is tuple and isinstance(data, list):
+        if arguments[-1] is Ellipsis:
+            return tuple(_value(arguments[0], each, where) for each in data)
+        if len(arguments) == len(data):
+            return tuple(_value(each, item, where) for each, item in zip(arguments, data, strict=True))
+    elif origin is Mapping and isinstance(data, dict):
+        return {key: _value(arguments[1], each, where) for key, each in data.items()}
+    elif hint is float and type(data) in (int, float) and math.isfinite(typing.cast(float, data)):
+        return float(typing.cast(float, data))
+    elif hint in (int, str) and type(data) is hint:
+        return data
+    expected = " | ".join(map(repr, arguments)) if origin is Literal else getattr(hint, "__name__", str(hint))
+    raise ModelSpecError(f"{where}: found {data!r}, expected {expected}"[:500])

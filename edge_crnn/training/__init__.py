@@ -1,0 +1,1 @@
+"""Drawing what a CRNN is trained, calibrated and verified with, and training it."""

@@ -1,0 +1,207 @@
+"""What stands between a plate and its picture: the camera's view, lens, light, sensor and file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+Range = tuple[float, float]
+
+PX_PER_MM = 0.75
+"""Resolution at which plates are drawn before a camera sees them."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How badly plates are pictured: each plate draws its quantities uniformly from these ranges."""
+
+    name: str
+    px_per_mm: Range = (0.5, 0.5)
+    """Pixels of the picture to a millimetre of the plate: how far away it is. A long plate is 520 mm wide."""
+    margin: Range = (0.0, 0.0)
+    """What the crop shows beside the plate on each side, in heights of the plate; below 0 it cuts in."""
+    rotation_deg: float = 0.0
+    """Largest rotation either way."""
+    perspective: float = 0.0
+    """Largest shift of each corner, in heights of the plate."""
+    blur_mm: Range = (0.0, 0.0)
+    """Standard deviation of the lens blur, in millimetres on the plate; a stroke is some 10 mm wide."""
+    motion_mm: Range = (0.0, 0.0)
+    """Way that the plate moves during the exposure, in millimetres, at any angle."""
+    motion_chance: float = 0.0
+    slope: float = 0.0
+    """Largest change of the light from the middle to an edge, as a fraction."""
+    shadow_chance: float = 0.0
+    """Of a straight shadow edge across the plate."""
+    shadow: Range = (1.0, 1.0)
+    """Light that is left in the shadow, as a fraction."""
+    glare_chance: float = 0.0
+    """Of a soft bright spot, from a lamp or the sun."""
+    contrast: Range = (1.0, 1.0)
+    """Fraction of the contrast that is left."""
+    brightness: float = 0.0
+    """Largest shift of all levels, of 255, either way."""
+    gamma: Range = (1.0, 1.0)
+    noise: Range = (0.0, 0.0)
+    """Standard deviation of the sensor's noise, in levels of 255, in each colour."""
+    negative_chance: float = 0.0
+    """Of a negative, as some infrared cameras show coloured plates."""
+    jpeg: tuple[int, int] | None = None
+    """Quality of JPEG compression; none without it."""
+
+
+NONE = Preset("none")
+MILD = Preset(
+    "mild",
+    px_per_mm=(0.32, 0.5),
+    margin=(0.0, 0.08),
+    rotation_deg=2.0,
+    perspective=0.04,
+    blur_mm=(0.0, 2.0),
+    motion_mm=(0.0, 4.0),
+    motion_chance=0.2,
+    slope=0.2,
+    contrast=(0.7, 1.0),
+    brightness=20.0,
+    gamma=(0.8, 1.25),
+    noise=(0.0, 5.0),
+    jpeg=(70, 95),
+)
+HEAVY = Preset(
+    "heavy",
+    px_per_mm=(0.2, 0.45),
+    margin=(-0.02, 0.16),
+    rotation_deg=5.0,
+    perspective=0.09,
+    blur_mm=(0.0, 4.5),
+    motion_mm=(2.0, 12.0),
+    motion_chance=0.4,
+    slope=0.4,
+    shadow_chance=0.25,
+    shadow=(0.45, 0.8),
+    glare_chance=0.15,
+    contrast=(0.35, 1.0),
+    brightness=45.0,
+    gamma=(0.6, 1.7),
+    noise=(0.0, 14.0),
+    negative_chance=0.03,
+    jpeg=(35, 90),
+)
+PRESETS = {preset.name: preset for preset in (NONE, MILD, HEAVY)}
+
+
+def photograph(canvas: Image, pad: int, preset: Preset, rng: np.random.Generator) -> Image:
+    """Picture a plate that lies `pad` pixels inside `canvas`, drawn at PX_PER_MM.
+
+    `canvas` is (H, W, 3) uint8, BGR; so is the crop that comes back, in its own size.
+    """
+    px_per_mm = rng.uniform(*preset.px_per_mm)
+    image = _view(canvas, pad, px_per_mm, preset, rng)
+    image = _lens(image, px_per_mm, preset, rng)
+    image = _light(image, preset, rng)
+    image = _sensor(image, preset, rng)
+    return _file(image, preset, rng)
+
+
+def _view(canvas: Image, pad: int, px_per_mm: float, preset: Preset, rng: np.random.Generator) -> Image:
+    """Turn and tilt the plate, crop it, and bring it to the picture's resolution."""
+    import cv2
+
+    height, width = canvas.shape[0] - 2 * pad, canvas.shape[1] - 2 * pad
+    flat = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
+    angle = np.deg2rad(_either_way(preset.rotation_deg, rng))
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    seen = flat @ turn + rng.uniform(-1, 1, (4, 2)) * (preset.perspective * height)
+    left, top, right, bottom = rng.uniform(*preset.margin, 4) * height
+    seen += (left, top) - seen.min(axis=0)
+    view = np.maximum(np.rint(seen.max(axis=0) + np.array([right, bottom])), 1).astype(int)
+    matrix = cv2.getPerspectiveTransform((flat + pad).astype(np.float32), seen.astype(np.float32))
+    near = cv2.warpPerspective(canvas, matrix, view.tolist(), borderMode=cv2.BORDER_REPLICATE)
+    size = np.maximum(np.rint(view * (px_per_mm / PX_PER_MM)), 1).astype(int)
+    return cv2.resize(near, size.tolist(), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def _lens(image: Image, px_per_mm: float, preset: Preset, rng: np.random.Generator) -> Image:
+    """Blur by focus and by motion."""
+    import cv2
+
+    sigma = rng.uniform(*preset.blur_mm) * px_per_mm
+    if sigma > 0.2:  # a narrower kernel rounds to the identity
+        image = cv2.GaussianBlur(image, (0, 0), sigma).astype(np.uint8, copy=False)
+    if rng.random() < preset.motion_chance:
+        way = rng.uniform(*preset.motion_mm) * px_per_mm
+        image = cv2.filter2D(image, -1, _streak(way, rng.uniform(0, np.pi))).astype(np.uint8, copy=False)
+    return image
+
+
+def _streak(length: float, angle: float) -> npt.NDArray[np.float32]:
+    """Kernel of a point that moves `length` pixels: odd square, float32, sum 1."""
+    reach = int(np.ceil(length / 2))
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    steps = np.linspace(-length / 2, length / 2, 8 * reach + 9)
+    columns, rows = reach + np.cos(angle) * steps, reach + np.sin(angle) * steps
+    # Each point is shared bilinearly among four cells, so that a short way blurs a little, not nothing.
+    for row in (np.floor(rows), np.floor(rows) + 1):
+        for column in (np.floor(columns), np.floor(columns) + 1):
+            weight = (1 - abs(rows - row)) * (1 - abs(columns - column))
+            inside = (row < len(kernel)) & (column < len(kernel)) & (row >= 0) & (column >= 0)
+            np.add.at(kernel, (row[inside].astype(int), column[inside].astype(int)), weight[inside])
+    return kernel / np.float32(kernel.sum())
+
+
+def _light(image: Image, preset: Preset, rng: np.random.Generator) -> Image:
+    """Uneven light: a slope, a shadow's edge, a bright spot."""
+    height, width = image.shape[:2]
+    across = np.linspace(-1, 1, width, dtype=np.float32)
+    down = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    light = 1 + _either_way(preset.slope, rng) * across + _either_way(preset.slope, rng) * down
+    if rng.random() < preset.shadow_chance:
+        tilt, offset, soft = rng.uniform(-1, 1), rng.uniform(-0.8, 0.8), rng.uniform(0.03, 0.3)
+        side = 1 if rng.random() < 0.5 else -1
+        lit = np.clip((across + tilt * down - offset) * (side / soft) + 0.5, 0, 1)
+        left = rng.uniform(*preset.shadow)
+        light = light * (left + (1 - left) * lit)
+    pixels = image * light[..., None]
+    if rng.random() < preset.glare_chance:
+        x, y, radius = rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(0.2, 0.6)
+        spot = np.exp(-((across - x) ** 2 * (width / height) ** 2 / 4 + (down - y) ** 2) / (2 * radius**2))
+        pixels += (spot * np.float32(rng.uniform(40, 150)))[..., None]
+    return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def _sensor(image: Image, preset: Preset, rng: np.random.Generator) -> Image:
+    """Exposure, noise, and the camera's own tone curve."""
+    contrast, shift = rng.uniform(*preset.contrast), _either_way(preset.brightness, rng)
+    low, high = preset.gamma
+    gamma = np.exp(rng.uniform(np.log(low), np.log(high)))
+    levels = np.arange(256) / 255
+    curve = np.clip((255 * levels**gamma - 127.5) * contrast + 127.5 + shift, 0, 255)
+    if rng.random() < preset.negative_chance:
+        curve = 255 - curve
+    image = curve.astype(np.uint8)[image]
+    sigma = rng.uniform(*preset.noise)
+    if sigma > 0:
+        noise = rng.standard_normal(image.shape, np.float32) * np.float32(sigma)
+        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    return image
+
+
+def _file(image: Image, preset: Preset, rng: np.random.Generator) -> Image:
+    """What JPEG leaves of the picture."""
+    import cv2
+
+    if preset.jpeg is None:
+        return image
+    low, high = preset.jpeg
+    quality = int(rng.integers(low, high + 1))
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None  # it was encoded the line before
+    return decoded.astype(np.uint8, copy=False)
+
+
+def _either_way(largest: float, rng: np.random.Generator) -> float:
+    return float(rng.uniform(-largest, largest))

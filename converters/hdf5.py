@@ -1,0 +1,168 @@
+"""HDF5 files from strangers: only hard links, plain arrays of the expected shape, and bounded text are read.
+
+An HDF5 file can name other files (external links, external storage, virtual datasets) and can declare terabytes in a few
+bytes (datasets never written, compressed chunks). Keras writes none of that, so all of it is refused before it is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_crnn.errors import ModelFileError
+
+MAX_BYTES = 2 << 30
+"""Of a file, and of all arrays read from it."""
+MAX_TEXT_BYTES = 16 << 20
+"""Of all text attributes read from a file."""
+MAX_LINKS = 100_000
+
+
+class Hdf5:
+    """One open HDF5 file; a path is `a/b/c` from the root. Every method raises ModelFileError on what it refuses."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        import h5py
+
+        self._size = stream.seek(0, 2)
+        if self._size > MAX_BYTES:
+            raise ModelFileError(f"HDF5 data of {self._size:,} bytes; at most {MAX_BYTES:,} are read")
+        self._array_bytes = self._text_bytes = 0
+        with _translated("the HDF5 data"):
+            self._file = h5py.File(stream, "r")
+
+    def __enter__(self) -> Hdf5:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def names(self, path: str = "") -> tuple[str, ...]:
+        """Names in the group at `path`; empty where there is no such group."""
+        import h5py
+
+        with _translated(path):
+            group = self._find(path)
+            if not isinstance(group, h5py.Group):
+                return ()
+            if len(group) > MAX_LINKS:
+                raise ModelFileError(f"{path!r} has {len(group):,} entries; at most {MAX_LINKS:,} are read")
+            return tuple(group)
+
+    def arrays(self, path: str, depth: int = 8) -> tuple[str, ...]:
+        """Paths of all arrays below `path`, at most `depth` groups down."""
+        import h5py
+
+        found: list[str] = []
+        for name in self.names(path):
+            below = f"{path}/{name}"
+            with _translated(below):
+                is_array = isinstance(self._find(below), h5py.Dataset)
+            found += [below] if is_array else self.arrays(below, depth - 1) if depth else []
+            if len(found) > MAX_LINKS:  # groups that contain each other
+                raise ModelFileError(f"more than {MAX_LINKS:,} arrays below {path!r}")
+        return tuple(found)
+
+    def text(self, path: str, attribute: str) -> str | None:
+        """A text attribute, or None where there is none."""
+        with _translated(f"{path} attribute {attribute}"):
+            found = self._find(path)
+            if found is None or attribute not in found.attrs:
+                return None
+            if found.attrs.get_id(attribute).shape != ():
+                raise ModelFileError(f"attribute {attribute!r} of {path!r} is an array, expected one text")
+            value = found.attrs[attribute]
+            if isinstance(value, bytes):
+                value = value.decode()
+            if not isinstance(value, str):
+                raise ModelFileError(
+                    f"attribute {attribute!r} of {path!r} is {type(value).__name__}, expected text"
+                )
+        self._text_bytes += len(value)
+        if self._text_bytes > MAX_TEXT_BYTES:
+            raise ModelFileError(
+                f"more than {MAX_TEXT_BYTES:,} bytes of text, at attribute {attribute!r} of {path!r}"
+            )
+        return value
+
+    def array(self, path: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        """The array at `path`, which must have this shape and finite values."""
+        import h5py
+
+        with _translated(path):
+            dataset = self._find(path)
+            if not isinstance(dataset, h5py.Dataset):
+                raise ModelFileError(f"no array at {path!r}, expected one of shape {shape}")
+            if dataset.shape != shape:
+                raise ModelFileError(
+                    f"array {path!r} has shape {dataset.shape}, its layer's settings imply {shape}"
+                )
+            self._array_bytes += 4 * math.prod(shape)
+            if self._array_bytes > MAX_BYTES:
+                raise ModelFileError(f"weights of more than {MAX_BYTES:,} bytes, at {path!r}")
+            if (trouble := _trouble(dataset, self._size)) is not None:
+                raise ModelFileError(
+                    f"array {path!r} {trouble}; Keras writes plain arrays: save the model anew"
+                )
+            with np.errstate(over="ignore"):
+                values = np.asarray(dataset[()], np.float32)
+        if not np.isfinite(values).all():
+            raise ModelFileError(
+                f"array {path!r} has {np.sum(~np.isfinite(values)):,} values that are not finite"
+            )
+        return values
+
+    def _find(self, path: str) -> Any:
+        """What is at `path`, or None; every step must be a hard link, so that no other file is opened."""
+        import h5py
+
+        found: Any = self._file
+        for name in filter(None, path.split("/")):
+            if not isinstance(found, h5py.Group):
+                return None
+            link = found.get(name, getlink=True)
+            if link is None:
+                return None
+            if not isinstance(link, h5py.HardLink):
+                raise ModelFileError(
+                    f"{path!r} is a {type(link).__name__}; links are not followed: save the model anew"
+                )
+            found = found[name]
+        return found
+
+
+def _trouble(dataset: Any, file_size: int) -> str | None:
+    """Why an array is not read, or None."""
+    import h5py
+
+    settings = dataset.id.get_create_plist()
+    stored = dataset.id.get_storage_size()
+    if dataset.external:
+        return "lies in another file"
+    if dataset.is_virtual:
+        return "is put together from other files"
+    if settings.get_layout() not in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT) or settings.get_nfilters():
+        return "is stored in chunks or compressed"
+    if dataset.dtype.kind != "f":
+        return f"has type {dataset.dtype}, expected floating point"
+    if stored != dataset.size * dataset.dtype.itemsize or stored > file_size:
+        return f"has {stored:,} bytes in a file of {file_size:,}, expected {dataset.size * dataset.dtype.itemsize:,}"
+    return None
+
+
+@contextlib.contextmanager
+def _translated(place: str) -> Iterator[None]:
+    """Faults of the HDF5 library become ModelFileError, cause kept."""
+    try:
+        yield
+    except ModelFileError:
+        raise
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise ModelFileError(
+            f"HDF5 cannot read {place} ({error}); the file is damaged: copy or save it again"
+        ) from error

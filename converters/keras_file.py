@@ -1,0 +1,248 @@
+"""Keras' model files: file → configuration and weights by layer name. No code in a file is run, no other file is opened.
+
+| file | configuration | weights |
+|---|---|---|
+| `.keras` (ZIP) | member `config.json` | member `model.weights.h5`: `layers/CONTAINER/.../vars/0`, layer's name as attribute of `vars` |
+| `.h5` (HDF5) | attribute `model_config` | `model_weights/LAYER/.../kernel` |
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from edge_crnn.errors import ModelFileError
+
+from .graph import Array, Shape
+from .hdf5 import MAX_BYTES, MAX_TEXT_BYTES, Hdf5
+
+_MAX_LAYERS = 10_000
+_MAX_DEFLATE_RATIO = 1100
+"""Deflate itself reaches 1032 at most."""
+_MAX_DIRECTORY_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where inside a layer its arrays are; empty for the layer itself."""
+
+    attributes: str = ""
+    """Keras 3: attribute path, such as `forward_layer/cell`."""
+    name: str = ""
+    """HDF5 models: name of the wrapped layer, such as `forward_lstm`."""
+
+
+class Weights(Protocol):
+    """Arrays by layer name."""
+
+    def read(self, layer: str, part: Part, shapes: Mapping[str, Shape]) -> dict[str, Array]:
+        """One array for each role (`kernel`, `bias`, ... in Keras' order), of the given shape.
+
+        Raises:
+            ModelFileError: an array is missing, of another shape, not finite, or stored in a way that is refused.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class KerasFile:
+    """An open model file."""
+
+    config: dict[str, Any]
+    """Of the model: `class_name` and `config`."""
+    weights: Weights
+
+
+@contextlib.contextmanager
+def open_keras_file(path: Path) -> Iterator[KerasFile]:
+    """Open a `.keras` or whole-model `.h5` file, told apart by content.
+
+    Raises:
+        ModelFileError: no such file, no model file, or one that is damaged or hostile.
+    """
+    if not path.is_file():
+        kind = "a folder or device" if path.exists() else "no such file"
+        raise ModelFileError(f"{kind}; name a trained model, .keras or .h5")
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise ModelFileError(
+            f"cannot be read ({error.strerror}); name a trained model, .keras or .h5"
+        ) from error
+    with stream:
+        head = stream.read(8)
+        if head == b"\x89HDF\r\n\x1a\n":
+            with Hdf5(stream) as tree:
+                yield _from_hdf5(tree)
+        elif head.startswith(b"PK"):
+            config, data = _members(stream)
+            with Hdf5(io.BytesIO(data)) as tree:
+                yield KerasFile(config, ContainerWeights(tree, layers_of(config)))
+        else:
+            found = f"it starts with {head!r}" if head else "it is empty"
+            raise ModelFileError(f"no Keras model ({found}); name a .keras file or a whole-model .h5")
+
+
+def layers_of(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The configurations of a model's layers.
+
+    Raises:
+        ModelFileError: there are none, too many, or one without name or class.
+    """
+    inner = config.get("config")
+    layers = inner.get("layers") if isinstance(inner, dict) else None
+    if not isinstance(layers, list) or not layers:
+        raise ModelFileError(
+            f"model of class {config.get('class_name')!r} lists no layers: its structure is in code that the file lacks;"
+            " build it with the functional API or as Sequential, copy the weights, and save that"
+        )
+    if len(layers) > _MAX_LAYERS:
+        raise ModelFileError(f"{len(layers):,} layers; at most {_MAX_LAYERS:,} are read")
+    for layer in layers:
+        settings = layer.get("config") if isinstance(layer, dict) else None
+        if not isinstance(settings, dict) or not isinstance(layer.get("class_name"), str):
+            raise ModelFileError(f"a layer has no class or no settings: {str(layer)[:100]}")
+        name = layer.setdefault("name", settings.get("name"))
+        if not isinstance(name, str) or not name:
+            raise ModelFileError(f"a layer of class {layer['class_name']} has no name")
+    return layers
+
+
+class ContainerWeights:
+    """Weights in a `.keras` file: groups named after classes, with the layer's name as an attribute."""
+
+    def __init__(self, tree: Hdf5, layers: list[dict[str, Any]]) -> None:
+        self._tree = tree
+        root = next(
+            (name for name in ("layers", "_layer_checkpoint_dependencies") if tree.names(name)), "layers"
+        )
+        named = [(tree.text(f"{root}/{each}/vars", "name"), f"{root}/{each}") for each in tree.names(root)]
+        self._groups = {name: group for name, group in named if name is not None}
+        if len(self._groups) != sum(name is not None for name, _ in named):
+            raise ModelFileError("two groups of weights carry the name of one layer; save the model anew")
+        if not self._groups:  # a file of early Keras 3
+            self._groups = {
+                layer["name"]: f"{root}/{name}" for layer, name in zip(layers, _containers(layers))
+            }
+
+    def read(self, layer: str, part: Part, shapes: Mapping[str, Shape]) -> dict[str, Array]:
+        if layer not in self._groups:
+            raise ModelFileError(f"no weights for layer {layer!r}; save the model anew")
+        group = f"{self._groups[layer]}/{part.attributes}/vars"
+        return {
+            role: self._tree.array(f"{group}/{i}", shape) for i, (role, shape) in enumerate(shapes.items())
+        }
+
+
+class NamedWeights:
+    """Weights in a whole-model `.h5` file: groups named after layers, arrays after their role."""
+
+    def __init__(self, tree: Hdf5) -> None:
+        self._tree = tree
+
+    def read(self, layer: str, part: Part, shapes: Mapping[str, Shape]) -> dict[str, Array]:
+        group = f"model_weights/{layer}"
+        paths = self._tree.arrays(group)
+        arrays = {}
+        for role, shape in shapes.items():
+            fitting = [path for path in paths if _fits(path.removeprefix(group).split("/"), role, part.name)]
+            if len(fitting) != 1:
+                raise ModelFileError(
+                    f"layer {layer!r}: {len(fitting)} arrays {role!r} in {group!r}, expected one"
+                )
+            arrays[role] = self._tree.array(fitting[0], shape)
+        return arrays
+
+
+def _fits(names: list[str], role: str, wrapped: str) -> bool:
+    return names[-1].removesuffix(":0") == role and (not wrapped or wrapped in names[:-1])
+
+
+def _containers(layers: list[dict[str, Any]]) -> Iterator[str]:
+    """Keras' own names of the groups: the class in snake case, counted in layer order; operations have none."""
+    used: dict[str, int] = {}
+    for layer in layers:
+        if str(layer.get("module")).startswith("keras.src.ops"):
+            yield ""
+            continue
+        name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", layer["class_name"]))
+        name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+        count = used[name] = used.get(name, -1) + 1
+        yield f"{name}_{count}" if count else name
+
+
+def _from_hdf5(tree: Hdf5) -> KerasFile:
+    text = tree.text("", "model_config")
+    if text is None:
+        raise ModelFileError(
+            "this .h5 has no model_config: it holds weights only; build the model in Keras, load the weights,"
+            " and save the whole model: model.save('NAME.keras')"
+        )
+    return KerasFile(_parsed(text, "model_config"), NamedWeights(tree))
+
+
+def _parsed(text: str | bytes, origin: str) -> dict[str, Any]:
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(
+            f"{origin} is no JSON ({error}); the file is damaged: copy or save it again"
+        ) from error
+    if not isinstance(config, dict):
+        raise ModelFileError(f"{origin} holds {type(config).__name__}, expected a JSON object")
+    return config
+
+
+def _members(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
+    """Configuration and weights file of a `.keras` archive; nothing is extracted, members are read by name."""
+    _check_directory(stream)
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            config = _member(archive, "config.json", MAX_TEXT_BYTES)
+            weights = _member(archive, "model.weights.h5", MAX_BYTES)
+    except ModelFileError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+        raise ModelFileError(
+            f"damaged ZIP ({error}); the file is cut short or changed: copy or save it again"
+        ) from error
+    return _parsed(config, "config.json"), weights
+
+
+def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    try:
+        info = archive.getinfo(name)
+    except KeyError as error:
+        raise ModelFileError(
+            f"this ZIP has no {name}, so it is no .keras model; save it with model.save('NAME.keras')"
+        ) from error
+    if info.file_size > min(limit, info.compress_size * _MAX_DEFLATE_RATIO):
+        raise ModelFileError(
+            f"{name} claims {info.file_size:,} bytes, packed in {info.compress_size:,};"
+            f" at most {limit:,} are read, and {_MAX_DEFLATE_RATIO} times what is packed"
+        )
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ModelFileError(
+            f"{name} is packed by method {info.compress_type}; Keras stores it: save the model anew"
+        )
+    with archive.open(info) as member:
+        return member.read(limit)
+
+
+def _check_directory(stream: IO[bytes]) -> None:
+    """Refuse a ZIP directory of absurd size, which `zipfile` would read whole."""
+    size = stream.seek(0, 2)
+    stream.seek(max(0, size - (22 + 0xFFFF)))  # the end record and the longest comment
+    tail = stream.read()
+    at = tail.rfind(b"PK\5\6")
+    directory = int.from_bytes(tail[at + 12 : at + 16], "little")
+    if at >= 0 and directory > _MAX_DIRECTORY_BYTES:
+        raise ModelFileError(f"its ZIP directory claims {directory:,} bytes; a .keras file has a few hundred")

@@ -1,0 +1,47 @@
+"""One line on stderr that says how far a long job is."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+_QUIET_S, _REDRAW_S, _BAR = 1.0, 0.1, 20
+
+_T = TypeVar("_T")
+
+
+def progress(items: Iterable[_T], total: int, label: str) -> Iterator[_T]:
+    """Pass `items` on; show a bar with rate and time left on stderr, and wipe it at the end.
+
+    Nothing is written unless stderr is a terminal and the job takes more than a second. `total` is the number
+    of items expected; `label` says what is done with them.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield from items
+        return
+    started = time.monotonic()
+    drawn, width = started + _QUIET_S - _REDRAW_S, 0
+    try:
+        for done, item in enumerate(items):
+            now = time.monotonic()
+            if now >= drawn + _REDRAW_S:
+                drawn = now
+                line = _line(label, done, total, now - started)[: shutil.get_terminal_size().columns - 1]
+                sys.stderr.write(f"\r{line.ljust(width)}")
+                sys.stderr.flush()
+                width = len(line)
+            yield item
+    finally:
+        if width:
+            sys.stderr.write(f"\r{' ' * width}\r")
+            sys.stderr.flush()
+
+
+def _line(label: str, done: int, total: int, seconds: float) -> str:
+    filled = "#" * min(_BAR, _BAR * done // max(1, total))
+    rate = done / seconds
+    left = f"{max(0, total - done) / rate:.0f} s left" if done else "? s left"
+    return f"{label} [{filled.ljust(_BAR)}] {done}/{total}  {rate:.1f}/s  {left}"

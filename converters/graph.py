@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -194,19 +194,20 @@ def weights(layer: Layer) -> tuple[Array, ...]:
 def _fuse(first: Layer, second: Layer) -> Layer | None:
     """One layer that does what both do, or None."""
     match first, second:
-        case (Conv() | Dense()), Affine() if first.activation == "linear":
+        case ((Conv() | Dense()), Affine()) if first.activation == "linear":
             return replace(first, kernel=first.kernel * second.scale, bias=first.bias * second.scale + second.shift)
-        case (Conv() | Dense()), Activation() if first.activation == "linear" and second.function in ("relu", "relu6"):
+        case ((Conv() | Dense()), Activation()) if first.activation == "linear" and second.function in (
+            "relu",
+            "relu6",
+        ):
             return replace(first, activation=second.function)
         case Affine(), Affine():
             return replace(first, scale=first.scale * second.scale, shift=first.shift * second.scale + second.shift)
         case Affine(), Dense():
-            return replace(second, **_absorbed(first, second.kernel, second.bias))
+            return _absorb(first, second)
         case Affine(), Recurrent():
-            cells = {
-                name: replace(cell, **_absorbed(first, cell.kernel, cell.bias)) for name, cell in second.cells
-            }
-            return replace(second, **cells)
+            forward, backward = (cell and _absorb(first, cell) for cell in (second.forward, second.backward))
+            return replace(second, forward=forward, backward=backward)
         case Activation("linear") | Activation(function="linear"), _:
             return second
         case _, Activation(function="linear"):
@@ -215,8 +216,13 @@ def _fuse(first: Layer, second: Layer) -> Layer | None:
             return None
 
 
-def _absorbed(norm: Affine, kernel: Array, bias: Array) -> dict[str, Array]:
-    return {"kernel": norm.scale[:, None] * kernel, "bias": bias + norm.shift @ kernel}
+_Linear = TypeVar("_Linear", Dense, Cell)
+
+
+def _absorb(norm: Affine, layer: _Linear) -> _Linear:
+    """The layer for an input that the norm has not seen."""
+    kernel, bias = norm.scale[:, None] * layer.kernel, layer.bias + norm.shift @ layer.kernel
+    return replace(layer, kernel=kernel, bias=bias)
 
 
 def _output_shape(layer: Layer, shape: Shape) -> Shape:

@@ -30,7 +30,7 @@ def run(graph: Graph, batch: npt.NDArray[np.float32], observe: Observer | None =
     """Probabilities (N, steps, classes) of a batch (N, *input_shape) float32.
 
     `observe` is called with "input", with each layer's name, and with the values inside recurrent layers
-    (`LAYER/DIRECTION/VALUE`, see `lstm`; steps stacked on axis 1).
+    (`LAYER/DIRECTION/VALUE`, see `lstm`).
     """
     show = observe or (lambda _name, _value: None)
     show("input", batch)
@@ -74,7 +74,7 @@ def _windows(x: Array, size: tuple[int, ...], strides: tuple[int, int], padding:
             total = max((-(-length // stride) - 1) * stride + window - length, 0)
             margins[axis] = (total // 2, total - total // 2)
     padded = np.pad(x, ((0, 0), *margins, (0, 0)), constant_values=fill)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, size, axis=(1, 2))  # type: ignore[call-overload]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, size, axis=(1, 2))
     strided = windows[:, :: strides[0], :: strides[1]]
     return np.asarray(strided.transpose(0, 1, 2, 4, 5, 3))
 
@@ -82,9 +82,10 @@ def _windows(x: Array, size: tuple[int, ...], strides: tuple[int, int], padding:
 def _recurrent(layer: Recurrent, x: Array, show: Observer) -> Array:
     outputs = []
     for direction, cell in layer.cells:
-        prefix = f"{layer.name}/{direction}"
-        reverse = direction == "backward"
-        outputs.append(lstm(cell, x, reverse, lambda name, value, prefix=prefix: show(f"{prefix}/{name}", value)))
+        values = lstm(cell, x, reverse=direction == "backward")
+        for name, value in values.items():
+            show(f"{layer.name}/{direction}/{name}", value)
+        outputs.append(values["hidden"])
     if layer.merge == "concat":
         return np.concatenate(outputs, axis=-1)
     if len(outputs) == 1:
@@ -93,11 +94,11 @@ def _recurrent(layer: Recurrent, x: Array, show: Observer) -> Array:
     return {"sum": first + second, "average": (first + second) / 2, "product": first * second}[layer.merge]
 
 
-def lstm(cell: Cell, x: Array, reverse: bool, show: Observer) -> Array:
-    """Hidden states (N, T, units) of an LSTM over (N, T, in), in the order of the input's steps.
+def lstm(cell: Cell, x: Array, reverse: bool) -> dict[str, Array]:
+    """All values of an LSTM over (N, T, in), by name, each (N, T, ·) in the order of the input's steps.
 
-    Values shown, each (N, T, ·): `projection` x W + b, `feedback` h R, `gates` their sum, `input`, `forget`,
-    `candidate` and `output` after their functions, `kept` f c, `written` i g, `state` c, `squashed` tanh c, `hidden` h.
+    `projection` x W + b, `feedback` h R, `gates` their sum, `input`, `forget`, `candidate` and `output` after their
+    functions, `kept` f c, `written` i g, `state` c, `squashed` tanh c, `hidden` h.
     """
     n, steps, _ = x.shape
     projection = x @ cell.kernel + cell.bias
@@ -120,11 +121,8 @@ def lstm(cell: Cell, x: Array, reverse: bool, show: Observer) -> Array:
         }  # fmt: skip
         for name, value in shown.items():
             values.setdefault(name, []).append(value)
-    show("projection", projection)
     stacked = {name: np.stack(each[::-1] if reverse else each, axis=1) for name, each in values.items()}
-    for name, value in stacked.items():
-        show(name, value)
-    return stacked["hidden"]
+    return {"projection": projection, **stacked}
 
 
 def activate(function: Function, x: Array) -> Array:

@@ -136,7 +136,9 @@ class Ops:
             fusedActivationFunction=_FUSED[function],
         )
         version = {"static": 3, "dynamic": 1 if plain else 5}.get(self.precision, 1)
-        self.subgraph.op("CONV_2D", [x, weight, self._bias(f"{name}/bias", bias, x, ohwi, 0)], [given], options, version)
+        self.subgraph.op(
+            "CONV_2D", [x, weight, self._bias(f"{name}/bias", bias, x, ohwi, 0)], [given], options, version
+        )
         return given
 
     def matmul(self, name: str, x: Tensor, kernel: Array, bias: Array | None, function: Function = "linear") -> Tensor:
@@ -184,10 +186,17 @@ class Ops:
             return self.binary("ADD", name, product, self.subgraph.constant(f"{name}/shift", shift))
         # In int8 a 1×1 depthwise convolution keeps one scale per channel where MUL and ADD would share one.
         kernel = scale.reshape(1, 1, 1, -1)
-        flat = x if len(x.shape) == 4 else self.reshape(f"{name}:map", x, (1, 1, int(np.prod(x.shape[:-1])), x.shape[-1]))
+        flat = (
+            x if len(x.shape) == 4 else self.reshape(f"{name}:map", x, (1, 1, int(np.prod(x.shape[:-1])), x.shape[-1]))
+        )
         given = self._result(name if flat is x else f"{name}:flat", flat.shape, self.quantisation(name))
         options = schema.DepthwiseConv2DOptionsT(
-            padding=schema.Padding.VALID, strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1, depthMultiplier=1
+            padding=schema.Padding.VALID,
+            strideH=1,
+            strideW=1,
+            dilationHFactor=1,
+            dilationWFactor=1,
+            depthMultiplier=1,
         )
         weight = self.weight(f"{name}/scale", kernel, 3)
         bias = self._bias(f"{name}/shift", shift, flat, kernel, 3)
@@ -220,7 +229,12 @@ class Ops:
                 return x
 
     def _unary(
-        self, code: str, name: str, x: Tensor, fixed: Quantisation | None = None, options: object | None = None
+        self,
+        code: str,
+        name: str,
+        x: Tensor,
+        fixed: Quantisation | None = None,
+        options: object | None = None,
     ) -> Tensor:
         given = self._result(name, x.shape, fixed)
         self.subgraph.op(code, [x], [given], options, self._version())

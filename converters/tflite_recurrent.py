@@ -24,8 +24,7 @@ _GATE_ORDER = (0, 1, 3, 2)  # Keras' i, f, g, o → i, f, o, g: the three sigmoi
 
 def recurrent(ops: Ops, layer: Recurrent, x: Tensor, writer: Writer, form: Form) -> Tensor:
     """(N, T, in) → (N, T, out)."""
-    batch, steps, width = x.shape
-    name = layer.name
+    steps, name = x.shape[1], layer.name
     outputs = []
     for direction, cell in layer.cells:
         prefix = f"{name}/{direction}"
@@ -41,11 +40,12 @@ def recurrent(ops: Ops, layer: Recurrent, x: Tensor, writer: Writer, form: Form)
         return outputs[0]
     if layer.merge == "concat":
         return ops.concat(name, outputs)
+    first, second = outputs
     if layer.merge == "product":
-        return ops.binary("MUL", name, *outputs)
+        return ops.binary("MUL", name, first, second)
     if layer.merge == "average":
         raise ConversionError(f"layer {name!r}: an average must have been folded into a sum")
-    return ops.binary("ADD", name, *outputs)
+    return ops.binary("ADD", name, first, second)
 
 
 def _swap(ops: Ops, name: str, x: Tensor) -> Tensor:
@@ -62,7 +62,13 @@ def _gates(weights: Array) -> Array:
 
 
 def _step(
-    ops: Ops, prefix: str, suffix: str, projection: Tensor, hidden: Tensor | None, state: Tensor | None, weights: Array
+    ops: Ops,
+    prefix: str,
+    suffix: str,
+    projection: Tensor,
+    hidden: Tensor | None,
+    state: Tensor | None,
+    weights: Array,
 ) -> tuple[Tensor, Tensor]:
     """One step of an LSTM, (N, 4 units) and two (N, units) → hidden and state; None stands for zeros.
 

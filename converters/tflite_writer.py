@@ -66,7 +66,11 @@ class Subgraph:
         self.table = schema.SubGraphT(name=name, tensors=[], operators=[], inputs=[], outputs=[])
 
     def tensor(
-        self, name: str, shape: Sequence[int], dtype: str = "float32", quantisation: Quantisation | None = None
+        self,
+        name: str,
+        shape: Sequence[int],
+        dtype: str = "float32",
+        quantisation: Quantisation | None = None,
     ) -> Tensor:
         """A tensor that an op or the caller fills."""
         parameters = None
@@ -123,7 +127,12 @@ class Subgraph:
         sizes = [int(size) for size in shape]
         self.table.tensors.append(
             schema.TensorT(
-                name=name, shape=sizes, type=_TYPES[dtype], buffer=buffer, quantization=parameters, hasRank=True
+                name=name,
+                shape=sizes,
+                type=_TYPES[dtype],
+                buffer=buffer,
+                quantization=parameters,
+                hasRank=True,
             )
         )
         return Tensor(len(self.table.tensors) - 1, name, tuple(sizes), dtype, quantisation)

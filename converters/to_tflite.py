@@ -40,7 +40,9 @@ def to_tflite(graph: Graph, image: InputSpec, recipe: Recipe, ranges: Ranges | N
     if recipe.needs_calibration and not ranges:
         raise ConversionError(f"recipe {recipe.name} needs calibration images; give --calibration DIR")
     if image.shape != graph.input_shape:
-        raise ConversionError(f"the spec's input is {image.shape}, the network takes {graph.input_shape}; mend the spec")
+        raise ConversionError(
+            f"the spec's input is {image.shape}, the network takes {graph.input_shape}; mend the spec"
+        )
     writer = Writer(f"edge-crnn {recipe.name}")
     main = writer.subgraph("main")
     stack, head = Ops(main, recipe.stack, ranges), Ops(main, recipe.head, ranges)
@@ -52,7 +54,7 @@ def to_tflite(graph: Graph, image: InputSpec, recipe: Recipe, ranges: Ranges | N
         if isinstance(layer, Recurrent):
             ops = head
         if isinstance(layer, Conv | Dense) and shift:
-            layer, shift = _take_up(layer, shift), 0.0  # noqa: PLW2901
+            layer, shift = _take_up(layer, shift), 0.0
         x = _lower(ops, layer, ops.enter(x, name), (batch, *shape), writer, recipe)
         name = layer.name
     main.bind([taken], [x])
@@ -81,7 +83,9 @@ def _pixels(ops: Ops, image: InputSpec, batch: int) -> tuple[Tensor, Tensor, flo
     real = main.tensor("input:real", upright.shape)
     options = schema.CastOptionsT(inDataType=schema.TensorType.UINT8, outDataType=schema.TensorType.FLOAT32)
     main.op("CAST", [upright], [real], options)
-    scaled = plain.binary("MUL", "input:scaled", real, main.constant("input/scale", np.array([image.scale], np.float32)))
+    scaled = plain.binary(
+        "MUL", "input:scaled", real, main.constant("input/scale", np.array([image.scale], np.float32))
+    )
     offset = main.constant("input/offset", np.array([image.offset], np.float32))
     return pixels, plain.binary("ADD", "input", scaled, offset), 0.0
 

@@ -2,7 +2,7 @@
 
 | format | where the spec lives | payload (what `payload_sha256` covers) |
 |---|---|---|
-| `.tflite` | ZIP member `edge_crnn.json` appended to the file, TFLite's own form for associated files | the bytes before the ZIP |
+| `.tflite` | ZIP member `edge_crnn.json` appended to it, as TFLite keeps associated files | the bytes before the ZIP |
 | any other | `NAME.json` beside the file `NAME`, written after it | the whole file |
 """
 
@@ -43,9 +43,10 @@ def load(path: Path) -> Artifact:
     spec = ModelSpec.from_json(text, origin=str(path))
     if spec.artifact is None:
         raise ModelSpecError(f"{path}: its spec describes a trained model, not an artifact; convert the model again")
-    if sha256(payload) != spec.artifact.payload_sha256:
+    found, expected = sha256(payload), spec.artifact.payload_sha256
+    if found != expected:
         raise ArtifactError(
-            f"{path}: payload has SHA-256 {sha256(payload)[:12]}…, its spec describes {spec.artifact.payload_sha256[:12]}…;"
+            f"{path}: payload has SHA-256 {found[:12]}…, its spec describes {expected[:12]}…;"
             " the file is damaged or was changed: copy or convert it again"
         )
     return Artifact(path, spec, payload)
@@ -114,15 +115,23 @@ def _split(path: Path, data: bytes) -> tuple[bytes, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
-            if [each.filename for each in members].count(MEMBER) != 1:
-                raise ModelSpecError(
-                    f"{path}: associated files {[each.filename for each in members]}, expected one {MEMBER}: convert again"
-                )
+            names = [each.filename for each in members]
+            if names.count(MEMBER) != 1:
+                raise ModelSpecError(f"{path}: associated files {names}, expected one {MEMBER}: convert again")
             info = archive.getinfo(MEMBER)
             if info.file_size > _MAX_SPEC_BYTES:
-                raise ModelSpecError(f"{path}: a spec of {info.file_size:,} bytes, expected at most {_MAX_SPEC_BYTES:,}")
+                raise ModelSpecError(
+                    f"{path}: a spec of {info.file_size:,} bytes, expected at most {_MAX_SPEC_BYTES:,}"
+                )
             return data[: min(each.header_offset for each in members)], archive.read(info)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        OSError,
+    ) as error:
         raise ModelSpecError(
             f"{path}: no spec in this .tflite ({error}); it was not made by edge-crnn, or is cut short:"
             " convert the trained model with `edge-crnn convert`, or copy the file again"

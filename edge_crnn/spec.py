@@ -192,7 +192,9 @@ class ModelSpec:
 
     def to_json(self) -> str:
         """The JSON form, with its version."""
-        return json.dumps({"version": VERSION, **dataclasses.asdict(self)}, ensure_ascii=False, indent=1, allow_nan=False)
+        return json.dumps(
+            {"version": VERSION, **dataclasses.asdict(self)}, ensure_ascii=False, indent=1, allow_nan=False
+        )
 
     @classmethod
     def from_json(cls, text: str | bytes, origin: str = "spec") -> ModelSpec:
@@ -220,7 +222,7 @@ class ModelSpec:
 def _problem(spec: ModelSpec) -> str | None:
     image, classes = spec.input, spec.output.classes
     if not (image.width > 0 and image.height > 0 and image.width * image.height <= _MAX_PIXELS):
-        return f"input of {image.width} × {image.height} pixels; both must be positive, and at most {_MAX_PIXELS:,} together"
+        return f"input of {image.width} × {image.height} pixels; expected both positive, at most {_MAX_PIXELS:,} in all"
     if not (math.isfinite(image.scale) and image.scale != 0 and math.isfinite(image.offset)):
         return f"scale {image.scale} and offset {image.offset}; both must be finite, scale not 0"
     if not 0 <= image.padding <= 255:

@@ -1,0 +1,37 @@
+"""Which values a graph's tensors take on real images: what static int8 needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_crnn.errors import DatasetError
+
+from . import oracle
+from .graph import Array, Graph
+from .tflite_ops import Ranges
+
+
+def calibrate(graph: Graph, batches: Iterable[npt.NDArray[np.float32]]) -> Ranges:
+    """Smallest and largest value of each of the graph's values over all batches (N, *input_shape).
+
+    The values are those that `oracle.run` shows: each layer's output by the layer's name, and what happens inside
+    recurrent layers. Call it on the graph that is lowered: folding changes the values.
+
+    Raises:
+        DatasetError: there is no image.
+    """
+    lows: dict[str, float] = {}
+    highs: dict[str, float] = {}
+
+    def observe(name: str, value: Array) -> None:
+        lows[name] = min(lows.get(name, np.inf), float(value.min()))
+        highs[name] = max(highs.get(name, -np.inf), float(value.max()))
+
+    for batch in batches:
+        oracle.run(graph, batch, observe)
+    if not lows:
+        raise DatasetError("no calibration image was given; name a folder with some")
+    return {name: (lows[name], highs[name]) for name in lows}

@@ -1,0 +1,40 @@
+"""A backend without an engine, for tests of whatever uses one."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import BackendError
+from .base import BackendFacts, Probabilities, check_batch
+
+
+class FakeBackend:
+    """Gives scripted probabilities: row i of the answer belongs to the i-th image that it ever sees, in a cycle.
+
+    Args:
+        probabilities: (M, T, C) float32, M at least 1.
+        input_shape: of one image, as `ModelSpec.input.shape`.
+        input_dtype: as `ModelSpec.input.dtype`.
+    """
+
+    def __init__(
+        self, probabilities: Probabilities, input_shape: tuple[int, int, int], input_dtype: str = "float32"
+    ) -> None:
+        self._script = np.asarray(probabilities, np.float32)
+        self._seen = 0
+        self._closed = False
+        self.facts = BackendFacts("fake", "1", "float32", input_shape, input_dtype, None)
+
+    def infer(self, batch: npt.NDArray[np.generic]) -> Probabilities:
+        """The next rows of the script; see `Backend.infer`."""
+        if self._closed:
+            raise BackendError("fake: used after close(); open the model again")
+        check_batch(batch, self.facts)
+        rows = (self._seen + np.arange(len(batch))) % len(self._script)
+        self._seen += len(batch)
+        return self._script[rows]
+
+    def close(self) -> None:
+        """Refuse further work."""
+        self._closed = True

@@ -1,0 +1,18 @@
+"""What a subcommand is; entry points of the group `edge_crnn.commands` name objects of this kind."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand of `edge-crnn`."""
+
+    help: str
+    """One line."""
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+    """Gives the exit status; raises EdgeCrnnError for an expected failure."""

@@ -1,0 +1,105 @@
+"""`edge-crnn info`: what a model says about itself, and whether this machine can run it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..artifact import Artifact, load, load_sidecar
+from ..backends import open_backend
+from ..errors import BackendError, BackendUnavailable
+from ..reader import DEFAULT_MODEL
+from ..spec import ModelSpec, Parity
+from .command import Command
+
+_TRAINED = (".keras", ".h5", ".hdf5")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `info`."""
+    parser.add_argument("model", nargs="?", type=Path, default=DEFAULT_MODEL, help="default: the one that read uses")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="json: the spec as it is stored")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0, or 1 if the engine for the model does not run here."""
+    path: Path = arguments.model
+    artifact = None if path.suffix in _TRAINED else load(path)
+    spec = load_sidecar(path) if artifact is None else artifact.spec
+    if arguments.format == "json":
+        print(spec.to_json())
+        return 0
+    for name, value in _facts(path, spec):
+        print(f"{name:<12} {value}")
+    if artifact is None:
+        return 0
+    runs, engine = _engine(artifact)
+    print(f"{'engine':<12} {engine}")
+    return 0 if runs else 1
+
+
+def _facts(path: Path, spec: ModelSpec) -> Iterator[tuple[str, str]]:
+    image, output = spec.input, spec.output
+    yield "model", f"{spec.name} ({path}, {path.stat().st_size:,} bytes)"
+    yield (
+        "input",
+        (
+            f"{image.colour} {image.width} × {image.height}, {image.resize}, {image.axes} {image.dtype},"
+            f" pixel · {image.scale:.6g} {image.offset:+.6g}"
+        ),
+    )
+    yield (
+        "output",
+        f"{output.steps} steps of {output.classes} classes, blank {spec.blank}, the first {spec.skip_steps} dropped",
+    )
+    yield "alphabet", str(spec.alphabet)
+    yield (
+        "decoder",
+        f"{spec.decoder.method}, grammar {spec.decoder.grammar or 'none'}, reject below {spec.decoder.reject_below}",
+    )
+    facts = spec.artifact
+    if facts is not None:
+        yield "recipe", f"{facts.recipe}, {facts.format}, batch {facts.batch}"
+        yield "payload", f"SHA-256 {facts.payload_sha256[:16]}… (checked)"
+        yield "source", f"SHA-256 {facts.source_sha256[:16]}…"
+        if facts.calibration is not None:
+            yield (
+                "calibration",
+                f"{facts.calibration.images} images, SHA-256 {facts.calibration.sha256[:16]}…",
+            )
+        yield "made with", ", ".join(f"{tool} {version}" for tool, version in facts.tools.items())
+    if spec.parity is not None:
+        yield from _parity(spec.parity)
+
+
+def _parity(parity: Parity) -> Iterator[tuple[str, str]]:
+    low, high = parity.agreement_interval
+    yield (
+        "verdict",
+        (
+            f"{parity.verdict}: same text on {parity.agreement:.2%} ({low:.2%} to {high:.2%}) of what the trained model"
+            f" reads right; accuracy {parity.accuracy_change:+.2f} points; {parity.images:,} images"
+        ),
+    )
+    for each in parity.sets:
+        yield (
+            "",
+            (
+                f"{each.name}: {each.images:,} images, {each.artifact_right / each.images:.2%} right"
+                f" (trained model {each.reference_right / each.images:.2%})"
+            ),
+        )
+
+
+def _engine(artifact: Artifact) -> tuple[bool, str]:
+    try:
+        backend = open_backend(artifact)
+    except (BackendUnavailable, BackendError) as error:
+        return False, str(error)
+    facts = backend.facts
+    backend.close()
+    return True, "; ".join((f"{facts.name}, {facts.version}", *facts.notes))
+
+
+COMMAND = Command("show what a model says about itself", add_arguments, run)

@@ -1,0 +1,82 @@
+"""`edge-crnn read`: images → text, a line each."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from ..dataset import find_images
+from ..errors import ImageError
+from ..progress import progress
+from ..reader import Reader, Reading, open_reader
+from .command import Command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `read`."""
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE|DIR", help="cropped plates, or folders of them")
+    parser.add_argument("--model", type=Path, metavar="M", help="a converted model (default: Korean plates, int8)")
+    parser.add_argument(
+        "--format",
+        choices=("text", "jsonl"),
+        default="text",
+        help="text: image, text, confidence; jsonl: all, for programs",
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="engines side by side (default: one per core)")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of each engine (default: 1)")
+    parser.add_argument("--decoder", choices=("greedy", "beam"), help="instead of the model's own")
+    parser.add_argument("--beam-width", type=int, metavar="N", help="prefixes that the beam keeps")
+    parser.add_argument("--n-best", type=int, default=1, metavar="N", help="texts per image, best first (jsonl)")
+    parser.add_argument("--min-confidence", type=float, metavar="P", help="mark readings below it as rejected")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """1 if an image could not be read, else 0."""
+    paths = list(_paths(arguments.images))
+    unreadable = 0
+    with _open(arguments) as reader:
+        results = zip(paths, reader.read_each(paths), strict=True)
+        for path, result in progress(results, len(paths), "reading"):
+            unreadable += isinstance(result, ImageError)
+            print(_json(path, result) if arguments.format == "jsonl" else _text(path, result))
+    if unreadable:
+        sys.stdout.flush()
+        print(f"edge-crnn read: {unreadable} of {len(paths)} images could not be read", file=sys.stderr)
+    return 1 if unreadable else 0
+
+
+def _paths(given: list[Path]) -> Iterator[Path]:
+    for path in given:
+        if path.is_dir():
+            yield from find_images(path)
+        else:
+            yield path
+
+
+def _open(arguments: argparse.Namespace) -> Reader:
+    reader = open_reader(arguments.model, workers=arguments.workers, threads=arguments.threads, n_best=arguments.n_best)
+    wishes = {
+        "method": arguments.decoder,
+        "beam_width": arguments.beam_width,
+        "reject_below": arguments.min_confidence,
+    }
+    reader.decoder = replace(reader.decoder, **{name: wish for name, wish in wishes.items() if wish is not None})
+    return reader
+
+
+def _text(path: Path, result: Reading | ImageError) -> str:
+    if isinstance(result, ImageError):
+        return f"{path}\terror\t{' '.join(str(result).split())}"
+    return f"{path}\t{result.text}\t{result.confidence:.4f}" + ("" if result.accepted else "\trejected")
+
+
+def _json(path: Path, result: Reading | ImageError) -> str:
+    said = {"error": str(result)} if isinstance(result, ImageError) else asdict(result)
+    return json.dumps({"image": str(path), **said}, ensure_ascii=False)
+
+
+COMMAND = Command("read the text in images", add_arguments, run)

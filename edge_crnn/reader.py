@@ -1,0 +1,295 @@
+"""Image → text: the only module that knows the order of things."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeAlias
+
+import numpy.typing as npt
+
+from . import ctc
+from .artifact import load
+from .backends import Backend, Probabilities, open_backend
+from .errors import BackendError, EdgeCrnnError, ImageError, ModelSpecError
+from .images import as_pixels, load_image
+from .preprocess import preprocess
+from .spec import DecoderSpec, ModelSpec
+
+Image: TypeAlias = str | Path | npt.NDArray[Any]
+"""A path, or pixels: BGR, BGRA or grey, (H, W[, C]) uint8 or uint16."""
+
+DEFAULT_MODEL = Path(__file__).parent / "data" / "plates-int8.tflite"
+"""Korean plates, int8: what is read with when no model is named."""
+
+_CHUNK = 32  # images that one task takes where the engine has no limit of its own
+
+
+@dataclass(frozen=True)
+class Character:
+    """One symbol of a reading."""
+
+    symbol: str
+    confidence: float
+    """In [0, 1]."""
+    steps: tuple[int, int]
+    """Half-open range of the network's time steps."""
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another text for the same image."""
+
+    text: str
+    label: str
+    confidence: float
+    """Its posterior, in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an image says."""
+
+    text: str
+    """For a person: 서울 18 나 6897."""
+    label: str
+    """The network's own symbols: A18sk6897."""
+    confidence: float
+    """Posterior of the label, summed over all its alignments, in [0, 1]."""
+    characters: tuple[Character, ...]
+    alternatives: tuple[Alternative, ...]
+    """The next best, best first; as many as were asked for."""
+    accepted: bool
+    """Whether confidence and grammar meet what the model's spec or the caller asks for."""
+
+
+class Reader:
+    """Reads images with one model.
+
+    Safe to share between threads: each call takes one of `workers` engines and puts it back. Not to be carried over a
+    fork: engines have threads of their own, so a forked process opens its own reader and is told so if it does not.
+
+    Args:
+        spec: the model's.
+        open_engine: opens one more engine over the model; called once here, and again as work asks for more.
+        workers: engines at most.
+        decoder: instead of the spec's.
+        n_best: texts per reading: the best and `n_best - 1` alternatives; more than 1 needs a beam and gets one.
+
+    Raises:
+        ModelSpecError: the grammar is no regular expression.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        open_engine: Callable[[], Backend],
+        *,
+        workers: int = 1,
+        decoder: DecoderSpec | None = None,
+        n_best: int = 1,
+    ) -> None:
+        self.spec = spec
+        self.workers = max(workers, 1)
+        self.decoder = decoder or spec.decoder
+        if n_best > 1:
+            width = max(self.decoder.beam_width, n_best)
+            self.decoder = replace(self.decoder, method="beam", beam_width=width)
+        try:
+            self._grammar = None if self.decoder.grammar is None else re.compile(self.decoder.grammar)
+        except re.error as error:
+            raise ModelSpecError(f"grammar {self.decoder.grammar!r} is no regular expression: {error}") from error
+        self._alphabet = spec.alphabet
+        self._n_best = max(n_best, 1)
+        self._open_engine = open_engine
+        self._engines = [open_engine()]
+        self._idle: queue.SimpleQueue[Backend] = queue.SimpleQueue()
+        self._idle.put(self._engines[0])
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._closed = False
+
+    def read(self, image: Image) -> Reading:
+        """Read one image.
+
+        Raises:
+            ImageError: it is none.
+            BackendError: the engine failed, or the reader is closed, or was carried over a fork.
+        """
+        return _raised(self._read_chunk([image]))[0]
+
+    def read_batch(self, images: Sequence[Image]) -> list[Reading]:
+        """Read many images, in their order; each reads as it does alone.
+
+        Raises:
+            ImageError: one of them is none.
+            BackendError: as `read`.
+        """
+        return _raised(list(self.read_each(images)))
+
+    def read_each(self, images: Iterable[Image]) -> Iterator[Reading | ImageError]:
+        """Read images as they come, in their order, all workers busy; an image that is none gives its error.
+
+        Raises:
+            BackendError: as `read`.
+        """
+        limit = self._engines[0].facts.max_batch
+        chunks = _chunks(images, _CHUNK if limit is None else min(limit, _CHUNK))
+        if self.workers == 1:
+            for chunk in chunks:
+                yield from self._read_chunk(chunk)
+            return
+        pending: deque[Future[list[Reading | ImageError]]] = deque()
+        pool = ThreadPoolExecutor(self.workers, "edge-crnn-reader")
+        try:
+            for chunk in chunks:
+                pending.append(pool.submit(self._read_chunk, chunk))
+                if len(pending) >= 4 * self.workers:
+                    yield from pending.popleft().result()
+            while pending:
+                yield from pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def close(self) -> None:
+        """Free the engines; a second call does nothing."""
+        with self._lock:
+            self._closed = True
+            for engine in self._engines:
+                engine.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _read_chunk(self, images: Sequence[Image]) -> list[Reading | ImageError]:
+        results: list[Reading | ImageError | None] = []
+        pixels = []
+        for image in images:
+            try:
+                pixels.append(load_image(image) if isinstance(image, str | Path) else as_pixels(image))
+                results.append(None)
+            except ImageError as error:
+                results.append(error)
+        with self._engine() as engine:
+            readings = iter(self._decode(engine.infer(preprocess(pixels, self.spec.input))))
+        return [next(readings) if result is None else result for result in results]
+
+    def _decode(self, probabilities: Probabilities) -> list[Reading]:
+        blank, skip = self.spec.blank, self.spec.skip_steps
+        if self.decoder.method == "greedy":
+            return [self._reading([best]) for best in ctc.greedy(probabilities, blank, skip)]
+        width = self.decoder.beam_width
+        return [self._reading(best) for best in ctc.beam(probabilities, blank, skip, width=width, n_best=self._n_best)]
+
+    def _reading(self, found: Sequence[ctc.Decoded]) -> Reading:
+        (label, *others) = (self._alphabet.spell(each.indices) for each in found)
+        best = found[0]
+        return Reading(
+            text=self._alphabet.read(label),
+            label=label,
+            confidence=best.confidence,
+            characters=tuple(
+                Character(self._alphabet.spell([index]), confidence, span)
+                for index, confidence, span in zip(best.indices, best.confidences, best.spans, strict=True)
+            ),
+            alternatives=tuple(
+                Alternative(self._alphabet.read(other), other, each.confidence)
+                for other, each in zip(others, found[1:], strict=True)
+            ),
+            accepted=best.confidence >= self.decoder.reject_below
+            and (self._grammar is None or self._grammar.fullmatch(label) is not None),
+        )
+
+    @contextmanager
+    def _engine(self) -> Iterator[Backend]:
+        if os.getpid() != self._process:
+            raise BackendError(
+                f"this reader was opened in process {self._process} and carried over a fork; open one in each process"
+            )
+        engine = self._take()
+        try:
+            yield engine
+        finally:
+            self._idle.put(engine)
+
+    def _take(self) -> Backend:
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            pass
+        with self._lock:
+            if not self._closed and len(self._engines) < self.workers:
+                self._engines.append(self._open_engine())
+                return self._engines[-1]
+        return self._idle.get()
+
+
+def open_reader(
+    model: str | Path | None = None,
+    *,
+    workers: int | None = None,
+    threads: int = 1,
+    decoder: DecoderSpec | None = None,
+    n_best: int = 1,
+) -> Reader:
+    """Open a converted model.
+
+    Args:
+        model: path of an artifact; None: Korean plates, int8, which comes with the package.
+        workers: engines side by side; None: one per core that this process may use. For the soonest answer to one
+            image at a time, 1 worker with more `threads`.
+        threads: of each engine.
+        decoder: instead of the one in the model's spec.
+        n_best: texts per reading.
+
+    Raises:
+        ArtifactError: no such file, of no known kind, or damaged.
+        ModelSpecError: it carries no spec.
+        BackendUnavailable: its engine is not installed.
+        BackendError: the engine does not take it.
+    """
+    artifact = load(DEFAULT_MODEL if model is None else Path(model))
+    return Reader(
+        artifact.spec,
+        lambda: open_backend(artifact, threads),
+        workers=usable_cores() if workers is None else workers,
+        decoder=decoder,
+        n_best=n_best,
+    )
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _chunks(images: Iterable[Image], size: int) -> Iterator[list[Image]]:
+    source = iter(images)
+    while chunk := list(islice(source, size)):
+        yield chunk
+
+
+def _raised(results: Sequence[Reading | ImageError]) -> list[Reading]:
+    readings = []
+    for result in results:
+        if isinstance(result, EdgeCrnnError):
+            raise result
+        readings.append(result)
+    return readings

@@ -1,7 +1,7 @@
 """HDF5 files from strangers: only hard links, plain arrays of the expected shape, and bounded text are read.
 
-An HDF5 file can name other files (external links, external storage, virtual datasets) and can declare terabytes in a few
-bytes (datasets never written, compressed chunks). Keras writes none of that, so all of it is refused before it is read.
+An HDF5 file can name other files (external links, external storage, virtual datasets) and can declare terabytes in a
+few bytes (datasets never written, compressed chunks). Keras writes none of that: it is refused before it is read.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ MAX_BYTES = 2 << 30
 """Of a file, and of all arrays read from it."""
 MAX_TEXT_BYTES = 16 << 20
 """Of all text attributes read from a file."""
-MAX_LINKS = 100_000
+MAX_NAMES = 200_000
+"""Of all groups that are listed; a few bytes can make a group that contains itself."""
+_MAX_DEPTH = 16
 
 
 class Hdf5:
-    """One open HDF5 file; a path is `a/b/c` from the root. Every method raises ModelFileError on what it refuses."""
+    """One open HDF5 file; a path is `a/b/c` from the root. All methods raise ModelFileError on what they refuse."""
 
     def __init__(self, stream: BinaryIO) -> None:
         import h5py
@@ -32,7 +34,7 @@ class Hdf5:
         self._size = stream.seek(0, 2)
         if self._size > MAX_BYTES:
             raise ModelFileError(f"HDF5 data of {self._size:,} bytes; at most {MAX_BYTES:,} are read")
-        self._array_bytes = self._text_bytes = 0
+        self._array_bytes = self._text_bytes = self._names = 0
         with _translated("the HDF5 data"):
             self._file = h5py.File(stream, "r")
 
@@ -50,22 +52,21 @@ class Hdf5:
             group = self._find(path)
             if not isinstance(group, h5py.Group):
                 return ()
-            if len(group) > MAX_LINKS:
-                raise ModelFileError(f"{path!r} has {len(group):,} entries; at most {MAX_LINKS:,} are read")
+            self._names += len(group)
+            if self._names > MAX_NAMES:
+                raise ModelFileError(f"its HDF5 groups list more than {MAX_NAMES:,} names, at {path!r}")
             return tuple(group)
 
-    def arrays(self, path: str, depth: int = 8) -> tuple[str, ...]:
+    def arrays(self, path: str, depth: int = _MAX_DEPTH) -> tuple[str, ...]:
         """Paths of all arrays below `path`, at most `depth` groups down."""
         import h5py
 
         found: list[str] = []
-        for name in self.names(path):
+        for name in self.names(path) if depth else ():
             below = f"{path}/{name}"
             with _translated(below):
                 is_array = isinstance(self._find(below), h5py.Dataset)
-            found += [below] if is_array else self.arrays(below, depth - 1) if depth else []
-            if len(found) > MAX_LINKS:  # groups that contain each other
-                raise ModelFileError(f"more than {MAX_LINKS:,} arrays below {path!r}")
+            found += [below] if is_array else self.arrays(below, depth - 1)
         return tuple(found)
 
     def text(self, path: str, attribute: str) -> str | None:
@@ -77,17 +78,12 @@ class Hdf5:
             if found.attrs.get_id(attribute).shape != ():
                 raise ModelFileError(f"attribute {attribute!r} of {path!r} is an array, expected one text")
             value = found.attrs[attribute]
-            if isinstance(value, bytes):
-                value = value.decode()
+            value = value.decode() if isinstance(value, bytes) else value
             if not isinstance(value, str):
-                raise ModelFileError(
-                    f"attribute {attribute!r} of {path!r} is {type(value).__name__}, expected text"
-                )
+                raise ModelFileError(f"attribute {attribute!r} of {path!r} is {type(value).__name__}, expected text")
         self._text_bytes += len(value)
         if self._text_bytes > MAX_TEXT_BYTES:
-            raise ModelFileError(
-                f"more than {MAX_TEXT_BYTES:,} bytes of text, at attribute {attribute!r} of {path!r}"
-            )
+            raise ModelFileError(f"more than {MAX_TEXT_BYTES:,} bytes of text, at attribute {attribute!r} of {path!r}")
         return value
 
     def array(self, path: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
@@ -99,22 +95,16 @@ class Hdf5:
             if not isinstance(dataset, h5py.Dataset):
                 raise ModelFileError(f"no array at {path!r}, expected one of shape {shape}")
             if dataset.shape != shape:
-                raise ModelFileError(
-                    f"array {path!r} has shape {dataset.shape}, its layer's settings imply {shape}"
-                )
+                raise ModelFileError(f"array {path!r} has shape {dataset.shape}, its layer's settings imply {shape}")
             self._array_bytes += 4 * math.prod(shape)
             if self._array_bytes > MAX_BYTES:
                 raise ModelFileError(f"weights of more than {MAX_BYTES:,} bytes, at {path!r}")
             if (trouble := _trouble(dataset, self._size)) is not None:
-                raise ModelFileError(
-                    f"array {path!r} {trouble}; Keras writes plain arrays: save the model anew"
-                )
+                raise ModelFileError(f"array {path!r} {trouble}; Keras writes plain arrays: save the model anew")
             with np.errstate(over="ignore"):
                 values = np.asarray(dataset[()], np.float32)
         if not np.isfinite(values).all():
-            raise ModelFileError(
-                f"array {path!r} has {np.sum(~np.isfinite(values)):,} values that are not finite"
-            )
+            raise ModelFileError(f"array {path!r} has {np.sum(~np.isfinite(values)):,} values that are not finite")
         return values
 
     def _find(self, path: str) -> Any:

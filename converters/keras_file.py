@@ -1,9 +1,11 @@
-"""Keras' model files: file → configuration and weights by layer name. No code in a file is run, no other file is opened.
+"""Keras' model files: file → configuration and weights by layer name. No code in them is run, no other file opened.
 
 | file | configuration | weights |
 |---|---|---|
-| `.keras` (ZIP) | member `config.json` | member `model.weights.h5`: `layers/CONTAINER/.../vars/0`, layer's name as attribute of `vars` |
-| `.h5` (HDF5) | attribute `model_config` | `model_weights/LAYER/.../kernel` |
+| `.keras` (ZIP) | member `config.json` | in member `model.weights.h5`, at `layers/CONTAINER/.../vars/0` |
+| `.h5` (HDF5) | attribute `model_config` | at `model_weights/LAYER/.../kernel` |
+
+A container is named after the layer's class and a counter; the layer's own name is an attribute of `vars`.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ class Weights(Protocol):
         """One array for each role (`kernel`, `bias`, ... in Keras' order), of the given shape.
 
         Raises:
-            ModelFileError: an array is missing, of another shape, not finite, or stored in a way that is refused.
+            ModelFileError: an array is missing, of another shape, not finite, or not stored plainly.
         """
         ...
 
@@ -74,9 +76,7 @@ def open_keras_file(path: Path) -> Iterator[KerasFile]:
     try:
         stream = path.open("rb")
     except OSError as error:
-        raise ModelFileError(
-            f"cannot be read ({error.strerror}); name a trained model, .keras or .h5"
-        ) from error
+        raise ModelFileError(f"cannot be read ({error.strerror}); name a trained model, .keras or .h5") from error
     with stream:
         head = stream.read(8)
         if head == b"\x89HDF\r\n\x1a\n":
@@ -101,8 +101,8 @@ def layers_of(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     layers = inner.get("layers") if isinstance(inner, dict) else None
     if not isinstance(layers, list) or not layers:
         raise ModelFileError(
-            f"model of class {config.get('class_name')!r} lists no layers: its structure is in code that the file lacks;"
-            " build it with the functional API or as Sequential, copy the weights, and save that"
+            f"model of class {config.get('class_name')!r} lists no layers: its structure is in code that the file"
+            " lacks; build it with the functional API or as Sequential, copy the weights, and save that"
         )
     if len(layers) > _MAX_LAYERS:
         raise ModelFileError(f"{len(layers):,} layers; at most {_MAX_LAYERS:,} are read")
@@ -121,25 +121,22 @@ class ContainerWeights:
 
     def __init__(self, tree: Hdf5, layers: list[dict[str, Any]]) -> None:
         self._tree = tree
-        root = next(
-            (name for name in ("layers", "_layer_checkpoint_dependencies") if tree.names(name)), "layers"
-        )
+        root = next((name for name in ("layers", "_layer_checkpoint_dependencies") if tree.names(name)), "layers")
         named = [(tree.text(f"{root}/{each}/vars", "name"), f"{root}/{each}") for each in tree.names(root)]
         self._groups = {name: group for name, group in named if name is not None}
         if len(self._groups) != sum(name is not None for name, _ in named):
             raise ModelFileError("two groups of weights carry the name of one layer; save the model anew")
         if not self._groups:  # a file of early Keras 3
             self._groups = {
-                layer["name"]: f"{root}/{name}" for layer, name in zip(layers, _containers(layers))
+                layer["name"]: f"{root}/{name}" for layer, name in zip(layers, _containers(layers), strict=True)
             }
 
     def read(self, layer: str, part: Part, shapes: Mapping[str, Shape]) -> dict[str, Array]:
+        """See `Weights.read`; arrays have numbers, in the order of the roles."""
         if layer not in self._groups:
             raise ModelFileError(f"no weights for layer {layer!r}; save the model anew")
         group = f"{self._groups[layer]}/{part.attributes}/vars"
-        return {
-            role: self._tree.array(f"{group}/{i}", shape) for i, (role, shape) in enumerate(shapes.items())
-        }
+        return {role: self._tree.array(f"{group}/{i}", shape) for i, (role, shape) in enumerate(shapes.items())}
 
 
 class NamedWeights:
@@ -149,15 +146,14 @@ class NamedWeights:
         self._tree = tree
 
     def read(self, layer: str, part: Part, shapes: Mapping[str, Shape]) -> dict[str, Array]:
+        """See `Weights.read`; arrays have the names of their roles."""
         group = f"model_weights/{layer}"
         paths = self._tree.arrays(group)
         arrays = {}
         for role, shape in shapes.items():
             fitting = [path for path in paths if _fits(path.removeprefix(group).split("/"), role, part.name)]
             if len(fitting) != 1:
-                raise ModelFileError(
-                    f"layer {layer!r}: {len(fitting)} arrays {role!r} in {group!r}, expected one"
-                )
+                raise ModelFileError(f"layer {layer!r}: {len(fitting)} arrays {role!r} in {group!r}, expected one")
             arrays[role] = self._tree.array(fitting[0], shape)
         return arrays
 
@@ -167,7 +163,7 @@ def _fits(names: list[str], role: str, wrapped: str) -> bool:
 
 
 def _containers(layers: list[dict[str, Any]]) -> Iterator[str]:
-    """Keras' own names of the groups: the class in snake case, counted in layer order; operations have none."""
+    """Keras' own names of the groups: class in snake case, counted in layer order; operations have none."""
     used: dict[str, int] = {}
     for layer in layers:
         if str(layer.get("module")).startswith("keras.src.ops"):
@@ -193,16 +189,14 @@ def _parsed(text: str | bytes, origin: str) -> dict[str, Any]:
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ModelFileError(
-            f"{origin} is no JSON ({error}); the file is damaged: copy or save it again"
-        ) from error
+        raise ModelFileError(f"{origin} is no JSON ({error}); the file is damaged: copy or save it again") from error
     if not isinstance(config, dict):
         raise ModelFileError(f"{origin} holds {type(config).__name__}, expected a JSON object")
     return config
 
 
 def _members(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
-    """Configuration and weights file of a `.keras` archive; nothing is extracted, members are read by name."""
+    """Configuration and weights file of a `.keras` archive, read by name; nothing is extracted."""
     _check_directory(stream)
     try:
         with zipfile.ZipFile(stream) as archive:
@@ -230,9 +224,7 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
             f" at most {limit:,} are read, and {_MAX_DEFLATE_RATIO} times what is packed"
         )
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ModelFileError(
-            f"{name} is packed by method {info.compress_type}; Keras stores it: save the model anew"
-        )
+        raise ModelFileError(f"{name} is packed by method {info.compress_type}; Keras stores it: save the model anew")
     with archive.open(info) as member:
         return member.read(limit)
 

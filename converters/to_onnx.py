@@ -1,0 +1,210 @@
+"""graph → ONNX, float32.
+
+Opset 17, the newest that TensorRT 8.6 parses whole. Convolutions run channels first; a recurrent layer becomes one
+`LSTM` op, which engines run as one kernel, where a written-out recurrence would be thousands of nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from edge_crnn.errors import ConversionError
+
+from .graph import (
+    Activation,
+    Affine,
+    Array,
+    Cell,
+    Conv,
+    Dense,
+    Function,
+    Graph,
+    Layer,
+    Permute,
+    Pool,
+    Recurrent,
+    Reshape,
+    Shape,
+)
+
+IMAGE, PROBABILITIES = "image", "probabilities"
+
+_OPSET = 17
+_IR_VERSION = 8  # the one that came with opset 17: an older engine refuses the file by it
+_GATE_ORDER = (0, 3, 1, 2)  # Keras' i, f, g, o → ONNX' i, o, f, c
+_GATE_FUNCTIONS = {"sigmoid": "Sigmoid", "hard_sigmoid_keras2": "HardSigmoid"}  # whose defaults are 0.2 and 0.5
+_MERGES = {"average": "ReduceMean", "product": "ReduceProd"}
+_FUNCTIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+
+
+def to_onnx(graph: Graph) -> bytes:
+    """The ONNX file of a graph, folded or not: `image` (N, *input_shape) → `probabilities` (N, steps, classes).
+
+    Both float32; N is free.
+
+    Raises:
+        ConversionError: the result is no valid ONNX.
+    """
+    nodes = _Nodes()
+    value, channels_first = IMAGE, False
+    for layer, taken, _ in graph.shapes():
+        wants = len(taken) == 3 and isinstance(layer, Conv | Pool | Affine)
+        if wants != channels_first:
+            axes = (0, 3, 1, 2) if wants else (0, 2, 3, 1)
+            value = nodes.add("Transpose", layer.name, [value], perm=axes)
+            channels_first = wants
+        value = _lower(nodes, layer, value, taken)
+    if channels_first:
+        value = nodes.add("Transpose", PROBABILITIES, [value], perm=(0, 2, 3, 1))
+    nodes.nodes[-1].output[0] = PROBABILITIES
+    return _finish(graph, nodes)
+
+
+def _finish(graph: Graph, nodes: _Nodes) -> bytes:
+    def value(name: str, shape: Shape) -> Any:
+        return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ("N", *shape))
+
+    given = [value(PROBABILITIES, graph.output_shape)]
+    body = onnx.helper.make_graph(nodes.nodes, "crnn", [value(IMAGE, graph.input_shape)], given, nodes.constants)
+    opset = onnx.helper.make_opsetid("", _OPSET)
+    model = onnx.helper.make_model(body, producer_name="edge-crnn", opset_imports=[opset], ir_version=_IR_VERSION)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ConversionError(f"the ONNX graph is not valid ({error}); this is a defect of edge-crnn") from error
+    return bytes(model.SerializeToString())
+
+
+class _Nodes:
+    """The nodes and constants so far; a node and its only result carry the same name."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self._used: set[str] = set()
+
+    def add(self, op: str, layer: str, inputs: Sequence[str], **attributes: Any) -> str:
+        name = self._name(f"{layer}/{op}")
+        self.nodes.append(onnx.helper.make_node(op, inputs, [name], name, **attributes))
+        return name
+
+    def constant(self, layer: str, what: str, value: npt.NDArray[Any]) -> str:
+        name = self._name(f"{layer}/{what}")
+        self.constants.append(onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def integers(self, layer: str, what: str, *values: int) -> str:
+        return self.constant(layer, what, np.array(values, np.int64))
+
+    def _name(self, wish: str) -> str:
+        name, number = wish, 2
+        while name in self._used:
+            name, number = f"{wish}:{number}", number + 1
+        self._used.add(name)
+        return name
+
+
+def _lower(nodes: _Nodes, layer: Layer, x: str, shape: Shape) -> str:
+    """`x` is channels first where a convolution, a pool or a norm takes a map, else as the graph has it."""
+    name = layer.name
+    match layer:
+        case Conv():
+            kernel = nodes.constant(name, "kernel", layer.kernel.transpose(3, 2, 0, 1))
+            bias = nodes.constant(name, "bias", layer.bias)
+            pads = _pads(layer.padding, shape, layer.kernel.shape[:2], layer.strides)
+            x = nodes.add("Conv", name, [x, kernel, bias], strides=layer.strides, pads=pads)
+            return _activate(nodes, name, layer.activation, x, axis=1)
+        case Pool():
+            settings: dict[str, Any] = {"kernel_shape": layer.size, "strides": layer.strides}
+            settings["pads"] = _pads(layer.padding, shape, layer.size, layer.strides)
+            if layer.kind == "max":
+                return nodes.add("MaxPool", name, [x], **settings)
+            return nodes.add("AveragePool", name, [x], count_include_pad=0, **settings)
+        case Affine():
+            per_channel = (-1,) if len(shape) < 3 else (-1, 1, 1)
+            scale = nodes.constant(name, "scale", layer.scale.reshape(per_channel))
+            shift = nodes.constant(name, "shift", layer.shift.reshape(per_channel))
+            return nodes.add("Add", name, [nodes.add("Mul", name, [x, scale]), shift])
+        case Activation():
+            return _activate(nodes, name, layer.function, x, axis=-1)
+        case Reshape():
+            return nodes.add("Reshape", name, [x, nodes.integers(name, "shape", -1, *layer.shape)])
+        case Permute():
+            return nodes.add("Transpose", name, [x], perm=(0, *(axis + 1 for axis in layer.axes)))
+        case Dense():
+            product = nodes.add("MatMul", name, [x, nodes.constant(name, "kernel", layer.kernel)])
+            x = nodes.add("Add", name, [product, nodes.constant(name, "bias", layer.bias)])
+            return _activate(nodes, name, layer.activation, x, axis=-1)
+        case Recurrent():
+            return _recurrent(nodes, layer, x)
+
+
+def _activate(nodes: _Nodes, name: str, function: Function, x: str, axis: int) -> str:
+    """`axis` is the one of the channels."""
+    if function == "linear":
+        return x
+    if function == "softmax":
+        return nodes.add("Softmax", name, [x], axis=axis)
+    if function == "relu6":
+        bounds = [nodes.constant(name, what, np.array(value, np.float32)) for what, value in (("min", 0), ("max", 6))]
+        return nodes.add("Clip", name, [x, *bounds])
+    return nodes.add(_FUNCTIONS[function], name, [x])
+
+
+def _pads(padding: str, shape: Shape, size: Sequence[int], strides: Sequence[int]) -> tuple[int, ...]:
+    """Top, left, bottom, right; written out, since SAME_UPPER is deprecated and engines differ on it."""
+    if padding == "valid":
+        return (0, 0, 0, 0)
+    totals = [
+        max((-(-length // stride) - 1) * stride + window - length, 0)
+        for length, window, stride in zip(shape, size, strides, strict=False)
+    ]
+    return (*(total // 2 for total in totals), *(total - total // 2 for total in totals))
+
+
+def _recurrent(nodes: _Nodes, layer: Recurrent, x: str) -> str:
+    """(N, T, in) → (N, T, out)."""
+    name = layer.name
+    by_step = nodes.add("Transpose", name, [x], perm=(1, 0, 2))
+    if len({cell.units for _, cell in layer.cells}) > 1:  # one op would want the same width both ways
+        outputs = [_lstm(nodes, name, by_step, (pair,)) for pair in layer.cells]
+        squeezed = [nodes.add("Squeeze", name, [each, nodes.integers(name, "axes", 1)]) for each in outputs]
+        return nodes.add("Transpose", name, [nodes.add("Concat", name, squeezed, axis=-1)], perm=(1, 0, 2))
+    hidden = _lstm(nodes, name, by_step, layer.cells)  # (T, directions, N, units)
+    if len(layer.cells) == 1 or layer.merge == "concat":
+        stacked = nodes.add("Transpose", name, [hidden], perm=(2, 0, 1, 3))
+        width = sum(cell.units for _, cell in layer.cells)
+        return nodes.add("Reshape", name, [stacked, nodes.integers(name, "shape", 0, 0, width)])
+    if layer.merge == "sum":  # the only reduction whose axes are an input in this opset
+        merged = nodes.add("ReduceSum", name, [hidden, nodes.integers(name, "axes", 1)], keepdims=0)
+    else:
+        merged = nodes.add(_MERGES[layer.merge], name, [hidden], axes=[1], keepdims=0)
+    return nodes.add("Transpose", name, [merged], perm=(1, 0, 2))
+
+
+def _lstm(nodes: _Nodes, name: str, x: str, cells: Sequence[tuple[str, Cell]]) -> str:
+    """(T, N, in) → (T, directions, N, units)."""
+    kernels = np.stack([_gates(cell.kernel).T for _, cell in cells])
+    recurrents = np.stack([_gates(cell.recurrent).T for _, cell in cells])
+    biases = np.stack([np.pad(_gates(cell.bias), (0, cell.bias.size)) for _, cell in cells])  # and none for h R
+    constants = {"kernel": kernels, "recurrent": recurrents, "bias": biases}
+    functions = [f for _, cell in cells for f in (_GATE_FUNCTIONS[cell.recurrent_activation], "Tanh", "Tanh")]
+    direction = "bidirectional" if len(cells) == 2 else {"forward": "forward", "backward": "reverse"}[cells[0][0]]
+    return nodes.add(
+        "LSTM",
+        name,
+        [x, *(nodes.constant(name, what, value) for what, value in constants.items())],
+        hidden_size=cells[0][1].units,
+        direction=direction,
+        activations=functions,
+    )
+
+
+def _gates(weights: Array) -> Array:
+    parts = np.split(weights, 4, axis=-1)
+    return np.concatenate([parts[part] for part in _GATE_ORDER], axis=-1)

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+
+from converters import oracle
+from converters.graph import (
+    Activation,
+    Affine,
+    Array,
+    Cell,
+    Conv,
+    Dense,
+    Graph,
+    Layer,
+    Permute,
+    Pool,
+    Recurrent,
+    Reshape,
+)
+from converters.to_onnx import to_onnx
+
+_RNG = np.random.default_rng(20240117)
+
+
+def _random(*shape: int) -> Array:
+    return _RNG.normal(0, 0.7, shape).astype(np.float32)
+
+
+def _cell(width: int, units: int, gates: str = "sigmoid") -> Cell:
+    return Cell(_random(width, 4 * units), _random(units, 4 * units), _random(4 * units), gates)  # type: ignore[arg-type]
+
+
+def _reads_as_the_oracle(*layers: Layer, shape: tuple[int, ...], batch: int = 3) -> onnx.ModelProto:
+    """Both give the same for a batch and for one image; the tail makes probabilities of whatever `layers` give."""
+    given = Graph(shape, layers).output_shape
+    flat = int(np.prod(given))
+    tail = (Reshape("flat", (1, flat)), Dense("last", _random(flat, 5), _random(5)), Activation("softmax", "softmax"))
+    graph = Graph(shape, (*layers, *tail))
+    data = to_onnx(graph)
+    session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+    images = _random(batch, *shape)
+    expected = oracle.run(graph, images)
+    for each in (images, images[1:2]):
+        (found,) = session.run(["probabilities"], {"image": each})
+        np.testing.assert_allclose(found, oracle.run(graph, each), atol=1e-5)
+    assert np.ptp(expected, axis=0).max() > 1e-3  # else the result would not depend on the image
+    return onnx.load_from_string(data)
+
+
+def test_says_what_it_takes_and_gives() -> None:
+    graph = Graph((4, 6), (Dense("dense", _random(6, 3), _random(3), "softmax"),))
+    model = onnx.load_from_string(to_onnx(graph))
+    onnx.checker.check_model(model, full_check=True)
+    dimensions = {
+        value.name: [each.dim_param or each.dim_value for each in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.input, *model.graph.output)
+    }
+    assert dimensions == {"image": ["N", 4, 6], "probabilities": ["N", 4, 3]}
+    assert [(each.domain, each.version) for each in model.opset_import] == [("", 17)]
+    assert model.ir_version == 8
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 1), (2, 3)])
+@pytest.mark.parametrize("size", [(3, 3), (2, 2), (4, 1), (1, 5)])
+def test_convolution(size: tuple[int, int], strides: tuple[int, int], padding: str) -> None:
+    kernel = _random(*size, 2, 4)
+    _reads_as_the_oracle(Conv("c", kernel, _random(4), strides, padding), shape=(7, 8, 2))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("kind", ["max", "average"])
+@pytest.mark.parametrize(("size", "strides"), [((2, 2), (2, 2)), ((1, 2), (1, 2)), ((3, 3), (2, 2)), ((2, 4), (1, 3))])
+def test_pool(size: tuple[int, int], strides: tuple[int, int], kind: str, padding: str) -> None:
+    _reads_as_the_oracle(Pool("p", kind, size, strides, padding), shape=(7, 9, 2))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("function", ["linear", "relu", "relu6", "tanh", "sigmoid", "softmax"])
+def test_functions_on_maps_and_on_sequences(function: str) -> None:
+    conv = Conv("conv", 4 * _random(3, 3, 1, 4), _random(4), activation=function)  # type: ignore[arg-type]
+    _reads_as_the_oracle(conv, shape=(5, 6, 1))
+    _reads_as_the_oracle(Activation("f", function), shape=(5, 6))  # type: ignore[arg-type]
+    _reads_as_the_oracle(Conv("conv", _random(3, 3, 1, 4), _random(4)), Activation("f", function), shape=(5, 6, 1))  # type: ignore[arg-type]
+    _reads_as_the_oracle(Dense("d", _random(6, 4), _random(4), function), shape=(5, 6))  # type: ignore[arg-type]
+
+
+def test_norms_on_maps_and_on_sequences() -> None:
+    norm = Affine("norm", _random(3), _random(3))
+    _reads_as_the_oracle(norm, shape=(4, 5, 3))
+    _reads_as_the_oracle(norm, shape=(4, 3))
+
+
+def test_reshape_and_permute_keep_the_order_of_channels_last() -> None:
+    conv = Conv("conv", _random(2, 2, 1, 3), _random(3))
+    _reads_as_the_oracle(conv, Reshape("columns", (4, 15)), Permute("swap", (1, 0)), shape=(4, 5, 1))
+    _reads_as_the_oracle(Permute("turn", (1, 0, 2)), conv, shape=(4, 5, 1))
+
+
+@pytest.mark.parametrize("merge", ["concat", "sum", "average", "product"])
+@pytest.mark.parametrize("gates", ["sigmoid", "hard_sigmoid_keras2"])
+def test_recurrence_both_ways_is_one_op(merge: str, gates: str) -> None:
+    layer = Recurrent("lstm", _cell(3, 4, gates), _cell(3, 4), merge)  # type: ignore[arg-type]
+    model = _reads_as_the_oracle(layer, shape=(6, 3))
+    assert [node.op_type for node in model.graph.node].count("LSTM") == 1
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_recurrence_one_way(direction: str) -> None:
+    cells: dict[str, Cell | None] = {"forward": None, "backward": None, direction: _cell(3, 4)}
+    _reads_as_the_oracle(Recurrent("lstm", **cells), shape=(6, 3))  # type: ignore[arg-type]
+
+
+def test_recurrence_of_two_widths() -> None:
+    _reads_as_the_oracle(Recurrent("lstm", _cell(3, 4), _cell(3, 2)), shape=(6, 3))
+
+
+def test_whole_network_folded_and_not() -> None:
+    layers: tuple[Layer, ...] = (
+        Conv("conv1", _random(3, 3, 1, 4), _random(4)),
+        Affine("norm1", _random(4), _random(4)),
+        Activation("relu1", "relu"),
+        Pool("pool", "max", (2, 2), (2, 2)),
+        Reshape("columns", (4, 12)),
+        Dense("dense", _random(12, 5), _random(5), "relu"),
+        Recurrent("lstm1", _cell(5, 4), _cell(5, 4), "sum"),
+        Affine("norm2", _random(4), _random(4)),
+        Recurrent("lstm2", _cell(4, 3), _cell(4, 3), "concat"),
+    )
+    _reads_as_the_oracle(*layers, shape=(8, 6, 1))
+    model = _reads_as_the_oracle(*Graph((8, 6, 1), layers).folded().layers, shape=(8, 6, 1))
+    assert not {"Mul", "Sub"} & {node.op_type for node in model.graph.node}
+
+
+def test_layers_may_share_a_name() -> None:
+    _reads_as_the_oracle(Dense("d", _random(6, 4), _random(4)), Dense("d", _random(4, 4), _random(4)), shape=(5, 6))

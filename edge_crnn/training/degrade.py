@@ -76,17 +76,17 @@ HEAVY = Preset(
     margin=(-0.02, 0.16),
     rotation_deg=5.0,
     perspective=0.09,
-    blur_mm=(0.0, 4.5),
+    blur_mm=(0.0, 4.2),
     motion_mm=(2.0, 12.0),
     motion_chance=0.4,
     slope=0.4,
     shadow_chance=0.25,
     shadow=(0.45, 0.8),
     glare_chance=0.15,
-    contrast=(0.35, 1.0),
-    brightness=45.0,
+    contrast=(0.42, 1.0),
+    brightness=40.0,
     gamma=(0.6, 1.7),
-    noise=(0.0, 14.0),
+    noise=(0.0, 12.0),
     negative_chance=0.03,
     jpeg=(35, 90),
 )
@@ -174,6 +174,8 @@ def _light(image: Image, preset: Preset, rng: np.random.Generator) -> Image:
 
 def _sensor(image: Image, preset: Preset, rng: np.random.Generator) -> Image:
     """Exposure, noise, and the camera's own tone curve."""
+    import cv2
+
     contrast, shift = rng.uniform(*preset.contrast), _either_way(preset.brightness, rng)
     low, high = preset.gamma
     gamma = np.exp(rng.uniform(np.log(low), np.log(high)))
@@ -181,7 +183,7 @@ def _sensor(image: Image, preset: Preset, rng: np.random.Generator) -> Image:
     curve = np.clip((255 * levels**gamma - 127.5) * contrast + 127.5 + shift, 0, 255)
     if rng.random() < preset.negative_chance:
         curve = 255 - curve
-    image = curve.astype(np.uint8)[image]
+    image = cv2.LUT(image, curve.astype(np.uint8)).astype(np.uint8, copy=False)
     sigma = rng.uniform(*preset.noise)
     if sigma > 0:
         noise = rng.standard_normal(image.shape, np.float32) * np.float32(sigma)

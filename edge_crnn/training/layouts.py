@@ -10,33 +10,21 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from ..alphabet import KOREAN_PLATES
+
 PlateKind = Literal["long-white", "short-white", "yellow-region", "green-region", "green"]
 """One line on long or short white; two on yellow or green with a region; two on green without one."""
 
 KINDS: tuple[PlateKind, ...] = get_args(PlateKind)
 
-REGIONS = {
-    "A": "서울", "B": "경기", "C": "인천", "D": "강원", "E": "충남", "F": "대전", "G": "충북", "H": "부산",
-    "I": "울산", "J": "대구", "K": "경북", "L": "경남", "M": "전남", "N": "광주", "O": "전북", "P": "제주",
-}  # fmt: skip
 NO_REGION = "Z"
-
-_LEADS = dict(zip("rsefaqtdwg", (0, 2, 3, 5, 6, 7, 9, 11, 12, 18), strict=True))
-_VOWELS = dict(zip("kjhn", (0, 4, 8, 13), strict=True))
-
-
-def syllable(keys: str) -> str:
-    """The syllable that two keys of a Korean keyboard give: `sk` is 나 (Unicode Standard, section 3.12)."""
-    return chr(0xAC00 + (_LEADS[keys[0]] * 21 + _VOWELS[keys[1]]) * 28)
-
-
-USES = tuple(sorted([lead + vowel for lead in "adefqrstw" for vowel in _VOWELS] + ["gj"]))
-"""The 37 syllables that plates use, as keyboard spellings; 허 is the only one with ㅎ."""
-
-HANGUL = {keys: syllable(keys) for keys in USES}
+REGIONS = {key: text.strip() for key, text in KOREAN_PLATES.items() if len(key) == 1 and key != NO_REGION}
+"""Region letter → the region's name."""
+HANGUL = {key: text.strip() for key, text in sorted(KOREAN_PLATES.items()) if len(key) == 2}
+"""Keyboard spelling → syllable, in the order of the spellings."""
 
 # Regions aside, so that one index gives one plate whichever kind it is drawn as.
-_UNREGIONED = len(USES) * 1_000_000
+_UNREGIONED = len(HANGUL) * 1_000_000
 _HALF_BITS = 13
 _HALF = (1 << _HALF_BITS) - 1
 
@@ -51,9 +39,7 @@ def label_at(seed: int, index: int, kind: PlateKind) -> str:
         ValueError: `index` lies outside the 37,000,000 labels of a run.
     """
     if not 0 <= index < _UNREGIONED:
-        raise ValueError(
-            f"plate {index:,}: a run has plates 0 to {_UNREGIONED - 1:,}; use another seed for more"
-        )
+        raise ValueError(f"plate {index:,}: a run has plates 0 to {_UNREGIONED - 1:,}; use another seed for more")
     keys = _round_keys(seed)
     number = _permute(index, keys)
     while number >= _UNREGIONED:
@@ -62,7 +48,7 @@ def label_at(seed: int, index: int, kind: PlateKind) -> str:
     region = NO_REGION
     if LAYOUTS[kind].has_region:
         region = list(REGIONS)[_permute(index, keys[::-1]) % len(REGIONS)]
-    return f"{region}{digits // 10_000:02d}{USES[use]}{digits % 10_000:04d}"
+    return f"{region}{digits // 10_000:02d}{list(HANGUL)[use]}{digits % 10_000:04d}"
 
 
 def _round_keys(seed: int) -> list[int]:
@@ -98,6 +84,8 @@ class Layout(NamedTuple):
     height: float
     background: tuple[int, int, int]
     ink: tuple[int, int, int]
+    least_ink: float
+    """How much of the ink's colour the most worn plate still has; green plates ceased in 2006."""
     suffix: str
     """What the names of a glyph folder's folders end in for this colour."""
     slots: tuple[Slot, ...]
@@ -116,9 +104,9 @@ def _digits(first: int, count: int, x: float, y: float, width: float, height: fl
     return tuple(Slot(first + i, 1, x + i * width, y, width, height) for i in range(count))
 
 
-_WHITE = ((242, 242, 240), (38, 32, 30), "")
-_YELLOW = ((30, 190, 245), (36, 30, 28), "_y")
-_GREEN = ((62, 112, 18), (240, 242, 240), "_g")
+_WHITE = ((242, 242, 240), (38, 32, 30), 0.85, "")
+_YELLOW = ((30, 190, 245), (36, 30, 28), 0.85, "_y")
+_GREEN = ((62, 112, 18), (240, 242, 240), 0.6, "_g")
 
 _WITH_REGION = (
     Slot(*_REGION, 62, 12, 100, 56),
@@ -133,7 +121,7 @@ LAYOUTS: dict[PlateKind, Layout] = {
         520,
         110,
         *_WHITE,
-        (*_digits(1, 2, 30, 13, 56, 84), Slot(*_USE, 146, 16, 66, 78), *_digits(5, 4, 260, 13, 56, 84)),
+        (*_digits(1, 2, 30, 11, 56, 88), Slot(*_USE, 145, 13, 70, 84), *_digits(5, 4, 260, 11, 56, 88)),
         ((110.0, 10.0), (410.0, 10.0)),
     ),
     "short-white": Layout(

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import BackendUnavailable, DatasetError
 from .degrade import MILD, PRESETS, PX_PER_MM, Image, Preset, photograph
@@ -94,8 +93,9 @@ class Renderer:
         dirt = rng.uniform(0.82, 1.0)
         background = np.array(layout.background) * dirt + rng.uniform(-8, 8, 3)
         colour = np.array(layout.ink) * dirt + rng.uniform(-12, 12, 3)
-        shades = background + (colour - background) * np.linspace(0, rng.uniform(0.85, 1), 256)[:, None]
-        plate = np.clip(shades, 0, 255).astype(np.uint8)[ink]
+        shades = background + (colour - background) * np.linspace(0, rng.uniform(layout.least_ink, 1), 256)[:, None]
+        palette = np.clip(shades, 0, 255).astype(np.uint8)[None]
+        plate = cv2.LUT(cv2.merge([ink, ink, ink]), palette)
         if rng.random() < 0.7:
             metal = int(rng.integers(90, 210))
             for x, y in layout.bolts:
@@ -104,7 +104,7 @@ class Renderer:
                 cv2.circle(plate, centre, _px(6), (metal // 2,) * 3, 1, cv2.LINE_AA)
 
         canvas = _car(body.shape[0] + 2 * _PAD, body.shape[1] + 2 * _PAD, rng)
-        np.copyto(canvas[_PAD:-_PAD, _PAD:-_PAD], plate, where=body[..., None])
+        cv2.copyTo(plate, body, canvas[_PAD:-_PAD, _PAD:-_PAD])
         return canvas
 
 
@@ -147,13 +147,9 @@ def find_fonts(folder: Path | None = None) -> list[Path]:
         DatasetError: there are none.
     """
     if folder is not None:
-        fonts = sorted(
-            path for path in Path(folder).rglob("*") if path.suffix.lower() in {".ttf", ".otf", ".ttc"}
-        )
+        fonts = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in {".ttf", ".otf", ".ttc"})
         if not fonts:
-            raise DatasetError(
-                f"{folder}: has no .ttf, .otf or .ttc file: name a folder of fonts with Hangul"
-            )
+            raise DatasetError(f"{folder}: has no .ttf, .otf or .ttc file: name a folder of fonts with Hangul")
         return fonts
     # Importing the package would change matplotlib's settings; its place is all that is wanted.
     package = importlib.util.find_spec("koreanize_matplotlib")
@@ -186,9 +182,7 @@ def _font_face(path: Path) -> Face:
         return np.asarray(picture)
 
     missing = draw("\U0010fffe").tobytes()
-    lacking = [
-        text for text in _TEXTS.values() if any(draw(letter).tobytes() in (missing, b"") for letter in text)
-    ]
+    lacking = [text for text in _TEXTS.values() if any(draw(letter).tobytes() in (missing, b"") for letter in text)]
     if lacking:
         raise DatasetError(
             f"{path}: has no glyph for {' '.join(lacking[:5])}{' …' if len(lacking) > 5 else ''}: "
@@ -208,31 +202,31 @@ def _font_face(path: Path) -> Face:
     return face
 
 
+def _glyph_file(part: str, suffix: str) -> str:
+    group = "num" if part in _DIGITS else "region" if part in REGIONS else "char1"
+    return f"{group}{suffix}/{part}.jpg"
+
+
+_GLYPH_FILES = sorted(
+    {
+        _glyph_file(part, layout.suffix)
+        for layout in LAYOUTS.values()
+        for part in (*_DIGITS, *HANGUL, *(REGIONS if layout.has_region else ()))
+    }
+)
+
+
 def _folder_face(folder: Path) -> Face:
     import cv2
 
-    colours = {layout.suffix for layout in LAYOUTS.values()}
-    groups = [
-        (f"{group}{suffix}", parts)
-        for suffix in colours
-        for group, parts in (("num", _DIGITS), ("char1", HANGUL))
-    ]
-    groups += [(f"region{layout.suffix}", REGIONS) for layout in LAYOUTS.values() if layout.has_region]
-    lacking = sorted(
-        {
-            f"{group}/{part}.jpg"
-            for group, parts in groups
-            for part in parts
-            if not (folder / group / f"{part}.jpg").is_file()
-        }
-    )
+    lacking = [name for name in _GLYPH_FILES if not (folder / name).is_file()]
     if lacking:
-        raise DatasetError(f"{folder}: no glyph folder, {lacking[0]} and {len(lacking) - 1} more are missing")
+        more = f" and {len(lacking) - 1} more are" if len(lacking) > 1 else " is"
+        raise DatasetError(f"{folder}: {lacking[0]}{more} missing: name a folder with num*, char1* and region_*")
 
     @cache
     def face(part: str, suffix: str, width: int, height: int) -> Image:
-        group = "num" if part in _DIGITS else "region" if part in REGIONS else "char1"
-        path = folder / f"{group}{suffix}" / f"{part}.jpg"
+        path = folder / _glyph_file(part, suffix)
         picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
         if picture is None:
             raise DatasetError(f"{path}: cannot be read as an image: replace it")
@@ -252,9 +246,7 @@ def _trimmed(ink: Image) -> Image:
 
 def _centred(ink: Image, width: int, height: int, across: float, down: float) -> Image:
     """`ink` in the middle of a cell, filling that part of the cell's inner box both ways."""
-    inner = _resized(
-        ink, max(1, round(width * _FILL_ACROSS * across)), max(1, round(height * _FILL_DOWN * down))
-    )
+    inner = _resized(ink, max(1, round(width * _FILL_ACROSS * across)), max(1, round(height * _FILL_DOWN * down)))
     cell = np.zeros((height, width), np.uint8)
     row, column = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2
     cell[row : row + inner.shape[0], column : column + inner.shape[1]] = inner
@@ -268,8 +260,8 @@ def _resized(image: Image, width: int, height: int) -> Image:
 
 
 @cache
-def _blank(layout: Layout) -> tuple[npt.NDArray[np.bool_], Image]:
-    """Where the plate is, and the ink of its frame: (H, W) bool and uint8."""
+def _blank(layout: Layout) -> tuple[Image, Image]:
+    """The plate's outline, and the ink of its frame: (H, W) uint8 both."""
     import cv2
 
     height, width = _px(layout.height), _px(layout.width)
@@ -278,7 +270,7 @@ def _blank(layout: Layout) -> tuple[npt.NDArray[np.bool_], Image]:
     edge, line = _px(4), _px(4)
     inner[edge:-edge, edge:-edge] = _rounded(height - 2 * edge, width - 2 * edge, _px(8))
     frame = cv2.subtract(inner, cv2.erode(inner, np.ones((2 * line + 1, 2 * line + 1), np.uint8)))
-    return outline > 127, frame.astype(np.uint8, copy=False)
+    return outline, frame.astype(np.uint8, copy=False)
 
 
 def _rounded(height: int, width: int, radius: int) -> Image:

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_crnn.training.layouts import HANGUL, KINDS, LAYOUTS, REGIONS, PlateKind, label_at
+
+LABEL = re.compile(r"([A-PZ])\d\d([a-z]{2})\d{4}")
+ALPHABET = set("adefghjknqrstwABCDEFGHIJKLMNOPZ0123456789")
+
+
+def test_the_37_syllables_and_16_regions():
+    assert len(HANGUL) == 37
+    assert (HANGUL["sk"], HANGUL["gj"], HANGUL["dh"], HANGUL["wn"]) == ("나", "허", "오", "주")
+    assert "".join(REGIONS) == "ABCDEFGHIJKLMNOP"
+    assert (REGIONS["A"], REGIONS["H"], REGIONS["P"]) == ("서울", "부산", "제주")
+
+
+@given(st.integers(0, 2**64), st.integers(0, 36_999_999), st.sampled_from(KINDS))
+def test_every_label_is_one_of_a_plate_of_its_kind(seed: int, index: int, kind: PlateKind):
+    label = label_at(seed, index, kind)
+    match = LABEL.fullmatch(label)
+    assert match
+    assert set(label) <= ALPHABET
+    assert match[2] in HANGUL
+    assert (match[1] != "Z") == kind.endswith("region")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_labels_of_a_run_differ_whatever_the_kind(kind: PlateKind):
+    labels = {label_at(3, index, kind)[1:] for index in range(20_000)}
+    assert len(labels) == 20_000
+
+
+def test_labels_are_even_over_digits_syllables_and_regions():
+    n = 20_000
+    labels = [label_at(5, index, "green-region") for index in range(0, 5 * n, 5)]
+    for place, values in ((0, "".join(REGIONS)), *((place, "0123456789") for place in (1, 2, 5, 6, 7, 8))):
+        seen = [sum(label[place] == value for label in labels) for value in values]
+        assert min(seen) > 0.85 * n / len(values)
+        assert max(seen) < 1.15 * n / len(values)
+    uses = [sum(label[3:5] == keys for label in labels) for keys in HANGUL]
+    assert min(uses) > 0.7 * n / len(HANGUL)
+
+
+def test_an_index_past_the_labels_is_refused():
+    with pytest.raises(ValueError, match="37,000,000: a run has plates 0 to 36,999,999"):
+        label_at(1, 37_000_000, "green")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_slots_show_the_whole_label_inside_the_plate_without_overlap(kind: PlateKind):
+    layout = LAYOUTS[kind]
+    shown = [place for slot in layout.slots for place in range(slot.first, slot.first + slot.length)]
+    assert sorted(shown) == list(range(0 if layout.has_region else 1, 9))
+    for number, slot in enumerate(layout.slots):
+        assert slot.x >= 0
+        assert slot.y >= 0
+        assert slot.x + slot.width <= layout.width
+        assert slot.y + slot.height <= layout.height
+        for other in layout.slots[:number]:
+            beside = slot.x >= other.x + other.width or other.x >= slot.x + slot.width
+            above = slot.y >= other.y + other.height or other.y >= slot.y + slot.height
+            assert beside or above

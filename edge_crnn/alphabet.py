@@ -1,0 +1,206 @@
+"""Class indices ↔ symbols ↔ what a person reads.
+
+A network tells classes apart; each class but the blank is a symbol. Symbols written one after the other are a
+label (`A18sk6897`), as in the names of image files. A label map says how people read it (`서울 18 나 6897`).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from .errors import AlphabetError
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """The symbols of a network, where its blank stands among its classes, and how labels are read.
+
+    Raises:
+        AlphabetError: if there is no symbol, one is empty or there twice, the blank is out of range, a key of
+            the label map is not spelled with the symbols, or two keys read the same.
+    """
+
+    symbols: tuple[str, ...]
+    """In the order of their classes, the blank left out; held in Unicode's form NFC."""
+    blank: int
+    """Class index of the blank, 0 to the number of symbols; symbols from there on have an index 1 higher."""
+    label_map: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Part of a label → text for a person, whose white space counts for nothing on the way back."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "symbols", tuple(_nfc(symbol) for symbol in self.symbols))
+        object.__setattr__(self, "label_map", {_nfc(key): _nfc(text) for key, text in self.label_map.items()})
+        if not self.symbols:
+            raise AlphabetError("the alphabet is empty, expected at least one symbol")
+        if "" in self.symbols:
+            raise AlphabetError(f"symbol {self.symbols.index('')} of the alphabet is empty, expected a text")
+        if twice := _repeated(self.symbols):
+            raise AlphabetError(f"the alphabet has {twice!r} twice, expected each symbol once")
+        if not 0 <= self.blank <= len(self.symbols):
+            raise AlphabetError(f"blank is {self.blank}, expected 0 (first) to {len(self.symbols)} (last class)")
+        for key in self.label_map:
+            if not key or self._unknown_at(key) is not None:
+                raise AlphabetError(
+                    f"label map has the key {key!r}, expected symbols of the alphabet {self}: remove the key"
+                )
+        if (twice := _repeated(map(_squeeze, self.label_map.values()))) is not None:
+            raise AlphabetError(f"two keys of the label map read {twice!r}, so that it has no inverse: change one")
+
+    def __str__(self) -> str:
+        return ("" if all(len(symbol) == 1 for symbol in self.symbols) else " ").join(self.symbols)
+
+    @property
+    def classes(self) -> int:
+        """Number of the network's classes, the blank included."""
+        return len(self.symbols) + 1
+
+    def spell(self, indices: Iterable[int]) -> str:
+        """The label of class indices, as a decoder returns them.
+
+        Raises:
+            AlphabetError: if an index is the blank's or no class.
+        """
+        symbols = []
+        for index in indices:
+            if index == self.blank or not 0 <= index < self.classes:
+                raise AlphabetError(f"class {index} has no symbol, expected 0 to {len(self.symbols)} but the blank")
+            symbols.append(self.symbols[index - (index > self.blank)])
+        return "".join(symbols)
+
+    def encode(self, label: str) -> tuple[int, ...]:
+        """Class indices of a label; where several symbols fit, the longest is taken.
+
+        Raises:
+            AlphabetError: if the label has something that is no symbol.
+        """
+        if (place := self._unknown_at(label)) is not None:
+            raise self._unknown(label, place)
+        return tuple(self._index[symbol] for symbol in self._symbol.findall(label))
+
+    def read(self, label: str) -> str:
+        """The text for a person: from the left, the longest key of the label map that fits is replaced.
+
+        Other symbols stay, and outer white space is stripped. Without a label map the text is the label.
+        """
+        if not self.label_map:
+            return label
+        return self._key_or_symbol.sub(lambda part: self.label_map.get(part[0], part[0]), label).strip()
+
+    def label(self, text: str) -> str:
+        """The label of a text as a person writes it, or of a label: the inverse of `read`.
+
+        The text may be in NFC or NFD, with any white space. From the left, the longest text of the label map
+        that fits becomes its key, and other symbols stay. A key that reads as nothing (`Z`, no region) goes
+        in front of a label that does not start with a key.
+
+        Hence a label comes back from its text only if such a silent key stands nowhere but in front, and not
+        alone or before another key, and if the text can be split into texts and symbols in one way only.
+
+        Raises:
+            AlphabetError: if the text has something that is neither in the label map nor a symbol.
+        """
+        text = _nfc(text)
+        parts = []
+        place = 0
+        while place < len(text):
+            part = self._text_or_symbol.match(text, place)
+            if part is None:
+                raise self._unknown(text, place)
+            if part["text"]:
+                parts.append(self._key[_squeeze(part["text"])])
+            elif part["symbol"]:
+                parts.append(part["symbol"])
+            place = part.end()
+        label = "".join(parts)
+        if label and not label.startswith(tuple(self.label_map)):
+            return self._key.get("", "") + label
+        return label
+
+    def _unknown_at(self, label: str) -> int | None:
+        place = 0
+        while place < len(label):
+            symbol = self._symbol.match(label, place)
+            if symbol is None:
+                return place
+            place = symbol.end()
+        return None
+
+    def _unknown(self, text: str, place: int) -> AlphabetError:
+        return AlphabetError(
+            f"{text!r} has {text[place]!r} at position {place}, expected the symbols {self}: "
+            "correct the text, or use a model that knows the symbol"
+        )
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {symbol: place + (place >= self.blank) for place, symbol in enumerate(self.symbols)}
+
+    @cached_property
+    def _key(self) -> dict[str, str]:
+        return {_squeeze(text): key for key, text in self.label_map.items()}
+
+    @cached_property
+    def _symbol(self) -> re.Pattern[str]:
+        return re.compile(_longest_of(self.symbols))
+
+    @cached_property
+    def _key_or_symbol(self) -> re.Pattern[str]:
+        return re.compile(f"{_longest_of(self.label_map)}|{_longest_of(self.symbols)}")
+
+    @cached_property
+    def _text_or_symbol(self) -> re.Pattern[str]:
+        texts = _longest_of((text for text in self._key if text), between=r"\s*")
+        return re.compile(rf"(?P<text>{texts})|(?P<symbol>{_longest_of(self.symbols)})|\s")
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _squeeze(text: str) -> str:
+    return "".join(text.split())
+
+
+def _repeated(texts: Iterable[str]) -> str | None:
+    seen = set()
+    for text in texts:
+        if text in seen:
+            return text
+        seen.add(text)
+    return None
+
+
+def _longest_of(texts: Iterable[str], between: str = "") -> str:
+    """A pattern of alternatives, longest first; of none, one that never matches."""
+    longest_first = sorted(texts, key=len, reverse=True)
+    return "|".join(between.join(map(re.escape, text)) for text in longest_first) or r"(?!)"
+
+
+def _syllable(keys: str) -> str:
+    """The Hangul syllable typed with two keys of a Korean keyboard: sk → 나 (Unicode, section 3.12)."""
+    consonant, vowel = _CONSONANTS[keys[0]], _VOWELS[keys[1]]
+    return chr(0xAC00 + (consonant * 21 + vowel) * 28)
+
+
+# keyboard key → number of the jamo in Unicode's order of leading consonants, and of vowels
+_CONSONANTS = dict(zip("rsefaqtdwg", (0, 2, 3, 5, 6, 7, 9, 11, 12, 18), strict=True))  # ㄱㄴㄷㄹㅁㅂㅅㅇㅈㅎ
+_VOWELS = dict(zip("kjhn", (0, 4, 8, 13), strict=True))  # ㅏㅓㅗㅜ
+_REGIONS = (
+    *("서울", "경기", "인천", "강원", "충남", "대전", "충북", "부산"),
+    *("울산", "대구", "경북", "경남", "전남", "광주", "전북", "제주"),
+)
+_SYLLABLES = [consonant + vowel for consonant in "rsefaqtdw" for vowel in _VOWELS] + ["gj"]
+
+KOREAN_PLATES: Mapping[str, str] = {
+    **{letter: f"{region} " for letter, region in zip("ABCDEFGHIJKLMNOP", _REGIONS, strict=True)},
+    "Z": "",
+    **{keys: f" {_syllable(keys)} " for keys in _SYLLABLES},
+}
+"""Label map of Korean number plates: regions A to P, Z for none, and syllables as typed on a Korean keyboard.
+
+`A18sk6897` reads 서울 18 나 6897, and `Z18sk6897` reads 18 나 6897.
+"""

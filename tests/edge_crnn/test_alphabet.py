@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import copy
+import pickle
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_crnn.alphabet import KOREAN_PLATES, Alphabet
+from edge_crnn.errors import AlphabetError
+
+PLATE_SYMBOLS = tuple("adefghjknqrstwABCDEFGHIJKLMNOPZ0123456789")
+PLATES = Alphabet(PLATE_SYMBOLS, blank=41, label_map=KOREAN_PLATES)
+SYLLABLES = [key for key in KOREAN_PLATES if len(key) == 2]
+
+digits = st.text("0123456789", min_size=1, max_size=4)
+plate_labels = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from("ABCDEFGHIJKLMNOPZ"),
+        st.from_regex(r"[0-9]{2,3}", fullmatch=True),
+        st.sampled_from(SYLLABLES),
+        st.from_regex(r"[0-9]{4}", fullmatch=True),
+    ),
+)
+
+
+@st.composite
+def alphabets(draw: st.DrawFn) -> Alphabet:
+    """No symbol begins another one, so that every label can be split in one way only."""
+    symbols = draw(
+        st.lists(
+            st.sampled_from(["x", "y", "가", "é", " ", "ab", "cde", "ㄱㅏ", ".", "*", "\\", "["]),
+            min_size=1,
+            unique=True,
+        )
+    )
+    return Alphabet(tuple(symbols), draw(st.integers(0, len(symbols))))
+
+
+def test_class_indices_leave_out_the_blank_wherever_it_stands() -> None:
+    assert Alphabet(("a", "b", "c"), blank=0).spell([1, 2, 3]) == "abc"
+    assert Alphabet(("a", "b", "c"), blank=2).spell([0, 1, 3]) == "abc"
+    assert Alphabet(("a", "b", "c"), blank=3).spell([0, 1, 2]) == "abc"
+    assert Alphabet(("a", "b", "c"), blank=2).encode("cab") == (3, 0, 1)
+    assert Alphabet(("a", "b", "c"), blank=2).classes == 4
+
+
+@given(st.data())
+def test_encode_inverts_spell(data: st.DataObject) -> None:
+    alphabet = data.draw(alphabets())
+    classes = [index for index in range(alphabet.classes) if index != alphabet.blank]
+    indices = data.draw(st.lists(st.sampled_from(classes)))
+    assert alphabet.encode(alphabet.spell(indices)) == tuple(indices)
+
+
+@given(st.data())
+def test_without_a_label_map_text_and_label_are_the_same(data: st.DataObject) -> None:
+    alphabet = data.draw(alphabets())
+    label = "".join(data.draw(st.lists(st.sampled_from(alphabet.symbols))))
+    assert alphabet.read(label) == label
+    assert alphabet.label(label) == label
+    assert alphabet.label(unicodedata.normalize("NFD", label)) == label
+
+
+def test_encode_takes_the_longest_symbol() -> None:
+    assert Alphabet(("s", "k", "sk"), blank=0).encode("skks") == (3, 2, 1)
+
+
+def test_symbols_are_held_in_nfc() -> None:
+    alphabet = Alphabet((unicodedata.normalize("NFD", "나"), "é"), blank=2)
+    assert alphabet.symbols == ("나", "\u00e9")
+    assert alphabet.encode("나é") == (0, 1)
+    assert alphabet.label("e\u0301" + unicodedata.normalize("NFD", "나")) == "é나"
+
+
+@pytest.mark.parametrize("index", [3, -1, 1])
+def test_spell_refuses_an_index_without_symbol(index: int) -> None:
+    with pytest.raises(AlphabetError, match=f"class {index} has no symbol"):
+        Alphabet(("a", "b"), blank=1).spell([0, index])
+
+
+def test_an_unknown_symbol_is_named_with_its_place_and_the_alphabet() -> None:
+    with pytest.raises(AlphabetError, match=r"'12b4' has 'b' at position 2, expected the symbols 01234"):
+        Alphabet(tuple("01234"), blank=5).encode("12b4")
+    with pytest.raises(AlphabetError, match="'18 히 6897' has '히' at position 3"):
+        PLATES.label("18 히 6897")
+
+
+def test_the_plate_map_reads_every_region_and_syllable() -> None:
+    assert "".join(KOREAN_PLATES[letter] for letter in "ABCDEFGHIJKLMNOP") == (
+        "서울 경기 인천 강원 충남 대전 충북 부산 울산 대구 경북 경남 전남 광주 전북 제주 "
+    )
+    assert KOREAN_PLATES["Z"] == ""
+    assert "".join(KOREAN_PLATES[keys].strip() for keys in SYLLABLES) == (
+        "가거고구나너노누다더도두라러로루마머모무바버보부사서소수아어오우자저조주허"
+    )
+    assert all(KOREAN_PLATES[keys] == f" {KOREAN_PLATES[keys].strip()} " for keys in SYLLABLES)
+    assert len(KOREAN_PLATES) == 16 + 1 + 37
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        ("A18sk6897", "서울 18 나 6897"),
+        ("Z18sk6897", "18 나 6897"),
+        ("Z118gj6897", "118 허 6897"),
+        ("H12qn3456", "부산 12 부 3456"),
+        ("Z18", "18"),
+        ("", ""),
+    ],
+)
+def test_plates_are_read_and_written(label: str, text: str) -> None:
+    assert PLATES.read(label) == text
+    assert PLATES.label(text) == label
+
+
+def test_what_is_not_in_the_label_map_is_read_as_it_is() -> None:
+    assert PLATES.read("12gk3") == "12gk3"
+    assert PLATES.read("s1k") == "s1k"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["18 나 6897", "18나6897", "18나 6897", " 1 8\t나\u30006897\n", "Z18sk6897", "18sk6897", "Z 18나6897"],
+)
+def test_the_ways_in_which_a_plate_is_written(text: str) -> None:
+    assert PLATES.label(text) == "Z18sk6897"
+    assert PLATES.label(unicodedata.normalize("NFD", text)) == "Z18sk6897"
+
+
+@given(plate_labels, st.sampled_from(["NFC", "NFD"]), st.booleans())
+def test_every_plate_label_comes_back_from_its_text(label: str, form: str, spaced: bool) -> None:
+    text = PLATES.read(label)
+    if not spaced:
+        text = text.replace(" ", "")
+    assert PLATES.label(unicodedata.normalize(form, text)) == label
+    assert PLATES.label(label) == label
+    assert PLATES.spell(PLATES.encode(label)) == label
+
+
+def test_the_known_limits_of_the_silent_key() -> None:
+    assert PLATES.label(PLATES.read("1Z2")) == "Z12"
+    assert PLATES.label(PLATES.read("Zsk1")) == "sk1"
+    assert PLATES.label(PLATES.read("Z")) == ""
+
+
+def test_the_longest_key_and_the_longest_text_win() -> None:
+    alphabet = Alphabet(tuple("abc"), blank=0, label_map={"a": "1", "ab": "12", "b": "3"})
+    assert alphabet.read("aabbc") == "1123c"
+    assert alphabet.label("1123c") == "aabbc"
+
+
+def test_a_key_is_not_found_across_symbols() -> None:
+    alphabet = Alphabet(("as", "s", "k"), blank=0, label_map={"sk": "나"})
+    assert alphabet.read("askask") == "askask"
+    assert alphabet.read("ssk") == "s나"
+
+
+def test_white_space_that_is_a_symbol_is_kept() -> None:
+    alphabet = Alphabet(("a", " ", "x"), blank=0, label_map={"x": "New York"})
+    assert alphabet.read("a x a") == "a New York a"
+    assert alphabet.label("a New York a") == "a x a"
+    assert alphabet.label("a NewYork\ta") == "a xa"
+
+
+def test_white_space_that_is_no_symbol_is_dropped() -> None:
+    assert Alphabet(tuple("0123456789"), blank=10).label(" 1 23\n") == "123"
+
+
+@pytest.mark.parametrize(
+    ("symbols", "blank", "label_map", "message"),
+    [
+        ((), 0, {}, "empty, expected at least one"),
+        (("a", ""), 0, {}, "symbol 1 of the alphabet is empty"),
+        (("a", "b", "a"), 0, {}, "'a' twice"),
+        (("é", "e\u0301"), 0, {}, "'é' twice"),
+        (("a", "b"), 3, {}, "blank is 3, expected 0"),
+        (("a", "b"), -1, {}, "blank is -1, expected 0"),
+        (("a", "b"), 2, {"c": "C"}, "the key 'c', expected symbols of the alphabet ab"),
+        (("a", "b"), 2, {"": "C"}, "the key ''"),
+        (("a", "b"), 2, {"a": "X", "b": " X "}, "two keys of the label map read 'X'"),
+        (("a", "b"), 2, {"a": "", "b": " "}, "two keys of the label map read ''"),
+    ],
+)
+def test_an_alphabet_that_makes_no_sense_is_refused(
+    symbols: tuple[str, ...], blank: int, label_map: dict[str, str], message: str
+) -> None:
+    with pytest.raises(AlphabetError, match=message):
+        Alphabet(symbols, blank, label_map)
+
+
+def test_it_is_a_value() -> None:
+    labels = {"a": "A"}
+    alphabet = Alphabet(("a",), 1, labels)
+    labels["a"] = "changed"
+    assert alphabet.read("a") == "A"
+    assert (
+        alphabet == Alphabet(("a",), 1, {"a": "A"}) == copy.deepcopy(alphabet) == pickle.loads(pickle.dumps(alphabet))
+    )
+    assert hash(alphabet) == hash(Alphabet(("a",), 1, {"a": "A"}))
+    assert alphabet != Alphabet(("a",), 0, {"a": "A"})

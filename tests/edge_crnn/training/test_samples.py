@@ -1,0 +1,64 @@
+"""The committed samples are what samples/README.md says that they are."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_crnn.cli.synth import JPEG_QUALITY
+from edge_crnn.training.layouts import KINDS
+from edge_crnn.training.synthetic import Plate, generate
+
+SAMPLES = Path(__file__).parents[3] / "samples"
+RUNS = {"mild": 1, "heavy": 2}
+"""Preset → seed of samples/plates."""
+
+
+def as_saved(plate: Plate) -> np.ndarray:
+    _, data = cv2.imencode(".jpg", plate.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert image is not None
+    return image
+
+
+def test_plates_are_250_of_each_preset_all_kinds_alike():
+    plates = [plate for preset, seed in RUNS.items() for plate in generate(250, seed, preset)]
+    expected = {plate.label: plate.kind for plate in plates}
+    assert {file.stem for file in (SAMPLES / "plates").iterdir()} == set(expected)
+    assert [list(expected.values()).count(kind) for kind in KINDS] == [100] * 5
+
+
+@pytest.mark.parametrize("preset", RUNS)
+def test_plates_are_drawn_again_from_their_seed(preset: str):
+    for plate in generate(15, RUNS[preset], preset, start=100):
+        saved = cv2.imread(str(SAMPLES / "plates" / f"{plate.label}.jpg"))
+        assert saved is not None
+        assert saved.shape == plate.image.shape
+        # Other versions of FreeType, NumPy or OpenCV may round otherwise.
+        assert np.abs(saved.astype(int) - as_saved(plate)).mean() < 2
+
+
+@pytest.mark.parametrize(("preset", "seed", "start"), [("mild", 3, 0), ("heavy", 4, 64)])
+def test_calibration_is_drawn_again_from_its_seed(preset: str, seed: int, start: int):
+    for index, plate in enumerate(generate(5, seed, preset, start=start), start):
+        saved = cv2.imread(str(SAMPLES / "calibration" / f"{index:06d}.jpg"))
+        assert saved is not None
+        assert np.abs(saved.astype(int) - as_saved(plate)).mean() < 2
+
+
+def test_calibration_has_128_images_none_of_them_among_the_plates():
+    plates, calibration = (
+        {hashlib.sha256(file.read_bytes()).hexdigest() for file in (SAMPLES / folder).iterdir()}
+        for folder in ("plates", "calibration")
+    )
+    assert len(plates) == 500
+    assert len(calibration) == 128
+    assert not plates & calibration
+
+
+def test_they_are_small():
+    assert sum(file.stat().st_size for file in SAMPLES.rglob("*.jpg")) < 3_000_000

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,15 +110,14 @@ def _over_white(bgra: Pixels) -> Pixels:
 
 def _read(path: str | Path) -> bytes:
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+        about = Path(path).stat()
+        data = Path(path).read_bytes() if stat.S_ISREG(about.st_mode) and about.st_size <= _MAX_BYTES else b""
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else error
         raise ImageError(f"{path}: cannot be read ({reason}); name a picture file") from error
     if not data:
-        raise ImageError(f"{path}: empty, expected a picture; copy or save it again")
-    if len(data) > _MAX_BYTES:
-        raise ImageError(f"{path}: more than {_MAX_BYTES:,} bytes, expected a picture; name another file")
+        found = f"{about.st_size:,} bytes" if stat.S_ISREG(about.st_mode) else "a folder or a device"
+        raise ImageError(f"{path}: found {found}, expected a picture of at most {_MAX_BYTES:,} bytes; name another")
     if container.is_cut_short(data):
         raise ImageError(
             f"{path}: cut short, the end of the picture is missing after {len(data):,} bytes; copy it again"

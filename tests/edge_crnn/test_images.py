@@ -122,7 +122,7 @@ def encoded(suffix: str, picture: np.ndarray = COLOUR) -> bytes:
 
 
 BAD_FILES = {
-    "empty": (b"", "empty"),
+    "empty": (b"", "found 0 bytes"),
     "text": (b"no picture at all\n" * 9, "no picture or a damaged one"),
     "cut JPEG": (encoded(".jpg")[:-40], "cut short"),
     "JPEG header": (encoded(".jpg")[:100], "cut short"),
@@ -149,14 +149,17 @@ def test_bad_files(tmp_path: Path, data: bytes, message: str) -> None:
 
 
 def test_a_missing_file_a_folder_and_a_name_that_cannot_be(tmp_path: Path) -> None:
-    for path in (tmp_path / "missing.png", tmp_path, "a\0b.png"):
+    for path in (tmp_path / "missing.png", "a\0b.png"):
         with pytest.raises(ImageError, match="cannot be read"):
+            load_image(path)
+    for path in (tmp_path, "/dev/zero"):
+        with pytest.raises(ImageError, match="found a folder or a device"):
             load_image(path)
 
 
 def test_files_larger_than_any_picture_are_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_crnn.images._MAX_BYTES", 99)
-    with pytest.raises(ImageError, match="more than 99 bytes"):
+    with pytest.raises(ImageError, match="of at most 99 bytes"):
         load_image(saved(tmp_path / "a.png", COLOUR))
 
 

@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
         OutputError: the folder has files already, or cannot be written.
         DatasetError: the fonts or the glyph folder will not do.
     """
-    from ..training.synthetic import Renderer, find_fonts, generate
+    from ..training.glyphs import find_fonts
+    from ..training.synthetic import Renderer, generate
 
     folder: Path = args.output
     if folder.is_dir() and any(folder.iterdir()) and not args.add:

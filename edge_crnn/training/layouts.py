@@ -6,11 +6,13 @@ syllable on a Korean keyboard, and four digits: `A18sk6897` is 서울 18 나 689
 
 from __future__ import annotations
 
+import re
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
 from ..alphabet import KOREAN_PLATES
+from ..errors import AlphabetError
 
 PlateKind = Literal["long-white", "short-white", "yellow-region", "green-region", "green"]
 """One line on long or short white; two on yellow or green with a region; two on green without one."""
@@ -49,6 +51,14 @@ def label_at(seed: int, index: int, kind: PlateKind) -> str:
     if LAYOUTS[kind].has_region:
         region = list(REGIONS)[_permute(index, keys[::-1]) % len(REGIONS)]
     return f"{region}{digits // 10_000:02d}{list(HANGUL)[use]}{digits % 10_000:04d}"
+
+
+def check_label(label: str, kind: PlateKind) -> None:
+    """Raise AlphabetError unless `label` is one of a plate of that kind."""
+    region = f"[{''.join(REGIONS)}]" if LAYOUTS[kind].has_region else NO_REGION
+    if not re.fullmatch(rf"{region}[0-9]{{2}}({'|'.join(HANGUL)})[0-9]{{4}}", label):
+        example = f"{'A' if LAYOUTS[kind].has_region else NO_REGION}18sk6897"
+        raise AlphabetError(f"label {label!r} is none of a {kind} plate, expected one like {example}")
 
 
 def _round_keys(seed: int) -> list[int]:

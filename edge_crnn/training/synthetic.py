@@ -1,13 +1,12 @@
 """Seeded pictures of Korean number plates, cropped, with their labels.
 
-Glyphs come from open fonts or from a folder of glyph images; `layouts` says where they stand, `degrade` how
-they are pictured. Needs Pillow and OpenCV, no Keras.
+`layouts` says what stands where, `glyphs` draws it, `degrade` pictures it. Needs Pillow and OpenCV, no Keras.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -16,18 +15,11 @@ import numpy as np
 
 from ..errors import BackendUnavailable, DatasetError
 from .degrade import MILD, PRESETS, PX_PER_MM, Image, Preset, photograph
-from .layouts import HANGUL, KINDS, LAYOUTS, REGIONS, Layout, PlateKind, label_at
-
-_DEFAULT_FONTS = ("NanumGothic.ttf", "NanumGothicBold.ttf", "NanumGothicExtraBold.ttf")
-_DIGITS = dict(zip("0123456789", "0123456789", strict=True))
-_TEXTS = {**_DIGITS, **HANGUL, **REGIONS}
-"""What a font writes for each part of a label."""
+from .glyphs import find_fonts, folder_face, font_face
+from .layouts import KINDS, LAYOUTS, Layout, PlateKind, check_label, label_at
 
 _PAD = round(60 * PX_PER_MM)
 """Pixels of car body drawn around a plate."""
-
-_FILL_ACROSS, _FILL_DOWN = 0.84, 0.92
-"""How much of its cell a font's ink fills, as it does on the plates themselves."""
 
 
 class Plate(NamedTuple):
@@ -57,9 +49,9 @@ class Renderer:
         if glyphs is not None:
             if fonts is not None:
                 raise ValueError("glyphs come from fonts or from a folder, not from both: give one of them")
-            self._faces = [_folder_face(Path(glyphs))]
+            self._faces = [folder_face(Path(glyphs))]
         else:
-            self._faces = [_font_face(Path(font)) for font in (find_fonts() if fonts is None else fonts)]
+            self._faces = [font_face(Path(font)) for font in (find_fonts() if fonts is None else fonts)]
             if not self._faces:
                 raise DatasetError("no fonts: give at least one with Hangul")
 
@@ -70,10 +62,15 @@ class Renderer:
         kind: PlateKind | None = None,
         label: str | None = None,
     ) -> Plate:
-        """Draw one plate; kind and label are drawn too where they are not given."""
+        """Draw one plate; kind and label are drawn too where they are not given.
+
+        Raises:
+            AlphabetError: `label` is none of a plate of that kind.
+        """
         rng = np.random.default_rng(rng)
         kind = KINDS[rng.integers(len(KINDS))] if kind is None else kind
         label = label_at(int(rng.integers(1 << 32)), 0, kind) if label is None else label
+        check_label(label, kind)
         canvas = self._draw(label, LAYOUTS[kind], rng)
         return Plate(label, kind, photograph(canvas, _PAD, find_preset(preset), rng))
 
@@ -136,127 +133,6 @@ def find_preset(preset: Preset | str) -> Preset:
     if preset not in PRESETS:
         raise ValueError(f"no preset {preset!r}: choose from {', '.join(PRESETS)}")
     return PRESETS[preset]
-
-
-def find_fonts(folder: Path | None = None) -> list[Path]:
-    """The fonts under `folder`; without one, three NanumGothic weights from koreanize-matplotlib.
-
-    The default is one package's, not what a machine happens to have: the presets' figures hold for these.
-
-    Raises:
-        DatasetError: there are none.
-    """
-    if folder is not None:
-        fonts = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in {".ttf", ".otf", ".ttc"})
-        if not fonts:
-            raise DatasetError(f"{folder}: has no .ttf, .otf or .ttc file: name a folder of fonts with Hangul")
-        return fonts
-    # Importing the package would change matplotlib's settings; its place is all that is wanted.
-    package = importlib.util.find_spec("koreanize_matplotlib")
-    if package is None or package.origin is None:
-        raise DatasetError(
-            "the default fonts are those of the package koreanize-matplotlib, which is not installed: "
-            "pip install 'edge-crnn[train]', or name a folder of fonts with Hangul "
-            "(Debian's fonts-nanum has them in /usr/share/fonts/truetype/nanum)"
-        )
-    return [Path(package.origin).parent / "fonts" / name for name in _DEFAULT_FONTS]
-
-
-Face = Callable[[str, str, int, int], Image]
-"""(part of a label, colour suffix, width, height) → the ink of that glyph, (height, width) uint8."""
-
-
-def _font_face(path: Path) -> Face:
-    from PIL import Image as Picture
-    from PIL import ImageDraw, ImageFont
-
-    try:
-        font = ImageFont.truetype(str(path), 160)
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be opened as a font ({error})") from error
-
-    def draw(text: str) -> Image:
-        left, top, right, bottom = (int(edge) for edge in font.getbbox(text))
-        picture = Picture.new("L", (right - left, bottom - top))
-        ImageDraw.Draw(picture).text((-left, -top), text, fill=255, font=font)
-        return np.asarray(picture)
-
-    missing = draw("\U0010fffe").tobytes()
-    lacking = [text for text in _TEXTS.values() if any(draw(letter).tobytes() in (missing, b"") for letter in text)]
-    if lacking:
-        raise DatasetError(
-            f"{path}: has no glyph for {' '.join(lacking[:5])}{' …' if len(lacking) > 5 else ''}: "
-            "use fonts with digits and Hangul"
-        )
-
-    # Digits keep their proportions to one another: all are stretched by the same two factors.
-    digits = {digit: _trimmed(draw(digit)) for digit in _DIGITS}
-    tallest, widest = (max(ink.shape[axis] for ink in digits.values()) for axis in (0, 1))
-
-    @cache
-    def face(part: str, _suffix: str, width: int, height: int) -> Image:
-        ink = digits[part] if part in digits else _trimmed(draw(_TEXTS[part]))
-        across, down = (ink.shape[1] / widest, ink.shape[0] / tallest) if part in digits else (1.0, 1.0)
-        return _centred(ink, width, height, across, down)
-
-    return face
-
-
-def _glyph_file(part: str, suffix: str) -> str:
-    group = "num" if part in _DIGITS else "region" if part in REGIONS else "char1"
-    return f"{group}{suffix}/{part}.jpg"
-
-
-_GLYPH_FILES = sorted(
-    {
-        _glyph_file(part, layout.suffix)
-        for layout in LAYOUTS.values()
-        for part in (*_DIGITS, *HANGUL, *(REGIONS if layout.has_region else ()))
-    }
-)
-
-
-def _folder_face(folder: Path) -> Face:
-    import cv2
-
-    lacking = [name for name in _GLYPH_FILES if not (folder / name).is_file()]
-    if lacking:
-        more = f" and {len(lacking) - 1} more are" if len(lacking) > 1 else " is"
-        raise DatasetError(f"{folder}: {lacking[0]}{more} missing: name a folder with num*, char1* and region_*")
-
-    @cache
-    def face(part: str, suffix: str, width: int, height: int) -> Image:
-        path = folder / _glyph_file(part, suffix)
-        picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise DatasetError(f"{path}: cannot be read as an image: replace it")
-        # Ink and ground of white, green and yellow plates differ most in red.
-        red = picture[..., 2].astype(np.float32)
-        ink = abs(red - np.median(np.concatenate([red[0], red[-1]])))
-        ink = np.clip(ink * (255 / max(1.0, float(ink.max()))), 0, 255).astype(np.uint8)
-        return _resized(ink, width, height)
-
-    return face
-
-
-def _trimmed(ink: Image) -> Image:
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def _centred(ink: Image, width: int, height: int, across: float, down: float) -> Image:
-    """`ink` in the middle of a cell, filling that part of the cell's inner box both ways."""
-    inner = _resized(ink, max(1, round(width * _FILL_ACROSS * across)), max(1, round(height * _FILL_DOWN * down)))
-    cell = np.zeros((height, width), np.uint8)
-    row, column = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2
-    cell[row : row + inner.shape[0], column : column + inner.shape[1]] = inner
-    return cell
-
-
-def _resized(image: Image, width: int, height: int) -> Image:
-    import cv2
-
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 @cache

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import ImageFont
+
+from edge_crnn.errors import DatasetError
+from edge_crnn.training.glyphs import find_fonts, font_face
+from edge_crnn.training.layouts import HANGUL, KINDS, LAYOUTS, REGIONS, PlateKind
+from edge_crnn.training.synthetic import Renderer, generate
+
+
+def test_all_glyphs_of_a_font_differ():
+    for face in map(font_face, find_fonts()):
+        parts = [*"0123456789", *HANGUL, *REGIONS]
+        assert len({face(part, "", 48, 64).tobytes() for part in parts}) == len(parts)
+
+
+def test_a_folder_without_fonts_is_refused(tmp_path: Path):
+    with pytest.raises(DatasetError, match=r"has no \.ttf"):
+        find_fonts(tmp_path)
+
+
+def test_a_font_without_hangul_is_refused(tmp_path: Path):
+    font = ImageFont.load_default(20)
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    path = tmp_path / "latin.ttf"
+    path.write_bytes(font.font_bytes)
+    with pytest.raises(DatasetError, match=r"latin\.ttf: has no glyph for .* use fonts with digits and Hangul"):
+        Renderer(find_fonts(tmp_path))
+
+
+def test_a_file_that_is_no_font_is_refused(tmp_path: Path):
+    (tmp_path / "bad.ttf").write_bytes(b"no font")
+    with pytest.raises(DatasetError, match=r"bad\.ttf: cannot be opened as a font"):
+        Renderer(find_fonts(tmp_path))
+
+
+def test_a_folder_of_fonts_draws_as_the_same_fonts_elsewhere(tmp_path: Path):
+    for font in find_fonts():
+        (tmp_path / font.name).symlink_to(font)
+    for plate, same in zip(generate(5, 1), generate(5, 1, renderer=Renderer(find_fonts(tmp_path))), strict=True):
+        np.testing.assert_array_equal(plate.image, same.image)
+
+
+def test_the_default_fonts_are_found_without_importing_their_package():
+    code = (
+        "import sys; from edge_crnn.training.glyphs import find_fonts; "
+        "assert len(find_fonts()) == 3; assert 'koreanize_matplotlib' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.fixture
+def glyphs(tmp_path: Path) -> Path:
+    """A glyph folder whose every image is a block of ink as tall as its place in the list, on its plate's ground."""
+    for suffix, ground, ink in (("", (255, 255, 255), 0), ("_g", (40, 166, 0), 255), ("_y", (0, 240, 255), 0)):
+        groups = {"num": "0123456789", "char1": HANGUL, "region": REGIONS if suffix else ()}
+        for group, parts in groups.items():
+            folder = tmp_path / f"{group}{suffix}"
+            folder.mkdir()
+            for place, part in enumerate(parts):
+                image = np.full((60, 40, 3), ground, np.uint8)
+                image[4 : 10 + place, 4:36] = ink
+                assert cv2.imwrite(str(folder / f"{part}.jpg"), image)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_glyph_folder_is_drawn_in_the_plate_s_colours(glyphs: Path, kind: PlateKind):
+    renderer = Renderer(glyphs=glyphs)
+    label = "P99wn9999" if LAYOUTS[kind].has_region else "Z99wn9999"
+    bar = renderer.render(1, "none", kind, label).image.astype(int)
+    thin = renderer.render(1, "none", kind, label[:5] + "0000").image.astype(int)
+    assert bar.shape == thin.shape
+    # More of the ink shows: dark on white and yellow, bright on green.
+    assert (bar.mean() > thin.mean()) == kind.startswith("green")
+
+
+def test_an_incomplete_glyph_folder_is_refused(glyphs: Path):
+    (glyphs / "region_y" / "K.jpg").unlink()
+    with pytest.raises(DatasetError, match=r"region_y/K\.jpg is missing"):
+        Renderer(glyphs=glyphs)
+
+
+def test_a_glyph_that_is_no_image_is_refused(glyphs: Path):
+    (glyphs / "num_y" / "7.jpg").write_bytes(b"no image")
+    with pytest.raises(DatasetError, match=r"7\.jpg: cannot be read as an image"):
+        Renderer(glyphs=glyphs).render(1, "none", "yellow-region", "A77sk7777")
+
+
+def test_fonts_and_glyphs_together_are_refused(glyphs: Path):
+    with pytest.raises(ValueError, match="not from both"):
+        Renderer(find_fonts(), glyphs=glyphs)

@@ -46,7 +46,7 @@ class KerasReference:
     def __init__(self, path: Path, batch: int = 32) -> None:
         graph = load_graph(path)
         self._steps_classes = graph.output_shape
-        self._tensorflow, keras = _keras()
+        self._tensorflow, keras = import_keras()
         self._model = model = _load(path, keras)
         self.facts = BackendFacts(
             name="keras",
@@ -64,7 +64,7 @@ class KerasReference:
             return tensorflow.nn.softmax(given) if has_logits else given
 
         signature = [tensorflow.TensorSpec((batch, *graph.input_shape), tensorflow.float32)]
-        self._call = tensorflow.function(call, input_signature=signature)
+        self._call = tensorflow.function(call, input_signature=signature).get_concrete_function()
 
     def infer(self, batch: npt.NDArray[np.generic]) -> Probabilities:
         """See `edge_crnn.backends.base.Backend.infer`."""
@@ -78,7 +78,7 @@ class KerasReference:
             padded = np.zeros((size, *self.facts.input_shape), np.float32)
             padded[: len(images)] = images
             try:
-                parts.append(self._call(padded).numpy()[: len(images)])
+                parts.append(self._call(self._tensorflow.constant(padded)).numpy()[: len(images)])
             except self._tensorflow.errors.OpError as error:
                 raise BackendError(f"keras: inference failed ({error.message})") from error
         return np.concatenate(parts)
@@ -88,8 +88,12 @@ class KerasReference:
         self._model = self._call = None
 
 
-def _keras() -> tuple[Any, Any]:
-    """TensorFlow and Keras on top of it."""
+def import_keras() -> tuple[Any, Any]:
+    """TensorFlow, and Keras on top of it, without their chatter.
+
+    Raises:
+        BackendUnavailable: one is not installed, or Keras runs on another engine.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "tensorflow"

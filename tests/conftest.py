@@ -1,0 +1,223 @@
+"""Tiny seeded CRNNs, made and saved by real Keras. Only a test that asks for one pays for importing TensorFlow."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_crnn.artifact import sidecar
+from edge_crnn.spec import InputSpec, ModelSpec, OutputSpec
+
+TINY = ModelSpec(
+    name="tiny",
+    symbols=tuple("0123456789"),
+    blank=10,
+    input=InputSpec(width=32, height=16, axes="WHC", scale=1 / 127.5, offset=-1.0),
+    output=OutputSpec(steps=16, classes=11),
+    skip_steps=2,
+)
+
+
+@pytest.fixture(scope="session")
+def keras() -> Any:
+    """Keras on TensorFlow; without them, what needs it is skipped."""
+    for module in ("h5py", "tensorflow"):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed; it comes with edge-crnn[convert]")
+    from converters.keras_reference import import_keras
+
+    return import_keras()[1]
+
+
+@pytest.fixture(scope="session")
+def tiny_keras(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The plate network in small, 32×16 pixels to 16 steps of 11 classes, sure of itself; its spec lies beside it."""
+    return _saved(keras, "plates", tmp_path_factory.mktemp("tiny") / "tiny.keras")
+
+
+@pytest.fixture(scope="session")
+def tiny_h5(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of `tiny_keras` as whole-model HDF5."""
+    return _saved(keras, "plates", tmp_path_factory.mktemp("tiny") / "tiny.h5")
+
+
+@pytest.fixture(scope="session")
+def tiny_images() -> np.ndarray:
+    """(16, 32, 16, 1) float32 within [-1, 1], width-major: soft blobs, of which `tiny_keras` reads different texts."""
+    grid = np.random.default_rng(1).uniform(-1, 1, (16, 9, 5, 1))
+    return np.repeat(np.repeat(grid, 4, axis=1), 4, axis=2)[:, 2:34, 2:18].astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def variant(request: pytest.FixtureRequest, keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """NAME.keras for a name in `VARIANTS`: the ways that people write the same network; a test gets each in turn."""
+    return _saved(keras, request.param, tmp_path_factory.mktemp("variants") / f"{request.param}.keras")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "variant" in metafunc.fixturenames:
+        metafunc.parametrize("variant", sorted(VARIANTS), indirect=True, scope="session")
+
+
+def _saved(keras: Any, name: str, path: Path) -> Path:
+    keras.utils.set_random_seed(28)
+    image = keras.Input((32, 16, 1), name="the_input")
+    model = keras.Model(image, VARIANTS[name](keras, keras.layers, image))
+    random = np.random.default_rng(11)
+    for weight in model.weights:
+        if weight.name in _RANGES:
+            weight.assign(random.uniform(*_RANGES[weight.name], weight.shape))
+        else:  # kernels, as Keras starts them, give every image nearly the same
+            weight.assign(weight * 3)
+    head = next(each for each in reversed(model.layers) if isinstance(each, keras.layers.Dense))
+    kernel, *bias = head.get_weights()
+    head.set_weights([kernel * 3, *bias])
+    model.save(path)
+    sidecar(path).write_text(TINY.to_json(), encoding="utf-8")
+    return path
+
+
+def _plates(k: Any, layers: Any, x: Any) -> Any:
+    """The architecture of the plate model, with its hand-wired pairs, each backward LSTM first."""
+    for filters, pool in ((8, (2, 2)), (16, (1, 2))):
+        x = layers.Conv2D(filters, 3, padding="same")(x)
+        x = layers.Activation("relu")(layers.BatchNormalization()(x))
+        x = layers.MaxPooling2D(pool)(x)
+    x = layers.Conv2D(16, 2, padding="same", name="con7")(x)
+    x = layers.Activation("relu")(layers.BatchNormalization()(x))
+    x = layers.Dense(12, activation="relu", name="dense1")(layers.Reshape((16, 64))(x))
+    x = layers.BatchNormalization()(_hand_wired(layers, x, layers.Add(), lambda y: k.ops.flip(y, axis=1)))
+    x = layers.BatchNormalization()(_hand_wired(layers, x, layers.Concatenate(), lambda y: k.ops.flip(y, axis=1)))
+    return layers.Activation("softmax")(layers.Dense(11, name="dense2")(x))
+
+
+def _hand_wired(layers: Any, x: Any, merge: Any, turn: Any) -> Any:
+    backward = layers.LSTM(12, return_sequences=True, go_backwards=True)(x)
+    forward = layers.LSTM(12, return_sequences=True)(x)
+    return merge([forward, turn(backward)])
+
+
+def _sequence(layers: Any, x: Any) -> Any:
+    """(16, 12) from an image, cheaply."""
+    x = layers.Conv2D(6, 3, padding="same", strides=(2, 4), activation="relu")(x)
+    return layers.Dense(12, activation="tanh")(layers.Reshape((16, -1))(x))
+
+
+def _head(layers: Any, x: Any) -> Any:
+    return layers.Dense(11, activation="softmax")(x)
+
+
+def _wrapped(merge: str) -> Any:
+    def build(_: Any, layers: Any, x: Any) -> Any:
+        x = _sequence(layers, x)
+        x = layers.Bidirectional(layers.LSTM(7, return_sequences=True), merge_mode=merge, name="backward_first")(x)
+        return _head(layers, layers.BatchNormalization()(x))
+
+    return build
+
+
+def _merged(merge: str) -> Any:
+    def build(k: Any, layers: Any, x: Any) -> Any:
+        turn = lambda y: k.ops.flip(y, axis=1)  # noqa: E731
+        return _head(layers, _hand_wired(layers, _sequence(layers, x), getattr(layers, merge)(), turn))
+
+    return build
+
+
+def _average_pool(_: Any, layers: Any, x: Any) -> Any:
+    x = layers.Conv2D(4, (4, 2), use_bias=False)(x)  # 29×15
+    x = layers.AveragePooling2D((2, 3), padding="same")(x)  # 15×5, and the last window half empty
+    x = layers.MaxPooling2D((3, 2), strides=(1, 2), padding="same")(x)
+    return _head(layers, layers.Reshape((-1, 12))(x))
+
+
+def _dropout(k: Any, layers: Any, x: Any) -> Any:
+    x = layers.SpatialDropout2D(0.3)(layers.GaussianNoise(0.1)(x))
+    x = layers.Dropout(0.3)(_sequence(layers, x))
+    x = _hand_wired(layers, x, layers.Add(), lambda y: layers.Dropout(0.3)(k.ops.flip(y, axis=1)))
+    return layers.Dropout(0.1)(_head(layers, x))
+
+
+def _even_kernels(_: Any, layers: Any, x: Any) -> Any:
+    x = layers.Conv2D(4, (4, 2), padding="same", activation="relu")(x)
+    x = layers.Conv2D(4, (2, 4), padding="same", strides=(2, 3), activation="tanh")(x)
+    return _head(layers, layers.Reshape((16, -1))(x))
+
+
+def _lambda(k: Any, layers: Any, x: Any) -> Any:
+    turn = layers.Lambda(lambda y: k.ops.flip(y, axis=1))
+    return _head(layers, _hand_wired(layers, _sequence(layers, x), layers.Add(), turn))
+
+
+def _norm_before_conv(_: Any, layers: Any, x: Any) -> Any:
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(x)
+    x = layers.BatchNormalization(name="stays")(x)
+    x = layers.Conv2D(4, 3, padding="same", strides=(2, 2), activation="relu")(x)
+    x = layers.BatchNormalization(scale=False, name="folds")(layers.Reshape((16, -1))(x))
+    return _head(layers, layers.BatchNormalization(center=False, name="folds_too")(x))
+
+
+def _norm_of_logits(_: Any, layers: Any, x: Any) -> Any:
+    x = layers.BatchNormalization(scale=False, center=False)(layers.Dense(11)(_sequence(layers, x)))
+    return layers.Softmax()(x)
+
+
+def _one_way(k: Any, layers: Any, x: Any) -> Any:
+    x = layers.LSTM(9, return_sequences=True, use_bias=False)(_sequence(layers, x))
+    x = layers.LSTM(8, return_sequences=True, go_backwards=True, unroll=True)(x)
+    return _head(layers, k.ops.flip(x, axis=1))
+
+
+def _operators(k: Any, layers: Any, x: Any) -> Any:
+    return _head(
+        layers, _hand_wired(layers, _sequence(layers, x), lambda pair: pair[0] * pair[1], lambda y: k.ops.flip(y, 1))
+    )
+
+
+def _rectifiers(_: Any, layers: Any, x: Any) -> Any:
+    x = layers.Rescaling(2.5, offset=0.25)(x)
+    x = layers.ReLU()(layers.Conv2D(4, 3, padding="same", strides=2)(x))
+    x = layers.ReLU(max_value=6)(layers.Conv2D(4, 3, padding="same")(x))
+    return layers.Softmax()(layers.Dense(11)(layers.Reshape((16, -1))(x)))
+
+
+def _time_distributed(_: Any, layers: Any, x: Any) -> Any:
+    x = layers.Conv2D(3, (3, 5), strides=2)(x)
+    x = layers.TimeDistributed(layers.Flatten())(layers.Permute((2, 3, 1))(x))
+    x = layers.TimeDistributed(layers.Dense(9, activation="tanh"))(x)
+    return _head(layers, x)
+
+
+_RANGES = {
+    "beta": (-0.5, 0.5),
+    "bias": (-0.5, 0.5),
+    "gamma": (0.5, 1.5),
+    "moving_mean": (-0.5, 0.5),
+    "moving_variance": (0.3, 2.0),
+}
+"""Of weights that Keras starts as 0 or 1, where a mix-up would not show."""
+
+VARIANTS = {
+    "average-pool": _average_pool,
+    "bidirectional-ave": _wrapped("ave"),
+    "bidirectional-concat": _wrapped("concat"),
+    "bidirectional-mul": _wrapped("mul"),
+    "bidirectional-sum": _wrapped("sum"),
+    "dropout": _dropout,
+    "even-kernels": _even_kernels,
+    "lambda": _lambda,
+    "logits": lambda _, layers, x: layers.Dense(11)(_sequence(layers, x)),
+    "merge-average": _merged("Average"),
+    "merge-multiply": _merged("Multiply"),
+    "norm-before-conv": _norm_before_conv,
+    "norm-of-logits": _norm_of_logits,
+    "one-way": _one_way,
+    "operators": _operators,
+    "plates": _plates,
+    "rectifiers": _rectifiers,
+    "time-distributed": _time_distributed,
+}

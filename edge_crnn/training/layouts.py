@@ -7,6 +7,7 @@ syllable on a Korean keyboard, and four digits: `A18sk6897` is 서울 18 나 689
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -24,6 +25,8 @@ REGIONS = {key: text.strip() for key, text in KOREAN_PLATES.items() if len(key) 
 """Region letter → the region's name."""
 HANGUL = {key: text.strip() for key, text in sorted(KOREAN_PLATES.items()) if len(key) == 2}
 """Keyboard spelling → syllable, in the order of the spellings."""
+
+_SPELLINGS, _REGION_LETTERS = tuple(HANGUL), tuple(REGIONS)
 
 # Regions aside, so that one index gives one plate whichever kind it is drawn as.
 _UNREGIONED = len(HANGUL) * 1_000_000
@@ -49,8 +52,8 @@ def label_at(seed: int, index: int, kind: PlateKind) -> str:
     use, digits = divmod(number, 1_000_000)
     region = NO_REGION
     if LAYOUTS[kind].has_region:
-        region = list(REGIONS)[_permute(index, keys[::-1]) % len(REGIONS)]
-    return f"{region}{digits // 10_000:02d}{list(HANGUL)[use]}{digits % 10_000:04d}"
+        region = _REGION_LETTERS[_permute(index, keys[::-1]) % len(REGIONS)]
+    return f"{region}{digits // 10_000:02d}{_SPELLINGS[use]}{digits % 10_000:04d}"
 
 
 def check_label(label: str, kind: PlateKind) -> None:
@@ -61,6 +64,7 @@ def check_label(label: str, kind: PlateKind) -> None:
         raise AlphabetError(f"label {label!r} is none of a {kind} plate, expected one like {example}")
 
 
+@lru_cache(maxsize=8)
 def _round_keys(seed: int) -> list[int]:
     return [int(key) for key in np.random.SeedSequence(seed).generate_state(4)]
 

@@ -7,6 +7,7 @@ any image is seen; `converters.oracle` executes a graph in NumPy, and each lower
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, TypeVar
@@ -203,12 +204,12 @@ def _fuse(first: Layer, second: Layer) -> Layer | None:
             return replace(first, activation=second.function)
         case Affine(), Affine():
             return replace(first, scale=first.scale * second.scale, shift=first.shift * second.scale + second.shift)
-        case Affine(), Dense():
+        case Affine(), (Conv() | Dense()) if isinstance(second, Dense) or second.padding == "valid":
             return _absorb(first, second)
         case Affine(), Recurrent():
             forward, backward = (cell and _absorb(first, cell) for cell in (second.forward, second.backward))
             return replace(second, forward=forward, backward=backward)
-        case Activation("linear") | Activation(function="linear"), _:
+        case Activation(function="linear"), _:
             return second
         case _, Activation(function="linear"):
             return first
@@ -216,13 +217,13 @@ def _fuse(first: Layer, second: Layer) -> Layer | None:
             return None
 
 
-_Linear = TypeVar("_Linear", Dense, Cell)
+_Linear = TypeVar("_Linear", Conv, Dense, Cell)
 
 
 def _absorb(norm: Affine, layer: _Linear) -> _Linear:
     """The layer for an input that the norm has not seen."""
-    kernel, bias = norm.scale[:, None] * layer.kernel, layer.bias + norm.shift @ layer.kernel
-    return replace(layer, kernel=kernel, bias=bias)
+    shift = (norm.shift @ layer.kernel).reshape(-1, layer.bias.size).sum(axis=0)  # a convolution's over its window
+    return replace(layer, kernel=norm.scale[:, None] * layer.kernel, bias=layer.bias + shift)
 
 
 def _output_shape(layer: Layer, shape: Shape) -> Shape:
@@ -239,7 +240,7 @@ def _output_shape(layer: Layer, shape: Shape) -> Shape:
         case Activation():
             return shape
         case Reshape():
-            _expect(np.prod(shape) == np.prod(layer.shape), layer, shape)
+            _expect(math.prod(shape) == math.prod(layer.shape), layer, shape)
             return layer.shape
         case Permute():
             _expect(sorted(layer.axes) == list(range(len(shape))), layer, shape)
@@ -250,6 +251,7 @@ def _output_shape(layer: Layer, shape: Shape) -> Shape:
         case Recurrent():
             _expect(len(shape) == 2 and all(shape[1] == cell.kernel.shape[0] for _, cell in layer.cells), layer, shape)
             units = [cell.units for _, cell in layer.cells]
+            _expect(layer.merge == "concat" or len(set(units)) == 1, layer, shape)
             return (shape[0], sum(units) if layer.merge == "concat" else units[0])
 
 
@@ -262,7 +264,7 @@ def _windows(layer: Conv | Pool, shape: Shape, size: tuple[int, ...]) -> tuple[i
     return counts[0], counts[1]
 
 
-def _expect(holds: bool | np.bool_, layer: Layer, shape: Shape) -> None:
+def _expect(holds: bool, layer: Layer, shape: Shape) -> None:
     if not holds:
         raise ModelFileError(
             f"layer {layer.name!r} ({type(layer).__name__}) cannot take {shape}: its weights or its settings do not fit"

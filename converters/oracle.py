@@ -46,7 +46,7 @@ def _apply(layer: Layer, x: Array, show: Observer) -> Array:
             kernel = layer.kernel.reshape(-1, layer.kernel.shape[3])
             windows = _windows(x, layer.kernel.shape[:2], layer.strides, layer.padding, 0.0)
             return activate(layer.activation, windows.reshape(*windows.shape[:3], -1) @ kernel + layer.bias)
-        case Pool("max") | Pool(kind="max"):
+        case Pool(kind="max"):
             return np.asarray(_windows(x, layer.size, layer.strides, layer.padding, -np.inf).max(axis=(3, 4)))
         case Pool():
             windows = _windows(x, layer.size, layer.strides, layer.padding, np.nan)

@@ -89,7 +89,19 @@ def load_sidecar(path: Path) -> ModelSpec:
             f"{path}: no spec; write {beside.name} beside it (alphabet, blank, input size, scale and offset:"
             " examples/own_model.md shows one)"
         )
-    return ModelSpec.from_json(_read(beside, _MAX_SPEC_BYTES), origin=str(beside))
+    return load_spec(beside)
+
+
+def load_spec(path: Path) -> ModelSpec:
+    """A spec in a file of its own.
+
+    Raises:
+        ModelSpecError: it cannot be read.
+    """
+    try:
+        return ModelSpec.from_json(_read(path, _MAX_SPEC_BYTES), origin=str(path))
+    except ArtifactError as error:
+        raise ModelSpecError(str(error)) from error
 
 
 def _read(path: Path, limit: int = _MAX_PAYLOAD_BYTES) -> bytes:

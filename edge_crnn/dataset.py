@@ -13,7 +13,9 @@ import io
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from .alphabet import Alphabet
 from .errors import AlphabetError, DatasetError
@@ -53,6 +55,16 @@ class Dataset:
     def paths(self) -> list[Path]:
         """The files, in the order of the entries."""
         return [each.path for each in self.entries]
+
+
+_T = TypeVar("_T")
+
+
+def chunked(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """The items in lists of `size`, the last one shorter."""
+    source = iter(items)
+    while chunk := list(islice(source, size)):
+        yield chunk
 
 
 def find_images(folder: Path) -> list[Path]:

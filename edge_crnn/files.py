@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import hashlib
 import os
@@ -76,3 +77,18 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def require_place(path: Path) -> None:
+    """Make sure, before long work, that a file can be put at `path`; sweeps what killed writers left there.
+
+    Raises:
+        OutputError: the folder is missing, is no folder or cannot be written, or `path` is a folder.
+    """
+    if path.is_dir():
+        raise OutputError(errno.EISDIR, f"{path}: is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise OutputError(errno.ENOTDIR, f"{path}: {path.parent} is no folder; make it, or name another place")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(errno.EACCES, f"{path}: {path.parent} cannot be written; name another place")
+    sweep_partial(path)

@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 _QUIET_S, _REDRAW_S, _BAR = 1.0, 0.1, 20
@@ -45,3 +46,18 @@ def _line(label: str, done: int, total: int, seconds: float) -> str:
     rate = done / seconds
     left = f"{max(0, total - done) / rate:.0f} s left" if done else "? s left"
     return f"{label} [{filled.ljust(_BAR)}] {done}/{total}  {rate:.1f}/s  {left}"
+
+
+@contextmanager
+def activity(label: str) -> Iterator[None]:
+    """Show on stderr what takes long while nothing can be counted; silent unless stderr is a terminal."""
+    visible = sys.stderr is not None and sys.stderr.isatty()
+    if visible:
+        sys.stderr.write(f"{label} …")
+        sys.stderr.flush()
+    try:
+        yield
+    finally:
+        if visible:
+            sys.stderr.write(f"\r{' ' * (len(label) + 2)}\r")
+            sys.stderr.flush()

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -21,6 +20,7 @@ import numpy.typing as npt
 from . import ctc
 from .artifact import load
 from .backends import Backend, Probabilities, open_backend
+from .dataset import chunked
 from .errors import BackendError, EdgeCrnnError, ImageError, ModelSpecError
 from .images import as_pixels, load_image
 from .preprocess import preprocess
@@ -144,7 +144,7 @@ class Reader:
             BackendError: as `read`.
         """
         limit = self._engines[0].facts.max_batch
-        chunks = _chunks(images, _CHUNK if limit is None else min(limit, _CHUNK))
+        chunks = chunked(images, _CHUNK if limit is None else min(limit, _CHUNK))
         if self.workers == 1:
             for chunk in chunks:
                 yield from self._read_chunk(chunk)
@@ -278,12 +278,6 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _chunks(images: Iterable[Image], size: int) -> Iterator[list[Image]]:
-    source = iter(images)
-    while chunk := list(islice(source, size)):
-        yield chunk
 
 
 def _raised(results: Sequence[Reading | ImageError]) -> list[Reading]:

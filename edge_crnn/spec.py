@@ -138,13 +138,16 @@ class Parity:
     """The verdict of verification, and the numbers behind it."""
 
     verdict: Literal["pass", "fail", "underpowered"]
+    """underpowered: the gates are met, but there are too few images to show it."""
     gate_agreement: float
     """Smallest share of the reference's right readings that the artifact must share."""
     gate_accuracy: float
     """Largest move of the accuracy, in points of 100."""
     agreement: float
     agreement_interval: tuple[float, float]
-    """95 %, Clopper-Pearson."""
+    """95 %, two-sided, Clopper-Pearson."""
+    agreement_shown: float
+    """What the images show with 95 % confidence: the one-sided lower bound, 1 - 3/n where nothing differs."""
     accuracy_change: float
     """Artifact's accuracy less the reference's, in points of 100."""
     accuracy_change_interval: tuple[float, float]
@@ -167,7 +170,7 @@ class ModelSpec:
 
     name: str
     symbols: tuple[str, ...]
-    """In class order, without the blank."""
+    """In class order, without the blank. JSON may give one string where each symbol is one character."""
     blank: int
     """Class index of the CTC blank: the last class for `ctc_batch_cost`, 0 for `keras.ops`."""
     input: InputSpec
@@ -191,10 +194,11 @@ class ModelSpec:
         return Alphabet(self.symbols, self.blank, self.label_map)
 
     def to_json(self) -> str:
-        """The JSON form, with its version."""
-        return json.dumps(
-            {"version": VERSION, **dataclasses.asdict(self)}, ensure_ascii=False, indent=1, allow_nan=False
-        )
+        """The JSON form, with its version; what is not known is left out."""
+        data = _without_none({"version": VERSION, **dataclasses.asdict(self)})
+        if all(len(symbol) == 1 for symbol in self.symbols):
+            data["symbols"] = "".join(self.symbols)
+        return json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str | bytes, origin: str = "spec") -> ModelSpec:
@@ -240,6 +244,14 @@ def _problem(spec: ModelSpec) -> str | None:
     return None
 
 
+def _without_none(data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in data.items()
+        if value is not None
+    }
+
+
 _T = TypeVar("_T")
 
 
@@ -269,8 +281,8 @@ def _value(hint: Any, data: object, where: str) -> Any:
             return data
     elif origin is types.UnionType:
         return None if data is None else _value(arguments[0], data, where)
-    elif origin is tuple and isinstance(data, list):
-        if arguments[-1] is Ellipsis:
+    elif origin is tuple and isinstance(data, list | str):
+        if arguments[-1] is Ellipsis and (isinstance(data, list) or arguments[0] is str):
             return tuple(_value(arguments[0], each, where) for each in data)
         if len(arguments) == len(data):
             return tuple(_value(each, item, where) for each, item in zip(arguments, data, strict=True))

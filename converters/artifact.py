@@ -1,0 +1,109 @@
+"""From a graph to an artifact in memory: payload, spec, and the check that nothing in it needs more than builtin ops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from ai_edge_litert import schema_py_generated as schema
+
+from edge_crnn import __version__
+from edge_crnn.artifact import Artifact
+from edge_crnn.errors import ConversionError, ModelSpecError
+from edge_crnn.files import sha256
+from edge_crnn.spec import ArtifactFacts, Calibration, ModelSpec, OutputSpec
+
+from .graph import Graph
+from .recipe import Recipe
+from .tflite_ops import SIGMOID_OUT, Ranges
+from .to_tflite import to_tflite
+
+_TOOLS = ("ai-edge-litert", "numpy")
+_STATEFUL = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "CUSTOM")
+
+
+def make_tflite(
+    path: Path,
+    graph: Graph,
+    spec: ModelSpec,
+    recipe: Recipe,
+    source_sha256: str,
+    ranges: Ranges | None = None,
+    calibration: Calibration | None = None,
+    *,
+    batch: int = 1,
+    takes_pixels: bool = True,
+) -> Artifact:
+    """Convert a folded graph; nothing is written.
+
+    Args:
+        path: where the artifact is going to live.
+        graph: folded.
+        spec: of the trained model.
+        recipe: how precisely.
+        source_sha256: of the trained model's file.
+        ranges: from calibration, where the recipe needs them.
+        calibration: the images behind them.
+        batch: images per call.
+        takes_pixels: uint8 images in, with transposition, scale and offset inside the artifact; else the network's
+            own float32 input.
+
+    Raises:
+        ModelSpecError: the spec does not describe this graph.
+        ConversionError: the conversion is not possible, or gave something that must not be shipped.
+    """
+    check_spec(spec, graph)
+    payload = to_tflite(graph, replace(spec.input, dtype="uint8" if takes_pixels else "float32"), recipe, ranges, batch)
+    check_payload(payload)
+    image = replace(spec.input, axes="HWC", dtype="uint8") if takes_pixels else spec.input
+    whole = recipe.head == "static"
+    facts = ArtifactFacts(
+        format="tflite",
+        recipe=recipe.name,
+        batch=batch,
+        payload_sha256=sha256(payload),
+        source_sha256=source_sha256,
+        calibration=calibration if recipe.needs_calibration else None,
+        tools={"edge-crnn": __version__, **{tool: version(tool) for tool in _TOOLS}},
+    )
+    output = replace(spec.output, quantisation=SIGMOID_OUT if whole else None)
+    return Artifact(path, replace(spec, input=image, output=output, artifact=facts, parity=None), payload)
+
+
+def check_spec(spec: ModelSpec, graph: Graph) -> None:
+    """Refuse a spec of another network.
+
+    Raises:
+        ModelSpecError: input or output differ.
+    """
+    steps, classes = graph.output_shape
+    found = (spec.input.shape, OutputSpec(spec.output.steps, spec.output.classes))
+    if found != (graph.input_shape, OutputSpec(steps, classes)):
+        raise ModelSpecError(
+            f"spec of {spec.name!r}: input {spec.input.shape} and {spec.output.steps} steps of {spec.output.classes}"
+            f" classes; the network takes {graph.input_shape} and gives {steps} steps of {classes}: mend the spec"
+        )
+
+
+def check_payload(payload: bytes) -> None:
+    """Refuse a TFLite file with a custom or Flex op, state between calls, or a weight that is missing.
+
+    Raises:
+        ConversionError: it has one.
+    """
+    model = schema.ModelT.InitFromPackedBuf(payload, 0)
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    codes = [names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown") for code in model.operatorCodes]
+    if bad := sorted({code for code in codes if code in _STATEFUL or code == "unknown" or code.endswith("LSTM")}):
+        raise ConversionError(f"the result has the ops {', '.join(bad)}, expected stateless builtin ops only")
+    for subgraph in model.subgraphs:
+        filled = {int(index) for op in subgraph.operators for index in op.outputs} | set(map(int, subgraph.inputs))
+        used = {int(index) for op in subgraph.operators for index in op.inputs} | set(map(int, subgraph.outputs))
+        for index in sorted(used - filled - {-1}):
+            tensor = subgraph.tensors[index]
+            data = model.buffers[tensor.buffer].data
+            if data is None or len(data) == 0:
+                raise ConversionError(
+                    f"tensor {tensor.name.decode()!r} has no value: nothing computes it, no weight is stored"
+                )

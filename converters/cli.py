@@ -1,0 +1,204 @@
+"""The commands `edge-crnn convert` and `edge-crnn verify`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_crnn.artifact import Artifact, load, load_spec, save
+from edge_crnn.cli.command import Command
+from edge_crnn.dataset import Dataset
+from edge_crnn.errors import DatasetError, VerificationError
+from edge_crnn.files import require_place, write_atomically
+from edge_crnn.spec import ModelSpec
+
+from .page import page
+from .pipeline import (
+    Candidate,
+    artifact_readings,
+    calibrated,
+    convert,
+    latencies_ms,
+    load_sets,
+    open_source,
+    reference_readings,
+)
+from .recipe import RECIPES, Recipe
+from .verify import Gate, Readings, Verification, compare
+
+_LISTED = 20
+
+
+def _convert_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="a trained Keras CRNN, .keras or .h5, with its spec beside it")
+    parser.add_argument("--to", choices=("tflite",), default="tflite", help="kind of artifact")
+    parser.add_argument(
+        "--recipe",
+        choices=("auto", *RECIPES),
+        default="int8",
+        help="; ".join(f"{name}: {recipe.summary}" for name, recipe in RECIPES.items())
+        + "; auto: tries them all and takes the fastest that passes (default: int8)",
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="where the artifact goes")
+    parser.add_argument("--calibration", type=Path, metavar="DIR", help="images that set the ranges of int8")
+    parser.add_argument(
+        "--verify", type=Path, metavar="DIR", action="append", required=True, help="labelled images; may be repeated"
+    )
+    parser.add_argument("--spec", type=Path, metavar="FILE", help="the model's spec (default: MODEL.json beside it)")
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="images per call, fixed (default: 1)")
+    parser.add_argument("--float-input", action="store_true", help="take the network's float32 input, not pixels")
+    _gate_arguments(parser)
+
+
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("reference", type=Path, help="the trained Keras model, with its spec beside it")
+    parser.add_argument("artifacts", type=Path, nargs="+", metavar="artifact", help="what was converted from it")
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", action="append", required=True, help="labelled images; may be repeated"
+    )
+    parser.add_argument("--spec", type=Path, metavar="FILE", help="the model's spec (default: MODEL.json beside it)")
+    _gate_arguments(parser)
+
+
+def _gate_arguments(parser: argparse.ArgumentParser) -> None:
+    gate = Gate()
+    parser.add_argument(
+        "--gate-agreement", type=float, default=100 * gate.agreement, metavar="PERCENT",
+        help="least share of the trained model's right readings that must stay the same (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--gate-accuracy", type=float, default=gate.accuracy, metavar="POINTS",
+        help="largest move of the accuracy, in points of 100 (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--strict", action="store_true", help="too few images to show it is a failure, too")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write an HTML page with the changed images")
+
+
+def run_convert(arguments: argparse.Namespace) -> int:
+    """Convert, verify, and write the artifact if it passes."""
+    target: Path = arguments.output
+    _check_places(target, arguments.page)
+    recipes = _recipes(arguments)
+    source = open_source(arguments.model, _spec(arguments.spec))
+    datasets = load_sets(arguments.verify, source.spec)
+    calibration = None
+    if any(recipe.needs_calibration for recipe in recipes):
+        calibration = calibrated(source, arguments.calibration, datasets)
+        print(f"calibrated with {calibration[1].images} images of {arguments.calibration}")
+    reference = reference_readings(source, datasets)
+    candidates = [
+        convert(
+            source, target, recipe, datasets, reference, _gate(arguments), calibration,
+            batch=arguments.batch, takes_pixels=not arguments.float_input,
+        )
+        for recipe in recipes
+    ]  # fmt: skip
+    chosen = _choose(candidates, datasets[0], arguments.strict) if arguments.recipe == "auto" else candidates[0]
+    _report(chosen.artifact, chosen.verification, chosen.readings, arguments.page)
+    if not _passes(chosen.verification, arguments.strict):
+        raise VerificationError(
+            f"{target.name} does not meet the gate and was not written; see the images that changed"
+        )
+    save(target, chosen.artifact.payload, chosen.verified.spec)
+    print(f"{target}: {target.stat().st_size:,} bytes, recipe {chosen.recipe.name}")
+    return 0
+
+
+def run_verify(arguments: argparse.Namespace) -> int:
+    """Verify artifacts that exist; nothing is changed."""
+    artifacts = [load(path) for path in arguments.artifacts]
+    pages = [_page_of(arguments.page, artifact, len(artifacts)) for artifact in artifacts]
+    _check_places(*pages)
+    source = open_source(arguments.reference, _spec(arguments.spec))
+    datasets = load_sets(arguments.images, source.spec)
+    reference = reference_readings(source, datasets)
+    failed = []
+    for artifact, place in zip(artifacts, pages, strict=True):
+        if artifact.spec.artifact is not None and artifact.spec.artifact.source_sha256 != source.sha256:
+            print(f"{artifact.path}: was converted from another file than {source.path}")
+        readings = artifact_readings(artifact, datasets)
+        verification = compare(datasets, reference, readings, _gate(arguments))
+        _report(artifact, verification, readings, place)
+        if not _passes(verification, arguments.strict):
+            failed.append(artifact.path.name)
+    if failed:
+        raise VerificationError(f"{', '.join(failed)}: the gate is not met; see the images that changed")
+    return 0
+
+
+def _recipes(arguments: argparse.Namespace) -> list[Recipe]:
+    if arguments.recipe != "auto":
+        recipe = RECIPES[arguments.recipe]
+        if recipe.needs_calibration and arguments.calibration is None:
+            raise DatasetError(f"recipe {recipe.name} needs images to calibrate with; add --calibration DIR")
+        return [recipe]
+    known = [recipe for recipe in RECIPES.values() if arguments.calibration is not None or not recipe.needs_calibration]
+    if len(known) < len(RECIPES):
+        print("auto: recipes that need calibration are left out; add --calibration DIR to try them")
+    return known
+
+
+def _choose(candidates: Sequence[Candidate], dataset: Dataset, strict: bool) -> Candidate:
+    """The fastest candidate that passes; the one that agrees best where none does."""
+    speeds = latencies_ms(candidates, dataset)
+    print(f"{'recipe':<10} {'verdict':<13} {'agreement':>9} {'accuracy':>9} {'bytes':>11} {'ms, 1 thread':>13}")
+    for each, ms in zip(candidates, speeds, strict=True):
+        parity = each.verification.parity
+        right = sum(one.artifact_right for one in parity.sets) / parity.images
+        size = len(each.artifact.payload)
+        print(
+            f"{each.recipe.name:<10} {parity.verdict:<13} {parity.agreement:>9.2%} {right:>9.2%} {size:>11,} {ms:>13.2f}"
+        )
+    passing = [pair for pair in zip(speeds, candidates, strict=True) if _passes(pair[1].verification, strict)]
+    if not passing:
+        return max(candidates, key=lambda each: each.verification.parity.agreement)
+    return min(passing, key=lambda pair: pair[0])[1]
+
+
+def _report(artifact: Artifact, verification: Verification, readings: Sequence[Readings], place: Path | None) -> None:
+    print(f"{artifact.path.name}: {verification.summary}")
+    for each in verification.parity.sets:
+        print(
+            f"  {each.name}: {each.images:,} images; right {each.artifact_right / each.images:.2%},"
+            f" trained model {each.reference_right / each.images:.2%}; same text {each.same_text / each.images:.2%}"
+        )
+    read = artifact.spec.alphabet.read
+    for change in verification.changes[:_LISTED]:
+        path = change.dataset.entries[change.index].path
+        print(f"  {path}: trained model {read(change.reference)!r}, artifact {read(change.artifact)!r}")
+    if len(verification.changes) > _LISTED:
+        print(f"  and {len(verification.changes) - _LISTED} more; --page FILE shows them all")
+    if verification.parity.verdict == "underpowered":
+        print(
+            f"  these images show an agreement of {verification.parity.agreement_shown:.2%}; give more to show the gate"
+        )
+    if place is not None:
+        write_atomically(place, page(artifact, verification, readings).encode())
+        print(f"{place}: the images")
+
+
+def _page_of(place: Path | None, artifact: Artifact, count: int) -> Path | None:
+    return place if place is None or count == 1 else place.with_stem(f"{place.stem}-{artifact.path.stem}")
+
+
+def _passes(verification: Verification, strict: bool) -> bool:
+    return verification.parity.verdict == "pass" or (verification.parity.verdict == "underpowered" and not strict)
+
+
+def _gate(arguments: argparse.Namespace) -> Gate:
+    return Gate(arguments.gate_agreement / 100, arguments.gate_accuracy)
+
+
+def _spec(path: Path | None) -> ModelSpec | None:
+    return None if path is None else load_spec(path)
+
+
+def _check_places(*places: Path | None) -> None:
+    for place in places:
+        if place is not None:
+            require_place(place)
+
+
+CONVERT = Command("convert a trained Keras CRNN, and verify that it reads the same", _convert_arguments, run_convert)
+VERIFY = Command("verify converted models against the trained one", _verify_arguments, run_verify)

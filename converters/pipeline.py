@@ -1,0 +1,172 @@
+"""trained model → verified artifact: the order of things, for the commands and for whoever calls it from Python."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_crnn.artifact import Artifact, load_sidecar
+from edge_crnn.backends import open_backend
+from edge_crnn.dataset import Dataset, chunked, content_hash, find_images, load_labelled, refuse_overlap
+from edge_crnn.errors import DatasetError
+from edge_crnn.files import sha256
+from edge_crnn.images import load_image
+from edge_crnn.preprocess import preprocess
+from edge_crnn.progress import activity, progress
+from edge_crnn.spec import Calibration, ModelSpec
+
+from .artifact import check_spec, make_tflite
+from .calibration import calibrate
+from .graph import Graph
+from .keras_model import load_graph
+from .recipe import Recipe
+from .tflite_ops import Ranges
+from .verify import Gate, Readings, Verification, compare, read_all
+
+_CALIBRATION_BATCH = 8
+_ROUNDS, _PER_ROUND = 7, 10
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trained model: its file, what it says about itself, and its folded graph."""
+
+    path: Path
+    spec: ModelSpec
+    graph: Graph
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An artifact and what it reads on the verification sets."""
+
+    artifact: Artifact
+    readings: tuple[Readings, ...]
+    verification: Verification
+    recipe: Recipe
+
+    @property
+    def verified(self) -> Artifact:
+        """The artifact with the verdict in its spec."""
+        return replace(self.artifact, spec=replace(self.artifact.spec, parity=self.verification.parity))
+
+
+def open_source(path: Path, spec: ModelSpec | None = None) -> Source:
+    """Read a trained model; its spec is the one given, or stands beside it.
+
+    Raises:
+        ModelFileError: it is none that can be converted.
+        ModelSpecError: no spec, or not of this network.
+    """
+    graph = load_graph(path).folded()
+    spec = spec or load_sidecar(path)
+    check_spec(spec, graph)
+    return Source(path, spec, graph, sha256(path.read_bytes()))
+
+
+def calibrated(source: Source, folder: Path, verification: Sequence[Dataset]) -> tuple[Ranges, Calibration]:
+    """Ranges of the graph's values on all images of a folder, and which images they were.
+
+    Raises:
+        DatasetError: the folder is empty, or shares an image with a verification set.
+        ImageError: a file is no image.
+    """
+    paths = find_images(folder)
+    refuse_overlap(paths, [path for dataset in verification for path in dataset.paths])
+    consumed = 0
+
+    def batches() -> Iterator[npt.NDArray[np.float32]]:
+        nonlocal consumed
+        for chunk in chunked(progress(paths, len(paths), "calibrating"), _CALIBRATION_BATCH):
+            yield preprocess([load_image(path) for path in chunk], source.spec.input)
+            consumed += len(chunk)
+
+    ranges = calibrate(source.graph, batches())
+    if consumed != len(paths):
+        raise DatasetError(f"{folder}: {consumed} of {len(paths)} images were used; this is a defect of edge-crnn")
+    return ranges, Calibration(consumed, content_hash(paths))
+
+
+def reference_readings(source: Source, datasets: Sequence[Dataset]) -> tuple[Readings, ...]:
+    """What the trained model itself reads, run by Keras."""
+    from .keras_reference import KerasReference
+
+    with activity("starting Keras"):
+        reference = KerasReference(source.path)
+    try:
+        return tuple(read_all(reference, source.spec, each, "reading with Keras") for each in datasets)
+    finally:
+        reference.close()
+
+
+def artifact_readings(artifact: Artifact, datasets: Sequence[Dataset]) -> tuple[Readings, ...]:
+    """What an artifact reads."""
+    backend = open_backend(artifact)
+    try:
+        return tuple(read_all(backend, artifact.spec, each, f"reading with {artifact.path.name}") for each in datasets)
+    finally:
+        backend.close()
+
+
+def convert(
+    source: Source,
+    target: Path,
+    recipe: Recipe,
+    datasets: Sequence[Dataset],
+    reference: Sequence[Readings],
+    gate: Gate,
+    calibration: tuple[Ranges, Calibration] | None,
+    *,
+    batch: int = 1,
+    takes_pixels: bool = True,
+) -> Candidate:
+    """Convert by one recipe and verify; nothing is written."""
+    ranges, images = calibration or (None, None)
+    artifact = make_tflite(
+        target,
+        source.graph,
+        source.spec,
+        recipe,
+        source.sha256,
+        ranges,
+        images,
+        batch=batch,
+        takes_pixels=takes_pixels,
+    )
+    readings = artifact_readings(artifact, datasets)
+    return Candidate(artifact, readings, compare(datasets, reference, readings, gate), recipe)
+
+
+def latencies_ms(candidates: Sequence[Candidate], dataset: Dataset) -> list[float]:
+    """Inference of one image in ms, one thread, on this machine: the median of interleaved rounds."""
+    backends = [open_backend(each.artifact) for each in candidates]
+    images = [entry.load() for entry in dataset.entries[:_PER_ROUND]]
+    inputs = [[preprocess([image], each.artifact.spec.input) for image in images] for each in candidates]
+    medians: list[list[float]] = [[] for _ in candidates]
+    for round_ in range(_ROUNDS + 1):
+        for backend, batches, found in zip(backends, inputs, medians, strict=True):
+            times = []
+            for batch in batches:
+                started = time.perf_counter_ns()
+                backend.infer(batch)
+                times.append((time.perf_counter_ns() - started) / 1e6)
+            if round_:  # the first warms up
+                found.append(float(np.median(times)))
+    for backend in backends:
+        backend.close()
+    return [float(np.median(found)) for found in medians]
+
+
+def load_sets(folders: Sequence[Path], spec: ModelSpec) -> list[Dataset]:
+    """The labelled folders to verify with.
+
+    Raises:
+        DatasetError: one is empty, or has a label outside the alphabet.
+    """
+    return [load_labelled(folder, spec.alphabet) for folder in folders]

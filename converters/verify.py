@@ -1,0 +1,167 @@
+"""Does an artifact read what the trained model reads? Both read the same labelled images, through the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from edge_crnn import ctc
+from edge_crnn.backends import Backend, Probabilities
+from edge_crnn.dataset import Dataset, chunked, content_hash
+from edge_crnn.errors import VerificationError
+from edge_crnn.preprocess import preprocess
+from edge_crnn.progress import progress
+from edge_crnn.spec import ModelSpec, Parity, ParitySet
+
+from . import statistics
+
+_CHUNK = 32
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What an artifact must meet."""
+
+    agreement: float = 0.995
+    """Smallest share of the reference's right readings on which the artifact must read the same."""
+    accuracy: float = 0.3
+    """Largest move of the accuracy either way, in points of 100."""
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What one model reads on one dataset."""
+
+    labels: tuple[str, ...]
+    probabilities: Probabilities
+    """(N, T, C)."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """An image on which artifact and reference differ."""
+
+    dataset: Dataset
+    index: int
+    reference: str
+    artifact: str
+
+    @property
+    def truth(self) -> str:
+        """The image's own label."""
+        return self.dataset.entries[self.index].label
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The outcome: numbers, and the images behind them."""
+
+    parity: Parity
+    changes: tuple[Change, ...]
+    datasets: tuple[Dataset, ...]
+
+    @property
+    def summary(self) -> str:
+        """One line for a person."""
+        parity = self.parity
+        low, high = parity.agreement_interval
+        return (
+            f"{parity.verdict}: same text on {parity.agreement:.2%} ({low:.2%} to {high:.2%}) of what the trained model"
+            f" reads right, gate {parity.gate_agreement:.2%}; accuracy {parity.accuracy_change:+.2f} points, gate"
+            f" ±{parity.gate_accuracy:.2f}; {parity.images:,} images, {len(self.changes)} changed"
+        )
+
+
+def read_all(backend: Backend, spec: ModelSpec, dataset: Dataset, label: str) -> Readings:
+    """Read a dataset with one model.
+
+    Raises:
+        ImageError: a file is no image.
+        VerificationError: the model gives values that are not finite.
+        BackendError: the engine failed.
+    """
+    parts = []
+    images = progress((entry.load() for entry in dataset), len(dataset), label)
+    for chunk in chunked(images, _CHUNK):
+        parts.append(backend.infer(preprocess(chunk, spec.input)))
+        if not np.isfinite(parts[-1]).all():
+            raise VerificationError(f"{label}: {np.sum(~np.isfinite(parts[-1]))} probabilities are not finite")
+    probabilities = np.concatenate(parts)
+    alphabet = spec.alphabet
+    decoded = ctc.greedy(probabilities, spec.blank, spec.skip_steps)
+    return Readings(tuple(alphabet.spell(each.indices) for each in decoded), probabilities)
+
+
+def compare(
+    datasets: Sequence[Dataset], reference: Sequence[Readings], artifact: Sequence[Readings], gate: Gate
+) -> Verification:
+    """Judge an artifact by its readings and the reference's on the same datasets.
+
+    `pass`: both gates are met with 95 % confidence; `fail`: the estimates miss one, or one dataset alone is shown to
+    miss it; `underpowered`: neither, for want of images.
+    """
+    sets, changes = [], []
+    only_reference = only_artifact = 0
+    largest = 0.0
+    for dataset, ours, theirs in zip(datasets, artifact, reference, strict=True):
+        truth = np.array([entry.label for entry in dataset])
+        first, second = np.array(theirs.labels), np.array(ours.labels)
+        right, also_right, same = first == truth, second == truth, first == second
+        only_reference += int(np.sum(right & ~also_right))
+        only_artifact += int(np.sum(also_right & ~right))
+        largest = max(largest, float(np.abs(ours.probabilities - theirs.probabilities).max()))
+        sets.append(
+            ParitySet(
+                name=str(dataset.folder),
+                sha256=content_hash(dataset.paths),
+                images=len(dataset),
+                reference_right=int(right.sum()),
+                artifact_right=int(also_right.sum()),
+                same_text=int(same.sum()),
+                same_where_right=int(np.sum(right & same)),
+            )
+        )
+        changes += [Change(dataset, int(i), str(first[i]), str(second[i])) for i in np.flatnonzero(~same)]
+    return Verification(
+        _parity(tuple(sets), only_reference, only_artifact, largest, gate), tuple(changes), tuple(datasets)
+    )
+
+
+def _parity(sets: tuple[ParitySet, ...], only_reference: int, only_artifact: int, largest: float, gate: Gate) -> Parity:
+    images = sum(each.images for each in sets)
+    right, same = (sum(getattr(each, name) for each in sets) for name in ("reference_right", "same_where_right"))
+    low, high = statistics.paired_change_interval(only_reference, only_artifact, images)
+    change = 100 * (only_artifact - only_reference) / images
+    shown = statistics.lower_bound(same, right)
+    verdict: Literal["pass", "fail", "underpowered"]
+    if right == 0:
+        raise VerificationError(
+            f"the trained model reads none of the {images} images right; check the labels, the spec's alphabet, blank,"
+            " skip_steps, scale and offset"
+        )
+    if any(_shown_to_miss(each, gate) for each in sets) or same / right < gate.agreement or abs(change) > gate.accuracy:
+        verdict = "fail"
+    elif shown >= gate.agreement and -gate.accuracy <= 100 * low and 100 * high <= gate.accuracy:
+        verdict = "pass"
+    else:
+        verdict = "underpowered"
+    return Parity(
+        verdict=verdict,
+        gate_agreement=gate.agreement,
+        gate_accuracy=gate.accuracy,
+        agreement=same / right,
+        agreement_interval=statistics.binomial_interval(same, right),
+        agreement_shown=shown,
+        accuracy_change=change,
+        accuracy_change_interval=(100 * low, 100 * high),
+        mcnemar_p=statistics.mcnemar(only_reference, only_artifact),
+        max_probability_change=largest,
+        sets=sets,
+    )
+
+
+def _shown_to_miss(each: ParitySet, gate: Gate) -> bool:
+    return statistics.binomial_interval(each.same_where_right, each.reference_right)[1] < gate.agreement

@@ -163,9 +163,9 @@ class Graph:
     def folded(self) -> Graph:
         """The same function with the least work: norms and activations folded wherever that is exact.
 
-        A norm goes into the linear convolution or dense layer before it, else into the input weights of the dense or
-        recurrent layer after it. One between a ReLU and a zero-padded convolution stays: the padding is zero before
-        the shift and not after it.
+        A norm goes into the linear convolution or dense layer before it, else into the input weights of the dense,
+        recurrent or unpadded convolution layer after it. One between a ReLU and a zero-padded convolution stays: the
+        padding is zero after the shift and must not be before it.
         """
         layers = list(self.layers)
         position = 0
@@ -204,7 +204,9 @@ def _fuse(first: Layer, second: Layer) -> Layer | None:
             return replace(first, activation=second.function)
         case Affine(), Affine():
             return replace(first, scale=first.scale * second.scale, shift=first.shift * second.scale + second.shift)
-        case Affine(), (Conv() | Dense()) if isinstance(second, Dense) or second.padding == "valid":
+        case Affine(), Dense():
+            return _absorb(first, second)
+        case Affine(), Conv(padding="valid"):
             return _absorb(first, second)
         case Affine(), Recurrent():
             forward, backward = (cell and _absorb(first, cell) for cell in (second.forward, second.backward))

@@ -1,0 +1,49 @@
+# Two commands on a fresh machine do everything: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test check lint test-pythons clean
+
+help:
+	@echo "make demo          set up, convert the trained model, verify it, read plates, write demo/report.html"
+	@echo "make test          set up, run the tests"
+	@echo "make check         what CI runs: lint, types, import rules, tests"
+	@echo "make test-pythons  the runtime's tests on every other Python that is installed"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.convert: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[convert]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.convert
+
+demo: $(VENV)/.convert
+	@mkdir -p demo
+	$(BIN)/edge-crnn convert models/plates.keras --recipe int8 --calibration samples/calibration \
+	    --verify samples/plates -o demo/plates-int8.tflite --page demo/report.html
+	$(BIN)/edge-crnn read --model demo/plates-int8.tflite samples/plates > demo/readings.tsv
+	@head -n 5 demo/readings.tsv
+	@echo "… $$(wc -l < demo/readings.tsv) plates in demo/readings.tsv; open demo/report.html"
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test
+
+test-pythons:
+	tests/pythons.sh
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

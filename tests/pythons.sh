@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# The runtime's tests on every supported Python but the one of `make test`, without TensorFlow: those that are
+# installed here, as python3.X or under pyenv. The oldest one gets the oldest NumPy that is promised.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+find_python() {
+    for candidate in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python; do
+        if "$candidate" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+}
+
+for version in 3.10 3.12 3.13; do
+    python=$(find_python "$version")
+    if [ -z "$python" ]; then
+        echo "Python $version is not installed: NOT TESTED"
+        continue
+    fi
+    venv=.venv/python$version
+    [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+    numpy=numpy
+    [ "$version" = 3.10 ] && numpy="numpy==1.24.*"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[litert,opencv]' "$numpy" pytest hypothesis
+    echo "Python $version:"
+    "$venv/bin/python" -m pytest -q tests/edge_crnn tests/test_promises.py --ignore tests/edge_crnn/training
+done

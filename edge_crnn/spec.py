@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -23,6 +25,9 @@ VERSION = 1
 
 _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """Version n → what turns a spec of version n into one of version n + 1."""
+
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+"""A surrogate: JSON can spell one alone, UTF-8 cannot."""
 
 _MAX_PIXELS = 1 << 24
 _MAX_CLASSES = 1 << 16
@@ -238,6 +243,10 @@ def _problem(spec: ModelSpec) -> str | None:
     if spec.decoder.beam_width < 1 or not 0 <= spec.decoder.reject_below <= 1:
         return "beam_width must be at least 1 and reject_below within 0 and 1"
     try:
+        re.compile(spec.decoder.grammar or "")
+    except (re.error, OverflowError, RecursionError) as error:
+        return f"grammar {spec.decoder.grammar!r} is no regular expression ({error}); mend it"
+    try:
         _ = spec.alphabet
     except AlphabetError as error:
         return str(error)
@@ -281,16 +290,21 @@ def _value(hint: Any, data: object, where: str) -> Any:
             return data
     elif origin is types.UnionType:
         return None if data is None else _value(arguments[0], data, where)
-    elif origin is tuple and isinstance(data, list | str):
-        if arguments[-1] is Ellipsis and (isinstance(data, list) or arguments[0] is str):
+    elif origin is tuple and arguments[-1] is Ellipsis:
+        if isinstance(data, list) or (isinstance(data, str) and arguments[0] is str):
             return tuple(_value(arguments[0], each, where) for each in data)
-        if len(arguments) == len(data):
+    elif origin is tuple:
+        if isinstance(data, list) and len(data) == len(arguments):
             return tuple(_value(each, item, where) for each, item in zip(arguments, data, strict=True))
     elif origin is Mapping and isinstance(data, dict):
-        return {key: _value(arguments[1], each, where) for key, each in data.items()}
-    elif hint is float and type(data) in (int, float) and math.isfinite(typing.cast(float, data)):
-        return float(typing.cast(float, data))
-    elif hint in (int, str) and type(data) is hint:
+        return {_value(str, key, where): _value(arguments[1], each, where) for key, each in data.items()}
+    elif hint is float and type(data) in (int, float):
+        if abs(typing.cast(float, data)) <= sys.float_info.max:  # neither NaN, nor infinite, nor an integer beyond
+            return float(typing.cast(float, data))
+    elif hint is str and isinstance(data, str):
+        if not _HALF_CHARACTER.search(data):
+            return data
+    elif hint is int and type(data) is int:
         return data
     expected = " | ".join(map(repr, arguments)) if origin is Literal else getattr(hint, "__name__", str(hint))
     raise ModelSpecError(f"{where}: found {data!r}, expected {expected}"[:500])

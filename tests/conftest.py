@@ -1,16 +1,23 @@
-"""Tiny seeded CRNNs, made and saved by real Keras. Only a test that asks for one pays for importing TensorFlow."""
+"""Tiny seeded CRNNs: made and saved by real Keras, or converted from a graph built by hand.
+
+Only a test that asks for one of Keras pays for importing TensorFlow.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from edge_crnn.artifact import sidecar
-from edge_crnn.spec import InputSpec, ModelSpec, OutputSpec
+from converters import graph as g
+from edge_crnn.artifact import save, sidecar
+from edge_crnn.preprocess import preprocess
+from edge_crnn.spec import Calibration, InputSpec, ModelSpec, OutputSpec
 
 TINY = ModelSpec(
     name="tiny",
@@ -50,6 +57,73 @@ def tiny_images() -> np.ndarray:
     """(16, 32, 16, 1) float32 within [-1, 1], width-major: soft blobs, of which `tiny_keras` reads different texts."""
     grid = np.random.default_rng(1).uniform(-1, 1, (16, 9, 5, 1))
     return np.repeat(np.repeat(grid, 4, axis=1), 4, axis=2)[:, 2:34, 2:18].astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def tiny_graph() -> g.Graph:
+    """A CRNN in small, folded, on the input and the output of `TINY`; no TensorFlow."""
+    random = np.random.default_rng(15)
+
+    def weights(gain: float, *shape: int) -> np.ndarray:
+        return random.normal(0, gain / np.sqrt(np.prod(shape[:-1])), shape).astype(np.float32)
+
+    def cell() -> g.Cell:
+        return g.Cell(weights(3, 12, 48), weights(3, 12, 48), weights(0.5, 48))
+
+    layers = (
+        g.Conv("conv", weights(2, 3, 3, 1, 8), weights(0.5, 8), activation="relu"),
+        g.Pool("pool", "max", (2, 2), (2, 2)),
+        g.Reshape("sequence", (16, 64)),
+        g.Dense("dense", weights(2, 64, 12), weights(0.5, 12), "relu"),
+        g.Recurrent("lstm", cell(), cell()),
+        g.Dense("head", weights(30, 24, 11), weights(0.5, 11)),
+        g.Activation("softmax", "softmax"),
+    )
+    return g.Graph(TINY.input.shape, layers).folded()
+
+
+@pytest.fixture(scope="session")
+def tiny_pictures() -> list[np.ndarray]:
+    """Eight grey pictures, (16, 32) uint8: `tiny_graph` reads a text in each, and every recipe the same one."""
+    grid = np.random.default_rng(1).integers(0, 256, (16, 5, 9), np.uint8)
+    pictures = np.repeat(np.repeat(grid, 4, axis=1), 4, axis=2)[:, 2:18, 2:34]
+    return list(pictures[[0, 1, 3, 6, 10, 12, 13, 15]])  # of the others int8 may change a text, as in real life
+
+
+@pytest.fixture(scope="session")
+def tiny_labels() -> list[str]:
+    """What `tiny_graph` reads in `tiny_pictures`."""
+    return ["2838", "284748", "42828", "47828", "878948", "8477289", "84728", "984842"]
+
+
+@pytest.fixture(scope="session")
+def tiny_artifacts(
+    tiny_graph: g.Graph, tiny_pictures: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """`tiny_artifacts(recipe, batch, takes_pixels)`: `tiny_graph` as a real artifact, made once. Copy it to change it."""
+    from converters.artifact import make_tflite
+    from converters.calibration import calibrate
+    from converters.recipe import RECIPES
+
+    folder = tmp_path_factory.mktemp("artifacts")
+    ranges = calibrate(tiny_graph, [preprocess(tiny_pictures, TINY.input)])
+    images = Calibration(len(tiny_pictures), "1" * 64)
+
+    @cache
+    def make(recipe: str = "dynamic", batch: int = 1, takes_pixels: bool = True) -> Path:
+        path = folder / f"{recipe}-{batch}-{'pixels' if takes_pixels else 'values'}.tflite"
+        made = make_tflite(
+            path, tiny_graph, TINY, RECIPES[recipe], "0" * 64, ranges, images, batch=batch, takes_pixels=takes_pixels
+        )
+        return save(path, made.payload, made.spec).path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_artifact(tiny_artifacts: Callable[..., Path]) -> Path:
+    """`tiny_graph` as an artifact that takes pixels, one at a time, in dynamic int8."""
+    return tiny_artifacts()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""Measurements behind the claims; each prints a table and writes JSON into `benchmarks/results`."""

@@ -1,0 +1,252 @@
+"""The engines that are compared: how each one's file is made from the trained model, and how it is opened.
+
+Every peer gets the setting that is best for it on a CPU: graph optimisation, one stream, as many threads as cores,
+weights quantised per channel, its recurrent layers in the cheapest precision that it has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.artifact import make_tflite
+from converters.calibration import calibrate
+from converters.graph import Graph
+from converters.keras_model import load_graph
+from converters.recipe import RECIPES, Recipe
+from converters.tflite_ops import Ranges
+from edge_crnn.artifact import load_sidecar, save
+from edge_crnn.backends import open_backend
+from edge_crnn.dataset import chunked, find_images
+from edge_crnn.files import sha256
+from edge_crnn.images import load_image
+from edge_crnn.preprocess import preprocess
+from edge_crnn.spec import ModelSpec
+
+from .record import REFERENCE
+from .rounds import Engine, Infer
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trained model, images to calibrate with, and a folder to put files into."""
+
+    path: Path
+    calibration: Path
+    work: Path
+
+    @cached_property
+    def spec(self) -> ModelSpec:
+        """Of the trained model."""
+        return load_sidecar(self.path)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the trained model's file."""
+        return sha256(self.path.read_bytes())
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Folded."""
+        return load_graph(self.path).folded()
+
+    @cached_property
+    def images(self) -> npt.NDArray[Any]:
+        """The calibration images as the network takes them."""
+        return preprocess([load_image(path) for path in find_images(self.calibration)], self.spec.input)
+
+    @cached_property
+    def ranges(self) -> Ranges:
+        """Of the graph's values on those images."""
+        return calibrate(self.graph, (np.stack(chunk) for chunk in chunked(self.images, 16)))
+
+    @cached_property
+    def onnx(self) -> Path:
+        """The network in ONNX, float32."""
+        from converters.to_onnx import to_onnx  # here, so that without onnx only the engines that need it are absent
+
+        path = self.work / "float32.onnx"
+        path.write_bytes(to_onnx(self.graph))
+        return path
+
+    @cached_property
+    def qdq(self) -> Path:
+        """In ONNX, statically quantised but for the recurrent layers and the softmax."""
+        from onnxruntime import quantization
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        prepared, path = self.work / "prepared.onnx", self.work / "qdq.onnx"
+        quant_pre_process(self.onnx, prepared, skip_symbolic_shape=True)
+        quantization.quantize_static(
+            prepared,
+            path,
+            _reader(self.images),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "MaxPool", "MatMul", "Add", "Relu", "Reshape", "Transpose"],
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+        )
+        return path
+
+    def artifact(self, recipe: Recipe, name: str | None = None, *, takes_pixels: bool = True) -> Engine:
+        """Ours, as `edge-crnn convert` makes it."""
+        name = name or recipe.name
+        path = self.work / f"{name}.tflite"
+        ranges = self.ranges if recipe.needs_calibration else None
+        made = make_tflite(path, self.graph, self.spec, recipe, self.sha256, ranges, takes_pixels=takes_pixels)
+        saved = save(path, made.payload, made.spec)
+        return Engine(f"edge-crnn {name}", open_ours, path, saved.spec.input, _size(path), ours=True)
+
+
+def open_ours(path: Path, threads: int) -> Infer:
+    """The runtime's own backend."""
+    return open_backend(path, threads).infer
+
+
+def open_keras(path: Path, threads: int) -> Infer:  # noqa: ARG001 - TensorFlow takes them from the environment
+    """Through `tf.function`."""
+    from converters.keras_reference import KerasReference
+
+    return KerasReference(path, batch=1).infer
+
+
+def open_onnxruntime(path: Path, threads: int) -> Infer:
+    """On its CPU provider."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda image: session.run(None, {name: image})[0]
+
+
+def open_openvino(path: Path, threads: int) -> Infer:
+    """On its CPU plugin, with float32 where nothing is quantised."""
+    import openvino
+
+    core = openvino.Core()
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    request = core.compile_model(_single_image(core.read_model(path)), "CPU", settings).create_infer_request()
+    return lambda image: request.infer({0: image}, share_inputs=True, share_outputs=True)[0]
+
+
+def keras(source: Source) -> Engine:
+    """The trained model as it is."""
+    return Engine(REFERENCE, open_keras, source.path, source.spec.input, _size(source.path))
+
+
+def onnxruntime_float32(source: Source) -> Engine:
+    """ONNX Runtime, float32."""
+    return _peer(source, "ONNX Runtime float32", open_onnxruntime, source.onnx)
+
+
+def onnxruntime_int8(source: Source) -> Engine:
+    """ONNX Runtime, int8: the recurrent layers too, with `DynamicQuantizeLSTM`."""
+    from onnxruntime import quantization
+
+    path = source.work / "int8.onnx"
+    quantization.quantize_dynamic(
+        source.qdq, path, op_types_to_quantize=["LSTM"], weight_type=quantization.QuantType.QInt8
+    )
+    note = "static per-channel QDQ, DynamicQuantizeLSTM"
+    return _peer(source, "ONNX Runtime int8", open_onnxruntime, path, note)
+
+
+def openvino_float32(source: Source) -> Engine:
+    """OpenVINO, float32."""
+    return _peer(source, "OpenVINO float32", open_openvino, source.onnx)
+
+
+def openvino_int8(source: Source) -> Engine:
+    """OpenVINO, int8 by its own quantiser; the recurrent layers stay float32, which is all that it can do."""
+    import nncf
+    import openvino
+
+    nncf.set_log_level(logging.ERROR)
+    core = openvino.Core()
+    with contextlib.redirect_stdout(io.StringIO()):  # it draws progress bars
+        model = nncf.quantize(
+            _single_image(core.read_model(source.onnx)),
+            nncf.Dataset([image[np.newaxis] for image in source.images]),
+            subset_size=len(source.images),
+            ignored_scope=nncf.IgnoredScope(types=["LSTMSequence"]),
+        )
+    path = source.work / "nncf.xml"
+    openvino.save_model(model, path, compress_to_fp16=False)
+    return _peer(source, "OpenVINO int8 (NNCF)", open_openvino, path, "static, LSTM float32")
+
+
+def openvino_qdq(source: Source) -> Engine:
+    """OpenVINO on the int8 ONNX file that ONNX Runtime's quantiser made."""
+    return _peer(source, "OpenVINO int8 (QDQ)", open_openvino, source.qdq, "static per-channel QDQ, LSTM float32")
+
+
+PEERS: Mapping[str, Callable[[Source], Engine]] = {
+    "Keras": keras,
+    "ONNX Runtime float32": onnxruntime_float32,
+    "ONNX Runtime int8": onnxruntime_int8,
+    "OpenVINO float32": openvino_float32,
+    "OpenVINO int8 (NNCF)": openvino_int8,
+    "OpenVINO int8 (QDQ)": openvino_qdq,
+}
+OURS: Mapping[str, Callable[[Source], Engine]] = {
+    f"edge-crnn {name}": lambda source, recipe=recipe: source.artifact(recipe)  # type: ignore[misc]
+    for name, recipe in RECIPES.items()
+}
+
+
+def build(source: Source, makers: Mapping[str, Callable[[Source], Engine]]) -> tuple[list[Engine], dict[str, str]]:
+    """Make each engine's file; with why some are absent, by name."""
+    engines, absent = [], {}
+    for name, make in makers.items():
+        try:
+            engines.append(make(source))
+        except ImportError as error:
+            absent[name] = str(error)
+    return engines, absent
+
+
+def _peer(source: Source, name: str, opener: Callable[[Path, int], Infer], path: Path, note: str = "") -> Engine:
+    return Engine(name, opener, path, source.spec.input, _size(path), note=note)
+
+
+def _size(path: Path) -> int:
+    """With the weights, where a format keeps them in a file of their own."""
+    beside = path.with_suffix(".bin")
+    return path.stat().st_size + (beside.stat().st_size if path.suffix == ".xml" else 0)
+
+
+def _single_image(model: Any) -> Any:
+    model.reshape([1, *list(model.input(0).partial_shape)[1:]])
+    return model
+
+
+def _reader(images: npt.NDArray[Any]) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._left: Iterator[npt.NDArray[Any]] = iter(images)
+
+        def get_next(self) -> dict[str, npt.NDArray[Any]] | None:
+            image = next(self._left, None)
+            return None if image is None else {"image": image[np.newaxis]}
+
+    return Reader()

@@ -1,0 +1,40 @@
+"""The measurement behind the form of each recipe: loop or unrolled, how precise a head, pixels or float32 in.
+
+python -m benchmarks.forms [--threads 1] [--rounds 9] [-o benchmarks/results/forms.json]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from converters.recipe import RECIPES, Form, Precision, Recipe
+
+from .engines import PEERS, Source
+from .record import REFERENCE
+from .rounds import Engine
+from .study import main
+
+
+def forms() -> Mapping[str, Callable[[Source], Engine]]:
+    """Every recipe as it is, and with one thing changed; the reference, to compare the texts with."""
+    variants: dict[str, Callable[[Source], Engine]] = {REFERENCE: PEERS[REFERENCE]}
+
+    def add(recipe: Recipe, name: str, *, takes_pixels: bool = True) -> None:
+        variants[f"edge-crnn {name}"] = lambda source: source.artifact(recipe, name, takes_pixels=takes_pixels)
+
+    for recipe in RECIPES.values():
+        add(recipe, recipe.name)
+        add(recipe, f"{recipe.name}, float32 in", takes_pixels=False)
+        if recipe.head != "static":
+            other: Form = "unrolled" if recipe.form == "loop" else "loop"
+            add(replace(recipe, form=other), f"{recipe.name}, {other}")
+    heads: tuple[Precision, ...] = ("float32", "float16")
+    for head in heads:
+        add(replace(RECIPES["int8"], head=head), f"int8, {head} head")
+    return variants
+
+
+if __name__ == "__main__":
+    sys.exit(main("forms", __doc__, forms(), threads=(1,)))

@@ -1,0 +1,128 @@
+"""What `peers` and `forms` share: the command line, the reading of labelled plates, the rounds, table and JSON."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+
+from converters.verify import Gate, Readings, compare
+from edge_crnn.backends import Probabilities
+from edge_crnn.ctc import greedy
+from edge_crnn.dataset import Dataset, load_labelled
+from edge_crnn.files import write_atomically
+from edge_crnn.preprocess import preprocess
+from edge_crnn.spec import ModelSpec, Parity
+
+from .engines import Source, build
+from .record import REFERENCE, Record, Run, Timing, machine, table
+from .rounds import Engine, Images, interleave, workers
+
+
+def main(what: str, about: str | None, makers: Mapping[str, Callable[[Source], Engine]], threads: Sequence[int]) -> int:
+    """Measure the engines that `makers` make; `python -m benchmarks.WHAT`."""
+    args = _arguments(about, what, threads)
+    with tempfile.TemporaryDirectory(prefix="edge-crnn-") as work:
+        source = Source(args.model, args.calibration, Path(work))
+        plates = load_labelled(args.images, source.spec.alphabet)
+        print(f"making {len(makers)} files from {args.model}", file=sys.stderr)
+        engines, absent = build(source, makers)
+        runs = []
+        images = images_of(plates)
+        print(f"reading {len(plates)} plates with each of {len(engines)} engines", file=sys.stderr)
+        parities = judge(engines, plates, images, source.spec)
+        for count in args.threads:
+            print(f"{args.rounds} rounds on {count} core{'s' * (count > 1)}", file=sys.stderr)
+            runs.append(measure(engines, absent, count, images, parities, args.rounds, args.calls))
+            print(table(runs[-1]), end="\n\n", flush=True)
+        record = Record(
+            command=f"python -m benchmarks.{what} {shlex.join(sys.argv[1:])}".rstrip(),
+            date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            machine=machine(),
+            source_sha256=source.sha256,
+            calls=args.calls,
+            runs=tuple(runs),
+        )
+    write_atomically(args.output, record.to_json().encode())
+    print(f"written to {args.output}", file=sys.stderr)
+    return 0
+
+
+def images_of(plates: Dataset) -> Images:
+    """The plates as an engine takes them; each form is made once."""
+    pixels = [entry.load() for entry in plates]
+    return functools.cache(lambda image: preprocess(pixels, image))
+
+
+def judge(engines: Sequence[Engine], plates: Dataset, images: Images, spec: ModelSpec) -> dict[str, Parity]:
+    """Each engine's readings held to the reference's, by name, with the gate that conversions must pass.
+
+    Nothing where the reference is absent. What an engine reads does not depend on its threads.
+    """
+    with workers(engines, 1, images) as (opened, _):
+        read = {worker.engine.name: readings(worker.infer_all(), spec) for worker in opened}
+    if REFERENCE not in read:
+        return {}
+    reference = read[REFERENCE]
+    return {name: compare([plates], [reference], [each], Gate()).parity for name, each in read.items()}
+
+
+def measure(
+    engines: Sequence[Engine],
+    absent: Mapping[str, str],
+    threads: int,
+    images: Images,
+    parities: Mapping[str, Parity],
+    rounds: int,
+    calls: int,
+) -> Run:
+    """All engines at one number of threads. `absent`: those that could not even be made, and why."""
+    with workers(engines, threads, images) as (opened, missing):
+        before = os.getloadavg()
+        found = interleave(opened, rounds, calls)
+        after = os.getloadavg()
+        timings = [
+            Timing(
+                engine=worker.engine.name,
+                ours=worker.engine.ours,
+                note=worker.engine.note,
+                file_bytes=worker.engine.file_bytes,
+                first_ms=worker.first_ms,
+                rounds=tuple(found[worker.engine.name]),
+                parity=parities.get(worker.engine.name),
+            )
+            for worker in opened
+        ]
+    return Run(threads, before, after, tuple(timings), {**absent, **missing})
+
+
+def readings(probabilities: Probabilities, spec: ModelSpec) -> Readings:
+    """The labels that the network's output (N, T, C) spells, by best path; rows are first made to sum to 1.
+
+    Some peers quantise the softmax more coarsely than our decoder would accept.
+    """
+    rows = probabilities / probabilities.sum(axis=-1, keepdims=True, dtype=np.float32)
+    decoded = greedy(rows, spec.blank, spec.skip_steps)
+    return Readings(tuple(spec.alphabet.spell(each.indices) for each in decoded), rows)
+
+
+def _arguments(about: str | None, what: str, threads: Sequence[int]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{what}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--threads", type=int, nargs="+", default=list(threads))
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--calls", type=int, default=25, help="timed calls of each engine in a round")
+    parser.add_argument("--model", type=Path, default=Path("models/plates.keras"))
+    parser.add_argument("--images", type=Path, default=Path("samples/plates"), help="labelled; also what is timed")
+    parser.add_argument("--calibration", type=Path, default=Path("samples/calibration"))
+    parser.add_argument("-o", "--output", type=Path, default=Path(f"benchmarks/results/{what}.json"))
+    return parser.parse_args()

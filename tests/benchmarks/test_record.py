@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+
+from benchmarks.record import VERSION, Machine, Record, Run, Timing, machine, summary, table
+from benchmarks.rounds import Round
+from converters.statistics import binomial_interval
+from edge_crnn.spec import Parity, ParitySet
+
+_Verdict = Literal["pass", "fail", "underpowered"]
+
+
+def _parity(verdict: _Verdict, same: int = 9) -> Parity:
+    counts = ParitySet(
+        "plates", "00", 10, reference_right=10, artifact_right=same, same_text=same, same_where_right=same
+    )
+    interval = binomial_interval(same, 10)
+    return Parity(verdict, 0.995, 0.3, same / 10, interval, 0.5, 0.0, (-1.0, 1.0), 1.0, 0.01, (counts,))
+
+
+def _timing(name: str, *medians: float, ours: bool = False, verdict: _Verdict = "pass") -> Timing:
+    rounds = tuple(Round(median, median - 1, median + 1) for median in medians)
+    return Timing(name, ours, "", 7_600_000, 20.0, rounds, _parity(verdict))
+
+
+_RUN = Run(
+    threads=1,
+    load_before=(0.1, 0.2, 0.3),
+    load_after=(1.2, 0.3, 0.3),
+    timings=(
+        _timing("quick but wrong", 1, 1, 1, ours=True, verdict="fail"),
+        _timing("ours", 90, 8, 10, ours=True, verdict="underpowered"),
+        _timing("slower", 20, 20, 20, ours=True),
+        _timing("peer", 12.5, 12.5, 99),
+        _timing("Keras", 60, 60, 60),
+    ),
+    absent={"OpenVINO": "No module named 'openvino'"},
+)
+
+
+def test_a_time_is_the_median_over_rounds_whatever_one_round_was_like() -> None:
+    timing = _timing("x", 90, 8, 10)
+    assert (timing.ms, timing.minimum_ms, timing.processor_ms) == (10, 7, 11)
+
+
+def test_the_best_is_our_fastest_that_passes_and_the_peer_is_anyone_elses_fastest() -> None:
+    assert _RUN.best is not None
+    assert _RUN.fastest_peer is not None
+    assert _RUN.reference is not None
+    assert (_RUN.best.engine, _RUN.fastest_peer.engine, _RUN.reference.engine) == ("ours", "peer", "Keras")
+    assert summary(_RUN) == (
+        "ours takes 0.80 times as long as the fastest peer, peer, and is 6.0 times as fast as Keras."
+    )
+
+
+def test_nothing_is_claimed_without_a_peer_or_a_reference() -> None:
+    ours = replace(_RUN, timings=tuple(each for each in _RUN.timings if each.ours))
+    assert "nothing to compare" in summary(ours)
+    unjudged = replace(_RUN, timings=tuple(replace(each, parity=None) for each in _RUN.timings[1:4]))
+    assert unjudged.best is None
+    assert "nothing to compare" in summary(unjudged)
+    assert "–" in table(unjudged)
+
+
+def test_table_is_sorted_and_names_the_absent() -> None:
+    lines = table(_RUN).splitlines()
+    assert lines[0] == "1 thread, load average 0.1 before and 1.2 after:"
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    assert [row[0] for row in rows[2:]] == ["quick but wrong", "ours", "peer", "slower", "Keras"]
+    assert dict(zip(rows[0], rows[3], strict=True)) == {
+        "engine": "ours",
+        "ms": "10.00",
+        "min": "7.00",
+        "processor ms": "11.00",
+        "to our best": "1.00",
+        "Keras to it": "6.0",
+        "same text": "9/10",
+        "right": "9",
+        "verdict": "underpowered",
+        "MB": "7.6",
+    }
+    assert len({len(line) for line in lines if line.startswith("|")}) == 1
+    assert "Absent: OpenVINO (No module named 'openvino')." in lines
+
+
+def test_json_has_every_figure_and_its_version() -> None:
+    facts = Machine("some CPU", ("avx2",), 2, "Linux", "3.11", {"numpy": "2.0"})
+    record = Record("python -m benchmarks.peers", "2026-01-01T00:00:00+00:00", facts, "abc", 25, (_RUN,))
+    data = json.loads(record.to_json())
+    assert (data["version"], data["calls"], data["machine"]["cpu"]) == (VERSION, 25, "some CPU")
+    (run,) = data["runs"]
+    assert run["absent"] == {"OpenVINO": "No module named 'openvino'"}
+    assert run["load_after"] == [1.2, 0.3, 0.3]
+    ours = run["timings"][1]
+    assert (ours["ms"], ours["processor_ms"]) == (10, 11)
+    assert [each["median_ms"] for each in ours["rounds"]] == [90, 8, 10]
+    assert ours["parity"]["sets"][0]["same_text"] == 9
+
+
+def test_json_refuses_what_is_no_number() -> None:
+    facts = Machine("some CPU", (), 2, "Linux", "3.11", {})
+    run = replace(_RUN, timings=(_timing("x", float("nan")),))
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        Record("", "", facts, "", 1, (run,)).to_json()
+
+
+def test_machine_knows_itself() -> None:
+    found = machine()
+    assert found.cpu
+    assert found.cores >= 1
+    assert found.versions["numpy"].count(".") >= 1

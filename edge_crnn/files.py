@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
 import hashlib
 import os
+import re
 import secrets
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import OutputError
@@ -28,41 +29,59 @@ def write_atomically(path: Path, data: bytes) -> None:
     A reader sees the old file or the new one, never a part. What a killed writer of `path` left is swept first.
 
     Raises:
-        OutputError: the folder is missing, not writable or full; nothing is left behind.
+        OutputError: the folder is missing, not writable or full, or `path` is a folder; nothing is left behind.
     """
-    temporary = path.parent / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{_SUFFIX}"
-    try:
-        sweep_partial(path)
+    with _temporary(path, f"{len(data):,} bytes") as temporary:
         with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
+
+
+def require_place(path: Path) -> None:
+    """Make sure, before long work, that a file can be put at `path`; sweeps what killed writers left there.
+
+    Raises:
+        OutputError: the folder is missing, is no folder or cannot be written, or `path` is a folder.
+    """
+    with _temporary(path, "a file") as temporary:
+        temporary.touch(exist_ok=False)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+
+
+def sweep_partial(path: Path) -> None:
+    """Remove the temporary files of writers of `path` that are gone, and any that is older than a day."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.[0-9a-f]{{8}}{re.escape(_SUFFIX)}")
+    for left in path.parent.iterdir():
+        writer = name.fullmatch(left.name)
+        with contextlib.suppress(OSError):  # another process may sweep too, or own the file
+            if writer and (not _is_running(int(writer[1])) or time.time() - left.stat().st_mtime > _STALE_AFTER_S):
+                left.unlink()
+
+
+@contextlib.contextmanager
+def _temporary(path: Path, what: str) -> Iterator[Path]:
+    """A name beside `path` for a file that is gone at the end."""
+    temporary = path.parent / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{_SUFFIX}"
+    try:
+        sweep_partial(path)
+        yield temporary
     except OSError as error:
         raise OutputError(
-            error.errno,
-            f"{path}: cannot write {len(data):,} bytes ({error.strerror}); name a folder that exists and has room",
+            error.errno, f"{path}: cannot write {what} ({error.strerror}); name a file in a folder that has room"
         ) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def sweep_partial(path: Path) -> None:
-    """Remove the temporary files of writers of `path` that are gone, and any that is older than a day."""
-    for name in glob.glob(f"{glob.escape(str(path.parent))}/.{glob.escape(path.name)}.*{_SUFFIX}"):
-        left = Path(name)
-        process = left.name[len(path.name) + 2 :].partition(".")[0]
-        with contextlib.suppress(FileNotFoundError):
-            if not _is_running(process) or time.time() - left.stat().st_mtime > _STALE_AFTER_S:
-                left.unlink()
-
-
-def _is_running(process: str) -> bool:
+def _is_running(process: int) -> bool:
     try:
-        os.kill(int(process), 0)
-    except (ValueError, ProcessLookupError):
+        os.kill(process, 0)
+    except ProcessLookupError:
         return False
     except PermissionError:
         pass
@@ -77,18 +96,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def require_place(path: Path) -> None:
-    """Make sure, before long work, that a file can be put at `path`; sweeps what killed writers left there.
-
-    Raises:
-        OutputError: the folder is missing, is no folder or cannot be written, or `path` is a folder.
-    """
-    if path.is_dir():
-        raise OutputError(errno.EISDIR, f"{path}: is a folder; name a file in it")
-    if not path.parent.is_dir():
-        raise OutputError(errno.ENOTDIR, f"{path}: {path.parent} is no folder; make it, or name another place")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(errno.EACCES, f"{path}: {path.parent} cannot be written; name another place")
-    sweep_partial(path)

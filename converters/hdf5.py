@@ -20,9 +20,9 @@ MAX_BYTES = 2 << 30
 """Of a file, and of all arrays read from it."""
 MAX_TEXT_BYTES = 16 << 20
 """Of all text attributes read from a file."""
-MAX_NAMES = 200_000
-"""Of all groups that are listed; a few bytes can make a group that contains itself."""
-_MAX_DEPTH = 16
+MAX_NAMES = 20_000
+"""In all groups that are listed; a few bytes can make a group that contains itself."""
+_MAX_DEPTH = 8
 
 
 class Hdf5:
@@ -44,30 +44,15 @@ class Hdf5:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def names(self, path: str = "") -> tuple[str, ...]:
+    def names(self, path: str) -> tuple[str, ...]:
         """Names in the group at `path`; empty where there is no such group."""
-        import h5py
-
         with _translated(path):
-            group = self._find(path)
-            if not isinstance(group, h5py.Group):
-                return ()
-            self._names += len(group)
-            if self._names > MAX_NAMES:
-                raise ModelFileError(f"its HDF5 groups list more than {MAX_NAMES:,} names, at {path!r}")
-            return tuple(group)
+            return self._names_in(self._find(path))
 
-    def arrays(self, path: str, depth: int = _MAX_DEPTH) -> tuple[str, ...]:
-        """Paths of all arrays below `path`, at most `depth` groups down."""
-        import h5py
-
-        found: list[str] = []
-        for name in self.names(path) if depth else ():
-            below = f"{path}/{name}"
-            with _translated(below):
-                is_array = isinstance(self._find(below), h5py.Dataset)
-            found += [below] if is_array else self.arrays(below, depth - 1)
-        return tuple(found)
+    def arrays(self, path: str) -> tuple[str, ...]:
+        """Paths of all arrays below `path`, a few groups down at most."""
+        with _translated(path):
+            return tuple(self._arrays_below(self._find(path), path, _MAX_DEPTH))
 
     def text(self, path: str, attribute: str) -> str | None:
         """A text attribute, or None where there is none."""
@@ -108,22 +93,44 @@ class Hdf5:
         return values
 
     def _find(self, path: str) -> Any:
-        """What is at `path`, or None; every step must be a hard link, so that no other file is opened."""
-        import h5py
-
+        """What is at `path`, or None."""
         found: Any = self._file
         for name in filter(None, path.split("/")):
-            if not isinstance(found, h5py.Group):
-                return None
-            link = found.get(name, getlink=True)
-            if link is None:
-                return None
-            if not isinstance(link, h5py.HardLink):
-                raise ModelFileError(
-                    f"{path!r} is a {type(link).__name__}; links are not followed: save the model anew"
-                )
-            found = found[name]
+            found = _child(found, name)
         return found
+
+    def _names_in(self, found: Any) -> tuple[str, ...]:
+        import h5py
+
+        if not isinstance(found, h5py.Group):
+            return ()
+        self._names += len(found)
+        if self._names > MAX_NAMES:
+            raise ModelFileError(f"its HDF5 groups list more than {MAX_NAMES:,} names, at {found.name!r}")
+        return tuple(found)
+
+    def _arrays_below(self, found: Any, path: str, depth: int) -> Iterator[str]:
+        import h5py
+
+        if isinstance(found, h5py.Dataset):
+            yield path
+        elif depth:
+            for name in self._names_in(found):
+                yield from self._arrays_below(_child(found, name), f"{path}/{name}", depth - 1)
+
+
+def _child(group: Any, name: str) -> Any:
+    """What a group holds under a name, or None; only hard links are followed, so that no other file is opened."""
+    import h5py
+
+    link = group.get(name, getlink=True) if isinstance(group, h5py.Group) else None
+    if link is None:
+        return None
+    if not isinstance(link, h5py.HardLink):
+        raise ModelFileError(
+            f"{name!r} in {group.name!r} is a {type(link).__name__}, which is not followed: save the model anew"
+        )
+    return group[name]
 
 
 def _trouble(dataset: Any, file_size: int) -> str | None:

@@ -14,6 +14,7 @@ import contextlib
 import io
 import json
 import re
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -135,8 +136,9 @@ class ContainerWeights:
         """See `Weights.read`; arrays have numbers, in the order of the roles."""
         if layer not in self._groups:
             raise ModelFileError(f"no weights for layer {layer!r}; save the model anew")
-        group = f"{self._groups[layer]}/{part.attributes}/vars"
-        return {role: self._tree.array(f"{group}/{i}", shape) for i, (role, shape) in enumerate(shapes.items())}
+        group = "/".join(filter(None, (self._groups[layer], part.attributes, "vars")))
+        with _naming(layer):
+            return {role: self._tree.array(f"{group}/{i}", shape) for i, (role, shape) in enumerate(shapes.items())}
 
 
 class NamedWeights:
@@ -148,14 +150,24 @@ class NamedWeights:
     def read(self, layer: str, part: Part, shapes: Mapping[str, Shape]) -> dict[str, Array]:
         """See `Weights.read`; arrays have the names of their roles."""
         group = f"model_weights/{layer}"
-        paths = self._tree.arrays(group)
         arrays = {}
-        for role, shape in shapes.items():
-            fitting = [path for path in paths if _fits(path.removeprefix(group).split("/"), role, part.name)]
-            if len(fitting) != 1:
-                raise ModelFileError(f"layer {layer!r}: {len(fitting)} arrays {role!r} in {group!r}, expected one")
-            arrays[role] = self._tree.array(fitting[0], shape)
+        with _naming(layer):
+            paths = self._tree.arrays(group)
+            for role, shape in shapes.items():
+                fitting = [path for path in paths if _fits(path.removeprefix(group).split("/"), role, part.name)]
+                if len(fitting) != 1:
+                    raise ModelFileError(f"{len(fitting)} arrays {role!r} in {group!r}, expected one")
+                arrays[role] = self._tree.array(fitting[0], shape)
         return arrays
+
+
+@contextlib.contextmanager
+def _naming(layer: str) -> Iterator[None]:
+    """Say in an error whose weights were read."""
+    try:
+        yield
+    except ModelFileError as error:
+        raise ModelFileError(f"layer {layer!r}: {error}") from error.__cause__
 
 
 def _fits(names: list[str], role: str, wrapped: str) -> bool:
@@ -225,8 +237,10 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
         )
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ModelFileError(f"{name} is packed by method {info.compress_type}; Keras stores it: save the model anew")
+    buffer = io.BytesIO()
     with archive.open(info) as member:
-        return member.read(limit)
+        shutil.copyfileobj(member, buffer, 1 << 20)  # ends at the claimed size
+    return buffer.getvalue()
 
 
 def _check_directory(stream: IO[bytes]) -> None:

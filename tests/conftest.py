@@ -128,7 +128,7 @@ def tiny_artifact(tiny_artifacts: Callable[..., Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def variant(request: pytest.FixtureRequest, keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """NAME.keras for a name in `VARIANTS`: the ways that people write the same network; a test gets each in turn."""
+    """NAME.keras for a name in `VARIANTS`, the ways in which people write such a network; a test gets each in turn."""
     return _saved(keras, request.param, tmp_path_factory.mktemp("variants") / f"{request.param}.keras")
 
 
@@ -138,6 +138,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _saved(keras: Any, name: str, path: Path) -> Path:
+    keras.utils.clear_session()  # layers are named lstm, lstm_1, ... whatever was made before
     keras.utils.set_random_seed(28)
     image = keras.Input((32, 16, 1), name="the_input")
     model = keras.Model(image, VARIANTS[name](keras, keras.layers, image))

@@ -8,7 +8,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import stat
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,8 +40,11 @@ def load(path: Path) -> Artifact:
         ArtifactError: no such file, empty, or the payload is not what the spec describes.
         ModelSpecError: the artifact carries no spec, or one that cannot be read.
     """
-    data = _read(path)
-    payload, text = _split(path, data)
+    try:
+        data = _read(path, _MAX_PAYLOAD_BYTES)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); name a converted model") from error
+    payload, text = _in_zip(path, data) if path.suffix == ".tflite" else (data, _beside(path))
     spec = ModelSpec.from_json(text, origin=str(path))
     if spec.artifact is None:
         raise ModelSpecError(f"{path}: its spec describes a trained model, not an artifact; convert the model again")
@@ -66,8 +71,7 @@ def save(path: Path, payload: bytes, spec: ModelSpec) -> Artifact:
     if path.suffix == ".tflite":
         write_atomically(path, payload + _appended_zip(text))
     else:
-        sidecar(path).unlink(missing_ok=True)  # an old spec must not describe the new payload, not even for a moment
-        write_atomically(path, payload)
+        write_atomically(path, payload)  # what an old spec says of another payload, `load` refuses
         write_atomically(sidecar(path), text)
     return Artifact(path, spec, payload)
 
@@ -83,13 +87,7 @@ def load_sidecar(path: Path) -> ModelSpec:
     Raises:
         ModelSpecError: there is none, or it cannot be read.
     """
-    beside = sidecar(path)
-    if not beside.is_file():
-        raise ModelSpecError(
-            f"{path}: no spec; write {beside.name} beside it (alphabet, blank, input size, scale and offset:"
-            " examples/own_model.md shows one)"
-        )
-    return load_spec(beside)
+    return ModelSpec.from_json(_beside(path), origin=str(sidecar(path)))
 
 
 def load_spec(path: Path) -> ModelSpec:
@@ -99,55 +97,55 @@ def load_spec(path: Path) -> ModelSpec:
         ModelSpecError: it cannot be read.
     """
     try:
-        return ModelSpec.from_json(_read(path, _MAX_SPEC_BYTES), origin=str(path))
-    except ArtifactError as error:
-        raise ModelSpecError(str(error)) from error
-
-
-def _read(path: Path, limit: int = _MAX_PAYLOAD_BYTES) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
+        text = _read(path, _MAX_SPEC_BYTES)
     except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); name a converted model") from error
-    if not data or len(data) > limit:
-        raise ArtifactError(f"{path}: {len(data):,} bytes or more, expected 1 to {limit:,}; name a converted model")
-    return data
+        raise ModelSpecError(f"{path}: cannot be read ({error.strerror}); name a spec in JSON") from error
+    return ModelSpec.from_json(text, origin=str(path))
 
 
-def _split(path: Path, data: bytes) -> tuple[bytes, bytes]:
-    """Payload and spec of the file's bytes."""
-    if path.suffix != ".tflite":
-        beside = sidecar(path)
-        if not beside.is_file():
-            raise ModelSpecError(f"{path}: no spec; expected {beside.name} beside it: convert the model with edge-crnn")
-        return data, _read(beside, _MAX_SPEC_BYTES)
+def _read(path: Path, limit: int) -> bytes:
+    """All of a file. Its size is asked first: to read with a limit is to reserve as much."""
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise OSError(errno.EINVAL, "a folder or a device")
+    if not 1 <= about.st_size <= limit:
+        raise OSError(errno.EFBIG, f"{about.st_size:,} bytes, expected 1 to {limit:,}")
+    return path.read_bytes()
+
+
+def _beside(path: Path) -> bytes:
+    beside = sidecar(path)
+    try:
+        return _read(beside, _MAX_SPEC_BYTES)
+    except OSError as error:
+        raise ModelSpecError(
+            f"{path}: no spec ({beside.name}: {error.strerror}); beside a trained model write one (alphabet, blank,"
+            " input size, scale and offset: examples/own_model.md shows how), beside an artifact convert makes it"
+        ) from error
+
+
+def _in_zip(path: Path, data: bytes) -> tuple[bytes, bytes]:
+    """Payload and spec of a `.tflite`."""
     if data[4:8] != b"TFL3":
         raise ArtifactError(f"{path}: no TFLite model (it starts with {data[:8]!r}); name a converted model")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
-            names = [each.filename for each in members]
-            if names.count(MEMBER) != 1:
-                raise ModelSpecError(f"{path}: associated files {names}, expected one {MEMBER}: convert again")
-            info = archive.getinfo(MEMBER)
-            if info.file_size > _MAX_SPEC_BYTES:
-                raise ModelSpecError(
-                    f"{path}: a spec of {info.file_size:,} bytes, expected at most {_MAX_SPEC_BYTES:,}"
-                )
-            return data[: min(each.header_offset for each in members)], archive.read(info)
-    except (
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-        NotImplementedError,
-        RuntimeError,
-        EOFError,
-        OSError,
-    ) as error:
+            specs = [each for each in members if each.filename == MEMBER and each.compress_type == zipfile.ZIP_STORED]
+            fits = len(specs) == 1 and specs[0].file_size <= _MAX_SPEC_BYTES
+            text = archive.read(specs[0]) if fits else b""
+    except (zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError) as error:
         raise ModelSpecError(
             f"{path}: no spec in this .tflite ({error}); it was not made by edge-crnn, or is cut short:"
             " convert the trained model with `edge-crnn convert`, or copy the file again"
         ) from error
+    if not fits:
+        found = ", ".join(f"{each.filename!r} of {each.file_size:,} bytes" for each in members[:8])
+        raise ModelSpecError(
+            f"{path}: associated files are {found or 'none'}, expected one {MEMBER}, stored, of at most"
+            f" {_MAX_SPEC_BYTES:,} bytes; convert the trained model with `edge-crnn convert`"
+        )
+    return data[: min(each.header_offset for each in members)], text
 
 
 def _appended_zip(text: bytes) -> bytes:

@@ -8,24 +8,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from itertools import islice
 from pathlib import Path
 
 from converters.keras_reference import KerasReference
 from converters.statistics import binomial_interval
-from edge_crnn.alphabet import Alphabet
+from edge_crnn.artifact import load_sidecar
 from edge_crnn.ctc import greedy
+from edge_crnn.dataset import chunked
 from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import progress
-from edge_crnn.spec import InputSpec
 from edge_crnn.training.degrade import PRESETS
 from edge_crnn.training.glyphs import find_fonts
 from edge_crnn.training.layouts import KINDS
 from edge_crnn.training.synthetic import Renderer, generate
 
-ALPHABET = Alphabet(tuple("adefghjknqrstwABCDEFGHIJKLMNOPZ0123456789"), blank=41)
-INPUT = InputSpec(width=128, height=64, axes="WHC", scale=1 / 127.5, offset=-1.0)
-SKIP_STEPS = 2
 BATCH = 50
 
 
@@ -42,16 +38,18 @@ def main() -> int:
     args = parser.parse_args()
 
     renderer = Renderer(glyphs=args.glyphs) if args.glyphs else Renderer(find_fonts(args.fonts))
+    spec = load_sidecar(args.model)
+    alphabet = spec.alphabet
     reference = KerasReference(args.model, batch=BATCH)
     for preset in args.presets:
         right: Counter[str] = Counter()
         drawn: Counter[str] = Counter()
-        plates = iter(progress(generate(args.n, args.seed, preset, renderer=renderer), args.n, preset))
-        while batch := list(islice(plates, BATCH)):
-            rows = reference.infer(preprocess([plate.image for plate in batch], INPUT))
-            for plate, found in zip(batch, greedy(rows, ALPHABET.blank, SKIP_STEPS), strict=True):
+        plates = progress(generate(args.n, args.seed, preset, renderer=renderer), args.n, preset)
+        for batch in chunked(plates, BATCH):
+            rows = reference.infer(preprocess([plate.image for plate in batch], spec.input))
+            for plate, found in zip(batch, greedy(rows, spec.blank, spec.skip_steps), strict=True):
                 drawn[plate.kind] += 1
-                right[plate.kind] += ALPHABET.spell(found.indices) == plate.label
+                right[plate.kind] += alphabet.spell(found.indices) == plate.label
         low, high = binomial_interval(right.total(), args.n)
         kinds = ", ".join(f"{kind} {right[kind] / drawn[kind]:.1%}" for kind in KINDS)
         print(

@@ -27,11 +27,13 @@ Ranges: TypeAlias = Mapping[str, tuple[float, float]]
 SIGMOID_OUT = Quantisation(1 / 256, -128)
 TANH_OUT = Quantisation(1 / 128, 0)
 
-_FUSED = {
+FUSED = {
     "linear": schema.ActivationFunctionType.NONE,
     "relu": schema.ActivationFunctionType.RELU,
     "relu6": schema.ActivationFunctionType.RELU6,
 }
+"""Functions that a convolution or a matrix product applies itself."""
+
 _PADDING = {"same": schema.Padding.SAME, "valid": schema.Padding.VALID}
 
 
@@ -50,7 +52,7 @@ class Ops:
 
         What follows a colon in a tensor's name tells tensors of the same value apart.
         """
-        value = name.partition(":")[0]
+        value = name if name in self._ranges else name.rpartition(":")[0]
         if value not in self._ranges:
             raise ConversionError(f"value {value!r} was never seen in calibration; this is a defect of edge-crnn")
         low, high = self._ranges[value]
@@ -78,8 +80,8 @@ class Ops:
     def _like(self, name: str, shape: Sequence[int], quantisation: Quantisation | None) -> Tensor:
         return self.subgraph.tensor(name, shape, "float32" if quantisation is None else "int8", quantisation)
 
-    def _version(self, for_int8: int = 2) -> int:
-        return for_int8 if self.precision == "static" else 1
+    def _version(self) -> int:
+        return 2 if self.precision == "static" else 1
 
     # --- weights -------------------------------------------------------------------------------------------------
 
@@ -133,7 +135,7 @@ class Ops:
             strideW=strides[1],
             dilationHFactor=1,
             dilationWFactor=1,
-            fusedActivationFunction=_FUSED[function],
+            fusedActivationFunction=FUSED[function],
         )
         version = {"static": 3, "dynamic": 1 if plain else 5}.get(self.precision, 1)
         self.subgraph.op(
@@ -147,7 +149,7 @@ class Ops:
         weight = self.weight(f"{name}/kernel", rows, 0)
         given = self._result(name, (*x.shape[:-1], kernel.shape[1]))
         options = schema.FullyConnectedOptionsT(
-            fusedActivationFunction=_FUSED[function],
+            fusedActivationFunction=FUSED[function],
             keepNumDims=True,
             asymmetricQuantizeInputs=self.precision == "dynamic",
         )
@@ -211,6 +213,26 @@ class Ops:
         given = self._result(name, np.broadcast_shapes(a.shape, b.shape), fixed)
         self.subgraph.op(code, [a, b], [given], options, self._version())
         return given
+
+    def average(self, name: str, a: Tensor, b: Tensor) -> Tensor:
+        """(a + b) / 2."""
+        if self.precision != "static":
+            return self._times(name, self.binary("ADD", f"{name}:sum", a, b), 0.5)
+        range_ = self.quantisation(name)
+        twice = Quantisation(2 * range_.scale, range_.zero_point)
+        half = self.subgraph.constant(f"{name}/half", np.array([127], np.int8), Quantisation(0.5 / 127, 0))
+        return self.binary("MUL", name, self.binary("ADD", f"{name}:sum", a, b, twice), half)
+
+    def hard_sigmoid(self, name: str, x: Tensor) -> Tensor:
+        """clip(0.2 x + 0.5) to 0..1, the gates of Keras before 2.3; as relu6(1.2 x + 3) / 6, which XNNPACK takes."""
+        if self.precision == "static":
+            raise ConversionError(f"value {name!r}: hard_sigmoid gates are not lowered to int8; use another recipe")
+        three = self.subgraph.constant(f"{name}/three", np.array([3], np.float32))
+        shifted = self.binary("ADD", f"{name}:shifted", self._times(f"{name}:scaled", x, 1.2), three)
+        return self._times(name, self.activate(f"{name}:clipped", "relu6", shifted), 1 / 6)
+
+    def _times(self, name: str, x: Tensor, factor: float) -> Tensor:
+        return self.binary("MUL", name, x, self.subgraph.constant(f"{name}/factor", np.array([factor], np.float32)))
 
     def activate(self, name: str, function: Function, x: Tensor) -> Tensor:
         """An element-wise function, or softmax over the last axis."""

@@ -28,8 +28,6 @@ def recurrent(ops: Ops, layer: Recurrent, x: Tensor, writer: Writer, form: Form)
     outputs = []
     for direction, cell in layer.cells:
         prefix = f"{name}/{direction}"
-        if cell.recurrent_activation != "sigmoid":
-            raise ConversionError(f"layer {name!r}: no lowering for the gates' {cell.recurrent_activation}")
         projection = ops.matmul(f"{prefix}/projection", x, _gates(cell.kernel), _gates(cell.bias))
         by_step = _swap(ops, f"{prefix}/projection:steps", projection)
         order = range(steps) if direction == "forward" else range(steps - 1, -1, -1)
@@ -44,7 +42,7 @@ def recurrent(ops: Ops, layer: Recurrent, x: Tensor, writer: Writer, form: Form)
     if layer.merge == "product":
         return ops.binary("MUL", name, first, second)
     if layer.merge == "average":
-        raise ConversionError(f"layer {name!r}: an average must have been folded into a sum")
+        return ops.average(name, first, second)
     return ops.binary("ADD", name, first, second)
 
 
@@ -65,10 +63,10 @@ def _step(
     ops: Ops,
     prefix: str,
     suffix: str,
+    cell: Cell,
     projection: Tensor,
     hidden: Tensor | None,
     state: Tensor | None,
-    weights: Array,
 ) -> tuple[Tensor, Tensor]:
     """One step of an LSTM, (N, 4 units) and two (N, units) → hidden and state; None stands for zeros.
 
@@ -78,16 +76,21 @@ def _step(
     def name(value: str) -> str:
         return f"{prefix}/{value}{suffix}"
 
+    def gate(value: str, x: Tensor) -> Tensor:
+        if cell.recurrent_activation == "sigmoid":
+            return ops.activate(name(value), "sigmoid", x)
+        return ops.hard_sigmoid(name(value), x)
+
     gates = projection
     if hidden is not None:
-        feedback = ops.matmul(name("feedback"), hidden, weights, None)
+        feedback = ops.matmul(name("feedback"), hidden, _gates(cell.recurrent), None)
         gates = ops.binary("ADD", name("gates"), projection, feedback)
     i, f, o, g = ops.split(name("gates"), gates, 4)
-    i, f, o = (ops.activate(name(n), "sigmoid", x) for n, x in (("input", i), ("forget", f), ("output", o)))
+    i, o = gate("input", i), gate("output", o)
     g = ops.activate(name("candidate"), "tanh", g)
     state_ = ops.binary("MUL", name("written"), i, g)
-    if state is not None:
-        kept = ops.binary("MUL", name("kept"), f, state)
+    if state is not None:  # where there is nothing to forget, no gate: LiteRT before 2.1 crashes on a value of no use
+        kept = ops.binary("MUL", name("kept"), gate("forget", f), state)
         state_ = ops.binary("ADD", name("state"), kept, state_)
     squashed = ops.activate(name("squashed"), "tanh", state_)
     # |hidden| < 1, and both directions must share a quantisation to be concatenated.
@@ -124,7 +127,7 @@ def _loop(ops: Ops, prefix: str, cell: Cell, projection: Tensor, order: range, w
     inner = Ops(body, ops.precision, None)
     now = body.tensor("now", (batch, 4 * cell.units))
     body.op("GATHER", [all_projections, step], [now], schema.GatherOptionsT(axis=0))
-    hidden, state = _step(inner, prefix, "", now, hidden, state, _gates(cell.recurrent))
+    hidden, state = _step(inner, prefix, "", cell, now, hidden, state)
     zero = body.constant("zero", np.array(0, np.int32))
     place = body.tensor("place", (3,), "int32")
     body.op("PACK", [step, zero, zero], [place], schema.PackOptionsT(valuesCount=3, axis=0))
@@ -163,9 +166,8 @@ def _unrolled(ops: Ops, prefix: str, cell: Cell, projection: Tensor, order: Iter
     hidden: Tensor | None = None
     state: Tensor | None = None
     outputs: dict[int, Tensor] = {}
-    weights = _gates(cell.recurrent)
     for step in order:
-        hidden, state = _step(ops, prefix, f":{step}", parts[step], hidden, state, weights)
+        hidden, state = _step(ops, prefix, f":{step}", cell, parts[step], hidden, state)
         outputs[step] = hidden
     first = outputs[0]
     given = main.tensor(f"{prefix}/hidden", (steps, batch, cell.units), first.dtype, first.quantisation)

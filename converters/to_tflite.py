@@ -16,11 +16,14 @@ from edge_crnn.spec import InputSpec, Quantisation
 
 from .graph import Activation, Affine, Conv, Dense, Graph, Layer, Permute, Pool, Recurrent, Reshape, Shape
 from .recipe import Recipe
-from .tflite_ops import Ops, Ranges
+from .tflite_ops import FUSED, Ops, Ranges
 from .tflite_recurrent import recurrent
 from .tflite_writer import Subgraph, Tensor, Writer
 
 SIGNATURE, IMAGE, PROBABILITIES = "read", "image", "probabilities"
+
+_SHIFTABLE = (Conv, Dense, Affine)
+_MOVERS = (Permute, Pool, Reshape)
 
 
 def to_tflite(graph: Graph, image: InputSpec, recipe: Recipe, ranges: Ranges | None = None, batch: int = 1) -> bytes:
@@ -47,16 +50,20 @@ def to_tflite(graph: Graph, image: InputSpec, recipe: Recipe, ranges: Ranges | N
     main = writer.subgraph("main")
     stack, head = Ops(main, recipe.stack, ranges), Ops(main, recipe.head, ranges)
     layers = list(graph.shapes())
-    taken, x, shift = _pixels(stack, image, batch) if image.dtype == "uint8" else _values(main, graph, batch)
+    if image.dtype == "uint8":
+        taken, x, shift = _pixels(stack, image, batch, _takes_up_a_shift(graph))
+    else:
+        taken, x, shift = _values(main, graph, batch)
 
     ops, name = stack, "input"
     for layer, _, shape in layers:
         if isinstance(layer, Recurrent):
             ops = head
-        if isinstance(layer, Conv | Dense) and shift:
+        if isinstance(layer, _SHIFTABLE) and shift:
             layer, shift = _take_up(layer, shift), 0.0
         x = _lower(ops, layer, ops.enter(x, name), (batch, *shape), writer, recipe)
         name = layer.name
+    x = head.enter(x, name)  # int8 still, where there is no recurrent layer
     main.bind([taken], [x])
     return writer.finish(SIGNATURE, {IMAGE: taken}, {PROBABILITIES: x})
 
@@ -66,19 +73,20 @@ def _values(main: Subgraph, graph: Graph, batch: int) -> tuple[Tensor, Tensor, f
     return taken, taken, 0.0
 
 
-def _pixels(ops: Ops, image: InputSpec, batch: int) -> tuple[Tensor, Tensor, float]:
+def _pixels(ops: Ops, image: InputSpec, batch: int, may_shift: bool) -> tuple[Tensor, Tensor, float]:
     """The pixels, the network's input made of them, and a constant that the latter lacks (see `_take_up`)."""
     main = ops.subgraph
     zero_point = round(-image.offset / image.scale)
+    shift = image.offset + image.scale * zero_point
     # In int8, pixel p is p - 128 at the same scale: no arithmetic at all. Only the zero point has to be whole.
-    as_they_are = ops.precision == "static" and image.scale > 0 and 0 <= zero_point <= 255
+    as_they_are = ops.precision == "static" and image.scale > 0 and 0 <= zero_point <= 255 and (may_shift or shift == 0)
     quantisation = Quantisation(image.scale, zero_point) if as_they_are else None
     pixels = main.tensor(IMAGE, (batch, image.height, image.width, image.channels), "uint8", quantisation)
     upright = ops.transpose("input:transposed", pixels, (0, 2, 1, 3)) if image.axes == "WHC" else pixels
     if as_they_are:
         given = main.tensor("input", upright.shape, "int8", Quantisation(image.scale, zero_point - 128))
         main.op("QUANTIZE", [upright], [given], schema.QuantizeOptionsT(), 2)
-        return pixels, given, image.offset + image.scale * zero_point
+        return pixels, given, shift
     plain = Ops(main, "float32", None)
     real = main.tensor("input:real", upright.shape)
     options = schema.CastOptionsT(inDataType=schema.TensorType.UINT8, outDataType=schema.TensorType.FLOAT32)
@@ -90,25 +98,33 @@ def _pixels(ops: Ops, image: InputSpec, batch: int) -> tuple[Tensor, Tensor, flo
     return pixels, plain.binary("ADD", "input", scaled, offset), 0.0
 
 
-def _take_up(layer: Conv | Dense, shift: float) -> Conv | Dense:
+def _takes_up_a_shift(graph: Graph) -> bool:
+    """Whether the first layer that does more than to move or to choose values is one that `_take_up` knows."""
+    return isinstance(next((each for each in graph.layers if not isinstance(each, _MOVERS)), None), _SHIFTABLE)
+
+
+def _take_up(layer: Conv | Dense | Affine, shift: float) -> Conv | Dense | Affine:
     """The layer for an input that lacks the constant `shift`; exact but for windows that reach into the padding.
 
     With pixels scaled to -1..1 the shift is half a grey level.
     """
+    if isinstance(layer, Affine):
+        return replace(layer, shift=layer.shift + np.float32(shift) * layer.scale)
     over_inputs = tuple(range(layer.kernel.ndim - 1))
     return replace(layer, bias=layer.bias + np.float32(shift) * layer.kernel.sum(axis=over_inputs))
 
 
 def _lower(ops: Ops, layer: Layer, x: Tensor, shape: Shape, writer: Writer, recipe: Recipe) -> Tensor:
     match layer:
+        case Conv() | Dense() if layer.activation not in FUSED:
+            if ops.precision == "static":
+                raise ConversionError(f"layer {layer.name!r}: int8 needs its {layer.activation} as a layer of its own")
+            linear = replace(layer, name=f"{layer.name}:linear", activation="linear")
+            return ops.activate(layer.name, layer.activation, _lower(ops, linear, x, shape, writer, recipe))
         case Conv():
-            function = layer.activation
-            fused = function in ("linear", "relu", "relu6")
-            given = ops.conv(
-                layer.name, x, layer.kernel, layer.bias, layer.strides, layer.padding,
-                function if fused else "linear", shape,
-            )  # fmt: skip
-            return given if fused else ops.activate(f"{layer.name}:{function}", function, given)
+            return ops.conv(
+                layer.name, x, layer.kernel, layer.bias, layer.strides, layer.padding, layer.activation, shape
+            )
         case Dense():
             return ops.matmul(layer.name, x, layer.kernel, layer.bias, layer.activation)
         case Pool():

@@ -33,6 +33,8 @@ def open_backend(model: Path | Artifact, threads: int = 1) -> Backend:
     artifact = load(model) if isinstance(model, Path) else model
     try:
         engine = getattr(import_module(f"{__name__}.{module}"), name)
-    except ModuleNotFoundError as error:
-        raise BackendUnavailable(f"{path.name} needs {error.name}: pip install 'edge-crnn[{extra}]'") from error
+    except ImportError as error:
+        raise BackendUnavailable(
+            f"{path.name}: its engine is not there, or does not start ({error}); pip install 'edge-crnn[{extra}]'"
+        ) from error
     return cast(Backend, engine(artifact, threads))

@@ -62,9 +62,10 @@ def check_batch(batch: npt.NDArray[np.generic], facts: BackendFacts) -> None:
     expected = f"(N, {', '.join(map(str, facts.input_shape))}) {facts.input_dtype}"
     if not isinstance(batch, np.ndarray):
         raise InputError(f"{facts.name}: found {type(batch).__name__}, expected an array {expected}")
-    if batch.shape[1:] != facts.input_shape or batch.ndim != 4:
+    first, second, channels = facts.input_shape
+    if batch.shape[1:] != facts.input_shape:
         hint = ""
-        if batch.ndim == 4 and sorted(batch.shape[1:3]) == sorted(facts.input_shape[:2]):
+        if batch.shape[1:] == (second, first, channels):
             hint = ": axes 1 and 2 look swapped"
         elif batch.shape == facts.input_shape:
             hint = ": the batch axis is missing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BackendError
+from ..errors import BackendError, InputError
 from .base import BackendFacts, Probabilities, check_batch
 
 
@@ -16,12 +16,17 @@ class FakeBackend:
         probabilities: (M, T, C) float32, M at least 1.
         input_shape: of one image, as `ModelSpec.input.shape`.
         input_dtype: as `ModelSpec.input.dtype`.
+
+    Raises:
+        InputError: `probabilities` has another shape.
     """
 
     def __init__(
         self, probabilities: Probabilities, input_shape: tuple[int, int, int], input_dtype: str = "float32"
     ) -> None:
-        self._script = np.asarray(probabilities, np.float32)
+        self._script = np.array(probabilities, np.float32)
+        if self._script.ndim != 3 or not len(self._script):
+            raise InputError(f"fake: found a script {self._script.shape}, expected (M, T, C) with M at least 1")
         self._seen = 0
         self._closed = False
         self.facts = BackendFacts("fake", "1", "float32", input_shape, input_dtype, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from importlib import import_module, metadata
+from importlib import import_module
 from types import ModuleType
 
 import numpy as np
@@ -14,23 +14,24 @@ from ..errors import ArtifactError, BackendError
 from .base import BackendFacts, Probabilities, check_batch
 
 _INTERPRETERS = (
-    ("ai_edge_litert.interpreter", "ai-edge-litert"),
-    ("tflite_runtime.interpreter", "tflite-runtime"),
-    ("tensorflow.lite", "tensorflow"),
+    ("ai_edge_litert", "interpreter"),
+    ("tflite_runtime", "interpreter"),
+    ("tensorflow", "lite.python.interpreter"),
 )
-"""In the order of preference: the first that is installed is used."""
+"""Package and module, in the order of preference: the first that is installed is used."""
 
 
-def _import_interpreter() -> tuple[ModuleType, str, str]:
-    for module, package in _INTERPRETERS:
+def _import_interpreter() -> tuple[ModuleType, str]:
+    for package, module in _INTERPRETERS:
         try:
-            return import_module(module), package, metadata.version(package)
+            return import_module(f"{package}.{module}"), f"{package} {import_module(package).__version__}"
         except ModuleNotFoundError:
             continue
-    raise ModuleNotFoundError("no LiteRT interpreter", name="ai-edge-litert")
+    names = ", ".join(package for package, _ in _INTERPRETERS)
+    raise ModuleNotFoundError(f"none of {names} is installed")
 
 
-_ENGINE, _PACKAGE, _VERSION = _import_interpreter()
+_LITERT, _ENGINE = _import_interpreter()
 
 
 class LiteRtBackend:
@@ -47,36 +48,28 @@ class LiteRtBackend:
         assert spec.artifact is not None  # `artifact.load` and `save` see to it
         self._name = name
         try:
-            self._interpreter = _ENGINE.Interpreter(model_content=artifact.payload, num_threads=threads)
+            self._interpreter = _LITERT.Interpreter(model_content=artifact.payload, num_threads=threads)
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise BackendError(
-                f"{name}: {_PACKAGE} {_VERSION} refuses it ({_first_line(error)}); convert it again"
-            ) from error
-        (image,), (probabilities,) = (
-            self._interpreter.get_input_details(),
-            self._interpreter.get_output_details(),
-        )
-        self._image, self._probabilities = image["index"], probabilities["index"]
-        self._quantisation = spec.output.quantisation
-        batch = spec.artifact.batch
-        output = (
-            "float32" if self._quantisation is None else "int8",
-            (batch, spec.output.steps, spec.output.classes),
-        )
-        for tensor, dtype, shape in (
-            (image, spec.input.dtype, (batch, *spec.input.shape)),
-            (probabilities, *output),
-        ):
-            if np.dtype(tensor["dtype"]) != dtype or tuple(tensor["shape"]) != shape:
-                raise ArtifactError(
-                    f"{name}: tensor {tensor['name']!r} is {tuple(tensor['shape'])} {np.dtype(tensor['dtype'])},"
-                    f" its spec says {shape} {dtype}; convert the model again"
-                )
+            raise BackendError(f"{name}: {_ENGINE} refuses it ({_first_line(error)}); convert it again") from error
+        batch, self._quantisation = spec.artifact.batch, spec.output.quantisation
+        self._no_images = np.zeros((0, spec.output.steps, spec.output.classes), np.float32)
+        takes, gives = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        found = [[(*map(int, each["shape"]), np.dtype(each["dtype"]).name) for each in side] for side in (takes, gives)]
+        expected = [
+            [(batch, *spec.input.shape, spec.input.dtype)],
+            [(batch, *self._no_images.shape[1:], "float32" if self._quantisation is None else "int8")],
+        ]
+        if found != expected:
+            raise ArtifactError(
+                f"{name}: takes {found[0]} and gives {found[1]}, its spec says {expected[0]} and {expected[1]};"
+                " convert the model again"
+            )
+        self._image, self._probabilities = takes[0]["index"], gives[0]["index"]
         delegated = [op["op_name"] for op in self._interpreter._get_ops_details()].count("DELEGATE")
         if not delegated:
             raise BackendError(
-                f"{name}: XNNPACK did not take the graph on this machine; {_PACKAGE} {_VERSION} without it gives other"
+                f"{name}: XNNPACK did not take the graph on this machine; {_ENGINE} without it gives other"
                 " numbers than those verified. Is /sys mounted, and is this a 64-bit system?"
             )
         self._batch = np.zeros((batch, *spec.input.shape), spec.input.dtype)
@@ -84,7 +77,7 @@ class LiteRtBackend:
         self._closed = False
         self.facts = BackendFacts(
             name="litert",
-            version=f"{_PACKAGE} {_VERSION}",
+            version=_ENGINE,
             precision=spec.artifact.recipe,
             input_shape=spec.input.shape,
             input_dtype=spec.input.dtype,
@@ -98,14 +91,9 @@ class LiteRtBackend:
         with self._lock:
             if self._closed:
                 raise BackendError(f"{self._name}: used after close(); open the model again")
-            rows = [
-                self._invoke(batch[first : first + len(self._batch)])
-                for first in range(0, len(batch), len(self._batch))
-            ]
-        if not rows:
-            shape = self._interpreter.get_output_details()[0]["shape"][1:]
-            return np.zeros((0, *shape), np.float32)
-        return rows[0] if len(rows) == 1 else np.concatenate(rows)
+            size = len(self._batch)
+            rows = [self._invoke(batch[first : first + size]) for first in range(0, len(batch), size)]
+        return rows[0] if len(rows) == 1 else np.concatenate([self._no_images, *rows])
 
     def close(self) -> None:
         """Free the interpreter."""

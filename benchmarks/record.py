@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge_crnn.spec import Parity
 
+from .contention import QUIET
 from .rounds import Round
 
 VERSION = 1
@@ -70,9 +71,16 @@ class Run:
     load_before: tuple[float, float, float]
     """Load average over 1, 5 and 15 minutes."""
     load_after: tuple[float, float, float]
+    other_cores: float
+    """Cores that other programs kept busy meanwhile, on average; see `contention`."""
     timings: tuple[Timing, ...]
     absent: dict[str, str]
     """Engine → why it was not measured."""
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the figures are worth quoting."""
+        return self.other_cores <= QUIET
 
     @property
     def best(self) -> Timing | None:
@@ -184,12 +192,15 @@ def summary(run: Run) -> str:
     line = f"{best.engine} takes {best.ms / peer.ms:.2f} times as long as the fastest peer, {peer.engine}"
     if reference is not None:
         line += f", and is {reference.ms / best.ms:.1f} times as fast as {reference.engine}"
+    if not run.quiet:
+        line += f". Not to be quoted: other programs kept {run.other_cores:.1f} cores busy meanwhile"
     return f"{line}."
 
 
 def _heading(run: Run) -> str:
     before, after = run.load_before[0], run.load_after[0]
-    return f"{run.threads} thread{'s' * (run.threads > 1)}, load average {before:.1f} before and {after:.1f} after:"
+    threads = f"{run.threads} thread{'s' * (run.threads > 1)}"
+    return f"{threads}, load average {before:.1f} to {after:.1f}, {run.other_cores:.2f} cores busy with other programs:"
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

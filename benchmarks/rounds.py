@@ -102,6 +102,12 @@ class Worker:
         probabilities: Probabilities = self._receive()
         return probabilities
 
+    @property
+    def pid(self) -> int:
+        """Of the engine's process."""
+        assert self._process.pid is not None
+        return self._process.pid
+
     def close(self) -> None:
         """End the process."""
         self._pipe.close()  # which the process takes as the end

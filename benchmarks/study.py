@@ -22,6 +22,7 @@ from edge_crnn.files import write_atomically
 from edge_crnn.preprocess import preprocess
 from edge_crnn.spec import ModelSpec, Parity
 
+from .contention import Contention
 from .engines import Source, build
 from .record import REFERENCE, Record, Run, Timing, machine, table
 from .rounds import Engine, Images, interleave, workers
@@ -87,7 +88,9 @@ def measure(
     """All engines at one number of threads. `absent`: those that could not even be made, and why."""
     with workers(engines, threads, images) as (opened, missing):
         before = os.getloadavg()
+        contention = Contention(worker.pid for worker in opened)
         found = interleave(opened, rounds, calls)
+        others = contention.cores()
         after = os.getloadavg()
         timings = [
             Timing(
@@ -101,7 +104,7 @@ def measure(
             )
             for worker in opened
         ]
-    return Run(threads, before, after, tuple(timings), {**absent, **missing})
+    return Run(threads, before, after, others, tuple(timings), {**absent, **missing})
 
 
 def readings(probabilities: Probabilities, spec: ModelSpec) -> Readings:

@@ -31,6 +31,7 @@ _RUN = Run(
     threads=1,
     load_before=(0.1, 0.2, 0.3),
     load_after=(1.2, 0.3, 0.3),
+    other_cores=0.02,
     timings=(
         _timing("quick but wrong", 1, 1, 1, ours=True, verdict="fail"),
         _timing("ours", 90, 8, 10, ours=True, verdict="underpowered"),
@@ -57,6 +58,13 @@ def test_the_best_is_our_fastest_that_passes_and_the_peer_is_anyone_elses_fastes
     )
 
 
+def test_a_busy_machine_is_no_ground_for_a_claim() -> None:
+    assert _RUN.quiet
+    busy = replace(_RUN, other_cores=1.3)
+    assert not busy.quiet
+    assert summary(busy).endswith(" Not to be quoted: other programs kept 1.3 cores busy meanwhile.")
+
+
 def test_nothing_is_claimed_without_a_peer_or_a_reference() -> None:
     ours = replace(_RUN, timings=tuple(each for each in _RUN.timings if each.ours))
     assert "nothing to compare" in summary(ours)
@@ -68,7 +76,7 @@ def test_nothing_is_claimed_without_a_peer_or_a_reference() -> None:
 
 def test_table_is_sorted_and_names_the_absent() -> None:
     lines = table(_RUN).splitlines()
-    assert lines[0] == "1 thread, load average 0.1 before and 1.2 after:"
+    assert lines[0] == "1 thread, load average 0.1 to 1.2, 0.02 cores busy with other programs:"
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
     assert [row[0] for row in rows[2:]] == ["quick but wrong", "ours", "peer", "slower", "Keras"]
     assert dict(zip(rows[0], rows[3], strict=True)) == {

@@ -103,6 +103,8 @@ class Ops:
         return whole
 
     def _bias(self, name: str, value: Array, x: Tensor, kernel: Array, axis: int) -> Tensor:
+        if self.precision == "float16":  # LiteRT 1.1 to 1.3 misread a convolution whose bias is float32 beside it
+            return self._widened(name, value)
         if self.precision != "static":
             return self.subgraph.constant(name, value)
         assert x.quantisation is not None

@@ -24,6 +24,7 @@ from .tflite_writer import Subgraph, Tensor
 Ranges: TypeAlias = Mapping[str, tuple[float, float]]
 """Smallest and largest value of each of the graph's values, by name."""
 
+_NOTHING = 127 * float(np.finfo(np.float32).tiny)  # a scale below the normal numbers may round to 0
 SIGMOID_OUT = Quantisation(1 / 256, -128)
 TANH_OUT = Quantisation(1 / 128, 0)
 
@@ -308,7 +309,7 @@ def quantise_weight(value: Array, axis: int) -> tuple[npt.NDArray[np.int8], Arra
     """Symmetric int8 with one scale per index of `axis`: value ≈ integers * scales."""
     others = tuple(each for each in range(value.ndim) if each != axis)
     largest = np.abs(value).max(axis=others)
-    scales = np.where(largest > 0, largest / 127, 1.0).astype(np.float32)
+    scales = np.where(largest > _NOTHING, largest / 127, 1.0).astype(np.float32)
     shape = [1] * value.ndim
     shape[axis] = -1
     integers = np.clip(np.rint(value / scales.reshape(shape)), -127, 127).astype(np.int8)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
+
+import numpy as np
+import numpy.typing as npt
 
 Interval = tuple[float, float]
 
@@ -39,16 +43,20 @@ def binomial_cdf(most: int, trials: int, chance: float) -> float:
         return 1.0
     if chance >= 1:
         return 0.0
-    odds, log_stay = math.log(chance) - math.log1p(-chance), math.log1p(-chance)
-    logs = [
-        math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1) + k * odds + trials * log_stay
-        for k in range(most + 1)
-    ]
-    return min(1.0, math.fsum(map(math.exp, logs)))
+    k = np.arange(most + 1)
+    logs = _log_choose(trials)[: most + 1] + k * math.log(chance) + (trials - k) * math.log1p(-chance)
+    return min(1.0, float(np.exp(logs).sum()))
+
+
+@functools.lru_cache(maxsize=4)
+def _log_choose(trials: int) -> npt.NDArray[np.float64]:
+    """The logarithm of `trials` over k, for k from 0 to `trials`."""
+    factorials = np.array([math.lgamma(k + 1) for k in range(trials + 1)])
+    return np.asarray(factorials[-1] - factorials - factorials[::-1])
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Exact two-sided p of McNemar's test (1947): are the two equally often the only one that is right?"""
+    """Exact two-sided p of McNemar's test (1947), for: the two are equally often the only one that is right."""
     discordant = only_first + only_second
     return min(1.0, 2 * binomial_cdf(min(only_first, only_second), discordant, 0.5))
 

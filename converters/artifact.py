@@ -1,4 +1,4 @@
-"""From a graph to an artifact in memory: payload, spec, and the check that nothing in it needs more than builtin ops."""
+"""From a graph to an artifact in memory: payload, spec, and the check that any LiteRT can run it."""
 
 from __future__ import annotations
 
@@ -87,7 +87,9 @@ def check_spec(spec: ModelSpec, graph: Graph) -> None:
 
 
 def check_payload(payload: bytes) -> None:
-    """Refuse a TFLite file with a custom or Flex op, state between calls, or a weight that is missing.
+    """Refuse a TFLite file with a custom or Flex op, state between calls, a missing weight, or an op of no use.
+
+    LiteRT before 2.1 crashes on the latter.
 
     Raises:
         ConversionError: it has one.
@@ -107,3 +109,6 @@ def check_payload(payload: bytes) -> None:
                 raise ConversionError(
                     f"tensor {tensor.name.decode()!r} has no value: nothing computes it, no weight is stored"
                 )
+        for op in subgraph.operators:
+            if used.isdisjoint(map(int, op.outputs)):
+                raise ConversionError(f"nobody uses the tensor {subgraph.tensors[op.outputs[0]].name.decode()!r}")

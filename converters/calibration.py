@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from edge_crnn.errors import DatasetError
+from edge_crnn.errors import ConversionError, DatasetError
 
 from . import oracle
 from .graph import Array, Graph
@@ -22,16 +22,22 @@ def calibrate(graph: Graph, batches: Iterable[npt.NDArray[np.float32]]) -> Range
 
     Raises:
         DatasetError: there is no image.
+        ConversionError: a value is not finite.
     """
     lows: dict[str, float] = {}
     highs: dict[str, float] = {}
 
     def observe(name: str, value: Array) -> None:
-        lows[name] = min(lows.get(name, np.inf), float(value.min()))
-        highs[name] = max(highs.get(name, -np.inf), float(value.max()))
+        # np.minimum and not min, which loses NaN
+        lows[name] = float(np.minimum(lows.get(name, np.inf), value.min()))
+        highs[name] = float(np.maximum(highs.get(name, -np.inf), value.max()))
 
-    for batch in batches:
-        oracle.run(graph, batch, observe)
+    for batch in filter(len, batches):
+        with np.errstate(over="ignore", invalid="ignore"):  # told below, by name
+            oracle.run(graph, batch, observe)
     if not lows:
         raise DatasetError("no calibration image was given; name a folder with some")
+    for name in lows:
+        if not np.isfinite([lows[name], highs[name]]).all():
+            raise ConversionError(f"value {name!r} goes from {lows[name]} to {highs[name]}; int8 needs finite values")
     return {name: (lows[name], highs[name]) for name in lows}

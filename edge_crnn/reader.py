@@ -18,10 +18,10 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 
 from . import ctc
-from .artifact import load
+from .artifact import Artifact, load
 from .backends import Backend, Probabilities, open_backend
 from .dataset import chunked
-from .errors import BackendError, EdgeCrnnError, ImageError, ModelSpecError
+from .errors import BackendError, EdgeCrnnError, ImageError
 from .images import as_pixels, load_image
 from .preprocess import preprocess
 from .spec import DecoderSpec, ModelSpec
@@ -80,14 +80,14 @@ class Reader:
     fork: engines have threads of their own, so a forked process opens its own reader and is told so if it does not.
 
     Args:
-        spec: the model's.
+        spec: the model's; the reader's own `spec` has the decoder that it uses.
         open_engine: opens one more engine over the model; called once here, and again as work asks for more.
         workers: engines at most.
         decoder: instead of the spec's.
         n_best: texts per reading: the best and `n_best - 1` alternatives; more than 1 needs a beam and gets one.
 
     Raises:
-        ModelSpecError: the grammar is no regular expression.
+        ModelSpecError: the decoder's settings are out of range, or its grammar is no regular expression.
     """
 
     def __init__(
@@ -99,16 +99,12 @@ class Reader:
         decoder: DecoderSpec | None = None,
         n_best: int = 1,
     ) -> None:
-        self.spec = spec
-        self.workers = max(workers, 1)
-        self.decoder = decoder or spec.decoder
+        decoder = decoder or spec.decoder
         if n_best > 1:
-            width = max(self.decoder.beam_width, n_best)
-            self.decoder = replace(self.decoder, method="beam", beam_width=width)
-        try:
-            self._grammar = None if self.decoder.grammar is None else re.compile(self.decoder.grammar)
-        except re.error as error:
-            raise ModelSpecError(f"grammar {self.decoder.grammar!r} is no regular expression: {error}") from error
+            decoder = replace(decoder, method="beam", beam_width=max(decoder.beam_width, n_best))
+        self.spec = replace(spec, decoder=decoder)
+        self.workers = max(workers, 1)
+        self._grammar = None if decoder.grammar is None else re.compile(decoder.grammar)
         self._alphabet = spec.alphabet
         self._n_best = max(n_best, 1)
         self._open_engine = open_engine
@@ -191,9 +187,9 @@ class Reader:
 
     def _decode(self, probabilities: Probabilities) -> list[Reading]:
         blank, skip = self.spec.blank, self.spec.skip_steps
-        if self.decoder.method == "greedy":
+        if self.spec.decoder.method == "greedy":
             return [self._reading([best]) for best in ctc.greedy(probabilities, blank, skip)]
-        width = self.decoder.beam_width
+        width = self.spec.decoder.beam_width
         return [self._reading(best) for best in ctc.beam(probabilities, blank, skip, width=width, n_best=self._n_best)]
 
     def _reading(self, found: Sequence[ctc.Decoded]) -> Reading:
@@ -211,7 +207,7 @@ class Reader:
                 Alternative(self._alphabet.read(other), other, each.confidence)
                 for other, each in zip(others, found[1:], strict=True)
             ),
-            accepted=best.confidence >= self.decoder.reject_below
+            accepted=best.confidence >= self.spec.decoder.reject_below
             and (self._grammar is None or self._grammar.fullmatch(label) is not None),
         )
 
@@ -240,7 +236,7 @@ class Reader:
 
 
 def open_reader(
-    model: str | Path | None = None,
+    model: str | Path | Artifact | None = None,
     *,
     workers: int | None = None,
     threads: int = 1,
@@ -250,7 +246,7 @@ def open_reader(
     """Open a converted model.
 
     Args:
-        model: path of an artifact; None: Korean plates, int8, which comes with the package.
+        model: an artifact or its path; None: Korean plates, int8, which comes with the package.
         workers: engines side by side; None: one per core that this process may use. For the soonest answer to one
             image at a time, 1 worker with more `threads`.
         threads: of each engine.
@@ -263,7 +259,7 @@ def open_reader(
         BackendUnavailable: its engine is not installed.
         BackendError: the engine does not take it.
     """
-    artifact = load(DEFAULT_MODEL if model is None else Path(model))
+    artifact = model if isinstance(model, Artifact) else load(DEFAULT_MODEL if model is None else Path(model))
     return Reader(
         artifact.spec,
         lambda: open_backend(artifact, threads),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..artifact import Artifact, load, load_sidecar
 from ..backends import open_backend
-from ..errors import BackendError, BackendUnavailable
+from ..errors import BackendError, BackendUnavailable, ModelFileError
 from ..reader import DEFAULT_MODEL
 from ..spec import ModelSpec, Parity
 from .command import Command
@@ -25,12 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0, or 1 if the engine for the model does not run here."""
     path: Path = arguments.model
+    size = _size(path)
     artifact = None if path.suffix in _TRAINED else load(path)
     spec = load_sidecar(path) if artifact is None else artifact.spec
     if arguments.format == "json":
         print(spec.to_json())
         return 0
-    for name, value in _facts(path, spec):
+    for name, value in _facts(spec, path, size):
         print(f"{name:<12} {value}")
     if artifact is None:
         return 0
@@ -39,9 +40,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if runs else 1
 
 
-def _facts(path: Path, spec: ModelSpec) -> Iterator[tuple[str, str]]:
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise ModelFileError(
+            f"{path}: cannot be read ({error.strerror}); name a trained or a converted model"
+        ) from error
+
+
+def _facts(spec: ModelSpec, path: Path, size: int) -> Iterator[tuple[str, str]]:
     image, output = spec.input, spec.output
-    yield "model", f"{spec.name} ({path}, {path.stat().st_size:,} bytes)"
+    yield "model", f"{spec.name} ({path}, {size:,} bytes)"
     yield (
         "input",
         (
@@ -86,8 +96,8 @@ def _parity(parity: Parity) -> Iterator[tuple[str, str]]:
         yield (
             "",
             (
-                f"{each.name}: {each.images:,} images, {each.artifact_right / each.images:.2%} right"
-                f" (trained model {each.reference_right / each.images:.2%})"
+                f"{each.name}: {each.images:,} images, {each.artifact_right / max(each.images, 1):.2%} right"
+                f" (trained model {each.reference_right / max(each.images, 1):.2%})"
             ),
         )
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -16,50 +17,37 @@ from ..errors import EdgeCrnnError, VerificationError
 from .command import Command
 
 _BUILT_IN = {
-    "read": ("edge_crnn.cli.read", "read the text in images"),
-    "info": ("edge_crnn.cli.info", "show what a model says about itself"),
-    "synth": ("edge_crnn.cli.synth", "draw labelled plates"),
+    "read": ("edge_crnn.cli.read", "read the text in images", "litert,opencv"),
+    "info": ("edge_crnn.cli.info", "show what a model says about itself", "litert"),
+    "synth": ("edge_crnn.cli.synth", "draw labelled plates", "train"),
 }
-"""Command → module with a COMMAND, its help. Entry points are scanned only for a name that is not here."""
+"""Command → module with a COMMAND, its help, extra with what it imports. Entry points are scanned only for others."""
 
 _GROUP = "edge_crnn.commands"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    name = words[0] if words else "--help"
-    if name in ("-h", "--help"):
-        print(_usage())
-        return 0
-    if name == "--version":
-        from .. import __version__
-
-        print(f"edge-crnn {__version__}")
-        return 0
+    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        command = _find(name)
-    except EdgeCrnnError as error:
-        return _fail(name, error, 1)
-    if command is None:
-        print(f"edge-crnn: no command {name!r}\n{_usage()}", file=sys.stderr)
-        return 2
-    parser = argparse.ArgumentParser(f"edge-crnn {name}", description=command.help)
-    command.add_arguments(parser)
-    try:
-        status = command.run(parser.parse_args(words[1:]))
+        status = _run(name, rest)
         sys.stdout.flush()
-    except SystemExit as end:  # argparse's own
-        return end.code if isinstance(end.code, int) else 2
     except VerificationError as error:
         return _fail(name, error, 3)
     except EdgeCrnnError as error:
         return _fail(name, error, 1)
+    except ModuleNotFoundError as error:
+        if (error.name or "edge_crnn").partition(".")[0] in ("edge_crnn", "converters"):
+            raise
+        extra = _BUILT_IN[name][2] if name in _BUILT_IN else "convert"
+        return _fail(name, f"needs {error.name}, which is not installed; pip install 'edge-crnn[{extra}]'", 1)
     except KeyboardInterrupt:
         return _fail(name, "interrupted", 130)
-    except BrokenPipeError:
+    except OSError as error:  # of the output: nobody reads it any more, or its disk is full
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit does not try to flush again
-        return 141
+        return 141 if error.errno == errno.EPIPE else _fail(name, f"cannot write ({error.strerror}); make room", 1)
     return status
 
 
@@ -75,23 +63,40 @@ def entry() -> None:
     sys.exit(main())
 
 
+def _run(name: str, rest: Sequence[str]) -> int:
+    if name in ("-h", "--help"):
+        print(_usage())
+        return 0
+    if name == "--version":
+        from .. import __version__
+
+        print(f"edge-crnn {__version__}")
+        return 0
+    command = _find(name)
+    if command is None:
+        print(f"edge-crnn: no command {name!r}\n{_usage()}", file=sys.stderr)
+        return 2
+    parser = argparse.ArgumentParser(f"edge-crnn {name}", description=command.help)
+    command.add_arguments(parser)
+    try:
+        parsed = parser.parse_args(rest)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 2
+    return command.run(parsed)
+
+
 def _find(name: str) -> Command | None:
     if name in _BUILT_IN:
         found = import_module(_BUILT_IN[name][0]).COMMAND
-        assert isinstance(found, Command)
-        return found
-    from importlib.metadata import entry_points
+    else:
+        from importlib.metadata import entry_points
 
-    for point in entry_points(group=_GROUP, name=name):
-        try:
-            loaded = point.load()
-        except ModuleNotFoundError as error:
-            raise EdgeCrnnError(
-                f"command {name!r} needs {error.name}: pip install 'edge-crnn[convert]', on a workstation"
-            ) from error
-        assert isinstance(loaded, Command)
-        return loaded
-    return None
+        points = tuple(entry_points(group=_GROUP, name=name))
+        if not points:
+            return None
+        found = points[0].load()
+    assert isinstance(found, Command)
+    return found
 
 
 def _usage() -> str:
@@ -99,11 +104,11 @@ def _usage() -> str:
 
     more = sorted({point.name for point in entry_points(group=_GROUP)} - _BUILT_IN.keys())
     lines = ["usage: edge-crnn COMMAND …", "", "commands:"]
-    lines += [f"  {name:<10} {help_}" for name, (_, help_) in _BUILT_IN.items()]
+    lines += [f"  {name:<10} {help_}" for name, (_, help_, _) in _BUILT_IN.items()]
     lines += [f"  {name:<10} see edge-crnn {name} --help" for name in more]
     return "\n".join([*lines, "", "edge-crnn COMMAND --help tells more; --version prints the version"])
 
 
 def _fail(name: str, reason: object, status: int) -> int:
-    print(f"edge-crnn {name}: {' '.join(str(reason).split())}", file=sys.stderr)
+    print(f"edge-crnn {name}: {' '.join(str(reason).splitlines())}", file=sys.stderr)
     return status

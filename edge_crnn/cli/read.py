@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from ..artifact import load
 from ..dataset import find_images
 from ..errors import ImageError
 from ..progress import progress
-from ..reader import Reader, Reading, open_reader
-from .command import Command
+from ..reader import DEFAULT_MODEL, Reader, Reading, open_reader
+from .command import Command, at_least
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="text",
         help="text: image, text, confidence; jsonl: all, for programs",
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="engines side by side (default: one per core)")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of each engine (default: 1)")
+    parser.add_argument("--workers", type=at_least(1), metavar="N", help="engines side by side (default: one per core)")
+    parser.add_argument(
+        "--threads", type=at_least(1), default=1, metavar="N", help="threads of each engine (default: 1)"
+    )
     parser.add_argument("--decoder", choices=("greedy", "beam"), help="instead of the model's own")
-    parser.add_argument("--beam-width", type=int, metavar="N", help="prefixes that the beam keeps")
-    parser.add_argument("--n-best", type=int, default=1, metavar="N", help="texts per image, best first (jsonl)")
+    parser.add_argument("--beam-width", type=at_least(1), metavar="N", help="prefixes that the beam keeps")
+    parser.add_argument(
+        "--n-best", type=at_least(1), default=1, metavar="N", help="texts per image, best first (jsonl)"
+    )
     parser.add_argument("--min-confidence", type=float, metavar="P", help="mark readings below it as rejected")
 
 
@@ -51,32 +56,43 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _paths(given: list[Path]) -> Iterator[Path]:
     for path in given:
-        if path.is_dir():
+        if _is_folder(path):
             yield from find_images(path)
         else:
             yield path
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # the name is too long, or not ours to look at: who reads the image tells it
+        return False
+
+
 def _open(arguments: argparse.Namespace) -> Reader:
-    reader = open_reader(arguments.model, workers=arguments.workers, threads=arguments.threads, n_best=arguments.n_best)
+    artifact = load(arguments.model or DEFAULT_MODEL)
     wishes = {
         "method": arguments.decoder,
         "beam_width": arguments.beam_width,
         "reject_below": arguments.min_confidence,
     }
-    reader.decoder = replace(reader.decoder, **{name: wish for name, wish in wishes.items() if wish is not None})
-    return reader
+    decoder = replace(artifact.spec.decoder, **{name: wish for name, wish in wishes.items() if wish is not None})
+    return open_reader(
+        artifact, workers=arguments.workers, threads=arguments.threads, decoder=decoder, n_best=arguments.n_best
+    )
 
 
 def _text(path: Path, result: Reading | ImageError) -> str:
     if isinstance(result, ImageError):
-        return f"{path}\terror\t{' '.join(str(result).split())}"
+        return f"{path}\terror\t{' '.join(str(result).splitlines())}"
     return f"{path}\t{result.text}\t{result.confidence:.4f}" + ("" if result.accepted else "\trejected")
 
 
 def _json(path: Path, result: Reading | ImageError) -> str:
-    said = {"error": str(result)} if isinstance(result, ImageError) else asdict(result)
-    return json.dumps({"image": str(path), **said}, ensure_ascii=False)
+    unread = {"text": None, "label": None, "confidence": None}
+    said = {**unread, "error": str(result)} if isinstance(result, ImageError) else asdict(result)
+    line = json.dumps({"image": str(path), **said}, ensure_ascii=False)
+    return line.encode("utf-8", "backslashreplace").decode()  # a byte of a name that is no UTF-8, as JSON spells it
 
 
 COMMAND = Command("read the text in images", add_arguments, run)

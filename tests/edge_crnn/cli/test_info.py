@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge_crnn.artifact import load, save, sidecar
+from edge_crnn.backends import litert
+from edge_crnn.cli.main import main
+from edge_crnn.errors import BackendError
+from edge_crnn.spec import ModelSpec, Parity, ParitySet
+
+PARITY = Parity(
+    verdict="pass",
+    gate_agreement=0.995,
+    gate_accuracy=0.3,
+    agreement=0.998,
+    agreement_interval=(0.989, 1.0),
+    agreement_shown=0.99,
+    accuracy_change=-0.2,
+    accuracy_change_interval=(-0.5, 0.1),
+    mcnemar_p=1.0,
+    max_probability_change=0.1,
+    sets=(ParitySet("mild", "ab" * 32, 500, 499, 498, 498, 498), ParitySet("none", "", 0, 0, 0, 0, 0)),
+)
+
+
+def test_an_artifact(tiny_artifacts: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = load(tiny_artifacts("int8", batch=4))
+    path = tmp_path / "번호판.tflite"
+    save(path, made.payload, replace(made.spec, parity=PARITY))
+    assert main(["info", str(path)]) == 0
+    streams = capsys.readouterr()
+    assert streams.err == ""
+    said = {line[:12].strip(): line[13:] for line in streams.out.splitlines()}
+    size = path.stat().st_size
+    assert said["model"] == f"tiny ({path}, {size:,} bytes)"
+    assert said["input"] == "grey 32 × 16, stretch, HWC uint8, pixel · 0.00784314 -1"
+    assert said["output"] == "16 steps of 11 classes, blank 10, the first 2 dropped"
+    assert said["alphabet"] == "0123456789"
+    assert said["decoder"] == "greedy, grammar none, reject below 0.0"
+    assert said["recipe"] == "int8, tflite, batch 4"
+    assert said["payload"].endswith("… (checked)")
+    assert said["calibration"].startswith("8 images, SHA-256 1111")
+    assert said["made with"].startswith("edge-crnn ")
+    assert said["verdict"].startswith("pass: same text on 99.80% (98.90% to 100.00%)")
+    assert "mild: 500 images, 99.60% right (trained model 99.80%)" in streams.out
+    assert said["engine"].startswith("litert, ai_edge_litert ")
+    assert "XNNPACK took the graph" in said["engine"]
+
+
+def test_json_is_the_spec(tiny_artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--format", "json", str(tiny_artifact)]) == 0
+    streams = capsys.readouterr()
+    assert ModelSpec.from_json(streams.out) == load(tiny_artifact).spec
+    assert json.loads(streams.out)["version"] == 1
+    assert streams.err == ""
+
+
+@pytest.mark.parametrize("name", ["plates.keras", "plates.h5"])
+def test_a_trained_model(name: str, tiny_artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its file is not opened: its spec lies beside it."""
+    path = tmp_path / name
+    path.write_bytes(b"12345")
+    sidecar(path).write_text(replace(load(tiny_artifact).spec, artifact=None).to_json(), encoding="utf-8")
+    assert main(["info", str(path)]) == 0
+    streams = capsys.readouterr()
+    assert f"tiny ({path}, 5 bytes)" in streams.out
+    assert "engine" not in streams.out
+    assert streams.err == ""
+
+
+EXPECTED = {
+    "missing artifact": ("none.tflite", "none.tflite: cannot be read (No such file or directory); name a trained or"),
+    "missing model": ("none.keras", "none.keras: cannot be read (No such file or directory); name a trained or"),
+    "no spec beside": ("bare.keras", "no spec (bare.keras.json: No such file or directory)"),
+    "damaged": ("damaged.tflite", "damaged.tflite: payload has SHA-256"),
+    "a folder": (".", "cannot be read (a folder or a device)"),
+}
+
+
+@pytest.mark.parametrize(("name", "message"), EXPECTED.values(), ids=EXPECTED)
+def test_expected_failures_are_one_line(
+    name: str, message: str, tiny_artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bare.keras").write_bytes(b"12345")
+    data = bytearray(tiny_artifact.read_bytes())
+    data[2000] ^= 1
+    (tmp_path / "damaged.tflite").write_bytes(data)
+    assert main(["info", str(tmp_path / name)]) == 1
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert streams.err.startswith("edge-crnn info: ")
+    assert message in streams.err
+    assert streams.err.count("\n") == 1
+
+
+def test_an_engine_that_does_not_run_here_is_told_with_the_rest(
+    tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise BackendError("XNNPACK did not take the graph")
+
+    monkeypatch.setattr(litert, "LiteRtBackend", refuse)
+    assert main(["info", str(tiny_artifact)]) == 1
+    assert "engine       XNNPACK did not take the graph\n" in capsys.readouterr().out
+
+
+def test_a_format_without_an_engine_here(
+    tiny_artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "plates.other"
+    made = load(tiny_artifact)
+    save(path, made.payload, made.spec)
+    assert main(["info", str(path)]) == 1
+    assert "no engine for '.other'; known are .tflite" in capsys.readouterr().err

@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_crnn import __version__
+from edge_crnn.cli.command import Command, at_least
+from edge_crnn.cli.main import main
+from edge_crnn.errors import BackendUnavailable, DatasetError, OutputError, VerificationError
+
+PROGRAM = (sys.executable, "-m", "edge_crnn")
+
+
+def ran(*words: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PROGRAM, *words], capture_output=True, text=True, check=False, timeout=60, **options)  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes `edge-crnn try` a command that does what it is told, by an entry point."""
+
+    def install(run: Callable[[argparse.Namespace], int] | None, missing: str | None = None) -> None:
+        class Point:
+            name = "try"
+
+            def load(self) -> object:
+                if run is None:
+                    raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+                return Command("try it", lambda parser: parser.add_argument("--flag"), run)
+
+        def entry_points(*, group: str, name: str = "try") -> list[Point]:
+            assert group == "edge_crnn.commands"
+            return [Point()] if name == "try" else []
+
+        monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+
+    return install
+
+
+@pytest.mark.parametrize("words", [[], ["-h"], ["--help"]])
+def test_help_lists_the_commands(
+    words: list[str], command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(lambda arguments: 0)
+    assert main(words) == 0
+    streams = capsys.readouterr()
+    assert "usage: edge-crnn COMMAND" in streams.out
+    for name in ("read", "info", "synth", "try"):
+        assert f"\n  {name} " in streams.out
+    assert streams.err == ""
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr() == (f"edge-crnn {__version__}\n", "")
+
+
+@pytest.mark.parametrize("name", ["read", "info", "synth"])
+def test_help_of_a_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    streams = capsys.readouterr()
+    assert streams.out.startswith(f"usage: edge-crnn {name} ")
+    assert streams.err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["fly"], "edge-crnn: no command 'fly'\nusage: edge-crnn COMMAND"),
+        (["--fly"], "no command '--fly'"),
+        (["read"], "the following arguments are required: IMAGE|DIR"),
+        (["read", "a.png", "--workers", "0"], "argument --workers: 0 is less than 1"),
+        (["read", "a.png", "--n-best", "many"], "argument --n-best: invalid"),
+        (["read", "a.png", "--format", "xml"], "argument --format: invalid choice"),
+        (["info", "a", "b"], "unrecognized arguments: b"),
+    ],
+)
+def test_bad_usage(
+    words: list[str], said: str, command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(lambda arguments: 0)
+    assert main(words) == 2
+    streams = capsys.readouterr()
+    assert said in streams.err
+    assert streams.out == ""
+
+
+ENDS = {
+    "done": (lambda: 0, 0, ""),
+    "its own failure": (lambda: 1, 1, ""),
+    "expected": (DatasetError("plates: no  image,\nexpected some"), 1, "plates: no  image, expected some\n"),
+    "no engine": (BackendUnavailable("needs LiteRT"), 1, "needs LiteRT\n"),
+    "no room": (OutputError(28, "a.tflite: cannot write"), 1, "[Errno 28] a.tflite: cannot write\n"),
+    "gate": (VerificationError("reads 98 %"), 3, "reads 98 %\n"),
+    "Ctrl-C": (KeyboardInterrupt(), 130, "interrupted\n"),
+    "no package": (
+        ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow"),
+        1,
+        "needs tensorflow, which is not installed; pip install 'edge-crnn[convert]'\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("end", "status", "said"), ENDS.values(), ids=ENDS)
+def test_how_commands_end(
+    end: Callable[[], int] | BaseException,
+    status: int,
+    said: str,
+    command: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        assert arguments.flag == "up"
+        sys.stdout.write("a result\n")
+        if isinstance(end, BaseException):
+            raise end
+        return end()
+
+    command(run)
+    assert main(["try", "--flag", "up"]) == status
+    assert capsys.readouterr() == ("a result\n", f"edge-crnn try: {said}" if said else "")
+
+
+@pytest.mark.parametrize(
+    "defect", [ValueError("a defect"), OSError(5, "Input/output error"), ModuleNotFoundError("x", name="edge_crnn.x")]
+)
+def test_a_defect_keeps_its_traceback(defect: Exception, command: Callable[..., None]) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        raise defect
+
+    command(run)
+    with pytest.raises(type(defect)):
+        main(["try"])
+
+
+def test_a_command_whose_module_lacks_a_package(
+    command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(None, missing="ai_edge_litert")
+    assert main(["try"]) == 1
+    assert capsys.readouterr() == (
+        "",
+        "edge-crnn try: needs ai_edge_litert, which is not installed; pip install 'edge-crnn[convert]'\n",
+    )
+
+
+def test_a_built_in_command_that_lacks_a_package(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def import_module(name: str) -> object:
+        raise ModuleNotFoundError("No module named 'PIL'", name="PIL")
+
+    monkeypatch.setattr("edge_crnn.cli.main.import_module", import_module)
+    assert main(["synth", "-o", "plates"]) == 1
+    assert (
+        capsys.readouterr().err
+        == "edge-crnn synth: needs PIL, which is not installed; pip install 'edge-crnn[train]'\n"
+    )
+
+
+def test_entry_points_are_scanned_only_for_unknown_names(
+    tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def scanned(**_: object) -> None:
+        raise AssertionError("entry points were scanned")
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", scanned)
+    assert main(["info", str(tiny_artifact)]) == 0
+    assert main(["read", "--model", str(tiny_artifact), "missing.png"]) == 1
+    assert main(["read", "--help"]) == 0
+    assert "missing.png" in capsys.readouterr().out
+    with pytest.raises(AssertionError, match="scanned"):
+        main(["fly"])
+
+
+def test_numbers_from_a_least_one() -> None:
+    assert at_least(2)("2") == 2
+    with pytest.raises(argparse.ArgumentTypeError, match="1 is less than 2"):
+        at_least(2)("1")
+    with pytest.raises(ValueError, match="invalid literal"):
+        at_least(2)("two")
+
+
+def test_the_program(tiny_artifact: Path) -> None:
+    assert ran("--version").stdout == f"edge-crnn {__version__}\n"
+    unknown = ran("fly")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    missing = ran("info", "missing.tflite")
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert missing.stderr.startswith("edge-crnn info: missing.tflite: cannot be read (No such file or directory)")
+    assert missing.stderr.count("\n") == 1
+    shown = ran("info", tiny_artifact, env={**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"})
+    assert (shown.returncode, shown.stderr) == (0, "")  # and nothing of the engine's own chatter
+    assert "32 × 16" in shown.stdout
+
+
+def test_engines_may_chatter_where_that_is_wanted(tiny_artifact: Path) -> None:
+    shown = ran("info", tiny_artifact, env={**os.environ, "EDGE_CRNN_VERBOSE": "1"})
+    assert shown.returncode == 0
+    assert "XNNPACK delegate" in shown.stderr
+
+
+@pytest.fixture
+def long_job(tiny_artifact: Path, tmp_path: Path) -> list[str]:
+    """Words that keep `read` at work for many seconds."""
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".png", np.zeros((16, 32), np.uint8))[1].tobytes())
+    return [*PROGRAM, "read", "--model", str(tiny_artifact), "--format", "jsonl", *["a.png"] * 60_000]
+
+
+def started(words: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    root = str(Path(__file__).parents[3])
+    process = subprocess.Popen(
+        words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": root}
+    )
+    assert process.stdout is not None
+    assert b"a.png" in process.stdout.readline()
+    return process
+
+
+def test_ctrl_c_ends_it_with_one_line(long_job: list[str], tmp_path: Path) -> None:
+    process = started(long_job, tmp_path)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert said == b"edge-crnn read: interrupted\n"
+    assert process.returncode == 130
+
+
+def test_a_closed_pipe_ends_it_quietly(long_job: list[str], tmp_path: Path) -> None:
+    process = started(long_job, tmp_path)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()  # as `| head -1` does
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert process.wait(60) == 141
+
+
+@pytest.mark.parametrize("words", [("--help",), ("info",)])
+def test_a_pipe_that_nobody_reads(words: tuple[str, ...], tiny_artifact: Path) -> None:
+    source, sink = os.pipe()
+    os.close(source)
+    model = (tiny_artifact,) if words == ("info",) else ()
+    with subprocess.Popen([*PROGRAM, *words, *model], stdout=sink, stderr=subprocess.PIPE) as process:
+        os.close(sink)
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 141
+
+
+def test_results_that_find_no_room(tiny_artifact: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [*PROGRAM, "info", tiny_artifact], stdout=full, stderr=subprocess.PIPE, check=False, timeout=60
+        )
+    assert ended.stderr == b"edge-crnn info: cannot write (No space left on device); make room\n"
+    assert ended.returncode == 1

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_crnn.artifact import load
+from edge_crnn.cli.main import main
+from edge_crnn.reader import open_reader
+
+
+@pytest.fixture
+def read(tiny_artifact: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, list[str], str]]:
+    """Runs `edge-crnn read` with the tiny model: exit status, lines of stdout, stderr."""
+
+    def run(*words: object, model: Path = tiny_artifact) -> tuple[int, list[str], str]:
+        status = main(["read", "--model", str(model), *map(str, words)])
+        streams = capsys.readouterr()
+        return status, streams.out.splitlines(), streams.err
+
+    return run
+
+
+Read = Callable[..., tuple[int, list[str], str]]
+
+
+def png(picture: np.ndarray) -> bytes:
+    return cv2.imencode(".png", picture)[1].tobytes()
+
+
+@pytest.fixture
+def folder(tiny_pictures: list[np.ndarray], tmp_path: Path) -> Path:
+    folder = tmp_path / "plates"
+    folder.mkdir()
+    for index, picture in enumerate(tiny_pictures):
+        (folder / f"{index}.png").write_bytes(png(picture))
+    return folder
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_text_for_people(folder: Path, tiny_labels: list[str], read: Read, workers: int) -> None:
+    status, lines, said = read(folder, "--workers", workers)
+    assert (status, said) == (0, "")
+    for index, (line, label) in enumerate(zip(lines, tiny_labels, strict=True)):
+        path, text, confidence = line.split("\t")
+        assert (path, text) == (f"{folder}/{index}.png", label)
+        assert 0 < float(confidence) <= 1
+
+
+def test_json_lines_for_programs(
+    folder: Path, tiny_artifact: Path, tiny_pictures: list[np.ndarray], tiny_labels: list[str], read: Read
+) -> None:
+    status, lines, said = read(folder, "--format", "jsonl", "--n-best", 3)
+    assert (status, said) == (0, "")
+    readings = [json.loads(line) for line in lines]
+    assert [each["image"] for each in readings] == [f"{folder}/{index}.png" for index in range(len(tiny_labels))]
+    with open_reader(tiny_artifact, n_best=3) as reader:
+        for found, expected in zip(readings, reader.read_batch(tiny_pictures), strict=True):
+            assert (found["text"], found["label"]) == (expected.text, expected.label)
+            assert found["confidence"] == expected.confidence
+            assert found["accepted"] is expected.accepted
+            assert [each["confidence"] for each in found["characters"]] == [
+                each.confidence for each in expected.characters
+            ]
+            assert [each["label"] for each in found["alternatives"]] == [each.label for each in expected.alternatives]
+
+
+def test_files_and_folders_in_the_order_given(folder: Path, tiny_labels: list[str], read: Read) -> None:
+    (folder / "notes.txt").write_text("no image")
+    status, lines, _ = read(folder / "5.png", folder, folder / "5.png")
+    assert status == 0
+    assert [line.split("\t")[1] for line in lines] == [tiny_labels[5], *tiny_labels, tiny_labels[5]]
+
+
+@pytest.mark.parametrize("form", ["text", "jsonl"])
+def test_a_bad_file_among_good_ones(folder: Path, tiny_labels: list[str], read: Read, form: str) -> None:
+    (folder / "3 bad.jpg").write_bytes(b"no picture\nat all")
+    status, lines, said = read(folder, "--format", form)
+    assert status == 1
+    assert said == "edge-crnn read: 1 of 9 images could not be read\n"
+    assert len(lines) == 9
+    bad = lines.pop(next(index for index, line in enumerate(lines) if "3 bad.jpg" in line))
+    if form == "jsonl":
+        error = json.loads(bad)
+        assert error.pop("error").startswith(f"{folder}/3 bad.jpg: ")
+        assert error == {"image": f"{folder}/3 bad.jpg", "text": None, "label": None, "confidence": None}
+        assert [json.loads(line)["label"] for line in lines] == tiny_labels
+    else:
+        assert bad.startswith(f"{folder}/3 bad.jpg\terror\t{folder}/3 bad.jpg: ")
+        assert [line.split("\t")[1] for line in lines] == tiny_labels
+
+
+def test_a_missing_file_among_good_ones(folder: Path, tiny_labels: list[str], read: Read) -> None:
+    long = folder / ("x" * 300 + ".png")
+    status, lines, said = read(folder / "0.png", folder / "none.png", long, folder / "1.png", Path("/dev/null"))
+    assert status == 1
+    assert said == "edge-crnn read: 3 of 5 images could not be read\n"
+    assert [line.split("\t")[1] for line in lines] == [tiny_labels[0], "error", "error", tiny_labels[1], "error"]
+    assert "No such file or directory" in lines[1]
+    assert "File name too long" in lines[2]
+
+
+EXPECTED = {
+    "no model": (lambda folder: [], "none.tflite", r"none.tflite: cannot be read (No such file or directory)"),
+    "empty folder": (lambda folder: [folder / "empty"], "", "/empty: no image among 0 files"),
+    "an empty one among others": (lambda folder: [folder, folder / "empty"], "", "/empty: no image among 0 files"),
+    "rejecting beyond 1": (lambda folder: [folder, "--min-confidence", 2], "", "reject_below within 0 and 1"),
+    "a model without a spec": (lambda folder: [], "bare.tflite", "convert the trained model with `edge-crnn convert`"),
+    "an image for a model": (lambda folder: [], "plates/0.png", "no spec (0.png.json: No such file or directory)"),
+}
+
+
+@pytest.mark.parametrize(("words", "model", "message"), EXPECTED.values(), ids=EXPECTED)
+def test_expected_failures_are_one_line(
+    folder: Path, tiny_artifact: Path, read: Read, words: Callable[[Path], list[object]], model: str, message: str
+) -> None:
+    (folder / "empty").mkdir()
+    (folder.parent / "bare.tflite").write_bytes(load(tiny_artifact).payload)
+    status, lines, said = read(*(words(folder) or [folder]), model=folder.parent / model if model else tiny_artifact)
+    assert (status, lines) == (1, [])
+    assert said.startswith("edge-crnn read: ")
+    assert message in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "rejected"), [([], 0), (["--min-confidence", "0"], 0), (["--min-confidence", "1"], 8)]
+)
+def test_rejected_readings_are_marked(folder: Path, read: Read, words: list[str], rejected: int) -> None:
+    status, lines, _ = read(folder, *words)
+    assert status == 0
+    assert sum(line.endswith("\trejected") for line in lines) == rejected
+
+
+def test_what_the_user_says_of_the_decoder_reaches_it(
+    folder: Path, read: Read, monkeypatch: pytest.MonkeyPatch, tiny_artifact: Path
+) -> None:
+    made = []
+
+    def opened(artifact: object, **options: object) -> object:
+        reader = open_reader(artifact, **options)  # type: ignore[arg-type]
+        made.append(reader.spec.decoder)
+        return reader
+
+    monkeypatch.setattr("edge_crnn.cli.read.open_reader", opened)
+    for words in (["--decoder", "beam", "--beam-width", "3"], ["--n-best", "20"], ["--min-confidence", "0.5"], []):
+        assert read(folder / "0.png", *words)[0] == 0
+    own = load(tiny_artifact).spec.decoder
+    assert [(each.method, each.beam_width, each.reject_below) for each in made] == [
+        ("beam", 3, own.reject_below),
+        ("beam", 20, own.reject_below),
+        ("greedy", own.beam_width, 0.5),
+        ("greedy", own.beam_width, own.reject_below),
+    ]
+
+
+NAMES = [
+    "서울 12가 3456.png",
+    unicodedata.normalize("NFD", "부산 34나 5678.png"),
+    " leading and  double.png",
+    "a\ttab.png",
+    "a\nline.png",
+    "-dash.png",
+    "\N{PILE OF POO}.png",
+    os.fsdecode(b"caf\xe9 \xff.png"),
+]
+
+
+@pytest.fixture
+def names(tiny_pictures: list[np.ndarray], tmp_path: Path) -> Path:
+    folder = tmp_path / "이름"
+    folder.mkdir()
+    for name in NAMES:
+        (folder / name).write_bytes(png(tiny_pictures[0]))
+    assert sorted(each.name for each in folder.iterdir()) == sorted(NAMES)  # this file system keeps names as they are
+    return folder
+
+
+@pytest.mark.parametrize("given", ["the folder", "each file"])
+def test_any_file_name_comes_back(names: Path, tiny_artifact: Path, tiny_labels: list[str], given: str) -> None:
+    """Through a real pipe, where names are bytes."""
+    words = [names] if given == "the folder" else [names / name for name in NAMES]
+    program = [sys.executable, "-m", "edge_crnn", "read", "--model", tiny_artifact]
+    ended = subprocess.run(
+        [*program, "--format", "jsonl", *words], capture_output=True, check=True, env={**os.environ, "LC_ALL": "C"}
+    )
+    assert ended.stderr == b""
+    readings = [json.loads(line) for line in ended.stdout.decode().splitlines()]  # strict UTF-8
+    assert {each["image"] for each in readings} == {f"{names}/{name}" for name in NAMES}
+    assert {each["label"] for each in readings} == {tiny_labels[0]}
+    assert [each["image"] for each in readings] == [f"{names}/{name}" for name in NAMES] or given == "the folder"
+    ended = subprocess.run([*program, *words], capture_output=True, check=True, env={**os.environ, "LC_ALL": "C"})
+    for name in NAMES:
+        assert os.fsencode(f"{names}/{name}\t{tiny_labels[0]}\t") in ended.stdout
+
+
+def test_names_in_messages_stay_as_they_are(tmp_path: Path, tiny_artifact: Path) -> None:
+    name = os.fsdecode(b"two  blanks \xff.png")
+    ended = subprocess.run(
+        [sys.executable, "-m", "edge_crnn", "read", "--model", tmp_path / name, "x.png"],
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert os.fsencode(name) in ended.stderr
+
+
+def test_a_labelled_folder_copied_from_a_mac_is_read(names: Path, read: Read) -> None:
+    shutil.rmtree(names)
+    names.mkdir()
+    (names / "._12가3456.png").write_bytes(b"a resource fork")
+    (names / unicodedata.normalize("NFD", "12가3456.png")).write_bytes(png(np.zeros((16, 32), np.uint8)))
+    status, lines, _ = read(names)
+    assert (status, len(lines)) == (0, 1)

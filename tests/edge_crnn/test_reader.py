@@ -1,0 +1,383 @@
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_crnn import (
+    BackendError,
+    Character,
+    DecoderSpec,
+    FakeBackend,
+    ImageError,
+    ModelSpecError,
+    Reader,
+    Reading,
+    ctc,
+    open_reader,
+)
+from edge_crnn.artifact import load
+from edge_crnn.backends import Backend, open_backend
+from edge_crnn.preprocess import preprocess
+from edge_crnn.reader import usable_cores
+from edge_crnn.spec import InputSpec, ModelSpec, OutputSpec
+
+# The world of the fake engine: 2×2 pixels, 4 steps, symbols a, b, c, blank last.
+SPEC = ModelSpec(
+    "fake", tuple("abc"), 3, InputSpec(2, 2, "HWC", 1.0, 0.0), OutputSpec(4, 4), label_map={"a": "에이 ", "c": " 씨"}
+)
+BLACK = np.zeros((2, 2), np.uint8)
+
+
+def steps(*rows: tuple[float, ...]) -> np.ndarray:
+    return np.array([rows], np.float32)
+
+
+A, B, C, BLANK = np.eye(4)
+ABC = steps(A, B, B, C)
+NEARLY = steps((0.6, 0.3, 0, 0.1), (0, 0, 0, 1), (0, 0.9, 0, 0.1), (0, 0, 0, 1))
+"""ab 0.54, bb 0.27, b 0.12, a 0.06, nothing 0.01, and no other."""
+
+
+def reader_of(probabilities: np.ndarray, spec: ModelSpec = SPEC, **options: object) -> Reader:
+    return Reader(spec, lambda: FakeBackend(probabilities, spec.input.shape), **options)  # type: ignore[arg-type]
+
+
+def test_a_reading_says_all() -> None:
+    assert reader_of(NEARLY).read(BLACK) == Reading(
+        text="에이 b",
+        label="ab",
+        confidence=pytest.approx(0.54),
+        characters=(
+            Character("a", pytest.approx(0.6), (0, 1)),
+            Character("b", pytest.approx(0.9), (2, 3)),
+        ),
+        alternatives=(),
+        accepted=True,
+    )
+
+
+def test_skipped_steps_count_in_the_spans() -> None:
+    (b, c) = reader_of(ABC, replace(SPEC, skip_steps=1)).read(BLACK).characters
+    assert (b.symbol, b.steps) == ("b", (1, 3))
+    assert (c.symbol, c.steps) == ("c", (3, 4))
+
+
+def test_alternatives_come_best_first_with_their_posteriors() -> None:
+    reading = reader_of(NEARLY, n_best=4).read(BLACK)
+    found = [(reading.label, reading.confidence), *((each.label, each.confidence) for each in reading.alternatives)]
+    assert [label for label, _ in found] == ["ab", "bb", "b", "a"]
+    assert [posterior for _, posterior in found] == pytest.approx([0.54, 0.27, 0.12, 0.06])
+    assert [each.text for each in reading.alternatives] == ["bb", "b", "에이"]
+    everything = reader_of(NEARLY, n_best=99).read(BLACK)
+    assert sum(each.confidence for each in everything.alternatives) + everything.confidence == pytest.approx(1)
+
+
+def test_the_decoder_is_the_specs_unless_the_caller_says() -> None:
+    tricky = steps((0.4, 0, 0, 0.6), (0.4, 0, 0, 0.6), BLANK, BLANK)  # best path: nothing, 0.36; most likely: a, 0.64
+    beam = replace(SPEC, decoder=DecoderSpec("beam"))
+    assert reader_of(tricky).read(BLACK).label == ""
+    assert reader_of(tricky, beam).read(BLACK).label == "a"
+    assert reader_of(tricky, decoder=DecoderSpec("beam")).read(BLACK).label == "a"
+    assert reader_of(tricky, beam, decoder=DecoderSpec("greedy")).read(BLACK).label == ""
+    opened = reader_of(tricky, n_best=20)
+    assert opened.read(BLACK).label == "a"
+    assert opened.spec.decoder == DecoderSpec("beam", beam_width=20)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "accepted"),
+    [
+        (DecoderSpec(grammar="a[bc]"), True),
+        (DecoderSpec(grammar="a"), False),
+        (DecoderSpec(grammar="b"), False),
+        (DecoderSpec(grammar=""), False),
+        (DecoderSpec(reject_below=0.53), True),
+        (DecoderSpec(reject_below=0.55), False),
+        (DecoderSpec("beam", grammar="..", reject_below=0.53), True),
+        (DecoderSpec("beam", grammar="b.", reject_below=0.53), False),
+    ],
+)
+def test_what_is_rejected_is_read_and_marked(decoder: DecoderSpec, accepted: bool) -> None:
+    reading = reader_of(NEARLY, decoder=decoder).read(BLACK)
+    assert reading.label == "ab"
+    assert reading.accepted is accepted
+
+
+@pytest.mark.parametrize(
+    "decoder", [DecoderSpec(grammar="(a"), DecoderSpec(beam_width=0), DecoderSpec(reject_below=float("nan"))]
+)
+def test_a_decoder_that_is_none(decoder: DecoderSpec) -> None:
+    with pytest.raises(ModelSpecError):
+        reader_of(ABC, decoder=decoder)
+
+
+@pytest.fixture(scope="module")
+def files(tiny_pictures: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """`tiny_pictures` as PNG."""
+    folder = tmp_path_factory.mktemp("files")
+    paths = [folder / f"{index}번.png" for index in range(len(tiny_pictures))]
+    for path, picture in zip(paths, tiny_pictures, strict=True):
+        path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+    return paths
+
+
+@pytest.mark.parametrize("size", [1, 4])
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_all_ways_to_read_give_the_same(
+    tiny_artifacts: Callable[..., Path],
+    tiny_pictures: list[np.ndarray],
+    tiny_labels: list[str],
+    files: list[Path],
+    workers: int,
+    size: int,
+) -> None:
+    with open_reader(tiny_artifacts(batch=size), workers=workers) as reader:
+        singles = [reader.read(picture) for picture in tiny_pictures]
+        assert [each.label for each in singles] == tiny_labels
+        assert reader.read_batch(tiny_pictures) == singles
+        assert list(reader.read_each(iter(tiny_pictures))) == singles
+        assert reader.read_batch([str(path) for path in files]) == singles
+        assert list(reader.read_each(files)) == singles
+        assert reader.read_batch([np.dstack([each] * 3) for each in tiny_pictures]) == singles
+        order = np.random.default_rng(workers).integers(0, len(files), 70)
+        assert reader.read_batch([tiny_pictures[index] for index in order]) == [singles[index] for index in order]
+        assert reader.read_batch([]) == []
+
+
+def test_the_reader_adds_nothing_to_its_parts(tiny_artifact: Path, tiny_pictures: list[np.ndarray]) -> None:
+    artifact = load(tiny_artifact)
+    spec = artifact.spec
+    probabilities = open_backend(artifact).infer(preprocess(tiny_pictures, spec.input))
+    with open_reader(str(tiny_artifact), n_best=3) as reader:
+        for reading, (best, *others) in zip(
+            reader.read_batch(tiny_pictures),
+            ctc.beam(probabilities, spec.blank, spec.skip_steps, width=10, n_best=3),
+            strict=True,
+        ):
+            assert reading.label == spec.alphabet.spell(best.indices)
+            assert reading.confidence == best.confidence
+            assert [each.confidence for each in reading.alternatives] == [each.confidence for each in others]
+
+
+def test_eight_threads_share_one_reader(
+    tiny_artifact: Path, tiny_pictures: list[np.ndarray], tiny_labels: list[str]
+) -> None:
+    images, labels = tiny_pictures * 4, tiny_labels * 4
+    with open_reader(tiny_artifact, workers=2) as reader, ThreadPoolExecutor(8) as pool:
+        assert [each.label for each in pool.map(reader.read, images)] == labels
+        for readings in pool.map(reader.read_batch, [images] * 8):
+            assert [each.label for each in readings] == labels
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_is_no_image_gives_its_error_in_its_place(
+    tiny_artifacts: Callable[..., Path],
+    tiny_pictures: list[np.ndarray],
+    tiny_labels: list[str],
+    files: list[Path],
+    tmp_path: Path,
+    workers: int,
+) -> None:
+    empty, missing = tmp_path / "empty.jpg", tmp_path / "missing.jpg"
+    empty.touch()
+    images = [empty, files[0], missing, tiny_pictures[1], tiny_pictures[2] / 255, None, files[3], empty]
+    with open_reader(tiny_artifacts(batch=4), workers=workers) as reader:
+        results = list(reader.read_each(images))  # type: ignore[arg-type]
+        assert [each.label if isinstance(each, Reading) else type(each) for each in results] == [
+            *(ImageError, tiny_labels[0], ImageError, tiny_labels[1]),
+            *(ImageError, ImageError, tiny_labels[3], ImageError),
+        ]
+        assert str(missing) in str(results[2])
+        assert "found dtype float64" in str(results[4])
+        with pytest.raises(ImageError, match=r"empty\.jpg"):
+            reader.read_batch(images)  # type: ignore[arg-type]
+        with pytest.raises(ImageError, match=r"missing\.jpg"):
+            reader.read(missing)
+        assert [type(each) for each in reader.read_each([empty] * 9)] == [ImageError] * 9
+        assert reader.read(files[0]).label == tiny_labels[0]
+
+
+class Counting:
+    """Opens fake engines of which each waits until `together` of them are at work, and counts them."""
+
+    def __init__(self, together: int = 1) -> None:
+        self.opened: list[FakeBackend] = []
+        self.barrier = threading.Barrier(together, timeout=30)
+
+    def __call__(self) -> Backend:
+        engine = FakeBackend(ABC, SPEC.input.shape)
+        self.opened.append(engine)
+        infer = engine.infer
+
+        def together(batch: np.ndarray) -> np.ndarray:
+            self.barrier.wait()
+            return infer(batch)
+
+        engine.infer = together  # type: ignore[method-assign]
+        return engine
+
+
+def test_engines_are_opened_as_work_asks_and_no_more() -> None:
+    factory = Counting()
+    reader = Reader(SPEC, factory, workers=4)
+    assert len(factory.opened) == 1
+    for _ in range(5):
+        reader.read(BLACK)
+    assert len(factory.opened) == 1
+    factory.barrier = threading.Barrier(4, timeout=30)  # four at once, or none
+    assert len(list(reader.read_each([BLACK] * 32 * 8))) == 32 * 8
+    assert len(factory.opened) == 4
+    with ThreadPoolExecutor(12) as pool:
+        assert len(list(pool.map(reader.read, [BLACK] * 48))) == 48
+    assert len(factory.opened) == 4
+    reader.close()
+    for engine in factory.opened:
+        with pytest.raises(BackendError):
+            FakeBackend.infer(engine, np.zeros((1, 2, 2, 1), np.float32))
+
+
+def test_an_engine_that_cannot_be_opened_is_an_error_each_time() -> None:
+    engines: Iterator[Backend] = iter([Counting(1)()])
+
+    def open_engine() -> Backend:
+        for engine in engines:
+            return engine
+        raise BackendError("no memory for a second engine")
+
+    reader = Reader(SPEC, open_engine, workers=2)
+    with reader._engine():
+        for _ in range(2):
+            with pytest.raises(BackendError, match="no memory"):
+                reader.read(BLACK)
+    assert reader.read(BLACK).label == "abc"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_engines_failure_comes_through_and_the_engine_goes_back(workers: int) -> None:
+    fails = threading.Event()
+
+    class Failing(FakeBackend):
+        def infer(self, batch: np.ndarray) -> np.ndarray:
+            if fails.is_set():
+                raise BackendError("the engine failed")
+            return super().infer(batch)
+
+    reader = Reader(SPEC, lambda: Failing(ABC, SPEC.input.shape), workers=workers)
+    fails.set()
+    for _ in range(2 * workers):
+        with pytest.raises(BackendError, match="the engine failed"):
+            reader.read(BLACK)
+        with pytest.raises(BackendError, match="the engine failed"):
+            list(reader.read_each([BLACK] * 99))
+    fails.clear()
+    assert [each.label for each in reader.read_batch([BLACK] * 3)] == ["abc"] * 3
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_iterator_that_fails_comes_through(workers: int) -> None:
+    def images() -> Iterator[np.ndarray]:
+        for _ in range(100):
+            yield BLACK
+        raise OSError("the camera is gone")
+
+    reader = reader_of(ABC, workers=workers)
+    with pytest.raises(OSError, match="the camera is gone"):
+        list(reader.read_each(images()))
+    assert reader.read(BLACK).label == "abc"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_whoever_stops_early_does_not_wait_for_the_rest(workers: int) -> None:
+    taken = 0
+
+    def endless() -> Iterator[np.ndarray]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield BLACK
+
+    with reader_of(ABC, workers=workers) as reader:
+        results = reader.read_each(endless())
+        assert isinstance(next(results), Reading)
+        results.close()  # type: ignore[attr-defined]
+        assert taken <= 32 * 4 * workers
+        assert reader.read(BLACK).label == "abc"
+        next(reader.read_each(endless()))  # left to the garbage collector
+    assert not [each.name for each in threading.enumerate() if each.name.startswith("edge-crnn")]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_closed_reader_refuses(tiny_artifact: Path, tiny_pictures: list[np.ndarray], workers: int) -> None:
+    with open_reader(tiny_artifact, workers=workers) as reader:
+        reader.read_batch(tiny_pictures)
+    reader.close()
+    for use in (
+        reader.read,
+        lambda image: reader.read_batch([image]),
+        lambda image: list(reader.read_each([image] * 9)),
+    ):
+        with pytest.raises(BackendError, match=r"used after close\(\)"):
+            use(tiny_pictures[0])
+
+
+def in_fork(work: Callable[[], str]) -> str:
+    """What `work` says in a forked process."""
+    source, sink = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on: threads do not survive a fork
+        process = os.fork()
+    if process == 0:  # never back into pytest
+        try:
+            os.write(sink, work().encode())
+        finally:
+            os._exit(0)
+    os.close(sink)
+    with os.fdopen(source, "rb") as pipe:
+        said = pipe.read().decode()
+    os.waitpid(process, 0)
+    return said
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_carried_over_a_fork_it_refuses(
+    tiny_artifact: Path, tiny_pictures: list[np.ndarray], tiny_labels: list[str], workers: int
+) -> None:
+    reader = open_reader(tiny_artifact, workers=workers)
+    reader.read_batch(tiny_pictures)
+
+    def refused() -> str:
+        said = []
+        for use in (reader.read, lambda image: list(reader.read_each([image] * 9))):
+            try:
+                use(tiny_pictures[0])
+            except BackendError as error:
+                said.append(str(error))
+        reader.close()
+        return "\n".join(said)
+
+    expected = f"this reader was opened in process {os.getpid()} and carried over a fork; open one in each process"
+    assert in_fork(refused) == f"{expected}\n{expected}"
+    assert reader.read(tiny_pictures[0]).label == tiny_labels[0]
+    assert in_fork(lambda: open_reader(tiny_artifact).read(tiny_pictures[1]).label) == tiny_labels[1]
+
+
+def test_an_artifact_in_memory_is_read_with_as_its_file(
+    tiny_artifact: Path, tiny_pictures: list[np.ndarray], tiny_labels: list[str]
+) -> None:
+    with open_reader(load(tiny_artifact), workers=1) as reader:
+        assert reader.read(tiny_pictures[3]).label == tiny_labels[3]
+
+
+def test_one_engine_per_core_unless_told(tiny_artifact: Path) -> None:
+    with open_reader(tiny_artifact) as reader:
+        assert reader.workers == usable_cores() >= 1
+        assert reader.spec == load(tiny_artifact).spec

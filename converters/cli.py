@@ -163,10 +163,10 @@ def _report(artifact: Artifact, verification: Verification, readings: Sequence[R
             f"  {each.name}: {each.images:,} images; right {each.artifact_right / each.images:.2%},"
             f" trained model {each.reference_right / each.images:.2%}; same text {each.same_text / each.images:.2%}"
         )
-    read = artifact.spec.alphabet.read
     for change in verification.changes[:_LISTED]:
         path = change.dataset.entries[change.index].path
-        print(f"  {path}: trained model {read(change.reference)!r}, artifact {read(change.artifact)!r}")
+        _, reference, found = change.texts(artifact.spec.alphabet)
+        print(f"  {path}: trained model {reference!r}, artifact {found!r}")
     if len(verification.changes) > _LISTED:
         print(f"  and {len(verification.changes) - _LISTED} more; --page FILE shows them all")
     if verification.parity.verdict == "underpowered":

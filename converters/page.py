@@ -23,7 +23,8 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 .verdict { border-left: .4rem solid; padding: .5rem 1rem; font-size: 1.1rem }
 .pass { border-color: var(--good) } .fail { border-color: var(--bad) } .underpowered { border-color: var(--unsure) }
 .wide { overflow-x: auto }
-table { border-collapse: collapse } th, td { text-align: left; padding: .25rem .75rem; border-bottom: 1px solid var(--line) }
+table { border-collapse: collapse }
+th, td { text-align: left; padding: .25rem .75rem; border-bottom: 1px solid var(--line) }
 td.number { text-align: right; font-variant-numeric: tabular-nums }
 .plates { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: 1rem }
 figure { margin: 0 } figure img { width: 100%; height: 5rem; object-fit: contain; background: #8882 }
@@ -83,12 +84,12 @@ def _rows(parity: Parity) -> Iterator[str]:
 
 
 def _changed(change: Change, alphabet: Alphabet) -> str:
-    entry = change.dataset.entries[change.index]
-    lines = [f"is {_text(alphabet, change.truth)}"]
-    for who, label in (("trained model", change.reference), ("artifact", change.artifact)):
+    truth, *read = map(_shown, change.texts(alphabet))
+    lines = [f"is {truth}"]
+    for who, text, label in zip(("trained model", "artifact"), read, (change.reference, change.artifact), strict=True):
         mark = "" if label == change.truth else ' class="wrong"'
-        lines.append(f"<span{mark}>{who}: {_text(alphabet, label)}</span>")
-    return _figure(entry.path, lines)
+        lines.append(f"<span{mark}>{who}: {text}</span>")
+    return _figure(change.dataset.entries[change.index].path, lines)
 
 
 def _sample(verification: Verification, readings: Sequence[Readings], alphabet: Alphabet) -> Iterator[str]:
@@ -99,11 +100,11 @@ def _sample(verification: Verification, readings: Sequence[Readings], alphabet: 
         for index in rest[:: max(1, len(rest) // per_set)][:per_set]:
             label, entry = ours.labels[index], dataset.entries[index]
             mark = "" if label == entry.label else ' class="wrong"'
-            yield _figure(entry.path, [f"<span{mark}>{_text(alphabet, label)}</span>"])
+            yield _figure(entry.path, [f"<span{mark}>{_shown(alphabet.read(label))}</span>"])
 
 
-def _text(alphabet: Alphabet, label: str) -> str:
-    return escape(alphabet.read(label)) or "<em>nothing</em>"
+def _shown(text: str) -> str:
+    return escape(text) or "<em>nothing</em>"
 
 
 def _figure(path: Path, lines: list[str]) -> str:
@@ -112,4 +113,5 @@ def _figure(path: Path, lines: list[str]) -> str:
     if mime is not None:  # TIFF and PNM are shown by no browser
         data = base64.b64encode(path.read_bytes()).decode()
         picture = f'<img alt="{escape(path.name)}" src="data:image/{mime};base64,{data}">'
-    return f"<figure>{picture}<figcaption>{'<br>'.join([*lines, f'<small>{escape(path.name)}</small>'])}</figcaption></figure>"
+    caption = "<br>".join([*lines, f"<small>{escape(path.name)}</small>"])
+    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"

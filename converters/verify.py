@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from edge_crnn import ctc
+from edge_crnn.alphabet import Alphabet
 from edge_crnn.backends import Backend, Probabilities
 from edge_crnn.dataset import Dataset, chunked, content_hash
 from edge_crnn.errors import VerificationError
@@ -53,6 +54,12 @@ class Change:
     def truth(self) -> str:
         """The image's own label."""
         return self.dataset.entries[self.index].label
+
+    def texts(self, alphabet: Alphabet) -> tuple[str, str, str]:
+        """Truth, reference and artifact as a person reads them; as labels where the latter two read alike."""
+        labels = self.truth, self.reference, self.artifact
+        truth, reference, artifact = (alphabet.read(label) for label in labels)
+        return labels if reference == artifact else (truth, reference, artifact)
 
 
 @dataclass(frozen=True)

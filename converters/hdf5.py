@@ -2,14 +2,16 @@
 
 An HDF5 file can name other files (external links, external storage, virtual datasets) and can declare terabytes in a
 few bytes (datasets never written, compressed chunks). Keras writes none of that: it is refused before it is read.
+What the HDF5 library itself would stumble over for ever is looked for beforehand.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,20 +25,22 @@ MAX_TEXT_BYTES = 16 << 20
 MAX_NAMES = 20_000
 """In all groups that are listed; a few bytes can make a group that contains itself."""
 _MAX_DEPTH = 8
+_MAX_HEAP_ENTRIES = 1_000_000
 
 
 class Hdf5:
     """One open HDF5 file; a path is `a/b/c` from the root. All methods raise ModelFileError on what they refuse."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, data: bytes) -> None:
         import h5py
 
-        self._size = stream.seek(0, 2)
-        if self._size > MAX_BYTES:
-            raise ModelFileError(f"HDF5 data of {self._size:,} bytes; at most {MAX_BYTES:,} are read")
+        self._size = len(data)
         self._array_bytes = self._text_bytes = self._names = 0
+        _check_heaps(data)
         with _translated("the HDF5 data"):
-            self._file = h5py.File(stream, "r")
+            self._file = h5py.File(io.BytesIO(data), "r")
+            if self._file.id.get_create_plist().get_sizes() != (8, 8):
+                raise ModelFileError("HDF5 with addresses of less than 8 bytes; Keras writes 8: save the model anew")
 
     def __enter__(self) -> Hdf5:
         return self
@@ -60,8 +64,9 @@ class Hdf5:
             found = self._find(path)
             if found is None or attribute not in found.attrs:
                 return None
-            if found.attrs.get_id(attribute).shape != ():
-                raise ModelFileError(f"attribute {attribute!r} of {path!r} is an array, expected one text")
+            stored = found.attrs.get_id(attribute)
+            if stored.shape != () or stored.get_storage_size() > MAX_TEXT_BYTES:
+                raise ModelFileError(f"attribute {attribute!r} of {path!r} is an array or too long, expected one text")
             value = found.attrs[attribute]
             value = value.decode() if isinstance(value, bytes) else value
             if not isinstance(value, str):
@@ -119,6 +124,49 @@ class Hdf5:
                 yield from self._arrays_below(_child(found, name), f"{path}/{name}", depth - 1)
 
 
+def _check_heaps(data: bytes) -> None:
+    """Refuse heaps over which the HDF5 library (1.14.6) loops for ever; HDF5 File Format Specification 3.0.
+
+    A global heap (section III.E) is "GCOL", version 1, 3 bytes, its size, then entries: index, 6 bytes, size, and for
+    any index but 0 that many bytes, in multiples of 8; an entry of no length is never passed. A local heap (III.D) is
+    "HEAP", version 0, 3 bytes, its size, where its free list starts, its address; each free block there names the
+    next, the last one 1; a block named twice is a circle.
+    """
+    budget = _MAX_HEAP_ENTRIES
+
+    def number(at: int) -> int:
+        return int.from_bytes(data[at : at + 8], "little")
+
+    for start in _places(data, b"GCOL\1"):
+        position, end = start + 16, min(start + number(start + 8), len(data))
+        while position + 16 <= end:
+            size = number(position + 8)
+            if data[position : position + 2] != b"\0\0":
+                size = (16 + (size + 7) // 8 * 8) % 2**64
+            position += size
+            budget -= 1
+            if size == 0 or budget < 0:
+                raise ModelFileError("a heap of texts in its HDF5 data is damaged; copy or save the file again")
+    for start in _places(data, b"HEAP\0"):
+        size, block, address = (number(start + offset) for offset in (8, 16, 24))
+        seen: set[int] = set()
+        while block + 16 <= size and address + block + 16 <= len(data):
+            budget -= 1
+            if block in seen or budget < 0:
+                raise ModelFileError("a heap of names in its HDF5 data is damaged; copy or save the file again")
+            seen.add(block)
+            block = number(address + block)
+            if block == 1:
+                break
+
+
+def _places(data: bytes, mark: bytes) -> Iterator[int]:
+    at = data.find(mark)
+    while at >= 0:
+        yield at
+        at = data.find(mark, at + 1)
+
+
 def _child(group: Any, name: str) -> Any:
     """What a group holds under a name, or None; only hard links are followed, so that no other file is opened."""
     import h5py
@@ -159,7 +207,7 @@ def _translated(place: str) -> Iterator[None]:
         yield
     except ModelFileError:
         raise
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, OverflowError) as error:
         raise ModelFileError(
             f"HDF5 cannot read {place} ({error}); the file is damaged: copy or save it again"
         ) from error

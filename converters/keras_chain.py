@@ -231,8 +231,9 @@ def _step(nodes: Mapping[str, Node], node: Node) -> tuple[Node | Pair, str]:
         case _:
             forward = backward = node
     if node.kind not in MERGES or forward.kind != "LSTM" or _source(nodes, forward) != _source(nodes, backward):
+        takes = ", ".join(f"{each.name} ({each.kind})" for each in before)
         raise node.error(
-            f"takes {', '.join(f'{each.name} ({each.kind})' for each in before)}; supported: {', '.join(MERGES)} of a forward LSTM and, second, an LSTM"
+            f"takes {takes}; supported: {', '.join(MERGES)} of a forward LSTM and, second, an LSTM"
             " with go_backwards on the same input, turned round by keras.ops.flip or a Lambda"
         )
     if node.kind == "Concatenate":

@@ -79,13 +79,16 @@ def open_keras_file(path: Path) -> Iterator[KerasFile]:
     except OSError as error:
         raise ModelFileError(f"cannot be read ({error.strerror}); name a trained model, .keras or .h5") from error
     with stream:
+        if (size := stream.seek(0, 2)) > MAX_BYTES:
+            raise ModelFileError(f"{size:,} bytes; at most {MAX_BYTES:,} are read")
+        stream.seek(0)
         head = stream.read(8)
         if head == b"\x89HDF\r\n\x1a\n":
-            with Hdf5(stream) as tree:
+            with Hdf5(head + stream.read()) as tree:
                 yield _from_hdf5(tree)
         elif head.startswith(b"PK"):
             config, data = _members(stream)
-            with Hdf5(io.BytesIO(data)) as tree:
+            with Hdf5(data) as tree:
                 yield KerasFile(config, ContainerWeights(tree, layers_of(config)))
         else:
             found = f"it starts with {head!r}" if head else "it is empty"

@@ -100,7 +100,7 @@ def tiny_labels() -> list[str]:
 def tiny_artifacts(
     tiny_graph: g.Graph, tiny_pictures: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Path]:
-    """`tiny_artifacts(recipe, batch, takes_pixels)`: `tiny_graph` as a real artifact, made once. Copy it to change it."""
+    """`tiny_artifacts(recipe, batch, takes_pixels)`: `tiny_graph` as an artifact, made once; copy it to change it."""
     from converters.artifact import make_tflite
     from converters.calibration import calibrate
     from converters.recipe import RECIPES

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters import oracle
@@ -68,6 +68,7 @@ def sequence_layer(kind: str, random: Random, width: int) -> Layer:
     return affine(random, width) if kind == "affine" else Activation(kind, kind)  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(FEATURES), max_size=5),
     st.lists(st.sampled_from(SEQUENCE), max_size=5),

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters.graph import Dense
@@ -140,6 +140,7 @@ def test_no_model(tmp_path: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("make", [archive, whole_h5])
+@settings(deadline=None)
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_truncated_anywhere(tmp_path_factory: pytest.TempPathFactory, make: Any, share: float) -> None:
     path = make(tmp_path_factory.mktemp("cut") / "model")
@@ -149,6 +150,7 @@ def test_truncated_anywhere(tmp_path_factory: pytest.TempPathFactory, make: Any,
 
 
 @pytest.mark.parametrize("make", [archive, whole_h5])
+@settings(deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), junk=st.binary(min_size=1, max_size=16))
 def test_damage_is_refused_or_harmless(
     tmp_path_factory: pytest.TempPathFactory, make: Any, place: float, junk: bytes
@@ -382,6 +384,30 @@ def test_groups_that_contain_each_other(tmp_path: Path) -> None:
         for number in range(100):
             group[f"again{number}"] = group
     refused(path, "more than 20,000 names")
+
+
+@pytest.mark.parametrize(
+    "entry", [bytes(16), b"\1" + bytes(7) + (2**64 - 16).to_bytes(8, "little")], ids=["free", "used"]
+)
+def test_heap_over_which_hdf5_would_loop_for_ever(tmp_path: Path, entry: bytes) -> None:
+    path = whole_h5(tmp_path / "model.h5")
+    data = bytearray(path.read_bytes())
+    start = data.index(b"GCOL\1") + 16
+    data[start : start + 16] = entry
+    path.write_bytes(data)
+    refused(path, "heap of texts")
+
+
+def test_free_list_over_which_hdf5_would_loop_for_ever(tmp_path: Path) -> None:
+    path = whole_h5(tmp_path / "model.h5")
+    data = bytearray(path.read_bytes())
+    heap = data.index(b"HEAP\0")
+    block = int.from_bytes(data[heap + 16 : heap + 24], "little")
+    at = int.from_bytes(data[heap + 24 : heap + 32], "little") + block
+    assert int.from_bytes(data[at : at + 8], "little") == 1  # the last block
+    data[at : at + 8] = block.to_bytes(8, "little")
+    path.write_bytes(data)
+    refused(path, "heap of names")
 
 
 def test_h5_of_weights_only(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters import oracle
@@ -37,6 +37,7 @@ strides = st.tuples(st.integers(1, 3), st.integers(1, 3))
 sides = st.tuples(st.integers(4, 8), st.integers(4, 8))
 
 
+@settings(deadline=None)
 @given(sides, windows, strides, st.sampled_from(["same", "valid"]), st.integers(0, 2**32 - 1))
 def test_convolution_is_a_sum_over_each_window(
     side: tuple[int, int], size: tuple[int, int], step: tuple[int, int], padding: Padding, seed: int
@@ -51,6 +52,7 @@ def test_convolution_is_a_sum_over_each_window(
     np.testing.assert_allclose(oracle.run(graph, image[None].astype(np.float32))[0], expected, atol=1e-5)
 
 
+@settings(deadline=None)
 @given(sides, windows, strides, st.sampled_from(["same", "valid"]), st.integers(0, 2**32 - 1))
 def test_pools_count_pixels_inside_the_image_only(
     side: tuple[int, int], size: tuple[int, int], step: tuple[int, int], padding: Padding, seed: int

@@ -45,7 +45,7 @@ def main() -> int:
     reference = reference_readings(source, datasets)
     found: dict[str, dict[str, Parity]] = {}
     print(
-        f"{'recipe':<10} {'images':<20} {'n':>6} {'Keras':>7} {'right':>7} {'same where Keras is right':<34} {'same':>7}"
+        f"{'recipe':<10} {'images':<20} {'n':>6} {'Keras':>7} {'right':>7} {'same where Keras right':<34} {'same':>7}"
     )
     for name in args.recipes:
         target = Path(f"{name}.tflite")

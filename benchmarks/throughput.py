@@ -1,4 +1,4 @@
-"""`python -m benchmarks.throughput`: many images, one single-thread engine per core against one engine with all threads.
+"""`python -m benchmarks.throughput`: many images, one engine per core against one engine with all threads.
 
 Rounds are paired: in each, both settings read the same images one right after the other, so that whatever else the
 machine does hits both. Reported are the medians of the rounds' ratios.

@@ -185,13 +185,16 @@ def table(run: Run) -> str:
 
 
 def summary(run: Run) -> str:
-    """The two ratios that count, in one line."""
+    """The ratios that count, in one line."""
     best, peer, reference = run.best, run.fastest_peer, run.reference
     if best is None or peer is None:
         return "No artifact of ours passes, or no peer is there: nothing to compare."
-    line = f"{best.engine} takes {best.ms / peer.ms:.2f} times as long as the fastest peer, {peer.engine}"
+    claims = []
+    if peer is not reference:
+        claims.append(f"takes {best.ms / peer.ms:.2f} times as long as the fastest peer, {peer.engine}")
     if reference is not None:
-        line += f", and is {reference.ms / best.ms:.1f} times as fast as {reference.engine}"
+        claims.append(f"is {reference.ms / best.ms:.1f} times as fast as {reference.engine}")
+    line = f"{best.engine} {', and '.join(claims)}"
     if not run.quiet:
         line += f". Not to be quoted: other programs kept {run.other_cores:.1f} cores busy meanwhile"
     return f"{line}."

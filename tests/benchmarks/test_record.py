@@ -58,6 +58,11 @@ def test_the_best_is_our_fastest_that_passes_and_the_peer_is_anyone_elses_fastes
     )
 
 
+def test_the_reference_alone_is_no_peer_to_beat() -> None:
+    alone = replace(_RUN, timings=(_RUN.timings[1], _RUN.timings[4]))
+    assert summary(alone) == "ours is 6.0 times as fast as Keras."
+
+
 def test_a_busy_machine_is_no_ground_for_a_claim() -> None:
     assert _RUN.quiet
     busy = replace(_RUN, other_cores=1.3)

@@ -1,8 +1,9 @@
 """edge-crnn: reads text in images with a converted CRNN, on a Raspberry Pi, a Jetson or anywhere else.
 
-from edge_crnn import open_reader
-with open_reader() as reader:
-print(reader.read("plate.jpg").text)
+    from edge_crnn import open_reader
+
+    with open_reader() as reader:
+        print(reader.read("plate.jpg").text)
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import io
 import stat
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -126,6 +125,8 @@ def _beside(path: Path) -> bytes:
 
 def _in_zip(path: Path, data: bytes) -> tuple[bytes, bytes]:
     """Payload and spec of a `.tflite`."""
+    import zipfile
+
     if data[4:8] != b"TFL3":
         raise ArtifactError(f"{path}: no TFLite model (it starts with {data[:8]!r}); name a converted model")
     try:
@@ -149,6 +150,8 @@ def _in_zip(path: Path, data: bytes) -> tuple[bytes, bytes]:
 
 
 def _appended_zip(text: bytes) -> bytes:
+    import zipfile
+
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         # A fixed date: the same model gives the same bytes.

@@ -7,7 +7,6 @@ import errno
 import hashlib
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +64,7 @@ def sweep_partial(path: Path) -> None:
 @contextlib.contextmanager
 def _temporary(path: Path, what: str) -> Iterator[Path]:
     """A name beside `path` for a file that is gone at the end."""
-    temporary = path.parent / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{_SUFFIX}"
+    temporary = path.parent / f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}{_SUFFIX}"
     try:
         sweep_partial(path)
         yield temporary

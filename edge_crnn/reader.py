@@ -8,12 +8,11 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy.typing as npt
 
@@ -25,6 +24,9 @@ from .errors import BackendError, EdgeCrnnError, ImageError
 from .images import as_pixels, load_image
 from .preprocess import preprocess
 from .spec import DecoderSpec, ModelSpec
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Image: TypeAlias = str | Path | npt.NDArray[Any]
 """A path, or pixels: BGR, BGRA or grey, (H, W[, C]) uint8 or uint16."""
@@ -145,6 +147,8 @@ class Reader:
             for chunk in chunks:
                 yield from self._read_chunk(chunk)
             return
+        from concurrent.futures import ThreadPoolExecutor  # brings logging, which a reader of one image does without
+
         pending: deque[Future[list[Reading | ImageError]]] = deque()
         pool = ThreadPoolExecutor(self.workers, "edge-crnn-reader")
         try:

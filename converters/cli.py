@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_crnn.artifact import Artifact, load, load_spec, save
-from edge_crnn.cli.command import Command
+from edge_crnn.cli.command import Command, at_least
 from edge_crnn.dataset import Dataset
-from edge_crnn.errors import DatasetError, VerificationError
+from edge_crnn.errors import ConversionError, DatasetError, OutputError, VerificationError
 from edge_crnn.files import require_place, write_atomically
 from edge_crnn.spec import ModelSpec
 
@@ -46,7 +46,7 @@ def _convert_arguments(parser: argparse.ArgumentParser) -> None:
         "--verify", type=Path, metavar="DIR", action="append", required=True, help="labelled images; may be repeated"
     )
     parser.add_argument("--spec", type=Path, metavar="FILE", help="the model's spec (default: MODEL.json beside it)")
-    parser.add_argument("--batch", type=int, default=1, metavar="N", help="images per call, fixed (default: 1)")
+    parser.add_argument("--batch", type=at_least(1), default=1, metavar="N", help="images per call, fixed (default: 1)")
     parser.add_argument("--float-input", action="store_true", help="take the network's float32 input, not pixels")
     _gate_arguments(parser)
 
@@ -64,11 +64,11 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
 def _gate_arguments(parser: argparse.ArgumentParser) -> None:
     gate = Gate()
     parser.add_argument(
-        "--gate-agreement", type=float, default=100 * gate.agreement, metavar="PERCENT",
+        "--gate-agreement", type=_percent, default=100 * gate.agreement, metavar="PERCENT",
         help="least share of the trained model's right readings that must stay the same (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--gate-accuracy", type=float, default=gate.accuracy, metavar="POINTS",
+        "--gate-accuracy", type=_percent, default=gate.accuracy, metavar="POINTS",
         help="largest move of the accuracy, in points of 100 (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--strict", action="store_true", help="too few images to show it is a failure, too")
@@ -78,7 +78,9 @@ def _gate_arguments(parser: argparse.ArgumentParser) -> None:
 def run_convert(arguments: argparse.Namespace) -> int:
     """Convert, verify, and write the artifact if it passes."""
     target: Path = arguments.output
-    _check_places(target, arguments.page)
+    if target.suffix != ".tflite":
+        raise OutputError(f"{target}: a TFLite artifact is named NAME.tflite, and is found by it; name it so")
+    _check_places([arguments.model], [target, arguments.page])
     recipes = _recipes(arguments)
     source = open_source(arguments.model, _spec(arguments.spec))
     datasets = load_sets(arguments.verify, source.spec)
@@ -87,18 +89,25 @@ def run_convert(arguments: argparse.Namespace) -> int:
         calibration = calibrated(source, arguments.calibration, datasets)
         print(f"calibrated with {calibration[1].images} images of {arguments.calibration}")
     reference = reference_readings(source, datasets)
-    candidates = [
-        convert(
-            source, target, recipe, datasets, reference, _gate(arguments), calibration,
-            batch=arguments.batch, takes_pixels=not arguments.float_input,
-        )
-        for recipe in recipes
-    ]  # fmt: skip
+    candidates = []
+    for recipe in recipes:
+        try:
+            candidates.append(
+                convert(
+                    source, target, recipe, datasets, reference, _gate(arguments), calibration,
+                    batch=arguments.batch, takes_pixels=not arguments.float_input,
+                )
+            )  # fmt: skip
+        except ConversionError as error:
+            if recipe is recipes[-1] and not candidates:
+                raise
+            print(f"{recipe.name}: {error}")
     chosen = _choose(candidates, datasets[0], arguments.strict) if arguments.recipe == "auto" else candidates[0]
     _report(chosen.artifact, chosen.verification, chosen.readings, arguments.page)
     if not _passes(chosen.verification, arguments.strict):
+        kept = "; the older file of that name is as it was" if target.exists() else ""
         raise VerificationError(
-            f"{target.name} does not meet the gate and was not written; see the images that changed"
+            f"{target.name} does not meet the gate and was not written{kept}; see the images that changed"
         )
     save(target, chosen.artifact.payload, chosen.verified.spec)
     print(f"{target}: {target.stat().st_size:,} bytes, recipe {chosen.recipe.name}")
@@ -109,7 +118,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
     """Verify artifacts that exist; nothing is changed."""
     artifacts = [load(path) for path in arguments.artifacts]
     pages = [_page_of(arguments.page, artifact, len(artifacts)) for artifact in artifacts]
-    _check_places(*pages)
+    _check_places([arguments.reference, *arguments.artifacts], pages)
     source = open_source(arguments.reference, _spec(arguments.spec))
     datasets = load_sets(arguments.images, source.spec)
     reference = reference_readings(source, datasets)
@@ -147,9 +156,8 @@ def _choose(candidates: Sequence[Candidate], dataset: Dataset, strict: bool) -> 
         parity = each.verification.parity
         right = sum(one.artifact_right for one in parity.sets) / parity.images
         size = len(each.artifact.payload)
-        print(
-            f"{each.recipe.name:<10} {parity.verdict:<13} {parity.agreement:>9.2%} {right:>9.2%} {size:>11,} {ms:>13.2f}"
-        )
+        shares = f"{parity.agreement:>9.2%} {right:>9.2%}"
+        print(f"{each.recipe.name:<10} {parity.verdict:<13} {shares} {size:>11,} {ms:>13.2f}")
     passing = [pair for pair in zip(speeds, candidates, strict=True) if _passes(pair[1].verification, strict)]
     if not passing:
         return max(candidates, key=lambda each: each.verification.parity.agreement)
@@ -194,10 +202,20 @@ def _spec(path: Path | None) -> ModelSpec | None:
     return None if path is None else load_spec(path)
 
 
-def _check_places(*places: Path | None) -> None:
-    for place in places:
-        if place is not None:
-            require_place(place)
+def _check_places(read: Sequence[Path], written: Sequence[Path | None]) -> None:
+    taken = {path.resolve() for path in read}
+    for place in filter(None, written):
+        require_place(place)
+        if place.resolve() in taken:
+            raise OutputError(f"{place}: names two files of this run; name another for the page or the artifact")
+        taken.add(place.resolve())
+
+
+def _percent(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 100")
+    return value
 
 
 CONVERT = Command("convert a trained Keras CRNN, and verify that it reads the same", _convert_arguments, run_convert)

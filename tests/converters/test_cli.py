@@ -1,0 +1,364 @@
+"""`edge-crnn convert` and `verify` on a real trained model, with real Keras as the reference."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from converters import keras_reference
+from edge_crnn import open_reader
+from edge_crnn.artifact import load, load_sidecar, sidecar
+from edge_crnn.cli.main import main
+from edge_crnn.dataset import content_hash, find_images
+from edge_crnn.files import sha256
+
+WIDE = ["--gate-agreement", "90", "--gate-accuracy", "10"]
+"""What sixty images can show of a perfect artifact."""
+LOW = ["--gate-agreement", "40", "--gate-accuracy", "60"]
+"""What this tiny network keeps in int8; it was never trained, so that its texts hang by a thread."""
+
+Run = Callable[..., tuple[int, list[str], list[str]]]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_keras() -> Any:
+    """Real Keras, opened once for a file instead of once for a command."""
+    opened: dict[Path, keras_reference.KerasReference] = {}
+    real = keras_reference.KerasReference
+
+    class Kept:
+        def __init__(self, path: Path) -> None:
+            if path not in opened:
+                opened[path] = real(path)
+            self.facts = opened[path].facts
+            self.infer = opened[path].infer
+
+        def close(self) -> None:
+            pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras_reference, "KerasReference", Kept)
+        yield
+    for each in opened.values():
+        each.close()
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command; gives its status and the lines of stdout and of stderr, without LiteRT's greeting."""
+
+    def run(*words: object) -> tuple[int, list[str], list[str]]:
+        status = main([str(word) for word in words])
+        out, err = capfd.readouterr()
+        return status, out.splitlines(), [line for line in err.splitlines() if not line.startswith("INFO: ")]
+
+    return run
+
+
+@pytest.fixture
+def convert(run: Run, tiny_keras: Path, labelled_folder: Path, tmp_path: Path) -> Run:
+    """Converts `tiny_keras` to x.tflite."""
+    return lambda *words: run("convert", tiny_keras, "--verify", labelled_folder, "-o", tmp_path / "x.tflite", *words)
+
+
+# --- convert ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_passes_is_written_with_its_verdict(
+    convert: Run, tiny_keras: Path, labelled_folder: Path, tmp_path: Path
+) -> None:
+    status, out, err = convert("--recipe", "float32", *WIDE)
+    assert (status, err) == (0, [])
+    artifact = load(tmp_path / "x.tflite")
+    artifact_says = (
+        "pass: same text on 100.00% (94.04% to 100.00%) of what the trained model reads right, gate 90.00%;"
+        " accuracy +0.00 points, gate ±10.00; 60 images, 0 changed"
+    )
+    assert out == [
+        f"x.tflite: {artifact_says}",
+        f"  {labelled_folder}: 60 images; right 100.00%, trained model 100.00%; same text 100.00%",
+        f"{artifact.path}: {artifact.path.stat().st_size:,} bytes, recipe float32",
+    ]
+    assert artifact.spec.parity is not None
+    assert artifact.spec.parity.verdict == "pass"
+    assert artifact.spec.artifact is not None
+    assert artifact.spec.artifact.source_sha256 == sha256(tiny_keras.read_bytes())
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["x.tflite"]
+    with open_reader(artifact.path) as reader:
+        readings = reader.read_batch(find_images(labelled_folder))
+    table = (labelled_folder / "labels.csv").read_text().splitlines()[1:]
+    assert [each.label for each in readings] == [line.partition(",")[2] for line in table]
+
+
+def test_the_same_conversion_gives_the_same_bytes(convert: Run, tmp_path: Path) -> None:
+    written = []
+    for _ in range(2):
+        assert convert("--recipe", "float16", *WIDE)[0] == 0
+        written.append((tmp_path / "x.tflite").read_bytes())
+    assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("recipe", ["int8", "int8-full"])
+def test_int8_is_calibrated(recipe: str, convert: Run, calibration_folder: Path, tmp_path: Path) -> None:
+    status, out, _ = convert("--recipe", recipe, "--calibration", calibration_folder, *LOW)
+    assert status == 0
+    assert out[0] == f"calibrated with 12 images of {calibration_folder}"
+    facts = load(tmp_path / "x.tflite").spec.artifact
+    assert facts is not None
+    assert facts.recipe == recipe
+    assert facts.calibration is not None
+    assert facts.calibration.images == 12
+    assert facts.calibration.sha256 == content_hash(find_images(calibration_folder))
+
+
+def test_what_fails_is_not_written_but_shown(
+    convert: Run, calibration_folder: Path, labelled_folder: Path, tmp_path: Path
+) -> None:
+    status, out, err = convert(
+        "--recipe", "int8", "--calibration", calibration_folder, "--page", tmp_path / "page.html"
+    )
+    assert status == 3
+    assert err == [
+        "edge-crnn convert: x.tflite does not meet the gate and was not written; see the images that changed"
+    ]
+    assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
+    assert "Images that read differently" in (tmp_path / "page.html").read_text()
+    assert out[1].startswith("x.tflite: fail: same text on ")
+    assert any(line.startswith(f"  {labelled_folder}/") and "trained model '" in line for line in out)
+
+
+def test_what_fails_leaves_an_older_file_alone(convert: Run, calibration_folder: Path, tmp_path: Path) -> None:
+    assert convert("--recipe", "float32", *WIDE)[0] == 0
+    before = (tmp_path / "x.tflite").read_bytes()
+    status, _, err = convert("--recipe", "int8", "--calibration", calibration_folder)
+    assert status == 3
+    assert "was not written; the older file of that name is as it was" in err[0]
+    assert (tmp_path / "x.tflite").read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["x.tflite"]
+
+
+def test_too_few_images_are_said_to_be(convert: Run, tmp_path: Path) -> None:
+    status, out, _ = convert("--recipe", "float32")
+    assert status == 0
+    assert out[0].startswith("x.tflite: underpowered: ")
+    assert "  these images show an agreement of 95.13%; give more to show the gate" in out
+    parity = load(tmp_path / "x.tflite").spec.parity
+    assert parity is not None
+    assert parity.verdict == "underpowered"
+
+
+def test_strict_asks_for_a_pass(convert: Run, tmp_path: Path) -> None:
+    status, _, err = convert("--recipe", "float32", "--strict")
+    assert status == 3
+    assert len(err) == 1
+    assert not list(tmp_path.iterdir())
+    assert convert("--recipe", "float32", "--strict", *WIDE)[0] == 0
+
+
+def test_auto_takes_the_fastest_that_passes(
+    convert: Run, calibration_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """float16 is the fastest here of those that pass; int8 is faster, and fails."""
+    speeds = {"float32": 9.0, "float16": 4.0, "dynamic": 2.0, "int8": 1.0, "int8-full": 3.0}
+    monkeypatch.setattr(
+        "converters.cli.latencies_ms", lambda candidates, _: [speeds[each.recipe.name] for each in candidates]
+    )
+    status, out, _ = convert("--recipe", "auto", "--calibration", calibration_folder, *WIDE)
+    assert status == 0
+    table = [line.split() for line in out[1:7]]
+    assert table[0] == ["recipe", "verdict", "agreement", "accuracy", "bytes", "ms,", "1", "thread"]
+    assert [line[0] for line in table[1:]] == list(speeds)
+    assert [line[-1] for line in table[1:]] == [f"{ms:.2f}" for ms in speeds.values()]
+    assert {line[0]: line[1] for line in table[1:]} == {
+        "float32": "pass", "float16": "pass", "dynamic": "fail", "int8": "fail", "int8-full": "fail",
+    }  # fmt: skip
+    facts = load(tmp_path / "x.tflite").spec.artifact
+    assert facts is not None
+    assert facts.recipe == "float16"
+    assert f"{(tmp_path / 'x.tflite').stat().st_size:,} bytes, recipe float16" in out[-1]
+
+
+def test_auto_measures(convert: Run, tmp_path: Path) -> None:
+    status, out, _ = convert("--recipe", "auto", *WIDE)
+    assert status == 0
+    assert out[0] == "auto: recipes that need calibration are left out; add --calibration DIR to try them"
+    assert [line.split()[0] for line in out[2:5]] == ["float32", "float16", "dynamic"]
+    assert all(float(line.split()[-1]) > 0 for line in out[2:5])
+
+
+def test_auto_with_none_that_passes_shows_the_best(convert: Run, calibration_folder: Path, tmp_path: Path) -> None:
+    status, out, err = convert("--recipe", "auto", "--calibration", calibration_folder, "--strict")
+    assert status == 3
+    assert len(err) == 1
+    assert not list(tmp_path.iterdir())
+    assert out[7].startswith("x.tflite: underpowered: same text on 100.00%")
+
+
+def test_auto_goes_on_without_a_recipe_that_is_not_possible(
+    convert: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("converters.tflite_ops.np.finfo", lambda _: type("Small", (), {"max": 1e-3}))
+    status, out, _ = convert("--recipe", "auto", *WIDE)
+    assert status == 0
+    assert out[1].startswith("float16: weight ")
+    assert [line.split()[0] for line in out[3:5]] == ["float32", "dynamic"]
+
+
+def test_batches_and_values(convert: Run, labelled_folder: Path, tmp_path: Path) -> None:
+    """What goes in is fixed in the file; the reader copes with either."""
+    assert convert("--recipe", "float32", "--batch", "4", "--float-input", *WIDE)[0] == 0
+    artifact = load(tmp_path / "x.tflite")
+    assert artifact.spec.artifact is not None
+    assert artifact.spec.artifact.batch == 4
+    assert (artifact.spec.input.dtype, artifact.spec.input.axes) == ("float32", "WHC")
+    with open_reader(artifact.path) as reader:
+        assert all(each.text for each in reader.read_batch(find_images(labelled_folder)[:6]))
+
+
+def test_spec_may_be_elsewhere(run: Run, tiny_keras: Path, labelled_folder: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.keras"
+    shutil.copy(tiny_keras, bare)
+    words = ["convert", bare, "--recipe", "float32", "--verify", labelled_folder, "-o", tmp_path / "x.tflite", *WIDE]
+    status, _, err = run(*words)
+    assert status == 1
+    assert len(err) == 1
+    assert err[0].startswith(f"edge-crnn convert: {bare}: no spec")
+    assert "examples/own_model.md" in err[0]
+    (tmp_path / "spec.json").write_text(replace(load_sidecar(tiny_keras), name="other").to_json())
+    assert run(*words, "--spec", tmp_path / "spec.json")[0] == 0
+    assert load(tmp_path / "x.tflite").spec.name == "other"
+
+
+def test_folders_count_together(convert: Run, labelled_folder: Path, tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    second.mkdir()
+    first = find_images(labelled_folder)[0]
+    label = (labelled_folder / "labels.csv").read_text().splitlines()[1].partition(",")[2]
+    shutil.copy(first, second / f"{label}.png")
+    status, out, _ = convert("--recipe", "float32", "--verify", second, *WIDE)
+    assert status == 0
+    assert "61 images" in out[0]
+    parity = load(tmp_path / "x.tflite").spec.parity
+    assert parity is not None
+    assert [each.name for each in parity.sets] == [str(labelled_folder), str(second)]
+
+
+# --- what is refused at once -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--batch", "0"], "argument --batch: 0 is less than 1"),
+        (["--gate-agreement", "101"], "argument --gate-agreement: 101.0 is not between 0 and 100"),
+        (["--gate-accuracy", "nan"], "argument --gate-accuracy: nan is not between 0 and 100"),
+        (["--recipe", "int4"], "argument --recipe: invalid choice: 'int4'"),
+    ],
+)
+def test_bad_usage(words: list[str], expected: str, convert: Run) -> None:
+    status, out, err = convert(*words)
+    assert (status, out) == (2, [])
+    assert expected in err[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "recipe int8 needs images to calibrate with; add --calibration DIR"),
+        (["-o", "x.bin"], "x.bin: a TFLite artifact is named NAME.tflite"),
+        (["-o", "no/x.tflite"], "no/x.tflite: cannot write"),
+        (["--page", "no/page.html"], "no/page.html: cannot write"),
+    ],
+)
+def test_what_cannot_end_well_is_not_begun(
+    words: list[str], expected: str, convert: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("converters.cli.open_source", None)  # nothing is opened before
+    status, out, err = convert(*words)
+    assert (status, out, len(err)) == (1, [], 1)
+    assert expected in err[0]
+
+
+def test_files_that_are_read_are_not_written_over(convert: Run, tiny_keras: Path, tmp_path: Path) -> None:
+    before = tiny_keras.read_bytes()
+    for page in (tiny_keras, tmp_path / "x.tflite"):
+        status, _, err = convert("--recipe", "float32", "--page", page)
+        assert status == 1
+        assert err == [
+            f"edge-crnn convert: {page}: names two files of this run; name another for the page or the artifact"
+        ]
+    assert tiny_keras.read_bytes() == before
+
+
+# --- verify ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def converted(tiny_keras: Path, labelled_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("converted") / "good.tflite"
+    words = ["convert", tiny_keras, "--recipe", "float32", "--verify", labelled_folder, "-o", path]
+    assert main([str(word) for word in words]) == 0
+    return path
+
+
+def test_verify_says_of_each_what_it_reads(
+    run: Run, converted: Path, tiny_artifact: Path, tiny_keras: Path, labelled_folder: Path, tmp_path: Path
+) -> None:
+    """The other one was made from another network: that is said, and it fails."""
+    words = ["verify", tiny_keras, converted, tiny_artifact, "--images", labelled_folder, *WIDE]
+    status, out, err = run(*words, "--page", tmp_path / "page.html")
+    assert status == 3
+    assert err == [f"edge-crnn verify: {tiny_artifact.name}: the gate is not met; see the images that changed"]
+    assert out[0].startswith("good.tflite: pass: ")
+    foreign = out.index(f"{tiny_artifact}: was converted from another file than {tiny_keras}")
+    assert out[foreign + 1].startswith(f"{tiny_artifact.name}: fail: ")
+    assert sum(line.startswith(f"  {labelled_folder}/") for line in out) == 20
+    assert any(line.endswith("more; --page FILE shows them all") for line in out)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["page-dynamic-1-pixels.html", "page-good.html"]
+
+
+def test_verify_changes_nothing(run: Run, converted: Path, tiny_keras: Path, labelled_folder: Path) -> None:
+    before = converted.read_bytes()
+    status, out, err = run("verify", tiny_keras, converted, "--images", labelled_folder, *WIDE)
+    assert (status, err) == (0, [])
+    assert out[0].startswith("good.tflite: pass: ")
+    assert converted.read_bytes() == before
+    assert [each.name for each in converted.parent.iterdir()] == ["good.tflite"]
+
+
+def test_verify_underpowered_is_met_unless_strict(
+    run: Run, converted: Path, tiny_keras: Path, labelled_folder: Path
+) -> None:
+    words = ["verify", tiny_keras, converted, "--images", labelled_folder]
+    assert run(*words)[0] == 0
+    status, _, err = run(*words, "--strict")
+    assert (status, len(err)) == (3, 1)
+
+
+def test_verify_refuses_what_is_damaged(run: Run, converted: Path, tiny_keras: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.tflite"
+    data = bytearray(converted.read_bytes())
+    data[5000:9000] = np.random.default_rng(0).bytes(4000)
+    bad.write_bytes(data)
+    status, out, err = run("verify", tiny_keras, bad, "--images", tmp_path)
+    assert (status, out, len(err)) == (1, [], 1)
+    assert "the file is damaged or was changed" in err[0]
+
+
+def test_verify_tells_a_model_that_reads_nothing_right(
+    run: Run, converted: Path, tiny_keras: Path, labelled_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "wrong"
+    folder.mkdir()
+    for index, path in enumerate(find_images(labelled_folder)[:3]):
+        shutil.copy(path, folder / f"{77777 + index}.png")
+    status, out, err = run("verify", tiny_keras, converted, "--images", folder)
+    assert (status, out, len(err)) == (3, [], 1)
+    assert "the trained model reads none of the 3 images right; check the labels" in err[0]
+    assert sidecar(converted).exists() is False

@@ -1,0 +1,117 @@
+"""What the commands do, from Python."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from converters import oracle, pipeline
+from converters.pipeline import calibrated, convert, latencies_ms, load_sets, open_source, reference_readings
+from converters.recipe import RECIPES
+from converters.tflite_ops import Ranges
+from converters.verify import Gate
+from edge_crnn.artifact import load_sidecar
+from edge_crnn.dataset import content_hash, find_images
+from edge_crnn.errors import DatasetError, ImageError, ModelSpecError
+from edge_crnn.files import sha256
+from edge_crnn.images import load_image
+from edge_crnn.preprocess import preprocess
+
+
+@pytest.fixture(scope="module")
+def source(tiny_keras: Path) -> pipeline.Source:
+    return open_source(tiny_keras)
+
+
+def test_a_source_is_file_spec_and_folded_graph(source: pipeline.Source, tiny_keras: Path) -> None:
+    assert (source.path, source.spec) == (tiny_keras, load_sidecar(tiny_keras))
+    assert source.sha256 == sha256(tiny_keras.read_bytes())
+    assert source.graph.parameters == source.graph.folded().parameters
+    assert source.graph.output_shape == (16, 11)
+
+
+def test_a_spec_given_wins_over_the_one_beside(tiny_keras: Path) -> None:
+    other = replace(load_sidecar(tiny_keras), name="other")
+    assert open_source(tiny_keras, other).spec.name == "other"
+    with pytest.raises(ModelSpecError, match="mend the spec"):
+        open_source(tiny_keras, replace(other, input=replace(other.input, axes="HWC")))
+
+
+# --- calibration -----------------------------------------------------------------------------------------------------
+
+
+def test_every_picture_of_the_folder_counts(source: pipeline.Source, calibration_folder: Path) -> None:
+    paths = find_images(calibration_folder)
+    ranges, facts = calibrated(source, calibration_folder, [])
+    assert (facts.images, facts.sha256) == (12, content_hash(paths))
+    everything = preprocess([load_image(path) for path in paths], source.spec.input)
+    values: dict[str, np.ndarray] = {}
+    oracle.run(source.graph, everything, values.__setitem__)
+    for name, value in values.items():
+        assert ranges[name] == pytest.approx((value.min(), value.max()), abs=1e-4)
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+def test_calibration_that_leaves_pictures_out_is_caught(
+    taken: int, source: pipeline.Source, calibration_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a converter that never asks its generator, or asks once."""
+
+    def lazy(_: object, batches: object) -> Ranges:
+        for _, _batch in zip(range(taken), batches, strict=False):  # type: ignore[call-overload]
+            pass
+        return {"input": (-1.0, 1.0)}
+
+    monkeypatch.setattr(pipeline, "calibrate", lazy)
+    with pytest.raises(DatasetError, match="of 12 images were used; this is a defect"):
+        calibrated(source, calibration_folder, [])
+
+
+def test_a_picture_in_both_sets_is_refused_whatever_its_name(
+    source: pipeline.Source, calibration_folder: Path, labelled_folder: Path, tmp_path: Path
+) -> None:
+    both = tmp_path / "both"
+    shutil.copytree(calibration_folder, both)
+    shutil.copy(find_images(labelled_folder)[3], both / "another_name.png")
+    datasets = load_sets([labelled_folder], source.spec)
+    assert calibrated(source, calibration_folder, datasets)[1].images == 12
+    with pytest.raises(DatasetError, match=r"1 images are in both sets, such as .*003\.png .*another_name\.png"):
+        calibrated(source, both, datasets)
+
+
+def test_an_empty_folder_and_a_file_that_is_no_picture_are_told(source: pipeline.Source, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no image among 0 files"):
+        calibrated(source, tmp_path, [])
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(ImageError, match=r"a\.png: 10 bytes"):
+        calibrated(source, tmp_path, [])
+
+
+# --- conversion ------------------------------------------------------------------------------------------------------
+
+
+def test_from_trained_model_to_verdict(
+    source: pipeline.Source, labelled_folder: Path, calibration_folder: Path, tmp_path: Path
+) -> None:
+    datasets = load_sets([labelled_folder], source.spec)
+    calibration = calibrated(source, calibration_folder, datasets)
+    reference = reference_readings(source, datasets)
+    assert reference[0].labels == tuple(entry.label for entry in datasets[0])  # Keras in another batch: the same
+    found = {
+        name: convert(source, tmp_path / "x.tflite", RECIPES[name], datasets, reference, Gate(0.9, 10.0), calibration)
+        for name in ("float32", "int8-full")
+    }
+    assert {name: each.verification.parity.verdict for name, each in found.items()} == {
+        "float32": "pass",
+        "int8-full": "fail",
+    }
+    for each in found.values():
+        assert each.artifact.spec.parity is None
+        assert each.verified.spec.parity == each.verification.parity
+        assert each.verified.payload == each.artifact.payload
+    assert not list(tmp_path.iterdir())  # nothing is written
+    assert all(ms > 0 for ms in latencies_ms(list(found.values()), datasets[0]))

@@ -4,6 +4,8 @@
 
     with open_reader() as reader:
         print(reader.read("plate.jpg").text)
+
+In a shell: `edge-crnn read plate.jpg`.
 """
 
 from __future__ import annotations

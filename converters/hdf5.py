@@ -2,7 +2,8 @@
 
 An HDF5 file can name other files (external links, external storage, virtual datasets) and can declare terabytes in a
 few bytes (datasets never written, compressed chunks). Keras writes none of that: it is refused before it is read.
-What the HDF5 library itself would stumble over for ever is looked for beforehand.
+Two ways to make the HDF5 library loop for ever are looked for beforehand. The library has more faults than these: a
+file forged against it can still end the process, which only a process of its own would keep from the caller.
 """
 
 from __future__ import annotations

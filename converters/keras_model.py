@@ -148,7 +148,11 @@ def _norm(node: Node, shape: Shape, weights: Weights) -> list[Layer]:
         raise node.error("a variance is not positive; the file is damaged: save the model anew")
     scale = arrays.get("gamma", np.ones(shape[-1])) / np.sqrt(variance)
     shift = arrays.get("beta", np.zeros(shape[-1])) - arrays["moving_mean"] * scale
-    return [Affine(node.name, scale.astype(np.float32), shift.astype(np.float32))]
+    with np.errstate(over="ignore"):
+        norm = Affine(node.name, scale.astype(np.float32), shift.astype(np.float32))
+    if not (np.isfinite(norm.scale).all() and np.isfinite(norm.shift).all()):
+        raise node.error("its weights are too large for float32; the file is damaged: save the model anew")
+    return [norm]
 
 
 def _rescaling(node: Node, shape: Shape, _: Weights) -> list[Layer]:

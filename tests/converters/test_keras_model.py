@@ -200,6 +200,15 @@ def test_what_is_not_supported_is_named(
         assert word in str(caught.value)
 
 
+def test_norm_that_overflows(tiny_keras: Path, tmp_path: Path) -> None:
+    def enlarge(file: Any) -> None:
+        for number in (0, 2):  # gamma, moving mean
+            file[f"layers/batch_normalization/vars/{number}"][:] = 1e30
+
+    with pytest.raises(ModelFileError, match=r"'batch_normalization' .* too large for float32"):
+        load_graph(rewritten(tiny_keras, tmp_path, tree=enlarge))
+
+
 def test_custom_class_of_a_known_name_is_not_taken_for_keras_own(tiny_keras: Path, tmp_path: Path) -> None:
     path = rewritten(tiny_keras, tmp_path, lambda layers: layers["dense1"].update(module="my_layers"))
     with pytest.raises(ModelFileError, match=r"'dense1' \(my_layers.Dense\): not supported"):

@@ -18,17 +18,20 @@ _MIME = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".bmp": "bmp", ".webp":
 
 _STYLE = """
 :root { color-scheme: light dark; --good: #1a7f37; --bad: #c62828; --unsure: #9a6700; --line: #8884; }
+@media (prefers-color-scheme: dark) { :root { --good: #3fb950; --bad: #ff7b72; --unsure: #d29922 } }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 .verdict { border-left: .4rem solid; padding: .5rem 1rem; font-size: 1.1rem }
 .pass { border-color: var(--good) } .fail { border-color: var(--bad) } .underpowered { border-color: var(--unsure) }
 .wide { overflow-x: auto }
 table { border-collapse: collapse }
-th, td { text-align: left; padding: .25rem .75rem; border-bottom: 1px solid var(--line) }
-td.number { text-align: right; font-variant-numeric: tabular-nums }
+th, td { text-align: left; padding: .25rem .75rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere }
+th:first-child { font-weight: normal; padding-left: 0 }
+td { text-align: right; font-variant-numeric: tabular-nums }
 .plates { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: 1rem }
 figure { margin: 0 } figure img { width: 100%; height: 5rem; object-fit: contain; background: #8882 }
 figcaption { font-size: .85rem; overflow-wrap: anywhere } .wrong { color: var(--bad) }
+dl { display: grid; grid-template-columns: auto 1fr; column-gap: .5rem; margin: 0 } dt { opacity: .7 } dd { margin: 0 }
 """
 
 
@@ -52,9 +55,8 @@ def page(artifact: Artifact, verification: Verification, readings: Sequence[Read
 <h1>{escape(spec.name)}, recipe {escape(recipe)}</h1>
 <p class="verdict {parity.verdict}"><strong>{parity.verdict}</strong>: {_verdict(parity)}</p>
 <div class="wide"><table>{"".join(_rows(parity))}</table></div>
-<p>Share of the images with the label that their name tells, whole text, greedy decoding. McNemar's exact p is
-{parity.mcnemar_p:.3g}; the largest change of a probability is {parity.max_probability_change:.3f}.
-{len(artifact.payload):,} bytes.</p>
+<p>A text is right when all of it is; decoding is greedy. McNemar's exact p is {parity.mcnemar_p:.3g}; the largest
+change of a probability is {parity.max_probability_change:.3f}. The artifact has {len(artifact.payload):,} bytes.</p>
 <h2>Images that read differently ({len(changes)})</h2><div class="plates">{changed}</div>
 <h2>A sample of the rest</h2><div class="plates">{"".join(_sample(verification, readings, alphabet))}</div>
 </body></html>
@@ -75,21 +77,24 @@ def _verdict(parity: Parity) -> str:
 
 
 def _rows(parity: Parity) -> Iterator[str]:
-    yield "<tr><th>images<th>n<th>trained model right<th>artifact right<th>same text<th>same where right</tr>"
-    for each in parity.sets:
-        shares = (each.reference_right, each.artifact_right, each.same_text)
-        cells = "".join(f'<td class="number">{share / each.images:.2%}' for share in shares)
-        same = f"{each.same_where_right} of {each.reference_right}"
-        yield f'<tr><td>{escape(each.name)}<td class="number">{each.images:,}{cells}<td class="number">{same}</tr>'
+    sets = parity.sets
+    yield f"<tr><th>{''.join(f'<th>{escape(each.name)}' for each in sets)}</tr>"
+    for name, values in (
+        ("images", [f"{each.images:,}" for each in sets]),
+        ("trained model right", [f"{each.reference_right / each.images:.2%}" for each in sets]),
+        ("artifact right", [f"{each.artifact_right / each.images:.2%}" for each in sets]),
+        ("same text", [f"{each.same_text / each.images:.2%}" for each in sets]),
+        ("same where right", [f"{each.same_where_right:,} of {each.reference_right:,}" for each in sets]),
+    ):
+        yield f"<tr><th>{name}{''.join(f'<td>{value}' for value in values)}</tr>"
 
 
 def _changed(change: Change, alphabet: Alphabet) -> str:
-    truth, *read = map(_shown, change.texts(alphabet))
-    lines = [f"is {truth}"]
-    for who, text, label in zip(("trained model", "artifact"), read, (change.reference, change.artifact), strict=True):
-        mark = "" if label == change.truth else ' class="wrong"'
-        lines.append(f"<span{mark}>{who}: {text}</span>")
-    return _figure(change.dataset.entries[change.index].path, lines)
+    labels = change.truth, change.reference, change.artifact
+    lines = []
+    for who, label, text in zip(("is", "trained", "artifact"), labels, change.texts(alphabet), strict=True):
+        lines.append(f"<dt>{who}</dt><dd{_mark(label == change.truth)}>{_shown(text)}</dd>")
+    return _figure(change.dataset.entries[change.index].path, f"<dl>{''.join(lines)}</dl>")
 
 
 def _sample(verification: Verification, readings: Sequence[Readings], alphabet: Alphabet) -> Iterator[str]:
@@ -99,19 +104,23 @@ def _sample(verification: Verification, readings: Sequence[Readings], alphabet: 
         rest = [index for index in range(len(dataset)) if (id(dataset), index) not in changed]
         for index in rest[:: max(1, len(rest) // per_set)][:per_set]:
             label, entry = ours.labels[index], dataset.entries[index]
-            mark = "" if label == entry.label else ' class="wrong"'
-            yield _figure(entry.path, [f"<span{mark}>{_shown(alphabet.read(label))}</span>"])
+            text = _shown(alphabet.read(label))
+            yield _figure(entry.path, f"<span{_mark(label == entry.label)}>{text}</span><br>")
+
+
+def _mark(right: bool) -> str:
+    return "" if right else ' class="wrong"'
 
 
 def _shown(text: str) -> str:
     return escape(text) or "<em>nothing</em>"
 
 
-def _figure(path: Path, lines: list[str]) -> str:
+def _figure(path: Path, caption: str) -> str:
+    name = escape(path.name)
     mime = _MIME.get(path.suffix.lower())
     picture = ""
     if mime is not None:  # TIFF and PNM are shown by no browser
         data = base64.b64encode(path.read_bytes()).decode()
-        picture = f'<img alt="{escape(path.name)}" src="data:image/{mime};base64,{data}">'
-    caption = "<br>".join([*lines, f"<small>{escape(path.name)}</small>"])
-    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
+        picture = f'<img alt="{name}" src="data:image/{mime};base64,{data}">'
+    return f"<figure>{picture}<figcaption>{caption}<small>{name}</small></figcaption></figure>"

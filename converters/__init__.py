@@ -1,1 +1,1 @@
-"""Converters: a trained Keras CRNN → graph → artifact → verified artifact. For the workstation; imports no engine by itself."""
+"""A trained Keras CRNN → graph → artifact → verified artifact. For the workstation; the device needs none of it."""

@@ -8,7 +8,6 @@ decoded only when they are used.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -177,6 +176,8 @@ def _rows(table: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def _file_sha256(path: Path) -> str:
+    import hashlib
+
     try:
         with path.open("rb") as file:
             digest = hashlib.sha256()

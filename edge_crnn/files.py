@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
 import time
@@ -19,6 +18,8 @@ _STALE_AFTER_S = 24 * 3600.0
 
 def sha256(data: bytes | memoryview) -> str:
     """SHA-256 of `data` in lower-case hexadecimal."""
+    import hashlib  # brings OpenSSL, a third of what importing the package would cost
+
     return hashlib.sha256(data).hexdigest()
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import OutputError
 from ..progress import progress
 from ..training.degrade import MILD, PRESETS, Image
 from ..training.layouts import KINDS
-from .command import Command
+from .command import Command, at_least
 
 JPEG_QUALITY = 92
 
@@ -20,11 +19,11 @@ JPEG_QUALITY = 92
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `edge-crnn synth`."""
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the plates")
-    parser.add_argument("-n", type=_at_least(1), default=100, help="how many (default: %(default)s)")
-    parser.add_argument("--seed", type=_at_least(0), default=0, help="run to draw from (default: %(default)s)")
+    parser.add_argument("-n", type=at_least(1), default=100, help="how many (default: %(default)s)")
+    parser.add_argument("--seed", type=at_least(0), default=0, help="run to draw from (default: %(default)s)")
     parser.add_argument(
         "--start",
-        type=_at_least(0),
+        type=at_least(0),
         default=0,
         metavar="I",
         help="first plate of the run (default: %(default)s)",
@@ -89,16 +88,6 @@ def _encode(image: Image, form: str) -> bytes:
 
     _, data = cv2.imencode(f".{form}", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if form == "jpg" else [])
     return data.tobytes()
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
-        return value
-
-    return number
 
 
 COMMAND = Command("draw labelled plates", add_arguments, run)

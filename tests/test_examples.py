@@ -1,0 +1,74 @@
+"""The pages in examples/ are run as a user would: block by block, in an empty folder."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_crnn import open_reader
+from edge_crnn.artifact import load
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(page: Path, folder: Path) -> list[str]:
+    """The stdout of the page's blocks, python blocks that follow one another as one script."""
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert {kind for kind, _ in blocks} <= {"python", "sh"}
+    programs = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment.pop("PYTHONWARNINGS", None)
+    said = []
+    for kind, group in groupby(blocks, key=lambda block: block[0]):
+        code = "\n".join(text for _, text in group)
+        command = [sys.executable, "-c", code] if kind == "python" else ["bash", "-eu", "-c", code]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
+        said.append(done.stdout)
+    return said
+
+
+@pytest.fixture
+def _workstation(keras: Any) -> None:
+    """Skips where TensorFlow is not installed."""
+
+
+@pytest.mark.usefixtures("_workstation")
+def test_own_model(tmp_path: Path) -> None:
+    _, converted, device = run(EXAMPLES / "own_model.md", tmp_path)
+    with (tmp_path / "labelled" / "labels.csv").open(newline="") as table:
+        truth = {row["image"]: row["label"] for row in csv.DictReader(table)}
+
+    artifact = load(tmp_path / "digits.tflite")
+    facts, parity = artifact.spec.artifact, artifact.spec.parity
+    assert facts is not None
+    assert parity is not None
+    assert parity.verdict in ("pass", "underpowered")
+    assert parity.images == 1000
+    assert parity.sets[0].reference_right >= 950  # it has learnt to read
+    assert parity.agreement >= 0.995
+    assert re.findall(r"^(float32|float16|dynamic|int8|int8-full) +(?:pass|fail|underpowered)", converted, re.MULTILINE)
+    assert f"recipe {facts.recipe}" in converted
+    assert len(converted.splitlines()) > 20
+    assert (tmp_path / "page.html").stat().st_size > 10_000
+
+    with open_reader(artifact.path) as reader:
+        names = sorted(truth)[:300]
+        readings = reader.read_batch([tmp_path / "labelled" / name for name in names])
+    right = sum(reading.text == truth[name] for name, reading in zip(names, readings, strict=True))
+    assert right >= 285
+
+    rows = [line.split("\t") for line in converted.splitlines() if line.startswith("labelled/")]
+    assert [row[0] for row in rows] == [f"labelled/{index:04}.png" for index in range(5)]
+    assert sum(row[1] == truth[Path(row[0]).name] for row in rows) >= 4
+    text, confidence = device.split()
+    assert text == readings[0].text
+    assert 0 < float(confidence) <= 1

@@ -13,6 +13,7 @@ from edge_crnn.errors import ConversionError, DatasetError, OutputError, Verific
 from edge_crnn.files import require_place, write_atomically
 from edge_crnn.spec import ModelSpec
 
+from .keras_model import ADDED_SOFTMAX
 from .page import page
 from .pipeline import (
     Candidate,
@@ -83,6 +84,8 @@ def run_convert(arguments: argparse.Namespace) -> int:
     _check_places([arguments.model], [target, arguments.page])
     recipes = _recipes(arguments)
     source = open_source(arguments.model, _spec(arguments.spec))
+    if source.graph.layers[-1].name == ADDED_SOFTMAX:
+        print(f"{source.path} ends in logits: a softmax is added")
     datasets = load_sets(arguments.verify, source.spec)
     calibration = None
     if any(recipe.needs_calibration for recipe in recipes):

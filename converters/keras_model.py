@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -37,13 +36,12 @@ _WRAPPER_MERGES: dict[str, Merge] = {"concat": "concat", "sum": "sum", "ave": "a
 _ITSELF = Part()
 _CELL = Part("cell")
 _MAX_MESSAGE = 1000
-_log = logging.getLogger(__name__)
 
 
 def load_graph(path: Path) -> Graph:
     """The CRNN in a model file as a graph from image to probabilities.
 
-    A model that ends in logits gets a softmax, with a line in the log.
+    A model that ends in logits gets a softmax, named `ADDED_SOFTMAX`.
 
     Raises:
         ModelFileError: the file cannot be read, is damaged or hostile, or is no CRNN that can be converted.
@@ -55,8 +53,6 @@ def load_graph(path: Path) -> Graph:
         raise ModelFileError(f"{path}: {error}"[:_MAX_MESSAGE]) from error.__cause__
     except RecursionError as error:
         raise ModelFileError(f"{path}: its configuration is nested too deeply; save the model anew") from error
-    if graph.layers[-1].name == ADDED_SOFTMAX:
-        _log.warning("%s ends in logits: a softmax is added", path)
     return graph
 
 

@@ -122,22 +122,25 @@ def test_what_cannot_be_swept_does_not_stop_the_writer(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == b"new"
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_files() -> Iterator[None]:
-    """The system refuses to let a file grow beyond 1,000 bytes, in the middle of the write."""
+    """The system refuses to let a file grow beyond 1,000 bytes, in the middle of the write.
+
+    For the write alone: pytest's own output may go to a file, too.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_write_that_is_cut_short_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "plates.tflite"
     write_atomically(path, b"old" * 300)
-    with pytest.raises(
-        OutputError, match=r"plates.tflite: cannot write 3,000 bytes \(File too large\); name a file in"
-    ):
+    message = r"plates.tflite: cannot write 3,000 bytes \(File too large\); name a file in"
+    with small_files(), pytest.raises(OutputError, match=message):
         write_atomically(path, b"new" * 1000)
     assert path.read_bytes() == b"old" * 300
     assert names(tmp_path) == [path.name]

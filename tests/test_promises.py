@@ -16,6 +16,7 @@ import pytest
 
 import edge_crnn
 from edge_crnn import open_reader
+from edge_crnn.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 
@@ -135,3 +136,27 @@ def test_every_format_reads_the_same_text(
 ) -> None:
     with open_reader(make(tiny_artifacts)) as reader:
         assert [reading.text for reading in reader.read_batch(tiny_pictures)] == tiny_labels
+
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^    (edge-crnn (?:read .*samples|info).*)", README, re.M)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_readme_s_commands_run(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(line.partition("#")[0].split()[1:]) == 0
+
+
+def test_the_readme_s_python_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    (block,) = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
+    exec(compile(block, "README.md", "exec"), {})
+    text, confidence = capsys.readouterr().out.rsplit(" ", 1)
+    assert f"# {text} 0.999…" in block
+    assert float(confidence) > 0.99
+
+
+def test_the_readme_s_targets_are_in_the_makefile() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    assert set(re.findall(r"^    make ([a-z-]+)", README, re.M)) == {"demo", "test", "check", "test-pythons"} <= targets

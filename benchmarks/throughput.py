@@ -1,31 +1,44 @@
 """`python -m benchmarks.throughput`: many images, one engine per core against one engine with all threads.
 
 Rounds are paired: in each, both settings read the same images one right after the other, so that whatever else the
-machine does hits both. Reported are the medians of the rounds' ratios.
+machine does hits both. Reported is the median of the rounds' ratios. `folder` reads files as `edge-crnn read DIR` does.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
+import shlex
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from pathlib import Path
 
 from edge_crnn.artifact import load
 from edge_crnn.backends import open_backend
 from edge_crnn.dataset import find_images
+from edge_crnn.files import write_atomically
 from edge_crnn.images import load_image
 from edge_crnn.preprocess import preprocess
 from edge_crnn.reader import DEFAULT_MODEL, open_reader, usable_cores
 
+from .contention import Contention
+from .record import machine
+
+VERSION = 1
+"""Version of the JSON form. 1: the first."""
+
+Pairs = list[tuple[float, float]]
+"""Images a second of one engine with all threads, and of one engine per core; a pair a round."""
+
 
 def main() -> None:
-    """Print the ratios, and write them as JSON where asked to."""
+    """Print the ratios, and write all rounds as JSON where asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     parser.add_argument("--images", type=Path, default=Path("samples/plates"))
@@ -33,19 +46,35 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
     cores = usable_cores()
-    record = {
-        "cores": cores,
-        "load": os.getloadavg()[0],
+    contention = Contention([os.getpid()])
+    found = {
         "inference": _inference(arguments.model, arguments.images, arguments.rounds, cores),
-        "read_folder": _read_folder(arguments.model, arguments.images, arguments.rounds, cores),
+        "folder": _folder(arguments.model, arguments.images, arguments.rounds, cores),
     }
-    text = json.dumps(record, indent=1)
-    print(text)
+    others = contention.cores()
+    for name, pairs in found.items():
+        wide, narrow = (statistics.median(each) for each in zip(*pairs, strict=True))
+        print(f"{name}: {wide:.0f}/s with one engine, {narrow:.0f}/s with one per core, {ratio(pairs):.2f} times")
+    print(f"{cores} cores; other programs kept {others:.2f} busy")
     if arguments.output:
-        arguments.output.write_text(text + "\n")
+        record = {
+            "version": VERSION,
+            "command": f"python -m benchmarks.throughput {shlex.join(sys.argv[1:])}",
+            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "machine": dataclasses.asdict(machine()),
+            "other_cores": others,
+            "ratios": {name: ratio(pairs) for name, pairs in found.items()},
+            "rounds": found,
+        }
+        write_atomically(arguments.output, (json.dumps(record, indent=1) + "\n").encode())
 
 
-def _inference(model: Path, folder: Path, rounds: int, cores: int) -> dict[str, float]:
+def ratio(pairs: Pairs) -> float:
+    """Median over the rounds of how many times as fast one engine per core is."""
+    return statistics.median(narrow / wide for wide, narrow in pairs)
+
+
+def _inference(model: Path, folder: Path, rounds: int, cores: int) -> Pairs:
     artifact = load(model)
     batches = [preprocess([load_image(path)], artifact.spec.input) for path in find_images(folder)[:200]]
     wide = open_backend(artifact, threads=cores)
@@ -58,7 +87,7 @@ def _inference(model: Path, folder: Path, rounds: int, cores: int) -> dict[str, 
     return _paired(lambda: [wide.infer(each) for each in batches], side_by_side, len(batches), rounds)
 
 
-def _read_folder(model: Path, folder: Path, rounds: int, cores: int) -> dict[str, float]:
+def _folder(model: Path, folder: Path, rounds: int, cores: int) -> Pairs:
     paths = find_images(folder)
     with open_reader(model, workers=1, threads=cores) as wide, open_reader(model, workers=cores) as narrow:
         if [each.text for each in wide.read_batch(paths)] != [each.text for each in narrow.read_batch(paths)]:
@@ -66,14 +95,9 @@ def _read_folder(model: Path, folder: Path, rounds: int, cores: int) -> dict[str
         return _paired(lambda: wide.read_batch(paths), lambda: narrow.read_batch(paths), len(paths), rounds)
 
 
-def _paired(first: Callable[[], object], second: Callable[[], object], images: int, rounds: int) -> dict[str, float]:
+def _paired(first: Callable[[], object], second: Callable[[], object], images: int, rounds: int) -> Pairs:
     first(), second()
-    pairs = [(_seconds(first), _seconds(second)) for _ in range(rounds)]
-    return {
-        "one_engine_all_threads_per_s": images / statistics.median(one for one, _ in pairs),
-        "one_engine_per_core_per_s": images / statistics.median(other for _, other in pairs),
-        "ratio": statistics.median(one / other for one, other in pairs),
-    }
+    return [(images / _seconds(first), images / _seconds(second)) for _ in range(rounds)]
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from edge_crnn.artifact import Artifact, load, load_spec, save
 from edge_crnn.cli.command import Command, at_least
-from edge_crnn.dataset import Dataset
-from edge_crnn.errors import ConversionError, DatasetError, OutputError, VerificationError
+from edge_crnn.dataset import Dataset, content_hash
+from edge_crnn.errors import BackendError, ConversionError, DatasetError, OutputError, VerificationError
 from edge_crnn.files import require_place, write_atomically
 from edge_crnn.spec import ModelSpec
 
@@ -19,6 +19,7 @@ from .pipeline import (
     Candidate,
     artifact_readings,
     calibrated,
+    check_same_network,
     convert,
     latencies_ms,
     load_sets,
@@ -101,7 +102,7 @@ def run_convert(arguments: argparse.Namespace) -> int:
                     batch=arguments.batch, takes_pixels=not arguments.float_input,
                 )
             )  # fmt: skip
-        except ConversionError as error:
+        except (ConversionError, BackendError, VerificationError) as error:
             if recipe is recipes[-1] and not candidates:
                 raise
             print(f"{recipe.name}: {error}")
@@ -124,6 +125,9 @@ def run_verify(arguments: argparse.Namespace) -> int:
     _check_places([arguments.reference, *arguments.artifacts], pages)
     source = open_source(arguments.reference, _spec(arguments.spec))
     datasets = load_sets(arguments.images, source.spec)
+    for artifact in artifacts:
+        check_same_network(artifact, source)
+        _refuse_calibration_set(artifact, datasets)
     reference = reference_readings(source, datasets)
     failed = []
     for artifact, place in zip(artifacts, pages, strict=True):
@@ -137,6 +141,15 @@ def run_verify(arguments: argparse.Namespace) -> int:
     if failed:
         raise VerificationError(f"{', '.join(failed)}: the gate is not met; see the images that changed")
     return 0
+
+
+def _refuse_calibration_set(artifact: Artifact, datasets: Sequence[Dataset]) -> None:
+    calibration = artifact.spec.artifact and artifact.spec.artifact.calibration
+    for dataset in datasets:
+        if calibration and content_hash(dataset.paths) == calibration.sha256:
+            raise DatasetError(
+                f"{dataset.folder}: {artifact.path.name} was calibrated with these images; verify with others"
+            )
 
 
 def _recipes(arguments: argparse.Namespace) -> list[Recipe]:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from edge_crnn.artifact import Artifact, load_sidecar
 from edge_crnn.backends import open_backend
-from edge_crnn.dataset import Dataset, chunked, content_hash, find_images, load_labelled, refuse_overlap
-from edge_crnn.errors import DatasetError
+from edge_crnn.dataset import Dataset, chunked, content_hash, find_images, load_labelled, refuse_overlap, refuse_repeats
+from edge_crnn.errors import DatasetError, ModelSpecError
 from edge_crnn.files import sha256
 from edge_crnn.images import load_image
 from edge_crnn.preprocess import preprocess
@@ -167,6 +167,25 @@ def load_sets(folders: Sequence[Path], spec: ModelSpec) -> list[Dataset]:
     """The labelled folders to verify with.
 
     Raises:
-        DatasetError: one is empty, or has a label outside the alphabet.
+        DatasetError: one is empty, has a label outside the alphabet, or an image is in them twice.
     """
-    return [load_labelled(folder, spec.alphabet) for folder in folders]
+    datasets = [load_labelled(folder, spec.alphabet) for folder in folders]
+    refuse_repeats(path for dataset in datasets for path in dataset.paths)
+    return datasets
+
+
+def check_same_network(artifact: Artifact, source: Source) -> None:
+    """Refuse to compare an artifact with a trained model that spells otherwise.
+
+    Raises:
+        ModelSpecError: alphabet, blank, steps or classes differ.
+    """
+
+    def reads(spec: ModelSpec) -> tuple[object, ...]:
+        return spec.symbols, spec.blank, spec.skip_steps, spec.output.steps, spec.output.classes
+
+    if reads(artifact.spec) != reads(source.spec):
+        raise ModelSpecError(
+            f"{artifact.path}: its alphabet, blank, skip_steps, steps or classes are not those of {source.path};"
+            " name the model that it was converted from"
+        )

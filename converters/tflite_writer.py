@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
+from edge_crnn.errors import ConversionError
 from edge_crnn.spec import Quantisation
 
 AnyArray = npt.NDArray[Any]
@@ -175,7 +176,11 @@ class Writer:
         return self._codes[name, version]
 
     def finish(self, signature: str, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> bytes:
-        """The file's bytes, with one signature on the main subgraph."""
+        """The file's bytes, with one signature on the main subgraph.
+
+        Raises:
+            ConversionError: they are more than the format can hold.
+        """
         self._model.signatureDefs = [
             schema.SignatureDefT(
                 signatureKey=signature,
@@ -185,7 +190,10 @@ class Writer:
             )
         ]
         builder = flatbuffers.Builder(1 << 20)
-        builder.Finish(self._model.Pack(builder), file_identifier=b"TFL3")
+        try:
+            builder.Finish(self._model.Pack(builder), file_identifier=b"TFL3")
+        except flatbuffers.builder.BuilderSizeError as error:
+            raise ConversionError("the file would exceed 2 GiB; convert with a smaller --batch") from error
         return bytes(builder.Output())
 
 

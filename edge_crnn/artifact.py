@@ -19,6 +19,9 @@ from .files import sha256, write_atomically
 from .spec import ModelSpec
 
 MEMBER = "edge_crnn.json"
+TRAINED = (".keras", ".h5", ".hdf5")
+"""Suffixes of trained models."""
+_FORMATS = (".tflite", ".onnx", ".engine")
 _MAX_SPEC_BYTES = 4 << 20
 _MAX_PAYLOAD_BYTES = 2 << 30
 
@@ -43,6 +46,9 @@ def load(path: Path) -> Artifact:
         data = _read(path, _MAX_PAYLOAD_BYTES)
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror}); name a converted model") from error
+    if path.suffix not in _FORMATS:
+        hint = "it is a trained model: edge-crnn convert" if path.suffix in TRAINED else "name a converted model"
+        raise ArtifactError(f"{path}: found {path.suffix or 'no suffix'!r}, expected {', '.join(_FORMATS)}; {hint}")
     payload, text = _in_zip(path, data) if path.suffix == ".tflite" else (data, _beside(path))
     spec = ModelSpec.from_json(text, origin=str(path))
     if spec.artifact is None:

@@ -118,6 +118,21 @@ def content_hash(paths: Iterable[Path]) -> str:
     return sha256("".join(sorted(map(_file_sha256, paths))).encode())
 
 
+def refuse_repeats(paths: Iterable[Path]) -> None:
+    """Make sure that no image is there twice: counted twice, it would seem to show more than it does.
+
+    Raises:
+        DatasetError: two files have the same content.
+    """
+    first: dict[str, Path] = {}
+    repeats = [(path, other) for path in paths if (other := first.setdefault(_file_sha256(path), path)) is not path]
+    if repeats:
+        raise DatasetError(
+            f"{len(repeats)} images are there more than once, such as {repeats[0][0]} (also {repeats[0][1]});"
+            " keep one of each"
+        )
+
+
 def refuse_overlap(calibration: Iterable[Path], verification: Iterable[Path]) -> None:
     """Make sure that no image has a part in both sets: verifying with it would flatter.
 

@@ -7,7 +7,7 @@
     ├── DatasetError          (ValueError)   a folder of images is empty, unlabelled or overlaps with another
     ├── ModelFileError        (ValueError)   a trained model cannot be read, or is no CRNN that can be converted
     ├── ArtifactError         (ValueError)   a converted model is damaged, or not what its spec describes
-    ├── InputError            (ValueError)   a batch has the wrong shape, dtype or values
+    ├── InputError            (ValueError)   a batch or an argument is not what was asked for
     ├── BackendUnavailable    (ImportError)  the engine for this kind of file is not installed
     ├── BackendError          (RuntimeError) the engine failed, or was used after close()
     ├── ConversionError       (RuntimeError) the conversion gave something that must not be shipped
@@ -50,7 +50,7 @@ class ArtifactError(EdgeCrnnError, ValueError):
 
 
 class InputError(EdgeCrnnError, ValueError):
-    """A batch has the wrong shape, dtype or values."""
+    """A batch or an argument is not what was asked for."""
 
 
 class BackendUnavailable(EdgeCrnnError, ImportError):  # noqa: N818 - reads as a state, and ImportError carries the suffix
@@ -71,3 +71,6 @@ class VerificationError(EdgeCrnnError, RuntimeError):
 
 class OutputError(EdgeCrnnError, OSError):
     """A result cannot be written."""
+
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()

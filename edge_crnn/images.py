@@ -56,8 +56,9 @@ def load_image(path: str | Path) -> Pixels:
     try:
         # The only mode that keeps alpha and 16 bits; it leaves the orientation to us.
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise ImageError(f"{path}: OpenCV refuses it ({error.err}); give a smaller picture, in JPEG or PNG") from error
+    except (cv2.error, MemoryError) as error:
+        reason = "not enough memory" if isinstance(error, MemoryError) else error.err
+        raise ImageError(f"{path}: OpenCV refuses it ({reason}); give a smaller picture, in JPEG or PNG") from error
     if picture is None:
         raise ImageError(
             f"{path}: {len(data):,} bytes that start with {data[:8]!r}, no picture or a damaged one;"
@@ -65,10 +66,13 @@ def load_image(path: str | Path) -> Pixels:
         )
     if data[:2] in (b"II", b"MM") and picture.dtype == np.uint8 and picture.shape[2:] == (4,):
         picture = picture[..., :3] + (255 - picture[..., 3:])  # libtiff has multiplied the colours by alpha already
-    pixels = _UPRIGHT[container.orientation(data)](as_pixels(picture, str(path)))
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., np.newaxis], 3, axis=2)
-    return np.ascontiguousarray(pixels)
+    try:
+        pixels = _UPRIGHT[container.orientation(data)](as_pixels(picture, str(path)))
+        if pixels.ndim == 2:
+            pixels = np.repeat(pixels[..., np.newaxis], 3, axis=2)
+        return np.ascontiguousarray(pixels)
+    except MemoryError as error:
+        raise ImageError(f"{path}: {picture.shape} is too much for the memory; give a smaller picture") from error
 
 
 def as_pixels(image: object, name: str = "image") -> Pixels:

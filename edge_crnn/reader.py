@@ -20,7 +20,7 @@ from . import ctc
 from .artifact import Artifact, load
 from .backends import Backend, Probabilities, open_backend
 from .dataset import chunked
-from .errors import BackendError, EdgeCrnnError, ImageError
+from .errors import BackendError, EdgeCrnnError, ImageError, InputError
 from .images import as_pixels, load_image
 from .preprocess import preprocess
 from .spec import DecoderSpec, ModelSpec
@@ -33,6 +33,9 @@ Image: TypeAlias = str | Path | npt.NDArray[Any]
 
 DEFAULT_MODEL = Path(__file__).parent / "data" / "plates-int8.tflite"
 """Korean plates, int8: what is read with when no model is named."""
+
+MOST = 256
+"""Workers, threads or texts per reading at most: beyond, engines crash instead of refusing."""
 
 _CHUNK = 32  # images that one task takes where the engine has no limit of its own
 
@@ -262,7 +265,11 @@ def open_reader(
         ModelSpecError: it carries no spec.
         BackendUnavailable: its engine is not installed.
         BackendError: the engine does not take it.
+        InputError: workers, threads or n_best are not 1 to 256.
     """
+    for name, value in (("workers", 1 if workers is None else workers), ("threads", threads), ("n_best", n_best)):
+        if not 1 <= value <= MOST:
+            raise InputError(f"{name} is {value}, expected 1 to {MOST}")
     artifact = model if isinstance(model, Artifact) else load(DEFAULT_MODEL if model is None else Path(model))
     return Reader(
         artifact.spec,

@@ -240,8 +240,10 @@ def _problem(spec: ModelSpec) -> str | None:
         return f"{len(spec.symbols)} symbols and {classes} classes; there must be one class more (the blank)"
     if not 0 <= spec.skip_steps < spec.output.steps:
         return f"skip_steps {spec.skip_steps} of {spec.output.steps} steps; at least one step must remain"
-    if spec.decoder.beam_width < 1 or not 0 <= spec.decoder.reject_below <= 1:
-        return "beam_width must be at least 1 and reject_below within 0 and 1"
+    if spec.decoder.beam_width < 1:
+        return f"beam_width {spec.decoder.beam_width}; it must be at least 1"
+    if not 0 <= spec.decoder.reject_below <= 1:
+        return f"reject_below {spec.decoder.reject_below}; it must be within 0 and 1"
     try:
         re.compile(spec.decoder.grammar or "")
     except (re.error, OverflowError, RecursionError) as error:

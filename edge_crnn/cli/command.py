@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,13 +19,23 @@ class Command:
     """Gives the exit status; raises EdgeCrnnError for an expected failure."""
 
 
-def at_least(least: int) -> Callable[[str], int]:
-    """The `type` of an argument that is a whole number from `least` on."""
+def share(text: str) -> float:
+    """The `type` of an argument from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
+    return value
+
+
+def at_least(least: int, most: int = sys.maxsize) -> Callable[[str], int]:
+    """The `type` of an argument that is a whole number from `least` to `most`."""
 
     def number(text: str) -> int:
         value = int(text)
         if value < least:
             raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        if value > most:
+            raise argparse.ArgumentTypeError(f"{value} is more than {most}")
         return value
 
     return number

@@ -6,14 +6,12 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..artifact import Artifact, load, load_sidecar
+from ..artifact import TRAINED, Artifact, load, load_sidecar
 from ..backends import open_backend
 from ..errors import BackendError, BackendUnavailable, ModelFileError
 from ..reader import DEFAULT_MODEL
 from ..spec import ModelSpec, Parity
 from .command import Command
-
-_TRAINED = (".keras", ".h5", ".hdf5")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     """0, or 1 if the engine for the model does not run here."""
     path: Path = arguments.model
     size = _size(path)
-    artifact = None if path.suffix in _TRAINED else load(path)
+    artifact = None if path.suffix in TRAINED else load(path)
     spec = load_sidecar(path) if artifact is None else artifact.spec
     if arguments.format == "json":
         print(spec.to_json())

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 from ..errors import EdgeCrnnError, VerificationError
 from .command import Command
@@ -53,9 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry() -> None:
     """The console script: `main`, with the engines' own chatter kept off stderr unless EDGE_CRNN_VERBOSE is set."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
-    if not os.environ.get("EDGE_CRNN_VERBOSE"):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us, as some daemons do
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open until the end
+        getattr(sys, name).reconfigure(encoding="utf-8", errors="surrogateescape")
+    if sys.stderr.fileno() == 2 and not os.environ.get("EDGE_CRNN_VERBOSE"):
         # LiteRT, TensorFlow and OpenCV write to descriptor 2 themselves; what matters of it is in their exceptions.
         ours = os.dup(2)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

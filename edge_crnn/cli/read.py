@@ -13,8 +13,8 @@ from ..artifact import load
 from ..dataset import find_images
 from ..errors import ImageError
 from ..progress import progress
-from ..reader import DEFAULT_MODEL, Reader, Reading, open_reader
-from .command import Command, at_least
+from ..reader import DEFAULT_MODEL, MOST, Reader, Reading, open_reader
+from .command import Command, at_least, share
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,31 +27,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="text",
         help="text: image, text, confidence; jsonl: all, for programs",
     )
-    parser.add_argument("--workers", type=at_least(1), metavar="N", help="engines side by side (default: one per core)")
     parser.add_argument(
-        "--threads", type=at_least(1), default=1, metavar="N", help="threads of each engine (default: 1)"
+        "--workers", type=at_least(1, MOST), metavar="N", help="engines side by side (default: one per core)"
+    )
+    parser.add_argument(
+        "--threads", type=at_least(1, MOST), default=1, metavar="N", help="threads of each engine (default: 1)"
     )
     parser.add_argument("--decoder", choices=("greedy", "beam"), help="instead of the model's own")
-    parser.add_argument("--beam-width", type=at_least(1), metavar="N", help="prefixes that the beam keeps")
+    parser.add_argument("--beam-width", type=at_least(1, MOST), metavar="N", help="prefixes that the beam keeps")
     parser.add_argument(
-        "--n-best", type=at_least(1), default=1, metavar="N", help="texts per image, best first (jsonl)"
+        "--n-best", type=at_least(1, MOST), default=1, metavar="N", help="texts per image, best first (jsonl)"
     )
-    parser.add_argument("--min-confidence", type=float, metavar="P", help="mark readings below it as rejected")
+    parser.add_argument("--min-confidence", type=share, metavar="P", help="mark readings below it as rejected")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """1 if an image could not be read, else 0."""
     paths = list(_paths(arguments.images))
-    unreadable = 0
+    errors = []
     with _open(arguments) as reader:
         results = zip(paths, reader.read_each(paths), strict=True)
         for path, result in progress(results, len(paths), "reading"):
-            unreadable += isinstance(result, ImageError)
+            if isinstance(result, ImageError):
+                errors.append(result)
             print(_json(path, result) if arguments.format == "jsonl" else _text(path, result))
-    if unreadable:
+    if errors:
         sys.stdout.flush()
-        print(f"edge-crnn read: {unreadable} of {len(paths)} images could not be read", file=sys.stderr)
-    return 1 if unreadable else 0
+        told = f"{len(errors)} of {len(paths)} images could not be read; {errors[0]}"
+        print(f"edge-crnn read: {' '.join(told.splitlines())}", file=sys.stderr)
+    return 1 if errors else 0
 
 
 def _paths(given: list[Path]) -> Iterator[Path]:

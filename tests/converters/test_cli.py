@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from edge_crnn.artifact import load, load_sidecar, sidecar
 from edge_crnn.cli.main import main
 from edge_crnn.dataset import content_hash, find_images
 from edge_crnn.files import sha256
+from edge_crnn.reader import DEFAULT_MODEL
 
 WIDE = ["--gate-agreement", "90", "--gate-accuracy", "10"]
 """What sixty images can show of a perfect artifact."""
@@ -82,7 +84,7 @@ def test_what_passes_is_written_with_its_verdict(
     )
     assert out == [
         f"x.tflite: {artifact_says}",
-        f"  {labelled_folder}: 60 images; right 100.00%, trained model 100.00%; same text 100.00%",
+        f"  {'/'.join(labelled_folder.parts[-2:])}: 60 images; right 100.00%, trained model 100.00%; same text 100.00%",
         f"{artifact.path}: {artifact.path.stat().st_size:,} bytes, recipe float32",
     ]
     assert artifact.spec.parity is not None
@@ -235,18 +237,31 @@ def test_spec_may_be_elsewhere(run: Run, tiny_keras: Path, labelled_folder: Path
     assert load(tmp_path / "x.tflite").spec.name == "other"
 
 
+def another_file(source: Path, target: Path) -> None:
+    """The same picture in other bytes."""
+    cv2.imwrite(str(target), cv2.imread(str(source)), [cv2.IMWRITE_PNG_COMPRESSION, 0])
+    assert target.read_bytes() != source.read_bytes()
+
+
+def test_no_image_counts_twice(convert: Run, labelled_folder: Path, tmp_path: Path) -> None:
+    status, out, err = convert("--recipe", "float32", "--verify", labelled_folder)
+    assert (status, out, len(err)) == (1, [], 1)
+    assert "60 images are there more than once" in err[0]
+    assert not list(tmp_path.iterdir())
+
+
 def test_folders_count_together(convert: Run, labelled_folder: Path, tmp_path: Path) -> None:
     second = tmp_path / "second"
     second.mkdir()
     first = find_images(labelled_folder)[0]
     label = (labelled_folder / "labels.csv").read_text().splitlines()[1].partition(",")[2]
-    shutil.copy(first, second / f"{label}.png")
+    another_file(first, second / f"{label}.png")
     status, out, _ = convert("--recipe", "float32", "--verify", second, *WIDE)
     assert status == 0
     assert "61 images" in out[0]
     parity = load(tmp_path / "x.tflite").spec.parity
     assert parity is not None
-    assert [each.name for each in parity.sets] == [str(labelled_folder), str(second)]
+    assert [each.name for each in parity.sets] == ["/".join(each.parts[-2:]) for each in (labelled_folder, second)]
 
 
 # --- what is refused at once -----------------------------------------------------------------------------------------
@@ -321,6 +336,30 @@ def test_verify_says_of_each_what_it_reads(
     assert sum(line.startswith(f"  {labelled_folder}/") for line in out) == 20
     assert any(line.endswith("more; --page FILE shows them all") for line in out)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["page-dynamic-1-pixels.html", "page-good.html"]
+
+
+def test_verify_refuses_an_artifact_of_another_alphabet(run: Run, tiny_keras: Path, labelled_folder: Path) -> None:
+    status, out, err = run("verify", tiny_keras, DEFAULT_MODEL, "--images", labelled_folder)
+    assert (status, out, len(err)) == (1, [], 1)
+    assert "its alphabet, blank, skip_steps, steps or classes are not those of" in err[0]
+
+
+def test_verify_refuses_the_images_that_calibrated(
+    convert: Run, run: Run, tiny_keras: Path, labelled_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "calibration"
+    folder.mkdir()
+    table = (labelled_folder / "labels.csv").read_text().splitlines()[:9]
+    (folder / "labels.csv").write_text("\n".join(table))
+    for line in table[1:]:
+        name = line.partition(",")[0]
+        another_file(labelled_folder / name, folder / name)
+    assert (
+        convert("--recipe", "int8", "--calibration", folder, "--gate-agreement", "0", "--gate-accuracy", "100")[0] == 0
+    )
+    status, out, err = run("verify", tiny_keras, tmp_path / "x.tflite", "--images", folder)
+    assert (status, out, len(err)) == (1, [], 1)
+    assert "x.tflite was calibrated with these images; verify with others" in err[0]
 
 
 def test_verify_changes_nothing(run: Run, converted: Path, tiny_keras: Path, labelled_folder: Path) -> None:

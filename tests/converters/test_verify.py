@@ -126,7 +126,7 @@ def test_numbers_are_those_of_all_sets(tmp_path: Path) -> None:
 
 def test_sets_are_named_and_hashed(tmp_path: Path) -> None:
     (found,) = judged(tmp_path, (3, 0, 0, 0, 0)).parity.sets
-    assert found.name == str(tmp_path / "set0")
+    assert found.name == f"{tmp_path.name}/set0"  # not where the folder lies on this machine
     assert found.sha256 == content_hash([tmp_path / "set0" / "image.png"] * 3)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_crnn.alphabet import KOREAN_PLATES, Alphabet
-from edge_crnn.dataset import content_hash, content_hashes, find_images, load_labelled, refuse_overlap
+from edge_crnn.dataset import content_hash, content_hashes, find_images, load_labelled, refuse_overlap, refuse_repeats
 from edge_crnn.errors import DatasetError
 
 DIGITS = Alphabet(tuple("0123456789"), blank=10)
@@ -174,3 +174,11 @@ def test_overlap_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_went_away(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"gone\.png: cannot be read"):
         content_hash([tmp_path / "gone.png"])
+
+
+def test_an_image_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    for name, data in (("a.png", b"1"), ("b.png", b"2"), ("c.png", b"1")):
+        (tmp_path / name).write_bytes(data)
+    refuse_repeats([tmp_path / "a.png", tmp_path / "b.png"])
+    with pytest.raises(DatasetError, match=r"1 images are there more than once, such as .*c\.png \(also .*a\.png\)"):
+        refuse_repeats(sorted(tmp_path.iterdir()))

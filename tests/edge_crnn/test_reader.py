@@ -18,6 +18,7 @@ from edge_crnn import (
     DecoderSpec,
     FakeBackend,
     ImageError,
+    InputError,
     ModelSpecError,
     Reader,
     Reading,
@@ -381,3 +382,10 @@ def test_one_engine_per_core_unless_told(tiny_artifact: Path) -> None:
     with open_reader(tiny_artifact) as reader:
         assert reader.workers == usable_cores() >= 1
         assert reader.spec == load(tiny_artifact).spec
+
+
+@pytest.mark.parametrize("wrong", [{"workers": 0}, {"threads": 100_000}, {"n_best": 0}])
+def test_counts_that_would_crash_an_engine_are_refused(tiny_artifact: Path, wrong: dict[str, int]) -> None:
+    ((name, value),) = wrong.items()
+    with pytest.raises(InputError, match=f"{name} is {value}, expected 1 to 256"):
+        open_reader(tiny_artifact, **wrong)

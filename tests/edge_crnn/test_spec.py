@@ -244,8 +244,8 @@ WRONG = {
     "no width": (changed("input.width", 0), "input of 0 × 64 pixels; expected both positive"),
     "huge": (changed("input.width", 10**9), "input of 1000000000 × 64 pixels; expected .* at most 16,777,216"),
     "padding": (changed("input.padding", 256), "padding 256; a grey level is 0 to 255"),
-    "no beam": (changed("decoder.beam_width", 0), "beam_width must be at least 1"),
-    "reject above 1": (changed("decoder.reject_below", 1.5), "reject_below within 0 and 1"),
+    "no beam": (changed("decoder.beam_width", 0), "beam_width 0; it must be at least 1"),
+    "reject above 1": (changed("decoder.reject_below", 1.5), "reject_below 1.5; it must be within 0 and 1"),
     "grammar": (changed("decoder.grammar", "[0-9"), r"grammar '\[0-9' is no regular expression .*; mend it"),
     "huge grammar": (changed("decoder.grammar", "a{99999999999}"), "grammar '.*' is no regular"),
     "label map": (changed("label_map", {"X": "x"}), "label map has the key 'X', expected symbols of the alphabet"),
@@ -287,7 +287,7 @@ def test_any_json_is_a_spec_or_the_one_error(data: object) -> None:
 def test_what_python_builds_is_checked_too() -> None:
     with pytest.raises(ModelSpecError, match="spec of 'plates': skip_steps 40 of 32 steps"):
         replace(OF_VERSION_1, skip_steps=40)
-    with pytest.raises(ModelSpecError, match="beam_width must be at least 1"):
+    with pytest.raises(ModelSpecError, match="beam_width 0; it must be at least 1"):
         replace(OF_VERSION_1, decoder=DecoderSpec(beam_width=0))
 
 

@@ -116,4 +116,4 @@ def test_a_format_without_an_engine_here(
     made = load(tiny_artifact)
     save(path, made.payload, made.spec)
     assert main(["info", str(path)]) == 1
-    assert "no engine for '.other'; known are .tflite" in capsys.readouterr().err
+    assert "found '.other', expected .tflite, .onnx, .engine; name a converted model" in capsys.readouterr().err

@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from edge_crnn import __version__
-from edge_crnn.cli.command import Command, at_least
+from edge_crnn.cli.command import Command, at_least, share
 from edge_crnn.cli.main import main
 from edge_crnn.errors import BackendUnavailable, DatasetError, OutputError, VerificationError
 
@@ -100,7 +101,7 @@ ENDS = {
     "its own failure": (lambda: 1, 1, ""),
     "expected": (DatasetError("plates: no  image,\nexpected some"), 1, "plates: no  image, expected some\n"),
     "no engine": (BackendUnavailable("needs LiteRT"), 1, "needs LiteRT\n"),
-    "no room": (OutputError(28, "a.tflite: cannot write"), 1, "[Errno 28] a.tflite: cannot write\n"),
+    "no room": (OutputError(28, "a.tflite: cannot write"), 1, "a.tflite: cannot write\n"),
     "gate": (VerificationError("reads 98 %"), 3, "reads 98 %\n"),
     "Ctrl-C": (KeyboardInterrupt(), 130, "interrupted\n"),
     "no package": (
@@ -189,6 +190,26 @@ def test_numbers_from_a_least_one() -> None:
         at_least(2)("1")
     with pytest.raises(ValueError, match="invalid literal"):
         at_least(2)("two")
+
+
+def test_numbers_have_a_most() -> None:
+    assert at_least(1, 256)("256") == 256
+    with pytest.raises(argparse.ArgumentTypeError, match="257 is more than 256"):
+        at_least(1, 256)("257")
+
+
+@pytest.mark.parametrize("text", ["-0.1", "1.1", "nan"])
+def test_a_share_is_from_0_to_1(text: str) -> None:
+    assert share("0.5") == 0.5
+    with pytest.raises(argparse.ArgumentTypeError, match="is not between 0 and 1"):
+        share(text)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_stream_that_is_closed_from_the_start(closed: str, tiny_artifact: Path) -> None:
+    program = f"{shlex.quote(sys.executable)} -m edge_crnn info {shlex.quote(str(tiny_artifact))}"
+    ended = subprocess.run(["sh", "-c", f"{program} {closed}"], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_the_program(tiny_artifact: Path) -> None:

@@ -66,7 +66,7 @@ class KerasFile:
 
 @contextlib.contextmanager
 def open_keras_file(path: Path) -> Iterator[KerasFile]:
-    """Open a `.keras` or whole-model `.h5` file, told apart by content.
+    """Open a `.keras` or whole-model `.h5` file.
 
     Raises:
         ModelFileError: no such file, no model file, or one that is damaged or hostile.
@@ -84,15 +84,25 @@ def open_keras_file(path: Path) -> Iterator[KerasFile]:
         stream.seek(0)
         head = stream.read(8)
         if head == b"\x89HDF\r\n\x1a\n":
+            _check_name(path, "HDF5", (".h5", ".hdf5"))
             with Hdf5(head + stream.read()) as tree:
                 yield _from_hdf5(tree)
         elif head.startswith(b"PK"):
+            _check_name(path, "ZIP", (".keras",))
             config, data = _members(stream)
             with Hdf5(data) as tree:
                 yield KerasFile(config, ContainerWeights(tree, layers_of(config)))
         else:
             found = f"it starts with {head!r}" if head else "it is empty"
             raise ModelFileError(f"no Keras model ({found}); name a .keras file or a whole-model .h5")
+
+
+def _check_name(path: Path, content: str, suffixes: tuple[str, ...]) -> None:
+    """Keras itself goes by the name, and would fail on this file much later."""
+    if path.suffix not in suffixes:
+        raise ModelFileError(
+            f"holds {content}, but is named {path.suffix or 'without suffix'!r}; name it {suffixes[0]}"
+        )
 
 
 def layers_of(config: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -131,7 +131,7 @@ def _load(path: Path, keras: Any) -> Any:
     turn = _turn(keras)
     replaced = _without_lambdas(config["config"])
     try:
-        if path.suffix == ".h5":
+        if path.suffix in (".h5", ".hdf5"):
             turns = {"Flip": turn, "Lambda": turn}
             return keras.saving.load_model(path, custom_objects=turns, compile=False, safe_mode=True)
         # Not load_model, in which a custom object cannot stand in for a class of Keras' own.

@@ -93,9 +93,12 @@ def test_both_formats_give_the_same_graph(tmp_path: Path) -> None:
         np.testing.assert_array_equal(head.bias, BIAS)
 
 
-def test_format_is_told_by_content(tmp_path: Path) -> None:
-    assert load_graph(whole_h5(tmp_path / "misnamed.keras")).output_shape == (6, 3)
-    assert load_graph(archive(tmp_path / "misnamed.h5")).output_shape == (6, 3)
+def test_name_and_content_must_agree(tmp_path: Path) -> None:
+    assert load_graph(whole_h5(tmp_path / "model.hdf5")).output_shape == (6, 3)
+    with pytest.raises(ModelFileError, match=r"holds HDF5, but is named '\.keras'; name it \.h5"):
+        load_graph(whole_h5(tmp_path / "misnamed.keras"))
+    with pytest.raises(ModelFileError, match=r"holds ZIP, but is named '\.h5'; name it \.keras"):
+        load_graph(archive(tmp_path / "misnamed.h5"))
 
 
 def test_weights_go_by_the_layers_name_not_by_the_containers(tmp_path: Path) -> None:

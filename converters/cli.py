@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_crnn.artifact import Artifact, load, load_spec, save
 from edge_crnn.cli.command import Command, at_least
-from edge_crnn.dataset import Dataset, content_hash
+from edge_crnn.dataset import Dataset
 from edge_crnn.errors import BackendError, ConversionError, DatasetError, OutputError, VerificationError
 from edge_crnn.files import require_place, write_atomically
 from edge_crnn.spec import ModelSpec
@@ -25,6 +25,7 @@ from .pipeline import (
     load_sets,
     open_source,
     reference_readings,
+    refuse_calibration_images,
 )
 from .recipe import RECIPES, Recipe
 from .verify import Gate, Readings, Verification, compare
@@ -127,7 +128,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
     datasets = load_sets(arguments.images, source.spec)
     for artifact in artifacts:
         check_same_network(artifact, source)
-        _refuse_calibration_set(artifact, datasets)
+        refuse_calibration_images(artifact, datasets)
     reference = reference_readings(source, datasets)
     failed = []
     for artifact, place in zip(artifacts, pages, strict=True):
@@ -141,15 +142,6 @@ def run_verify(arguments: argparse.Namespace) -> int:
     if failed:
         raise VerificationError(f"{', '.join(failed)}: the gate is not met; see the images that changed")
     return 0
-
-
-def _refuse_calibration_set(artifact: Artifact, datasets: Sequence[Dataset]) -> None:
-    calibration = artifact.spec.artifact and artifact.spec.artifact.calibration
-    for dataset in datasets:
-        if calibration and content_hash(dataset.paths) == calibration.sha256:
-            raise DatasetError(
-                f"{dataset.folder}: {artifact.path.name} was calibrated with these images; verify with others"
-            )
 
 
 def _recipes(arguments: argparse.Namespace) -> list[Recipe]:

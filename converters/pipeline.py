@@ -189,3 +189,17 @@ def check_same_network(artifact: Artifact, source: Source) -> None:
             f"{artifact.path}: its alphabet, blank, skip_steps, steps or classes are not those of {source.path};"
             " name the model that it was converted from"
         )
+
+
+def refuse_calibration_images(artifact: Artifact, datasets: Sequence[Dataset]) -> None:
+    """Refuse to verify an artifact with the very images that it was calibrated with.
+
+    Raises:
+        DatasetError: a dataset is its calibration set.
+    """
+    calibration = artifact.spec.artifact and artifact.spec.artifact.calibration
+    for dataset in datasets:
+        if calibration and dataset.sha256 == calibration.sha256:
+            raise DatasetError(
+                f"{dataset.folder}: {artifact.path.name} was calibrated with these images; verify with others"
+            )

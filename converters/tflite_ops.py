@@ -157,7 +157,7 @@ class Ops:
             asymmetricQuantizeInputs=self.precision == "dynamic",
         )
         constant = None if bias is None else self._bias(f"{name}/bias", bias, x, rows, 0)
-        version = {"static": 6 if bias is None else 5, "dynamic": 12}.get(self.precision, 6 if bias is None else 5)
+        version = 12 if self.precision == "dynamic" else 6 if bias is None else 5
         self.subgraph.op("FULLY_CONNECTED", [x, weight, constant], [given], options, version)
         return given
 

@@ -11,7 +11,7 @@ import numpy as np
 from edge_crnn import ctc
 from edge_crnn.alphabet import Alphabet
 from edge_crnn.backends import Backend, Probabilities
-from edge_crnn.dataset import Dataset, chunked, content_hash
+from edge_crnn.dataset import Dataset, chunked
 from edge_crnn.errors import VerificationError
 from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import progress
@@ -74,10 +74,8 @@ class Verification:
     def summary(self) -> str:
         """One line for a person."""
         parity = self.parity
-        low, high = parity.agreement_interval
         return (
-            f"{parity.verdict}: same text on {parity.agreement:.2%} ({low:.2%} to {high:.2%}) of what the trained model"
-            f" reads right, gate {parity.gate_agreement:.2%}; accuracy {parity.accuracy_change:+.2f} points, gate"
+            f"{parity.headline}, gate {parity.gate_agreement:.2%}; accuracy {parity.accuracy_change:+.2f} points, gate"
             f" ±{parity.gate_accuracy:.2f}; {parity.images:,} images, {len(self.changes)} changed"
         )
 
@@ -123,7 +121,7 @@ def compare(
         sets.append(
             ParitySet(
                 name="/".join(dataset.folder.parts[-2:]),  # not where it lies on this machine
-                sha256=content_hash(dataset.paths),
+                sha256=dataset.sha256,
                 images=len(dataset),
                 reference_right=int(right.sum()),
                 artifact_right=int(also_right.sum()),

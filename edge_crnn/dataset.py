@@ -12,6 +12,7 @@ import io
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -54,6 +55,11 @@ class Dataset:
     def paths(self) -> list[Path]:
         """The files, in the order of the entries."""
         return [each.path for each in self.entries]
+
+    @cached_property
+    def sha256(self) -> str:
+        """`content_hash` of the files as they were when it was first asked for."""
+        return content_hash(self.paths)
 
 
 _T = TypeVar("_T")

@@ -168,6 +168,15 @@ class Parity:
         """Number of images over all sets."""
         return sum(each.images for each in self.sets)
 
+    @property
+    def headline(self) -> str:
+        """The verdict and the agreement, for a person."""
+        low, high = self.agreement_interval
+        return (
+            f"{self.verdict}: same text on {self.agreement:.2%} ({low:.2%} to {high:.2%}) of what the trained model"
+            " reads right"
+        )
+
 
 @dataclass(frozen=True)
 class ModelSpec:

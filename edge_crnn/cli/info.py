@@ -82,14 +82,7 @@ def _facts(spec: ModelSpec, path: Path, size: int) -> Iterator[tuple[str, str]]:
 
 
 def _parity(parity: Parity) -> Iterator[tuple[str, str]]:
-    low, high = parity.agreement_interval
-    yield (
-        "verdict",
-        (
-            f"{parity.verdict}: same text on {parity.agreement:.2%} ({low:.2%} to {high:.2%}) of what the trained model"
-            f" reads right; accuracy {parity.accuracy_change:+.2f} points; {parity.images:,} images"
-        ),
-    )
+    yield "verdict", f"{parity.headline}; accuracy {parity.accuracy_change:+.2f} points; {parity.images:,} images"
     for each in parity.sets:
         yield (
             "",

@@ -10,24 +10,19 @@ import dataclasses
 import json
 import math
 import re
-import sys
-import types
-import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from .alphabet import Alphabet
 from .errors import AlphabetError, ModelSpecError
+from .typed import build
 
 VERSION = 1
 """Version of the JSON form. 1: the first."""
 
 _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """Version n → what turns a spec of version n into one of version n + 1."""
-
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
-"""A surrogate: JSON can spell one alone, UTF-8 cannot."""
 
 _MAX_PIXELS = 1 << 24
 _MAX_CLASSES = 1 << 16
@@ -235,7 +230,7 @@ class ModelSpec:
             )
         for old in range(version, VERSION):
             data = _MIGRATIONS[old](data)
-        return _build(cls, data, origin)
+        return build(cls, data, origin, ModelSpecError)
 
 
 def _problem(spec: ModelSpec) -> str | None:
@@ -271,52 +266,3 @@ def _without_none(data: dict[str, Any]) -> dict[str, Any]:
         for key, value in data.items()
         if value is not None
     }
-
-
-_T = TypeVar("_T")
-
-
-def _build(cls: type[_T], data: object, where: str) -> _T:
-    """A dataclass from parsed JSON, every field checked against its type hint."""
-    if not isinstance(data, dict):
-        raise ModelSpecError(f"{where}: found {type(data).__name__}, expected an object")
-    hints = typing.get_type_hints(cls)
-    fields = {each.name: each for each in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    if unknown := data.keys() - fields.keys():
-        raise ModelSpecError(f"{where}: unknown field {min(unknown)!r}; known are {', '.join(fields)}")
-    values = {}
-    for name, each in fields.items():
-        if name in data:
-            values[name] = _value(hints[name], data[name], f"{where}: {name}")
-        elif each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING:
-            raise ModelSpecError(f"{where}: field {name!r} is missing; add it")
-    return cls(**values)
-
-
-def _value(hint: Any, data: object, where: str) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint):
-        return _build(typing.cast(type, hint), data, where)
-    if origin is Literal:
-        if data in arguments and isinstance(data, str):
-            return data
-    elif origin is types.UnionType:
-        return None if data is None else _value(arguments[0], data, where)
-    elif origin is tuple and arguments[-1] is Ellipsis:
-        if isinstance(data, list) or (isinstance(data, str) and arguments[0] is str):
-            return tuple(_value(arguments[0], each, where) for each in data)
-    elif origin is tuple:
-        if isinstance(data, list) and len(data) == len(arguments):
-            return tuple(_value(each, item, where) for each, item in zip(arguments, data, strict=True))
-    elif origin is Mapping and isinstance(data, dict):
-        return {_value(str, key, where): _value(arguments[1], each, where) for key, each in data.items()}
-    elif hint is float and type(data) in (int, float):
-        if abs(typing.cast(float, data)) <= sys.float_info.max:  # neither NaN, nor infinite, nor an integer beyond
-            return float(typing.cast(float, data))
-    elif hint is str and isinstance(data, str):
-        if not _HALF_CHARACTER.search(data):
-            return data
-    elif hint is int and type(data) is int:
-        return data
-    expected = " | ".join(map(repr, arguments)) if origin is Literal else getattr(hint, "__name__", str(hint))
-    raise ModelSpecError(f"{where}: found {data!r}, expected {expected}"[:500])

@@ -219,7 +219,7 @@ WRONG = {
     "no such choice": (changed("input.axes", "CHW"), "axes: found 'CHW', expected 'HWC' | 'WHC'"),
     "list for a choice": (changed("input.axes", ["HWC"]), r"axes: found \['HWC'\], expected 'HWC' | 'WHC'"),
     "number for a map": (changed("label_map", 1), "label_map: found 1, expected Mapping"),
-    "number in a map": (changed("label_map.A", 1), "label_map: found 1, expected str"),
+    "number in a map": (changed("label_map.A", 1), "label_map: A: found 1, expected str"),
     "null for a number": (changed("blank", None), "blank: found None, expected int"),
     "one of a pair": (changed("parity.agreement_interval", [0.5]), r"found \[0.5\], expected tuple"),
     "text for a pair": (changed("parity.agreement_interval", "ab"), "agreement_interval: found 'ab', expected tuple"),

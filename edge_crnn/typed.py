@@ -1,0 +1,86 @@
+"""Parsed JSON → frozen dataclasses, every field checked against its type hint."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+from .errors import EdgeCrnnError
+
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+"""A surrogate: JSON can spell one alone, UTF-8 cannot."""
+
+_T = TypeVar("_T")
+
+
+def build(cls: type[_T], data: object, where: str, error: type[EdgeCrnnError], *, open_ended: bool = False) -> _T:
+    """A dataclass from parsed JSON.
+
+    Args:
+        cls: its fields are str, int, float, bool, Literal, tuple, Mapping, dataclasses, or one of them or None.
+        data: what `json.loads` gave.
+        where: what to call it in a message.
+        error: what is raised.
+        open_ended: fields that `cls` does not have are passed over, not refused.
+
+    Raises:
+        error: a field is missing, unknown or of another type.
+    """
+    return _Builder(error, open_ended).build(cls, data, where)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Builder:
+    error: type[EdgeCrnnError]
+    open_ended: bool
+
+    def build(self, cls: type[_T], data: object, where: str) -> _T:
+        if not isinstance(data, dict):
+            raise self.error(f"{where}: found {type(data).__name__}, expected an object")
+        hints = typing.get_type_hints(cls)
+        fields = {each.name: each for each in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        if (unknown := data.keys() - fields.keys()) and not self.open_ended:
+            raise self.error(f"{where}: unknown field {min(unknown)!r}; known are {', '.join(fields)}")
+        values = {}
+        for name, each in fields.items():
+            if name in data:
+                values[name] = self.value(hints[name], data[name], f"{where}: {name}")
+            elif each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING:
+                raise self.error(f"{where}: field {name!r} is missing; add it")
+        return cls(**values)
+
+    def value(self, hint: Any, data: object, where: str) -> Any:
+        origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+        if dataclasses.is_dataclass(hint):
+            return self.build(typing.cast(type, hint), data, where)
+        if origin is Literal:
+            if data in arguments and isinstance(data, str):
+                return data
+        elif origin is types.UnionType:
+            return None if data is None else self.value(arguments[0], data, where)
+        elif origin is tuple and arguments[-1] is Ellipsis:
+            if isinstance(data, list) or (isinstance(data, str) and arguments[0] is str):
+                return tuple(self.value(arguments[0], each, where) for each in data)
+        elif origin is tuple:
+            if isinstance(data, list) and len(data) == len(arguments):
+                return tuple(self.value(each, item, where) for each, item in zip(arguments, data, strict=True))
+        elif origin is Mapping and isinstance(data, dict):
+            return {
+                self.value(str, key, where): self.value(arguments[1], each, f"{where}: {key}")
+                for key, each in data.items()
+            }
+        elif hint is float and type(data) in (int, float):
+            if abs(typing.cast(float, data)) <= sys.float_info.max:  # neither NaN, nor infinite, nor an integer beyond
+                return float(typing.cast(float, data))
+        elif hint is str and isinstance(data, str):
+            if not _HALF_CHARACTER.search(data):
+                return data
+        elif hint in (int, bool) and type(data) is hint:
+            return data
+        expected = " | ".join(map(repr, arguments)) if origin is Literal else getattr(hint, "__name__", str(hint))
+        raise self.error(f"{where}: found {data!r}, expected {expected}"[:500])

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from edge_crnn.errors import InputError
+from edge_crnn.typed import build
+
+
+@dataclass(frozen=True)
+class Leaf:
+    name: str
+    exact: bool = True
+
+
+@dataclass(frozen=True)
+class Tree:
+    leaves: Mapping[str, tuple[Leaf, ...]]
+    size: float | None = None
+    span: tuple[int, int] = field(default=(0, 0))
+
+
+def test_what_is_missing_takes_its_default_and_what_is_more_is_passed_over_where_told() -> None:
+    data = {"leaves": {"a": [{"name": "x", "colour": "green"}]}, "size": None, "age": 3}
+    assert build(Tree, data, "file", InputError, open_ended=True) == Tree({"a": (Leaf("x"),)})
+    with pytest.raises(InputError, match="file: unknown field 'age'"):
+        build(Tree, data, "file", InputError)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "file: found list, expected an object"),
+        ({}, "file: field 'leaves' is missing"),
+        ({"leaves": {"a": [{"name": 1}]}}, "file: leaves: a: name: found 1, expected str"),
+        ({"leaves": {"a": [{"name": "x", "exact": 1}]}}, "file: leaves: a: exact: found 1, expected bool"),
+        ({"leaves": {}, "size": float("nan")}, "file: size: found nan, expected float"),
+        ({"leaves": {}, "span": [1, True]}, "file: span: found True, expected int"),
+    ],
+)
+def test_a_message_leads_to_the_field(data: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build(Tree, data, "file", InputError)

@@ -33,12 +33,12 @@ from converters.statistics import binomial_interval
 from edge_crnn import ctc
 from edge_crnn.artifact import Artifact, load
 from edge_crnn.backends import open_backend
+from edge_crnn.bench.contention import QUIET, Contention
 from edge_crnn.dataset import chunked, load_labelled
 from edge_crnn.files import write_atomically
 from edge_crnn.preprocess import preprocess
 from edge_crnn.reader import DEFAULT_MODEL
 
-from .contention import QUIET, Contention
 from .record import machine
 
 VERSION = 1

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from edge_crnn.bench.contention import QUIET
 from edge_crnn.spec import Parity
 
-from .contention import QUIET
 from .rounds import Round
 
 VERSION = 1

@@ -16,13 +16,13 @@ import numpy as np
 
 from converters.verify import Gate, Readings, compare
 from edge_crnn.backends import Probabilities
+from edge_crnn.bench.contention import Contention
 from edge_crnn.ctc import greedy
 from edge_crnn.dataset import Dataset, load_labelled
 from edge_crnn.files import write_atomically
 from edge_crnn.preprocess import preprocess
 from edge_crnn.spec import ModelSpec, Parity
 
-from .contention import Contention
 from .engines import Source, build
 from .record import REFERENCE, Record, Run, Timing, machine, table
 from .rounds import Engine, Images, interleave, workers

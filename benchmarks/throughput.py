@@ -21,13 +21,13 @@ from pathlib import Path
 
 from edge_crnn.artifact import load
 from edge_crnn.backends import open_backend
+from edge_crnn.bench.contention import Contention
 from edge_crnn.dataset import find_images
 from edge_crnn.files import write_atomically
 from edge_crnn.images import load_image
 from edge_crnn.preprocess import preprocess
 from edge_crnn.reader import DEFAULT_MODEL, open_reader, usable_cores
 
-from .contention import Contention
 from .record import machine
 
 VERSION = 1

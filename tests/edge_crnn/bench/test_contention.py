@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from benchmarks import contention
-from benchmarks.contention import Contention
+from edge_crnn.bench import contention
+from edge_crnn.bench.contention import Contention
 
 _SPIN = "import time; end = time.monotonic() + 30\nwhile time.monotonic() < end: pass"
 

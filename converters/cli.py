@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge_crnn.artifact import Artifact, load, load_spec, save
 from edge_crnn.backends.trt_build import BuildOptions
+from edge_crnn.backends.trt_process import is_there
 from edge_crnn.cli.command import Command, at_least
 from edge_crnn.dataset import Dataset
 from edge_crnn.errors import (
@@ -40,7 +41,7 @@ from .pipeline import (
     refuse_calibration_images,
 )
 from .recipe import DEFAULT_RECIPE, ONNX_RECIPES, RECIPES, RECIPES_FOR, Recipe, Target
-from .to_engine import how_to_build, is_there, to_engine
+from .to_engine import how_to_build, to_engine
 from .verify import Gate, Readings, Verification, compare
 
 _LISTED = 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -61,3 +61,29 @@ def activity(label: str) -> Iterator[None]:
         if visible:
             sys.stderr.write(f"\r{' ' * (len(label) + 2)}\r")
             sys.stderr.flush()
+
+
+@contextmanager
+def steps(label: str) -> Iterator[Callable[[str, int, int], None] | None]:
+    """What shows the latest phase of a job on stderr, steps done and in all; None unless stderr is a terminal."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    drawn, width = 0.0, 0
+
+    def show(phase: str, done: int, total: int) -> None:
+        nonlocal drawn, width
+        if time.monotonic() < drawn + _REDRAW_S:
+            return
+        drawn = time.monotonic()
+        line = f"{label}: {phase} {done}/{total}"[: shutil.get_terminal_size().columns - 1]
+        sys.stderr.write(f"\r{line.ljust(width)}")
+        sys.stderr.flush()
+        width = len(line)
+
+    show("starting", 0, 1)
+    try:
+        yield show
+    finally:
+        sys.stderr.write(f"\r{' ' * width}\r")
+        sys.stderr.flush()

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import importlib.util
 import signal
+import sys
 from collections.abc import Callable
 from functools import cache
+from importlib import invalidate_caches
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pytest
 
 from converters import graph as g
 from edge_crnn.artifact import save, sidecar
+from edge_crnn.backends import cuda
 from edge_crnn.preprocess import preprocess
 from edge_crnn.spec import Calibration, InputSpec, ModelSpec, OutputSpec
 
@@ -141,6 +144,39 @@ def tiny_onnx(tiny_graph: g.Graph, tmp_path_factory: pytest.TempPathFactory) -> 
         return save(path, made.payload, made.spec).path
 
     return make
+
+
+@pytest.fixture
+def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`stub(version, before, gpu, **knobs)` installs a fake TensorRT and GPU, here and in processes started from here.
+
+    Python in `before` runs when the fake is imported.
+    """
+    for name in ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings"):
+        monkeypatch.setitem(sys.modules, name, None)
+        monkeypatch.delitem(sys.modules, name)  # as it was before the first line when the test is over
+    monkeypatch.setattr(cuda, "gpu", cuda.gpu)  # likewise
+    site = tmp_path / "site"
+    (site / "pycuda").mkdir(parents=True)
+    (site / "pycuda" / "driver.py").touch()
+    monkeypatch.syspath_prepend(site)
+
+    def install(version: str = "10.3.0", before: str = "", gpu: str | None = "Orin", **knobs: object) -> None:
+        sys.modules.pop("tensorrt", None)
+        invalidate_caches()
+        (site / "tensorrt.py").write_text(
+            "import os, signal, sys, time\n"
+            f"sys.path.insert(1, {str(Path(__file__).parents[1])!r})\n"
+            "from edge_crnn.backends import cuda\n"
+            "from tests.fake_tensorrt import tensorrt\n"
+            f"{before}\n"
+            f"if {gpu!r}:\n"
+            f"    cuda.gpu = lambda: cuda.Gpu({gpu!r}, '8.7', '12.6')\n"
+            f"sys.modules[__name__] = tensorrt({version!r}, **{knobs!r})\n",
+            encoding="utf-8",
+        )
+
+    return install
 
 
 @pytest.fixture(scope="session")

@@ -23,9 +23,13 @@ from typing import Any, Literal, TypeAlias
 
 from ..errors import BackendError, BackendUnavailable
 from ..files import write_atomically
+from . import cuda
 
 MODULES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
 """In the order of preference: the first that is installed is used."""
+
+REVISION = 1
+"""Of how `build` sets up a build: a change that may change engines raises it, and no engine of before is used."""
 
 Verdict: TypeAlias = Literal["half", "not half", "cannot tell"]
 
@@ -61,6 +65,8 @@ class Built:
     """Module and version that made it, and the only ones that run it."""
     precision: str
     """How it was found out that the engine computes as precisely as its file says, no more and no less."""
+    gpu: str | None
+    """Name and compute capability of the GPU that it was built on; None where there is none to ask."""
 
 
 def import_tensorrt() -> Any:
@@ -135,7 +141,19 @@ def build(
         precision = "float32, as the file is typed"
         if half:
             precision = _show_half(trt, logger, network, plan, onnx, strongly_typed)
-    return Built(plan, f"{trt.__name__} {trt.__version__}", precision)
+    return Built(plan, version(trt), precision, _gpu())
+
+
+def version(trt: Any) -> str:
+    """Which TensorRT this is, as an engine's spec keeps it."""
+    return f"{trt.__name__} {trt.__version__}"
+
+
+def _gpu() -> str | None:
+    try:
+        return str(cuda.gpu())
+    except BackendUnavailable:  # TensorRT for RTX builds for all GPUs of its kind without one
+        return None
 
 
 def _flags(kind: Any, *names: str) -> int:

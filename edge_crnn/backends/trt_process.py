@@ -1,0 +1,144 @@
+"""ONNX artifact → engine artifact, by a build in a process of its own.
+
+It can be stopped at any moment, what TensorRT's libraries do to a process ends with it, and it writes no engine: what
+it gives is put where it belongs here, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..artifact import Artifact, save
+from ..errors import BackendError, EdgeCrnnError
+from ..files import require_place
+from ..progress import steps
+from .trt_build import MODULES, BuildOptions, Built, build, import_tensorrt
+
+_CHILD = """
+import json, sys
+wish = json.loads(sys.argv[1])
+sys.path[:] = wish.pop("path")
+from edge_crnn.backends import trt_process
+trt_process.serve(**wish)
+"""
+_PR_SET_PDEATHSIG = 1
+
+
+def is_there() -> bool:
+    """Whether some TensorRT is installed."""
+    return any(find_spec(name) is not None for name in MODULES)
+
+
+def make_engine(
+    onnx: Artifact, target: Path, options: BuildOptions | None = None, timeout: float | None = None
+) -> Artifact:
+    """Build an engine of an `.onnx` and put it at `target`, its spec beside it.
+
+    Args:
+        onnx: what `edge-crnn convert --to onnx` made.
+        target: NAME.engine.
+        options: of the build.
+        timeout: seconds after which the build is stopped.
+
+    Raises:
+        BackendUnavailable: TensorRT is not installed.
+        BackendError: the build failed, took too long, or gave an engine that is not what was asked for.
+        OutputError: nothing can be written at `target`, or where the options say.
+    """
+    facts = onnx.spec.artifact
+    assert facts is not None  # `load` and `save` see to it
+    options = options or BuildOptions()
+    for place in filter(None, (target, options.timing_cache, options.log)):
+        require_place(place)
+    if not is_there():
+        import_tensorrt()  # which says what is missing
+    built = _build_apart(onnx, target.name, facts.recipe.startswith("float16"), options, timeout)
+    tools = {
+        **facts.tools,
+        "edge-crnn": __version__,
+        "engine": built.version,
+        **({} if built.gpu is None else {"gpu": built.gpu}),
+        "precision": built.precision,
+        "onnx sha256": facts.payload_sha256,
+    }
+    described = replace(facts, format="engine", batch=options.batches[2], tools=tools)
+    return save(target, built.plan, replace(onnx.spec, artifact=described, parity=None))  # parity is of another file
+
+
+def _build_apart(onnx: Artifact, name: str, half: bool, options: BuildOptions, timeout: float | None) -> Built:
+    wish = {
+        "path": [each for each in sys.path if isinstance(each, str)],
+        "parent": os.getpid(),
+        "name": name,
+        "half": half,
+        "options": {key: str(value) if isinstance(value, Path) else value for key, value in asdict(options).items()},
+    }
+    command = [sys.executable, "-c", _CHILD, json.dumps(wish)]
+    try:
+        ended = subprocess.run(
+            command, input=onnx.payload, stdout=subprocess.PIPE, stderr=_stderr(), timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BackendError(f"{name}: not built within {timeout:g} s and stopped; give it more time") from error
+    if ended.returncode < 0:
+        raise BackendError(f"{name}: the build was ended by {signal.Signals(-ended.returncode).name}")
+    head, _, plan = ended.stdout.partition(b"\n")
+    if ended.returncode > 0 or not head:
+        raise BackendError(f"{name}: the build ended with status {ended.returncode} and said nothing")
+    said = json.loads(head)
+    if "error" in said:
+        raise BackendError(f"{name}: {said['error']}")
+    return Built(plan, **said)
+
+
+def _stderr() -> Any:
+    """The user's, where it is a file: it says how far the build is."""
+    try:
+        sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None
+    return sys.stderr
+
+
+def serve(parent: int, name: str, half: bool, options: dict[str, Any]) -> None:
+    """The other process: an `.onnx` comes in at stdin; a line of JSON and the engine go out at stdout."""
+    _end_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is answered by the other end
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever prints now
+    for key in ("timing_cache", "log"):
+        options[key] = options[key] and Path(options[key])
+    for key in ("batches", "tactic_sources"):
+        options[key] = options[key] and tuple(options[key])
+    onnx = sys.stdin.buffer.read()
+    said: dict[str, str | None]
+    plan = b""
+    try:
+        with steps(f"building {name}") as show:
+            built = build(import_tensorrt(), onnx, half, BuildOptions(**options), show)
+    except (EdgeCrnnError, OSError) as error:
+        said = {"error": str(error)}
+    else:
+        said = {"version": built.version, "precision": built.precision, "gpu": built.gpu}
+        plan = built.plan
+    with out:
+        out.write(json.dumps(said).encode() + b"\n" + plan)
+
+
+def _end_with(parent: int) -> None:
+    """End as soon as nobody waits for the engine. Source: prctl(2)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            sys.exit()

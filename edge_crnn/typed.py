@@ -61,7 +61,7 @@ class _Builder:
         if origin is Literal:
             if data in arguments and isinstance(data, str):
                 return data
-        elif origin is types.UnionType:
+        elif origin in (types.UnionType, typing.Union):  # the latter of `Literal[...] | None`
             return None if data is None else self.value(arguments[0], data, where)
         elif origin is tuple and arguments[-1] is Ellipsis:
             if isinstance(data, list) or (isinstance(data, str) and arguments[0] is str):
@@ -69,7 +69,7 @@ class _Builder:
         elif origin is tuple:
             if isinstance(data, list) and len(data) == len(arguments):
                 return tuple(self.value(each, item, where) for each, item in zip(arguments, data, strict=True))
-        elif origin is Mapping and isinstance(data, dict):
+        elif origin in (Mapping, dict) and isinstance(data, dict):
             return {
                 self.value(str, key, where): self.value(arguments[1], each, f"{where}: {key}")
                 for key, each in data.items()

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pytest
 
@@ -20,6 +22,8 @@ class Tree:
     leaves: Mapping[str, tuple[Leaf, ...]]
     size: float | None = None
     span: tuple[int, int] = field(default=(0, 0))
+    kind: Literal["oak", "elm"] | None = None
+    heights: dict[str, float] = field(default_factory=dict)
 
 
 def test_what_is_missing_takes_its_default_and_what_is_more_is_passed_over_where_told() -> None:
@@ -27,6 +31,12 @@ def test_what_is_missing_takes_its_default_and_what_is_more_is_passed_over_where
     assert build(Tree, data, "file", InputError, open_ended=True) == Tree({"a": (Leaf("x"),)})
     with pytest.raises(InputError, match="file: unknown field 'age'"):
         build(Tree, data, "file", InputError)
+
+
+def test_one_of_several_words_or_none_and_a_dictionary() -> None:
+    for kind in ("oak", None):
+        data = {"leaves": {}, "kind": kind, "heights": {"old": 3}}
+        assert build(Tree, data, "file", InputError) == Tree({}, kind=kind, heights={"old": 3.0})
 
 
 @pytest.mark.parametrize(
@@ -37,9 +47,11 @@ def test_what_is_missing_takes_its_default_and_what_is_more_is_passed_over_where
         ({"leaves": {"a": [{"name": 1}]}}, "file: leaves: a: name: found 1, expected str"),
         ({"leaves": {"a": [{"name": "x", "exact": 1}]}}, "file: leaves: a: exact: found 1, expected bool"),
         ({"leaves": {}, "size": float("nan")}, "file: size: found nan, expected float"),
+        ({"leaves": {}, "kind": "ash"}, "file: kind: found 'ash', expected 'oak' | 'elm'"),
+        ({"leaves": {}, "heights": {"old": "3"}}, "file: heights: old: found '3', expected float"),
         ({"leaves": {}, "span": [1, True]}, "file: span: found True, expected int"),
     ],
 )
 def test_a_message_leads_to_the_field(data: object, message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=re.escape(message)):
         build(Tree, data, "file", InputError)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ..errors import BackendError, BackendUnavailable
+from ..errors import BackendUnavailable
 
 _LIBRARY = "libcuda.so.1"
 _NO_DEVICE = 100
@@ -39,6 +39,10 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
 """Function → types of its arguments; each returns a CUresult."""
 
 
+class CudaError(RuntimeError):
+    """The driver refuses; its own words."""
+
+
 @dataclass(frozen=True)
 class Gpu:
     """A GPU, as far as an engine is bound to it."""
@@ -48,6 +52,8 @@ class Gpu:
     """Such as 8.7."""
     driver: str
     """The newest CUDA that the driver knows, such as 12.6."""
+    index: int = 0
+    """Which of this process's GPUs it is."""
 
     def __str__(self) -> str:
         """What an engine's spec keeps."""
@@ -79,6 +85,7 @@ def gpu() -> Gpu:
         name=name.value.decode(errors="replace"),
         compute_capability=f"{major.value}.{minor.value}",
         driver=f"{version.value // 1000}.{version.value % 1000 // 10}",
+        index=number.value,
     )
 
 
@@ -90,7 +97,7 @@ class Graph:
         work: puts its work on the stream and nothing else: no waiting, no allocating.
 
     Raises:
-        BackendError: the work cannot be captured.
+        CudaError: the work cannot be captured.
     """
 
     def __init__(self, stream: int, work: Callable[[], None]) -> None:
@@ -115,7 +122,7 @@ class Graph:
         """Put the work on the stream; returns before it is done.
 
         Raises:
-            BackendError: the driver refuses.
+            CudaError: it cannot be launched, or work from before failed.
         """
         self._check("no launch", self._driver.cuGraphLaunch(self._launchable, self._stream))
 
@@ -127,7 +134,7 @@ class Graph:
 
     def _check(self, what: str, error: int) -> None:
         if error:
-            raise BackendError(f"CUDA graph: {what} ({_words(self._driver, error)})")
+            raise CudaError(f"CUDA graph: {what} ({_words(self._driver, error)})")
 
 
 @cache

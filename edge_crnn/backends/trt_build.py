@@ -24,6 +24,7 @@ from typing import Any, Literal, TypeAlias
 from ..errors import BackendError, BackendUnavailable
 from ..files import write_atomically
 from . import cuda
+from .trt_log import Log, make_logger
 
 MODULES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
 """In the order of preference: the first that is installed is used."""
@@ -105,8 +106,8 @@ def build(
         BackendError: TensorRT does not take the graph or an option, finds no GPU, fails, or gave an engine that is not,
             or cannot be shown to be, half precision where that was asked for.
     """
-    with _Log(options.log) as log:
-        logger = _logger(trt, log)
+    with Log(options.log) as log:
+        logger = make_logger(trt, log)
         try:
             builder = trt.Builder(logger)
         except (RuntimeError, TypeError) as error:  # TypeError: the factory gave no object
@@ -125,6 +126,8 @@ def build(
         if hasattr(trt.BuilderFlag, "TF32"):
             config.clear_flag(trt.BuilderFlag.TF32)  # what the file types as float32 is to be float32
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # else the engine says nothing of its layers
+        if hasattr(getattr(trt, "PreviewFeature", None), "PROFILE_SHARING_0806"):  # since 10 the rule, in 11 gone
+            config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)  # one context per batch size
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace)
         if options.tactic_sources is not None:
             config.set_tactic_sources(_flags(trt.TacticSource, *options.tactic_sources))
@@ -180,45 +183,6 @@ def _use_timing_cache(config: Any, path: Path | None) -> Any:
         cache = config.create_timing_cache(b"")
         config.set_timing_cache(cache, False)
     return cache
-
-
-# --- what TensorRT says meanwhile ------------------------------------------------------------------------------------
-
-
-class _Log:
-    """Keeps the errors, and writes everything into a file if there is one."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._file = None if path is None else path.open("w", encoding="utf-8")
-        self._errors: list[str] = []
-
-    def __enter__(self) -> _Log:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def add(self, severity: str, message: str, is_error: bool) -> None:
-        if self._file is not None and not self._file.closed:
-            self._file.write(f"{severity}: {message}\n")
-        if is_error:
-            self._errors.append(message)
-
-    def reason(self, error: BaseException | None) -> str:
-        """In its own words where it said any; the last are the cause's consequence, the first the cause."""
-        return (self._errors[0] if self._errors else str(error or "no reason was given"))[:500]
-
-
-def _logger(trt: Any, log: _Log) -> Any:
-    class Logger(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Any, message: str) -> None:
-            log.add(str(severity).rpartition(".")[2], message, severity in (self.ERROR, self.INTERNAL_ERROR))
-
-    return Logger()
 
 
 def _monitor(trt: Any, on_step: Callable[[str, int, int], None]) -> Any:

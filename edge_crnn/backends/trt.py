@@ -1,0 +1,313 @@
+"""TensorRT: `.engine` on an NVIDIA GPU, through pycuda.
+
+All memory is taken once, for the largest batch: pinned on the host, so that copies need no detour, and on the device.
+The first batch of a size runs call by call, since TensorRT prepares itself in it; then its copies and kernels are
+captured as a CUDA graph, and every later batch of that size is one launch. What is captured is tied to one execution
+context and its shapes, so that each size has a context of its own; they share the memory for activations, for one batch
+runs at a time.
+
+Sources: TensorRT Developer Guide, "CUDA Graphs" and "Dynamic Shapes"; NVIDIA/TensorRT, python/src/infer at the tags
+v8.6.1 to v11.1 for what each version has; pycuda's documentation, "Device Interface".
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..artifact import Artifact
+from ..errors import ArtifactError, BackendError, BackendUnavailable
+from . import cuda
+from .base import BackendFacts, Probabilities, check_batch
+from .trt_build import import_tensorrt, version
+from .trt_log import Log, make_logger
+
+GRAPHS = 16
+"""Batch sizes that get a CUDA graph, unless told otherwise."""
+
+_TYPES = {"float32": "FLOAT", "uint8": "UINT8"}
+_NON_BLOCKING = 1  # CU_STREAM_*: else work that others put on the default stream waits for ours, and breaks a capture
+
+
+class TrtBackend:
+    """One engine on one GPU; threads that share it take turns.
+
+    It works in the GPU's primary context, the one of PyTorch and the CUDA runtime. That is the calling thread's current
+    context during a call only, and stays the process's own: close() does not end it.
+
+    Args:
+        artifact: NAME.engine with its spec.
+        threads: of no effect: the GPU has one batch at a time.
+        context: a context of pycuda's to work in instead; it must outlive this.
+        graphs: how many batch sizes get a CUDA graph: the first ones that come. Each holds memory, so there is a bound;
+            and a capture takes as long as many batches, so that sizes beyond the bound run without a graph, rather than
+            push each other out.
+
+    Raises:
+        BackendUnavailable: a GPU, its driver, TensorRT or pycuda is missing.
+        BackendError: the engine is of another TensorRT or GPU, TensorRT does not take it, or memory does not suffice.
+        ArtifactError: its tensors or its batch sizes are not those that its spec describes.
+    """
+
+    def __init__(self, artifact: Artifact, threads: int = 1, *, context: Any = None, graphs: int = GRAPHS) -> None:
+        del threads
+        spec, self._name = artifact.spec, artifact.path.name
+        assert spec.artifact is not None  # `artifact.load` and `save` see to it
+        gpu = cuda.gpu()
+        self._trt, self._driver = import_tensorrt(), _import_pycuda()
+        self._log, self._lock = Log(), threading.Lock()
+        self._context = _primary_context(self._driver, gpu.index) if context is None else context
+        with self._working("does not open it", "build the engine again, here"):
+            gpu = cuda.gpu()  # of that context
+            self._refuse_foreign(spec.artifact.tools, gpu)
+            self._engine: _Engine | None = _Engine(artifact, self._trt, self._driver, self._log, graphs)
+        self.facts = BackendFacts(
+            name="trt",
+            version=version(self._trt),
+            precision=spec.artifact.recipe,
+            input_shape=spec.input.shape,
+            input_dtype=spec.input.dtype,
+            max_batch=spec.artifact.batch,
+            notes=(f"on {gpu}", f"CUDA graph per batch size, for the first {graphs}"),
+        )
+
+    def infer(self, batch: npt.NDArray[np.generic]) -> Probabilities:
+        """Probabilities (N, T, C) float32; see `Backend.infer`."""
+        check_batch(batch, self.facts)
+        with self._lock:
+            engine = self._engine
+            if engine is None:
+                raise BackendError(f"{self._name}: used after close(); open the model again")
+            given = np.empty((len(batch), *engine.steps), np.float32)
+            with self._working("fails", "if it does so again, start the program anew"):
+                for start in range(0, len(batch), engine.most):
+                    part = slice(start, start + engine.most)
+                    given[part] = engine.run(batch[part])
+        return given
+
+    def close(self) -> None:
+        """Free the engine and all its memory, on the host and on the GPU."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+            if engine is not None:
+                with self._working("does not let go of it", "what is left is freed when the program ends"):
+                    engine.close()
+
+    @contextmanager
+    def _working(self, failure: str, advice: str) -> Iterator[None]:
+        """The CUDA context is the thread's meanwhile; what CUDA or TensorRT complain of is one error."""
+        self._log.forget()
+        try:
+            self._context.push()
+            try:
+                yield
+            finally:
+                self._context.pop()
+        except (ArtifactError, BackendError, BackendUnavailable):
+            raise
+        except (self._driver.Error, RuntimeError) as error:
+            if isinstance(error, MemoryError):
+                failure, advice = "has too little GPU memory", "free some, or build the engine for smaller batches"
+            reason = ": ".join(filter(None, (str(error), self._log.first)))
+            raise BackendError(f"{self._name}: {version(self._trt)} {failure} ({reason}); {advice}") from error
+
+    def _refuse_foreign(self, tools: Mapping[str, str], gpu: cuda.Gpu) -> None:
+        for word, built, here in (("by", "engine", version(self._trt)), ("for", "gpu", str(gpu))):
+            if tools.get(built, here) != here:
+                raise BackendError(
+                    f"{self._name}: built {word} {tools[built]}, here is {here}, and an engine runs where it was built"
+                    f" only; build it here: python -m converters.to_engine NAME.onnx -o {self._name}"
+                )
+
+
+class _RefusalError(RuntimeError):
+    """TensorRT said no, and the reason to its log."""
+
+
+@dataclass(frozen=True)
+class _Buffer:
+    """A tensor for the largest batch, in pinned memory of the host and on the device."""
+
+    name: str
+    host: npt.NDArray[Any]
+    device: Any
+
+
+@dataclass(frozen=True)
+class _Captured:
+    """All the work for batches of one size."""
+
+    graph: cuda.Graph
+    context: Any
+    """The execution context that the graph came from, and lives on."""
+
+
+class _Engine:
+    """A deserialized engine with its memory. The CUDA context must be current, and one call be made at a time.
+
+    Raises:
+        ArtifactError: it is not what the spec describes.
+        _RefusalError, and pycuda's errors: TensorRT or CUDA fail.
+    """
+
+    def __init__(self, artifact: Artifact, trt: Any, driver: Any, log: Log, graphs: int) -> None:
+        spec = artifact.spec
+        self.steps = (spec.output.steps, spec.output.classes)
+        self._trt, self._driver, self._graphs = trt, driver, graphs
+        self._captured: dict[int, _Captured] = {}
+        self._logger = make_logger(trt, log)
+        try:
+            self._runtime = trt.Runtime(self._logger)
+        except TypeError as error:  # the factory gave no object
+            raise _RefusalError("TensorRT does not start") from error
+        self._engine = self._runtime.deserialize_cuda_engine(artifact.payload)
+        _require(self._engine is not None, "it is not deserialized")
+        image, probabilities = self._check_tensors(artifact)
+        self._fewest, self.most = self._check_profile(artifact, image)
+        with ExitStack() as opened:
+            self._stream = driver.Stream(_NON_BLOCKING)
+            self._image = self._buffer(opened, image, spec.input.shape, spec.input.dtype)
+            self._probabilities = self._buffer(opened, probabilities, self.steps, "float32")
+            self._memory_size = _memory_size(self._engine)
+            self._memory = driver.mem_alloc(self._memory_size)
+            opened.callback(self._memory.free)
+            self._any_size = self._context(self.most)
+            found = tuple(self._any_size.get_tensor_shape(probabilities))
+            if found != (self.most, *self.steps):
+                raise ArtifactError(
+                    f"{artifact.path.name}: gives {found[1:]} for an image, its spec says {self.steps}; build it again"
+                )
+            self._opened = opened.pop_all()
+
+    def run(self, images: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        """Probabilities of up to `most` images, in memory that the next call writes over."""
+        size = max(len(images), self._fewest)  # what fills up is of an earlier batch, and nobody's answer
+        self._image.host[: len(images)] = images
+        if size in self._captured:
+            self._captured[size].graph.launch()
+            self._stream.synchronize()
+        elif len(self._captured) < self._graphs:
+            context = self._context(size)
+            self._enqueue(context, size)
+            self._stream.synchronize()
+            graph = cuda.Graph(self._stream.handle, lambda: self._enqueue(context, size))
+            self._captured[size] = _Captured(graph, context)
+        else:
+            self._set_size(self._any_size, size)
+            self._enqueue(self._any_size, size)
+            self._stream.synchronize()
+        probabilities: npt.NDArray[np.float32] = self._probabilities.host[: len(images)]
+        return probabilities
+
+    def close(self) -> None:
+        """Free all; TensorRT and the stream go when nothing refers to them any more."""
+        for each in self._captured.values():
+            each.graph.close()
+        self._captured.clear()
+        self._any_size = None
+        self._opened.close()
+        self._stream = self._engine = self._runtime = None
+
+    def _enqueue(self, context: Any, size: int) -> None:
+        """Put the copies and the kernels of a batch on the stream."""
+        image, probabilities = self._image, self._probabilities
+        self._driver.memcpy_htod_async(image.device, image.host[:size], self._stream)
+        _require(context.execute_async_v3(self._stream.handle), f"{size} images are not run")
+        self._driver.memcpy_dtoh_async(probabilities.host[:size], probabilities.device, self._stream)
+
+    def _context(self, size: int) -> Any:
+        """A new execution context for batches of that size, on the memory that all share."""
+        if hasattr(self._trt, "ExecutionContextAllocationStrategy"):
+            strategy = self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
+            context = self._engine.create_execution_context(strategy)
+        else:
+            context = self._engine.create_execution_context_without_device_memory()
+        _require(context is not None, "there is no execution context")
+        if hasattr(context, "set_device_memory"):
+            context.set_device_memory(int(self._memory), self._memory_size)
+        else:
+            context.device_memory = int(self._memory)
+        if context.active_optimization_profile != 0:  # before TensorRT 10, the first context alone begins with one
+            shared = context.set_optimization_profile_async(0, self._stream.handle)
+            _require(shared, "its contexts do not share a profile")
+            self._stream.synchronize()
+        for each in (self._image, self._probabilities):
+            _require(context.set_tensor_address(each.name, int(each.device)), f"{each.name} takes no address")
+        self._set_size(context, size)
+        return context
+
+    def _set_size(self, context: Any, size: int) -> None:
+        shape = (size, *self._image.host.shape[1:])
+        _require(context.set_input_shape(self._image.name, shape), f"a batch of {size} is not taken")
+
+    def _buffer(self, opened: ExitStack, name: str, shape: tuple[int, ...], dtype: str) -> _Buffer:
+        host = self._driver.pagelocked_empty((self.most, *shape), dtype)
+        opened.callback(host.base.free)
+        host[:] = 0  # a batch below the profile's least is filled up with what is there, which must be numbers
+        device = self._driver.mem_alloc(host.nbytes)
+        opened.callback(device.free)
+        return _Buffer(name, host, device)
+
+    def _check_tensors(self, artifact: Artifact) -> tuple[str, str]:
+        """Names of the one input and the one output."""
+        engine, modes, spec = self._engine, self._trt.TensorIOMode, artifact.spec
+        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        taken, given = (
+            {name: engine.get_tensor_dtype(name).name for name in names if engine.get_tensor_mode(name) == mode}
+            for mode in (modes.INPUT, modes.OUTPUT)
+        )
+        found = [(*tuple(engine.get_tensor_shape(name))[1:], kind) for name, kind in taken.items()], [*given.values()]
+        expected = [(*spec.input.shape, _TYPES[spec.input.dtype])], [_TYPES["float32"]]
+        if found != expected or spec.output.quantisation is not None:
+            raise ArtifactError(
+                f"{artifact.path.name}: takes {found[0]} and gives {found[1]}, its spec says {expected[0]} and"
+                f" {expected[1]}, for an image; build it again"
+            )
+        return next(iter(taken)), next(iter(given))
+
+    def _check_profile(self, artifact: Artifact, image: str) -> tuple[int, int]:
+        """Images that a batch has at least, and at most."""
+        least, _, most = (shape[0] for shape in self._engine.get_tensor_profile_shape(image, 0))
+        assert artifact.spec.artifact is not None
+        if most != artifact.spec.artifact.batch:
+            raise ArtifactError(
+                f"{artifact.path.name}: takes {least} to {most} images a batch, its spec says up to"
+                f" {artifact.spec.artifact.batch}; build it again"
+            )
+        return least, most
+
+
+def _require(done: bool, failure: str) -> None:
+    if not done:
+        raise _RefusalError(failure)
+
+
+def _memory_size(engine: Any) -> int:
+    """Bytes that an execution context wants for activations, as each version tells it; CUDA gives no 0 bytes."""
+    name = "device_memory_size_v2" if hasattr(engine, "device_memory_size_v2") else "device_memory_size"
+    return max(1, int(getattr(engine, name)))
+
+
+def _import_pycuda() -> Any:
+    try:
+        return import_module("pycuda.driver")
+    except ImportError as error:
+        raise BackendUnavailable(
+            f"pycuda is not there, or does not start ({error}); it is compiled on the device: PATH=/usr/local/cuda/bin:"
+            "$PATH pip install 'edge-crnn[tensorrt]'"
+        ) from error
+
+
+@cache
+def _primary_context(driver: Any, index: int) -> Any:
+    """Kept for good: pycuda lets go of one in the thread only that took it, and leaves it half current there."""
+    driver.init()
+    return driver.Device(index).retain_primary_context()

@@ -1,0 +1,391 @@
+"""Engines on a faked GPU, in every version's TensorRT; and on a real one where there is one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_crnn.artifact import Artifact
+from edge_crnn.backends.trt import TrtBackend
+from edge_crnn.errors import ArtifactError, BackendError, BackendUnavailable
+from edge_crnn.spec import Quantisation
+from tests.fake_cuda import FakeGpu
+from tests.fake_engine import Plan, answers
+from tests.fake_tensorrt import VERSIONS
+
+PLAN = Plan()
+VALUES = Plan(image=(32, 16, 1), kind="FLOAT", batches=(1, 2, 4))
+BUFFERS = {"device": 3, "pinned": 2, "streams": 1}
+
+Install = Callable[..., FakeGpu]
+Make = Callable[..., Artifact]
+
+every_version = pytest.mark.parametrize("version", VERSIONS)
+
+
+def pixels(count: int, plan: Plan = PLAN) -> np.ndarray:
+    return np.random.default_rng(count).integers(0, 256, (count, *plan.image), np.uint8)
+
+
+# --- what it gives ----------------------------------------------------------------------------------------------------
+
+
+@every_version
+def test_fake_every_image_gets_its_own_answer(version: str, on_gpu: Install, engine_of: Make) -> None:
+    on_gpu(version)
+    backend = TrtBackend(engine_of())
+    for count in (1, 2, 3, 4, 1, 4, 11, 5, 3, 8):  # beyond 4 they are split
+        images = pixels(count)
+        np.testing.assert_array_equal(backend.infer(images), answers(images, PLAN))
+
+
+def test_fake_values_instead_of_pixels(on_gpu: Install, engine_of: Make) -> None:
+    on_gpu()
+    backend = TrtBackend(engine_of(VALUES))
+    images = np.random.default_rng(3).uniform(-1, 1, (6, *VALUES.image)).astype(np.float32)
+    for batch in (images, images[::-1], images[::2], np.asfortranarray(images)):
+        np.testing.assert_array_equal(backend.infer(batch), answers(batch, VALUES))
+
+
+def test_fake_results_are_no_views_of_what_is_reused(on_gpu: Install, engine_of: Make) -> None:
+    on_gpu()
+    backend = TrtBackend(engine_of())
+    batches = [pixels(count) for count in (2, 2, 9, 1, 4)]
+    given = [backend.infer(batch) for batch in batches]
+    backend.close()
+    for batch, each in zip(batches, given, strict=True):
+        np.testing.assert_array_equal(each, answers(batch, PLAN))
+
+
+@pytest.mark.parametrize("batches", [(3, 4, 8), (4, 4, 4)])
+def test_fake_a_batch_below_the_least_is_filled_up(
+    batches: tuple[int, int, int], on_gpu: Install, engine_of: Make
+) -> None:
+    on_gpu()
+    plan = replace(PLAN, batches=batches)
+    backend = TrtBackend(engine_of(plan))
+    for count in (2, 1, 3, 10, 8):
+        np.testing.assert_array_equal(backend.infer(pixels(count)), answers(pixels(count), plan))
+
+
+def test_fake_facts(on_gpu: Install, engine_of: Make) -> None:
+    on_gpu("8.6.1")
+    facts = TrtBackend(engine_of(), graphs=5).facts
+    assert (facts.name, facts.version, facts.precision) == ("trt", "tensorrt 8.6.1", "float16")
+    assert (facts.input_shape, facts.input_dtype, facts.max_batch) == ((16, 32, 1), "uint8", 4)
+    assert facts.notes == ("on Orin (nvgpu), 8.7", "CUDA graph per batch size, for the first 5")
+
+
+# --- graphs -----------------------------------------------------------------------------------------------------------
+
+
+@every_version
+def test_fake_a_size_is_captured_once_and_launched_from_then_on(version: str, on_gpu: Install, engine_of: Make) -> None:
+    gpu = on_gpu(version)
+    backend = TrtBackend(engine_of())
+    for count in (2, 3, 2, 2, 3, 4):
+        backend.infer(pixels(count))
+    assert gpu.launches == 3
+    assert gpu.left == {**BUFFERS, "launchable": 3}
+    backend.infer(pixels(4 + 4 + 1))
+    assert gpu.launches == 5
+    assert gpu.left["launchable"] == 4
+
+
+def test_fake_sizes_beyond_the_bound_run_without_a_graph(on_gpu: Install, engine_of: Make) -> None:
+    gpu = on_gpu()
+    backend = TrtBackend(engine_of(), graphs=2)
+    for count in (3, 1, 4, 2, 4, 2, 3):
+        np.testing.assert_array_equal(backend.infer(pixels(count)), answers(pixels(count), PLAN))
+    assert (gpu.left["launchable"], gpu.launches) == (2, 1)
+
+
+def test_fake_no_graphs_at_all(on_gpu: Install, engine_of: Make) -> None:
+    gpu = on_gpu()
+    backend = TrtBackend(engine_of(replace(PLAN, shares_profile=False)), graphs=0)
+    np.testing.assert_array_equal(backend.infer(pixels(7)), answers(pixels(7), PLAN))
+    assert gpu.left == BUFFERS
+
+
+def test_fake_many_calls_take_no_more_memory(on_gpu: Install, engine_of: Make) -> None:
+    gpu = on_gpu()
+    backend = TrtBackend(engine_of(replace(PLAN, batches=(1, 8, 20))))
+    sizes = np.random.default_rng(1).integers(1, 25, 150)
+    for count in sizes[:75]:
+        backend.infer(pixels(count))
+    held, free = gpu.left, gpu.free
+    assert held["launchable"] == 16
+    for count in sizes[75:]:
+        backend.infer(pixels(count))
+    assert (gpu.left, gpu.free) == (held, free)
+
+
+# --- threads, contexts, closing ---------------------------------------------------------------------------------------
+
+
+def test_fake_any_thread_may_call(on_gpu: Install, engine_of: Make) -> None:
+    gpu = on_gpu()
+    backend = TrtBackend(engine_of())
+    batches = [pixels(1 + index % 6) for index in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        for batch, given in zip(batches, pool.map(backend.infer, batches), strict=True):
+            np.testing.assert_array_equal(given, answers(batch, PLAN))
+        pool.submit(backend.close).result()
+    assert gpu.left == {}
+
+
+def test_fake_two_at_once(on_gpu: Install, engine_of: Make) -> None:
+    on_gpu()
+    artifact = engine_of()
+
+    def use(seed: int) -> None:
+        backend = TrtBackend(artifact)
+        for count in (1, 3, 1, 5, 3):
+            batch = pixels(count + seed)
+            np.testing.assert_array_equal(backend.infer(batch), answers(batch, PLAN))
+        backend.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(use, range(8)))
+
+
+@pytest.mark.parametrize("theirs", [[], [0x100], [0x100, 0x7770]])
+def test_fake_the_callers_own_context_is_current_again_afterwards(
+    theirs: list[int], on_gpu: Install, engine_of: Make
+) -> None:
+    gpu = on_gpu()
+    gpu.stack[:] = theirs  # as PyTorch sets it
+    backend = TrtBackend(engine_of())
+    backend.infer(pixels(5))
+    assert gpu.stack == theirs
+    backend.close()
+    assert gpu.stack == theirs
+    with pytest.raises(BackendError):
+        TrtBackend(replace(engine_of(), payload=b"garbage"))
+    assert gpu.stack == theirs
+
+
+def test_fake_it_works_in_a_context_of_the_callers(on_gpu: Install, engine_of: Make) -> None:
+    gpu = on_gpu(gpu=FakeGpu(devices=2))
+    driver = sys.modules["pycuda.driver"]
+    driver.init()
+    context = driver.Device(1).make_context()
+    backend = TrtBackend(engine_of(), context=context)
+    np.testing.assert_array_equal(backend.infer(pixels(3)), answers(pixels(3), PLAN))
+    assert gpu.stack == [context.handle]
+    assert {stream.context for stream in gpu._streams.values()} == {context.handle}
+    driver.Context.pop()
+    with ThreadPoolExecutor(1) as pool:
+        given = pool.submit(backend.infer, pixels(3)).result()
+    np.testing.assert_array_equal(given, answers(pixels(3), PLAN))
+    backend.close()
+    assert (gpu.left, gpu.stack) == ({}, [])
+
+
+def test_fake_the_gpu_of_the_current_context_is_used(on_gpu: Install, engine_of: Make) -> None:
+    gpu = on_gpu(gpu=FakeGpu(devices=2))
+    gpu.stack.append(0x101)
+    TrtBackend(engine_of()).infer(pixels(1))
+    TrtBackend(engine_of())
+    assert {stream.context for stream in gpu._streams.values()} <= {0x101}
+
+
+@every_version
+def test_fake_close_frees_all(version: str, on_gpu: Install, engine_of: Make) -> None:
+    gpu = on_gpu(version)
+    free = gpu.free
+    backend = TrtBackend(engine_of())
+    backend.infer(pixels(6))
+    assert gpu.left == {**BUFFERS, "launchable": 2}
+    backend.close()
+    backend.close()
+    assert (gpu.left, gpu.free) == ({}, free)
+    with pytest.raises(BackendError, match=r"^tiny.engine: used after close\(\); open the model again$"):
+        backend.infer(pixels(1))
+
+
+def test_fake_what_is_dropped_is_freed(on_gpu: Install, engine_of: Make) -> None:
+    gpu = on_gpu()
+    TrtBackend(engine_of())
+    assert gpu.left == {}
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def test_fake_no_gpu(on_gpu: Install, engine_of: Make) -> None:
+    on_gpu(gpu=FakeGpu(devices=0))
+    with pytest.raises(BackendUnavailable, match=r"^no GPU can be used \(CUDA_ERROR_NO_DEVICE: .*nvidia-smi"):
+        TrtBackend(engine_of())
+
+
+def test_no_driver(engine_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_crnn.backends.cuda._LIBRARY", "libcuda_of_nobody.so.1")
+    with pytest.raises(BackendUnavailable, match=r"^there is no NVIDIA driver"):
+        TrtBackend(engine_of())
+
+
+def test_fake_no_tensorrt(on_gpu: Install, engine_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_gpu()
+    for name in ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(BackendUnavailable, match=r"^none of tensorrt, .* is installed"):
+        TrtBackend(engine_of())
+
+
+def test_fake_no_pycuda(on_gpu: Install, engine_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_gpu()
+    monkeypatch.setitem(sys.modules, "pycuda.driver", None)
+    with pytest.raises(BackendUnavailable, match=r"^pycuda is not there, .* \(.*'edge-crnn\[tensorrt\]'$"):
+        TrtBackend(engine_of())
+
+
+@pytest.mark.parametrize(
+    ("tools", "message"),
+    [
+        ({"engine": "tensorrt 8.6.1"}, "built by tensorrt 8.6.1, here is tensorrt 10.3.0, and an engine runs"),
+        ({"engine": "tensorrt_rtx 10.3.0"}, "built by tensorrt_rtx 10.3.0, here is tensorrt 10.3.0, and"),
+        ({"gpu": "NVIDIA H100 80GB HBM3, 9.0"}, r"built for NVIDIA H100 80GB HBM3, 9.0, here is Orin \(nvgpu\), 8.7,"),
+    ],
+)
+def test_fake_an_engine_from_elsewhere_is_refused_unseen(
+    tools: dict[str, str], message: str, on_gpu: Install, engine_of: Make
+) -> None:
+    gpu = on_gpu("10.3.0")
+    artifact = replace(engine_of(**tools), payload=b"garbage")
+    advice = r"build it here: python -m converters.to_engine NAME.onnx -o tiny.engine$"
+    with pytest.raises(BackendError, match=f"^tiny.engine: {message}.*{advice}"):
+        TrtBackend(artifact)
+    assert (gpu.left, gpu.stack) == ({}, [])
+
+
+def test_fake_an_engine_from_here_is_not(on_gpu: Install, engine_of: Make) -> None:
+    on_gpu("10.3.0")
+    TrtBackend(engine_of(engine="tensorrt 10.3.0", gpu="Orin (nvgpu), 8.7", precision="float16"))
+
+
+@every_version
+def test_fake_what_is_no_engine(version: str, on_gpu: Install, engine_of: Make) -> None:
+    on_gpu(version)
+    with pytest.raises(BackendError) as caught:
+        TrtBackend(replace(engine_of(), payload=b"garbage"))
+    assert str(caught.value) == (
+        f"tiny.engine: tensorrt {version} does not open it (it is not deserialized: deserializeCudaEngine:"
+        " magicTagRead == kMAGIC_TAG failed); build the engine again, here"
+    )
+
+
+LIES: dict[str, tuple[Plan, str]] = {
+    "size": (
+        replace(PLAN, image=(16, 31, 1)),
+        r"takes \[\(16, 31, 1, 'UINT8'\)\] and gives \['FLOAT'\], its",
+    ),
+    "axes": (replace(PLAN, image=(32, 16, 1)), r"takes \[\(32, 16, 1, 'UINT8'\)\]"),
+    "values": (replace(PLAN, kind="FLOAT"), r"takes \[\(16, 32, 1, 'FLOAT'\)\]"),
+    "half in": (replace(PLAN, kind="HALF"), r"takes \[\(16, 32, 1, 'HALF'\)\]"),
+    "half out": (replace(PLAN, given="HALF"), r"gives \['HALF'\]"),
+    "two inputs": (replace(PLAN, inputs=2), r"takes \[\(16, 32, 1, 'UINT8'\), \(16, 32, 1, 'UINT8'\)\]"),
+    "steps": (replace(PLAN, steps=15), r"gives \(15, 11\) for an image, its spec says \(16, 11\)"),
+    "classes": (replace(PLAN, classes=12), r"gives \(16, 12\) for an image, its spec says \(16, 11\)"),
+    "fewer at most": (replace(PLAN, batches=(1, 2, 3)), "takes 1 to 3 images a batch, its spec says up to 4"),
+    "more at most": (replace(PLAN, batches=(2, 2, 8)), "takes 2 to 8 images a batch, its spec says up to 4"),
+}
+
+
+@pytest.mark.parametrize(("plan", "message"), LIES.values(), ids=LIES)
+def test_fake_a_spec_that_lies(plan: Plan, message: str, on_gpu: Install, engine_of: Make) -> None:
+    gpu = on_gpu()
+    artifact = replace(engine_of(), payload=plan.payload())
+    with pytest.raises(ArtifactError, match=rf"^tiny.engine: .*{message}.*; build it again$"):
+        TrtBackend(artifact)
+    assert (gpu.left, gpu.stack) == ({}, [])
+
+
+def test_fake_a_spec_that_says_int8(on_gpu: Install, engine_of: Make) -> None:
+    on_gpu()
+    artifact = engine_of()
+    output = replace(artifact.spec.output, quantisation=Quantisation(1.0, 0))
+    with pytest.raises(ArtifactError, match="build it again"):
+        TrtBackend(replace(artifact, spec=replace(artifact.spec, output=output)))
+
+
+FAILURES: dict[str, tuple[dict[str, Any], str]] = {
+    "no runtime": (
+        {"no_runtime": True},
+        r"does not open it \(TensorRT does not start: CUDA initialization failure with error: 35\)",
+    ),
+    "no context": ({"no_context": True}, r"does not open it \(there is no execution context\)"),
+}
+
+
+@every_version
+@pytest.mark.parametrize(("knobs", "message"), FAILURES.values(), ids=FAILURES)
+def test_fake_what_fails_while_it_opens(
+    version: str, knobs: dict[str, Any], message: str, on_gpu: Install, engine_of: Make
+) -> None:
+    gpu = on_gpu(version, **knobs)
+    with pytest.raises(BackendError, match=rf"^tiny.engine: tensorrt {version} {message}; build .* again"):
+        TrtBackend(engine_of())
+    assert (gpu.left, gpu.stack) == ({}, [])
+
+
+@pytest.mark.parametrize("memory", [1000, 3000, 7000])
+def test_fake_too_little_memory(memory: int, on_gpu: Install, engine_of: Make) -> None:
+    gpu = on_gpu(gpu=FakeGpu(memory=memory))
+    with pytest.raises(BackendError, match=r"has too little GPU memory \(cuMemAlloc .*: out of memory\); free"):
+        TrtBackend(engine_of())
+    assert (gpu.left, gpu.free) == ({}, memory)
+
+
+@every_version
+def test_fake_a_batch_that_fails(version: str, on_gpu: Install, engine_of: Make) -> None:
+    gpu = on_gpu(version)
+    knobs = gpu.knobs
+    backend = TrtBackend(engine_of())
+    backend.infer(pixels(2))
+    knobs["execute_fails"] = True
+    for _ in range(2):
+        with pytest.raises(BackendError) as caught:
+            backend.infer(pixels(3))
+        assert str(caught.value) == (
+            f"tiny.engine: tensorrt {version} fails (3 images are not run: IExecutionContext: Error Code 1: Cask (Cask"
+            " convolution execution)); if it does so again, start the program anew"
+        )
+        assert gpu.stack == []
+    np.testing.assert_array_equal(backend.infer(pixels(2)), answers(pixels(2), PLAN))
+    del knobs["execute_fails"]
+    np.testing.assert_array_equal(backend.infer(pixels(3)), answers(pixels(3), PLAN))
+    backend.close()
+    assert gpu.left == {}
+
+
+def test_fake_a_gpu_that_fails(on_gpu: Install, engine_of: Make) -> None:
+    gpu = on_gpu()
+    backend = TrtBackend(engine_of())
+    backend.infer(pixels(2))
+    gpu.sick = True
+    with pytest.raises(BackendError, match=r"fails \(cuStreamSynchronize failed: an illegal memory access .*anew$"):
+        backend.infer(pixels(2))
+    backend.close()
+
+
+def test_fake_before_tensorrt_10_an_engine_must_share_its_profile(on_gpu: Install, engine_of: Make) -> None:
+    on_gpu("8.6.1")
+    backend = TrtBackend(engine_of(replace(PLAN, shares_profile=False)))
+    with pytest.raises(BackendError, match=r"its contexts do not share a profile: .*Profile 0 has been chosen"):
+        backend.infer(pixels(1))
+
+
+def test_fake_what_was_said_before_is_no_reason(on_gpu: Install, engine_of: Make) -> None:
+    gpu = on_gpu()
+    backend = TrtBackend(engine_of())
+    backend._log.add("ERROR", "long past", True)
+    gpu.sick = True
+    with pytest.raises(BackendError, match=r"^((?!long past).)*$"):
+        backend.infer(pixels(1))

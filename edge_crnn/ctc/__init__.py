@@ -8,20 +8,28 @@ from __future__ import annotations
 from .beam import beam, search
 from .decoded import Decoded, Form, Scored
 from .forward import posterior
+from .fuse import Fused, fuse
 from .grammar import Grammar
 from .grammars import GRAMMARS
 from .greedy import best_path, greedy
+from .lexicon import Lexicon, parse_labels
+from .prior import Prior
 from .tf_beam import tf_beam
 
 __all__ = [
     "GRAMMARS",
     "Decoded",
     "Form",
+    "Fused",
     "Grammar",
+    "Lexicon",
+    "Prior",
     "Scored",
     "beam",
     "best_path",
+    "fuse",
     "greedy",
+    "parse_labels",
     "posterior",
     "search",
     "tf_beam",

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from .automaton import Integers
+from .candidates import Search
 from .decoded import Decoded, Form, Scored, checked
 from .forward import Floats, Indices, align, forward
 from .grammar import Grammar
-from .search_batch import search_batch
-from .search_singly import search_singly
-from .symbols import select
-
-Integers = npt.NDArray[np.int64]
-
-_FEW = 150  # prefixes to score in a time step that one after the other takes less time than all at once
+from .lexicon import Lexicon
+from .prior import Prior
 
 
 def beam(
@@ -28,6 +26,8 @@ def beam(
     min_ratio: float = 1e-5,
     top_k: int | None = 12,
     grammar: Grammar | None = None,
+    lexicon: Lexicon | None = None,
+    prior: Prior | None = None,
     form: Form = "probabilities",
     lengths: npt.ArrayLike | None = None,
 ) -> list[list[Decoded]]:
@@ -38,6 +38,10 @@ def beam(
 
     With a grammar, only its sequences are searched and returned; their posteriors are those that they have without
     it. An image in which none of them has any probability gets an empty list.
+
+    With a lexicon, its labels are searched beside all others, or alone if its weight is infinite; a prior multiplies
+    prefixes in the search. The best is then the one with the greatest `Decoded.weighted`, while confidences remain the
+    network's own posteriors. Of known labels, those that a grammar refuses are not read.
 
     Args:
         scores: (N, T, C) float.
@@ -50,26 +54,29 @@ def beam(
         top_k: a time step starts a new character only with one of its `top_k` most probable symbols, and of those
             that are as probable as the last of them; None tries all. It saves work, and changes no posterior.
         grammar: what a sequence must be, compiled for the C classes.
+        lexicon: which labels are known.
+        prior: how probable labels are.
         form: what the scores are.
         lengths: (N,) int; per image the time steps that count, the skipped ones among them; None: all T.
 
     Raises:
-        InputError: if the scores are not of that form, another argument is not as said above, or the grammar's
-            shortest sequence needs more time steps than an image has.
+        InputError: if the scores are not of that form, another argument is not as said above, or the shortest
+            sequence of grammar or lexicon needs more time steps than an image has.
     """
     rows = checked(scores, blank, skip_steps, form, lengths)
-    remaining = _steps_left(rows, skip_steps, lengths)
-    images, sequences, posteriors = _best(rows, remaining, blank, width, n_best, min_ratio, top_k, grammar)
+    remaining = steps_left(rows, skip_steps, lengths)
+    found = _best(rows, remaining, Search(blank, width, n_best, min_ratio, top_k, grammar, lexicon, prior))
+    images, sequences, posteriors, beliefs = found
     results: list[list[Decoded]] = [[] for _ in rows]
     alignments = align(rows, images, sequences, blank)
-    for image, sequence, confidence, spans in zip(
-        images.tolist(), sequences, posteriors.tolist(), alignments, strict=True
+    for image, sequence, confidence, spans, belief in zip(
+        images.tolist(), sequences, posteriors.tolist(), alignments, beliefs, strict=True
     ):
         peaks = tuple(
             float(rows[image, start:end, index].max()) for index, (start, end) in zip(sequence, spans, strict=True)
         )
         shifted = tuple((start + skip_steps, end + skip_steps) for start, end in spans)
-        results[image].append(Decoded(sequence, confidence, peaks, shifted))
+        results[image].append(Decoded(sequence, confidence, peaks, shifted, *belief))
     return results
 
 
@@ -83,6 +90,8 @@ def search(
     min_ratio: float = 1e-5,
     top_k: int | None = 12,
     grammar: Grammar | None = None,
+    lexicon: Lexicon | None = None,
+    prior: Prior | None = None,
     form: Form = "probabilities",
     lengths: npt.ArrayLike | None = None,
 ) -> list[list[Scored]]:
@@ -94,8 +103,9 @@ def search(
         InputError: as `beam`.
     """
     rows = checked(scores, blank, skip_steps, form, lengths)
-    remaining = _steps_left(rows, skip_steps, lengths)
-    images, sequences, posteriors = _best(rows, remaining, blank, width, n_best, min_ratio, top_k, grammar)
+    remaining = steps_left(rows, skip_steps, lengths)
+    found = _best(rows, remaining, Search(blank, width, n_best, min_ratio, top_k, grammar, lexicon, prior))
+    images, sequences, posteriors, _ = found
     results: list[list[Scored]] = [[] for _ in rows]
     with np.errstate(divide="ignore"):
         scored = np.log(posteriors).tolist()
@@ -104,61 +114,52 @@ def search(
     return results
 
 
-def _steps_left(rows: Floats, skip_steps: int, lengths: npt.ArrayLike | None) -> Integers:
+def steps_left(rows: Floats, skip_steps: int, lengths: npt.ArrayLike | None) -> Integers:
     """(N,): time steps to decode."""
     images, steps, _ = rows.shape
     return np.full(images, steps) if lengths is None else np.asarray(lengths, np.int64) - skip_steps
 
 
-def _best(
-    rows: Floats,
-    remaining: Integers,
-    blank: int,
-    width: int,
-    n_best: int,
-    min_ratio: float,
-    top_k: int | None,
-    grammar: Grammar | None,
-) -> tuple[npt.NDArray[np.intp], list[Indices], Floats]:
-    """Images, sequences and posteriors: image by image, best first."""
-    if width < 1:
-        raise InputError(f"width is {width}, expected at least 1 prefix to keep")
-    if not 1 <= n_best <= width:
-        raise InputError(f"n_best is {n_best}, expected 1 to {width}, the width of the beam; widen the beam for more")
-    if not 0.0 <= min_ratio <= 1.0:
-        raise InputError(f"min_ratio is {min_ratio}, expected 0 (all classes) to 1 (only the most probable)")
-    if top_k is not None and top_k < 1:
-        raise InputError(f"top_k is {top_k}, expected at least 1 symbol to try, or None for all")
-    if grammar is not None:
-        grammar.check_fits(rows.shape[2], blank, remaining)
-    proposed = _search(rows, remaining, blank, width, min_ratio, top_k, grammar) if len(rows) else []
-    if grammar is not None and (lost := [image for image, found in enumerate(proposed) if not found]):
-        # The pruning left no way through the grammar: try every symbol.
-        for image, found in zip(
-            lost, _search(rows[lost], remaining[lost], blank, width, 0.0, None, grammar), strict=True
-        ):
-            proposed[image] = found
+class _Found(NamedTuple):
+    """Image by image, best first."""
 
+    images: npt.NDArray[np.intp]
+    sequences: list[Indices]
+    posteriors: Floats
+    beliefs: list[tuple[float | None, bool]]
+    """Weighted, and rescued."""
+
+
+def _best(rows: Floats, remaining: Integers, how: Search) -> _Found:
+    how.check(rows.shape[2], remaining)
+    proposed = how.propose(rows, remaining)
     images = np.repeat(np.arange(len(rows)), [len(sequences) for sequences in proposed])
     sequences = [sequence for found in proposed for sequence in found]
-    posteriors = forward(rows, images, sequences, blank)
+    posteriors = forward(rows, images, sequences, how.blank)
+    if not how.plain:
+        return _weighed(rows, remaining, proposed, posteriors, how)
     # Stable: where posteriors underflow to 0, the search's own order stands.
     ranking = np.lexsort((-posteriors, images))
-    ranking = ranking[np.arange(len(ranking)) - np.searchsorted(images, images) < n_best]
-    return images[ranking], [sequences[i] for i in ranking], posteriors[ranking]
+    ranking = ranking[np.arange(len(ranking)) - np.searchsorted(images, images) < how.n_best]
+    best = [sequences[i] for i in ranking]
+    return _Found(images[ranking], best, posteriors[ranking], [(None, False)] * len(best))
 
 
-def _search(
-    rows: Floats,
-    remaining: Integers,
-    blank: int,
-    width: int,
-    min_ratio: float,
-    top_k: int | None,
-    grammar: Grammar | None,
-) -> list[list[Indices]]:
-    symbols = select(rows, blank, min_ratio, top_k, grammar)
-    # Both searches find the same, bit for bit: the one has less to set up, the other does more at once.
-    candidates = width * (len(rows) + symbols.counts.sum() / rows.shape[1])
-    search_all = search_singly if candidates < _FEW else search_batch
-    return search_all(rows, symbols, remaining, blank, width, grammar)
+def _weighed(
+    rows: Floats, remaining: Integers, proposed: list[list[Indices]], posteriors: Floats, how: Search
+) -> _Found:
+    ends = np.cumsum([len(sequences) for sequences in proposed])[:-1]
+    found = []
+    for image, (sequences, own) in enumerate(zip(proposed, np.split(posteriors, ends), strict=True)):
+
+        def posteriors_of(more: list[Indices], image: int = image) -> Floats:
+            return forward(rows, np.full(len(more), image), more, how.blank)
+
+        weighed = how.weigh(sequences, own, posteriors_of, int(remaining[image]))
+        found += [(image, each) for each in weighed]
+    return _Found(
+        np.array([image for image, _ in found], np.intp),
+        [each.indices for _, each in found],
+        np.array([each.posterior for _, each in found]),
+        [(each.weighted, each.rescued) for _, each in found],
+    )

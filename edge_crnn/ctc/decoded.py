@@ -39,6 +39,11 @@ class Decoded:
     """Per character: the highest probability of its class within its span, in [0, 1]."""
     spans: tuple[tuple[int, int], ...]
     """Per character: half-open range of time steps of the network, the skipped ones counted."""
+    weighted: float | None = None
+    """With a lexicon or a prior: the posteriors of all texts that the search considered, shared out anew by what
+    lexicon and prior say; this text's share, in [0, 1]. `confidence` remains the network's own."""
+    rescued: bool = False
+    """Whether it is a known text of which the network reads another one, one symbol more, less or other."""
 
 
 def checked(

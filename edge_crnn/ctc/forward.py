@@ -18,6 +18,9 @@ Floats = npt.NDArray[np.float64]
 Indices = tuple[int, ...]
 Span = tuple[int, int]
 
+_HARDLY = -1e9
+"""Instead of the logarithm of 0; no possible alignment has so little."""
+
 
 def posterior(
     scores: npt.ArrayLike,
@@ -87,14 +90,15 @@ def align(
 ) -> list[tuple[Span, ...]]:
     """Spans of the labels in the most probable alignment (Viterbi) of `labels[k]` in `rows[images[k]]`.
 
-    Every sequence must be possible. Of equally probable alignments the one that moves on latest wins.
+    Every sequence must fit into the time steps. Where none of its alignments has any probability, it is one with the
+    fewest impossible steps. Of equally probable alignments the one that moves on latest wins.
     """
     if not len(labels):
         return []
     emissions, skips = _lattice(rows, images, labels, blank)
     steps, count, states = emissions.shape
     with np.errstate(divide="ignore"):  # log 0 = -inf is what is meant
-        emissions, skips = np.log(emissions), np.log(skips)
+        emissions, skips = np.maximum(np.log(emissions), _HARDLY), np.log(skips)
     # moves[t, k, s]: how many states back the best path to state s at time t was at time t - 1
     moves = np.zeros((steps, count, states), np.int64)
     best = np.full((3, count, states), -np.inf)

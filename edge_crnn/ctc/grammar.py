@@ -11,16 +11,14 @@ import numpy.typing as npt
 
 from ..alphabet import Alphabet
 from ..errors import InputError
+from .automaton import FAR, Integers, Singly
 from .grammars import GRAMMARS, CheckDigit
 from .regex import Characters, Choice, Joined, Node, Repeat, parse
-
-Integers = npt.NDArray[np.int64]
 
 MOST_STATES = 2_000
 """Of the automaton, and of the expression with its repeats written out."""
 
 _MOST_TRANSITIONS = 1 << 24
-_FAR = 1 << 30  # steps to nowhere
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +59,7 @@ class Grammar:
         walker = _Walker(tree, None if shipped is None else shipped.check_digit, text, alphabet)
         transitions, accepting = _determined(walker, text, alphabet)
         grammar = cls(text, alphabet.blank, transitions, _least_steps(transitions, accepting))
-        if grammar.shortest >= _FAR:
+        if grammar.shortest >= FAR:
             raise InputError(f"grammar {text!r} has no label that the symbols {alphabet} can spell: change one of them")
         return grammar
 
@@ -79,7 +77,27 @@ class Grammar:
     @cached_property
     def used(self) -> npt.NDArray[np.bool_]:
         """(C,): the classes that its labels have."""
-        return np.asarray((self.steps_after < _FAR).any(axis=0))
+        return np.asarray((self.steps_after < FAR).any(axis=0))
+
+    @cached_property
+    def singly(self) -> Singly:
+        """As `Automaton`."""
+        return Singly(self.transitions.item, self.steps.item, self.steps_after.item)
+
+    def follow(self, states: Integers, indices: Integers) -> Integers:
+        """As `Automaton`."""
+        after: Integers = self.transitions[states, indices]
+        return after
+
+    def needs(self, states: Integers, last: Integers | int) -> Integers:
+        """As `Automaton`."""
+        left: Integers = self.steps[states, last]
+        return left
+
+    def needs_after(self, states: Integers, indices: Integers) -> Integers:
+        """As `Automaton`."""
+        left: Integers = self.steps_after[states, indices]
+        return left
 
     def accepts(self, indices: Iterable[int]) -> bool:
         """Whether a sequence of class indices, without blanks, belongs to it."""
@@ -225,7 +243,7 @@ def _least_steps(transitions: Integers, accepting: npt.NDArray[np.bool_]) -> Int
     """`Grammar.steps`, by lowering bounds until none can be lowered (Bellman 1958)."""
     states, classes = transitions.shape
     index = np.arange(classes)
-    steps = np.full((states, classes + 1), _FAR)
+    steps = np.full((states, classes + 1), FAR)
     while True:
         through = steps[transitions, index] + 1
         first, second = np.partition(through, 1, axis=1)[:, :2].T
@@ -233,7 +251,7 @@ def _least_steps(transitions: Integers, accepting: npt.NDArray[np.bool_]) -> Int
         others = np.where(index == through.argmin(axis=1)[:, None], second[:, None], first[:, None])
         lowered = np.column_stack([np.minimum(others, through + 1), first])
         lowered[accepting] = 0
-        np.minimum(lowered, _FAR, out=lowered)
+        np.minimum(lowered, FAR, out=lowered)
         if (lowered == steps).all():
             return steps
         steps = lowered

@@ -5,19 +5,22 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from .automaton import Automaton, Integers
 from .forward import Floats, Indices
-from .grammar import Grammar
 from .symbols import LOW, Prefixes, Symbols
-
-Integers = npt.NDArray[np.int64]
 
 _DEAD = np.array([[-1], [-2]])  # node and parent's node
 
 
 def search_batch(
-    rows: Floats, symbols: Symbols, remaining: Integers, blank: int, width: int, grammar: Grammar | None
+    rows: Floats,
+    symbols: Symbols,
+    remaining: Integers,
+    blank: int,
+    width: int,
+    automaton: Automaton | None,
+    factors: Floats | None = None,
 ) -> list[list[Indices]]:
     """The prefixes in each image's beam after its last time step, best first.
 
@@ -27,7 +30,8 @@ def search_batch(
         remaining: (N,) time steps to decode.
         blank: class index of the blank.
         width: prefixes kept after each time step.
-        grammar: what a sequence must be.
+        automaton: what a sequence must be.
+        factors: (C + 1, C + 1) what a class after a class multiplies a prefix's probability by; C is the start.
     """
     images, steps, classes = rows.shape
     emitted = np.concatenate([rows, np.zeros((images, steps, 1))], axis=-1)
@@ -40,7 +44,7 @@ def search_batch(
     for step, most in enumerate(symbols.counts.max(axis=0).tolist()):
         appended = symbols.classes[:, step, :most], symbols.chances[:, step, :most]
         left = np.maximum(remaining - step - 1, 0)
-        beams = _advance(beams, emitted[:, step], blank, *appended, width, prefixes, grammar, left)
+        beams = _advance(beams, emitted[:, step], blank, *appended, width, prefixes, automaton, factors, left)
     keys = list(prefixes.nodes)
     return [
         prefixes.spell([node for node, total in zip(*image, strict=True) if total > 0], keys)
@@ -57,7 +61,7 @@ class _Beams(NamedTuple):
     """(N, K): their sum."""
     tags: Integers
     """(4, N, K): class of the last label (C, which no step emits, for the empty prefix), node, its parent's node, and
-    the state of the grammar's automaton."""
+    the automaton's state."""
 
 
 def _advance(
@@ -68,7 +72,8 @@ def _advance(
     chances: Floats,
     width: int,
     prefixes: Prefixes,
-    grammar: Grammar | None,
+    automaton: Automaton | None,
+    factors: Floats | None,
     left: Integers,
 ) -> _Beams:
     """One time step: emitted (N, C + 1), with `left` (N,) more to come."""
@@ -85,22 +90,27 @@ def _advance(
     repeats = classes[:, None, :] == last[:, :, None]
     ways = np.where(repeats, ending_blank[:, :, None], totals[:, :, None])
     np.multiply(ways, chances[:, None, :], out=grown)
+    if factors is not None:
+        grown *= factors[last[:, :, None], classes[:, None, :]]
 
     # Where prefix `short` and one more label is prefix `long`, the two ways to it are one.
     n, short, long = np.nonzero(node[:, :, None] == parent[:, None, :])
     if n.size:
         label = last[n, long]
-        inflow[n, long] += np.where(label == last[n, short], ending_blank[n, short], totals[n, short])
+        flows = np.where(label == last[n, short], ending_blank[n, short], totals[n, short])
+        if factors is not None:
+            flows *= factors[last[n, short], label]
+        inflow[n, long] += flows
         pair, symbol = np.nonzero(classes[n] == label[:, None])
         grown[n[pair], short[pair], symbol] = 0.0
 
     stays = np.empty_like(beams.chances)
     np.multiply(totals, emitted[:, blank, None], out=stays[0])
     np.multiply(inflow, emitted[image, last], out=stays[1])
-    if grammar is not None:
-        grown *= grammar.steps_after[state[:, :, None], classes[:, None, :]] <= left[:, None, None]
-        stays[0] *= grammar.steps[state, -1] <= left[:, None]
-        stays[1] *= grammar.steps[state, last] <= left[:, None]
+    if automaton is not None:
+        grown *= automaton.needs_after(state[:, :, None], classes[:, None, :]) <= left[:, None, None]
+        stays[0] *= automaton.needs(state, -1) <= left[:, None]
+        stays[1] *= automaton.needs(state, last) <= left[:, None]
     np.add(stays[0], stays[1], out=scores[:, :, 0])
 
     flat = scores.reshape(images, -1)
@@ -117,8 +127,8 @@ def _advance(
         tags[2, n, slot] = tags[1, n, slot]
         tags[0, n, slot] = index
         tags[1, n, slot] = prefixes.grow(tags[2, n, slot], index)
-        if grammar is not None:
-            tags[3, n, slot] = grammar.transitions[tags[3, n, slot], index]
+        if automaton is not None:
+            tags[3, n, slot] = automaton.follow(tags[3, n, slot], index)
     if not totals[:, -1].all():
         dead = totals == 0
         kept[:, dead], tags[1:3, dead] = 0.0, _DEAD

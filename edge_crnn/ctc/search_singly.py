@@ -5,17 +5,23 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from .automaton import Automaton, Integers, Singly
 from .forward import Floats, Indices
-from .grammar import Grammar
-from .symbols import LOW, Integers, Prefixes, Symbols
+from .symbols import LOW, Prefixes, Symbols
 
 
 def search_singly(
-    rows: Floats, symbols: Symbols, remaining: Integers, blank: int, width: int, grammar: Grammar | None
+    rows: Floats,
+    symbols: Symbols,
+    remaining: Integers,
+    blank: int,
+    width: int,
+    automaton: Automaton | None,
+    factors: Floats | None = None,
 ) -> list[list[Indices]]:
     """What `search_batch` finds, bit for bit: the same operations in the same order."""
     return [
-        _search(row, Symbols(*(each[image] for each in symbols)), left, blank, width, grammar)
+        _search(row, Symbols(*(each[image] for each in symbols)), left, blank, width, automaton, factors)
         for image, (row, left) in enumerate(zip(rows, remaining.tolist(), strict=True))
     ]
 
@@ -31,7 +37,7 @@ class _Prefix(NamedTuple):
     node: int
     parent: int
     state: int
-    """Of the grammar's automaton."""
+    """Of the automaton."""
 
     def scaled(self, exponent: int) -> _Prefix:
         """Times a power of two."""
@@ -40,14 +46,22 @@ class _Prefix(NamedTuple):
 
 
 def _search(
-    row: Floats, symbols: Symbols, remaining: int, blank: int, width: int, grammar: Grammar | None
+    row: Floats,
+    symbols: Symbols,
+    remaining: int,
+    blank: int,
+    width: int,
+    automaton: Automaton | None,
+    factors: Floats | None,
 ) -> list[Indices]:
     prefixes = Prefixes(row.shape[1])
+    singly = None if automaton is None else automaton.singly
     beam = [_Prefix(1.0, 0.0, 1.0, -1, 0, -2, 0)]
     each_step = zip(row, *(each.tolist() for each in symbols), strict=True)
     for step, (emitted, count, labels, chances) in enumerate(each_step):
         appended = list(zip(labels[:count], chances[:count], strict=True))
-        beam = _advance(beam, emitted, blank, appended, width, prefixes, grammar, max(remaining - step - 1, 0))
+        left = max(remaining - step - 1, 0)
+        beam = _advance(beam, emitted, blank, appended, width, prefixes, singly, factors, left)
         if not beam:
             return []
     return prefixes.spell([prefix.node for prefix in beam], list(prefixes.nodes))
@@ -60,7 +74,8 @@ def _advance(
     appended: list[tuple[int, float]],
     width: int,
     prefixes: Prefixes,
-    grammar: Grammar | None,
+    automaton: Singly | None,
+    factors: Floats | None,
     left: int,
 ) -> list[_Prefix]:
     classes = prefixes.classes
@@ -72,13 +87,14 @@ def _advance(
         ending_blank, ending_label, total, last, node, parent, state = prefix
         if parent in held:  # two ways to one prefix
             short = held[parent]
-            ending_label += short.ending_blank if short.last == last else short.total
+            flow = short.ending_blank if short.last == last else short.total
+            ending_label += flow if factors is None else flow * factors.item(short.last, last)
         stay_blank = total * blank_chance
         stay_label = ending_label * emitted.item(last) if last >= 0 else 0.0
-        if grammar is not None:
-            if grammar.steps.item(state, classes) > left:
+        if automaton is not None:
+            if automaton.needs(state, -1) > left:
                 stay_blank = 0.0
-            if grammar.steps.item(state, last) > left:
+            if automaton.needs(state, last) > left:
                 stay_label = 0.0
         if stay_blank + stay_label > 0:
             totals.append(stay_blank + stay_label)
@@ -86,8 +102,10 @@ def _advance(
         for label, chance in appended:
             # A repeated label is a new character only after a blank.
             grown = (ending_blank if label == last else total) * chance
+            if factors is not None:
+                grown *= factors.item(last, label)
             if grown > 0 and prefixes.nodes.get(node * classes + label) not in held:
-                if grammar is not None and grammar.steps_after.item(state, label) > left:
+                if automaton is not None and automaton.needs_after(state, label) > left:
                     continue
                 totals.append(grown)
                 found.append((prefix, label))
@@ -100,7 +118,7 @@ def _advance(
         prefix, label = found[index]
         if label >= 0:
             node = prefixes.nodes.setdefault(prefix.node * classes + label, len(prefixes.nodes))
-            state = 0 if grammar is None else grammar.transitions.item(prefix.state, label)
+            state = 0 if automaton is None else automaton.follow(prefix.state, label)
             prefix = _Prefix(0.0, totals[index], totals[index], label, node, prefix.node, state)
         kept.append(prefix if exponent == 0 else prefix.scaled(exponent))
     return kept

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from .automaton import Automaton, Integers
 from .forward import Floats, Indices
-from .grammar import Grammar
-
-Integers = npt.NDArray[np.int64]
 
 LOW = 2.0**-300
 """A beam whose best prefix has less is multiplied by a power of two, which is exact: long inputs do not underflow."""
@@ -51,13 +48,13 @@ class Symbols(NamedTuple):
     """(N, T, J): their probabilities, 0 from `counts` on."""
 
 
-def select(rows: Floats, blank: int, min_ratio: float, top_k: int | None, grammar: Grammar | None) -> Symbols:
+def select(rows: Floats, blank: int, min_ratio: float, top_k: int | None, automaton: Automaton | None) -> Symbols:
     """The symbols that are worth trying in (N, T, C) probabilities; `beam` tells what they are."""
     images, steps, classes = rows.shape
     chances = rows.copy()
     chances[:, :, blank] = 0.0
-    if grammar is not None:
-        chances[:, :, ~grammar.used] = 0.0
+    if automaton is not None:
+        chances[:, :, ~automaton.used] = 0.0
     allowed = (chances > 0) & (chances >= min_ratio * rows.max(axis=-1, keepdims=True))
     if top_k is not None and top_k < classes - 1:
         crowded = np.count_nonzero(allowed, axis=-1) > top_k

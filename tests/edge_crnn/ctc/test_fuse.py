@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_crnn import ctc
+from edge_crnn.alphabet import Alphabet
+from edge_crnn.ctc import Grammar, Lexicon, Prior
+from edge_crnn.ctc.fuse import LEAST
+from edge_crnn.errors import InputError
+
+from .small import Floats, Labels, batches, posteriors
+
+ABC = Alphabet(("a", "b", "c"), blank=1)
+WIDE = {"width": 300, "n_best": 300, "min_ratio": 0, "top_k": None}
+
+
+def slow(rows: Floats, weights: list[float]) -> dict[Labels, float]:
+    """Share of each text that is possible in any image, by all alignments of all images."""
+    each = [posteriors(image, 1) for image in rows]
+    texts = {text for found in each for text in found}
+    products = {
+        text: math.prod(max(found.get(text, 0.0), LEAST) ** weight for found, weight in zip(each, weights, strict=True))
+        for text in texts
+    }
+    total = sum(products.values())
+    return {text: product / total for text, product in products.items()}
+
+
+@given(batches(4, most_steps=4), st.data())
+def test_it_is_the_product_of_the_posteriors(rows: Floats, data: st.DataObject) -> None:
+    weights = data.draw(
+        st.none() | st.lists(st.floats(0.0, 3.0), min_size=len(rows), max_size=len(rows)).filter(lambda w: sum(w) >= 1)
+    )
+    expected = slow(rows, weights or [1.0] * len(rows))
+    found = ctc.fuse(rows, 1, weights=weights, **WIDE)
+    assert {each.indices: each.confidence for each in found} == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    confidences = [each.confidence for each in found]
+    assert confidences == sorted(confidences, reverse=True)
+    alone = [posteriors(image, 1) for image in rows]
+    for each in found:
+        assert each.posteriors == pytest.approx([own.get(each.indices, 0.0) for own in alone], rel=1e-12)
+        assert each.posteriors[each.best] == max(each.posteriors)
+        assert len(each.spans) == len(each.confidences) == len(each.indices)
+
+
+@given(batches(4, lowest=1), st.integers(1, 5))
+def test_a_narrow_search_promises_no_more_than_is_true(rows: Floats, width: int) -> None:
+    expected = slow(rows, [1.0] * len(rows))
+    for each in ctc.fuse(rows, 1, width=width, n_best=width):
+        assert each.confidence <= expected[each.indices] * (1 + 1e-9)
+
+
+@given(batches(4, lowest=1, most_images=1), st.integers(1, 5))
+def test_of_one_image_it_is_the_beam(rows: Floats, width: int) -> None:
+    (alone,) = ctc.beam(rows, 1, width=width, n_best=width)
+    fused = ctc.fuse(rows, 1, width=width, n_best=width)
+    assert [each.indices for each in fused] == [each.indices for each in alone]
+    assert [each.confidence for each in fused] == pytest.approx([each.confidence for each in alone])
+    assert [each.spans for each in fused] == [each.spans for each in alone]
+    assert [each.confidences for each in fused] == [each.confidences for each in alone]
+    assert [each.agreeing for each in fused] == [1, *[0] * (len(fused) - 1)]
+
+
+@given(batches(4, lowest=1), st.sampled_from([math.inf, 20.0]), st.sampled_from([0.0, 0.2]), st.booleans())
+def test_lexicon_and_prior_count_once(rows: Floats, weight: float, rescue: float, with_prior: bool) -> None:
+    entries = [(0, 2), (3,), (2, 2)]
+    lexicon = Lexicon.of(entries, ABC, weight=weight, rescue=rescue)
+    prior = Prior.fit(entries, ABC, weight=0.7) if with_prior else None
+    if rows.shape[1] < lexicon.shortest:
+        return
+    plain = {each.indices: each.confidence for each in ctc.fuse(rows, 1, **WIDE)}
+    seen = max(plain, key=plain.__getitem__)
+    scores = {}
+    for label in {*plain, *entries} if rescue else plain:
+        score, known = plain.get(label, 0.0), label in entries
+        if known and seen not in entries and label in lexicon.near(seen):
+            score += rescue * plain[seen] * (len(label) + (label == (2, 2)) <= rows.shape[1])
+        score *= math.exp(prior.log_of([label])[0]) if prior else 1.0
+        score *= weight if known and math.isfinite(weight) else known or math.isfinite(weight)
+        if score > 0:
+            scores[label] = score
+    total = sum(scores.values())
+    found = {each.indices: each for each in ctc.fuse(rows, 1, lexicon=lexicon, prior=prior, **WIDE)}
+    for label, each in found.items():
+        if not math.isinf(weight) or rescue:  # else the unknown are no candidates, and their share stays doubt
+            assert each.weighted == pytest.approx(scores[label] / total, rel=1e-6, abs=1e-9)
+        if rescue or math.isfinite(weight):
+            assert each.confidence == pytest.approx(plain.get(label, 0.0), rel=1e-6, abs=1e-9)
+        assert math.isfinite(weight) or label in entries
+
+
+def test_two_blurred_looks_are_worth_more_than_one_that_is_wrong() -> None:
+    wrong, right = np.full((1, 3, 4), 0.01), np.full((1, 3, 4), 0.01)
+    wrong[0, 0, [0, 2]] = [0.75, 0.23]
+    right[0, 0, [0, 2]] = [0.35, 0.63]
+    for rows in (wrong, right):
+        rows[0, 1, 1] = rows[0, 2, 3] = 0.97
+    assert ctc.beam(wrong, 1)[0][0].indices == (0, 3)
+    (found,) = ctc.fuse(np.concatenate([wrong, right, right, right]), 1)
+    assert (found.indices, found.agreeing) == ((2, 3), 3)
+    assert found.best in (1, 2, 3)
+    assert found.confidence > max(found.posteriors)
+    (found,) = ctc.fuse(np.concatenate([wrong, right]), 1, weights=[1.0, 0.1])
+    assert (found.indices, found.agreeing) == ((0, 3), 1)
+
+
+def test_a_zero_in_one_image_is_no_proof() -> None:
+    sure, other = np.eye(4)[[[0, 1, 3]]] * 1.0, np.eye(4)[[[2, 1, 3]]] * 1.0
+    (found, second) = ctc.fuse(np.concatenate([sure, other, sure]), 1, n_best=2)
+    assert (found.indices, second.indices) == ((0, 3), (2, 3))
+    assert (found.agreeing, second.agreeing) == (2, 1)
+    assert found.confidence == pytest.approx(1.0)
+
+
+def test_only_what_belongs_to_a_grammar_is_read() -> None:
+    rows = np.full((3, 3, 4), 0.25)
+    grammar = Grammar.compile("ab|c", ABC)
+    assert {each.indices for each in ctc.fuse(rows, 1, grammar=grammar, n_best=10)} == {(0, 2), (3,)}
+    rows = np.eye(4)[[[1, 1, 1]]] * 1.0
+    assert ctc.fuse(rows, 1, grammar=grammar) == []
+
+
+def test_skipped_steps_count_in_the_spans() -> None:
+    rows = np.full((2, 5, 4), 0.01)
+    rows[:, np.arange(5), [3, 3, 0, 1, 2]] = 0.97
+    (found,) = ctc.fuse(rows, 1, 2)
+    assert found.indices == (0, 2)
+    assert found.spans == ((2, 3), (4, 5))
+
+
+@pytest.mark.parametrize("weights", [[1.0], [[1.0, 1.0]], [0.4, 0.4], [-1.0, 3.0], [np.nan, 2.0]])
+def test_bad_weights_are_refused(weights: list[float]) -> None:
+    with pytest.raises(InputError, match=r"^weights are .*, expected 2 numbers from 0 on that sum to 1 or more"):
+        ctc.fuse(np.full((2, 3, 4), 0.25), 1, weights=weights)
+
+
+def test_no_image_is_refused() -> None:
+    with pytest.raises(InputError, match="no image to fuse"):
+        ctc.fuse(np.zeros((0, 3, 4)), 1)
+    with pytest.raises(InputError, match="n_best is 20, expected 1 to 10"):
+        ctc.fuse(np.full((1, 3, 4), 0.25), 1, n_best=20)

@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from edge_crnn import ctc
+from edge_crnn.alphabet import PLATES, Alphabet
+from edge_crnn.ctc import Grammar, Lexicon, parse_labels
+from edge_crnn.ctc.automaton import FAR
+from edge_crnn.ctc.lexicon import steps_of
+from edge_crnn.errors import InputError
+from edge_crnn.training.layouts import KINDS, label_at
+
+from .small import Labels, batches, one_edit, posteriors
+
+ABC = Alphabet(("a", "b", "c"), blank=1)
+SYMBOLS = [0, 2, 3]
+WIDE = {"width": 300, "n_best": 300, "min_ratio": 0, "top_k": None}
+labels = st.lists(st.sampled_from(SYMBOLS), min_size=1, max_size=4).map(tuple)
+lexica = st.sets(labels, min_size=1, max_size=12)
+
+
+@given(lexica)
+def test_the_automaton_is_of_these_labels_alone_and_the_smallest(entries: set[Labels]) -> None:
+    automaton = Lexicon.of(entries, ABC).automaton
+    # Walked through all prefixes: each leads to the state that stands for what may follow it.
+    follows: dict[Labels, frozenset[Labels]] = {}
+    for entry in entries:
+        for length in range(len(entry) + 1):
+            prefix = entry[:length]
+            follows[prefix] = frozenset(each[length:] for each in entries if each[:length] == prefix)
+    states: dict[frozenset[Labels], int] = {}
+    for prefix, rests in follows.items():
+        state = 0
+        for index in prefix:
+            state = automaton.singly.follow(state, index)
+        at = np.array([state])
+        assert states.setdefault(rests, state) == state
+        for index in SYMBOLS:
+            symbol = np.array([index])
+            grown = follows.get((*prefix, index))
+            needs = FAR if grown is None else min(steps_of((index, *rest)) for rest in grown) - 1
+            assert automaton.singly.needs_after(state, index) == automaton.needs_after(at, symbol)[0] == needs
+            least = min(steps_of((index, *rest)) for rest in rests) - 1
+            assert automaton.singly.needs(state, index) == automaton.needs(at, symbol)[0] == least
+            if grown is not None:
+                assert automaton.follow(at, symbol)[0] == automaton.singly.follow(state, index)
+        after_blank = min(map(steps_of, rests))
+        assert automaton.singly.needs(state, -1) == automaton.needs(at, -1)[0] == after_blank
+    assert len(set(states.values())) == len(states) == len(automaton.least)
+    assert set(np.flatnonzero(automaton.used)) == {index for entry in entries for index in entry}
+
+
+@given(lexica, st.lists(st.sampled_from(SYMBOLS), max_size=5).map(tuple))
+def test_what_is_known_and_what_is_near(entries: set[Labels], other: Labels) -> None:
+    lexicon = Lexicon.of(entries, ABC)
+    for label in (other, *entries):
+        assert lexicon.accepts(label) == (label in entries)
+        assert lexicon.near(label) == sorted(one_edit(label, SYMBOLS) & entries)
+
+
+@given(batches(4), lexica)
+def test_alone_they_are_all_that_is_read(rows: np.ndarray, entries: set[Labels]) -> None:
+    lexicon = Lexicon.of(entries, ABC)
+    assume(rows.shape[1] >= lexicon.shortest)
+    for image, found in zip(rows, ctc.beam(rows, 1, lexicon=lexicon, **WIDE), strict=True):
+        expected = {label: p for label, p in posteriors(image, 1).items() if label in entries}
+        assert {each.indices: each.confidence for each in found} == pytest.approx(expected, rel=1e-12)
+        for each in found:
+            assert each.weighted == pytest.approx(each.confidence)
+            assert not each.rescued
+
+
+@given(batches(4), lexica, st.floats(1e-3, 1e6), st.floats(0.01, 1.0))
+def test_weights_and_rescues_are_those_of_the_formula(
+    rows: np.ndarray, entries: set[Labels], weight: float, rescue: float
+) -> None:
+    assume(rows.shape[1] >= Lexicon.of(entries, ABC).shortest)
+    for options in (
+        {"weight": weight},
+        {"weight": weight, "rescue": rescue},
+        {"weight": math.inf, "rescue": rescue},
+    ):
+        lexicon = Lexicon.of(entries, ABC, **options)
+        for image, found in zip(rows, ctc.beam(rows, 1, lexicon=lexicon, **WIDE), strict=True):
+            own = posteriors(image, 1)
+            seen = max(own, key=own.__getitem__)
+            if sorted(own.values())[-2:-1] == pytest.approx([own[seen]], rel=1e-9):
+                continue  # of equals, either may be the one that is seen
+            scores = {}
+            for label in {*own, *entries}:
+                score, known = own.get(label, 0.0), label in entries
+                if lexicon.rescue and known and seen not in entries and label in one_edit(seen, SYMBOLS):
+                    score += lexicon.rescue * own[seen] * (steps_of(label) <= len(image))
+                if math.isinf(lexicon.weight):
+                    score *= known
+                elif known:
+                    score *= weight
+                if score > 0:
+                    scores[label] = score
+            total = sum(scores.values())
+            assert {each.indices: each.weighted for each in found} == pytest.approx(
+                {label: score / total for label, score in scores.items()}, rel=1e-9
+            )
+            assert [each.weighted for each in found] == sorted((each.weighted for each in found), reverse=True)
+            for each in found:
+                assert each.confidence == pytest.approx(own.get(each.indices, 0.0), rel=1e-12)
+                assert each.rescued == (
+                    lexicon.rescue * own[seen] > own.get(each.indices, 0.0)
+                    and seen not in entries
+                    and each.indices in one_edit(seen, SYMBOLS) & entries
+                )
+                assert [start < end for start, end in each.spans] == [True] * len(each.indices)
+
+
+@given(batches(4, lowest=1), lexica, st.integers(1, 4), st.sampled_from([math.inf, 50.0]), st.sampled_from([0.0, 0.3]))
+def test_a_batch_decodes_as_its_singles(
+    rows: np.ndarray, entries: set[Labels], width: int, weight: float, rescue: float
+) -> None:
+    lexicon = Lexicon.of(entries, ABC, weight=weight, rescue=rescue)
+    assume(rows.shape[1] >= lexicon.shortest)
+    options = {"width": width, "n_best": width, "lexicon": lexicon}
+    assert ctc.beam(rows, 1, **options) == [ctc.beam(image[np.newaxis], 1, **options)[0] for image in rows]
+    scored = ctc.search(rows, 1, **options)
+    assert [[each.indices for each in found] for found in scored] == [
+        [each.indices for each in found] for found in ctc.beam(rows, 1, **options)
+    ]
+
+
+def test_a_known_plate_is_read_where_it_is_nearly_as_probable() -> None:
+    rows = np.full((1, 3, 4), 0.02)
+    rows[0, 0, [0, 2]] = [0.6, 0.36]
+    rows[0, 1, 1] = rows[0, 2, 3] = 0.94
+    known = [(2, 3)]
+    assert ctc.beam(rows, 1)[0][0].indices == (0, 3)
+    ((found,),) = ctc.beam(rows, 1, lexicon=Lexicon.of(known, ABC, weight=10))
+    assert (found.indices, found.rescued) == ((2, 3), False)
+    assert found.confidence == ctc.posterior(rows, known, 1)[0] < 0.4
+    assert 0.8 < found.weighted < 0.9
+    ((found,),) = ctc.beam(rows, 1, lexicon=Lexicon.of(known, ABC, weight=1.2))
+    assert found.indices == (0, 3)
+
+
+def test_a_plate_is_rescued_of_which_the_network_sees_nothing() -> None:
+    rows = np.eye(4)[[[0, 1, 0, 3]]] * 1.0
+    for known in [(0, 2, 3), (0, 0, 3, 2), (0, 3), (0, 0, 0, 3)]:
+        entries = [known, (2, 2)]
+        lexicon = Lexicon.of(entries, ABC, weight=100, rescue=0.1)
+        ((found,),) = ctc.beam(rows, 1, lexicon=lexicon)
+        if steps_of(known) > 4:  # it could not be seen either
+            assert (found.indices, found.rescued) == ((0, 0, 3), False)
+            assert ctc.beam(rows, 1, lexicon=Lexicon.of(entries, ABC, rescue=0.1)) == [[]]
+            continue
+        assert (found.indices, found.rescued, found.confidence) == (known, True, 0.0)
+        assert found.weighted == pytest.approx(10 / 11)
+        assert len(found.spans) == len(found.confidences) == len(known)
+        assert ctc.beam(rows, 1, lexicon=Lexicon.of(entries, ABC, weight=5, rescue=0.1))[0][0].indices == (0, 0, 3)
+        ((only,),) = ctc.beam(rows, 1, lexicon=Lexicon.of(entries, ABC, rescue=0.1))
+        assert (only.indices, only.rescued, only.weighted) == (known, True, pytest.approx(1.0))
+
+
+@given(batches(4), lexica, st.sampled_from([math.inf, 50.0]), st.sampled_from([0.0, 0.3]))
+def test_nothing_outside_a_grammar_is_read(
+    rows: np.ndarray, entries: set[Labels], weight: float, rescue: float
+) -> None:
+    grammar = Grammar.compile("[ab]{1,2}c?", ABC)
+    lexicon = Lexicon.of(entries, ABC, weight=weight, rescue=rescue)
+    assume(rows.shape[1] >= max(lexicon.shortest, grammar.shortest))
+    for found in ctc.beam(rows, 1, n_best=10, lexicon=lexicon, grammar=grammar):
+        assert all(grammar.accepts(each.indices) for each in found)
+        assert math.isfinite(weight) or all(each.indices in entries for each in found)
+
+
+def test_lines_are_labels_or_what_a_person_writes() -> None:
+    lines = ["# residents", "서울 18 나 6897", "", "  B18sk6897\r\n", "18나6897", "A18sk6897", "\n"]
+    found = [PLATES.spell(each) for each in parse_labels(lines, PLATES)]
+    assert found == ["A18sk6897", "B18sk6897", "Z18sk6897", "A18sk6897"]
+    lexicon = Lexicon.parse(lines, PLATES, weight=2.0)
+    assert lexicon.accepts(PLATES.encode("Z18sk6897"))
+    assert len(lexicon.automaton.keys) == 11  # of three plates that end alike: 3 + 8
+    assert (lexicon.weight, lexicon.rescue) == (2.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["# all", "A18sk6897", "A18xk6897"], r"^cars.txt, line 3: 'A18xk6897' has 'x' at position 3, expected the sy"),
+        (["# none", "", "  "], "^cars.txt has no label: add one, or read without it"),
+        ([], "^cars.txt has no label"),
+    ],
+)
+def test_lists_that_are_none_are_refused(lines: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Lexicon.parse(lines, PLATES, "cars.txt")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weight": 0.0}, "weight is 0.0, expected more than 0"),
+        ({"weight": math.nan}, "weight is nan"),
+        ({"rescue": -0.1}, "rescue is -0.1, expected 0"),
+        ({"rescue": 1.1}, "rescue is 1.1"),
+    ],
+)
+def test_bad_weights_are_refused(options: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Lexicon.of([(0,)], ABC, **options)
+    with pytest.raises(InputError, match="lexicon has an empty label"):
+        Lexicon.of([(), (0,)], ABC)
+
+
+def test_labels_that_are_too_long_are_never_read_and_a_list_of_them_is_refused() -> None:
+    rows = np.full((2, 3, 4), 0.25)
+    lexicon = Lexicon.of([(0, 0, 0), (0, 2, 3), (2, 2)], ABC)
+    assert lexicon.longest == (0, 0, 0)
+    found = ctc.beam(rows, 1, lexicon=lexicon, n_best=9)
+    assert [{each.indices for each in image} for image in found] == [{(0, 2, 3), (2, 2)}] * 2
+    only = Lexicon.of([(0, 0, 0)], ABC)
+    with pytest.raises(InputError, match="shortest label needs 5 time steps, image 0 has 3: add shorter labels"):
+        ctc.beam(rows, 1, lexicon=only)
+    with pytest.raises(InputError, match="is for 4 classes with blank 1, found 4 with blank 0: make it with the netw"):
+        ctc.beam(rows, 0, lexicon=lexicon)
+
+
+def test_a_hundred_thousand_plates_take_a_few_megabytes() -> None:
+    entries = [PLATES.encode(label_at(1, index, KINDS[index % len(KINDS)])) for index in range(100_000)]
+    automaton = Lexicon.of(entries, PLATES).automaton
+    assert sum(each.nbytes for each in (automaton.keys, automaton.targets, automaton.least, automaton.clashes)) < 5e6
+    state = np.zeros(len(entries), np.int64)
+    for column in np.array(entries).T:
+        assert (automaton.needs_after(state, column) < FAR).all()
+        state = automaton.follow(state, column)
+    assert (automaton.needs(state, -1) == 0).all()
+    # As many labels as entries: counted from the ends, whose states have the highest numbers.
+    ways = (automaton.least == 0).astype(np.int64)
+    for edge in range(len(automaton.keys))[::-1]:
+        ways[automaton.keys[edge] // PLATES.classes] += ways[automaton.targets[edge]]
+    assert ways[0] == len(set(entries))
+
+
+def test_many_classes_take_no_more() -> None:
+    hangul = Alphabet(tuple(map(chr, range(0xAC00, 0xAC00 + 11_172))), blank=0)
+    rng = np.random.default_rng(0)
+    entries = [tuple(row) for row in rng.integers(1, 11_173, (2_000, 6)).tolist()]
+    automaton = Lexicon.of(entries, hangul).automaton
+    assert len(automaton.keys) <= 6 * len(entries)
+    assert Lexicon.of(entries, hangul).accepts(entries[7])

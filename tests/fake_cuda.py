@@ -31,6 +31,7 @@ WORDS = {
     CAPTURE_UNSUPPORTED: ("CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "not permitted when stream is capturing"),
     CAPTURE_INVALIDATED: ("CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "failed due to a previous error during capture"),
 }
+_BYTES = {code: [each.encode() for each in said] for code, said in WORDS.items()}  # which must stay where they are
 _POISON = 0xA5
 _THREAD_LOCAL = 1
 
@@ -242,7 +243,7 @@ class FakeGpu:
         def words(error: int, said: Any, which: int) -> int:
             if error not in WORDS:
                 return INVALID_VALUE
-            said[0] = WORDS[error][which].encode()
+            said[0] = _BYTES[error][which]
             return SUCCESS
 
         def count(number: Any) -> None:

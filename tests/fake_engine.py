@@ -95,18 +95,18 @@ def runtime(trt: Any, gpu: FakeGpu) -> type:
             self._addresses: dict[str, int] = {}
             self._images: int | None = None
             self._ready_for: int | None = None
-            self.active_optimization_profile = 0 if major >= 10 or not engine.contexts else -1
-            engine.contexts += 1
+            self.active_optimization_profile = 0 if major >= 10 or not engine._contexts else -1
+            engine._contexts += 1
 
         def set_optimization_profile_async(self, profile: int, stream: int) -> bool:
-            if not self._engine.plan.shares_profile:
+            if not self._engine._plan.shares_profile:
                 return self._error("Error Code 3: Internal Error (Profile 0 has been chosen for another context)")
             self.active_optimization_profile = profile
             gpu.enqueue("cudaMemcpyAsync", stream, lambda: None)
             return True
 
         def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-            plan = self._engine.plan
+            plan = self._engine._plan
             assert name == "image"
             assert isinstance(shape, tuple)
             if self.active_optimization_profile != 0:
@@ -117,7 +117,7 @@ def runtime(trt: Any, gpu: FakeGpu) -> type:
             return True
 
         def get_tensor_shape(self, name: str) -> Dims:
-            plan = self._engine.plan
+            plan = self._engine._plan
             return Dims(-1 if self._images is None else self._images, plan.steps, plan.classes)
 
         def set_tensor_address(self, name: str, memory: int) -> bool:
@@ -126,7 +126,7 @@ def runtime(trt: Any, gpu: FakeGpu) -> type:
             return True
 
         def execute_async_v3(self, stream: int) -> bool:
-            plan, images = self._engine.plan, self._images
+            plan, images = self._engine._plan, self._images
             if "execute_fails" in knobs:
                 return self._error("Error Code 1: Cask (Cask convolution execution)")
             if images is None or self.active_optimization_profile != 0:
@@ -145,7 +145,7 @@ def runtime(trt: Any, gpu: FakeGpu) -> type:
             return True
 
         def _kernels(self, images: int, addresses: dict[str, int], memory: tuple[int, int] | None) -> Any:
-            plan, alive = self._engine.plan, weakref.ref(self)
+            plan, alive = self._engine._plan, weakref.ref(self)
 
             def run() -> None:
                 assert alive() is not None, "the execution context of a graph is gone"
@@ -159,7 +159,7 @@ def runtime(trt: Any, gpu: FakeGpu) -> type:
             return run
 
         def _error(self, message: str) -> bool:
-            self._engine.logger.log(trt.ILogger.ERROR, f"IExecutionContext: {message}")
+            self._engine._logger.log(trt.ILogger.ERROR, f"IExecutionContext: {message}")
             return False
 
         def _take(self, memory: int, size: int) -> None:
@@ -175,7 +175,7 @@ def runtime(trt: Any, gpu: FakeGpu) -> type:
         num_optimization_profiles = 1
 
         def __init__(self, plan: Plan, logger: Any) -> None:
-            self.plan, self.logger, self.contexts = plan, logger, 0
+            self._plan, self._logger, self._contexts = plan, logger, 0
             self._names = ["image", *(f"image{index}" for index in range(1, plan.inputs)), "probabilities"]
             self.num_io_tensors = len(self._names)
 
@@ -186,14 +186,14 @@ def runtime(trt: Any, gpu: FakeGpu) -> type:
             return "OUTPUT" if name == "probabilities" else "INPUT"
 
         def get_tensor_dtype(self, name: str) -> Dtype:
-            return Dtype[self.plan.given if name == "probabilities" else self.plan.kind]
+            return Dtype[self._plan.given if name == "probabilities" else self._plan.kind]
 
         def get_tensor_shape(self, name: str) -> Dims:
-            return Dims(-1, -1, -1) if name == "probabilities" else Dims(-1, *self.plan.image)
+            return Dims(-1, -1, -1) if name == "probabilities" else Dims(-1, *self._plan.image)
 
         def get_tensor_profile_shape(self, name: str, index: int) -> list[Dims]:
             assert (name, index) == ("image", 0)
-            return [Dims(count, *self.plan.image) for count in self.plan.batches]
+            return [Dims(count, *self._plan.image) for count in self._plan.batches]
 
     def deprecated(name: str) -> None:
         if major >= 10:
@@ -207,7 +207,7 @@ def runtime(trt: Any, gpu: FakeGpu) -> type:
         Engine.create_execution_context = lambda self: make(self, True)  # type: ignore[attr-defined]
     else:
         Engine.create_execution_context = lambda self, strategy="STATIC": make(self, strategy == "STATIC")  # type: ignore[attr-defined]
-        Engine.device_memory_size_v2 = property(lambda self: self.plan.workspace)  # type: ignore[attr-defined]
+        Engine.device_memory_size_v2 = property(lambda self: self._plan.workspace)  # type: ignore[attr-defined]
     if major < 11:
 
         def without_memory(self: Any) -> ExecutionContext | None:
@@ -216,7 +216,7 @@ def runtime(trt: Any, gpu: FakeGpu) -> type:
 
         def memory_size(self: Any) -> int:
             deprecated("device_memory_size")
-            return self.plan.workspace  # type: ignore[no-any-return]
+            return self._plan.workspace  # type: ignore[no-any-return]
 
         Engine.create_execution_context_without_device_memory = without_memory  # type: ignore[attr-defined]
         Engine.device_memory_size = property(memory_size)  # type: ignore[attr-defined]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,6 +22,15 @@ from tests.fake_cuda import FakeGpu
 from tests.fake_engine import Plan, runtime
 from tests.fake_pycuda import pycuda_driver
 from tests.fake_tensorrt import tensorrt
+
+
+@pytest.fixture(scope="session")
+def rtx() -> Any:
+    """The real API, as of TensorRT 11; it parses and builds without a GPU."""
+    for name in ("tensorrt_rtx", "tensorrt_rtx_bindings"):
+        if importlib.util.find_spec(name) is not None:
+            return importlib.import_module(name)
+    pytest.skip("TensorRT for RTX is not installed; pip install tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings")
 
 
 @pytest.fixture

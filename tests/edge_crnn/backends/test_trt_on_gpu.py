@@ -1,0 +1,167 @@
+"""Engines on a real GPU, with whatever TensorRT is there; and that the faked TensorRT has nothing that is not real."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from converters import graph as g
+from converters import oracle
+from edge_crnn.artifact import Artifact, load, save
+from edge_crnn.backends import cuda, trt
+from edge_crnn.backends.trt import TrtBackend
+from edge_crnn.backends.trt_build import BuildOptions, build, import_tensorrt
+from edge_crnn.errors import BackendError, BackendUnavailable
+from edge_crnn.preprocess import preprocess
+from tests.conftest import TINY
+from tests.fake_cuda import FakeGpu
+from tests.fake_engine import Plan, runtime
+from tests.fake_tensorrt import tensorrt
+
+MOST = 4
+TACTICS = ("EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS")  # those that need no further library
+CLOSE = 2e-3
+
+
+@pytest.fixture(scope="module")
+def driver() -> Any:
+    """pycuda, where a GPU, TensorRT and pycuda are."""
+    try:
+        cuda.gpu()
+        import_tensorrt()
+        return trt._import_pycuda()
+    except BackendUnavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["pixels", "values"])
+def engine(
+    driver: Any,
+    request: pytest.FixtureRequest,
+    tiny_onnx: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Artifact:
+    """`tiny_graph` in float32, for 1 to 4 images."""
+    onnx = load(tiny_onnx("float32", request.param))
+    built = build(import_tensorrt(), onnx.payload, False, BuildOptions((1, 2, MOST), tactic_sources=TACTICS))
+    assert onnx.spec.artifact is not None
+    tools = {"engine": built.version, "gpu": built.gpu or ""}
+    facts = replace(onnx.spec.artifact, format="engine", batch=MOST, tools=tools)
+    return save(tmp_path_factory.mktemp("engine") / "tiny.engine", built.plan, replace(onnx.spec, artifact=facts))
+
+
+@pytest.fixture(scope="module")
+def images(engine: Artifact, tiny_pictures: list[np.ndarray]) -> np.ndarray:
+    return preprocess(tiny_pictures, engine.spec.input)
+
+
+@pytest.fixture(scope="module")
+def expected(tiny_graph: g.Graph, tiny_pictures: list[np.ndarray]) -> np.ndarray:
+    return oracle.run(tiny_graph, preprocess(tiny_pictures, TINY.input))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("graphs", [0, 2, 16])
+def test_it_computes_what_the_network_is(
+    engine: Artifact, images: np.ndarray, expected: np.ndarray, graphs: int
+) -> None:
+    backend = TrtBackend(engine, graphs=graphs)
+    for _ in range(3):
+        for order in ([0], [1, 2], [3, 4, 5], [7, 6, 5, 4], [0, 1, 2, 3, 4, 5, 6, 7, 0], [2], [5, 5, 1]):
+            given = backend.infer(images[order])
+            np.testing.assert_allclose(given, expected[order], atol=CLOSE)
+            np.testing.assert_array_equal(given.argmax(axis=-1), expected[order].argmax(axis=-1))
+    backend.close()
+    with pytest.raises(BackendError, match="used after close"):
+        backend.infer(images)
+
+
+@pytest.mark.gpu
+def test_many_calls_and_many_engines_take_no_more_memory(driver: Any, engine: Artifact, images: np.ndarray) -> None:
+    def free() -> int:
+        context = trt._primary_context(driver, cuda.gpu().index)
+        context.push()
+        left: int = driver.mem_get_info()[0]
+        context.pop()
+        return left
+
+    sizes = np.random.default_rng(1).integers(1, len(images) + 1, 400)
+    kept = TrtBackend(engine)
+    for count in sizes[:50]:
+        kept.infer(images[:count])
+    for _ in range(3):
+        TrtBackend(engine).close()
+    before = free()
+    for count in sizes[50:]:
+        kept.infer(images[:count])
+    for count in range(20):
+        backend = TrtBackend(engine)
+        backend.infer(images[: 1 + count % MOST])
+        backend.close()
+    assert before - free() < 4 << 20
+    kept.close()
+
+
+@pytest.mark.gpu
+def test_threads_and_engines_side_by_side(engine: Artifact, images: np.ndarray, expected: np.ndarray) -> None:
+    shared = TrtBackend(engine)
+
+    def use(seed: int) -> None:
+        own = TrtBackend(engine)
+        for count in np.random.default_rng(seed).integers(1, len(images) + 1, 30):
+            for backend in (shared, own):
+                np.testing.assert_allclose(backend.infer(images[:count]), expected[:count], atol=CLOSE)
+        own.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(use, range(4)))
+        pool.submit(shared.close).result()
+
+
+@pytest.mark.gpu
+def test_the_callers_context(driver: Any, engine: Artifact, images: np.ndarray, expected: np.ndarray) -> None:
+    driver.init()
+    context = driver.Device(0).make_context()
+    try:
+        inside, beside = TrtBackend(engine, context=context), TrtBackend(engine)
+        for backend in (inside, beside, inside, beside):
+            np.testing.assert_allclose(backend.infer(images), expected, atol=CLOSE)
+            assert driver.Context.get_current() == context
+        inside.close()
+        beside.close()
+    finally:
+        context.pop()
+        context.detach()
+    assert driver.Context.get_current() is None
+
+
+@pytest.mark.gpu
+def test_a_damaged_engine_is_one_error(engine: Artifact) -> None:
+    for payload in (engine.payload[: len(engine.payload) // 2], b"no engine"):
+        with pytest.raises(
+            BackendError, match=r"^tiny.engine: .* does not open it \(it is not deserialized: .*again, here"
+        ):
+            TrtBackend(replace(engine, payload=payload))
+
+
+def test_what_is_faked_of_tensorrt_11_is_real(rtx: Any) -> None:
+    gpu = FakeGpu()
+    gpu.stack.append(0x100)
+    faked = tensorrt("11.1.0")
+    logger: Any = SimpleNamespace()
+    made = runtime(faked, gpu)(logger)
+    engine = made.deserialize_cuda_engine(Plan().payload())
+    context = engine.create_execution_context("USER_MANAGED")
+    pairs = {"Runtime": made, "ICudaEngine": engine, "IExecutionContext": context}
+    for name, each in pairs.items():
+        public = {attribute for attribute in dir(each) if not attribute.startswith("_")} | {"__init__"}
+        assert public <= set(dir(getattr(rtx, name)))
+    for name in ("TensorIOMode", "ExecutionContextAllocationStrategy"):
+        assert vars(getattr(faked, name)).keys() <= set(dir(getattr(rtx, name)))

@@ -122,9 +122,7 @@ def _pmic(root: Path) -> Power | None:
     }
     if not rails:
         return None
-    source = (
-        f"sum of {len(rails)} rails of the power chip: what hangs on the 5 V input itself, as USB does, is not in it"
-    )
+    source = f"sum of {len(rails)} rails of the power chip: what hangs on the 5 V input is not in it"
     return Power(sum(rails.values()), source, rails, ())
 
 

@@ -1,0 +1,93 @@
+"""`edge-crnn doctor`: what this machine is, what is installed, whether it reads, and what to type where it does not."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+
+from .. import __version__
+from ..bench.board import board
+from ..bench.snapshot import snapshot
+from ..bench.tree import ROOT
+from ..doctor import machine, software
+from ..doctor.check import Check
+from ..reader import DEFAULT_MODEL
+from .command import Command
+
+_SCHEMA = 1
+_COLOURS = {"ok": "32", "warn": "33", "fail": "31", "absent": "2"}
+_INDENT = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `doctor`."""
+    parser.add_argument("model", nargs="?", type=Path, default=DEFAULT_MODEL, help="default: the one that read uses")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="json: all facts, for programs")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 if the model reads here, else 1."""
+    return examine(arguments.model, arguments.format)
+
+
+def examine(model: Path, format_: str, root: Path = ROOT) -> int:
+    """Print all checks as they are made, and give the exit status."""
+    is_, does = board(root), snapshot(root)
+    checks = chain(machine.checks(is_, does), software.checks(is_, model, root))
+    if format_ == "json":
+        done = list(checks)
+        reads = not _failed(done)
+        facts = {"board": asdict(is_), "snapshot": asdict(does)}
+        report = {"version": _SCHEMA, "edge_crnn": __version__, "model": str(model), "reads": reads}
+        print(
+            json.dumps({**report, "checks": [asdict(check) for check in done], **facts}, ensure_ascii=False, indent=2)
+        )
+        return 0 if reads else 1
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    done = []
+    for check in checks:
+        done.append(check)
+        for line in _lines(check, colour, _width()):
+            print(line, flush=True)
+    print(f"\n{_verdict(done)}")
+    return 1 if _failed(done) else 0
+
+
+def _failed(checks: list[Check]) -> list[str]:
+    return [check.name for check in checks if check.status == "fail"]
+
+
+def _width() -> int | None:
+    """Columns of the terminal; None where lines are not to be broken."""
+    return max(shutil.get_terminal_size().columns, 2 * _INDENT) if sys.stdout.isatty() else None
+
+
+def _lines(check: Check, colour: bool, width: int | None) -> Iterator[str]:
+    mark = f"{'-' if check.status == 'absent' else check.status:<6}"
+    if colour:
+        mark = f"\033[{_COLOURS[check.status]}m{mark}\033[0m"
+    first, *others = textwrap.wrap(check.found, width - _INDENT) if width else [" ".join(check.found.split())]
+    yield f"{mark}{check.name:<{_INDENT - 6}}{first}"
+    for line in others:
+        yield f"{'':<{_INDENT}}{line}"
+    if check.fix is not None:  # whole, whatever its length: it is to be copied
+        yield f"{'':<{_INDENT}}→ {check.fix}"
+
+
+def _verdict(checks: list[Check]) -> str:
+    failed, warned = _failed(checks), sum(check.status == "warn" for check in checks)
+    look = "" if not warned else f"; {warned} thing{'s' * (warned > 1)} to look at"
+    if failed:
+        return f"Does not read here: {', '.join(failed)}{look}"
+    return f"Reads here{look}"
+
+
+COMMAND = Command("say what this machine has and lacks, and what to type", add_arguments, run)

@@ -1,0 +1,209 @@
+"""Checks of the machine, from its facts alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ..bench.board import Board
+from ..bench.clocks import Clocks
+from ..bench.heat import Throttling, Zone
+from ..bench.snapshot import Snapshot
+from .check import Check
+
+_LEAST_MEMORY = 200 << 20  # bytes: twice of what reading takes
+_BUILD_MEMORY = 12 << 30  # bytes, below which a Jetson wants swap to build an engine
+_HOT_C = 80.0
+"""Where nothing tells from when on the machine slows down: the soft limit of Raspberry Pis."""
+_NEARLY_C = 5.0
+_OLDEST_L4T = 36
+_DYNAMIC_POWERSAVE = re.compile("intel_pstate|amd-pstate")
+"""Drivers whose powersave follows the load; that of all others is the lowest clock."""
+_STEADY = ("powersave", "conservative", "userspace")
+_SUPPLY = {
+    "raspberry-pi": "a supply that holds 5 V: 5 A for a Pi 5, 3 A for a Pi 4, 2.5 A for a Pi 3; a short, thick cable",
+    "jetson": "a supply with more amperes, or a lower power mode: sudo nvpmodel -m ID",
+}
+
+
+def checks(board: Board, now: Snapshot) -> Iterator[Check]:
+    """Checks in the order in which they are shown; those that make no sense on this machine are left out."""
+    yield _board(board)
+    yield _processor(board)
+    yield _system(board)
+    if board.kind == "jetson":
+        yield _jetpack(board)
+    yield _memory(board, now)
+    if board.kind == "jetson":
+        yield _power_mode(board, now)
+    if now.clocks.cores:
+        yield _clocks(board, now.clocks)
+    if now.hottest is not None:
+        yield _temperature(now.zones)
+    if now.throttling is not None or board.kind == "raspberry-pi":
+        yield _throttling(board, now.throttling)
+    yield from _power(now)
+
+
+def _board(board: Board) -> Check:
+    facts = [board.model or "not told by this system", board.soc, board.form]
+    if board.virtual:
+        facts.append(f"virtual machine ({board.virtual})")
+    return Check("board", "ok", ", ".join(filter(None, facts)))
+
+
+def _processor(board: Board) -> Check:
+    cpu = board.cpu
+    if cpu.cores is None:
+        fix = "mount /proc: without it, engines cannot tell which instructions they may use"
+        return Check("processor", "warn", "not told by this system", fix)
+    features = ", ".join(cpu.features)
+    found = f"{cpu.cores} × {cpu.name or cpu.architecture or 'unknown'}" + (f" with {features}" if features else "")
+    if cpu.cores_offline:
+        found += f"; {cpu.cores_offline} more are switched off"
+    if cpu.architecture == "aarch64" and "dotprod" not in cpu.features:
+        found += "; no dotprod, so that int8 gains less"
+    return Check("processor", "ok", found)
+
+
+def _system(board: Board) -> Check:
+    found = [board.os or "unknown system", f"{board.python_bits}-bit"]
+    if board.kernel:
+        found.append(f"kernel {board.kernel}")
+    if board.page_bytes and board.page_bytes != 4096:
+        found.append(f"pages of {board.page_bytes >> 10} KiB")
+    if board.container:
+        found.append(f"in a container ({board.container})")
+    if board.cpu_limit is not None:
+        found.append(f"of {board.cpu_limit:g} cores at most")
+    fix = None
+    if board.python_bits == 32:
+        fix = "install the 64-bit system: there are no wheels of LiteRT for 32 bits"
+    elif board.os_id == "alpine":
+        fix = "use a system with glibc, such as the image python:3.12-slim: there are no wheels of LiteRT for musl"
+    return Check("system", "warn" if fix else "ok", ", ".join(found), fix)
+
+
+def _jetpack(board: Board) -> Check:
+    if board.l4t is None:
+        fix = None
+        if board.container:
+            fix = "docker run --runtime nvidia -v /etc/nv_tegra_release:/etc/nv_tegra_release:ro …"
+        return Check("jetpack", "warn" if fix else "absent", "no /etc/nv_tegra_release", fix)
+    found = f"JetPack {board.jetpack or '?'} (L4T {board.l4t})"
+    if not has_tensorrt(board):
+        fix = "JetPack 6, where the board takes it: the TensorRT of older ones is for a Python that is too old"
+        return Check("jetpack", "warn", found, fix)
+    return Check("jetpack", "ok", found)
+
+
+def has_tensorrt(board: Board) -> bool:
+    """Whether it is a Jetson whose TensorRT is for a Python that we run on: from JetPack 6 on."""
+    return board.kind == "jetson" and (board.l4t is None or int(board.l4t.partition(".")[0]) >= _OLDEST_L4T)
+
+
+def _memory(board: Board, now: Snapshot) -> Check:
+    if board.memory_bytes is None:
+        return Check("memory", "absent", "not told by this system")
+    available, swap = now.memory_available_bytes, board.swap_bytes or 0
+    found = [_gib(board.memory_bytes)]
+    if available is not None:
+        found.append(f"{_gib(available)} available")
+    found.append(f"swap {_gib(swap)}" if swap else "no swap")
+    least = available
+    if board.memory_limit_bytes is not None:
+        found.append(f"limited to {_gib(board.memory_limit_bytes)}")
+        least = min(board.memory_limit_bytes, board.memory_limit_bytes if available is None else available)
+    fix = None
+    if least is not None and least < _LEAST_MEMORY:
+        fix = f"end other programs, or allow more: reading takes about {_LEAST_MEMORY >> 21} MiB"
+    elif board.kind == "jetson" and not swap and board.memory_bytes < _BUILD_MEMORY:
+        fix = "swap, to build engines with: sudo systemctl enable --now nvzramconfig"
+    return Check("memory", "warn" if fix else "ok", ", ".join(found), fix)
+
+
+def _power_mode(board: Board, now: Snapshot) -> Check:
+    mode = now.power_mode
+    if mode is None:
+        where = "not told in a container" if board.container else "not told: no /var/lib/nvpmodel/status"
+        return Check("power mode", "absent", where)
+    found = f"{mode.name or 'unknown'} (mode {mode.number})"
+    fastest = mode.fastest
+    if fastest is None or mode.name == fastest:
+        return Check("power mode", "ok", found)
+    fix = f"sudo nvpmodel -m {mode.modes[fastest]}  # {fastest}, if supply and cooling carry it"
+    return Check("power mode", "warn", f"{found}, slower than {fastest}", fix)
+
+
+def _clocks(board: Board, clocks: Clocks) -> Check:
+    first, fix = clocks.cores[0], None
+    found = f"{' and '.join(clocks.governors) or 'no governor'}, {_speeds(clocks)}"
+    capped = first.limit_mhz and first.max_mhz and first.limit_mhz < 0.99 * first.max_mhz
+    slow = set(_STEADY) & set(clocks.governors)
+    if _DYNAMIC_POWERSAVE.search(clocks.driver or ""):
+        slow -= {"powersave"}
+    if slow:
+        fix = "echo schedutil | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
+    elif capped and board.kind != "jetson":  # whose power mode does it
+        found += f", limited to {_ghz(first.limit_mhz)}"
+        fix = f"echo {1000 * (first.max_mhz or 0):.0f} | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_max_freq"
+    return Check("clocks", "warn" if fix else "ok", found, fix)
+
+
+def _speeds(clocks: Clocks) -> str:
+    speeds = sorted({core.mhz for core in clocks.cores if core.mhz is not None})
+    now = " to ".join(map(_ghz, dict.fromkeys((speeds[0], speeds[-1])))) if speeds else "?"
+    most = clocks.cores[0].max_mhz
+    said = f"{now} of {_ghz(most)} GHz" if most else f"{now} GHz"
+    if clocks.gpu_mhz is not None:
+        said += f"; GPU {_ghz(clocks.gpu_mhz)} of {_ghz(clocks.gpu_max_mhz)} GHz"
+    return said
+
+
+def _temperature(zones: tuple[Zone, ...]) -> Check:
+    """Of the zone that is nearest to its limit."""
+    zone = max(zones, key=lambda each: each.celsius - (each.slows_at or _HOT_C))
+    limit = zone.slows_at or _HOT_C
+    found = f"{zone.celsius:.0f} °C ({zone.name})"
+    if zone.slows_at is not None:
+        found += f", slows down from {zone.slows_at:.0f} °C on"
+    if zone.celsius < limit - (_NEARLY_C if zone.slows_at is not None else 0):
+        return Check("temperature", "ok", found)
+    return Check("temperature", "warn", found, "a heat sink or a fan, and air around it")
+
+
+def _throttling(board: Board, state: Throttling | None) -> Check:
+    if state is None:
+        if board.container:
+            return Check("throttling", "absent", "the firmware cannot be asked in a container")
+        fix = "sudo apt install raspi-utils && sudo usermod -aG video $USER, then log in again"
+        return Check("throttling", "warn", "the firmware cannot be asked", fix)
+    told = []
+    if state.now:
+        told.append(f"now: {', '.join(state.now)}")
+    earlier = [reason for reason in state.occurred if reason not in state.now]
+    if earlier:
+        times = [f"{reason} ({state.counts[reason]} times)" if reason in state.counts else reason for reason in earlier]
+        told.append(f"since the start: {', '.join(times)}")
+    if not told or (board.kind == "pc" and not state.now):  # laptops are too hot now and then
+        return Check("throttling", "ok", "; ".join(told) or "none since the start")
+    electric = any(re.search("voltage|current", reason) for reason in (*state.now, *state.occurred))
+    fixes = [_SUPPLY[board.kind]] if electric and board.kind in _SUPPLY else []
+    if any(re.search("heat|hot|throttled|capped|temperature", reason) for reason in (*state.now, *state.occurred)):
+        fixes.append("a heat sink or a fan")
+    return Check("throttling", "warn", "; ".join(told), "; ".join(fixes) or None)
+
+
+def _power(now: Snapshot) -> Iterator[Check]:
+    if now.on_battery:
+        yield Check("power", "warn", "on battery", "connect the supply: on battery, clocks are lower")
+    elif now.power is not None and now.power.watts is not None:
+        yield Check("power", "ok", f"{now.power.watts:.1f} W, {now.power.source}")
+
+
+def _gib(count: int) -> str:
+    return f"{count / (1 << 30):.1f} GiB"
+
+
+def _ghz(megahertz: float | None) -> str:
+    return "?" if megahertz is None else f"{megahertz / 1000:.2f}"

@@ -1,0 +1,174 @@
+"""Tries what a reader may use, one thing after another; `python -c` runs it in a process of its own.
+
+A library that was built for another processor, or against another version of its neighbour, does not only raise: it
+ends the process. What tried it must not be the one that tells of it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from ..errors import BackendUnavailable, EdgeCrnnError
+
+State: TypeAlias = Literal["works", "absent", "broken"]
+
+SAMPLE = Path(__file__).parents[1] / "data" / "F77sj1771.pgm"
+"""A rendered plate, its label the name."""
+
+READING = "reading"
+"""Name of the trial that reads the sample."""
+
+_BREAKS = (ImportError, OSError, RuntimeError, AttributeError, ValueError, TypeError, SystemError)
+"""What imports of packages that do not fit raise; whatever else they do ends the process."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How trying one thing went."""
+
+    state: State
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Of what works."""
+    reason: str = ""
+    """Why something does not."""
+
+
+class _Absent(Exception):  # noqa: N818 - a state, not an error
+    """What is tried is not there."""
+
+
+def attempt(name: str, model: Path) -> Trial:
+    """Try one of `TRIALS`, or, as `READING`, to read with `model`."""
+    try:
+        return Trial("works", _read(model) if name == READING else TRIALS[name]())
+    except _Absent as error:
+        return Trial("absent", reason=_one_line(error))
+    except (EdgeCrnnError, *_BREAKS) as error:
+        return Trial("broken", reason=_one_line(error))
+
+
+def main(model: str, names: Sequence[str]) -> None:
+    """Try all, and write a line of JSON for each when it is done; libraries' own chatter goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    for name in names:
+        answers.write(json.dumps([name, asdict(attempt(name, Path(model)))]) + "\n")
+
+
+def _numpy() -> dict[str, Any]:
+    return {"version": _import("numpy").__version__}
+
+
+def _cv2() -> dict[str, Any]:
+    cv2 = _import("cv2")
+    said: dict[str, str] = {}
+    for line in cv2.getBuildInformation().splitlines():
+        name, _, value = line.partition(":")
+        said.setdefault(name.strip(), value.strip())
+    return {"version": cv2.__version__, "gui": said.get("GUI", ""), "gstreamer": said.get("GStreamer", "")}
+
+
+def _litert() -> dict[str, Any]:
+    try:
+        from ..backends import litert
+    except ModuleNotFoundError as error:
+        if error.name is None:  # it is of this package that none of several is installed
+            raise _Absent(error) from error
+        raise
+    return {"engine": litert._ENGINE}
+
+
+def _onnxruntime() -> dict[str, Any]:
+    onnxruntime = _import("onnxruntime")
+    return {"version": onnxruntime.__version__, "providers": onnxruntime.get_available_providers()}
+
+
+def _tensorrt() -> dict[str, Any]:
+    from ..backends.trt_build import import_tensorrt
+
+    try:
+        trt = import_tensorrt()
+    except BackendUnavailable as error:
+        if error.__cause__ is None:
+            raise _Absent(error) from error
+        raise
+    return {"module": trt.__name__, "version": trt.__version__}
+
+
+def _pycuda() -> dict[str, Any]:
+    pycuda = _import("pycuda")
+    import_module("pycuda.driver")  # starts with the NVIDIA driver only
+    return {"version": pycuda.VERSION_TEXT}
+
+
+def _gpu() -> dict[str, Any]:
+    from ..backends.cuda import gpu
+
+    try:
+        return asdict(gpu())
+    except BackendUnavailable as error:
+        if isinstance(error.__cause__, OSError):  # no driver
+            raise _Absent(error) from error
+        raise
+
+
+TRIALS: dict[str, Callable[[], dict[str, Any]]] = {
+    "numpy": _numpy,
+    "cv2": _cv2,
+    "litert": _litert,
+    "onnxruntime": _onnxruntime,
+    "tensorrt": _tensorrt,
+    "pycuda": _pycuda,
+    "gpu": _gpu,
+}
+
+
+def _read(model: Path) -> dict[str, Any]:
+    """Read the sample, and again to see what it costs."""
+    import numpy as np
+
+    from ..artifact import load
+    from ..backends import open_backend
+    from ..reader import Reader
+
+    height, width = 56, 108
+    pixels = np.frombuffer(SAMPLE.read_bytes()[-width * height :], np.uint8).reshape(height, width)
+    artifact = load(model)
+    backend = open_backend(artifact)
+    times_s: list[float] = []
+    with Reader(artifact.spec, lambda: backend) as reader:
+        reading = reader.read(pixels)  # the engine warms up
+        while len(times_s) < 5 and sum(times_s) < 0.5:
+            started = time.perf_counter()
+            reader.read(pixels)
+            times_s.append(time.perf_counter() - started)
+    return {
+        "engine": backend.facts.version,
+        "precision": backend.facts.precision,
+        "notes": list(backend.facts.notes),
+        "label": reading.label,
+        "text": reading.text,
+        "finite": math.isfinite(reading.confidence),
+        "ms": min(times_s) * 1e3,
+    }
+
+
+def _import(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name == name:
+            raise _Absent(error) from error
+        raise
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

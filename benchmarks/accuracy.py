@@ -1,6 +1,6 @@
 """`python -m benchmarks.accuracy DIR… -o OUT.json`: does the text hold? Each recipe against Keras on labelled folders.
 
-Fresh plates for it:
+Fresh plates for it, which are then to be called so by `--images-are 'rendered plates'`:
 
     edge-crnn synth -o fresh/mild -n 5000 --seed 101 --preset mild
     edge-crnn synth -o fresh/heavy -n 5000 --seed 102 --preset heavy
@@ -33,6 +33,7 @@ def main() -> int:
     """Print a line for each recipe and folder, and write all numbers as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", nargs="+", type=Path, metavar="DIR", help="labelled folders")
+    parser.add_argument("--images-are", default="", metavar="WORDS", help="such as 'rendered plates', for the report")
     parser.add_argument("--model", type=Path, default=Path("models/plates.keras"))
     parser.add_argument("--calibration", type=Path, default=Path("samples/calibration"))
     parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=list(RECIPES))
@@ -56,10 +57,13 @@ def main() -> int:
             found[name][str(dataset.folder)] = parity
             print(f"{name:<10} {_line(parity)}", flush=True)
     record = {
+        "suite": "edge-crnn accuracy",
         "version": VERSION,
+        "images_are": args.images_are,
         "command": f"python -m benchmarks.accuracy {shlex.join(sys.argv[1:])}",
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": dataclasses.asdict(machine()),
+        "model": source.spec.name,
         "source_sha256": source.sha256,
         "recipes": {
             recipe: {folder: dataclasses.asdict(parity) for folder, parity in sets.items()}

@@ -290,6 +290,7 @@ def main(words: Sequence[str] | None = None) -> int:
     grammar = ctc.Grammar.compile(args.grammar, alphabet)
     found = _speed(rows, grammar, args) if args.what == "speed" else _errors(rows, map(alphabet.encode, texts), grammar)
     record = {
+        "suite": f"edge-crnn decoding {args.what}",
         "version": VERSION,
         "command": f"python -m benchmarks.decoding {shlex.join(sys.argv[1:] if words is None else words)}",
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),

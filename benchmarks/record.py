@@ -119,15 +119,19 @@ class Record:
     date: str
     """UTC, ISO 8601."""
     machine: Machine
+    model: str
+    """Name of the trained model."""
     source_sha256: str
     """Of the trained model's file."""
+    images_are: str
+    """What they are, such as rendered plates; empty if nobody said."""
     calls: int
     """Timed calls a round."""
     runs: tuple[Run, ...]
 
     def to_json(self) -> str:
         """The JSON form, with its version; each timing also has its `ms` and `processor_ms`."""
-        data = {"version": VERSION, **dataclasses.asdict(self)}
+        data = {"suite": "edge-crnn engines", "version": VERSION, **dataclasses.asdict(self)}
         for run, written in zip(self.runs, data["runs"], strict=True):
             for timing, fields in zip(run.timings, written["timings"], strict=True):
                 fields.update(ms=timing.ms, processor_ms=timing.processor_ms)

@@ -27,6 +27,9 @@ from .engines import Source, build
 from .record import REFERENCE, Record, Run, Timing, machine, table
 from .rounds import Engine, Images, interleave, workers
 
+SAMPLES = Path("samples/plates")
+"""Rendered ones: no photograph is among them, which is to be said wherever accuracy is."""
+
 
 def main(what: str, about: str | None, makers: Mapping[str, Callable[[Source], Engine]], threads: Sequence[int]) -> int:
     """Measure the engines that `makers` make; `python -m benchmarks.WHAT`."""
@@ -48,7 +51,9 @@ def main(what: str, about: str | None, makers: Mapping[str, Callable[[Source], E
             command=f"python -m benchmarks.{what} {shlex.join(sys.argv[1:])}".rstrip(),
             date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             machine=machine(),
+            model=source.spec.name,
             source_sha256=source.sha256,
+            images_are=args.images_are,
             calls=args.calls,
             runs=tuple(runs),
         )
@@ -125,7 +130,13 @@ def _arguments(about: str | None, what: str, threads: Sequence[int]) -> argparse
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--calls", type=int, default=25, help="timed calls of each engine in a round")
     parser.add_argument("--model", type=Path, default=Path("models/plates.keras"))
-    parser.add_argument("--images", type=Path, default=Path("samples/plates"), help="labelled; also what is timed")
+    parser.add_argument("--images", type=Path, default=SAMPLES, help="labelled; also what is timed")
+    parser.add_argument(
+        "--images-are", metavar="WORDS", help="what they are, for the report (samples: rendered plates)"
+    )
     parser.add_argument("--calibration", type=Path, default=Path("samples/calibration"))
     parser.add_argument("-o", "--output", type=Path, default=Path(f"benchmarks/results/{what}.json"))
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.images_are is None:
+        args.images_are = "rendered plates" if args.images == SAMPLES else ""
+    return args

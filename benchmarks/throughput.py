@@ -58,6 +58,7 @@ def main() -> None:
     print(f"{cores} cores; other programs kept {others:.2f} busy")
     if arguments.output:
         record = {
+            "suite": "edge-crnn throughput",
             "version": VERSION,
             "command": f"python -m benchmarks.throughput {shlex.join(sys.argv[1:])}",
             "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -102,7 +102,9 @@ def test_table_is_sorted_and_names_the_absent() -> None:
 
 def test_json_has_every_figure_and_its_version() -> None:
     facts = Machine("some CPU", ("avx2",), 2, "Linux", "3.11", {"numpy": "2.0"})
-    record = Record("python -m benchmarks.peers", "2026-01-01T00:00:00+00:00", facts, "abc", 25, (_RUN,))
+    record = Record(
+        "python -m benchmarks.peers", "2026-01-01T00:00:00+00:00", facts, "plates", "abc", "drawn", 25, (_RUN,)
+    )
     data = json.loads(record.to_json())
     assert (data["version"], data["calls"], data["machine"]["cpu"]) == (VERSION, 25, "some CPU")
     (run,) = data["runs"]
@@ -118,7 +120,7 @@ def test_json_refuses_what_is_no_number() -> None:
     facts = Machine("some CPU", (), 2, "Linux", "3.11", {})
     run = replace(_RUN, timings=(_timing("x", float("nan")),))
     with pytest.raises(ValueError, match="not JSON compliant"):
-        Record("", "", facts, "", 1, (run,)).to_json()
+        Record("", "", facts, "", "", "", 1, (run,)).to_json()
 
 
 def test_machine_knows_itself() -> None:

@@ -46,6 +46,7 @@ def tensorrt(version: str, **knobs: Any) -> Any:
     trt.TacticSource = SimpleNamespace(EDGE_MASK_CONVOLUTIONS=3, JIT_CONVOLUTIONS=4)
     trt.LayerInformationFormat = SimpleNamespace(JSON="JSON")
     trt.LayerType = SimpleNamespace(CONVOLUTION="CONVOLUTION")
+    trt.PreviewFeature = SimpleNamespace(**({"PROFILE_SHARING_0806": "PROFILE_SHARING"} if major < 11 else {}))
 
     if major >= 10:
 
@@ -70,6 +71,9 @@ def tensorrt(version: str, **knobs: Any) -> Any:
 
         def clear_flag(self, flag: str) -> None:
             said["cleared"].add(flag)
+
+        def set_preview_feature(self, feature: str, enable: bool) -> None:
+            said[feature] = enable
 
         def set_memory_pool_limit(self, pool: str, size: int) -> None:
             said[pool] = size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import sys
@@ -43,6 +42,13 @@ def test_float32_is_no_less(version: str) -> None:
     trt = tensorrt(version, layers=None)
     assert build(trt, ONNX, False, BuildOptions()).precision == "float32, as the file is typed"
     assert (trt.said["flags"], trt.said["cleared"]) == (set(), {"TF32"})
+
+
+def test_contexts_share_the_profile() -> None:
+    for version in VERSIONS:
+        trt = tensorrt(version)
+        build(trt, ONNX, True, BuildOptions())
+        assert trt.said.get("PROFILE_SHARING") is (None if version.startswith("11") else True)
 
 
 @every_version
@@ -176,15 +182,6 @@ def test_a_module_that_does_not_start_is_told(tmp_path: Path, monkeypatch: pytes
     monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
     with pytest.raises(BackendUnavailable, match=r"tensorrt is there and does not start \(libnvinfer.so.8"):
         import_tensorrt()
-
-
-@pytest.fixture(scope="module")
-def rtx() -> Any:
-    """The real API, as of TensorRT 11; it parses and builds without a GPU."""
-    for name in ("tensorrt_rtx", "tensorrt_rtx_bindings"):
-        if importlib.util.find_spec(name) is not None:
-            return importlib.import_module(name)
-    pytest.skip("TensorRT for RTX is not installed; pip install tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings")
 
 
 @pytest.mark.parametrize("recipe", ["float32", "float16", "float16-mixed"])

@@ -7,12 +7,13 @@ the least that must be doubted. A control, the same artifact measured twice, sho
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-Interval = tuple[float, float]
+from ..binomial import Interval, binomial_cdf
 
 CONFIDENCE = 0.95
 """Of every interval here, two-sided, with equal tails."""
@@ -35,11 +36,13 @@ def quantile_interval(values: npt.ArrayLike, share: float) -> Interval | None:
     Source: David and Nagaraja, Order Statistics, 3rd edition 2003, section 7.1.
     """
     ordered = np.sort(np.asarray(values))
-    n = len(ordered)
-    at_most = np.cumsum(_binomial(n, share))  # P(at most k below), k = 0 .. n
-    tail = (1 - CONFIDENCE) / 2
-    below = int(np.searchsorted(at_most, tail, side="right"))  # so many ranks can be left out at the low end
-    above = int(np.searchsorted(at_most, 1 - tail)) + 1  # the first rank that is exceeded too rarely
+    n, tail = len(ordered), (1 - CONFIDENCE) / 2
+
+    def at_most(k: int) -> float:
+        return binomial_cdf(k, n, share)
+
+    below = bisect_right(range(n), tail, key=at_most)  # so many ranks can be left out at the low end
+    above = bisect_left(range(n), 1 - tail, key=at_most) + 1  # the first rank that is exceeded too rarely
     if below < 1 or above > n:
         return None
     return float(ordered[below - 1]), float(ordered[above - 1])
@@ -84,11 +87,3 @@ def steady_after(times: Sequence[float], window: int = 10, within: float = 0.05)
         if times[start] <= limit and float(np.median(times[start : start + window])) <= limit:
             return start
     return None
-
-
-def _binomial(n: int, share: float) -> npt.NDArray[np.float64]:
-    """P(X = k) for k = 0 .. n."""
-    k = np.arange(1, n + 1)
-    log_choose = np.concatenate([[0.0], np.cumsum(np.log((n + 1 - k) / k))])
-    successes = np.arange(n + 1)
-    return np.asarray(np.exp(log_choose + successes * math.log(share) + (n - successes) * math.log1p(-share)))

@@ -21,6 +21,7 @@ _BUILT_IN = {
     "read": ("edge_crnn.cli.read", "read the text in images", "litert,opencv"),
     "info": ("edge_crnn.cli.info", "show what a model says about itself", "litert"),
     "doctor": ("edge_crnn.cli.doctor", "say what this machine has and lacks, and what to type", "litert"),
+    "bench": ("edge_crnn.cli.bench", "measure what reading costs on this machine", "litert,opencv"),
     "train": ("edge_crnn.cli.train", "train a network on labelled or drawn images", "train"),
     "synth": ("edge_crnn.cli.synth", "draw labelled plates", "train"),
 }

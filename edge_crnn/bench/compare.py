@@ -1,0 +1,174 @@
+"""Whether an artifact has become slower since an older record: of the same machine, artifact, images and scenario."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import InputError
+from .board import Board
+from .marks import EQUAL, difference, throttled
+from .record import Images, Opened, Record, Result, Scenario
+from .snapshot import Snapshot
+from .statistics import larger_p, smallest_p
+from .summary import costs_ms
+
+LEVEL = 0.01
+"""Largest p that counts."""
+
+METHOD = (
+    f"per-round figures, one-sided exact rank test (Mann-Whitney U) at {LEVEL:g}, and a change of the median by more"
+    f" than {EQUAL:.0%} and more than the same artifact differed from itself in either run"
+)
+
+_UNLIKE = "measure both on the same machine, set alike, with the same arguments"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An artifact in a scenario, then and now."""
+
+    path: str
+    scenario: Scenario
+    old_ms: float
+    """Cost of an image, as `Summary.cost_ms`."""
+    new_ms: float
+    least: float
+    """The smallest change of the median that counts, as a share."""
+    p: float
+    """Of the rank test in the direction of the change."""
+    verdict: Literal["slower", "faster", "same"]
+
+
+def refuse_unlike(
+    old: Record,
+    board: Board,
+    images: Images,
+    artifacts: Sequence[Opened],
+    scenario: Scenario,
+    rounds: int,
+) -> None:
+    """Make sure, before anything is measured, that it can be compared with `old`; `compare` knows the arguments.
+
+    Raises:
+        InputError: it cannot: another machine, artifact or scenario; other images; too few rounds.
+    """
+    _same_machine(old.board, board)
+    if old.images.sha256 != images.sha256:
+        raise InputError(
+            f"not comparable: {old.images.count} images of {old.images.folder} then, {images.count} others of"
+            f" {images.folder} now; {_UNLIKE}"
+        )
+    for artifact in artifacts:
+        then = len(_counterpart(old, artifact, scenario).rounds)
+        if smallest_p(then, rounds) > LEVEL:
+            raise InputError(
+                f"not comparable: {then} rounds then and {rounds} now can show nothing at {LEVEL:g};"
+                " measure at least 5 each"
+            )
+
+
+def compare(old: Record, new: Record) -> tuple[Comparison, ...]:
+    """All of `new` but controls and what was sustained, beside the same in `old`.
+
+    Raises:
+        InputError: it would be unfair: as `refuse_unlike`, or a machine that was set otherwise or was throttled.
+    """
+    results = [
+        each for each in new.results if each.scenario.kind != "sustained" and not new.artifacts[each.artifact].control
+    ]
+    for each in results:
+        artifact = new.artifacts[each.artifact]
+        refuse_unlike(old, new.board, new.images, [artifact], each.scenario, len(each.rounds))
+    return tuple(_compared(old, new, each) for each in results)
+
+
+def _compared(old: Record, new: Record, result: Result) -> Comparison:
+    artifact = new.artifacts[result.artifact]
+    before = _counterpart(old, artifact, result.scenario)
+    _same_settings(artifact.path, before, result)
+    for when, each in (("then", before), ("now", result)):
+        if reasons := throttled(each):
+            raise InputError(f"not comparable: throttled {when} ({', '.join(reasons)}); cool it and measure again")
+    then, now = costs_ms(before), costs_ms(result)
+    old_ms, new_ms = statistics.median(then), statistics.median(now)
+    least = max(EQUAL, difference(old, before) or 0, difference(new, result) or 0)
+    p = larger_p(then, now) if new_ms >= old_ms else larger_p(now, then)
+    verdict: Literal["slower", "faster", "same"] = "same"
+    if p <= LEVEL and max(old_ms, new_ms) > (1 + least) * min(old_ms, new_ms):
+        verdict = "slower" if new_ms > old_ms else "faster"
+    return Comparison(artifact.path, result.scenario, old_ms, new_ms, least, p, verdict)
+
+
+def _counterpart(old: Record, artifact: Opened, scenario: Scenario) -> Result:
+    """What was measured then of the same artifact, set alike, that read the same texts in the same scenario."""
+    twins = [
+        place
+        for place, each in enumerate(old.artifacts)
+        if not each.control and each.payload_sha256 == artifact.payload_sha256
+    ]
+    if not twins:
+        had = ", ".join(f"{each.path} ({each.payload_sha256[:12]}…)" for each in old.artifacts if not each.control)
+        raise InputError(
+            f"not comparable: {artifact.path} is another artifact now (SHA-256 {artifact.payload_sha256[:12]}…), then"
+            f" there was {had}; to compare two artifacts, measure them in one run"
+        )
+    alike = [place for place in twins if _setting(old.artifacts[place]) == _setting(artifact)]
+    if not alike:
+        then = old.artifacts[twins[0]]
+        raise InputError(
+            f"not comparable: {artifact.path} had {then.threads} threads and {then.decoder} then, now it has"
+            f" {artifact.threads} and {artifact.decoder}; {_UNLIKE}"
+        )
+    if old.artifacts[alike[0]].texts_sha256 != artifact.texts_sha256:
+        raise InputError(
+            f"not comparable: {artifact.path} reads other texts in the same images than it did then; find out why"
+            " before its speed matters: edge-crnn verify"
+        )
+    found = [each for each in old.results if each.artifact == alike[0] and each.scenario == scenario]
+    if not found:
+        had = "; ".join(_full_name(each.scenario) for each in old.results if each.artifact == alike[0]) or "nothing"
+        raise InputError(
+            f"not comparable: {artifact.path} is to be measured in {_full_name(scenario)}; then it was {had}; {_UNLIKE}"
+        )
+    return found[0]
+
+
+def _full_name(scenario: Scenario) -> str:
+    return f"{scenario.name}, {scenario.images} images a round"
+
+
+def _setting(artifact: Opened) -> object:
+    return artifact.threads, artifact.decoder
+
+
+def _same_machine(old: Board, new: Board) -> None:
+    for name in ("kind", "model", "soc", "virtual", "container", "cpu_limit", "python_bits"):
+        _require_same(f"another machine: {name}", getattr(old, name), getattr(new, name))
+    for name in ("name", "architecture", "features", "cores"):
+        _require_same(f"another machine: processor's {name}", getattr(old.cpu, name), getattr(new.cpu, name))
+
+
+def _same_settings(path: str, old: Result, new: Result) -> None:
+    _require_same(f"{path}: governors", _governors(old), _governors(new))
+    _require_same(f"{path}: power modes", _power_modes(old), _power_modes(new))
+
+
+def _governors(result: Result) -> list[str]:
+    return sorted({governor for each in _snapshots(result) for governor in each.clocks.governors})
+
+
+def _power_modes(result: Result) -> list[str]:
+    modes = [each.power_mode for each in _snapshots(result) if each.power_mode]
+    return sorted({mode.name or str(mode.number) for mode in modes})
+
+
+def _snapshots(result: Result) -> list[Snapshot]:
+    return [each for measured in result.rounds for each in measured.snapshots]
+
+
+def _require_same(what: str, then: object, now: object) -> None:
+    if then != now:
+        raise InputError(f"not comparable: {what} {then!r} then, {now!r} now; {_UNLIKE}")

@@ -1,0 +1,168 @@
+"""An artifact under measurement: real readers on engines that are watched, so that a reading falls into its stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..artifact import Artifact, load
+from ..backends import Backend, Probabilities, open_backend
+from ..files import sha256
+from ..images import load_image
+from ..reader import Reader, Reading
+from .clock import Clock, SystemClock
+from .memory import gpu_bytes, rss_bytes
+from .record import Opened
+
+WARM_UP = 50
+"""Readings before anything is measured."""
+REFRESH = 3
+"""Readings of each reader at the start of a round that are not measured: they bring the weights into the caches."""
+
+
+class Stream:
+    """One reader with one engine, which reads one image after the other.
+
+    What is timed is `load_image` and `Reader.read`, as a user calls them; where one stage ends and the next begins is
+    seen from the engine, so that the stages add up to the whole.
+    """
+
+    def __init__(self, artifact: Artifact, engine: Backend, clock: Clock) -> None:
+        self._clock = clock
+        self.engine = _Watched(engine, clock)
+        self._reader = Reader(artifact.spec, lambda: self.engine)
+
+    def read(self, image: Path) -> tuple[Reading, tuple[int, int, int, int]]:
+        """What the image says, and nanoseconds of load, preprocess, infer and decode."""
+        engine, now = self.engine, self._clock.now
+        begun = now()
+        pixels = load_image(image)
+        loaded = now()
+        reading = self._reader.read(pixels)
+        ended = now()
+        return reading, (
+            loaded - begun,
+            engine.called - loaded,
+            engine.answered - engine.called,
+            ended - engine.answered,
+        )
+
+    def close(self) -> None:
+        """Free the engine."""
+        self._reader.close()
+
+
+class Session:
+    """An opened and warm artifact; engines are added as scenarios ask for more.
+
+    Args:
+        path: of the artifact.
+        images: files, read one after the other, again from the first after the last.
+        threads: of each engine.
+        open_engine: as `open_backend`.
+        clock: where times come from.
+
+    Raises:
+        EdgeCrnnError: as `open_reader` and `Reader.read`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        images: Sequence[Path],
+        threads: int = 1,
+        *,
+        open_engine: Callable[[Artifact, int], Backend] = open_backend,
+        clock: Clock | None = None,
+    ) -> None:
+        self.clock = clock or SystemClock()
+        before, gpu_before = rss_bytes(), gpu_bytes()
+        begun = self.clock.now()
+        self._artifact = load(path)
+        engine = open_engine(self._artifact, threads)
+        self._streams = [Stream(self._artifact, engine, self.clock)]
+        loaded = self.clock.now()
+        self._open: Callable[[], Backend] = lambda: open_engine(self._artifact, threads)
+        self._pools: dict[int, Reader] = {}
+        self._images = tuple(images)
+        self._next = 0
+        labels, times = self._warm_up()
+        gpu = gpu_bytes()
+        facts = self._artifact.spec.artifact
+        assert facts is not None  # `load` sees to it
+        self.opened = Opened(
+            path=str(path),
+            control=False,
+            file_bytes=path.stat().st_size,
+            payload_sha256=facts.payload_sha256,
+            recipe=facts.recipe,
+            decoder=self._artifact.spec.decoder,
+            threads=threads,
+            engine=engine.facts.version,
+            notes=engine.facts.notes,
+            load_ns=loaded - begun,
+            warm_up_ns=tuple(times),
+            texts_sha256=sha256("\n".join(labels).encode()),
+            rss_before_bytes=before,
+            rss_bytes=rss_bytes(),
+            gpu_bytes=None if gpu is None or gpu_before is None else gpu - gpu_before,
+        )
+
+    def take(self, count: int) -> list[Path]:
+        """The next images."""
+        first, self._next = self._next, (self._next + count) % len(self._images)
+        return [self._images[(first + index) % len(self._images)] for index in range(count)]
+
+    def streams(self, count: int) -> list[Stream]:
+        """So many, each with an engine of its own, their weights in the caches."""
+        while len(self._streams) < count:
+            self._streams.append(Stream(self._artifact, self._open(), self.clock))
+        for stream in self._streams[:count]:
+            for image in self._images[:REFRESH]:
+                stream.read(image)
+        return self._streams[:count]
+
+    def pool(self, workers: int) -> Reader:
+        """One reader with so many engines, their weights in the caches: those of the streams."""
+        engines = [stream.engine for stream in self.streams(workers)]
+        if workers not in self._pools:
+            self._pools[workers] = Reader(self._artifact.spec, iter(engines).__next__, workers=workers)
+        return self._pools[workers]
+
+    def close(self) -> None:
+        """Free all engines."""
+        for stream in self._streams:
+            stream.close()
+
+    def _warm_up(self) -> tuple[list[str], list[int]]:
+        labels, times = [], []
+        for image in self.take(WARM_UP):
+            reading, stages = self._streams[0].read(image)
+            labels.append(reading.label)
+            times.append(sum(stages))
+        self._next = 0
+        return labels, times
+
+
+class _Watched:
+    """An engine that notes when it was called and when it had answered."""
+
+    def __init__(self, engine: Backend, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self.facts = engine.facts
+        self.called = self.answered = 0
+
+    def infer(self, batch: npt.NDArray[np.generic]) -> Probabilities:
+        """See `Backend.infer`."""
+        self.called = self._clock.now()
+        probabilities = self._engine.infer(batch)
+        self.answered = self._clock.now()
+        return probabilities
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+        self._engine.close()

@@ -1,0 +1,194 @@
+"""A record and a comparison as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from .board import Board
+from .compare import METHOD, Comparison
+from .marks import EQUAL, difference, marks
+from .record import STAGES, Measured, Opened, Record, Result
+from .snapshot import Snapshot
+from .statistics import MLPERF, fewest, steady_after
+from .summary import SHARES, TOTAL, Percentile, Summary, summarise
+
+
+def table(record: Record) -> str:
+    """The whole record."""
+    lines = [*_machine(record), ""]
+    for place, artifact in enumerate(record.artifacts):
+        if artifact.control:
+            continue
+        lines += _opened(artifact)
+        for result in record.results:
+            if result.artifact == place:
+                lines += ["", *_result(record, result)]
+        lines.append("")
+    return "\n".join([*lines, *_legend(record)])
+
+
+def comparison_table(comparisons: Sequence[Comparison], old_name: str) -> str:
+    """Then and now."""
+    rows = [("artifact and scenario", "then ms", "now ms", "change", "p", "counts from", "verdict")]
+    rows += [
+        (
+            f"{each.path}, {each.scenario.name}",
+            _ms(each.old_ms),
+            _ms(each.new_ms),
+            f"{each.new_ms / each.old_ms - 1:+.1%}",
+            f"{each.p:.2g}",
+            f"{each.least:.0%}",
+            each.verdict,
+        )
+        for each in comparisons
+    ]
+    return "\n".join([f"Beside {old_name}, by {METHOD}:", *_aligned(rows)])
+
+
+def _machine(record: Record) -> Iterator[str]:
+    board = record.board
+    yield f"{_board(board)}; {record.images.count} images of {record.images.folder}"
+    if record.results:
+        first = record.results[0].rounds[0].snapshots[0]
+        last = record.results[-1].rounds[-1].snapshots[-1]
+        yield f"before: {_snapshot(first)}"
+        yield f"after:  {_snapshot(last)}"
+    yield ", ".join(f"{name} {version}" for name, version in record.versions.items())
+
+
+def _board(board: Board) -> str:
+    cores = f"{board.cpu.cores or '?'} × {board.cpu.name or board.cpu.architecture or 'unknown processor'}"
+    facts = (board.model, cores, board.os, board.kernel, board.virtual and f"in {board.virtual}", board.container)
+    return ", ".join(filter(None, facts))
+
+
+def _snapshot(snapshot: Snapshot) -> str:
+    facts = [snapshot.taken_at]
+    clocks = [core.mhz for core in snapshot.clocks.cores if core.mhz is not None]
+    if clocks:
+        facts.append(f"{min(clocks):.0f} to {max(clocks):.0f} MHz")
+    if snapshot.clocks.governors:
+        facts.append(f"governor {', '.join(snapshot.clocks.governors)}")
+    if snapshot.power_mode is not None:
+        facts.append(f"power mode {snapshot.power_mode.name or snapshot.power_mode.number}")
+    if snapshot.hottest is not None:
+        facts.append(f"{snapshot.hottest.celsius:.1f} °C ({snapshot.hottest.name})")
+    if snapshot.throttling is not None:
+        facts.append(f"throttled now: {', '.join(snapshot.throttling.now) or 'no'}")
+    if snapshot.load is not None:
+        facts.append(f"load {snapshot.load[0]:.1f}")
+    return "; ".join(facts)
+
+
+def _opened(artifact: Opened) -> Iterator[str]:
+    yield f"{artifact.path}: {artifact.recipe}, {artifact.file_bytes:,} bytes, SHA-256 {artifact.payload_sha256[:12]}…"
+    yield f"  {'; '.join((artifact.engine, *artifact.notes))}; {artifact.decoder.method} decoding"
+    steady = steady_after(artifact.warm_up_ns)
+    settled = "not steady yet" if steady is None else f"steady after {steady}"
+    first = artifact.warm_up_ns[0] / 1e6
+    memory = [
+        f"{name} {size / 1e6:.0f} MB"
+        for name, size in (
+            ("before", artifact.rss_before_bytes),
+            ("when warm", artifact.rss_bytes),
+            ("of the GPU", artifact.gpu_bytes),
+        )
+        if size is not None
+    ]
+    of = len(artifact.warm_up_ns)
+    yield f"  loaded in {_ms(artifact.load_ns / 1e6)} ms, first image {_ms(first)} ms, {settled} of {of} images"
+    if memory:
+        yield f"  resident memory {', '.join(memory)}"
+
+
+def _result(record: Record, result: Result) -> Iterator[str]:
+    summary = summarise(result)
+    rounds = len(result.rounds)
+    yield f"  {result.scenario.name}; {rounds} round{'s' * (rounds != 1)}, {summary.images:,} images"
+    if summary.percentiles:
+        rows = [("ms", *(f"p{share * 100:.0f}" for share in SHARES))]
+        rows += [(STAGES[stage], *map(_percentile, found)) for stage, found in summary.percentiles.items()]
+        yield from (f"    {line}" for line in _aligned(rows))
+    yield f"    {', '.join(_figures(record, result, summary))}"
+    if result.scenario.kind == "sustained":
+        yield from (f"    {line}" for line in _curve(result))
+    yield from (f"    ! {mark}" for mark in marks(record, result))
+
+
+def _figures(record: Record, result: Result, summary: Summary) -> Iterator[str]:
+    yield f"{summary.per_second:.1f} images/s"
+    if result.scenario.fps is not None:
+        frames = summary.images + summary.dropped
+        yield f"{summary.dropped} of {frames} frames dropped, {summary.late} read later than the next one came"
+    yield f"{_ms(summary.processor_ms)} ms of processor time an image"
+    if summary.joules is not None:
+        yield f"{summary.joules:.3g} J an image at {summary.watts:.3g} W ({_power_source(result)})"
+    apart = difference(record, result)
+    if apart is not None:
+        yield f"the same artifact again differs by {apart:.1%}"
+    if result.other_cores is not None:
+        yield f"other programs kept {result.other_cores:.2f} cores busy"
+    if summary.collections:
+        yield f"garbage collected {summary.collections} times"
+
+
+def _power_source(result: Result) -> str:
+    return next(
+        (each.power.source for measured in result.rounds for each in measured.snapshots if each.power), "unknown"
+    )
+
+
+def _curve(result: Result) -> Iterator[str]:
+    rows: list[tuple[str, ...]] = [("s", "images/s", "p50 ms", "p99 ms", "MHz", "°C")]
+    at = 0.0
+    for measured in result.rounds:
+        at += measured.round.elapsed_ns / 1e9
+        rows.append((f"{at:.0f}", *_moment(result, measured)))
+    yield from _aligned(rows)
+    first, last = (each.round.images / each.round.elapsed_ns for each in (result.rounds[0], result.rounds[-1]))
+    yield f"ends at {last / first:.1%} of the pace at which it began"
+
+
+def _moment(result: Result, measured: Measured) -> tuple[str, ...]:
+    one = summarise(Result(result.artifact, result.scenario, result.board, None, (measured,)))
+    after = measured.snapshots[-1]
+    clocks = [core.mhz for core in after.clocks.cores if core.mhz is not None]
+    p50, _, p99 = one.percentiles[TOTAL]
+    return (
+        f"{one.per_second:.1f}",
+        _ms(p50.ms),
+        _ms(p99.ms),
+        f"{max(clocks):.0f}" if clocks else "–",
+        f"{after.hottest.celsius:.1f}" if after.hottest else "–",
+    )
+
+
+def _percentile(found: Percentile) -> str:
+    if found.interval_ms is None:
+        return f"{_ms(found.ms)} (too few)"
+    low, high = found.interval_ms
+    return f"{_ms(found.ms)} ({_ms(low)}–{_ms(high)})"
+
+
+def _legend(record: Record) -> Iterator[str]:
+    needed = ", ".join(f"{fewest(share)} for p{share * 100:.0f}" for share in SHARES)
+    wanted = "; ".join(
+        f"p{share * 100:.0f}: {least} at least, {full:,} for 99 %" for share, (least, full) in MLPERF.items()
+    )
+    yield f"In brackets: 95 % intervals by order statistics, which take independent readings: {needed}; fewer: too few."
+    yield f"MLPerf wants more ({wanted})."
+    if any(each.control for each in record.artifacts):
+        yield f"The first artifact was measured twice; what differs from itself by more than {EQUAL:.0%} is noisy."
+    yield "Images were in the file cache, and Python's garbage collector was on."
+
+
+def _ms(value: float) -> str:
+    """Three digits, as far as there are decimals to drop."""
+    return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3}f}"
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
+        yield "  ".join(cells).rstrip()

@@ -1,0 +1,90 @@
+"""A session in a process of its own: artifacts share neither threads nor memory, and each loads from nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from ..errors import BackendError, EdgeCrnnError
+from .record import Opened, Round, Scenario
+from .scenarios import play
+from .session import Session
+
+_FIRST_LOOK_S, _LOOK_S = 0.2, 1.0
+"""When `meanwhile` is called: so long after a round has begun, then so often."""
+_PATIENCE_S = 10
+
+
+class Worker:
+    """The process; see `Session` for the arguments and what is raised.
+
+    Raises:
+        BackendError: the process died.
+    """
+
+    def __init__(self, path: Path, images: Sequence[Path], threads: int = 1, *, control: bool = False) -> None:
+        self._path = path
+        context = multiprocessing.get_context("spawn")  # a fork would inherit what this process has loaded
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, path, tuple(images), threads), daemon=True)
+        self._process.start()
+        theirs.close()
+        try:
+            opened = self._answer()
+        except EdgeCrnnError:
+            self.close()
+            raise
+        self.opened: Opened = replace(opened, control=control)
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def play(self, scenario: Scenario, meanwhile: Callable[[], None]) -> Round:
+        """One round; `meanwhile` is called again and again in this process while it lasts."""
+        with contextlib.suppress(ConnectionError):  # then there is no answer either
+            self._pipe.send(scenario)
+        patience = _FIRST_LOOK_S
+        while not self._pipe.poll(patience):
+            meanwhile()
+            patience = _LOOK_S
+        played: Round = self._answer()
+        return played
+
+    def close(self) -> None:
+        """End the process."""
+        self._pipe.close()  # which the process takes as the end
+        self._process.join(_PATIENCE_S)
+        if self._process.is_alive():
+            self._process.kill()
+
+    def _answer(self) -> Any:
+        try:
+            answer = self._pipe.recv()
+        except (EOFError, ConnectionError) as error:
+            self._process.join(_PATIENCE_S)
+            raise BackendError(
+                f"{self._path}: the process that measured it ended with {self._process.exitcode}, out of memory or in"
+                " its engine; read an image with `edge-crnn read --model` to see more"
+            ) from error
+        if isinstance(answer, EdgeCrnnError):
+            raise answer
+        return answer
+
+
+def _serve(pipe: Connection, path: Path, images: Sequence[Path], threads: int) -> None:
+    with contextlib.suppress(EOFError, ConnectionError, KeyboardInterrupt):
+        try:
+            session = Session(path, images, threads)
+            pipe.send(session.opened)
+            while True:
+                pipe.send(play(session, pipe.recv()))
+        except EdgeCrnnError as error:
+            pipe.send(error)

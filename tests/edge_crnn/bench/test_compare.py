@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from edge_crnn.bench.compare import compare, refuse_unlike
+from edge_crnn.bench.power import PowerMode
+from edge_crnn.bench.record import Record, Scenario
+from edge_crnn.errors import InputError
+from edge_crnn.spec import DecoderSpec
+from tests.edge_crnn.bench.made import OFFLINE, PI, SINGLE, moment, opened, record, result, throttling
+
+_TEN = [9.8, 9.9, 10.0, 10.1, 10.2]
+
+
+def _both(now: Sequence[float], *, then: Sequence[float] = _TEN, control: Sequence[float] = _TEN) -> tuple[str, float]:
+    """The verdict, and from which change on it is one."""
+    old = record(result(then), result(then, artifact=1))
+    (found,) = compare(old, record(result(now), result(control, artifact=1)))
+    return found.verdict, found.least
+
+
+def _times(factor: float) -> list[float]:
+    return [factor * (each + 1) - 1 for each in _TEN]  # an image takes 1 ms beside its inference
+
+
+def test_what_has_become_slower() -> None:
+    old, new = record(result(_TEN)), record(result(_times(1.2)))
+    (found,) = compare(old, new)
+    assert (found.verdict, found.path, found.scenario) == ("slower", "plates.tflite", SINGLE)
+    assert (found.old_ms, found.new_ms) == (pytest.approx(11), pytest.approx(13.2))
+    assert found.p == pytest.approx(1 / 252)  # all of five above all of five
+    (found,) = compare(new, old)
+    assert found.verdict == "faster"
+
+
+@pytest.mark.parametrize(
+    ("now", "control", "verdict", "least"),
+    [
+        (_TEN, _TEN, "same", 0.05),
+        (_times(1.06), _times(1.06), "slower", 0.05),
+        (_times(1.04), _times(1.04), "same", 0.05),  # surely slower, but by too little to matter
+        (_times(1.06), _times(1.06 * 1.08), "same", 0.08),  # by less than it differs from itself
+        (_times(1.2), _times(1.2 * 1.08), "slower", 0.08),
+        ([9.9, 12, 9.8, 12, 12], _times(1.182), "same", 0.05),  # in its median, but not surely
+    ],
+)
+def test_what_counts(now: list[float], control: list[float], verdict: str, least: float) -> None:
+    assert _both(now, control=control) == (verdict, pytest.approx(least, abs=0.001))
+
+
+def test_controls_and_sustained_runs_are_not_compared() -> None:
+    sustained = Scenario("sustained", 4, 0, seconds=5.0)
+    new = record(result(_TEN), result(_times(2), artifact=1), result(_times(2), scenario=sustained))
+    (found,) = compare(record(result(_TEN)), new)
+    assert found.verdict == "same"
+
+
+def test_every_scenario_is_compared_with_its_own() -> None:
+    old = record(result(_times(3)), result(_TEN, scenario=OFFLINE))
+    new = record(result(_TEN, scenario=OFFLINE), result(_times(3.5)))
+    assert [(each.scenario, each.verdict) for each in compare(old, new)] == [(OFFLINE, "same"), (SINGLE, "slower")]
+
+
+def _of(**changes: object) -> Record:
+    return record(result(_TEN), artifacts=[opened(**changes)])
+
+
+def _on(**changes: object) -> Record:
+    board = replace(PI, **changes)  # type: ignore[arg-type]
+    return record(result(_TEN, board=board), board=board)
+
+
+_SLOW_MODE = PowerMode(0, "15W", {"15W": 0})
+
+UNLIKE: dict[str, tuple[Callable[[], Record], str]] = {
+    "foreign board": (
+        lambda: _on(model="Raspberry Pi 4 Model B"),
+        "another machine: model 'Raspberry Pi 4",
+    ),
+    "other processor": (lambda: _on(cpu=replace(PI.cpu, cores=3)), "another machine: processor's cores 3 then, 4 now"),
+    "limited container": (lambda: _on(cpu_limit=1.5), "another machine: cpu_limit 1.5 then, None now"),
+    "changed artifact": (
+        lambda: _of(payload_sha256="e" * 64),
+        r"plates\.tflite is another artifact now",
+    ),
+    "other threads": (lambda: _of(threads=2), "had 2 threads and"),
+    "other decoder": (lambda: _of(decoder=DecoderSpec("beam")), "had 1 threads and DecoderSpec"),
+    "other texts": (lambda: _of(texts_sha256="f" * 64), "reads other texts in the same images than it did then"),
+    "other images": (
+        lambda: replace(_of(), images=replace(_of().images, sha256="e" * 64, count=3)),
+        "3 images of plates then, 500 others of plates now",
+    ),
+    "other scenario": (
+        lambda: record(result(_TEN, scenario=OFFLINE)),
+        "is to be measured in single: .*, 4 images",
+    ),
+    "other rounds": (lambda: record(result(_TEN, scenario=Scenario("single", 1, 9))), "then it was single.*, 9 images"),
+    "too few samples": (lambda: record(result(_TEN[:3])), "3 rounds then and 5 now can show nothing at 0.01"),
+    "throttled": (
+        lambda: record(result(_TEN, snapshot=lambda: moment(throttling=throttling(now=["throttled"])))),
+        r"throttled then \(throttled\)",
+    ),
+    "governor": (
+        lambda: record(result(_TEN, snapshot=lambda: moment(governor="powersave"))),
+        r"governors \['powersave'\] then, \['performance'\] now",
+    ),
+    "power mode": (
+        lambda: record(result(_TEN, snapshot=lambda: replace(moment(), power_mode=_SLOW_MODE))),
+        r"power modes \['15W'\] then, \[\] now",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", UNLIKE)
+def test_what_is_not_comparable_is_refused(fault: str) -> None:
+    make, message = UNLIKE[fault]
+    with pytest.raises(InputError, match=f"^not comparable: .*{message}"):
+        compare(make(), record(result(_TEN)))
+
+
+_LATER = ("throttled", "governor", "power mode")
+"""What only the measurement shows."""
+
+
+@pytest.mark.parametrize("fault", [each for each in UNLIKE if each not in _LATER])
+def test_most_of_it_before_anything_is_measured(fault: str) -> None:
+    make, message = UNLIKE[fault]
+    new = record()
+    with pytest.raises(InputError, match=message):
+        refuse_unlike(make(), new.board, new.images, new.artifacts[:1], SINGLE, 5)
+    refuse_unlike(record(result(_TEN)), new.board, new.images, new.artifacts[:1], SINGLE, 5)
+
+
+def test_software_may_differ() -> None:
+    """To compare versions is what it is for."""
+    old = replace(_on(kernel="6.1", os="Debian 11", python="CPython 3.10.1"), versions={"edge-crnn": "0.0.1"})
+    assert [each.verdict for each in compare(old, record(result(_TEN)))] == ["same"]

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_crnn.bench.heat import Throttling
+from edge_crnn.bench.power import Counter, Power
+from edge_crnn.bench.record import Measured, Record, Scenario, fingerprint, load_record
+from edge_crnn.errors import InputError
+from tests.edge_crnn.bench.made import OFFLINE, PI, a_round, moment, opened, record, result
+
+
+def test_what_is_written_is_read_back() -> None:
+    full = moment(
+        throttling=Throttling(("throttled",), (), {"oc1": 3}, 0x50005),
+        power=Power(3.5, "rails", {"core": 3.5}, (Counter("package-0", 1.5, None),)),
+    )
+    made = result([10.0, 11.0])
+    made = replace(made, rounds=(*made.rounds, Measured(a_round([9.0, 9.5]), (full, full, full))))
+    camera = replace(made, scenario=Scenario("camera", 1, 4, fps=12.5, late="queue"), artifact=1, other_cores=None)
+    wrote = record(made, camera, result([3.0], scenario=OFFLINE))
+    assert Record.from_json(wrote.to_json()) == wrote
+    assert Record.from_json(wrote.to_json(summaries=[{"ms": 3}])) == wrote
+
+
+def test_machines_have_fingerprints() -> None:
+    assert fingerprint(PI) == fingerprint(replace(PI))
+    others = [replace(PI, model="Raspberry Pi 4"), replace(PI, cpu=replace(PI.cpu, cores=2))]
+    assert len({fingerprint(each) for each in (PI, *others)}) == 3
+
+
+def test_a_result_from_another_board_merged_in_is_refused() -> None:
+    foreign = result([4.0], board=replace(PI, model="Orin Nano"))
+    with pytest.raises(InputError, match=r"r\.json: result 1 was measured on another machine .*\(Raspberry Pi 5"):
+        Record.from_json(record(result([10.0]), foreign).to_json(), "r.json")
+
+
+def _loses_a_time(data: dict[str, Any]) -> None:
+    data["results"][0]["rounds"][0]["round"]["stages"]["infer"].pop()
+
+
+def _points_nowhere(data: dict[str, Any]) -> None:
+    data["results"][0]["artifact"] = 2
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: data.update(version=2), "version 2, this edge-crnn reads 1; update it or measure again"),
+        (lambda data: data.update(version=True), "version True"),
+        (lambda data: data.pop("suite"), "found suite None, expected 'edge-crnn bench'"),
+        (lambda data: data.pop("board"), "field 'board' is missing"),
+        (lambda data: data["images"].update(count="500"), "images: count: found '500', expected int"),
+        (_loses_a_time, "result 0: a round of 4 images"),
+        (_points_nowhere, "result 0 is of artifact 2, and there are 2"),
+    ],
+)
+def test_a_damaged_file_is_one_error(damage: Callable[[dict[str, Any]], object], message: str) -> None:
+    data = json.loads(record(result([10.0])).to_json())
+    damage(data)
+    with pytest.raises(InputError, match=rf"^r\.json: {message}"):
+        Record.from_json(json.dumps(data), "r.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no JSON"),
+        (b"[1]", "found suite None"),
+        (b'{"benchmarks": []}', "found suite None"),
+        (b"[" * 100_000, "no JSON"),
+    ],
+)
+def test_another_file_is_one_error(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "r.json").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        load_record(tmp_path / "r.json")
+
+
+def test_a_missing_file_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.json: cannot be read \(No such file"):
+        load_record(tmp_path / "none.json")
+
+
+def test_what_an_artifact_is_stands_in_the_file() -> None:
+    data = json.loads(record(result([10.0]), artifacts=[opened(notes=("a", "b"))]).to_json())
+    assert data["artifacts"] == [json.loads(json.dumps(asdict(opened(notes=("a", "b")))))]
+    assert data["results"][0]["rounds"][0]["round"]["stages"]["infer"] == [
+        9_800_000,
+        10_000_000,
+        10_000_000,
+        10_300_000,
+    ]

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_crnn.bench.record import Record, Round, load_record
+from edge_crnn.cli import bench as module
+from edge_crnn.cli.main import main
+from tests.edge_crnn.bench.made import OFFLINE, PI, opened, record, result
+
+_PLATES = Path(__file__).parents[3] / "samples" / "plates"
+_TEN = [9.8, 9.9, 10.0, 10.1, 10.2]
+Bench = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def bench(capsys: pytest.CaptureFixture[str]) -> Bench:
+    """Runs `edge-crnn bench`: exit status, stdout, stderr."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        status = main(["bench", *map(str, words)])
+        streams = capsys.readouterr()
+        return status, streams.out, streams.err
+
+    return run
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Callable[[Record], list[dict[str, Any]]]:
+    """Has the suite give a record that is made up; what it was asked for is in the list."""
+
+    def give(given: Record) -> list[dict[str, Any]]:
+        asked: list[dict[str, Any]] = []
+
+        def run_suite(models: object, folder: object, plays: object, **settings: object) -> Record:
+            asked.append({"models": models, "folder": folder, "plays": plays, **settings})
+            return given
+
+        monkeypatch.setattr(module, "run_suite", run_suite)
+        return asked
+
+    return give
+
+
+def test_the_shipped_model_on_real_plates(bench: Bench, tmp_path: Path) -> None:
+    plates = tmp_path / "plates"
+    plates.mkdir()
+    for path in sorted(_PLATES.glob("*.jpg"))[:3]:
+        shutil.copy(path, plates)
+    words = ["--images", plates, "--scenario", "single,offline,camera", "--rounds", 1, "--per-round", 2, "--fps", 500]
+    status, said, errors = bench(*words, "--readers", 2, "--minutes", 0.001, "--every", 0.06, "-o", tmp_path / "r.json")
+    assert (status, errors) == (0, "")
+    for line in ("loaded in", "end to end", "image file", "preprocessing", "inference", "decoding", "ends at"):
+        assert line in said
+    found = load_record(tmp_path / "r.json")
+    assert [(each.artifact, each.scenario.kind) for each in found.results] == [
+        (0, "single"),
+        (1, "single"),
+        (0, "offline"),
+        (1, "offline"),
+        (0, "camera"),
+        (1, "camera"),
+        (0, "sustained"),
+    ]
+    assert [each.control for each in found.artifacts] == [False, True]
+    assert found.artifacts[0].payload_sha256 == found.artifacts[1].payload_sha256
+    assert found.artifacts[0].texts_sha256 == found.artifacts[1].texts_sha256
+    assert (found.images.folder, found.images.count) == (str(plates), 3)
+    rounds: list[Round] = [each.rounds[0].round for each in found.results]
+    assert [each.images for each in rounds[:4]] == [2] * 4
+    assert all(each.images + each.dropped == 2 for each in rounds[4:6])
+    assert rounds[6].images >= 2
+    data = json.loads((tmp_path / "r.json").read_text())
+    assert len(data["summaries"]) == len(data["results"])
+    assert data["summaries"][0]["control_differs"] > 0
+
+
+def test_what_is_asked_for(bench: Bench, made: Callable[[Record], list[dict[str, Any]]]) -> None:
+    asked = made(record(result(_TEN)))
+    status, _, _ = bench(
+        *("a.tflite", "b.onnx", "--images", "plates", "--scenario", "all", "--rounds", 7, "--per-round", 20),
+        *("--threads", 2, "--readers", 3, "--fps", 12.5, "--late", "queue", "--minutes", 2, "--every", 10),
+    )
+    assert status == 0
+    (call,) = asked
+    assert call["models"] == [Path("a.tflite"), Path("b.onnx")]
+    assert (call["folder"], call["threads"], call["old"]) == (Path("plates"), 2, None)
+    plays = [(scenario.kind, scenario.readers, scenario.images, rounds) for scenario, rounds in call["plays"]]
+    assert plays == [
+        ("single", 1, 20, 7),
+        ("offline", 3, 20, 7),
+        ("multi", 3, 20, 7),
+        ("camera", 1, 20, 7),
+        ("sustained", 3, 0, 12),
+    ]
+    camera, sustained = (call["plays"][place][0] for place in (3, 4))
+    assert (camera.fps, camera.late, sustained.seconds) == (12.5, "queue", 10.0)
+
+
+def test_json_is_what_is_written(bench: Bench, made: Callable[[Record], list[dict[str, Any]]], tmp_path: Path) -> None:
+    wrote = record(result(_TEN), result(_TEN, artifact=1))
+    made(wrote)
+    status, said, _ = bench("--images", "plates", "--format", "json", "-o", tmp_path / "r.json")
+    assert status == 0
+    assert (tmp_path / "r.json").read_text() == said
+    assert Record.from_json(said) == wrote
+    assert json.loads(said)["summaries"][0]["percentiles"]["infer"][0]["ms"] == 10
+    assert load_record(tmp_path / "r.json") == wrote
+
+
+def _written(path: Path, given: Record) -> Path:
+    path.write_text(given.to_json())
+    return path
+
+
+def test_a_regression_exits_with_3(
+    bench: Bench, made: Callable[[Record], list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    old = _written(tmp_path / "old.json", record(result(_TEN), result(_TEN, scenario=OFFLINE)))
+    slower = record(result([1.2 * each for each in _TEN]), result(_TEN, scenario=OFFLINE))
+    asked = made(slower)
+    status, said, errors = bench("--images", "plates", "--compare", old, "-o", tmp_path / "new.json")
+    assert status == 3
+    assert "+18.2%" in said
+    assert errors == f"edge-crnn bench: slower than in {old}: plates.tflite (single)\n"
+    assert load_record(tmp_path / "new.json") == slower
+    assert asked[0]["old"] == load_record(old)
+    made(record(result(_TEN)))
+    assert bench("--images", "plates", "--compare", tmp_path / "new.json")[0] == 0  # faster
+
+
+def test_what_is_not_comparable_exits_with_1_and_keeps_what_was_measured(
+    bench: Bench, made: Callable[[Record], list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    foreign = replace(PI, model="Orin Nano")
+    old = _written(tmp_path / "old.json", record(result(_TEN, board=foreign), board=foreign))
+    made(record(result(_TEN)))
+    status, said, errors = bench("--images", "plates", "--compare", old, "-o", tmp_path / "new.json")
+    assert (status, said) == (1, "")
+    assert errors.startswith("edge-crnn bench: not comparable: another machine: model 'Orin Nano' then")
+    assert errors.count("\n") == 1
+    assert load_record(tmp_path / "new.json") == record(result(_TEN))
+
+
+def test_nothing_is_measured_for_a_comparison_that_must_fail(bench: Bench, tmp_path: Path) -> None:
+    """The artifact is opened, and then found to be another one, before a round of a minute would begin."""
+    merged = record(result(_TEN), result(_TEN, board=replace(PI, model="Orin Nano")))
+    old = _written(tmp_path / "old.json", merged)
+    status, said, errors = bench("--images", _PLATES, "--compare", old)
+    assert (status, said) == (1, "")
+    assert "result 1 was measured on another machine" in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "the following arguments are required: --images"),
+        (("--images", "x", "--scenario", "fast"), "'fast' is not among single, offline, multi, camera, all"),
+        (("--images", "x", "--scenario", "single,"), "'single,' is not among"),
+        (("--images", "x", "--fps", "0"), "0 is not above 0"),
+        (("--images", "x", "--rounds", "101"), "101 is more than 100"),
+    ],
+)
+def test_bad_usage(bench: Bench, words: tuple[str, ...], message: str) -> None:
+    status, said, errors = bench(*words)
+    assert (status, said) == (2, "")
+    assert message in errors
+
+
+def test_expected_failures_are_one_line(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    for words, message in (
+        (("--images", tmp_path / "none"), "none: cannot be read"),
+        (("--images", tmp_path), "bad.jpg: 10 bytes"),
+        (("--images", _PLATES, "-o", tmp_path / "no" / "r.json"), "r.json: cannot write"),
+        (("--images", _PLATES, "--compare", tmp_path / "bad.jpg"), "bad.jpg: no JSON"),
+        (("a.tflite", "a.tflite", "--images", _PLATES), "named twice"),
+    ):
+        status, said, errors = bench(*words)
+        assert (status, said, errors.count("\n")) == (1, "", 1)
+        assert message in errors
+
+
+def test_artifacts_without_a_file_are_one_line(bench: Bench, tmp_path: Path) -> None:
+    plates = tmp_path / "plates"
+    plates.mkdir()
+    shutil.copy(_PLATES / "A04ak8687.jpg", plates)
+    status, said, errors = bench(tmp_path / "none.tflite", "--images", plates)
+    assert (status, said, errors.count("\n")) == (1, "", 1)
+    assert "none.tflite: cannot be read" in errors
+    assert opened().path not in errors

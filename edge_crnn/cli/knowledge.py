@@ -1,0 +1,132 @@
+"""What a reader is told of the texts that there are: grammar, known texts and prior, from the files that options name."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+from ..alphabet import Alphabet
+from ..ctc import GRAMMARS, Lexicon, Prior, parse_labels
+from ..errors import InputError
+from .command import share
+
+
+def add_grammar_argument(parser: argparse.ArgumentParser, what: str) -> None:
+    """The option `--grammar`, for `grammar_of`; `what` begins its help."""
+    parser.add_argument(
+        "--grammar",
+        metavar="REGEX|FILE",
+        help=f"{what}: a regular expression, a file that has it, or one of {', '.join(GRAMMARS)}",
+    )
+
+
+def add_knowledge_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `lexicon_of` and `prior_of`."""
+    parser.add_argument(
+        "--lexicon",
+        type=Path,
+        metavar="FILE",
+        help="known texts, one a line, as a person writes them or as labels; read no other",
+    )
+    parser.add_argument(
+        "--lexicon-weight",
+        type=_positive,
+        metavar="W",
+        help="read others, too; a known text counts as W times as probable",
+    )
+    parser.add_argument(
+        "--rescue",
+        type=share,
+        metavar="COST",
+        help="read a known text where the network sees one symbol more, less or other: as COST, 0 to 1, times as "
+        "probable as what it sees",
+    )
+    parser.add_argument(
+        "--prior",
+        type=Path,
+        metavar="FILE",
+        help="texts, one a line, in which symbols follow one another as often as in what is read; or a fitted .json",
+    )
+    parser.add_argument(
+        "--prior-weight", type=_not_negative, metavar="W", help="how much the prior counts for (default: 1; 0: nothing)"
+    )
+
+
+def grammar_of(wish: str | None) -> str | None:
+    """The regular expression or name that `--grammar` gives; a file is read, but a name comes first.
+
+    Raises:
+        InputError: the file cannot be read, or is empty.
+    """
+    if wish is None or wish in GRAMMARS or not _is_file(Path(wish)):
+        return wish
+    text = _text(Path(wish)).strip()
+    if not text:
+        raise InputError(f"{wish}: is empty, expected a regular expression: write it, or leave out --grammar")
+    return text
+
+
+def lexicon_of(arguments: argparse.Namespace, alphabet: Alphabet) -> Lexicon | None:
+    """What `--lexicon`, `--lexicon-weight` and `--rescue` give.
+
+    Raises:
+        InputError: the file cannot be read or is no list of texts, or an option lacks its file.
+    """
+    path: Path | None = arguments.lexicon
+    if path is None:
+        if arguments.lexicon_weight is not None or arguments.rescue is not None:
+            raise InputError("--lexicon-weight and --rescue are about known texts; add --lexicon FILE")
+        return None
+    weight = math.inf if arguments.lexicon_weight is None else arguments.lexicon_weight
+    return Lexicon.parse(_text(path).splitlines(), alphabet, str(path), weight=weight, rescue=arguments.rescue or 0.0)
+
+
+def prior_of(arguments: argparse.Namespace, alphabet: Alphabet) -> Prior | None:
+    """What `--prior` and `--prior-weight` give.
+
+    Raises:
+        InputError: the file cannot be read, or is neither a prior nor a list of texts, or the weight lacks its file.
+    """
+    path: Path | None = arguments.prior
+    if path is None:
+        if arguments.prior_weight is not None:
+            raise InputError("--prior-weight is about a prior; add --prior FILE")
+        return None
+    weight = 1.0 if arguments.prior_weight is None else arguments.prior_weight
+    if path.suffix == ".json":
+        return Prior.from_json(_text(path), alphabet, str(path), weight=weight)
+    labels = parse_labels(_text(path).splitlines(), alphabet, str(path))
+    if not labels:
+        raise InputError(f"{path} has no text to fit a prior to: add some, or leave out --prior")
+    return Prior.fit(labels, alphabet, weight=weight)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); name a file of text") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is no UTF-8 at byte {error.start}; save it as UTF-8") from error
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long for a name, or none: a regular expression
+        return False
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 on")
+    return value

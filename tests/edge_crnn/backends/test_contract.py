@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from edge_crnn.backends import Backend, FakeBackend, open_backend
+from edge_crnn.backends.trt import TrtBackend
 from edge_crnn.errors import BackendError, InputError
+from tests.fake_engine import Plan
 
 STEPS, CLASSES = 16, 11
 
@@ -41,9 +43,21 @@ ONNX_ENGINES: dict[str, Callable[[Make], Backend]] = {
 }
 
 
-@pytest.fixture(params=[*ENGINES, *ONNX_ENGINES])
+FAKE_GPU_ENGINES: dict[str, tuple[str, Plan]] = {
+    "trt on a fake GPU, pixels": ("8.6.1", Plan()),
+    "trt on a fake GPU, values": ("10.3.0", Plan(image=(32, 16, 1), kind="FLOAT")),
+    "trt on a fake GPU, 2 at least": ("11.1.0", Plan(batches=(2, 2, 4))),
+}
+
+
+@pytest.fixture(params=[*ENGINES, *ONNX_ENGINES, *FAKE_GPU_ENGINES])
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    if request.param in ENGINES:
+    opened: Backend
+    if request.param in FAKE_GPU_ENGINES:
+        version, plan = FAKE_GPU_ENGINES[request.param]
+        request.getfixturevalue("on_gpu")(version)
+        opened = TrtBackend(request.getfixturevalue("engine_of")(plan))
+    elif request.param in ENGINES:
         opened = ENGINES[request.param](request.getfixturevalue("tiny_artifacts"))
     else:
         opened = ONNX_ENGINES[request.param](request.getfixturevalue("tiny_onnx"))
@@ -140,7 +154,7 @@ def test_closed_once_and_for_all(backend: Backend) -> None:
 
 def test_facts(backend: Backend) -> None:
     facts = backend.facts
-    assert facts.name in ("fake", "litert", "onnxrt")
+    assert facts.name in ("fake", "litert", "onnxrt", "trt")
     assert facts.version
     assert facts.precision
     assert sorted(facts.input_shape) == [1, 16, 32]

@@ -4,7 +4,7 @@ All memory is taken once, for the largest batch: pinned on the host, so that cop
 The first batch of a size runs call by call, since TensorRT prepares itself in it; then its copies and kernels are
 captured as a CUDA graph, and every later batch of that size is one launch. What is captured is tied to one execution
 context and its shapes, so that each size has a context of its own; they share the memory for activations, for one batch
-runs at a time.
+runs at a time. Opening runs the largest batch and captures the smallest one, which shows whether both can be done.
 
 Sources: TensorRT Developer Guide, "CUDA Graphs" and "Dynamic Shapes"; NVIDIA/TensorRT, python/src/infer at the tags
 v8.6.1 to v11.1 for what each version has; pycuda's documentation, "Device Interface".
@@ -62,7 +62,7 @@ class TrtBackend:
         spec, self._name = artifact.spec, artifact.path.name
         assert spec.artifact is not None  # `artifact.load` and `save` see to it
         gpu = cuda.gpu()
-        self._trt, self._driver = import_tensorrt(), _import_pycuda()
+        self._trt, self._driver = import_tensorrt(), import_pycuda()
         self._log, self._lock = Log(), threading.Lock()
         self._context = _primary_context(self._driver, gpu.index) if context is None else context
         with self._working("does not open it", "build the engine again, here"):
@@ -76,7 +76,7 @@ class TrtBackend:
             input_shape=spec.input.shape,
             input_dtype=spec.input.dtype,
             max_batch=spec.artifact.batch,
-            notes=(f"on {gpu}", f"CUDA graph per batch size, for the first {graphs}"),
+            notes=(f"on {gpu}", self._engine.note),
         )
 
     def infer(self, batch: npt.NDArray[np.generic]) -> Probabilities:
@@ -111,12 +111,12 @@ class TrtBackend:
                 yield
             finally:
                 self._context.pop()
-        except (ArtifactError, BackendError, BackendUnavailable):
+        except BackendError:
             raise
         except (self._driver.Error, RuntimeError) as error:
             if isinstance(error, MemoryError):
                 failure, advice = "has too little GPU memory", "free some, or build the engine for smaller batches"
-            reason = ": ".join(filter(None, (str(error), self._log.first)))
+            reason = _reason(error, self._log)
             raise BackendError(f"{self._name}: {version(self._trt)} {failure} ({reason}); {advice}") from error
 
     def _refuse_foreign(self, tools: Mapping[str, str], gpu: cuda.Gpu) -> None:
@@ -185,6 +185,9 @@ class _Engine:
                 raise ArtifactError(
                     f"{artifact.path.name}: gives {found[1:]} for an image, its spec says {self.steps}; build it again"
                 )
+            self._enqueue(self._any_size, self.most)
+            self._stream.synchronize()
+            self.note = self._try_a_graph(log)
             self._opened = opened.pop_all()
 
     def run(self, images: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
@@ -193,17 +196,12 @@ class _Engine:
         self._image.host[: len(images)] = images
         if size in self._captured:
             self._captured[size].graph.launch()
-            self._stream.synchronize()
         elif len(self._captured) < self._graphs:
-            context = self._context(size)
-            self._enqueue(context, size)
-            self._stream.synchronize()
-            graph = cuda.Graph(self._stream.handle, lambda: self._enqueue(context, size))
-            self._captured[size] = _Captured(graph, context)
+            self._run_and_capture(size)
         else:
             self._set_size(self._any_size, size)
             self._enqueue(self._any_size, size)
-            self._stream.synchronize()
+        self._stream.synchronize()
         probabilities: npt.NDArray[np.float32] = self._probabilities.host[: len(images)]
         return probabilities
 
@@ -215,6 +213,24 @@ class _Engine:
         self._any_size = None
         self._opened.close()
         self._stream = self._engine = self._runtime = None
+
+    def _try_a_graph(self, log: Log) -> str:
+        """Capture the smallest batch, and say what becomes of graphs: without them all works too, if more slowly."""
+        if not self._graphs:
+            return "no CUDA graphs"
+        try:
+            self._run_and_capture(self._fewest)
+        except (_RefusalError, cuda.CudaError) as error:
+            self._graphs = 0
+            return f"no CUDA graphs, so slower than it could be ({_reason(error, log)})"
+        return f"CUDA graph per batch size, for the first {self._graphs}"
+
+    def _run_and_capture(self, size: int) -> None:
+        context = self._context(size)
+        self._enqueue(context, size)
+        self._stream.synchronize()
+        graph = cuda.Graph(self._stream.handle, lambda: self._enqueue(context, size))
+        self._captured[size] = _Captured(graph, context)
 
     def _enqueue(self, context: Any, size: int) -> None:
         """Put the copies and the kernels of a batch on the stream."""
@@ -237,7 +253,7 @@ class _Engine:
             context.device_memory = int(self._memory)
         if context.active_optimization_profile != 0:  # before TensorRT 10, the first context alone begins with one
             shared = context.set_optimization_profile_async(0, self._stream.handle)
-            _require(shared, "its contexts do not share a profile")
+            _require(shared, "its contexts share no profile; build the engine again")
             self._stream.synchronize()
         for each in (self._image, self._probabilities):
             _require(context.set_tensor_address(each.name, int(each.device)), f"{each.name} takes no address")
@@ -290,13 +306,22 @@ def _require(done: bool, failure: str) -> None:
         raise _RefusalError(failure)
 
 
+def _reason(error: Exception, log: Log) -> str:
+    return ": ".join(filter(None, (str(error), log.first)))
+
+
 def _memory_size(engine: Any) -> int:
     """Bytes that an execution context wants for activations, as each version tells it; CUDA gives no 0 bytes."""
     name = "device_memory_size_v2" if hasattr(engine, "device_memory_size_v2") else "device_memory_size"
     return max(1, int(getattr(engine, name)))
 
 
-def _import_pycuda() -> Any:
+def import_pycuda() -> Any:
+    """The driver module of pycuda.
+
+    Raises:
+        BackendUnavailable: it is not installed, or does not start.
+    """
     try:
         return import_module("pycuda.driver")
     except ImportError as error:

@@ -36,7 +36,7 @@ def driver() -> Any:
     try:
         cuda.gpu()
         import_tensorrt()
-        return trt._import_pycuda()
+        return trt.import_pycuda()
     except BackendUnavailable as error:
         pytest.skip(str(error))
 

@@ -40,9 +40,12 @@ def _busy_s() -> float:
 
 
 def _process_s(pid: int) -> float:
-    """Seconds that a process has worked; fields 14 and 15, counted behind the name, which may hold blanks."""
+    """Seconds that a process has worked, with its children that have ended.
+
+    Fields 14 to 17, counted behind the name, which may hold blanks; proc(5).
+    """
     fields = _stat(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return sum(map(int, fields[11:15])) / _TICKS
 
 
 def _stat(path: str) -> str:

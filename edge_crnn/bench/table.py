@@ -121,6 +121,9 @@ def _figures(record: Record, result: Result, summary: Summary) -> Iterator[str]:
         frames = summary.images + summary.dropped
         yield f"{summary.dropped} of {frames} frames dropped, {summary.late} read later than the next one came"
     yield f"{_ms(summary.processor_ms)} ms of processor time an image"
+    resident = result.rounds[-1].round.rss_bytes
+    if resident is not None:
+        yield f"{resident / 1e6:.0f} MB resident"
     if summary.joules is not None:
         yield f"{summary.joules:.3g} J an image at {summary.watts:.3g} W ({_power_source(result)})"
     apart = difference(record, result)

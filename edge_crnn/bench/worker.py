@@ -71,8 +71,8 @@ class Worker:
         except (EOFError, ConnectionError) as error:
             self._process.join(_PATIENCE_S)
             raise BackendError(
-                f"{self._path}: the process that measured it ended with {self._process.exitcode}, out of memory or in"
-                " its engine; read an image with `edge-crnn read --model` to see more"
+                f"{self._path}: the process that measured it ended with {self._process.exitcode}; is there memory for"
+                " it? With EDGE_CRNN_VERBOSE=1 it says more"
             ) from error
         if isinstance(answer, EdgeCrnnError):
             raise answer

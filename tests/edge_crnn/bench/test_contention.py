@@ -30,6 +30,13 @@ def test_another_programs_work_counts() -> None:
     assert _work_seen_besides_us() >= 0.25
 
 
+def test_what_the_measured_started_does_not_count() -> None:
+    before = contention._process_s(os.getpid())
+    code = "import time\nwhile time.process_time() < 0.3: pass"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert contention._process_s(os.getpid()) - before >= 0.28
+
+
 def test_the_work_of_the_measured_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = {"all": 100.0, "own": 40.0}
     monkeypatch.setattr(contention, "_busy_s", lambda: seconds["all"])

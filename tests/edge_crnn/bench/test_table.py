@@ -50,7 +50,7 @@ def test_an_artifact_and_its_stages() -> None:
         "inference 10.0 (9.90–10.2) 10.3 (too few) 10.5 (too few)",
         "decoding 0.500 (0.500–0.500) 0.500 (too few) 0.500 (too few)",
     ]
-    assert lines[start + 12].startswith("90.7 images/s, 22.1 ms of processor time an image, the same artifact again")
+    assert lines[start + 12].startswith("90.7 images/s, 22.1 ms of processor time an image, 67 MB resident, the same")
     assert "differs by 0.0%, other programs kept 0.00 cores busy, garbage collected 5 times" in lines[start + 12]
     assert sum("plates.tflite" in line for line in lines) == 1  # the control shows in a figure only
 

@@ -131,6 +131,9 @@ def test_a_regression_exits_with_3(
     assert errors == f"edge-crnn bench: slower than in {old}: plates.tflite (single)\n"
     assert load_record(tmp_path / "new.json") == slower
     assert asked[0]["old"] == load_record(old)
+    status, said, _ = bench("--images", "plates", "--compare", old, "--format", "json")
+    assert status == 3
+    assert [each["verdict"] for each in json.loads(said)["comparisons"]] == ["slower", "same"]
     made(record(result(_TEN)))
     assert bench("--images", "plates", "--compare", tmp_path / "new.json")[0] == 0  # faster
 

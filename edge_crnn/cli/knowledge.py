@@ -1,4 +1,4 @@
-"""What a reader is told of the texts that there are: grammar, known texts and prior, from the files that options name."""
+"""What a reader is told of the texts that there are: grammar, known texts and prior, from files that options name."""
 
 from __future__ import annotations
 

@@ -1,0 +1,134 @@
+"""Prepares what `gpu_check` needs on a machine with a GPU and without Keras: artifacts, images, and what Keras reads.
+
+python -m benchmarks.gpu_texts [-o build/gpu] [-n 3000] [--seed 47] [--preset heavy] [--models plates digits]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from converters import graph as g
+from converters.artifact import make_onnx
+from converters.keras_reference import KerasReference
+from converters.pipeline import open_source
+from converters.recipe import ONNX_RECIPES
+from edge_crnn.dataset import chunked
+from edge_crnn.images import Pixels
+from edge_crnn.preprocess import preprocess
+from edge_crnn.progress import progress
+from edge_crnn.spec import InputSpec
+from edge_crnn.training.degrade import HEAVY, PRESETS
+from edge_crnn.training.folder import Drawing, What
+from edge_crnn.training.fonts import pick_fonts
+
+from .gpu_set import About, Layer, spell, write
+
+BATCH = 50
+PICTURES = 256
+"""Images that are also brought along as they were drawn: as many as the largest batch that is timed to the text."""
+
+
+class _Model(NamedTuple):
+    path: Path
+    what: What
+
+
+MODELS: Mapping[str, _Model] = {
+    "plates": _Model(Path("models/plates.keras"), "plates"),
+    "digits": _Model(Path("models/digits.keras"), "lines"),
+}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Prepare a folder for each model; 1 where a model's file is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, default=Path("build/gpu"))
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument("-n", type=int, default=3000)
+    parser.add_argument("--seed", type=int, default=47)
+    parser.add_argument("--preset", choices=list(PRESETS), default=HEAVY.name)
+    args = parser.parse_args(words)
+    command = f"python -m benchmarks.gpu_texts {shlex.join(sys.argv[1:] if words is None else words)}".rstrip()
+    missing = False
+    for name in args.models:
+        path, what = MODELS[name]
+        if not path.exists():
+            print(f"{name}: there is no {path}; left out", file=sys.stderr)
+            missing = True
+            continue
+        folder = args.output / name
+        folder.mkdir(parents=True, exist_ok=True)
+        drawing = Drawing(what, args.seed, args.preset, tuple(pick_fonts(None, what == "lines", "all")))
+        print(f"{name}: {prepare(folder, path, drawing, args.n, command)}", flush=True)
+    return int(missing)
+
+
+def prepare(folder: Path, path: Path, drawing: Drawing, n: int, command: str) -> str:
+    """Prepare one model's set of `n` images, and say how it came out."""
+    source = open_source(path)
+    spec = source.spec
+    artifact = make_onnx(folder / "model.onnx", source.graph, spec, ONNX_RECIPES["float16"], source.sha256)
+    reference = KerasReference(path, batch=BATCH)
+    drawing = dataclasses.replace(drawing, alphabet="".join(spec.symbols))
+    pixels: list[Pixels] = []
+    pictures: list[Pixels] = []
+    labels: list[str] = []
+    right = 0
+    for batch in chunked(progress(drawing.pictures(n), n, folder.name), BATCH):
+        images = [each.image for each in batch]
+        read = spell(reference.infer(preprocess(images, spec.input)), spec)
+        right += sum(text == each.label for text, each in zip(read, batch, strict=True))
+        labels += read
+        pixels.append(preprocess(images, artifact.spec.input))
+        pictures += images[: PICTURES - len(pictures)]
+    about = About(
+        what=f"{n:,} rendered {drawing.what} of preset {drawing.preset}, seed {drawing.seed}",
+        command=command,
+        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        reference=f"{reference.facts.name} {reference.facts.version}",
+        reference_right=right,
+        source_sha256=source.sha256,
+    )
+    write(folder, artifact, layers_of(source.graph, spec.input), about, np.concatenate(pixels), labels, pictures)
+    size = sum(each.stat().st_size for each in folder.iterdir())
+    return f"{about.what}; {about.reference} reads {right:,} of them right; {size:,} bytes in {folder}"
+
+
+def layers_of(graph: g.Graph, image: InputSpec) -> list[Layer]:
+    """The network in plain values, what becomes of its pixels first; matrices in float16, as a peer computes them."""
+    layers = [Layer("Input", {"axes": image.axes, "scale": image.scale, "offset": image.offset}, {})]
+    for layer in graph.layers:
+        settings: dict[str, Any] = {}
+        weights: dict[str, npt.NDArray[Any]] = {}
+        for path, value in _fields(layer):
+            if isinstance(value, np.ndarray):
+                weights[path] = value.astype(np.float16 if value.ndim > 1 else np.float32)
+            else:
+                settings[path] = value
+        layers.append(Layer(type(layer).__name__, settings, weights))
+    return layers
+
+
+def _fields(node: object, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Each value in a layer, by its path: `forward.kernel`; a cell's kind is `forward`."""
+    for field in dataclasses.fields(node):  # type: ignore[arg-type]
+        value = getattr(node, field.name)
+        if dataclasses.is_dataclass(value):
+            yield path + field.name, type(value).__name__
+            yield from _fields(value, f"{path}{field.name}.")
+        else:
+            yield path + field.name, value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

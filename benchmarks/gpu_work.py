@@ -1,0 +1,62 @@
+"""The work that is timed, the same code around every engine: a batch from host to host, and pictures to text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_crnn.backends.base import Probabilities
+from edge_crnn.ctc import greedy
+from edge_crnn.images import Pixels
+from edge_crnn.preprocess import preprocess
+from edge_crnn.spec import ModelSpec
+
+Way: TypeAlias = Literal["host to host", "pictures to text"]
+"""host to host: a batch of uint8 as the engine takes it → probabilities, both in the host's memory. pictures to text:
+pictures of any size are first resized, and the probabilities then decoded by best path with their confidences."""
+WAYS: tuple[Way, ...] = get_args(Way)
+
+Infer: TypeAlias = Callable[[npt.NDArray[Any]], Probabilities]
+"""A batch (N, *shape) → (N, T, C)."""
+
+
+class Work:
+    """One engine and the images that it is timed with, each call with the next of them.
+
+    Args:
+        infer: of the engine.
+        spec: of its model.
+        pixels: (N, *shape) uint8.
+        pictures: the same as they were drawn.
+    """
+
+    def __init__(self, infer: Infer, spec: ModelSpec, pixels: Pixels, pictures: Sequence[Pixels]) -> None:
+        self._infer, self._spec = infer, spec
+        self._pixels, self._pictures = pixels, pictures
+        self._position = 0
+
+    def times(self, way: Way, n: int, calls: int) -> list[float]:
+        """Milliseconds of each of so many calls with `n` images."""
+        work: Callable[[Any], object] = self._infer if way == "host to host" else self._read
+        batches = [self._next(way, n) for _ in range(calls)]
+        found = []
+        for batch in batches:
+            started = time.perf_counter_ns()
+            work(batch)
+            found.append((time.perf_counter_ns() - started) / 1e6)
+        return found
+
+    def _read(self, pictures: Sequence[Pixels]) -> list[str]:
+        spec = self._spec
+        found = greedy(self._infer(preprocess(pictures, spec.input)), spec.blank, spec.skip_steps)
+        return [spec.alphabet.read(spec.alphabet.spell(each.indices)) for each in found]
+
+    def _next(self, way: Way, n: int) -> Any:
+        source: Any = self._pixels if way == "host to host" else self._pictures
+        places = (self._position + np.arange(n)) % len(source)
+        self._position += n
+        return source[places] if way == "host to host" else [source[place] for place in places]

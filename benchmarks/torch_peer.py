@@ -1,0 +1,334 @@
+"""The peer: the same network in PyTorch, float16, its calls captured in CUDA graphs, in a process of its own.
+
+The process runs on another Python than the one that asks, that of the machine, which has PyTorch and no TensorRT. They
+talk in lines of JSON over its stdin and stdout. Best settings: channels last, cuDNN's own choice of kernels, one
+bidirectional LSTM of cuDNN for each pair, pinned memory on the host, a graph for each batch size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_crnn.backends.base import Probabilities
+from edge_crnn.errors import BackendError, BackendUnavailable, EdgeCrnnError
+
+from .gpu_set import Layer, read, read_network, spell
+from .gpu_work import Way, Work
+
+READ = 512
+"""Images that the peer reads once, to show that it is the same network."""
+
+_ROOT = Path(__file__).parent.parent
+_PATIENCE_S = 300.0
+_WARM_UP = 3
+
+
+class Peer:
+    """PyTorch in its process.
+
+    Args:
+        python: the machine's own, by name or path.
+        folder: a model's prepared set.
+        sizes: batch sizes that it will be timed at.
+        device: cuda, or cpu, which is float32 and without graphs: to try it out.
+
+    Raises:
+        BackendUnavailable: no such Python, no PyTorch, no GPU for it, or a network that it does not know.
+    """
+
+    def __init__(self, python: str, folder: Path, sizes: Sequence[int], device: str = "cuda") -> None:
+        found = shutil.which(python)
+        if found is None:
+            raise BackendUnavailable(f"there is no {python}")
+        words = ["-m", "benchmarks.torch_peer", str(folder.resolve()), "--device", device, "--sizes", *map(str, sizes)]
+        self._process = subprocess.Popen(
+            [found, *words], cwd=_ROOT, env=outside(os.environ), stdin=-1, stdout=-1, text=True
+        )
+        first = self._answer()
+        if "absent" in first:
+            self.close()
+            raise BackendUnavailable(f"{found}: {first['absent']}")
+        self.versions: dict[str, str] = first["versions"]
+        self.labels: list[str] = first["labels"]
+        """What it reads in the first `READ` images, or as many as there are."""
+
+    def times(self, way: Way, n: int, calls: int) -> list[float]:
+        """As `Work.times`."""
+        assert self._process.stdin is not None
+        try:
+            print(json.dumps([way, n, calls]), file=self._process.stdin, flush=True)
+        except OSError as error:
+            raise BackendError(f"PyTorch: its process has ended ({error}); what it said is on stderr") from error
+        return cast("list[float]", self._answer()["ms"])
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
+    def close(self) -> None:
+        """End the process; a second call does nothing."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()  # which it takes as the end
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        guard = threading.Timer(_PATIENCE_S, self._process.kill)
+        guard.start()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            guard.cancel()
+        if not line:
+            code = self._process.wait()
+            raise BackendError(f"PyTorch: its process ended with {code}; what it said is on stderr")
+        return json.loads(line)
+
+
+def outside(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what points into a Python that was brought along and set up by PYTHONHOME."""
+    home = environment.get("PYTHONHOME")
+    if home is None:
+        return dict(environment)
+    brought = Path(home).resolve().parent
+    kept = {name: value for name, value in environment.items() if name != "PYTHONHOME"}
+    for name in ("PYTHONPATH", "LD_LIBRARY_PATH", "PATH"):
+        parts = [part for part in kept.get(name, "").split(os.pathsep) if part]
+        own = [part for part in parts if not Path(part).resolve().is_relative_to(brought)]
+        kept[name] = os.pathsep.join(own)
+        if not own:
+            del kept[name]
+    return kept
+
+
+# --- in the peer's process -------------------------------------------------------------------------------------------
+
+
+def network(layers: Sequence[Layer], torch: Any, device: str, kind: Any) -> Callable[[Any], Any]:
+    """(N, H, W, C) uint8 → probabilities (N, T, C) float32, computed in `kind`, a dtype of PyTorch.
+
+    Values are channels last throughout: what a convolution takes and gives are views.
+
+    Raises:
+        BackendUnavailable: there is a layer that is not known here.
+    """
+    steps = [_step(layer, torch, device, kind) for layer in layers]
+
+    def run(x: Any) -> Any:
+        for step in steps:
+            x = step(x)
+        return x.float()
+
+    return run
+
+
+def _step(layer: Layer, torch: Any, device: str, kind: Any) -> Callable[[Any], Any]:
+    functional, settings = torch.nn.functional, layer.settings
+    weights = {name: torch.from_numpy(each.astype(np.float32)).to(device, kind) for name, each in layer.weights.items()}
+    match layer.kind:
+        case "Input":
+            axes = (0, 2, 1, 3) if settings["axes"] == "WHC" else (0, 1, 2, 3)
+            scale, offset = settings["scale"], settings["offset"]
+            return lambda x: (x.float() * scale + offset).to(kind).permute(axes).contiguous()
+        case "Conv":
+            kernel = weights["kernel"].permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
+            size, strides = layer.weights["kernel"].shape[:2], tuple(settings["strides"])
+            act = _function(settings["activation"], torch)
+
+            def convolve(x: Any) -> Any:
+                pads = _pads(settings["padding"], x.shape[1:3], size, strides)
+                x = x.permute(0, 3, 1, 2)
+                if pads[0] == pads[1] and pads[2] == pads[3]:
+                    x = functional.conv2d(x, kernel, weights["bias"], strides, (pads[2], pads[0]))
+                else:
+                    x = functional.conv2d(functional.pad(x, pads), kernel, weights["bias"], strides)
+                return act(x.permute(0, 2, 3, 1))
+
+            return convolve
+        case "Pool" if settings["kind"] == "max":
+            size, strides = tuple(settings["size"]), tuple(settings["strides"])
+
+            def pool(x: Any) -> Any:
+                pads = _pads(settings["padding"], x.shape[1:3], size, strides)
+                x = x.permute(0, 3, 1, 2)
+                if any(pads):
+                    x = functional.pad(x, pads, value=float("-inf"))
+                return functional.max_pool2d(x, size, strides).permute(0, 2, 3, 1)
+
+            return pool
+        case "Affine":
+            return lambda x: torch.addcmul(weights["shift"], x, weights["scale"])
+        case "Activation":
+            return _function(settings["function"], torch)
+        case "Reshape":
+            shape = tuple(settings["shape"])
+            return lambda x: x.reshape(x.shape[0], *shape)
+        case "Permute":
+            order = (0, *(axis + 1 for axis in settings["axes"]))
+            return lambda x: x.permute(order)
+        case "Dense":
+            matrix, act = weights["kernel"].T.contiguous(), _function(settings["activation"], torch)
+            return lambda x: act(functional.linear(x, matrix, weights["bias"]))
+        case "Recurrent":
+            return _recurrent(layer, torch, device, kind)
+    raise BackendUnavailable(f"a {layer.kind} with {dict(settings)} is not known to the peer")
+
+
+def _recurrent(layer: Layer, torch: Any, device: str, kind: Any) -> Callable[[Any], Any]:
+    names = [name for name in ("forward", "backward") if layer.settings[name] is not None]
+    for name in names:
+        cell, gate = layer.settings[name], layer.settings[f"{name}.recurrent_activation"]
+        if cell != "LstmCell" or gate != "sigmoid":
+            raise BackendUnavailable(f"a {cell} with gates of {gate} is not known to the peer")
+    units = {layer.weights[f"{name}.recurrent"].shape[0] for name in names}
+    if len(units) > 1 or names == ["backward"]:
+        raise BackendUnavailable("an LSTM backward alone, or of two widths, is not known to the peer")
+    width = units.pop()
+    lstm = torch.nn.LSTM(layer.weights["forward.kernel"].shape[0], width, bidirectional=len(names) == 2)
+    for name, end in zip(names, ("", "_reverse"), strict=False):  # gates in the same order: i, f, g, o
+        for theirs, ours in (("weight_ih", "kernel"), ("weight_hh", "recurrent"), ("bias_ih", "bias")):
+            value = layer.weights[f"{name}.{ours}"].astype(np.float32)
+            getattr(lstm, f"{theirs}_l0{end}").copy_(torch.from_numpy(np.ascontiguousarray(value.T)))
+        getattr(lstm, f"bias_hh_l0{end}").zero_()
+    lstm = lstm.to(device, kind)
+    lstm.flatten_parameters()
+    merge = layer.settings["merge"] if len(names) == 2 else "concat"
+
+    def run(x: Any) -> Any:
+        found = lstm(x.transpose(0, 1))[0].transpose(0, 1)
+        if merge == "concat":
+            return found
+        ahead, back = found[..., :width], found[..., width:]
+        return {"sum": torch.add, "product": torch.mul, "average": lambda a, b: (a + b) / 2}[merge](ahead, back)
+
+    return run
+
+
+def _function(name: str, torch: Any) -> Callable[[Any], Any]:
+    functions: dict[str, Callable[[Any], Any]] = {
+        "linear": lambda x: x,
+        "relu": torch.relu_,
+        "relu6": partial(torch.clamp_, min=0, max=6),
+        "tanh": torch.tanh,
+        "sigmoid": torch.sigmoid,
+        "softmax": lambda x: x.float().softmax(dim=-1),
+    }
+    return functions[name]
+
+
+def _pads(padding: str, shape: Sequence[int], size: Sequence[int], strides: Sequence[int]) -> tuple[int, ...]:
+    """Left, right, top, bottom, as TensorFlow pads and as PyTorch wants them."""
+    if padding == "valid":
+        return (0, 0, 0, 0)
+    totals = [
+        max((-(-length // stride) - 1) * stride + window - length, 0)
+        for length, window, stride in zip(shape, size, strides, strict=True)
+    ]
+    return tuple(part for total in reversed(totals) for part in (total // 2, total - total // 2))
+
+
+class _Captured:
+    """The network at one batch size: from the host's memory to the host's memory."""
+
+    def __init__(self, run: Callable[[Any], Any], torch: Any, shape: tuple[int, ...], stream: Any, pool: Any) -> None:
+        self._torch, self._stream = torch, stream
+        self._host = torch.zeros(shape, dtype=torch.uint8).pin_memory()
+        self._taken = self._host.to("cuda")
+        with torch.cuda.stream(stream):
+            for _ in range(_WARM_UP):  # cuDNN tries its kernels out
+                run(self._taken)
+        stream.synchronize()
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph, pool=pool, stream=stream):
+            self._given = run(self._taken)
+        self._answer = torch.zeros(self._given.shape).pin_memory()
+
+    def infer(self, batch: npt.NDArray[np.uint8]) -> Probabilities:
+        self._host.numpy()[...] = batch
+        with self._torch.cuda.stream(self._stream):
+            self._taken.copy_(self._host, non_blocking=True)
+            self._graph.replay()
+            self._answer.copy_(self._given, non_blocking=True)
+        self._stream.synchronize()
+        return cast(Probabilities, self._answer.numpy().copy())
+
+
+def _open(torch: Any, folder: Path, shape: tuple[int, ...], sizes: Sequence[int], device: str) -> Any:
+    """What infers a batch of one of those sizes."""
+    if device == "cpu":
+        plain = network(read_network(folder), torch, device, torch.float32)
+        return lambda batch: plain(torch.from_numpy(np.ascontiguousarray(batch))).numpy()
+    if not torch.cuda.is_available():
+        raise BackendUnavailable(f"PyTorch {torch.__version__} finds no GPU")
+    torch.backends.cudnn.benchmark = True
+    run = network(read_network(folder), torch, device, torch.float16)
+    stream, pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
+    captured = {n: _Captured(run, torch, (n, *shape), stream, pool) for n in sizes}
+    return lambda batch: captured[len(batch)].infer(batch)
+
+
+def serve(folder: Path, sizes: Sequence[int], device: str) -> None:
+    """Answer what stands on stdin until it ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print is not an answer
+
+    def answer(**values: object) -> None:
+        print(json.dumps(values), file=answers, flush=True)
+
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        answer(absent=f"PyTorch does not start ({error})")
+        return
+    with torch.inference_mode():
+        try:
+            given = read(folder)
+            shape = given.artifact.spec.input.shape
+            infer = _open(torch, folder, shape, sizes, device)
+        except EdgeCrnnError as error:
+            answer(absent=str(error))
+            return
+        most = max(sizes)
+        batches = [given.pixels[start : start + most] for start in range(0, min(READ, len(given.pixels)), most)]
+        labels = [each for batch in batches if len(batch) == most for each in spell(infer(batch), given.artifact.spec)]
+        versions = {
+            "torch": str(torch.__version__),
+            "cuda": str(torch.version.cuda),
+            "cudnn": str(torch.backends.cudnn.version()),
+            "python": sys.version.partition(" ")[0],
+            "device": torch.cuda.get_device_name() if device == "cuda" else "CPU",
+        }
+        answer(versions=versions, labels=labels)
+        work = Work(infer, given.artifact.spec, given.pixels, given.pictures)
+        for line in sys.stdin:
+            way, n, calls = json.loads(line)
+            answer(ms=work.times(way, n, calls))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--sizes", type=int, nargs="+", required=True)
+    arguments = parser.parse_args()
+    serve(arguments.folder, arguments.sizes, arguments.device)

@@ -257,6 +257,7 @@ def open_reader(
     threads: int = 1,
     decoder: DecoderSpec | None = None,
     n_best: int = 1,
+    engine: str | None = None,
 ) -> Reader:
     """Open a converted model.
 
@@ -267,13 +268,16 @@ def open_reader(
         threads: of each engine.
         decoder: instead of the one in the model's spec.
         n_best: texts per reading.
+        engine: "tensorrt" runs an `.onnx` as an engine that is built once and cached, on its first start for minutes;
+            None: the usual one for the kind of file, which is ONNX Runtime.
 
     Raises:
         ArtifactError: no such file, of no known kind, or damaged.
         ModelSpecError: it carries no spec.
         BackendUnavailable: its engine is not installed.
         BackendError: the engine does not take it.
-        InputError: workers, threads or n_best are not 1 to 256.
+        InputError: workers, threads or n_best are not 1 to 256, or the engine is not for this kind of file.
+        OutputError: TensorRT's engine cannot be kept.
     """
     for name, value in (("workers", 1 if workers is None else workers), ("threads", threads), ("n_best", n_best)):
         if not 1 <= value <= MOST:
@@ -281,7 +285,7 @@ def open_reader(
     artifact = model if isinstance(model, Artifact) else load(DEFAULT_MODEL if model is None else Path(model))
     return Reader(
         artifact.spec,
-        lambda: open_backend(artifact, threads),
+        lambda: open_backend(artifact, threads, engine),
         workers=usable_cores() if workers is None else workers,
         decoder=decoder,
         n_best=n_best,

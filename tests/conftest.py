@@ -172,7 +172,8 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
             f"{before}\n"
             f"if {gpu!r}:\n"
             f"    cuda.gpu = lambda: cuda.Gpu({gpu!r}, '8.7', '12.6')\n"
-            f"sys.modules[__name__] = tensorrt({version!r}, **{knobs!r})\n",
+            f"spec, sys.modules[__name__] = __spec__, tensorrt({version!r}, **{knobs!r})\n"
+            "sys.modules[__name__].__spec__ = spec\n",
             encoding="utf-8",
         )
 

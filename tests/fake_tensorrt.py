@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import enum
 import json
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+
+from edge_crnn.artifact import Artifact, save
+from edge_crnn.spec import ArtifactFacts, InputSpec, ModelSpec, OutputSpec
 
 VERSIONS = ("8.6.1", "10.3.0", "10.13.3", "11.1.0")
 HALF_LAYERS = {"Layers": [{"Name": "conv1", "LayerType": "CaskConvolution", "Inputs": [{"Format/Datatype": "Half"}]}]}
@@ -19,8 +23,22 @@ class Dtype(enum.Enum):
     HALF = 1
 
 
+def save_onnx(path: Path, recipe: str = "float16", graph: str = "") -> Artifact:
+    """An `.onnx` with nothing in its graph but a name, which is all that a fake needs."""
+    name = graph.encode()
+    message = b"\x12" + bytes([len(name)]) + name
+    facts = ArtifactFacts("onnx", recipe, 1, "", "0" * 64)
+    spec = ModelSpec(
+        "tiny", tuple("0123456789"), 10, InputSpec(32, 16, "HWC", 1.0, 0.0), OutputSpec(16, 11), artifact=facts
+    )
+    return save(path, b"\x3a" + bytes([len(message)]) + message, spec)
+
+
 def tensorrt(version: str, **knobs: Any) -> Any:
-    """A module with what that version has and nothing else; `said` in it tells what was done with it."""
+    """A module with what that version has and nothing else; `said` in it tells what was done with it.
+
+    Python in the knob `meanwhile` runs during a build.
+    """
     trt: Any = ModuleType("tensorrt")
     major = int(version.partition(".")[0])
     said: dict[str, Any] = {"flags": set(), "cleared": set()}
@@ -130,6 +148,7 @@ def tensorrt(version: str, **knobs: Any) -> Any:
         def build_serialized_network(self, network: Network, config: Config) -> bytearray | None:
             logger = said["logger"]
             logger.log(ILogger.VERBOSE, "a tactic")
+            exec(knobs.get("meanwhile", ""))
             if config.progress_monitor is not None:
                 config.progress_monitor.phase_start("Building", None, 2)
                 assert config.progress_monitor.step_complete("Building", 0) is True

@@ -7,37 +7,60 @@ from pathlib import Path
 from typing import cast
 
 from ..artifact import Artifact, load
-from ..errors import ArtifactError, BackendUnavailable
+from ..errors import ArtifactError, BackendUnavailable, InputError
 from .base import Backend, BackendFacts, Probabilities, check_batch
 from .fake import FakeBackend
 
-__all__ = ["Backend", "BackendFacts", "FakeBackend", "Probabilities", "check_batch", "open_backend"]
+__all__ = ["ENGINES", "Backend", "BackendFacts", "FakeBackend", "Probabilities", "check_batch", "open_backend"]
 
 _ENGINES = {
-    ".tflite": ("litert", "LiteRtBackend", "litert"),
-    ".onnx": ("onnxrt", "OnnxRuntimeBackend", "onnx"),
+    "litert": ("litert", "LiteRtBackend", "litert"),
+    "onnxrt": ("onnxrt", "OnnxRuntimeBackend", "onnxruntime"),
+    "tensorrt": ("trt", "TrtBackend", "tensorrt"),
 }
-"""Suffix → module, class, extra that installs its engine."""
+"""Engine → module, class, extra that installs it."""
+
+_TAKEN_BY = {".tflite": ("litert",), ".onnx": ("onnxrt", "tensorrt"), ".engine": ("tensorrt",)}
+"""Suffix → engines for such a file; the first unless another is asked for."""
+
+ENGINES = tuple(_ENGINES)
 
 
-def open_backend(model: Path | Artifact, threads: int = 1) -> Backend:
-    """Open a converted model with the engine for its kind of file.
+def open_backend(model: Path | Artifact, threads: int = 1, engine: str | None = None) -> Backend:
+    """Open a converted model.
+
+    Args:
+        model: an artifact or its path.
+        threads: of an engine on the CPU.
+        engine: one of `ENGINES`; None: the usual one for its kind of file. With "tensorrt", an `.onnx` runs as the
+            engine that TensorRT builds of it, once: see `edge_crnn.backends.engine_cache`.
 
     Raises:
         ArtifactError: no file of a known kind, or damaged.
         ModelSpecError: it carries no spec.
+        InputError: `engine` is not for its kind of file.
         BackendUnavailable: its engine is not installed.
         BackendError: the engine does not take it.
+        OutputError: TensorRT's engine of it cannot be kept.
     """
     path = model if isinstance(model, Path) else model.path
-    if path.suffix not in _ENGINES:
-        raise ArtifactError(f"{path}: no engine for {path.suffix or 'no suffix'!r}; known are {', '.join(_ENGINES)}")
-    module, name, extra = _ENGINES[path.suffix]
+    if path.suffix not in _TAKEN_BY:
+        raise ArtifactError(f"{path}: no engine for {path.suffix or 'no suffix'!r}; known are {', '.join(_TAKEN_BY)}")
+    known = _TAKEN_BY[path.suffix]
+    engine = known[0] if engine is None else engine
+    if engine not in known:
+        raise InputError(f"{path}: found engine {engine!r}, expected one for {path.suffix}: {', '.join(known)}")
+    module, name, extra = _ENGINES[engine]
     artifact = load(model) if isinstance(model, Path) else model
     try:
-        engine = getattr(import_module(f"{__name__}.{module}"), name)
+        opens = getattr(import_module(f"{__name__}.{module}"), name)
     except ImportError as error:
         raise BackendUnavailable(
             f"{path.name}: its engine is not there, or does not start ({error}); pip install 'edge-crnn[{extra}]'"
         ) from error
-    return cast(Backend, engine(artifact, threads))
+    if engine == "tensorrt":
+        from .engine_cache import cached_engine, require
+
+        require(path.name)
+        artifact = cached_engine(artifact) if path.suffix == ".onnx" else artifact
+    return cast(Backend, opens(artifact, threads))

@@ -33,9 +33,10 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{name:<12} {value}")
     if artifact is None:
         return 0
-    runs, engine = _engine(artifact)
-    print(f"{'engine':<12} {engine}")
-    return 0 if runs else 1
+    engines = list(_engines(artifact))
+    for name, _, state in engines:
+        print(f"{name:<12} {state}")
+    return 0 if any(runs for _, runs, _ in engines) else 1
 
 
 def _size(path: Path) -> int:
@@ -91,6 +92,14 @@ def _parity(parity: Parity) -> Iterator[tuple[str, str]]:
                 f" (trained model {each.reference_right / max(each.images, 1):.2%})"
             ),
         )
+
+
+def _engines(artifact: Artifact) -> Iterator[tuple[str, bool, str]]:
+    yield ("engine", *_engine(artifact))
+    if artifact.path.suffix == ".onnx":
+        from ..backends.engine_cache import state
+
+        yield ("tensorrt", *state(artifact))
 
 
 def _engine(artifact: Artifact) -> tuple[bool, str]:

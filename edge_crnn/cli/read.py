@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from ..artifact import load
+from ..backends import ENGINES
 from ..ctc import GRAMMARS
 from ..dataset import find_images
 from ..errors import ImageError
@@ -22,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `read`."""
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE|DIR", help="cropped plates, or folders of them")
     parser.add_argument("--model", type=Path, metavar="M", help="a converted model (default: Korean plates, int8)")
+    parser.add_argument(
+        "--engine", choices=ENGINES, help="tensorrt: run an .onnx as an engine, built once, which takes minutes"
+    )
     parser.add_argument(
         "--format",
         choices=("text", "jsonl"),
@@ -90,7 +94,12 @@ def _open(arguments: argparse.Namespace) -> Reader:
     }
     decoder = replace(artifact.spec.decoder, **{name: wish for name, wish in wishes.items() if wish is not None})
     return open_reader(
-        artifact, workers=arguments.workers, threads=arguments.threads, decoder=decoder, n_best=arguments.n_best
+        artifact,
+        workers=arguments.workers,
+        threads=arguments.threads,
+        decoder=decoder,
+        n_best=arguments.n_best,
+        engine=arguments.engine,
     )
 
 

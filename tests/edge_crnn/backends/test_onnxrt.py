@@ -211,7 +211,7 @@ def opened_without(path: Path, missing: str) -> str:
 def test_without_onnxruntime_the_extra_is_named(tiny_onnx: Callable[..., Path]) -> None:
     said = opened_without(tiny_onnx(), "onnxruntime")
     assert said.startswith("unavailable: float32-pixels.onnx: its engine is not there, or does not start (")
-    assert said.endswith("; pip install 'edge-crnn[onnx]'")
+    assert said.endswith("; pip install 'edge-crnn[onnxruntime]'")
 
 
 def test_it_runs_without_the_onnx_package(tiny_onnx: Callable[..., Path]) -> None:

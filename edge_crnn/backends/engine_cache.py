@@ -1,0 +1,220 @@
+"""Engines of `.onnx` files, each built once and kept for the next start.
+
+They lie in the folder `engines` of $EDGE_CRNN_CACHE, else of edge-crnn in $XDG_CACHE_HOME or ~/.cache, which may be
+removed at any time; the eight that were used last are kept. An engine's name is the hash of all that it depends on:
+the network (the `.onnx` without its spec), TensorRT, the GPU, how it is built. So a stale or a foreign one is not
+found, and one whose content is not what its name says is built anew. One build runs at a time, for two would disturb
+each other's measurements; a lock that ends with its process sees to that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from ..artifact import Artifact, load, sidecar
+from ..errors import ArtifactError, BackendError, BackendUnavailable, ModelSpecError, OutputError
+from ..files import sha256
+from . import cuda
+from .trt import import_pycuda
+from .trt_build import REVISION, BuildOptions, import_tensorrt, version
+from .trt_process import make_engine
+
+TIMEOUT_S = 1800.0
+"""Of a build, and of waiting for those of other processes: minutes on a small board."""
+
+_KEPT = 8
+_ASK_AGAIN_S = 0.2
+
+
+def cached_engine(onnx: Artifact, options: BuildOptions | None = None, timeout: float = TIMEOUT_S) -> Artifact:
+    """The engine of an `.onnx` for this machine, built if there is none yet, with the spec that the `.onnx` has now.
+
+    Args:
+        onnx: what `edge-crnn convert --to onnx` made.
+        options: of the build.
+        timeout: seconds for a build, and for waiting until others have ended.
+
+    Raises:
+        BackendUnavailable: TensorRT, pycuda or a GPU is missing.
+        BackendError: the build failed or took too long, or the cache is in use for too long.
+        OutputError: the cache cannot be written.
+    """
+    wanted = _Wanted.of(onnx, options or BuildOptions())
+    found = wanted.find()
+    if found is None:
+        with _lock(wanted.path.parent, onnx.path.name, timeout):
+            found = wanted.find() or wanted.build(timeout)
+    with contextlib.suppress(OSError):  # a cache that is only read has no order of use
+        os.utime(wanted.path)
+    return found
+
+
+def state(onnx: Artifact) -> tuple[bool, str]:
+    """Whether an `.onnx` can run as an engine here, and what stands in the way or is still to be done."""
+    missing = [name for name, here in _requirements().items() if isinstance(here, BackendUnavailable)]
+    if missing:
+        return False, f"not here: {', '.join(missing)}; edge-crnn read --engine tensorrt says why"
+    wanted = _Wanted.of(onnx, BuildOptions())
+    made = "its engine is in the cache" if wanted.find() else "its engine is built when it is first asked for"
+    return True, f"{wanted.engine} on {wanted.gpu}; {made}"
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """An engine that may be in the cache, and what its spec then says."""
+
+    onnx: Artifact
+    options: BuildOptions
+    engine: str
+    gpu: str
+    path: Path
+
+    @classmethod
+    def of(cls, onnx: Artifact, options: BuildOptions) -> _Wanted:
+        engine, gpu = require(onnx.path.name)
+        facts = onnx.spec.artifact
+        assert facts is not None  # `load` and `save` see to it
+        built = {name: value for name, value in asdict(options).items() if name not in ("timing_cache", "log")}
+        depends_on = [REVISION, facts.payload_sha256, facts.recipe, engine, gpu, built]
+        folder = _folder()
+        options = replace(options, timing_cache=options.timing_cache or folder / "timing.cache")
+        key = sha256(json.dumps(depends_on, sort_keys=True).encode())
+        return cls(onnx, options, engine, gpu, folder / f"{key}.engine")
+
+    def find(self) -> Artifact | None:
+        """None where there is none, or none that is whole."""
+        try:
+            found = load(self.path)
+        except (ArtifactError, ModelSpecError):
+            return None
+        facts, network = found.spec.artifact, self.onnx.spec.artifact
+        assert facts is not None
+        assert network is not None
+        expected = {"engine": self.engine, "gpu": self.gpu, "onnx sha256": network.payload_sha256}
+        if any(facts.tools.get(name) != value for name, value in expected.items()):
+            return None
+        # Messages name what the user opened.
+        return Artifact(self.onnx.path, replace(self.onnx.spec, artifact=facts, parity=None), found.payload)
+
+    def build(self, timeout: float) -> Artifact:
+        """To be called under the lock."""
+        again = ", anew: the one in the cache is damaged" if self.path.exists() else ", once; it may take minutes"
+        _say(f"building the engine of {self.onnx.path.name}{again}")
+        for left in self.path.parent.glob(".*.partial"):  # whoever wrote it is gone, as the lock was free
+            with contextlib.suppress(OSError):
+                left.unlink()
+        try:
+            made = make_engine(self.onnx, self.path, self.options, timeout)
+        except BackendError as error:
+            raise BackendError(
+                f"{self.onnx.path}: no engine ({error}); python -m converters.to_engine with --log tells more"
+            ) from error
+        found = self.find()
+        if found is None:
+            built = made.spec.artifact.tools if made.spec.artifact else {}
+            raise BackendError(
+                f"{self.onnx.path}: built by {built.get('engine')} on {built.get('gpu')}, to be run by {self.engine} on"
+                f" {self.gpu}; let CUDA_VISIBLE_DEVICES name one GPU"
+            )
+        _forget_oldest(self.path.parent)
+        return found
+
+
+def require(name: str) -> tuple[str, str]:
+    """TensorRT and the GPU that engines run with here.
+
+    Raises:
+        BackendUnavailable: `name` cannot run, as TensorRT, pycuda or a GPU is missing; all that are missing are named.
+    """
+    here = _requirements()
+    missing = [str(each) for each in here.values() if isinstance(each, BackendUnavailable)]
+    if missing:
+        raise BackendUnavailable(f"{name}: no TensorRT engine runs here: {'. '.join(missing)}")
+    return str(here["TensorRT"]), str(here["a GPU"])
+
+
+def _requirements() -> dict[str, str | BackendUnavailable]:
+    """What an engine needs to run → which one is here, or why there is none."""
+    asked: dict[str, Callable[[], str]] = {
+        "TensorRT": lambda: version(import_tensorrt()),
+        "pycuda": lambda: import_pycuda().__name__,
+        "a GPU": lambda: str(cuda.gpu()),
+    }
+    found: dict[str, str | BackendUnavailable] = {}
+    for name, ask in asked.items():
+        try:
+            found[name] = ask()
+        except BackendUnavailable as error:
+            found[name] = error
+    return found
+
+
+def _folder() -> Path:
+    given = os.environ.get("EDGE_CRNN_CACHE")
+    if given:
+        return Path(given) / "engines"
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "edge-crnn" / "engines"
+    except RuntimeError as error:
+        raise BackendError(f"no folder to keep engines in ({error}); set EDGE_CRNN_CACHE to one") from error
+
+
+@contextmanager
+def _lock(folder: Path, name: str, timeout: float) -> Iterator[None]:
+    """Be the only process that builds."""
+    waits_until = None
+    with contextlib.ExitStack() as held:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = held.enter_context((folder / "lock").open("ab"))
+            while not _locked(file):
+                if waits_until is None:
+                    waits_until = time.monotonic() + timeout
+                    _say(f"another process builds an engine; {name} waits for it")
+                elif time.monotonic() > waits_until:
+                    raise BackendError(
+                        f"{name}: another process has been building engines for {timeout:g} s; end it, or wait longer"
+                        f" (fuser {folder / 'lock'} tells which)"
+                    )
+                time.sleep(_ASK_AGAIN_S)
+        except OSError as error:
+            raise OutputError(
+                error.errno, f"{folder}: no engine can be kept there ({error.strerror}); set EDGE_CRNN_CACHE elsewhere"
+            ) from error
+        yield
+
+
+def _locked(file: BinaryIO) -> bool:
+    import fcntl  # not on Windows
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _forget_oldest(folder: Path) -> None:
+    def used(path: Path) -> float:
+        return path.stat().st_mtime
+
+    with contextlib.suppress(OSError):  # a person may remove files meanwhile, or own them
+        for old in sorted(folder.glob("*.engine"), key=used, reverse=True)[_KEPT:]:
+            sidecar(old).unlink(missing_ok=True)  # first: an engine without a spec is none
+            old.unlink(missing_ok=True)
+
+
+def _say(words: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(f"edge-crnn: {words}\n")
+        sys.stderr.flush()

@@ -5,7 +5,6 @@ Source: NVIDIA/TensorRT, python/src/infer at the tags v8.6.1, v10.3.0, v10.13.3 
 
 from __future__ import annotations
 
-import enum
 import json
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -13,14 +12,10 @@ from typing import Any
 
 from edge_crnn.artifact import Artifact, save
 from edge_crnn.spec import ArtifactFacts, InputSpec, ModelSpec, OutputSpec
+from tests.fake_engine import Dtype
 
 VERSIONS = ("8.6.1", "10.3.0", "10.13.3", "11.1.0")
 HALF_LAYERS = {"Layers": [{"Name": "conv1", "LayerType": "CaskConvolution", "Inputs": [{"Format/Datatype": "Half"}]}]}
-
-
-class Dtype(enum.Enum):
-    FLOAT = 0
-    HALF = 1
 
 
 def save_onnx(path: Path, recipe: str = "float16", graph: str = "") -> Artifact:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from edge_crnn.artifact import Artifact
+from edge_crnn.backends import open_backend
 from edge_crnn.backends.trt import TrtBackend
 from edge_crnn.errors import ArtifactError, BackendError, BackendUnavailable
 from edge_crnn.spec import Quantisation
@@ -40,7 +41,7 @@ def pixels(count: int, plan: Plan = PLAN) -> np.ndarray:
 @every_version
 def test_fake_every_image_gets_its_own_answer(version: str, on_gpu: Install, engine_of: Make) -> None:
     on_gpu(version)
-    backend = TrtBackend(engine_of())
+    backend = open_backend(engine_of().path)
     for count in (1, 2, 3, 4, 1, 4, 11, 5, 3, 8):  # beyond 4 they are split
         images = pixels(count)
         np.testing.assert_array_equal(backend.infer(images), answers(images, PLAN))

@@ -26,7 +26,7 @@ from .errors import (
     OutputError,
     VerificationError,
 )
-from .reader import Alternative, Character, Reader, Reading, open_reader
+from .reader import Alternative, Character, FusedReading, Reader, Reading, open_reader
 from .spec import DecoderSpec, InputSpec, ModelSpec, OutputSpec
 
 __version__ = "0.2.0"
@@ -43,6 +43,7 @@ __all__ = [
     "DecoderSpec",
     "EdgeCrnnError",
     "FakeBackend",
+    "FusedReading",
     "ImageError",
     "InputError",
     "InputSpec",

@@ -13,14 +13,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 
 from . import ctc
 from .artifact import Artifact, load
 from .backends import Backend, Probabilities, open_backend
+from .confidence import likelihood, temper, threshold
 from .dataset import chunked
 from .errors import BackendError, EdgeCrnnError, ImageError, InputError, ModelSpecError
-from .images import as_pixels, load_image
+from .images import Pixels, as_pixels, load_image
 from .preprocess import preprocess
 from .spec import DecoderSpec, ModelSpec
 
@@ -57,7 +59,7 @@ class Alternative:
     text: str
     label: str
     confidence: float
-    """Its posterior, in [0, 1]."""
+    """As a reading's."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,28 @@ class Reading:
     label: str
     """The network's own symbols: A18sk6897."""
     confidence: float
-    """Posterior of the label, summed over all its alignments, in [0, 1]."""
+    """Posterior of the label, summed over all its alignments, in [0, 1]; where the model is calibrated, the probability
+    that the label is right."""
     characters: tuple[Character, ...]
     alternatives: tuple[Alternative, ...]
     """The next best, best first; as many as were asked for."""
     accepted: bool
-    """Whether confidence and grammar meet what the model's spec or the caller asks for."""
+    """Whether confidence and grammar meet what the model's spec or the caller asks for; with a lexicon or a prior it is
+    `weighted` that must be high enough."""
+    weighted: float | None = None
+    """With a lexicon or a prior: what they make of the posterior, in [0, 1]; `confidence` stays the network's own. See
+    `ctc.Decoded.weighted`."""
+    rescued: bool = False
+    """Whether it is a known text, and the network sees another, one symbol more, less or other."""
+
+
+@dataclass(frozen=True)
+class FusedReading(Reading):
+    """What several images of one text say together; characters are those of the image that shows it best."""
+
+    images: int = 1
+    agreeing: int = 1
+    """Images that say the same alone."""
 
 
 class Reader:
@@ -89,9 +107,16 @@ class Reader:
         workers: engines at most.
         decoder: instead of the spec's.
         n_best: texts per reading: the best and `n_best - 1` alternatives; more than 1 needs a beam and gets one.
+        target_precision: accept so surely that this share of what is accepted is right, in place of the decoder's
+            threshold; see `confidence.threshold`.
+        lexicon: known texts, made with the spec's alphabet; needs a beam and gets one.
+        prior: how probable texts are, as the lexicon.
 
     Raises:
-        ModelSpecError: the decoder's settings are out of range, or its grammar is none, or none for this network.
+        ModelSpecError: the decoder's settings are out of range, or its grammar is none, or none for this network; or a
+            target is given and the model is not calibrated.
+        InputError: no threshold meets the target, or the model was calibrated with another decoder; or lexicon or prior
+            are for another network.
     """
 
     def __init__(
@@ -102,14 +127,25 @@ class Reader:
         workers: int = 1,
         decoder: DecoderSpec | None = None,
         n_best: int = 1,
+        target_precision: float | None = None,
+        lexicon: ctc.Lexicon | None = None,
+        prior: ctc.Prior | None = None,
     ) -> None:
         decoder = decoder or spec.decoder
-        if n_best > 1:
+        if n_best > 1 or lexicon is not None or prior is not None:
             decoder = replace(decoder, method="beam", beam_width=max(decoder.beam_width, n_best))
+        if target_precision is not None:
+            if lexicon is not None or prior is not None:
+                raise InputError(
+                    "a target precision says nothing with a lexicon or a prior, which the model was calibrated without;"
+                    " leave one of them out, or give the decoder a threshold (reject_below, --min-confidence)"
+                )
+            decoder = replace(decoder, reject_below=threshold(spec, target_precision, decoder))
         self.spec = replace(spec, decoder=decoder)
         self.workers = max(workers, 1)
         self._alphabet = spec.alphabet
         self._grammar = _grammar(self.spec)
+        self._lexicon, self._prior = _fitting(spec, lexicon, prior)
         self._n_best = max(n_best, 1)
         self._open_engine = open_engine
         self._engines = [open_engine()]
@@ -163,6 +199,46 @@ class Reader:
         finally:
             pool.shutdown(cancel_futures=True)
 
+    def fuse(self, images: Sequence[Image], weights: npt.ArrayLike | None = None) -> FusedReading:
+        """Read several images of one text as one.
+
+        Args:
+            images: at least 1.
+            weights: what each is worth, together at least 1; None: 1 each.
+
+        Raises:
+            ImageError: one of them is none.
+            InputError: there is no image, or the weights are not as said.
+            BackendError: as `read`.
+        """
+        if not len(images):
+            raise InputError("no image to fuse, expected at least 1")
+        with self._engine() as engine:
+            chunks = chunked(map(_pixels, images), self._engines[0].facts.max_batch or _CHUNK)
+            return self.fuse_decoded(
+                np.concatenate([engine.infer(preprocess(chunk, self.spec.input)) for chunk in chunks]), weights
+            )
+
+    def fuse_decoded(self, probabilities: Probabilities, weights: npt.ArrayLike | None = None) -> FusedReading:
+        """One reading of (N, T, C) float32 probabilities that an engine gave for N images of one text.
+
+        Raises:
+            InputError: as `fuse`, or they are no probabilities.
+        """
+        found = ctc.fuse(
+            self._tempered(probabilities),
+            self.spec.blank,
+            self.spec.skip_steps,
+            weights=weights,
+            width=self.spec.decoder.beam_width,
+            n_best=min(self._n_best, self.spec.decoder.beam_width),
+            grammar=self._grammar,
+            lexicon=self._lexicon,
+            prior=self._prior,
+        )
+        agreeing = found[0].agreeing if found else 0
+        return FusedReading(**vars(self._reading(found)), images=len(probabilities), agreeing=agreeing)
+
     def close(self) -> None:
         """Free the engines; a second call does nothing."""
         with self._lock:
@@ -183,16 +259,22 @@ class Reader:
         pixels = []
         for image in images:
             try:
-                pixels.append(load_image(image) if isinstance(image, str | Path) else as_pixels(image))
+                pixels.append(_pixels(image))
                 results.append(None)
             except ImageError as error:
                 results.append(error)
         with self._engine() as engine:
-            readings = iter(self._decode(engine.infer(preprocess(pixels, self.spec.input))))
+            readings = iter(self.decode(engine.infer(preprocess(pixels, self.spec.input))))
         return [next(readings) if result is None else result for result in results]
 
-    def _decode(self, probabilities: Probabilities) -> list[Reading]:
+    def decode(self, probabilities: Probabilities) -> list[Reading]:
+        """Readings of (N, T, C) float32 probabilities that an engine gave; no engine is used.
+
+        Raises:
+            InputError: they are no probabilities.
+        """
         blank, skip = self.spec.blank, self.spec.skip_steps
+        probabilities = self._tempered(probabilities)
         if self.spec.decoder.method == "greedy":
             return [self._reading([best]) for best in ctc.greedy(probabilities, blank, skip)]
         found = ctc.beam(
@@ -202,29 +284,42 @@ class Reader:
             width=self.spec.decoder.beam_width,
             n_best=self._n_best,
             grammar=self._grammar,
+            lexicon=self._lexicon,
+            prior=self._prior,
         )
         return [self._reading(best) for best in found]
 
-    def _reading(self, found: Sequence[ctc.Decoded]) -> Reading:
+    def _tempered(self, probabilities: Probabilities) -> Probabilities:
+        if self.spec.confidence is None:
+            return probabilities
+        return temper(probabilities, self.spec.blank, self.spec.confidence.temperature)
+
+    def _reading(self, found: Sequence[ctc.Decoded | ctc.Fused]) -> Reading:
         if not found:  # no text of the grammar has any probability
             return Reading("", "", 0.0, (), (), accepted=False)
         (label, *others) = (self._alphabet.spell(each.indices) for each in found)
         best = found[0]
+        confidence = self._likelihood(best.confidence)
         return Reading(
             text=self._alphabet.read(label),
             label=label,
-            confidence=best.confidence,
+            confidence=confidence,
             characters=tuple(
-                Character(self._alphabet.spell([index]), confidence, span)
-                for index, confidence, span in zip(best.indices, best.confidences, best.spans, strict=True)
+                Character(self._alphabet.spell([index]), peak, span)
+                for index, peak, span in zip(best.indices, best.confidences, best.spans, strict=True)
             ),
             alternatives=tuple(
-                Alternative(self._alphabet.read(other), other, each.confidence)
+                Alternative(self._alphabet.read(other), other, self._likelihood(each.confidence))
                 for other, each in zip(others, found[1:], strict=True)
             ),
-            accepted=best.confidence >= self.spec.decoder.reject_below
+            accepted=(confidence if best.weighted is None else best.weighted) >= self.spec.decoder.reject_below
             and (self._grammar is None or self._grammar.accepts(best.indices)),
+            weighted=best.weighted,
+            rescued=best.rescued,
         )
+
+    def _likelihood(self, posterior: float) -> float:
+        return posterior if self.spec.confidence is None else likelihood(posterior, self.spec.confidence.isotonic)
 
     @contextmanager
     def _engine(self) -> Iterator[Backend]:
@@ -257,7 +352,10 @@ def open_reader(
     threads: int = 1,
     decoder: DecoderSpec | None = None,
     n_best: int = 1,
+    target_precision: float | None = None,
     engine: str | None = None,
+    lexicon: ctc.Lexicon | None = None,
+    prior: ctc.Prior | None = None,
 ) -> Reader:
     """Open a converted model.
 
@@ -268,15 +366,19 @@ def open_reader(
         threads: of each engine.
         decoder: instead of the one in the model's spec.
         n_best: texts per reading.
+        target_precision: as for `Reader`.
         engine: "tensorrt" runs an `.onnx` as an engine that is built once and cached, on its first start for minutes;
             None: the usual one for the kind of file, which is ONNX Runtime.
+        lexicon: as for `Reader`.
+        prior: as for `Reader`.
 
     Raises:
         ArtifactError: no such file, of no known kind, or damaged.
-        ModelSpecError: it carries no spec.
+        ModelSpecError: it carries no spec, or is not calibrated and a target is given.
         BackendUnavailable: its engine is not installed.
         BackendError: the engine does not take it.
-        InputError: workers, threads or n_best are not 1 to 256, or the engine is not for this kind of file.
+        InputError: workers, threads or n_best are not 1 to 256, the target cannot be met, or the engine is not for this
+            kind of file.
         OutputError: TensorRT's engine cannot be kept.
     """
     for name, value in (("workers", 1 if workers is None else workers), ("threads", threads), ("n_best", n_best)):
@@ -289,6 +391,9 @@ def open_reader(
         workers=usable_cores() if workers is None else workers,
         decoder=decoder,
         n_best=n_best,
+        target_precision=target_precision,
+        lexicon=lexicon,
+        prior=prior,
     )
 
 
@@ -308,6 +413,24 @@ def _grammar(spec: ModelSpec) -> ctc.Grammar | None:
     except InputError as error:
         raise ModelSpecError(f"spec of {spec.name!r}: {error}") from error
     return grammar
+
+
+def _fitting(
+    spec: ModelSpec, lexicon: ctc.Lexicon | None, prior: ctc.Prior | None
+) -> tuple[ctc.Lexicon | None, ctc.Prior | None]:
+    steps = spec.output.steps - spec.skip_steps
+    if lexicon is not None:
+        lexicon.check_fits(spec.output.classes, spec.blank, [steps])
+        if ctc.steps_of(lexicon.longest) > steps:
+            label, needed = spec.alphabet.spell(lexicon.longest), ctc.steps_of(lexicon.longest)
+            raise InputError(f"the lexicon has {label!r}, which takes {needed} of {steps} time steps: remove it")
+    if prior is not None:
+        prior.check_fits(spec.output.classes, spec.blank)
+    return lexicon, prior
+
+
+def _pixels(image: Image) -> Pixels:
+    return load_image(image) if isinstance(image, str | Path) else as_pixels(image)
 
 
 def _raised(results: Sequence[Reading | ImageError]) -> list[Reading]:

@@ -94,6 +94,12 @@ class DecoderSpec:
     reject_below: float = 0.0
     """A reading of lower confidence is marked as rejected."""
 
+    @property
+    def headline(self) -> str:
+        """What searches for which texts, for a person."""
+        width = f" of width {self.beam_width}" if self.method == "beam" else ""
+        return f"{self.method}{width}, grammar {self.grammar or 'none'}"
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -175,6 +181,61 @@ class Parity:
 
 
 @dataclass(frozen=True)
+class ReliabilityBin:
+    """Readings of neighbouring confidence."""
+
+    readings: int
+    confidence: float
+    """Mean of what they said."""
+    right: float
+    """Share of them that is right."""
+
+
+@dataclass(frozen=True)
+class CoveragePoint:
+    """What accepting all readings from a confidence on gives; counts of images."""
+
+    threshold: float
+    accepted: int
+    right: int
+    """Of the accepted."""
+    shown: float
+    """Precision that the images show with 95 % confidence: Clopper-Pearson's one-sided lower bound, of this point."""
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How the confidences of an artifact, with the spec's decoder, were calibrated on a labelled folder."""
+
+    images: int
+    right: int
+    """Images that it reads right."""
+    sha256: str
+    """Of the folder's images."""
+    temperature: float
+    """Log-probabilities are divided by it before they are decoded."""
+    error_before: float
+    """Expected calibration error of the posteriors as they were, bins of equal mass."""
+    error: float
+    """The same of the calibrated confidences."""
+    reliability: tuple[ReliabilityBin, ...]
+    """From the least sure readings to the surest."""
+    coverage: tuple[CoveragePoint, ...]
+    """The accuracy-coverage curve, from the strictest threshold on; a text outside the grammar is never accepted."""
+    isotonic: tuple[tuple[float, float], ...] = ()
+    """Points (posterior, probability of being right), both increasing; none: the posterior is the confidence."""
+
+    @property
+    def headline(self) -> str:
+        """What was fitted, on what, and what it gained, for a person."""
+        steps = f", isotonic with {len(self.isotonic)} points" if self.isotonic else ""
+        return (
+            f"temperature {self.temperature:.3f}{steps}, on {self.images:,} images; expected calibration error"
+            f" {self.error:.4f}, before {self.error_before:.4f}"
+        )
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """Everything that a model must say about itself."""
 
@@ -192,6 +253,7 @@ class ModelSpec:
     decoder: DecoderSpec = field(default_factory=DecoderSpec)
     artifact: ArtifactFacts | None = None
     parity: Parity | None = None
+    confidence: Confidence | None = None
 
     def __post_init__(self) -> None:
         problem = _problem(self)
@@ -253,10 +315,23 @@ def _problem(spec: ModelSpec) -> str | None:
         re.compile(spec.decoder.grammar or "")
     except (re.error, OverflowError, RecursionError) as error:
         return f"grammar {spec.decoder.grammar!r} is no regular expression ({error}); mend it"
+    if spec.confidence is not None and (found := _confidence_problem(spec.confidence)) is not None:
+        return f"confidence: {found}; calibrate again"
     try:
         _ = spec.alphabet
     except AlphabetError as error:
         return str(error)
+    return None
+
+
+def _confidence_problem(confidence: Confidence) -> str | None:
+    if not 0.01 <= confidence.temperature <= 100:
+        return f"temperature {confidence.temperature}; it must be within 0.01 and 100"
+    posteriors, chances = ([point[axis] for point in confidence.isotonic] for axis in (0, 1))
+    if sorted(set(posteriors)) != posteriors or sorted(chances) != chances:
+        return "the points of isotonic do not increase"
+    if not all(0 <= value <= 1 for value in (*posteriors, *chances, *(each.threshold for each in confidence.coverage))):
+        return "a point of isotonic or coverage is not within 0 and 1"
     return None
 
 

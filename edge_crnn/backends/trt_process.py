@@ -71,7 +71,8 @@ def make_engine(
         "onnx sha256": facts.payload_sha256,
     }
     described = replace(facts, format="engine", batch=options.batches[2], tools=tools)
-    return save(target, built.plan, replace(onnx.spec, artifact=described, parity=None))  # parity is of another file
+    # Parity and confidences are of another file.
+    return save(target, built.plan, replace(onnx.spec, artifact=described, parity=None, confidence=None))
 
 
 def _build_apart(onnx: Artifact, name: str, half: bool, options: BuildOptions, timeout: float | None) -> Built:

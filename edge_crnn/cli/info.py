@@ -65,7 +65,7 @@ def _facts(spec: ModelSpec, path: Path, size: int) -> Iterator[tuple[str, str]]:
     yield "alphabet", str(spec.alphabet)
     yield (
         "decoder",
-        f"{spec.decoder.method}, grammar {spec.decoder.grammar or 'none'}, reject below {spec.decoder.reject_below}",
+        f"{spec.decoder.headline}, reject below {spec.decoder.reject_below}",
     )
     facts = spec.artifact
     if facts is not None:
@@ -80,6 +80,8 @@ def _facts(spec: ModelSpec, path: Path, size: int) -> Iterator[tuple[str, str]]:
         yield "made with", ", ".join(f"{tool} {version}" for tool, version in facts.tools.items())
     if spec.parity is not None:
         yield from _parity(spec.parity)
+    if spec.confidence is not None:
+        yield "confidence", spec.confidence.headline
 
 
 def _parity(parity: Parity) -> Iterator[tuple[str, str]]:

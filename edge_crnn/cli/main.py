@@ -19,6 +19,7 @@ from .command import Command
 
 _BUILT_IN = {
     "read": ("edge_crnn.cli.read", "read the text in images", "litert,opencv"),
+    "calibrate": ("edge_crnn.cli.calibrate", "make confidences say how often they are right", "litert,opencv"),
     "info": ("edge_crnn.cli.info", "show what a model says about itself", "litert"),
     "doctor": ("edge_crnn.cli.doctor", "say what this machine has and lacks, and what to type", "litert"),
     "bench": ("edge_crnn.cli.bench", "measure what reading costs on this machine", "litert,opencv"),

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from ..artifact import load
 from ..backends import ENGINES
-from ..ctc import GRAMMARS
 from ..dataset import find_images
 from ..errors import ImageError
 from ..progress import progress
 from ..reader import DEFAULT_MODEL, MOST, Reader, Reading, open_reader
 from .command import Command, at_least, share
+from .decoding import add_decoder_arguments, decoder_of
+from .knowledge import add_knowledge_arguments, lexicon_of, prior_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,18 +39,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=at_least(1, MOST), default=1, metavar="N", help="threads of each engine (default: 1)"
     )
-    parser.add_argument("--decoder", choices=("greedy", "beam"), help="instead of the model's own")
-    parser.add_argument(
-        "--grammar",
-        metavar="REGEX",
-        help=f"read only labels that match it, with a beam unless --decoder says otherwise: a regular expression, or "
-        f"one of {', '.join(GRAMMARS)}",
-    )
-    parser.add_argument("--beam-width", type=at_least(1, MOST), metavar="N", help="prefixes that the beam keeps")
+    add_decoder_arguments(parser)
+    add_knowledge_arguments(parser)
     parser.add_argument(
         "--n-best", type=at_least(1, MOST), default=1, metavar="N", help="texts per image, best first (jsonl)"
     )
-    parser.add_argument("--min-confidence", type=share, metavar="P", help="mark readings below it as rejected")
+    rejection = parser.add_mutually_exclusive_group()
+    rejection.add_argument("--min-confidence", type=share, metavar="P", help="mark readings below it as rejected")
+    rejection.add_argument(
+        "--target-precision",
+        type=share,
+        metavar="P",
+        help="mark as many as rejected as it takes that, of the others, this share is right, such as 0.999; for a model"
+        " that edge-crnn calibrate has calibrated",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -86,19 +89,18 @@ def _is_folder(path: Path) -> bool:
 
 def _open(arguments: argparse.Namespace) -> Reader:
     artifact = load(arguments.model or DEFAULT_MODEL)
-    wishes = {
-        "method": arguments.decoder or (None if arguments.grammar is None else "beam"),
-        "grammar": arguments.grammar,
-        "beam_width": arguments.beam_width,
-        "reject_below": arguments.min_confidence,
-    }
-    decoder = replace(artifact.spec.decoder, **{name: wish for name, wish in wishes.items() if wish is not None})
+    decoder = decoder_of(arguments, artifact.spec.decoder)
+    if arguments.min_confidence is not None:
+        decoder = replace(decoder, reject_below=arguments.min_confidence)
     return open_reader(
         artifact,
         workers=arguments.workers,
         threads=arguments.threads,
         decoder=decoder,
         n_best=arguments.n_best,
+        target_precision=arguments.target_precision,
+        lexicon=lexicon_of(arguments, artifact.spec.alphabet),
+        prior=prior_of(arguments, artifact.spec.alphabet),
         engine=arguments.engine,
     )
 
@@ -106,7 +108,8 @@ def _open(arguments: argparse.Namespace) -> Reader:
 def _text(path: Path, result: Reading | ImageError) -> str:
     if isinstance(result, ImageError):
         return f"{path}\terror\t{' '.join(str(result).splitlines())}"
-    return f"{path}\t{result.text}\t{result.confidence:.4f}" + ("" if result.accepted else "\trejected")
+    marks = "\trescued" * result.rescued + "\trejected" * (not result.accepted)
+    return f"{path}\t{result.text}\t{result.confidence:.4f}{marks}"
 
 
 def _json(path: Path, result: Reading | ImageError) -> str:

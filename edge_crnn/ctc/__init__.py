@@ -12,7 +12,7 @@ from .fuse import Fused, fuse
 from .grammar import Grammar
 from .grammars import GRAMMARS
 from .greedy import best_path, greedy
-from .lexicon import Lexicon, parse_labels
+from .lexicon import Lexicon, parse_labels, steps_of
 from .prior import Prior
 from .tf_beam import tf_beam
 
@@ -32,5 +32,6 @@ __all__ = [
     "parse_labels",
     "posterior",
     "search",
+    "steps_of",
     "tf_beam",
 ]

@@ -21,7 +21,15 @@ from edge_crnn.artifact import MEMBER, Artifact, load, load_sidecar, load_spec, 
 from edge_crnn.backends import open_backend
 from edge_crnn.errors import ArtifactError, ModelSpecError, OutputError
 from edge_crnn.files import sha256
-from edge_crnn.spec import ArtifactFacts, InputSpec, ModelSpec, OutputSpec
+from edge_crnn.spec import (
+    ArtifactFacts,
+    Confidence,
+    CoveragePoint,
+    InputSpec,
+    ModelSpec,
+    OutputSpec,
+    ReliabilityBin,
+)
 
 SPEC = ModelSpec(
     "tiny",
@@ -40,6 +48,11 @@ def onnx(name: bytes) -> bytes:
     graph = b"\x12" + bytes([len(name) & 127 | 128, len(name) >> 7]) + name
     return b"\x08\x08\x3a" + bytes([len(graph) & 127 | 128, len(graph) >> 7]) + graph
 
+
+CALIBRATED = Confidence(
+    200, 190, "ab", 1.25, 0.04, 0.01,
+    (ReliabilityBin(100, 0.8, 0.75),), (CoveragePoint(0.1 + 0.2, 100, 100, 0.97),), ((0.5, 0.25), (0.99, 0.999)),
+)  # fmt: skip
 
 PAYLOADS = {".tflite": PAYLOAD, ".onnx": onnx(PAYLOAD), ".engine": PAYLOAD}
 OTHERS = {".tflite": PAYLOAD + b"another", ".onnx": onnx(PAYLOAD + b"another"), ".engine": PAYLOAD + b"another"}
@@ -90,6 +103,14 @@ def test_another_spec_leaves_the_payload_s_hash(path: Path, payload: bytes) -> N
         assert facts is not None
         hashes.add(facts.payload_sha256)
     assert len(hashes) == 1
+
+
+def test_a_calibrated_artifact_keeps_its_payload(path: Path, payload: bytes) -> None:
+    before = save(path, payload, SPEC)
+    after = save(path, before.payload, replace(before.spec, confidence=CALIBRATED))
+    assert load(path) == after
+    assert after.spec.confidence == CALIBRATED
+    assert (after.payload, after.spec.artifact) == (before.payload, before.spec.artifact)
 
 
 def test_saving_again_replaces(path: Path, payload: bytes, other: bytes) -> None:

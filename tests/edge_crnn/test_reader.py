@@ -30,7 +30,7 @@ from edge_crnn.artifact import load
 from edge_crnn.backends import Backend, open_backend
 from edge_crnn.preprocess import preprocess
 from edge_crnn.reader import usable_cores
-from edge_crnn.spec import InputSpec, ModelSpec, OutputSpec
+from edge_crnn.spec import Confidence, CoveragePoint, InputSpec, ModelSpec, OutputSpec
 
 # The world of the fake engine: 2×2 pixels, 4 steps, symbols a, b, c, blank last.
 SPEC = ModelSpec(
@@ -147,6 +147,62 @@ def test_a_beam_reads_what_the_grammar_allows(
 def test_a_decoder_that_is_none(decoder: DecoderSpec, message: str) -> None:
     with pytest.raises(ModelSpecError, match=message):
         reader_of(ABC, decoder=decoder)
+
+
+CALIBRATED = replace(
+    SPEC,
+    confidence=Confidence(
+        9000, 8500, "x", 2.0, 0.1, 0.01, (),
+        (CoveragePoint(0.5, 4000, 3999, 0.998), CoveragePoint(0.2, 8000, 7900, 0.985)), ((0.1, 0.05), (0.9, 0.85)),
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["greedy", "beam"])
+def test_a_calibrated_model_says_how_likely_it_is_right(method: str) -> None:
+    reader = reader_of(NEARLY, CALIBRATED, decoder=DecoderSpec(method))  # type: ignore[arg-type]
+    reading = reader.read(BLACK)
+    root = np.sqrt(NEARLY[0].astype(np.float64))
+    tempered = root / root.sum(axis=-1, keepdims=True)
+    first, second = tempered[0, 0], tempered[2, 1]
+    assert reading.label == "ab"
+    assert reading.confidence == pytest.approx(0.05 + (first * second - 0.1) * 1.0)  # the fit's line has the slope 1
+    assert [each.confidence for each in reading.characters] == pytest.approx([first, second])
+
+
+def test_calibrated_alternatives_are_weighed_as_the_reading_is() -> None:
+    spec = replace(CALIBRATED, confidence=replace(CALIBRATED.confidence, temperature=1.0))  # type: ignore[type-var]
+    reading = reader_of(NEARLY, spec, n_best=3).read(BLACK)
+    found = [(reading.label, reading.confidence), *((each.label, each.confidence) for each in reading.alternatives)]
+    assert [label for label, _ in found] == ["ab", "bb", "b"]
+    assert [confidence for _, confidence in found] == pytest.approx([0.49, 0.22, 0.07])
+
+
+def test_calibrated_or_not_a_batch_reads_as_its_singles() -> None:
+    powers = np.exp(4 * np.random.default_rng(2).normal(size=(70, 4, 4)))
+    rows = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+    for decoder in (DecoderSpec(), DecoderSpec("beam"), DecoderSpec("beam", grammar="[abc]{1,2}")):
+        reader = reader_of(rows[:1], CALIBRATED, decoder=decoder)
+        assert [reader.decode(row[np.newaxis])[0] for row in rows] == reader.decode(rows)
+
+
+@pytest.mark.parametrize(("precision", "limit"), [(0.9, 0.2), (0.985, 0.2), (0.99, 0.5)])
+def test_a_target_sets_the_threshold(precision: float, limit: float) -> None:
+    reader = reader_of(NEARLY, CALIBRATED, target_precision=precision)
+    assert reader.spec.decoder == DecoderSpec(reject_below=limit)
+    reading = reader.read(BLACK)
+    assert 0.2 < reading.confidence < 0.5
+    assert reading.accepted is (limit == 0.2)
+
+
+def test_a_target_that_cannot_be_met() -> None:
+    with pytest.raises(ModelSpecError, match="not calibrated"):
+        reader_of(NEARLY, target_precision=0.9)
+    with pytest.raises(InputError, match=r"no threshold shows a precision of 0\.999"):
+        reader_of(NEARLY, CALIBRATED, target_precision=0.999)
+    for options in ({"n_best": 2}, {"decoder": DecoderSpec("beam")}, {"decoder": DecoderSpec(grammar="ab")}):
+        with pytest.raises(InputError, match="it was calibrated for its own decoder, greedy, grammar none, found"):
+            reader_of(NEARLY, CALIBRATED, target_precision=0.9, **options)
 
 
 @pytest.fixture(scope="module")

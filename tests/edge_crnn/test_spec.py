@@ -5,13 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_crnn.errors import ModelSpecError
 from edge_crnn.spec import (
     ArtifactFacts,
     Calibration,
+    Confidence,
+    CoveragePoint,
     DecoderSpec,
     InputSpec,
     ModelSpec,
@@ -19,6 +21,7 @@ from edge_crnn.spec import (
     Parity,
     ParitySet,
     Quantisation,
+    ReliabilityBin,
 )
 
 VERSION_1 = """
@@ -68,6 +71,23 @@ OF_VERSION_1 = ModelSpec(
     ),
 )  # fmt: skip
 
+CONFIDENCE_1 = """
+{
+ "images": 200, "right": 190, "sha256": "ee", "temperature": 1.25, "error_before": 0.04, "error": 0.01,
+ "reliability": [{"readings": 100, "confidence": 0.8, "right": 0.75}, {"readings": 100, "confidence": 1, "right": 1}],
+ "coverage": [{"threshold": 0.99, "accepted": 100, "right": 100, "shown": 0.97}],
+ "isotonic": [[0.5, 0.25], [0.99, 0.999]]
+}
+"""
+"""As the first release that calibrates wrote it under `confidence`, never to be edited either."""
+
+OF_CONFIDENCE_1 = Confidence(
+    200, 190, "ee", 1.25, 0.04, 0.01,
+    (ReliabilityBin(100, 0.8, 0.75), ReliabilityBin(100, 1.0, 1.0)),
+    (CoveragePoint(0.99, 100, 100, 0.97),),
+    ((0.5, 0.25), (0.99, 0.999)),
+)  # fmt: skip
+
 LEAST = """
 {"version": 1, "name": "digits", "symbols": ["0", "1", "sk"], "blank": 0,
  "input": {"width": 100, "height": 32, "axes": "WHC", "scale": 1, "offset": 0}, "output": {"steps": 24, "classes": 4}}
@@ -81,6 +101,12 @@ def test_specs_of_version_1_load() -> None:
     assert ModelSpec.from_json(LEAST) == ModelSpec(
         "digits", ("0", "1", "sk"), 0, InputSpec(100, 32, "WHC", 1.0, 0.0), OutputSpec(24, 4)
     )
+
+
+def test_calibrated_specs_load() -> None:
+    calibrated = json.dumps({**json.loads(VERSION_1), "confidence": json.loads(CONFIDENCE_1)})
+    assert ModelSpec.from_json(calibrated) == replace(OF_VERSION_1, confidence=OF_CONFIDENCE_1)
+    assert "confidence" not in OF_VERSION_1.to_json()
 
 
 def test_migrations_are_applied_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +150,19 @@ parities = st.builds(
         ),
         reals,
     ),
+)
+increasing = st.lists(shares, max_size=4, unique=True).map(sorted)
+confidences = st.builds(
+    Confidence,
+    images=counts,
+    right=counts,
+    sha256=texts,
+    temperature=st.floats(0.01, 100),
+    error_before=reals,
+    error=reals,
+    reliability=st.lists(st.builds(ReliabilityBin, counts, reals, reals), max_size=2).map(tuple),
+    coverage=st.lists(st.builds(CoveragePoint, shares, counts, counts, reals), max_size=2).map(tuple),
+    isotonic=increasing.map(lambda values: tuple((value, value / 2) for value in values)),
 )
 artifacts = st.builds(
     ArtifactFacts,
@@ -173,9 +212,11 @@ def specs(draw: st.DrawFn) -> ModelSpec:
         ),
         artifact=draw(st.none() | artifacts),
         parity=draw(st.none() | parities),
+        confidence=draw(st.none() | confidences),
     )
 
 
+@settings(deadline=None)
 @given(specs())
 def test_what_is_written_is_read_back(spec: ModelSpec) -> None:
     text = spec.to_json()
@@ -191,12 +232,14 @@ def test_the_json_is_for_people_too() -> None:
 
 
 def changed(where: str, value: Any) -> str:
-    """The spec of version 1 with one value changed, or taken out where `value` is `...`."""
-    data = json.loads(VERSION_1)
+    """A calibrated spec of version 1 with one value changed, or taken out where `value` is `...`."""
+    data = {**json.loads(VERSION_1), "confidence": json.loads(CONFIDENCE_1)}
     *path, last = where.split(".")
     place = data
     for name in path:
         place = place[int(name) if name.isdigit() else name]
+    if isinstance(place, list):
+        last = int(last)
     if value is ...:
         del place[last]
     else:
@@ -249,6 +292,13 @@ WRONG = {
     "grammar": (changed("decoder.grammar", "[0-9"), r"grammar '\[0-9' is no regular expression .*; mend it"),
     "huge grammar": (changed("decoder.grammar", "a{99999999999}"), "grammar '.*' is no regular"),
     "label map": (changed("label_map", {"X": "x"}), "label map has the key 'X', expected symbols of the alphabet"),
+    "temperature": (
+        changed("confidence.temperature", 0),
+        "confidence: temperature 0.0; it must be within 0.01 and 100",
+    ),
+    "falling": (changed("confidence.isotonic.1.1", 0.2), "confidence: the points of isotonic do not increase; calib"),
+    "a point twice": (changed("confidence.isotonic.1.0", 0.5), "the points of isotonic do not increase"),
+    "threshold": (changed("confidence.coverage.0.threshold", 2), "a point of isotonic or coverage is not within 0 and"),
     "no JSON": ("plates", "no JSON .*; write the spec anew"),
     "cut short": (VERSION_1[:300], "no JSON"),
     "empty": ("", "no JSON"),
@@ -271,6 +321,7 @@ def test_bytes_that_are_no_text() -> None:
         ModelSpec.from_json(b"\xff\xfe\xfd")
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | reals | texts, lambda x: st.lists(x) | st.dictionaries(texts, x)

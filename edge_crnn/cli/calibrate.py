@@ -1,0 +1,171 @@
+"""`edge-crnn calibrate`: makes an artifact's confidences say how often they are right, and finds thresholds."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..artifact import Artifact, load, save
+from ..backends import Backend, Probabilities, open_backend
+from ..calibration import calibrate
+from ..confidence import threshold
+from ..dataset import Dataset, chunked, load_labelled, refuse_repeats
+from ..errors import BackendUnavailable, OutputError
+from ..files import require_place, write_atomically
+from ..preprocess import preprocess
+from ..progress import progress
+from ..reader import MOST
+from ..spec import Confidence, CoveragePoint
+from .command import Command, at_least, share
+from .decoding import add_decoder_arguments, decoder_of
+
+_CHUNK = 32
+_COVERAGES = (0.1, 0.25, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.98, 0.99, 1.0)
+"""Rows of the table."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `calibrate`."""
+    parser.add_argument("artifact", type=Path, help="a converted model; it is written anew, its network as it was")
+    parser.add_argument(
+        "--images",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="labelled images such as it will read, thousands; not those that its confidences are to be judged by",
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="write here, and leave the model alone")
+    parser.add_argument(
+        "--target-precision",
+        type=share,
+        metavar="P",
+        help="from now on reject by default, so that of the accepted readings this share is right, such as 0.999",
+    )
+    parser.add_argument(
+        "--isotonic", action="store_true", help="after the temperature, isotonic regression; for thousands of images"
+    )
+    parser.add_argument("--curve", type=Path, metavar="PNG", help="draw the reliability curve (needs matplotlib)")
+    parser.add_argument("--threads", type=at_least(1, MOST), default=1, metavar="N", help="of the engine (default: 1)")
+    add_decoder_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Calibrate, and write the artifact."""
+    artifact = load(arguments.artifact)
+    target: Path = arguments.output or arguments.artifact
+    _check_places(artifact, target, arguments.curve)
+    spec = replace(artifact.spec, decoder=decoder_of(arguments, artifact.spec.decoder))
+    dataset = load_labelled(arguments.images, spec.alphabet)
+    refuse_repeats(dataset.paths)
+    engine = open_backend(artifact, arguments.threads)
+    try:
+        probabilities = infer(artifact, engine, dataset)
+        truths = [entry.label for entry in dataset]
+        spec = calibrate(spec, engine, probabilities, truths, dataset.sha256, isotonic=arguments.isotonic)
+    finally:
+        engine.close()
+    confidence = spec.confidence
+    assert confidence is not None  # `calibrate` has set it
+    if arguments.target_precision is not None:
+        limit = threshold(spec, arguments.target_precision, spec.decoder)
+        spec = replace(spec, decoder=replace(spec.decoder, reject_below=limit))
+    print(f"{target.name}: {confidence.headline}; {spec.decoder.headline}")
+    print(table(confidence))
+    if arguments.target_precision is not None:
+        print(f"precision {arguments.target_precision:g}: confidences from {spec.decoder.reject_below:.6f} on")
+    if arguments.curve is not None:
+        write_atomically(arguments.curve, curve(confidence))
+        print(f"{arguments.curve}: the reliability curve")
+    save(target, artifact.payload, spec)
+    print(f"{target}: {target.stat().st_size:,} bytes")
+    return 0
+
+
+def infer(artifact: Artifact, engine: Backend, dataset: Dataset) -> Probabilities:
+    """Probabilities (N, T, C) float32 of a folder's images.
+
+    Raises:
+        ImageError: a file is no image.
+        BackendError: the engine failed.
+    """
+    images = progress((entry.load() for entry in dataset), len(dataset), "reading")
+    return np.concatenate([engine.infer(preprocess(chunk, artifact.spec.input)) for chunk in chunked(images, _CHUNK)])
+
+
+def table(confidence: Confidence) -> str:
+    """The accuracy-coverage curve at some coverages, for a person."""
+    lines = [f"{'coverage':>9} {'threshold':>10} {'precision':>10} {'shown':>8}   ({confidence.right:,} right)"]
+    lines += [
+        f"{point.accepted / confidence.images:>9.2%} {point.threshold:>10.6f} {point.right / point.accepted:>10.3%}"
+        f" {point.shown:>8.3%}"
+        for point in _rows(confidence)
+    ]
+    return "\n".join(lines)
+
+
+def _rows(confidence: Confidence) -> Sequence[CoveragePoint]:
+    rows: dict[CoveragePoint, None] = {}  # each once
+    for share_ in _COVERAGES:
+        rows.update(dict.fromkeys([p for p in confidence.coverage if p.accepted <= share_ * confidence.images][-1:]))
+    return list(rows)
+
+
+def curve(confidence: Confidence) -> bytes:
+    """The reliability curve and the accuracy-coverage curve as PNG.
+
+    Both are of errors, on logarithmic axes: of a good network all confidences lie too close to 1 to be told apart.
+    """
+    # The classes, not pyplot: no window, no global state.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.5), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    least = 0.5 / confidence.images  # where no error is shown, so that a logarithm has a place for it
+    said = [max(1 - each.confidence, least) for each in confidence.reliability]
+    found = [max(1 - each.right, least) for each in confidence.reliability]
+    left.plot([least, 1], [least, 1], color="tab:grey", linewidth=1)
+    left.plot(said, found, marker="o", color="tab:blue")
+    left.set(xscale="log", yscale="log", xlabel="said to be wrong", ylabel=f"wrong ({least:.1e}: none)")
+    left.set_title(f"expected calibration error {confidence.error:.4f} ({confidence.error_before:.4f} before)")
+    covered = [each.accepted / confidence.images for each in confidence.coverage]
+    right.plot(
+        covered,
+        [max(1 - each.right / each.accepted, least) for each in confidence.coverage],
+        color="tab:blue",
+        label="wrong among accepted",
+    )
+    right.plot(
+        covered,
+        [max(1 - each.shown, least) for each in confidence.coverage],
+        color="tab:red",
+        label="the most that 95 % confidence allows",
+    )
+    right.set(yscale="log", xlabel="coverage")
+    right.legend()
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    return picture.getvalue()
+
+
+def _check_places(artifact: Artifact, target: Path, picture: Path | None) -> None:
+    if target.suffix != artifact.path.suffix:
+        raise OutputError(f"{target}: an artifact keeps its kind; name a file that ends in {artifact.path.suffix}")
+    require_place(target)
+    if picture is None:
+        return
+    if picture.suffix.lower() != ".png":
+        raise OutputError(f"{picture}: the curve is a PNG file: name it so")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise BackendUnavailable("--curve needs matplotlib, which is not installed: pip install 'edge-crnn[train]'")
+    require_place(picture)
+
+
+COMMAND = Command("make confidences say how often they are right", add_arguments, run)

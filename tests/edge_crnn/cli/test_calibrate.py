@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_crnn import open_reader
+from edge_crnn.artifact import load
+from edge_crnn.cli.main import main
+
+Run = Callable[..., tuple[int, list[str], str]]
+
+IMAGES = 160
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command: exit status, lines of stdout, stderr."""
+
+    def run(*words: object) -> tuple[int, list[str], str]:
+        status = main([str(word) for word in words])
+        streams = capsys.readouterr()
+        return status, streams.out.splitlines(), streams.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_pictures: list[np.ndarray], tiny_labels: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny pictures with ever more noise, so that some are read wrong."""
+    folder = tmp_path_factory.mktemp("labelled")
+    random = np.random.default_rng(5)
+    lines = ["image,label"]
+    for index in range(IMAGES):
+        noise = random.normal(0, 40 * index / IMAGES, tiny_pictures[0].shape)
+        picture = np.clip(tiny_pictures[index % 8] + noise, 0, 255).astype(np.uint8)
+        (folder / f"{index:03d}.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        lines.append(f"{index:03d}.png,{tiny_labels[index % 8]}")
+    (folder / "labels.csv").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture(params=["tflite", "onnx"])
+def artifact(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A copy of the tiny model."""
+    made = request.getfixturevalue("tiny_artifact" if request.param == "tflite" else "tiny_onnx")
+    return Path(shutil.copy(made if request.param == "tflite" else made(), tmp_path))
+
+
+def test_from_a_folder_to_rejected_readings(artifact: Path, folder: Path, tmp_path: Path, run: Run) -> None:
+    before = load(artifact)
+    status, lines, said = run("read", "--model", artifact, "--target-precision", 0.9, folder)
+    assert (status, lines) == (1, [])
+    assert "not calibrated" in said
+    assert said.count("\n") == 1
+
+    status, lines, said = run("calibrate", artifact, "--images", folder, "--curve", tmp_path / "curve.png")
+    assert (status, said) == (0, "")
+    after = load(artifact)
+    confidence = after.spec.confidence
+    assert confidence is not None
+    assert lines[0] == f"{artifact.name}: {confidence.headline}; greedy, grammar none"
+    assert f"on {IMAGES} images; expected calibration error {confidence.error:.4f}" in lines[0]
+    assert 0 < confidence.right < IMAGES == confidence.images
+    assert lines[1].endswith(f"({confidence.right} right)")
+    assert f"{confidence.right / IMAGES:.3%}" in lines[-3]  # all accepted
+    assert (after.payload, after.spec.artifact) == (before.payload, before.spec.artifact)
+    assert cv2.imread(str(tmp_path / "curve.png")).shape[:2] == (450, 1000)
+
+    best = max(confidence.coverage, key=lambda each: each.shown)
+    reachable = int(1000 * best.shown) / 1000
+    words = ["read", "--model", artifact, folder, "--format", "jsonl"]
+    status, lines, said = run(*words, "--target-precision", reachable)
+    assert (status, said) == (0, "")
+    found = [json.loads(line) for line in lines]
+    truths = dict(line.split(",") for line in (folder / "labels.csv").read_text().splitlines())
+    accepted = [each for each in found if each["accepted"]]
+    right = [each["label"] == truths[Path(each["image"]).name] for each in accepted]
+    assert 0 < len(accepted) < IMAGES
+    assert np.mean(right) >= reachable
+    assert min(each["confidence"] for each in accepted) > max(
+        each["confidence"] for each in found if not each["accepted"]
+    )
+    assert sum(each["label"] == truths[Path(each["image"]).name] for each in found) == confidence.right
+
+    status, lines, said = run(*words, "--target-precision", 0.9999)
+    assert (status, lines) == (1, [])
+    assert f"calibrated with {IMAGES} images, and a precision of 0.9999 takes 29,956 readings" in said
+    status, lines, said = run(*words, "--target-precision", reachable, "--decoder", "beam")
+    assert (status, lines) == (1, [])
+    assert "calibrated for its own decoder, greedy, grammar none, found beam of width 10" in said
+    status, lines, _ = run("info", artifact)
+    assert f"confidence   {confidence.headline}" in lines
+
+
+def test_a_calibrated_artifact_reads_one_as_it_reads_many(
+    tiny_artifact: Path, folder: Path, tiny_pictures: list[np.ndarray], tmp_path: Path, run: Run
+) -> None:
+    target = tmp_path / "calibrated.tflite"
+    words = ["calibrate", tiny_artifact, "-o", target, "--images", folder, "--isotonic"]
+    assert run(*words, "--target-precision", 0.5, "--decoder", "beam", "--grammar", "[0-9]{4,7}")[0] == 0
+    assert load(tiny_artifact).spec.confidence is None
+    spec = load(target).spec
+    assert spec.confidence is not None
+    assert spec.confidence.isotonic
+    assert (spec.decoder.method, spec.decoder.grammar) == ("beam", "[0-9]{4,7}")
+    assert spec.decoder.reject_below in [each.threshold for each in spec.confidence.coverage]
+    with open_reader(target, workers=1) as reader, open_reader(tiny_artifact, decoder=spec.decoder) as raw:
+        singles = [reader.read(picture) for picture in tiny_pictures]
+        assert reader.read_batch(tiny_pictures) == singles
+        assert [each.confidence for each in singles] != [each.confidence for each in raw.read_batch(tiny_pictures)]
+
+
+def test_a_target_that_nothing_shows_writes_nothing(
+    tiny_artifact: Path, folder: Path, tmp_path: Path, run: Run
+) -> None:
+    target = tmp_path / "new.tflite"
+    words = ["calibrate", tiny_artifact, "-o", target, "--images", folder, "--target-precision", 0.999]
+    status, _, said = run(*words)
+    assert status == 1
+    assert f"calibrated with {IMAGES} images, and a precision of 0.999 takes 2,995 readings without an error" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+EXPECTED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
+    "few": (lambda folder: ["--images", folder / "few"], "2 images to calibrate with, expected at least 100"),
+    "twice": (lambda folder: ["--images", folder / "twice"], "1 images are there more than once"),
+    "no label": (lambda folder: ["--images", folder / "strange"], "has 'x' at position 0, expected the symbols"),
+    "another kind": (
+        lambda folder: ["--images", folder / "few", "-o", folder / "new.onnx"],
+        "an artifact keeps its kind; name a file that ends in .tflite",
+    ),
+    "no picture": (
+        lambda folder: ["--images", folder / "few", "--curve", folder / "curve.jpg"],
+        "the curve is a PNG file: name it so",
+    ),
+    "no place": (lambda folder: ["--images", folder / "few", "-o", folder / "none" / "new.tflite"], "cannot write"),
+}
+
+
+@pytest.mark.parametrize(("words", "message"), EXPECTED.values(), ids=EXPECTED)
+def test_expected_failures_are_one_line(
+    tiny_artifact: Path, tmp_path: Path, run: Run, words: Callable[[Path], list[object]], message: str
+) -> None:
+    for name, labels in (("few", ("12", "34")), ("twice", ("12", "12 ")), ("strange", ("12", "x4"))):
+        place = tmp_path / name
+        place.mkdir()
+        for index, label in enumerate(labels):
+            picture = np.full((16, 32), 10 * len(label.strip()) if name == "twice" else index, np.uint8)
+            (place / f"{label}.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+    status, lines, said = run("calibrate", tiny_artifact, *words(tmp_path))
+    assert (status, lines) == (1, [])
+    assert said.startswith("edge-crnn calibrate: ")
+    assert message in said
+    assert said.count("\n") == 1
+    assert load(tiny_artifact).spec.confidence is None
+
+
+def test_two_ways_to_reject_are_not_one(tiny_artifact: Path, folder: Path, run: Run) -> None:
+    words = ["read", "--model", tiny_artifact, folder, "--min-confidence", 0.5, "--target-precision", 0.9]
+    status, lines, said = run(*words)
+    assert (status, lines) == (2, [])
+    assert "not allowed with argument" in said

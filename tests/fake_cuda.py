@@ -82,6 +82,8 @@ class FakeGpu:
         self._thread = threading.local()
         self.launches = 0
         """Of graphs."""
+        self.ran: list[int] = []
+        """Images of each batch that ran."""
         self.knobs: dict[str, Any] = {}
         """What else is to go wrong; see `fake_engine`."""
         self.sick = False

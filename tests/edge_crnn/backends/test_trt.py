@@ -69,11 +69,12 @@ def test_fake_results_are_no_views_of_what_is_reused(on_gpu: Install, engine_of:
 def test_fake_a_batch_below_the_least_is_filled_up(
     batches: tuple[int, int, int], on_gpu: Install, engine_of: Make
 ) -> None:
-    on_gpu()
+    gpu = on_gpu()
     plan = replace(PLAN, batches=batches)
     backend = TrtBackend(engine_of(plan))
     for count in (2, 1, 3, 10, 8):
         np.testing.assert_array_equal(backend.infer(pixels(count)), answers(pixels(count), plan))
+    assert set(gpu.ran) <= set(range(batches[0], batches[2] + 1))
 
 
 def test_fake_facts(on_gpu: Install, engine_of: Make) -> None:
@@ -107,6 +108,7 @@ def test_fake_sizes_beyond_the_bound_run_without_a_graph(on_gpu: Install, engine
     for count in (3, 1, 4, 2, 4, 2, 3):
         np.testing.assert_array_equal(backend.infer(pixels(count)), answers(pixels(count), PLAN))
     assert (gpu.left["launchable"], gpu.launches) == (2, 2)
+    assert gpu.ran == [4, 1, 3, 1, 4, 2, 4, 2, 3]  # the first two on opening
 
 
 def test_fake_no_graphs_at_all(on_gpu: Install, engine_of: Make) -> None:

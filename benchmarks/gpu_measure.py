@@ -7,13 +7,13 @@ import statistics
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_crnn.backends.base import Probabilities
+from edge_crnn.bench.memory import rss_bytes
 from edge_crnn.dataset import chunked
 from edge_crnn.errors import EdgeCrnnError
 from edge_crnn.images import Pixels
@@ -189,17 +189,9 @@ def soak(infer: Infer, pixels: Pixels, most: int, calls: int, device_bytes: Call
         infer(repeated[start : start + n])
         if number % SAMPLE_EVERY == 0:
             gc.collect()
-            host.append(resident_bytes())
+            host.append(rss_bytes() or 0)
             device.append(device_bytes())
     return Soak(calls, int(drawn.sum()), sizes, tuple(host), tuple(device))
-
-
-def resident_bytes() -> int:
-    """Of this process; VmRSS of proc(5)."""
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise ValueError("/proc/self/status has no VmRSS")
 
 
 # --- two readers -----------------------------------------------------------------------------------------------------

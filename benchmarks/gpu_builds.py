@@ -1,0 +1,193 @@
+"""What becomes of engine builds that are killed, and of two that are asked for at once; in processes of their own."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from edge_crnn.artifact import load
+from edge_crnn.backends import engine_cache, trt_process
+from edge_crnn.backends.trt_build import BuildOptions
+from edge_crnn.errors import ArtifactError, BackendError, EdgeCrnnError, ModelSpecError
+from edge_crnn.files import sha256
+
+MOMENTS = (0.25, 0.5, 0.75)
+"""At which builds are killed, as parts of the time that a whole one took."""
+
+_PATIENCE_S = 1200.0
+_GONE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Kill:
+    """A build that was killed."""
+
+    after_s: float
+    under_way: bool
+    """Whether it was; one that had made its engine already shows nothing."""
+    left: int
+    """Engines in the cache afterwards, none of them whole."""
+    others_ended: bool
+    """Whether all processes of the build ended with the one that was killed."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a process that asked for an engine says."""
+
+    builds: int
+    """How many it made itself."""
+    engine: str
+    """SHA-256 of the engine that it got."""
+    seconds: float
+
+
+class Builds:
+    """Asks for the engine of an `.onnx` in other processes, with a cache of its own.
+
+    Args:
+        onnx: artifact, by its path.
+        options: of the build.
+        cache: folder that is empty or not there.
+        command: what to start; a test starts something else.
+    """
+
+    def __init__(
+        self,
+        onnx: Path,
+        options: BuildOptions,
+        cache: Path,
+        command: Sequence[str] = (sys.executable, "-m", "benchmarks.gpu_builds"),
+    ) -> None:
+        self._command = [*command, str(onnx.resolve()), json.dumps(dataclasses.asdict(options), default=str)]
+        self._cache = cache
+
+    def kill(self, after_s: float) -> Kill:
+        """Kill the process so long after it asked: it alone, as whoever runs out of memory is killed."""
+        (process,) = self._start(1)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(after_s)
+        alive = process.poll() is None
+        process.kill()
+        process.communicate()
+        ended = _group_ends(process.pid)
+        if not ended:
+            os.killpg(process.pid, signal.SIGKILL)
+        left = self.engines()
+        return Kill(after_s, alive and not any(map(_is_whole, left)), len(left), ended)
+
+    def at_once(self, count: int = 2) -> list[Opened]:
+        """So many processes that ask for the same engine at the same time.
+
+        Raises:
+            BackendError: one of them failed.
+        """
+        processes = self._start(count)
+        try:
+            said = [process.communicate(timeout=_PATIENCE_S) for process in processes]
+        except subprocess.TimeoutExpired as error:
+            raise BackendError(f"an engine was not there after {_PATIENCE_S:g} s") from error
+        finally:
+            for process in processes:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+        for process, (_, errors) in zip(processes, said, strict=True):
+            if process.returncode:
+                lines = errors.strip().splitlines()
+                raise BackendError(f"a process that asked for an engine failed: {lines[-1] if lines else 'no word'}")
+        return [Opened(**json.loads(out.splitlines()[-1])) for out, _ in said]
+
+    def engines(self) -> list[Path]:
+        """In the cache, whole or not."""
+        return sorted(self._cache.rglob("*.engine"))
+
+    def _start(self, count: int) -> list[subprocess.Popen[str]]:
+        """So many processes, all of which ask from now on."""
+        processes = [
+            subprocess.Popen(
+                self._command,
+                cwd=Path(__file__).parent.parent,
+                env={**os.environ, "EDGE_CRNN_CACHE": str(self._cache)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+            for _ in range(count)
+        ]
+        for process in processes:
+            assert process.stdout is not None
+            process.stdout.readline()  # it is ready
+        for process in processes:
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):  # what was wrong, it says when it is waited for
+                process.stdin.write("\n")
+                process.stdin.flush()
+        return processes
+
+
+def _is_whole(engine: Path) -> bool:
+    try:
+        load(engine)
+    except (ArtifactError, ModelSpecError):
+        return False
+    return True
+
+
+def _group_ends(group: int) -> bool:
+    """Whether a process group is empty, now or soon."""
+    until = time.monotonic() + _GONE_S
+    while time.monotonic() < until:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def options_of(words: str) -> BuildOptions:
+    """From the JSON that `Builds` passes on."""
+    fields: dict[str, Any] = json.loads(words)
+    for name in ("timing_cache", "log"):
+        fields[name] = fields[name] and Path(fields[name])
+    for name in ("batches", "tactic_sources"):
+        fields[name] = fields[name] and tuple(fields[name])
+    return BuildOptions(**fields)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Ask for an engine when a line comes in, and say as JSON how it came; 1 and a line on stderr if it did not."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("onnx", type=Path)
+    parser.add_argument("options", type=options_of)
+    arguments = parser.parse_args(words)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    started = time.monotonic()
+    with mock.patch.object(engine_cache, "make_engine", wraps=trt_process.make_engine) as make:
+        try:
+            found = engine_cache.cached_engine(load(arguments.onnx), arguments.options)
+        except EdgeCrnnError as error:
+            print(error, file=sys.stderr)
+            return 1
+    opened = Opened(make.call_count, sha256(found.payload), time.monotonic() - started)
+    print(json.dumps(dataclasses.asdict(opened)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

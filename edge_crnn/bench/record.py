@@ -9,6 +9,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -39,7 +40,21 @@ STAGES = {
 preprocess: grey, resize, scale; infer: the engine; decode: from probabilities to a reading; total: all of them, where
 they are not told apart."""
 
+READING = ("load", "preprocess", "infer", "decode")
+"""The stages of a reading, in their order."""
+
+_TOLD: dict[Kind, tuple[str, ...]] = {
+    "single": READING,
+    "offline": (),
+    "multi": READING,
+    "camera": ("wait", *READING),
+    "sustained": ("total",),
+}
+"""Kind of scenario → the stages that its rounds tell apart."""
+
+_MAX_NS = 1 << 60
 _MAX_BYTES = 1 << 30
+_DAMAGED = "the file is damaged: copy it again, or measure again"
 
 
 @dataclass(frozen=True)
@@ -221,7 +236,10 @@ def load_record(path: Path) -> Record:
 
 
 def _check(record: Record, origin: str) -> None:
+    """Refuse what no run writes, and what would break those who compute with it."""
     here = fingerprint(record.board)
+    if not all(artifact.warm_up_ns for artifact in record.artifacts):
+        raise InputError(f"{origin}: an artifact without a warm-up; {_DAMAGED}")
     for number, result in enumerate(record.results):
         where = f"{origin}: result {number}"
         if result.board != here:
@@ -231,10 +249,28 @@ def _check(record: Record, origin: str) -> None:
             )
         if not 0 <= result.artifact < len(record.artifacts):
             raise InputError(f"{where} is of artifact {result.artifact}, and there are {len(record.artifacts)}")
+        if not result.rounds or (result.scenario.fps is not None and result.scenario.fps <= 0):
+            raise InputError(f"{where}: {len(result.rounds)} rounds, {result.scenario.fps} frames/s; {_DAMAGED}")
         for measured in result.rounds:
-            lengths = {len(column) for column in measured.round.stages.values()}
-            if lengths - {measured.round.images} or measured.round.images < 1 or measured.round.elapsed_ns < 1:
-                raise InputError(
-                    f"{where}: a round of {measured.round.images} images in {measured.round.elapsed_ns} ns has"
-                    f" {sorted(lengths)} times; the file is damaged: copy it again, or measure again"
-                )
+            _check_round(measured, result.scenario.kind, where)
+
+
+def _check_round(measured: Measured, kind: Kind, where: str) -> None:
+    played = measured.round
+    lengths = {stage: len(column) for stage, column in played.stages.items()}
+    if (
+        played.images < 1
+        or not 1 <= played.elapsed_ns <= _MAX_NS
+        or lengths != dict.fromkeys(_TOLD[kind], played.images)
+    ):
+        raise InputError(
+            f"{where}: a round of {played.images} images in {played.elapsed_ns} ns has {lengths} times; {_DAMAGED}"
+        )
+    if not all(0 <= each <= _MAX_NS for column in played.stages.values() for each in column):
+        raise InputError(f"{where}: a time that is negative, or longer than a life; {_DAMAGED}")
+    try:
+        moments = [datetime.fromisoformat(each.taken_at) for each in measured.snapshots]
+    except ValueError as error:
+        raise InputError(f"{where}: no moment of time ({error}); {_DAMAGED}") from error
+    if len(moments) < 2 or not all(moment.tzinfo for moment in moments):
+        raise InputError(f"{where}: a round between {len(moments)} looks at the machine, expected 2 in UTC; {_DAMAGED}")

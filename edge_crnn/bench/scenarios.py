@@ -25,10 +25,9 @@ from typing import Any
 
 from .clock import Clock
 from .memory import rss_bytes
-from .record import Kind, Round, Scenario
+from .record import READING, Kind, Round, Scenario
 from .session import Session, Stream
 
-_STAGES = ("load", "preprocess", "infer", "decode")
 _LAP = 1000  # images that each reader goes through, again and again
 
 
@@ -166,7 +165,7 @@ def _side_by_side(
 
 
 def _columns(times: Iterable[tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    return dict(zip(_STAGES, zip(*times, strict=True), strict=True))
+    return dict(zip(READING, zip(*times, strict=True), strict=True))
 
 
 class _Garbage:

@@ -1,18 +1,31 @@
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge_crnn.bench.heat import Throttling
 from edge_crnn.bench.power import Counter, Power
-from edge_crnn.bench.record import Measured, Record, Scenario, fingerprint, load_record
+from edge_crnn.bench.record import Measured, Record, Result, Scenario, fingerprint, load_record
+from edge_crnn.bench.table import table
 from edge_crnn.errors import InputError
 from tests.edge_crnn.bench.made import OFFLINE, PI, a_round, moment, opened, record, result
+
+_ROUND = replace(a_round([9.0]), stages={"wait": (5,), **a_round([9.0]).stages})
+_CAMERA = Result(
+    0,
+    Scenario("camera", 1, 4, fps=12.5, late="queue"),
+    fingerprint(PI),
+    0.5,
+    (Measured(_ROUND, (moment(), moment())),),
+)
 
 
 def test_what_is_written_is_read_back() -> None:
@@ -22,7 +35,7 @@ def test_what_is_written_is_read_back() -> None:
     )
     made = result([10.0, 11.0])
     made = replace(made, rounds=(*made.rounds, Measured(a_round([9.0, 9.5]), (full, full, full))))
-    camera = replace(made, scenario=Scenario("camera", 1, 4, fps=12.5, late="queue"), artifact=1, other_cores=None)
+    camera = replace(_CAMERA, artifact=1, other_cores=None)
     wrote = record(made, camera, result([3.0], scenario=OFFLINE))
     assert Record.from_json(wrote.to_json()) == wrote
     assert Record.from_json(wrote.to_json(summaries=[{"ms": 3}])) == wrote
@@ -44,6 +57,15 @@ def _loses_a_time(data: dict[str, Any]) -> None:
     data["results"][0]["rounds"][0]["round"]["stages"]["infer"].pop()
 
 
+def _is_undated(data: dict[str, Any]) -> None:
+    data["results"][0]["rounds"][0]["snapshots"][0]["taken_at"] = "noon"
+
+
+def _has_a_stage_of_its_own(data: dict[str, Any]) -> None:
+    stages = data["results"][0]["rounds"][0]["round"]["stages"]
+    stages["think"] = stages.pop("infer")
+
+
 def _points_nowhere(data: dict[str, Any]) -> None:
     data["results"][0]["artifact"] = 2
 
@@ -58,6 +80,11 @@ def _points_nowhere(data: dict[str, Any]) -> None:
         (lambda data: data["images"].update(count="500"), "images: count: found '500', expected int"),
         (_loses_a_time, "result 0: a round of 4 images"),
         (_points_nowhere, "result 0 is of artifact 2, and there are 2"),
+        (lambda data: data["results"][0].update(rounds=[]), "result 0: 0 rounds"),
+        (lambda data: data["results"][0]["rounds"][0]["snapshots"].pop(), "result 0: a round between 1 looks"),
+        (lambda data: data["artifacts"][0].update(warm_up_ns=[]), "an artifact without a warm-up"),
+        (_is_undated, "result 0: no moment of time"),
+        (_has_a_stage_of_its_own, "result 0: a round of 4 images"),
     ],
 )
 def test_a_damaged_file_is_one_error(damage: Callable[[dict[str, Any]], object], message: str) -> None:
@@ -80,6 +107,34 @@ def test_another_file_is_one_error(tmp_path: Path, content: bytes, message: str)
     (tmp_path / "r.json").write_bytes(content)
     with pytest.raises(InputError, match=message):
         load_record(tmp_path / "r.json")
+
+
+def _places(node: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where every value of parsed JSON is."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        yield (*path, key)
+        yield from _places(value, (*path, key))
+
+
+_FULL = record(
+    result([10.0]),
+    _CAMERA,
+    result([11.0], artifact=1),
+).to_json()
+_PLACES = sorted(_places(json.loads(_FULL)), key=repr)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from(_PLACES), st.one_of(st.none(), st.integers(), st.floats(), st.text(), st.just([]), st.just({})))
+def test_whatever_is_changed_is_one_error_or_can_be_shown(place: tuple[str | int, ...], value: object) -> None:
+    data = json.loads(_FULL)
+    node = data
+    for key in place[:-1]:
+        node = node[key]
+    node[place[-1]] = value
+    with contextlib.suppress(InputError):
+        assert table(Record.from_json(json.dumps(data), "r.json"))
 
 
 def test_a_missing_file_is_one_error(tmp_path: Path) -> None:

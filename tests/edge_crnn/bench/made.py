@@ -120,11 +120,21 @@ def result(
     snapshot: Callable[[], Snapshot] = moment,
 ) -> Result:
     """A round of four images around each median, which counts 1 ms more from file to text."""
-    rounds = (a_round([ms - 0.2, ms, ms, ms + 0.3]) for ms in medians_ms)
-    if scenario.kind == "offline":
-        rounds = (replace(each, stages={}) for each in rounds)
+    rounds = (_told(a_round([ms - 0.2, ms, ms, ms + 0.3]), scenario) for ms in medians_ms)
     measured = tuple(Measured(each, (snapshot(), snapshot())) for each in rounds)
     return Result(artifact, scenario, fingerprint(board), other_cores, measured)
+
+
+def _told(played: Round, scenario: Scenario) -> Round:
+    """With the stages that such a scenario tells apart."""
+    stages = dict(played.stages)
+    if scenario.kind == "offline":
+        stages = {}
+    elif scenario.kind == "sustained":
+        stages = {"total": tuple(map(sum, zip(*stages.values(), strict=True)))}
+    elif scenario.kind == "camera":
+        stages = {"wait": (0,) * played.images, **stages}
+    return replace(played, stages=stages)
 
 
 def record(*results: Result, artifacts: Sequence[Opened] | None = None, board: Board = PI) -> Record:

@@ -33,7 +33,7 @@ WORDS = {
 }
 _BYTES = {code: [each.encode() for each in said] for code, said in WORDS.items()}  # which must stay where they are
 _POISON = 0xA5
-_THREAD_LOCAL = 1
+_THREAD_LOCAL = _NON_BLOCKING = 1
 
 Operation = Callable[[], None]
 
@@ -207,7 +207,9 @@ class FakeGpu:
 
     def begin_capture(self, handle: int, mode: int) -> None:
         stream = self._stream("cuStreamBeginCapture", handle)
-        if stream.capture is not None or mode != _THREAD_LOCAL or stream.waiting:
+        if stream.flags != _NON_BLOCKING or mode != _THREAD_LOCAL:  # others' calls would break it, and it theirs
+            raise CudaError("cuStreamBeginCapture", CAPTURE_UNSUPPORTED)
+        if stream.capture is not None or stream.waiting:
             raise CudaError("cuStreamBeginCapture", INVALID_VALUE)
         stream.capture, stream.thread, stream.broken = [], threading.get_ident(), False
 

@@ -148,7 +148,9 @@ def runtime(trt: Any, gpu: FakeGpu) -> type:
             plan, alive = self._engine._plan, weakref.ref(self)
 
             def run() -> None:
-                assert alive() is not None, "the execution context of a graph is gone"
+                context = alive()
+                assert context is not None, "the execution context of a graph is gone"
+                assert context._images == images, "the shapes of a graph's execution context have changed"
                 if memory is not None:
                     gpu.at(memory[0], plan.workspace)[:] = 0x5A
                 shape, kind = (images, *plan.image), np.dtype(_NUMPY[plan.kind])
@@ -202,6 +204,8 @@ def runtime(trt: Any, gpu: FakeGpu) -> type:
 
     def make(engine: Any, own_memory: bool) -> ExecutionContext | None:
         gpu.release(gpu.allocate(64))
+        if own_memory:
+            gpu.allocate(engine._plan.workspace)
         return None if "no_context" in knobs else ExecutionContext(engine, own_memory)
 
     if major < 10:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from edge_crnn.alphabet import PLATES
 from edge_crnn.cli.knowledge import add_knowledge_arguments, grammar_of, lexicon_of, prior_of
+from edge_crnn.cli.main import main
 from edge_crnn.ctc import Prior
 from edge_crnn.errors import InputError
 
@@ -100,3 +104,35 @@ def test_an_option_without_its_file_is_refused() -> None:
 def test_weights_out_of_range_are_refused(option: str, value: object) -> None:
     with pytest.raises(argparse.ArgumentError):
         parsed(option, value)
+
+
+def test_read_takes_them(
+    tiny_artifact: Path, tiny_pictures: list[np.ndarray], tiny_labels: list[str], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    image, known, form = tmp_path / "image.png", tmp_path / "known.txt", tmp_path / "form.txt"
+    cv2.imwrite(str(image), tiny_pictures[0])
+    read = ["read", "--model", str(tiny_artifact), str(image)]
+    label = tiny_labels[0]
+
+    known.write_text(f"# known\n{label}\n", encoding="utf-8")
+    assert main([*read, "--format", "jsonl", "--lexicon", str(known), "--prior", str(known)]) == 0
+    reading = json.loads(capsys.readouterr().out)
+    assert (reading["label"], reading["rescued"]) == (label, False)
+    assert 0 < reading["weighted"] <= 1
+
+    other = ("1" if label[0] == "0" else "0") + label[1:]
+    known.write_text(other, encoding="utf-8")
+    assert main([*read, "--lexicon", str(known), "--lexicon-weight", "1e300", "--rescue", "1"]) == 0
+    path, text, _, mark = capsys.readouterr().out.split("\t")
+    assert (path, text, mark.strip()) == (str(image), other, "rescued")
+
+    form.write_text("[0-9]{2}\n", encoding="utf-8")
+    assert main([*read, "--grammar", str(form)]) == 0
+    assert len(capsys.readouterr().out.split("\t")[1]) == 2
+
+    known.write_text("12\nx\n", encoding="utf-8")
+    assert main([*read, "--lexicon", str(known)]) == 1
+    said = capsys.readouterr().err
+    assert "known.txt, line 2: 'x' has 'x' at position 0" in said
+    assert len(said.splitlines()) == 1

@@ -26,7 +26,8 @@ from .errors import (
     OutputError,
     VerificationError,
 )
-from .reader import Alternative, Character, FusedReading, Reader, Reading, open_reader
+from .reader import Reader, open_reader
+from .reading import Alternative, Character, FusedReading, Reading
 from .spec import DecoderSpec, InputSpec, ModelSpec, OutputSpec
 
 __version__ = "0.2.0"

@@ -24,7 +24,8 @@ from .binomial import lower_bound
 from .confidence import SHOWN
 from .dataset import chunked
 from .errors import DatasetError
-from .reader import Reader, Reading
+from .reader import Reader
+from .reading import Reading
 from .spec import Confidence, CoveragePoint, ModelSpec, ReliabilityBin
 
 Floats = npt.NDArray[np.float64]

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -24,6 +24,7 @@ from .dataset import chunked
 from .errors import BackendError, EdgeCrnnError, ImageError, InputError, ModelSpecError
 from .images import Pixels, as_pixels, load_image
 from .preprocess import preprocess
+from .reading import Alternative, Character, FusedReading, Reading
 from .spec import DecoderSpec, ModelSpec
 
 if TYPE_CHECKING:
@@ -39,60 +40,6 @@ MOST = 256
 """Workers, threads or texts per reading at most: beyond, engines crash instead of refusing."""
 
 _CHUNK = 32  # images that one task takes where the engine has no limit of its own
-
-
-@dataclass(frozen=True)
-class Character:
-    """One symbol of a reading."""
-
-    symbol: str
-    confidence: float
-    """In [0, 1]."""
-    steps: tuple[int, int]
-    """Half-open range of the network's time steps."""
-
-
-@dataclass(frozen=True)
-class Alternative:
-    """Another text for the same image."""
-
-    text: str
-    label: str
-    confidence: float
-    """As a reading's."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What an image says."""
-
-    text: str
-    """For a person: 서울 18 나 6897."""
-    label: str
-    """The network's own symbols: A18sk6897."""
-    confidence: float
-    """Posterior of the label, summed over all its alignments, in [0, 1]; where the model is calibrated, the probability
-    that the label is right."""
-    characters: tuple[Character, ...]
-    alternatives: tuple[Alternative, ...]
-    """The next best, best first; as many as were asked for."""
-    accepted: bool
-    """Whether confidence and grammar meet what the model's spec or the caller asks for; with a lexicon or a prior it is
-    `weighted` that must be high enough."""
-    weighted: float | None = None
-    """With a lexicon or a prior: what they make of the posterior, in [0, 1]; `confidence` stays the network's own. See
-    `ctc.Decoded.weighted`."""
-    rescued: bool = False
-    """Whether it is a known text, and the network sees another, one symbol more, less or other."""
-
-
-@dataclass(frozen=True)
-class FusedReading(Reading):
-    """What several images of one text say together; characters are those of the image that shows it best."""
-
-    images: int = 1
-    agreeing: int = 1
-    """Images that say the same alone."""
 
 
 class Reader:

@@ -12,7 +12,8 @@ from ..artifact import Artifact, load
 from ..backends import Backend, Probabilities, open_backend
 from ..files import sha256
 from ..images import load_image
-from ..reader import Reader, Reading
+from ..reader import Reader
+from ..reading import Reading
 from .clock import Clock, SystemClock
 from .memory import gpu_bytes, rss_bytes
 from .record import Opened

@@ -14,7 +14,8 @@ from ..backends import ENGINES
 from ..dataset import find_images
 from ..errors import ImageError
 from ..progress import progress
-from ..reader import DEFAULT_MODEL, MOST, Reader, Reading, open_reader
+from ..reader import DEFAULT_MODEL, MOST, Reader, open_reader
+from ..reading import Reading
 from .command import Command, at_least, share
 from .decoding import add_decoder_arguments, decoder_of
 from .knowledge import add_knowledge_arguments, lexicon_of, prior_of

@@ -5,8 +5,8 @@ likelihood of the true texts, which takes what every image says, not only whethe
 enough, isotonic regression turns the posterior of the text that was read into how often such a text is right. The
 accuracy-coverage curve then tells what a threshold gives.
 
-The posterior is what ranks: of the measures that were tried, among them the margin to the second text, the least sure
-character and the entropy, none tells right from wrong better.
+The posterior is what ranks: of the measures that `benchmarks.confidence` holds beside it, such as the margin to the
+second text, the least sure character or the entropy, none tells right from wrong better.
 """
 
 from __future__ import annotations

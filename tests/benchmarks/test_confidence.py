@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from benchmarks import confidence
+from benchmarks.confidence import Outcome, judge, outcomes, ranking, rejections, study, table
+from edge_crnn.backends import FakeBackend
+from edge_crnn.errors import DatasetError
+from edge_crnn.reading import Reading
+from edge_crnn.spec import Confidence, CoveragePoint, DecoderSpec, InputSpec, ModelSpec, OutputSpec
+
+SPEC = ModelSpec("fake", tuple("abc"), 3, InputSpec(2, 2, "HWC", 1.0, 0.0), OutputSpec(7, 4))
+FIT = Confidence(9000, 8900, "x", 1.5, 0.1, 0.01, (), (CoveragePoint(0.8, 4000, 3990, 0.9951),))
+
+
+def reading(label: str, sure: float, accepted: bool = True) -> Reading:
+    return Reading(label, label, sure, (), (), accepted)
+
+
+def rows_of(seed: int, images: int) -> np.ndarray:
+    powers = np.exp(12 * np.random.default_rng(seed).normal(size=(images, 7, 4)))
+    return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+READINGS = [reading("a", 0.9), reading("b", 0.85), reading("c", 0.95, accepted=False), reading("a", 0.1)]
+TRUTHS = ["a", "a", "c", "a"]
+
+
+def test_readings_are_judged_by_their_labels() -> None:
+    judged = judge(replace(SPEC, confidence=FIT), READINGS, TRUTHS)
+    assert (judged.fitted, judged.temperature, judged.points) == ("temperature", 1.5, 0)
+    assert (judged.images, judged.right) == (4, 3)
+    assert judged.calibration_error == pytest.approx((0.1 + 0.85 + 0.05 + 0.9) / 4)
+    assert judge(SPEC, READINGS, TRUTHS).fitted == "nothing"
+
+
+def test_a_target_is_judged_at_the_threshold_that_it_chose() -> None:
+    found = {each.target: each for each in outcomes(replace(SPEC, confidence=FIT), READINGS, TRUTHS)}
+    low, high = found[0.99].precision_interval
+    assert found[0.99] == Outcome(0.99, 0.8, 4, 2, 1, (low, high))  # of the third the grammar says no
+    assert low == pytest.approx(0.0126, abs=1e-4)  # printed tables of Clopper and Pearson's limits
+    assert found[0.999] == Outcome(0.999, None, 4, 0, 0, (0.0, 1.0))
+
+
+def test_a_ranking_compares_every_pair() -> None:
+    values, right = np.array([0.9, 0.5, 0.5, 0.4, 0.1, 0.5]), np.array([1, 1, 0, 0, 1, 0], bool)
+    pairs = [(g > b) + 0.5 * (g == b) for g, b in product(values[right], values[~right])]
+    assert ranking("x", values, right).auroc == pytest.approx(np.mean(pairs))
+    assert ranking("x", np.arange(6.0), np.arange(6) >= 4).auroc == 1
+    assert ranking("x", np.arange(6.0), np.arange(6) >= 4).coverage == (pytest.approx(2 / 6),) * 4
+
+
+def test_pictures_are_rejected_by_the_threshold() -> None:
+    rows = rows_of(1, 40)
+    sure = np.zeros((3, 7, 4), np.float32)
+    sure[:, :, 0] = 1
+    spec = replace(SPEC, decoder=DecoderSpec(reject_below=0.99))
+    doubtful, certain = rejections(spec, FakeBackend(rows[:1], SPEC.input.shape), {"one": rows, "other": sure})
+    assert (certain.kind, certain.pictures, certain.rejected, certain.highest) == ("other", 3, 0, 1.0)
+    assert 0 < doubtful.rejected <= doubtful.pictures == 40
+
+
+def test_a_study_holds_all_of_it() -> None:
+    rows = rows_of(2, 800)
+    engine = FakeBackend(rows[:1], SPEC.input.shape)
+    truths = [
+        "".join("abc"[k] for k in path if k != 3) for path in rows.argmax(axis=-1).tolist()
+    ]  # repeats kept: some wrong
+    found = study(SPEC, engine, (rows[:600], truths[:600], "x"), (rows[600:], truths[600:]), {"one": rows[:9]}, 0.1)
+    assert [each.fitted for each in found.judged] == ["nothing", "temperature", "temperature, isotonic"]
+    assert {each.images for each in found.judged} == {200}
+    assert [each.target for each in found.outcomes] == list(found.targets) == list(confidence.TARGETS)
+    assert {each.measure for each in found.rankings} >= {"posterior", "posterior, tempered", "margin to the second"}
+    assert all(0 <= each.auroc <= 1 for each in found.rankings)
+    said = table(found)
+    assert "temperature, isotonic" in said
+    assert "at target 0.1" in said
+
+
+def folder(place: Path, pictures: list[np.ndarray], labels: list[str], images: int, seed: int) -> Path:
+    place.mkdir()
+    random = np.random.default_rng(seed)
+    lines = ["image,label"]
+    for index in range(images):
+        noise = random.normal(0, 40 * index / images, pictures[0].shape)
+        picture = np.clip(pictures[index % 8] + noise, 0, 255).astype(np.uint8)
+        (place / f"{index}.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        lines.append(f"{index}.png,{labels[index % 8]}")
+    (place / "labels.csv").write_text("\n".join(lines))
+    return place
+
+
+def test_a_record_is_written(
+    tiny_artifact: Path,
+    tiny_pictures: list[np.ndarray],
+    tiny_labels: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(confidence, "KINDS", {"grey": None})
+    monkeypatch.setattr(confidence, "pictures", lambda kind, n, seed: [np.full((8, 8), 99, np.uint8)] * n)
+    fit = folder(tmp_path / "fit", tiny_pictures, tiny_labels, 120, 1)
+    held = folder(tmp_path / "held", [255 - each for each in tiny_pictures], tiny_labels, 40, 2)
+    target = tmp_path / "record.json"
+    words = [str(tiny_artifact), str(fit), str(held), "--target", "0.1", "--pictures", "3", "-o", str(target)]
+    assert confidence.main(words) == 0
+    record = json.loads(target.read_text())
+    assert (record["version"], record["judged"][1]["images"], record["fit"]["images"]) == (1, 40, 120)
+    assert record["rejections"][0]["pictures"] == 3
+    assert record["command"].startswith("python -m benchmarks.confidence ")
+    assert "grey" in capsys.readouterr().out
+    with pytest.raises(DatasetError, match="images are in both sets"):
+        confidence.main([str(tiny_artifact), str(fit), str(fit), "-o", str(target)])

@@ -79,8 +79,8 @@ class Layer:
 
 def spell(probabilities: npt.ArrayLike, spec: ModelSpec) -> list[str]:
     """The label that each row of (N, T, C) spells, by best path."""
-    found = best_path(probabilities, spec.blank, spec.skip_steps)
-    return [spec.alphabet.spell(each.indices) for each in found]
+    alphabet = spec.alphabet  # made anew at each access
+    return [alphabet.spell(each.indices) for each in best_path(probabilities, spec.blank, spec.skip_steps)]
 
 
 def write(

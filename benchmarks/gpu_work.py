@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_crnn.backends.base import Probabilities
-from edge_crnn.ctc import greedy
 from edge_crnn.images import Pixels
 from edge_crnn.preprocess import preprocess
 from edge_crnn.spec import ModelSpec
 
+from .gpu_set import spell
+
 Way: TypeAlias = Literal["host to host", "pictures to text"]
 """host to host: a batch of uint8 as the engine takes it → probabilities, both in the host's memory. pictures to text:
-pictures of any size are first resized, and the probabilities then decoded by best path with their confidences."""
+pictures of any size are first resized, and the probabilities then decoded by best path; no confidences."""
 WAYS: tuple[Way, ...] = get_args(Way)
 
 Infer: TypeAlias = Callable[[npt.NDArray[Any]], Probabilities]
@@ -35,7 +36,7 @@ class Work:
     """
 
     def __init__(self, infer: Infer, spec: ModelSpec, pixels: Pixels, pictures: Sequence[Pixels]) -> None:
-        self._infer, self._spec = infer, spec
+        self._infer, self._spec, self._alphabet = infer, spec, spec.alphabet
         self._pixels, self._pictures = pixels, pictures
         self._position = 0
 
@@ -51,9 +52,8 @@ class Work:
         return found
 
     def _read(self, pictures: Sequence[Pixels]) -> list[str]:
-        spec = self._spec
-        found = greedy(self._infer(preprocess(pictures, spec.input)), spec.blank, spec.skip_steps)
-        return [spec.alphabet.read(spec.alphabet.spell(each.indices)) for each in found]
+        labels = spell(self._infer(preprocess(pictures, self._spec.input)), self._spec)
+        return [self._alphabet.read(label) for label in labels]
 
     def _next(self, way: Way, n: int) -> Any:
         source: Any = self._pixels if way == "host to host" else self._pictures

@@ -210,7 +210,7 @@ def _recurrent(layer: Layer, torch: Any, device: str, kind: Any) -> Callable[[An
             value = layer.weights[f"{name}.{ours}"].astype(np.float32)
             getattr(lstm, f"{theirs}_l0{end}").copy_(torch.from_numpy(np.ascontiguousarray(value.T)))
         getattr(lstm, f"bias_hh_l0{end}").zero_()
-    lstm = lstm.to(device, kind)
+    lstm = lstm.to(device, kind).eval()  # cuDNN keeps more in training
     lstm.flatten_parameters()
     merge = layer.settings["merge"] if len(names) == 2 else "concat"
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from ..errors import InputError
 from .board import Board
-from .marks import EQUAL, difference, throttled
+from .marks import EQUAL, noise, throttled
 from .record import Images, Opened, Record, Result, Scenario
 from .snapshot import Snapshot
 from .statistics import larger_p, smallest_p
@@ -20,7 +20,7 @@ LEVEL = 0.01
 
 METHOD = (
     f"per-round figures, one-sided exact rank test (Mann-Whitney U) at {LEVEL:g}, and a change of the median by more"
-    f" than {EQUAL:.0%} and more than the same artifact differed from itself in either run"
+    f" than {EQUAL:.0%} and more than an artifact differed from itself in either run"
 )
 
 _UNLIKE = "measure both on the same machine, set alike, with the same arguments"
@@ -94,7 +94,7 @@ def _compared(old: Record, new: Record, result: Result) -> Comparison:
             raise InputError(f"not comparable: throttled {when} ({', '.join(reasons)}); cool it and measure again")
     then, now = costs_ms(before), costs_ms(result)
     old_ms, new_ms = statistics.median(then), statistics.median(now)
-    least = max(EQUAL, difference(old, before) or 0, difference(new, result) or 0)
+    least = max(EQUAL, noise(old, result.scenario), noise(new, result.scenario))
     p = larger_p(then, now) if new_ms >= old_ms else larger_p(now, then)
     verdict: Literal["slower", "faster", "same"] = "same"
     if p <= LEVEL and max(old_ms, new_ms) > (1 + least) * min(old_ms, new_ms):

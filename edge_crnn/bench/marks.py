@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from .contention import QUIET
-from .record import Record, Result
+from .record import Record, Result, Scenario
 from .snapshot import Snapshot
 from .summary import costs_ms
 
@@ -28,6 +28,12 @@ def difference(record: Record, result: Result) -> float | None:
     """By how much the control of `result` differs from it, as a share; None where it has none."""
     twin = _twin(record, result)
     return None if twin is None else abs(statistics.median(costs_ms(twin)) / statistics.median(costs_ms(result)) - 1)
+
+
+def noise(record: Record, scenario: Scenario) -> float:
+    """By how much an artifact differed from its control in a scenario; 0 where none had one."""
+    results = (each for each in record.results if each.scenario == scenario)
+    return max((difference(record, each) or 0.0 for each in results), default=0.0)
 
 
 def marks(record: Record, result: Result) -> tuple[str, ...]:

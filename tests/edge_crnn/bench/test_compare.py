@@ -51,6 +51,23 @@ def test_what_counts(now: list[float], control: list[float], verdict: str, least
     assert _both(now, control=control) == (verdict, pytest.approx(least, abs=0.001))
 
 
+def test_the_noise_of_a_scenario_holds_for_all_artifacts_in_it() -> None:
+    artifacts = [opened(), opened(control=True), opened(path="other.tflite", payload_sha256="d" * 64)]
+
+    def measured(control: list[float], other: list[float]) -> Record:
+        offline = [result(_TEN, place, OFFLINE) for place in (0, 1, 2)]
+        return record(result(_TEN), result(control, 1), result(other, 2), *offline, artifacts=artifacts)
+
+    found = compare(measured(_TEN, _TEN), measured(_times(1.25), _times(1.2)))
+    assert [(each.path, each.scenario.kind, each.verdict) for each in found] == [
+        ("plates.tflite", "single", "same"),
+        ("other.tflite", "single", "same"),
+        ("plates.tflite", "offline", "same"),
+        ("other.tflite", "offline", "same"),
+    ]
+    assert [each.least for each in found] == pytest.approx([0.25, 0.25, 0.05, 0.05])
+
+
 def test_controls_and_sustained_runs_are_not_compared() -> None:
     sustained = Scenario("sustained", 4, 0, seconds=5.0)
     new = record(result(_TEN), result(_times(2), artifact=1), result(_times(2), scenario=sustained))

@@ -40,11 +40,13 @@ class Throttling:
     now: tuple[str, ...]
     """Reasons that hold now."""
     occurred: tuple[str, ...]
-    """Reasons that held at any time since the start."""
+    """Reasons that held earlier."""
     counts: dict[str, int]
     """How often, where that is counted."""
     bits: int | None
     """As a Raspberry Pi's firmware gives them."""
+    since_start: bool = True
+    """Whether `occurred` goes back to the start of the machine; else some seconds."""
 
 
 def zones(root: Path = tree.ROOT) -> tuple[Zone, ...]:
@@ -60,7 +62,7 @@ def zones(root: Path = tree.ROOT) -> tuple[Zone, ...]:
 
 def throttling(root: Path = tree.ROOT) -> Throttling | None:
     """Whether the machine slowed itself down; None where nothing tells."""
-    bits = _firmware_bits(root)
+    bits, since_start = _firmware_bits(root)
     counts = {**_overcurrent(root), **_hot_events(root)}
     capped = _capped(root)
     if bits is None and not counts and capped is None:
@@ -71,6 +73,7 @@ def throttling(root: Path = tree.ROOT) -> Throttling | None:
         occurred=(*(word for word, mask in reasons if mask >> 16 & 1), *(word for word, n in counts.items() if n > 0)),
         counts=counts,
         bits=bits,
+        since_start=since_start,
     )
 
 
@@ -86,14 +89,21 @@ def _zone(path: Path) -> Zone | None:
     return Zone(name, celsius, min((trip for trip in trips if trip and trip > 0), default=None))
 
 
-def _firmware_bits(root: Path) -> int | None:
+def _firmware_bits(root: Path) -> tuple[int | None, bool]:
+    """Bits of a Raspberry Pi's firmware, and whether those of earlier go back to the start.
+
+    The kernel's own file comes second: the kernel asks every two seconds, and clears them for itself.
+    Source: raspberrypi/linux, drivers/hwmon/raspberrypi-hwmon.c.
+    """
+    found = re.match(r"throttled=0x([0-9a-fA-F]{1,8})\s*$", tree.output(root, "vcgencmd", "get_throttled") or "")
+    if found:
+        return int(found[1], 16), True
     # Where it is depends on the board and the kernel: soc/soc:firmware, soc@107c000000/soc@107c000000:firmware …
     for path in tree.find(root, "sys/devices/platform/*/*:firmware/get_throttled"):
         found = re.fullmatch(r"(?:0x)?([0-9a-fA-F]{1,8})", tree.text(path) or "")
         if found:
-            return int(found[1], 16)
-    found = re.match(r"throttled=0x([0-9a-fA-F]{1,8})\s*$", tree.output(root, "vcgencmd", "get_throttled") or "")
-    return int(found[1], 16) if found else None
+            return int(found[1], 16), False
+    return None, True
 
 
 def _overcurrent(root: Path) -> dict[str, int]:

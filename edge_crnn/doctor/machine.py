@@ -184,9 +184,9 @@ def _throttling(board: Board, state: Throttling | None) -> Check:
     earlier = [reason for reason in state.occurred if reason not in state.now]
     if earlier:
         times = [f"{reason} ({state.counts[reason]} times)" if reason in state.counts else reason for reason in earlier]
-        told.append(f"since the start: {', '.join(times)}")
+        told.append(f"{'since the start' if state.since_start else 'a moment ago'}: {', '.join(times)}")
     if not told or (board.kind == "pc" and not state.now):  # laptops are too hot now and then
-        return Check("throttling", "ok", "; ".join(told) or "none since the start")
+        return Check("throttling", "ok", "; ".join(told) or f"none {'since the start' if state.since_start else 'now'}")
     electric = any(re.search("voltage|current", reason) for reason in (*state.now, *state.occurred))
     fixes = [_SUPPLY[board.kind]] if electric and board.kind in _SUPPLY else []
     if any(re.search("heat|hot|throttled|capped|temperature", reason) for reason in (*state.now, *state.occurred)):

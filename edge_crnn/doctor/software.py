@@ -158,7 +158,8 @@ def _reading(trial: Trial, model: Path) -> Check:
     facts: dict[str, Any] = trial.facts
     if not facts["finite"]:
         return Check("reading", "fail", f"{model.name} gives numbers that are none", "convert the model again")
-    how = f"about {facts['ms']:.2g} ms; {', '.join((facts['precision'], *facts['notes']))}"
+    ms = facts["ms"]
+    how = f"about {ms:,.{1 if ms < 10 else 0}f} ms; {', '.join((facts['precision'], *facts['notes']))}"
     if model != DEFAULT_MODEL:  # which may be trained on anything
         return Check("reading", "ok", f"{model.name} runs, {how}")
     if facts["label"] != SAMPLE.stem:

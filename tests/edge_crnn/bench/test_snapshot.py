@@ -8,7 +8,7 @@ import pytest
 from edge_crnn.bench.heat import Throttling, Zone
 from edge_crnn.bench.power import Counter, Power, PowerMode, joules
 from edge_crnn.bench.snapshot import Snapshot, snapshot
-from tests.edge_crnn.bench.trees import BARE, LAPTOP, PI_4, PI_5, SERVER, VM, Tree, plant
+from tests.edge_crnn.bench.trees import BARE, LAPTOP, PI_4, SERVER, VM, Tree, plant, vcgencmd
 
 
 def of(name: str, root: Path) -> Snapshot:
@@ -73,20 +73,16 @@ def test_cores_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert [(core.number, core.mhz) for core in found.clocks.cores] == [(1, 1.0), (9, 9.0), (10, 10.0)]
 
 
+OVERCURRENT = ("under-voltage", "average over-current", "instantaneous over-current")
+HOT = ("throttled", "soft temperature limit")
 THROTTLING = {
-    "Pi 3": Throttling((), (), {}, 0),
-    "Pi 4": Throttling(
-        ("throttled", "soft temperature limit"), ("under-voltage", "throttled", "soft temperature limit"), {}, 0xD000C
-    ),
+    "Pi 3": Throttling((), (), {}, 0, since_start=False),
+    "Pi 4": Throttling(HOT, ("under-voltage", *HOT), {}, 0xD000C),
     "Pi 5": Throttling((), (), {}, 0),
-    "Orin Nano": Throttling(
-        (), (), {"under-voltage": 0, "average over-current": 0, "instantaneous over-current": 0}, None
-    ),
+    "Orin Nano": Throttling((), (), dict.fromkeys(OVERCURRENT, 0), None),
     "Orin NX": Throttling(
-        ("cpufreq-cpu0 slowed for the heat",),
-        ("average over-current", "instantaneous over-current"),
-        {"under-voltage": 0, "average over-current": 15, "instantaneous over-current": 37},
-        None,
+        *(("cpufreq-cpu0 slowed for the heat",), OVERCURRENT[1:]),
+        *(dict(zip(OVERCURRENT, (0, 15, 37), strict=True)), None),
     ),
     "laptop": Throttling((), ("too hot",), {"too hot": 412}, None),
     "VM": None,
@@ -117,13 +113,13 @@ FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
 )
 def test_each_bit_of_a_pi_in_words(bits: str, now: tuple[str, ...], occurred: tuple[str, ...], tmp_path: Path) -> None:
     found = snapshot(plant({FIRMWARE: f"{bits}\n"}, tmp_path)).throttling
-    assert found == Throttling(now, occurred, {}, int(bits, 16))
+    assert found == Throttling(now, occurred, {}, int(bits, 16), since_start=False)
 
 
-def test_a_kernel_without_the_bits_leaves_them_to_vcgencmd(tmp_path: Path) -> None:
-    tree = {name: content for name, content in PI_5.items() if not name.endswith("get_throttled")}
-    found = snapshot(plant(tree, tmp_path)).throttling
-    assert found == Throttling(("under-voltage", "throttled"), ("under-voltage", "throttled"), {}, 0x50005)
+def test_what_vcgencmd_says_goes_before_what_the_kernel_cleared(tmp_path: Path) -> None:
+    now = ("under-voltage", "throttled")
+    found = snapshot(plant({FIRMWARE: "0\n", **vcgencmd(0x50005)}, tmp_path)).throttling
+    assert found == Throttling(now, now, {}, 0x50005)
 
 
 @pytest.mark.parametrize("program", ["#!/bin/sh\necho no\n", "#!/bin/sh\necho throttled=0x5\nexit 1\n", "no program"])

@@ -131,15 +131,13 @@ PMIC = """   3V7_WL_SW_A current(0)=0.10000000A
       BATT_V volt(25)=0.00000000V
 """
 
-VCGENCMD = f"""#!/bin/sh
-case "$1" in
-get_throttled) echo throttled=0x50005 ;;
-pmic_read_adc) cat <<'END'
-{PMIC}END
-;;
-*) echo 'error=1 error_msg="Command not registered"' ;;
-esac
-"""
+UNKNOWN = 'error=1 error_msg="Command not registered"\n'
+
+
+def vcgencmd(throttled: int, pmic: str = UNKNOWN) -> Tree:
+    code = f"case $1 in\nget_throttled) echo throttled={throttled:#x} ;;\n*) cat <<'END'\n{pmic}END\nesac\n"
+    return {"usr/bin/vcgencmd": f"#!/bin/sh\n{code}"}
+
 
 PI_3 = {
     **device_tree("Raspberry Pi 3 Model B Rev 1.2", "raspberrypi,3-model-b", "brcm,bcm2837"),
@@ -160,8 +158,9 @@ PI_4 = {
     **thermal(cpu_thermal=83_764),
     **memory(3_884_000, 3_100_000, 102_396, 50_000),
     **system(*BOOKWORM, "6.6.51+rpt-rpi-v8"),
-    # Throttled for the heat now; under-voltage earlier.
-    "sys/devices/platform/soc/soc:firmware/get_throttled": "d000c\n",
+    # Throttled for the heat now; under-voltage earlier, of which the kernel's file knows nothing any more.
+    "sys/devices/platform/soc/soc:firmware/get_throttled": "c000c\n",
+    **vcgencmd(0xD000C),
 }
 
 PI_5 = {
@@ -172,7 +171,7 @@ PI_5 = {
     **memory(8_245_000, 6_900_000, 204_784, 204_784),
     **system(*BOOKWORM, "6.6.51+rpt-rpi-2712", page_kb=16),
     "sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled": "0\n",
-    "usr/bin/vcgencmd": VCGENCMD,
+    **vcgencmd(0, PMIC),
 }
 
 ORIN_NANO = {

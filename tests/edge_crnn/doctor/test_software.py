@@ -253,3 +253,10 @@ def test_what_does_not_read(trial: Trial, found: str, fix: str | None, examine: 
 def test_a_model_of_one_s_own_may_read_anything_in_a_plate(examine: Any) -> None:
     check = examine(model=Path("digits.tflite"), reading=reading(label="7"))["reading"]
     assert (check.status, check.found[:22]) == ("ok", "digits.tflite runs, ab")
+
+
+@pytest.mark.parametrize(
+    ("ms", "said"), [(0.234, "0.2 ms"), (9.94, "9.9 ms"), (163.4, "163 ms"), (20_123.0, "20,123 ms")]
+)
+def test_how_long_it_takes(ms: float, said: str, examine: Any) -> None:
+    assert f"as it should, about {said};" in examine(reading=reading(ms=ms))["reading"].found

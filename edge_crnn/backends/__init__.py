@@ -61,6 +61,8 @@ def open_backend(model: Path | Artifact, threads: int = 1, engine: str | None = 
     if engine == "tensorrt":
         from .engine_cache import cached_engine, require
 
-        require(path.name)
-        artifact = cached_engine(artifact) if path.suffix == ".onnx" else artifact
+        if path.suffix == ".onnx":
+            artifact = cached_engine(artifact)
+        else:
+            require(path.name)
     return cast(Backend, opens(artifact, threads))

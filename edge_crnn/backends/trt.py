@@ -172,23 +172,23 @@ class _Engine:
         _require(self._engine is not None, "it is not deserialized")
         image, probabilities = self._check_tensors(artifact)
         self._fewest, self.most = self._check_profile(artifact, image)
-        with ExitStack() as opened:
-            self._stream = driver.Stream(_NON_BLOCKING)
-            self._image = self._buffer(opened, image, spec.input.shape, spec.input.dtype)
-            self._probabilities = self._buffer(opened, probabilities, self.steps, "float32")
-            self._memory_size = _memory_size(self._engine)
-            self._memory = driver.mem_alloc(self._memory_size)
-            opened.callback(self._memory.free)
-            self._any_size = self._context(self.most)
-            found = tuple(self._any_size.get_tensor_shape(probabilities))
-            if found != (self.most, *self.steps):
-                raise ArtifactError(
-                    f"{artifact.path.name}: gives {found[1:]} for an image, its spec says {self.steps}; build it again"
-                )
-            self._enqueue(self._any_size, self.most)
-            self._stream.synchronize()
-            self.note = self._try_a_graph(log)
-            self._opened = opened.pop_all()
+        try:
+            with ExitStack() as opened:
+                self._stream = driver.Stream(_NON_BLOCKING)
+                self._image = self._buffer(opened, image, spec.input.shape, spec.input.dtype)
+                self._probabilities = self._buffer(opened, probabilities, self.steps, "float32")
+                self._memory_size = _memory_size(self._engine)
+                self._memory = driver.mem_alloc(self._memory_size)
+                opened.callback(self._memory.free)
+                self._any_size = self._context(self.most)
+                self._check_steps(artifact)
+                self._enqueue(self._any_size, self.most)
+                self._stream.synchronize()
+                self.note = self._try_a_graph(log)
+                self._opened = opened.pop_all()
+        except BaseException:
+            self._let_go()  # now, and not when the error is forgotten that holds on to this
+            raise
 
     def run(self, images: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         """Probabilities of up to `most` images, in memory that the next call writes over."""
@@ -210,9 +210,11 @@ class _Engine:
         for each in self._captured.values():
             each.graph.close()
         self._captured.clear()
-        self._any_size = None
         self._opened.close()
-        self._stream = self._engine = self._runtime = None
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._any_size = self._stream = self._engine = self._runtime = None
 
     def _try_a_graph(self, log: Log) -> str:
         """Capture the smallest batch, and say what becomes of graphs: without them all works too, if more slowly."""
@@ -299,6 +301,13 @@ class _Engine:
                 f" {artifact.spec.artifact.batch}; build it again"
             )
         return least, most
+
+    def _check_steps(self, artifact: Artifact) -> None:
+        found = tuple(self._any_size.get_tensor_shape(self._probabilities.name))  # the engine itself may not know
+        if found != (self.most, *self.steps):
+            raise ArtifactError(
+                f"{artifact.path.name}: gives {found[1:]} for an image, its spec says {self.steps}; build it again"
+            )
 
 
 def _require(done: bool, failure: str) -> None:

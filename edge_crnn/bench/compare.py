@@ -119,8 +119,8 @@ def _counterpart(old: Record, artifact: Opened, scenario: Scenario) -> Result:
     if not alike:
         then = old.artifacts[twins[0]]
         raise InputError(
-            f"not comparable: {artifact.path} had {then.threads} threads and {then.decoder} then, now it has"
-            f" {artifact.threads} and {artifact.decoder}; {_UNLIKE}"
+            f"not comparable: {artifact.path} ran on {then.backend} with {then.threads} threads and {then.decoder}"
+            f" then, now on {artifact.backend} with {artifact.threads} and {artifact.decoder}; {_UNLIKE}"
         )
     if old.artifacts[alike[0]].texts_sha256 != artifact.texts_sha256:
         raise InputError(
@@ -141,7 +141,7 @@ def _full_name(scenario: Scenario) -> str:
 
 
 def _setting(artifact: Opened) -> object:
-    return artifact.threads, artifact.decoder
+    return artifact.backend, artifact.threads, artifact.decoder
 
 
 def _same_machine(old: Board, new: Board) -> None:

@@ -128,7 +128,10 @@ class Opened:
     decoder: DecoderSpec
     threads: int
     """Of each engine."""
+    backend: str
+    """What runs it: litert, onnxrt, trt."""
     engine: str
+    """The same with its version."""
     notes: tuple[str, ...]
     """What the engine says about itself."""
     load_ns: int

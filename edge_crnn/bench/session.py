@@ -63,6 +63,7 @@ class Session:
         path: of the artifact.
         images: files, read one after the other, again from the first after the last.
         threads: of each engine.
+        engine: as of `open_backend`.
         open_engine: as `open_backend`.
         clock: where times come from.
 
@@ -75,18 +76,19 @@ class Session:
         path: Path,
         images: Sequence[Path],
         threads: int = 1,
+        engine: str | None = None,
         *,
-        open_engine: Callable[[Artifact, int], Backend] = open_backend,
+        open_engine: Callable[[Artifact, int, str | None], Backend] = open_backend,
         clock: Clock | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         before, gpu_before = rss_bytes(), gpu_bytes()
         begun = self.clock.now()
         self._artifact = load(path)
-        engine = open_engine(self._artifact, threads)
-        self._streams = [Stream(self._artifact, engine, self.clock)]
+        first = open_engine(self._artifact, threads, engine)
+        self._streams = [Stream(self._artifact, first, self.clock)]
         loaded = self.clock.now()
-        self._open: Callable[[], Backend] = lambda: open_engine(self._artifact, threads)
+        self._open: Callable[[], Backend] = lambda: open_engine(self._artifact, threads, engine)
         self._pools: dict[int, Reader] = {}
         self._images = tuple(images)
         self._next = 0
@@ -102,8 +104,9 @@ class Session:
             recipe=facts.recipe,
             decoder=self._artifact.spec.decoder,
             threads=threads,
-            engine=engine.facts.version,
-            notes=engine.facts.notes,
+            backend=first.facts.name,
+            engine=first.facts.version,
+            notes=first.facts.notes,
             load_ns=loaded - begun,
             warm_up_ns=tuple(times),
             texts_sha256=sha256("\n".join(labels).encode()),

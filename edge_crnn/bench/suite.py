@@ -46,6 +46,7 @@ def run_suite(
     plays: Sequence[tuple[Scenario, int]],
     *,
     threads: int = 1,
+    engine: str | None = None,
     command: str = "",
     old: Record | None = None,
 ) -> Record:
@@ -56,6 +57,7 @@ def run_suite(
         folder: the images that they read.
         plays: scenarios, and the rounds of each.
         threads: of each engine.
+        engine: as of `open_backend`.
         command: what the record says that it was made by.
         old: what the record is to be comparable with, which is found out before anything is measured.
 
@@ -72,7 +74,7 @@ def run_suite(
         workers: list[Worker] = []
         with activity("loading and warming up"):
             for model, control in ((models[0], False), (models[0], True), *((each, False) for each in models[1:])):
-                workers.append(Worker(model, paths, threads, control=control))
+                workers.append(Worker(model, paths, threads, engine, control=control))
                 stack.callback(workers[-1].close)
         if old is not None:
             mine = [worker.opened for worker in workers if not worker.opened.control]

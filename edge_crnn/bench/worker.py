@@ -27,11 +27,19 @@ class Worker:
         BackendError: the process died.
     """
 
-    def __init__(self, path: Path, images: Sequence[Path], threads: int = 1, *, control: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        images: Sequence[Path],
+        threads: int = 1,
+        engine: str | None = None,
+        *,
+        control: bool = False,
+    ) -> None:
         self._path = path
         context = multiprocessing.get_context("spawn")  # a fork would inherit what this process has loaded
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, path, tuple(images), threads), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, path, tuple(images), threads, engine), daemon=True)
         self._process.start()
         theirs.close()
         try:
@@ -79,10 +87,10 @@ class Worker:
         return answer
 
 
-def _serve(pipe: Connection, path: Path, images: Sequence[Path], threads: int) -> None:
+def _serve(pipe: Connection, path: Path, images: Sequence[Path], threads: int, engine: str | None) -> None:
     with contextlib.suppress(EOFError, ConnectionError, KeyboardInterrupt):
         try:
-            session = Session(path, images, threads)
+            session = Session(path, images, threads, engine)
             pipe.send(session.opened)
             while True:
                 pipe.send(play(session, pipe.recv()))

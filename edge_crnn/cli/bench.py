@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..backends import ENGINES
 from ..bench.compare import Comparison, compare
 from ..bench.marks import difference, marks
 from ..bench.record import Kind, Record, Scenario, load_record
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--per-round", type=at_least(1, 1_000_000), default=100, metavar="N", help="images a round (default: 100)"
     )
+    parser.add_argument("--engine", choices=ENGINES, help="tensorrt: run an .onnx as an engine, built once")
     parser.add_argument("--threads", type=at_least(1, MOST), default=1, metavar="N", help="of each engine (default: 1)")
     parser.add_argument(
         "--readers", type=at_least(1, MOST), metavar="N", help="of offline, multi, --minutes (default: one per core)"
@@ -77,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.images,
         list(_plays(arguments)),
         threads=arguments.threads,
+        engine=arguments.engine,
         command=shlex.join(["edge-crnn", *sys.argv[1:]]),
         old=old,
     )

@@ -98,6 +98,7 @@ def opened(**changes: object) -> Opened:
         recipe="int8",
         decoder=DecoderSpec(),
         threads=1,
+        backend="litert",
         engine="litert 2",
         notes=("1 thread",),
         load_ns=80 * MS,
@@ -223,7 +224,7 @@ def pictures(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def opener(engines: Sequence[SlowEngine]) -> Callable[[Artifact, int], SlowEngine]:
+def opener(engines: Sequence[SlowEngine]) -> Callable[[Artifact, int, str | None], SlowEngine]:
     """Gives these engines, one after the other."""
     left = iter(engines)
-    return lambda artifact, threads: next(left)
+    return lambda artifact, threads, engine: next(left)

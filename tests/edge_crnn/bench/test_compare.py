@@ -103,8 +103,9 @@ UNLIKE: dict[str, tuple[Callable[[], Record], str]] = {
         lambda: _of(payload_sha256="e" * 64),
         r"plates\.tflite is another artifact now",
     ),
-    "other threads": (lambda: _of(threads=2), "had 2 threads and"),
-    "other decoder": (lambda: _of(decoder=DecoderSpec("beam")), "had 1 threads and DecoderSpec"),
+    "other threads": (lambda: _of(threads=2), "ran on litert with 2 threads"),
+    "other decoder": (lambda: _of(decoder=DecoderSpec("beam")), "with 1 threads and DecoderSpec"),
+    "other engine": (lambda: _of(backend="onnxrt"), "ran on onnxrt with 1 threads .* now on litert"),
     "other texts": (lambda: _of(texts_sha256="f" * 64), "reads other texts in the same images than it did then"),
     "other images": (
         lambda: replace(_of(), images=replace(_of().images, sha256="e" * 64, count=3)),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_crnn.artifact import Artifact
 from edge_crnn.bench.session import REFRESH, WARM_UP, Session
 from edge_crnn.errors import ImageError
 from edge_crnn.files import sha256
@@ -30,16 +31,22 @@ def test_loading_and_warming_up_are_kept_apart(tmp_path: Path) -> None:
     clock = FakeClock()
     engine = SlowEngine(clock, itertools.chain([9000], itertools.repeat(100)))
 
-    def open_slowly(*_: object) -> SlowEngine:
+    asked = []
+
+    def open_slowly(artifact: Artifact, threads: int, name: str | None) -> SlowEngine:
+        asked.append((threads, name))
         clock.go_on(70_000)
         return engine
 
-    session = Session(artifact_file(tmp_path), pictures(tmp_path, 7), open_engine=open_slowly, clock=clock)
+    images = pictures(tmp_path, 7)
+    session = Session(artifact_file(tmp_path), images, 2, "fake", open_engine=open_slowly, clock=clock)
     opened = session.opened
     assert opened.load_ns == 70_000
     assert opened.warm_up_ns == (9000, *(100,) * (WARM_UP - 1))
     assert opened.texts_sha256 == sha256("\n".join(str(index % 7) for index in range(WARM_UP)).encode())
-    assert (opened.recipe, opened.engine, opened.threads, opened.control) == ("float32", "1", 1, False)
+    assert (opened.recipe, opened.backend, opened.engine, opened.threads) == ("float32", "fake", "1", 2)
+    assert not opened.control
+    assert asked == [(2, "fake")]
     assert opened.rss_bytes is not None
     assert opened.rss_bytes > 1 << 20
 

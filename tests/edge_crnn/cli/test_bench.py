@@ -85,12 +85,28 @@ def test_what_is_asked_for(bench: Bench, made: Callable[[Record], list[dict[str,
     asked = made(record(result(_TEN)))
     status, _, _ = bench(
         *("a.tflite", "b.onnx", "--images", "plates", "--scenario", "all", "--rounds", 7, "--per-round", 20),
-        *("--threads", 2, "--readers", 3, "--fps", 12.5, "--late", "queue", "--minutes", 2, "--every", 10),
+        *(
+            "--engine",
+            "tensorrt",
+            "--threads",
+            2,
+            "--readers",
+            3,
+            "--fps",
+            12.5,
+            "--late",
+            "queue",
+            "--minutes",
+            2,
+            "--every",
+            10,
+        ),
     )
     assert status == 0
     (call,) = asked
     assert call["models"] == [Path("a.tflite"), Path("b.onnx")]
-    assert (call["folder"], call["threads"], call["old"]) == (Path("plates"), 2, None)
+    assert (call["folder"], call["threads"], call["engine"]) == (Path("plates"), 2, "tensorrt")
+    assert call["old"] is None
     plays = [(scenario.kind, scenario.readers, scenario.images, rounds) for scenario, rounds in call["plays"]]
     assert plays == [
         ("single", 1, 20, 7),

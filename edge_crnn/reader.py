@@ -151,7 +151,7 @@ class Reader:
 
         Args:
             images: at least 1.
-            weights: what each is worth, together at least 1; None: 1 each.
+            weights: what each is worth, together at least 1; None: 1 each, as of independent looks. See `ctc.fuse`.
 
         Raises:
             ImageError: one of them is none.

@@ -36,6 +36,7 @@ def test_errors_are_counted_at_the_coverage_of_the_filter() -> None:
         covered=2,
         filter_wrong=1,
         grammar_wrong=1,
+        fewest_wrong=0,
         remaining=2,
         truth_in_n_best=1,
         outside=0,
@@ -45,9 +46,16 @@ def test_errors_are_counted_at_the_coverage_of_the_filter() -> None:
 def test_every_decoder_is_timed_on_the_same_images() -> None:
     powers = np.exp(np.random.default_rng(0).normal(size=(7, 9, 4)) * 8)
     rows = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
-    decoders = decoding.ours(4, Grammar.compile("[ab1]*", AB1))
+    labels = [(0, 1), (1, 0, 2), (2, 2, 0)]
+    known = decoding.known_labels(labels, 20)
+    assert (known[:3], len(known), set(map(len, known[3:]))) == (labels, 20, {3})
+    assert {label[0] for label in known[3:]} == {1, 2}
+    lexicon = ctc.Lexicon.of(known, AB1, weight=9.0)
+    decoders = decoding.ours(4, Grammar.compile("[ab1]*", AB1), lexicon, ctc.Prior.fit(labels, AB1))
     speeds = decoding.measure(decoders, rows, batch=3, rounds=2, calls=2)
-    assert [each.decoder for each in speeds] == ["greedy", "beam", "beam, with spans", "beam, grammar"]
+    assert [each.decoder for each in speeds] == [
+        *("greedy", "beam", "beam, with spans", "beam, grammar", "beam, lexicon", "beam, prior")
+    ]
     for each in speeds:
         assert each.same == 1.0
         assert 0 < each.minimum_ms <= each.ms

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edge_crnn.artifact import Artifact, load, load_spec, save
+from edge_crnn.artifact import load, load_spec, save
 from edge_crnn.backends.trt_build import BuildOptions
 from edge_crnn.backends.trt_process import is_there
 from edge_crnn.cli.command import Command, at_least
@@ -26,7 +26,6 @@ from edge_crnn.training.architectures import ARCHITECTURES
 from .half import faint_weights
 from .keras_model import ADDED_SOFTMAX
 from .keras_weights import GATES
-from .page import page
 from .pipeline import (
     Candidate,
     Source,
@@ -41,6 +40,10 @@ from .pipeline import (
     refuse_calibration_images,
 )
 from .recipe import DEFAULT_RECIPE, ONNX_RECIPES, RECIPES, RECIPES_FOR, Recipe, Target
+from .report.compose import compose
+from .report.page import page
+from .report.records import from_json
+from .report.verification import Outcome, to_json
 from .to_engine import how_to_build, to_engine
 from .verify import Gate, Readings, Verification, compare
 
@@ -123,6 +126,12 @@ def _gate_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--strict", action="store_true", help="too few images to show it is a failure, too")
     parser.add_argument("--page", type=Path, metavar="FILE", help="write an HTML page with the changed images")
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE", help="write what the page is made of, for `edge-crnn report`"
+    )
+    parser.add_argument(
+        "--images-are", default="", metavar="WORDS", help="what the images are, such as 'rendered plates', for the page"
+    )
 
 
 def run_convert(arguments: argparse.Namespace) -> int:
@@ -135,7 +144,7 @@ def run_convert(arguments: argparse.Namespace) -> int:
     engine = target if arguments.to == "tensorrt" else None
     if engine is not None:
         target = engine.with_suffix(".onnx")
-    _check_places([arguments.model], [target, engine, arguments.page])
+    _check_places([arguments.model], [target, engine, arguments.page, arguments.results])
     recipes = _recipes(arguments)
     source = _source(arguments.model, arguments)
     datasets = load_sets(arguments.verify, source.spec)
@@ -158,7 +167,9 @@ def run_convert(arguments: argparse.Namespace) -> int:
                 raise
             print(f"{recipe.name}: {error}")
     chosen = _choose(candidates, datasets[0], arguments.strict) if arguments.recipe == "auto" else candidates[0]
-    _report(chosen.artifact, chosen.verification, chosen.readings, arguments.page)
+    outcome = Outcome(chosen.artifact, chosen.verification, chosen.readings)
+    _report(outcome, arguments)
+    _write_results(arguments, source, [outcome], reference)
     for line in faint_weights(source.graph, chosen.recipe):
         print(f"  {line}")
     if "half" in (chosen.recipe.stack, chosen.recipe.head):
@@ -189,23 +200,22 @@ def _build(onnx: Path, engine: Path, batch: int | None) -> None:
 def run_verify(arguments: argparse.Namespace) -> int:
     """Verify artifacts that exist; nothing is changed."""
     artifacts = [load(path) for path in arguments.artifacts]
-    pages = [_page_of(arguments.page, artifact, len(artifacts)) for artifact in artifacts]
-    _check_places([arguments.reference, *arguments.artifacts], pages)
+    _check_places([arguments.reference, *arguments.artifacts], [arguments.page, arguments.results])
     source = _source(arguments.reference, arguments)
     datasets = load_sets(arguments.images, source.spec)
     for artifact in artifacts:
         check_same_network(artifact, source)
         refuse_calibration_images(artifact, datasets)
     reference = reference_readings(source, datasets)
-    failed = []
-    for artifact, place in zip(artifacts, pages, strict=True):
+    outcomes = []
+    for artifact in artifacts:
         if artifact.spec.artifact is not None and artifact.spec.artifact.source_sha256 != source.sha256:
             print(f"{artifact.path}: was converted from another file than {source.path}")
         readings = artifact_readings(artifact, datasets)
-        verification = compare(datasets, reference, readings, _gate(arguments))
-        _report(artifact, verification, readings, place)
-        if not _passes(verification, arguments.strict):
-            failed.append(artifact.path.name)
+        outcomes.append(Outcome(artifact, compare(datasets, reference, readings, _gate(arguments)), readings))
+        _report(outcomes[-1], arguments)
+    _write_results(arguments, source, outcomes, reference)
+    failed = [each.artifact.path.name for each in outcomes if not _passes(each.verification, arguments.strict)]
     if failed:
         raise VerificationError(f"{', '.join(failed)}: the gate is not met; see the images that changed")
     return 0
@@ -245,7 +255,8 @@ def _choose(candidates: Sequence[Candidate], dataset: Dataset, strict: bool) -> 
     return min(passing, key=lambda pair: pair[0])[1]
 
 
-def _report(artifact: Artifact, verification: Verification, readings: Sequence[Readings], place: Path | None) -> None:
+def _report(outcome: Outcome, arguments: argparse.Namespace) -> None:
+    artifact, verification = outcome.artifact, outcome.verification
     print(f"{artifact.path.name}: {verification.summary}")
     for each in verification.parity.sets:
         print(
@@ -257,18 +268,27 @@ def _report(artifact: Artifact, verification: Verification, readings: Sequence[R
         _, reference, found = change.texts(artifact.spec.alphabet)
         print(f"  {path}: trained model {reference!r}, artifact {found!r}")
     if len(verification.changes) > _LISTED:
-        print(f"  and {len(verification.changes) - _LISTED} more; --page FILE shows them all")
+        more = "" if arguments.page else "; --page FILE shows them"
+        print(f"  and {len(verification.changes) - _LISTED} more{more}")
     if verification.parity.verdict == "underpowered":
         print(
             f"  these images show an agreement of {verification.parity.agreement_shown:.2%}; give more to show the gate"
         )
-    if place is not None:
-        write_atomically(place, page(artifact, verification, readings).encode())
-        print(f"{place}: the images")
 
 
-def _page_of(place: Path | None, artifact: Artifact, count: int) -> Path | None:
-    return place if place is None or count == 1 else place.with_stem(f"{place.stem}-{artifact.path.stem}")
+def _write_results(
+    arguments: argparse.Namespace, source: Source, outcomes: Sequence[Outcome], reference: Sequence[Readings]
+) -> None:
+    if arguments.page is None and arguments.results is None:
+        return
+    record = to_json(source.spec, source.sha256, outcomes, reference, arguments.images_are)
+    if arguments.results is not None:
+        write_atomically(arguments.results, record.encode())
+        print(f"{arguments.results}: the results")
+    if arguments.page is not None:
+        origin = str(arguments.results or "this run")
+        write_atomically(arguments.page, page(compose([from_json(record, origin)])).encode())
+        print(f"{arguments.page}: the images")
 
 
 def _passes(verification: Verification, strict: bool) -> bool:

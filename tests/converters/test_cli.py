@@ -118,7 +118,7 @@ def test_what_fails_is_not_written_but_shown(
         "edge-crnn convert: x.tflite does not meet the gate and was not written; see the images that changed"
     ]
     assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
-    assert "Images that read differently" in (tmp_path / "page.html").read_text()
+    assert "Images that read differently" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert out[1].startswith("x.tflite: fail: same text on ")
     assert any(line.startswith(f"  {labelled_folder}/") and "trained model '" in line for line in out)
 
@@ -315,15 +315,21 @@ def test_verify_says_of_each_what_it_reads(
 ) -> None:
     """The other one was made from another network: that is said, and it fails."""
     words = ["verify", tiny_keras, converted, tiny_artifact, "--images", labelled_folder, *WIDE]
-    status, out, err = run(*words, "--page", tmp_path / "page.html")
+    page, results = tmp_path / "page.html", tmp_path / "results.json"
+    status, out, err = run(*words, "--page", page, "--results", results, "--images-are", "soft blobs")
     assert status == 3
     assert err == [f"edge-crnn verify: {tiny_artifact.name}: the gate is not met; see the images that changed"]
     assert out[0].startswith("good.tflite: pass: ")
     foreign = out.index(f"{tiny_artifact}: was converted from another file than {tiny_keras}")
     assert out[foreign + 1].startswith(f"{tiny_artifact.name}: fail: ")
     assert sum(line.startswith(f"  {labelled_folder}/") for line in out) == 20
-    assert any(line.endswith("more; --page FILE shows them all") for line in out)
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["page-dynamic-1-pixels.html", "page-good.html"]
+    assert any(line.endswith(" more") for line in out)
+    assert out[-2:] == [f"{results}: the results", f"{page}: the images"]
+    text = page.read_text(encoding="utf-8")
+    assert f"{tiny_artifact.name} does not read what the trained model reads" in text
+    assert "60 soft blobs" in text
+    assert run("report", results, "-o", tmp_path / "again.html")[0] == 0
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == text
 
 
 def test_verify_refuses_an_artifact_of_another_alphabet(run: Run, tiny_keras: Path, labelled_folder: Path) -> None:

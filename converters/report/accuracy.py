@@ -1,0 +1,225 @@
+"""Does the text hold? Conversions against the trained model, and the images behind the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from edge_crnn.binomial import binomial_interval
+from edge_crnn.spec import Parity, ParitySet
+
+from .blocks import Block, Figure, Finding, Paragraph, Plate, Plates, Status, Table, Text
+from .charts import Row, Scale, rows, scale
+from .markup import Markup
+from .records import Accuracy, Picture, Record, Verification
+from .words import between, counted, megabytes, of, percent, points, tick
+
+_WORST: tuple[Status, ...] = ("fail", "underpowered", "pass")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A conversion and all that was found out about its texts."""
+
+    name: str
+    parities: tuple[Parity, ...]
+    file_bytes: int | None = None
+    recipe: str = ""
+
+    @property
+    def status(self) -> Status:
+        """The worst of its verdicts."""
+        return worst(each.verdict for each in self.parities)
+
+    @property
+    def sets(self) -> tuple[ParitySet, ...]:
+        """Every folder that it was held to."""
+        return tuple(each for parity in self.parities for each in parity.sets)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Images on which it reads the same, of those that the trained model reads right."""
+        return sum(each.same_where_right for each in self.sets), sum(each.reference_right for each in self.sets)
+
+    @property
+    def agreement(self) -> float:
+        """Share of them; 1 where the trained model reads nothing right."""
+        same, right = self.counts
+        return same / right if right else 1.0
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """Of verdicts; there is at least one."""
+    return min(statuses, key=_WORST.index)
+
+
+def judged(record: Record) -> tuple[Judged, ...]:
+    """The conversions of a record that is about them."""
+    body = record.body
+    if isinstance(body, Accuracy):
+        return tuple(Judged(name, tuple(folders.values())) for name, folders in body.recipes.items())
+    if isinstance(body, Verification):
+        return tuple(Judged(each.name, (each.parity,), each.bytes, each.recipe) for each in body.artifacts)
+    return ()
+
+
+def pictured(record: Record) -> str:
+    """What was read, for a sentence: 10,000 rendered plates."""
+    found = judged(record)
+    count = max((sum(each.images for each in one.sets) for one in found), default=0)
+    return f"{count:,} {record.images or 'labelled images'}"
+
+
+def finding(each: Judged) -> Finding:
+    """Its line in the verdict."""
+    same, right = each.counts
+    low, high = binomial_interval(same, right)
+    title = f"{each.name}: the same text on {percent(each.agreement)} of what the trained model reads right"
+    details = [f"{of(same, right)}, 95% interval {between(low, high)}"]
+    if len(each.parities) == 1:
+        (parity,) = each.parities
+        low, high = parity.accuracy_change_interval
+        details.append(f"accuracy {points(parity.accuracy_change)} points ({points(low)} to {points(high)})")
+        if parity.verdict == "underpowered":
+            details.append(f"these images show {percent(parity.agreement_shown)}: more would show more")
+    if each.file_bytes is not None:
+        details.append(megabytes(each.file_bytes))
+    return Finding(each.status, title, "; ".join(details))
+
+
+def accuracy_blocks(record: Record) -> list[Block]:
+    """Of a record of conversions."""
+    found = judged(record)
+    if not found:
+        return []
+    blocks: list[Block] = [Paragraph(_gates(found[0].parities[0]))]
+    if not record.images:
+        blocks.append(Paragraph("Nobody said what these images are: the figures hold for them alone."))
+    blocks.append(
+        Figure(
+            "Same text, of the images that the trained model reads right",
+            _agreement(found),
+            "Lines are 95% intervals (Clopper and Pearson).",
+        )
+    )
+    blocks.append(Figure("Change of accuracy, in points of 100", _change(found), "Lines are paired 95% intervals."))
+    blocks.append(_table(found))
+    return blocks
+
+
+def _gates(parity: Parity) -> str:
+    return (
+        f"Gate: the same text on at least {tick(parity.gate_agreement)} of what the trained model reads right, and"
+        f" accuracy within {parity.gate_accuracy:g} points. A text is right when all of it is; decoding is greedy."
+    )
+
+
+def _agreement(found: Sequence[Judged]) -> Markup:
+    lines: list[Row | str] = []
+    lows = [found[0].parities[0].gate_agreement]
+    for name in _set_names(found):
+        groups = [(each, one) for each in found for one in each.sets if one.name == name and one.reference_right]
+        if groups:
+            lines.append(f"{name}: {counted(groups[0][1].images, 'image')}")
+        for each, one in groups:
+            interval = binomial_interval(one.same_where_right, one.reference_right)
+            lows.append(interval[0])
+            share = one.same_where_right / one.reference_right
+            value = of(one.same_where_right, one.reference_right)
+            lines.append(Row(each.name, value, share, each.status, interval))
+    axis = _shares([*lows, 1.0])
+    return rows(lines, axis, [(found[0].parities[0].gate_agreement, "gate")])
+
+
+def _shares(values: Sequence[float]) -> Scale:
+    axis = scale(values, "", tick)
+    return Scale(axis.low, min(axis.high, 1.0), tuple(each for each in axis.ticks if each <= 1), "", tick)
+
+
+def _change(found: Sequence[Judged]) -> Markup:
+    lines: list[Row | str] = []
+    gate = found[0].parities[0].gate_accuracy
+    reach = [-gate, gate]
+    for each in found:
+        for parity in each.parities:
+            low, high = parity.accuracy_change_interval
+            reach += [low, high]
+            where = f", {parity.sets[0].name}" if len(each.parities) > 1 else ""
+            value = f"{points(parity.accuracy_change)} ({points(low)} to {points(high)})"
+            lines.append(Row(f"{each.name}{where}", value, parity.accuracy_change, parity.verdict, (low, high)))
+    axis = scale(reach, "", lambda value: points(value).rstrip("0").rstrip(".") if value else "0")
+    return rows(lines, axis, [(-gate, "gate"), (gate, "gate")])
+
+
+def _set_names(found: Sequence[Judged]) -> list[str]:
+    return list(dict.fromkeys(one.name for each in found for one in each.sets))
+
+
+def _table(found: Sequence[Judged]) -> Table:
+    lines = [
+        (
+            each.name,
+            one.name,
+            f"{one.images:,}",
+            percent(one.reference_right / one.images),
+            percent(one.artifact_right / one.images),
+            percent(one.same_text / one.images),
+            of(one.same_where_right, one.reference_right),
+            f"{parity.mcnemar_p:.3g}",
+            f"{parity.max_probability_change:.3f}",
+            parity.verdict,
+        )
+        for each in found
+        for parity in each.parities
+        for one in parity.sets
+    ]
+    head = (
+        "conversion", "images of", "images", "trained model right", "conversion right", "same text",
+        "same where right", "McNemar's p", "max |Δp|", "verdict",
+    )  # fmt: skip
+    return Table(head, tuple(lines), statuses=True)
+
+
+def plate_blocks(record: Record) -> list[Block]:
+    """The images of a verification: those that read otherwise, then some of the others."""
+    body = record.body
+    if not isinstance(body, Verification):
+        return []
+    blocks: list[Block] = []
+    if body.changes:
+        blocks.append(Plates(tuple(_changed(each) for each in body.changes)))
+    else:
+        blocks.append(Paragraph("None: every image reads as with the trained model."))
+    if body.changed > len(body.changes):
+        blocks.append(Paragraph(f"These are {len(body.changes):,} of {body.changed:,}."))
+    return blocks
+
+
+def sample_blocks(record: Record) -> list[Block]:
+    """Some of the images on which all agree."""
+    body = record.body
+    if not isinstance(body, Verification) or not body.sample:
+        return []
+    return [Plates(tuple(map(_same, body.sample)), sample=True)]
+
+
+def _changed(each: Picture) -> Plate:
+    texts = [("label", each.truth, True), ("trained model", each.reference.text, each.reference.right)]
+    return _plate(each, [*texts, *((name, found.text, found.right) for name, found in each.artifacts.items())])
+
+
+def _same(each: Picture) -> Plate:
+    texts = [] if each.reference.right else [("label", each.truth, True)]
+    return _plate(each, [*texts, ("reads", each.reference.text, each.reference.right)])
+
+
+def _plate(each: Picture, texts: Sequence[tuple[str, str, bool]]) -> Plate:
+    """Who reads alike shares a line."""
+    readers: dict[tuple[str, bool], list[str]] = {}
+    for reader, text, right in texts:
+        readers.setdefault((text, right), []).append(reader)
+    return Plate(
+        each.image,
+        each.picture,
+        tuple(Text(", ".join(names), text, right) for (text, right), names in readers.items()),
+    )

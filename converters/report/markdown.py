@@ -1,0 +1,82 @@
+"""Blocks → Markdown for a pull request: words and tables; pictures stay in the page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from .blocks import Block, Paragraph, Plates, Report, Section, Table
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$@])")
+_MARKS = {"pass": "✅", "fail": "❌", "underpowered": "⚠️", "noisy": "⚠️"}
+
+
+def markdown(report: Report) -> str:
+    """The report as GitHub shows it."""
+    return "\n".join(_lines(report)).rstrip() + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    mark = f"{_MARKS[report.status]} " if report.status else ""
+    yield f"# {mark}{_text(report.headline)}"
+    yield ""
+    yield _text(report.about)
+    yield ""
+    for number in report.numbers:
+        yield f"- **{_text(f'{number.value} {number.unit}'.strip())}** {_text(number.about)}"
+    for finding in report.findings:
+        detail = f" ({_text(finding.detail)})" if finding.detail else ""
+        yield f"- {_MARKS[finding.status]} {_text(finding.title)}{detail}"
+    yield ""
+    several = len(report.parts) > 1
+    for part in report.parts:
+        if several:
+            yield f"## {_text(part.title)}"
+            yield ""
+        for section in part.sections:
+            yield from _section(section, "###" if several else "##")
+    for section in report.sections:
+        yield from _section(section, "##")
+
+
+def _section(section: Section, heading: str) -> Iterator[str]:
+    lines = [line for block in section.blocks for line in _block(block)]
+    if lines:
+        yield f"{heading} {_text(section.title)}"
+        yield ""
+        yield from lines
+
+
+def _block(block: Block) -> Iterator[str]:
+    if isinstance(block, Paragraph):
+        yield _text(block.text)
+        yield ""
+    elif isinstance(block, Table):
+        yield from _table(block.told)
+    elif isinstance(block, Plates) and not block.sample:
+        for plate in block.plates:
+            texts = ", ".join(f"{_text(each.reader)} **{_text(each.text or 'nothing')}**" for each in plate.texts)
+            yield f"- {_text(plate.name)}: {texts}"
+        yield ""
+
+
+def _table(table: Table) -> Iterator[str]:
+    if table.title:
+        yield f"**{_text(table.title)}**"
+        yield ""
+    head = table.head or ("",) * (len(table.rows[0]) if table.rows else 2)
+    yield _row(head)
+    yield f"|{'|'.join(' --- ' if not place or not table.head else ' ---: ' for place in range(len(head)))}|"
+    for row in table.rows:
+        last = f"{_MARKS[row[-1]]} {row[-1]}" if table.statuses and row[-1] in _MARKS else row[-1]
+        yield _row((*row[:-1], last))
+    yield ""
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(map(_text, cells))} |"
+
+
+def _text(text: str) -> str:
+    """On one line, and nothing in it is markup."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

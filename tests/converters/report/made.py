@@ -1,0 +1,252 @@
+"""Results that are made up, a JSON object for each suite, and a look at a page as a browser has one."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any, TypeAlias
+
+from converters.report.blocks import Report
+from converters.report.compose import compose
+from converters.report.records import from_json
+from edge_crnn.bench.record import Scenario
+from tests.edge_crnn.bench.made import OFFLINE, record, result
+
+Json: TypeAlias = Any
+
+MACHINE = {
+    "cpu": "some CPU",
+    "flags": ["avx2"],
+    "cores": 2,
+    "system": "Linux-6.1-x86_64-with-glibc2.36",
+    "python": "3.11.7",
+    "versions": {"numpy": "2.4.6"},
+}
+PICTURE = "data:image/png;base64,iVBORw0KGgo="
+SHA = "5" * 64
+
+
+def parity(right: int = 990, same: int = 989, verdict: str = "pass", name: str = "drawn/mild") -> Json:
+    """Of 1,000 images."""
+    return {
+        "verdict": verdict,
+        "gate_agreement": 0.995,
+        "gate_accuracy": 0.3,
+        "agreement": same / right,
+        "agreement_interval": [0.99, 0.9999],
+        "agreement_shown": 0.9952,
+        "accuracy_change": 0.11,
+        "accuracy_change_interval": [-0.21, 0.31],
+        "mcnemar_p": 0.625,
+        "max_probability_change": 0.125,
+        "sets": [
+            {
+                "name": name,
+                "sha256": "0" * 64,
+                "images": 1000,
+                "reference_right": right,
+                "artifact_right": 991,
+                "same_text": 987,
+                "same_where_right": same,
+            }
+        ],
+    }
+
+
+def _result(suite: str, **more: Json) -> Json:
+    return {
+        "suite": suite,
+        "version": 1,
+        "command": f"make {suite.removeprefix('edge-crnn ')}",
+        "date": "2026-01-02T03:04:05+00:00",
+        "machine": copy.deepcopy(MACHINE),
+        "images_are": "rendered plates",
+        "model": "plates",
+        "source_sha256": "7" * 64,
+        **more,
+    }
+
+
+def accuracy() -> Json:
+    return _result(
+        "edge-crnn accuracy",
+        recipes={
+            "float32": {"drawn/mild": parity(), "drawn/heavy": parity(970, 969, name="drawn/heavy")},
+            "int8": {"drawn/mild": parity(990, 988), "drawn/heavy": parity(970, 966, name="drawn/heavy")},
+        },
+    )
+
+
+def _timing(engine: str, ms: float, *, ours: bool = False, verdict: str = "pass") -> Json:
+    return {
+        "engine": engine,
+        "ours": ours,
+        "note": "",
+        "file_bytes": 7_600_000 + int(ms),
+        "first_ms": 20 * ms,
+        "rounds": [{"median_ms": ms * way, "minimum_ms": 0.9 * ms, "processor_ms": ms} for way in (0.98, 1.0, 1.1)],
+        "parity": parity(verdict=verdict),
+        "ms": ms,
+        "processor_ms": ms,
+    }
+
+
+def engines() -> Json:
+    run = {
+        "threads": 1,
+        "load_before": [0.0, 0.0, 0.0],
+        "load_after": [0.0, 0.0, 0.0],
+        "other_cores": 0.01,
+        "timings": [
+            _timing("Keras", 43.5),
+            _timing("ours int8", 9.5, ours=True),
+            _timing("ours float32", 37.25, ours=True),
+            _timing("a peer", 12.25, verdict="fail"),
+        ],
+        "absent": {"another peer": "No module named 'peer'"},
+    }
+    return _result("edge-crnn engines", calls=25, runs=[run])
+
+
+def throughput() -> Json:
+    found = _result(
+        "edge-crnn throughput",
+        other_cores=0.02,
+        ratios={"inference": 1.145, "folder": 1.135},
+        rounds={"inference": [[160.5, 190.25], [170.5, 195.25]], "folder": [[150.5, 171.5]]},
+    )
+    del found["images_are"], found["model"], found["source_sha256"]
+    return found
+
+
+def decoding_speed() -> Json:
+    speeds = [
+        {"decoder": name, "batch": 1, "ms": ms, "minimum_ms": 0.9 * ms, "processor_ms": ms, "same": same}
+        for name, ms, same in (("greedy", 0.0625, 1.0), ("another", 0.375, 0.9975))
+    ]
+    return _result("edge-crnn decoding speed", images=500, other_cores=0.0, speeds=speeds, absent={})
+
+
+def decoding_errors() -> Json:
+    counts = {"greedy_right": 470, "grammar_right": 485, "covered": 480, "filter_wrong": 9, "grammar_wrong": 4}
+    return _result("edge-crnn decoding errors", images=500, grammar="[0-9]{4}", errors=counts)
+
+
+def verification() -> Json:
+    def artifact(name: str, verdict: str, sha256: str) -> Json:
+        found = {"name": name, "recipe": "int8", "format": "tflite", "bytes": 7_654_321, "payload_sha256": sha256}
+        return {**found, "parity": parity(verdict=verdict, name="gate/night")}
+
+    def image(name: str, **artifacts: Json) -> Json:
+        reference = {"text": "서울 12 나 3456", "right": True}
+        return {
+            "image": name,
+            "set": "gate/night",
+            "truth": "서울 12 나 3456",
+            "reference": reference,
+            "artifacts": artifacts,
+            "picture": PICTURE,
+        }
+
+    return _result(
+        "edge-crnn verify",
+        images_are="plates at a gate by night",
+        artifacts=[artifact("a.tflite", "pass", "a" * 64), artifact("b.tflite", "underpowered", "b" * 64)],
+        changed=3,
+        changes=[image("1.jpg", **{"b.tflite": {"text": "서울 12 너 3456", "right": False}})],
+        sample=[image("2.jpg")],
+    )
+
+
+def bench() -> Json:
+    """A Raspberry Pi whose a.tflite is that of `verification`."""
+    medians = [9.8, 10.0, 10.2]
+    many, sustained = Scenario("multi", 4, 4), Scenario("sustained", 4, 0, seconds=5.0)
+    results = [result(medians), result(medians, 1), result(medians, 0, OFFLINE), result([9, 11], 0, many)]
+    results += [result([10, 20], 0, sustained), result(medians, 0, Scenario("camera", 1, 4, fps=30.0, late="drop"))]
+    found: Json = json.loads(record(*results).to_json())
+    for each in found["results"]:
+        for one in each["rounds"]:
+            stages = one["round"]["stages"]
+            if each["scenario"]["kind"] == "camera":
+                stages["wait"] = [100_000] * 4
+            if each["scenario"]["kind"] == "sustained":
+                one["round"]["stages"] = {"total": [sum(times) for times in zip(*stages.values(), strict=True)]}
+    return found
+
+
+SUITES = {
+    made.__name__: made
+    for made in (accuracy, engines, throughput, decoding_speed, decoding_errors, verification, bench)
+}
+
+
+def reported(*found: Json) -> Report:
+    return compose([from_json(json.dumps(each), f"made-{number}.json") for number, each in enumerate(found)])
+
+
+Path: TypeAlias = tuple[str | int, ...]
+
+
+def leaves(found: Json, path: Path = ()) -> Iterator[tuple[Path, Json]]:
+    """Everything in it that holds nothing else, and where."""
+    items = found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list) else None
+    if items is None:
+        yield path, found
+    else:
+        for key, each in items:
+            yield from leaves(each, (*path, key))
+
+
+def changed(found: Json, path: Path, value: Json) -> Json:
+    made = copy.deepcopy(found)
+    place = made
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return made
+
+
+class Browser(HTMLParser):
+    """Elements with their attributes, and texts, in their order; what is not closed as it was opened is an error."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.figures: list[str] = []
+        self.parts: list[str] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len({name for name, _ in attrs}) == len(attrs)
+        self.elements.append((tag, dict(attrs)))
+        if tag == "figure":
+            self.figures.append("")
+        if tag == "h2":
+            self.parts.append("")
+        if tag not in self.VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" in self._open or not data.strip():
+            return
+        self.texts.append(data)
+        if "figure" in self._open:
+            self.figures[-1] += f"{data}\n"
+        if self.parts:
+            self.parts[-1] += f"{data}\n"
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edge_crnn.cli.main import main
+from tests.converters.report.made import accuracy, bench
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    (tmp_path / "accuracy.json").write_text(json.dumps(accuracy()), encoding="utf-8")
+    (tmp_path / "bench.json").write_text(json.dumps(bench()), encoding="utf-8")
+    return tmp_path
+
+
+def run(*words: object) -> int:
+    return main(["report", *map(str, words)])
+
+
+def test_a_page_and_its_markdown_are_written(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    html, text = results / "report.html", results / "report.md"
+    assert run(results / "accuracy.json", results / "bench.json", "-o", html, "--markdown", text) == 0
+    headline = "Both conversions read what the trained model reads"
+    assert capsys.readouterr().out == f"{html}: {headline}\n{text}: {headline}\n"
+    assert html.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert text.read_text(encoding="utf-8").startswith(f"# ✅ {headline}\n")
+
+
+def test_expected_failures_are_one_line(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, html = results / "accuracy.json", results / "report.html"
+    other = results / "other.json"
+    other.write_text('{"benchmarks": [], "version": "5.1.0"}', encoding="utf-8")
+    for words, message in (
+        ([one], "nothing to write; add -o FILE for the page, or --markdown FILE"),
+        ([one, one, "-o", html], "a file of results is named twice"),
+        ([one, "-o", one], "names two files of this run"),
+        ([one, "-o", html, "--markdown", html], "names two files of this run"),
+        ([one, other, "-o", html], f"{other}: suite None is not known"),
+        ([results / "missing.json", "-o", html], "missing.json: cannot be read"),
+        ([one, "-o", results / "no" / "report.html"], "cannot write a file"),
+    ):
+        assert run(*words) == 1
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("edge-crnn report: ")
+        assert err.count("\n") == 1
+        assert message in err
+    assert not html.exists()
+    assert json.loads(one.read_text(encoding="utf-8")) == accuracy()

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from converters.report.compose import compose
+from converters.report.page import page
+from converters.report.records import from_json
+from converters.report.verification import Outcome, to_json
+from converters.verify import Gate, Readings, compare
+from edge_crnn.artifact import Artifact
+from edge_crnn.dataset import Dataset, Entry
+from edge_crnn.spec import ArtifactFacts, InputSpec, ModelSpec, OutputSpec
+from tests.converters.report.made import Browser, Json
+
+SPEC = ModelSpec(
+    name="tiny",
+    symbols=tuple("0123456789"),
+    blank=10,
+    input=InputSpec(width=32, height=16, axes="WHC", scale=1 / 127.5, offset=-1.0),
+    output=OutputSpec(steps=16, classes=11),
+    artifact=ArtifactFacts("tflite", "int8", 1, "0" * 64, "1" * 64),
+)
+
+
+def dataset(folder: Path, labels: list[str], name: str = "{}.png", shape: tuple[int, int] = (4, 6)) -> Dataset:
+    import cv2
+
+    folder.mkdir(exist_ok=True)
+    entries = []
+    for index, label in enumerate(labels):
+        path = folder / name.format(index)
+        noise = np.random.default_rng(index).integers(0, 256, shape, np.uint8)
+        path.write_bytes(cv2.imencode(path.suffix, noise)[1].tobytes())
+        entries.append(Entry(path, label))
+    return Dataset(folder, tuple(entries))
+
+
+def readings(*labels: list[str]) -> list[Readings]:
+    return [Readings(tuple(each), np.zeros((len(each), 2, 11), np.float32)) for each in labels]
+
+
+def recorded(
+    datasets: list[Dataset],
+    reference: list[Readings],
+    *artifacts: list[Readings],
+    spec: ModelSpec = SPEC,
+    names: tuple[str, ...] = ("a.tflite", "b.tflite"),
+) -> Json:
+    outcomes = [
+        Outcome(Artifact(Path(name), spec, b"TFL3"), compare(datasets, reference, found, Gate()), found)
+        for name, found in zip(names, artifacts, strict=False)
+    ]
+    return json.loads(to_json(spec, "7" * 64, outcomes, reference, "soft blobs"))
+
+
+def shown(record: Json) -> Browser:
+    return Browser(page(compose([from_json(json.dumps(record), "x.json")])))
+
+
+def test_what_artifacts_read_otherwise_is_recorded_with_the_image(tmp_path: Path) -> None:
+    images = dataset(tmp_path / "gate", ["11", "22", "33"])
+    record = recorded(
+        [images], readings(["11", "22", "44"]), readings(["11", "55", "44"]), readings(["11", "22", "33"])
+    )
+    assert record["changed"] == 2
+    first, second = record["changes"]
+    assert (first["image"], first["truth"]) == ("1.png", "22")
+    assert first["reference"] == {"text": "22", "right": True}
+    assert first["artifacts"] == {"a.tflite": {"text": "55", "right": False}}
+    assert second["reference"] == {"text": "44", "right": False}
+    assert second["artifacts"] == {"b.tflite": {"text": "33", "right": True}}
+    (rest,) = record["sample"]
+    assert (rest["image"], rest["artifacts"]) == ("0.png", {})
+    content = base64.b64decode(first["picture"].removeprefix("data:image/png;base64,"))
+    assert content == images.entries[1].path.read_bytes()
+    browser = shown(record)
+    assert len([each for each in browser.figures if ".png" in each]) == 3
+    assert "2 soft blobs" not in browser.text
+    assert "3 soft blobs" in browser.text
+
+
+def test_texts_are_those_that_people_read(tmp_path: Path) -> None:
+    korean = replace(SPEC, label_map={"1": "서울 "})
+    images = dataset(tmp_path / "gate", ["12", "2"])
+    (change,) = recorded([images], readings(["12", "2"]), readings(["2", "2"]), spec=korean)["changes"]
+    assert (change["truth"], change["artifacts"]["a.tflite"]["text"]) == ("서울 2", "2")
+
+
+def test_labels_that_read_alike_are_told_apart(tmp_path: Path) -> None:
+    """Z on a Korean plate has no sound: without it another label is the same text."""
+    silent = replace(SPEC, label_map={"0": ""})
+    images = dataset(tmp_path / "gate", ["012", "2"])
+    (change,) = recorded([images], readings(["012", "2"]), readings(["12", "2"]), spec=silent)["changes"]
+    assert (change["truth"], change["artifacts"]["a.tflite"]["text"]) == ("012", "12")
+
+
+def test_nothing_that_is_read_is_shown_as_nothing(tmp_path: Path) -> None:
+    record = recorded([dataset(tmp_path / "gate", ["1", "2"])], readings(["1", "2"]), readings(["1", ""]))
+    assert any("nothing" in each.split("\n") for each in shown(record).figures)
+
+
+def test_artifacts_of_one_name_are_told_apart_by_their_path(tmp_path: Path) -> None:
+    images, reads = dataset(tmp_path / "gate", ["1"]), readings(["1"])
+    record = recorded([images], reads, reads, reads, names=("old/x.tflite", "new/x.tflite"))
+    assert [each["name"] for each in record["artifacts"]] == ["old/x.tflite", "new/x.tflite"]
+
+
+def test_a_sample_of_the_rest_comes_from_every_folder(tmp_path: Path) -> None:
+    one, two = dataset(tmp_path / "one", ["1"] * 60), dataset(tmp_path / "two", ["1"] * 30)
+    reads = readings(["1"] * 60, ["1"] * 30)
+    sample = recorded([one, two], reads, reads)["sample"]
+    assert len(sample) == 40
+    numbers = [int(each["image"].partition(".")[0]) for each in sample if each["set"].endswith("one")]
+    assert len(numbers) == 20
+    assert max(numbers) > 50  # from all of the folder, not its first files alone
+
+
+def test_many_changes_are_counted_and_some_are_shown(tmp_path: Path) -> None:
+    images = dataset(tmp_path / "gate", ["1"] * 210)
+    record = recorded([images], readings(["1"] * 210), readings(["1", *["2"] * 209]))
+    assert (record["changed"], len(record["changes"])) == (209, 200)
+    assert "These are 200 of 209." in shown(record).text
+
+
+@pytest.mark.parametrize(("name", "shape"), [("{}.tif", (4, 6)), ("{}.png", (400, 900))])
+def test_what_no_browser_shows_or_is_large_becomes_a_small_picture(
+    tmp_path: Path, name: str, shape: tuple[int, int]
+) -> None:
+    import cv2
+
+    images = dataset(tmp_path / "gate", ["1", "2"], name, shape)
+    (change,) = recorded([images], readings(["1", "2"]), readings(["1", "3"]))["changes"]
+    kind, _, data = change["picture"].partition(",")
+    assert kind == "data:image/jpeg;base64"
+    found = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+    assert found.shape[:2] == ((4, 6) if shape == (4, 6) else (160, 360))
+    assert change["image"] == name.format(1)
+
+
+def test_too_few_images_are_told_what_they_show(tmp_path: Path) -> None:
+    reads = readings(["1", "2"])
+    text = shown(recorded([dataset(tmp_path / "gate", ["1", "2"])], reads, reads)).text
+    assert "Nothing differs beyond the gate, but there are too few images to rule it out" in text
+    assert "these images show 22.36%: more would show more" in text

@@ -62,8 +62,8 @@ class Reader:
     Raises:
         ModelSpecError: the decoder's settings are out of range, or its grammar is none, or none for this network; or a
             target is given and the model is not calibrated.
-        InputError: no threshold meets the target, or the model was calibrated with another decoder; or lexicon or prior
-            are for another network.
+        InputError: no threshold meets the target, or the model was calibrated with another decoder or
+            without the lexicon or prior; or these are for another network.
     """
 
     def __init__(
@@ -256,7 +256,7 @@ class Reader:
                 for index, peak, span in zip(best.indices, best.confidences, best.spans, strict=True)
             ),
             alternatives=tuple(
-                Alternative(self._alphabet.read(other), other, self._likelihood(each.confidence))
+                Alternative(self._alphabet.read(other), other, self._likelihood(each.confidence), each.weighted)
                 for other, each in zip(others, found[1:], strict=True)
             ),
             accepted=(confidence if best.weighted is None else best.weighted) >= self.spec.decoder.reject_below

@@ -24,6 +24,8 @@ class Alternative:
     label: str
     confidence: float
     """As a reading's."""
+    weighted: float | None = None
+    """As a reading's; with a lexicon or a prior it is by this that the best comes first."""
 
 
 @dataclass(frozen=True)

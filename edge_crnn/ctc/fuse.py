@@ -62,9 +62,10 @@ def fuse(
 ) -> list[Fused]:
     """The most probable label sequences of images that show the same text, best first.
 
-    As independent looks at one text, the images multiply their posteriors (a product of experts, Hinton 2002). Looks that
-    err alike, such as frames one after the other, are worth less: weights of 1 make their confidence too high. Each
-    image's beam proposes candidates, and each of them is scored exactly in each image: p_mk, at least LEAST. With
+    As independent looks at one text, the images multiply their posteriors (a product of experts, Hinton 2002). Looks
+    that err alike, such as frames one after the other, are worth less: weights of 1 make their confidence too high.
+
+    Each image's beam proposes candidates, and each of them is scored exactly in each image: p_mk, at least LEAST. With
     weights w, the confidence is f_k = prod_m p_mk^w_m / (sum_j prod_m p_mj^w_m + prod_m (1 - sum_j p_mj)^w_m). By
     Hölder's inequality the last product is at least what all texts that are no candidate have together, if the weights
     sum to 1 or more; so it is never more than the text's true share, and of one image it is the posterior.

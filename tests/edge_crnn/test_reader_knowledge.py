@@ -45,7 +45,7 @@ def test_only_what_is_known_is_read() -> None:
     reading = reader.read(BLACK)
     assert (reading.label, reading.confidence) == ("bb", pytest.approx(0.27))
     assert (reading.weighted, reading.rescued) == (pytest.approx(0.27), False)
-    assert [each.label for each in reading.alternatives] == ["a"]
+    assert [(each.label, each.weighted) for each in reading.alternatives] == [("a", pytest.approx(0.06))]
     assert reader_of(NEARLY, lexicon=lexicon("cc")).read(BLACK).label == ""
 
 

@@ -316,7 +316,9 @@ def main(words: Sequence[str] | None = None) -> int:
     print(table(found))
     assert spec.artifact is not None  # `load` sees to it
     record = {
+        "suite": "edge-crnn confidence",
         "version": VERSION,
+        "model": spec.name,
         "command": f"python -m benchmarks.confidence {shlex.join(sys.argv[1:] if words is None else words)}",
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": dataclasses.asdict(machine()),

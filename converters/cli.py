@@ -11,6 +11,8 @@ from edge_crnn.artifact import load, load_spec, save
 from edge_crnn.backends.trt_build import BuildOptions
 from edge_crnn.backends.trt_process import is_there
 from edge_crnn.cli.command import Command, at_least
+from edge_crnn.cli.knowledge import add_grammar_argument, grammar_of
+from edge_crnn.ctc import Grammar
 from edge_crnn.dataset import Dataset
 from edge_crnn.errors import (
     BackendError,
@@ -82,6 +84,7 @@ def _convert_arguments(parser: argparse.ArgumentParser) -> None:
         help="images per call: always so many for tflite (default: 1), at most for tensorrt (default: 32)",
     )
     parser.add_argument("--float-input", action="store_true", help="take the network's float32 input, not pixels")
+    add_grammar_argument(parser, "what the artifact reads unless told otherwise, with a beam")
     _gate_arguments(parser)
 
 
@@ -146,7 +149,7 @@ def run_convert(arguments: argparse.Namespace) -> int:
         target = engine.with_suffix(".onnx")
     _check_places([arguments.model], [target, engine, arguments.page, arguments.results])
     recipes = _recipes(arguments)
-    source = _source(arguments.model, arguments)
+    source = _within(grammar_of(arguments.grammar), _source(arguments.model, arguments))
     datasets = load_sets(arguments.verify, source.spec)
     calibration = None
     if any(recipe.needs_calibration for recipe in recipes):
@@ -312,6 +315,16 @@ def _source(path: Path, arguments: argparse.Namespace) -> Source:
     if source.graph.layers[-1].name == ADDED_SOFTMAX:
         print(f"{source.path} ends in logits: a softmax is added")
     return source
+
+
+def _within(grammar: str | None, source: Source) -> Source:
+    """The same model, whose artifacts read what a grammar allows."""
+    if grammar is None:
+        return source
+    spec = source.spec
+    compiled = Grammar.compile(grammar, spec.alphabet)
+    compiled.check_fits(spec.output.classes, spec.blank, [spec.output.steps - spec.skip_steps])
+    return replace(source, spec=replace(spec, decoder=replace(spec.decoder, method="beam", grammar=grammar)))
 
 
 def _check_places(read: Sequence[Path], written: Sequence[Path | None]) -> None:

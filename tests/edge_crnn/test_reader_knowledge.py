@@ -88,6 +88,12 @@ def test_what_is_for_another_network_is_refused() -> None:
         reader_of(NEARLY, lexicon=lexicon("ab", "aaa"))
 
 
+def test_a_precision_is_not_promised_of_what_was_not_calibrated() -> None:
+    for knowledge in ({"lexicon": lexicon("ab")}, {"prior": Prior.fit([(0,)], SPEC.alphabet)}):
+        with pytest.raises(InputError, match="a target precision says nothing with a lexicon or a prior"):
+            reader_of(NEARLY, target_precision=0.9, **knowledge)
+
+
 WRONG = (0.75, 0.23, 0.01, 0.01), BLANK, (0.0, 1.0, 0.0, 0.0), BLANK
 RIGHT = (0.25, 0.73, 0.01, 0.01), BLANK, (0.0, 1.0, 0.0, 0.0), BLANK
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from ..errors import InputError
 from .board import Board
-from .marks import EQUAL, noise, throttled
+from .marks import EQUAL, busy, noise, throttled
 from .record import Images, Opened, Record, Result, Scenario
 from .snapshot import Snapshot
 from .statistics import larger_p, smallest_p
 from .summary import costs_ms
+
+Verdict: TypeAlias = Literal["slower", "faster", "same", "unclear"]
+"""unclear: a change that would count, if other programs had not kept the machine busy."""
 
 LEVEL = 0.01
 """Largest p that counts."""
@@ -39,7 +42,9 @@ class Comparison:
     """The smallest change of the median that counts, as a share."""
     p: float
     """Of the rank test in the direction of the change."""
-    verdict: Literal["slower", "faster", "same"]
+    verdict: Verdict
+    why: str | None = None
+    """Of `unclear`: what else may have made the slower one slow."""
 
 
 def refuse_unlike(
@@ -96,10 +101,13 @@ def _compared(old: Record, new: Record, result: Result) -> Comparison:
     old_ms, new_ms = statistics.median(then), statistics.median(now)
     least = max(EQUAL, noise(old, result.scenario), noise(new, result.scenario))
     p = larger_p(then, now) if new_ms >= old_ms else larger_p(now, then)
-    verdict: Literal["slower", "faster", "same"] = "same"
+    verdict: Verdict = "same"
+    why = None
     if p <= LEVEL and max(old_ms, new_ms) > (1 + least) * min(old_ms, new_ms):
-        verdict = "slower" if new_ms > old_ms else "faster"
-    return Comparison(artifact.path, result.scenario, old_ms, new_ms, least, p, verdict)
+        verdict, slow, when = ("slower", result, "now") if new_ms > old_ms else ("faster", before, "then")
+        if others := busy(slow):
+            verdict, why = "unclear", f"{others} {when}"
+    return Comparison(artifact.path, result.scenario, old_ms, new_ms, least, p, verdict, why)
 
 
 def _counterpart(old: Record, artifact: Opened, scenario: Scenario) -> Result:

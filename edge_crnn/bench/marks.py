@@ -24,6 +24,12 @@ def throttled(result: Result) -> tuple[str, ...]:
     return tuple(dict.fromkeys(reasons))
 
 
+def busy(result: Result) -> str | None:
+    """What other programs took of the machine while this was measured, if that is too much."""
+    others = result.other_cores
+    return None if others is None or others <= QUIET else f"other programs kept {others:.1f} cores busy"
+
+
 def difference(record: Record, result: Result) -> float | None:
     """By how much the control of `result` differs from it, as a share; None where it has none."""
     twin = _twin(record, result)
@@ -42,18 +48,18 @@ def marks(record: Record, result: Result) -> tuple[str, ...]:
 
 
 def _marks(record: Record, result: Result) -> Iterator[str]:
-    slowed, busy = throttled(result), _busy(result)
+    slowed, others = throttled(result), busy(result)
     if slowed:
         yield f"throttled: {', '.join(slowed)}; cool it, or give it the power that it needs, and measure again"
     apart = difference(record, result)
     if apart is not None and apart > EQUAL:
-        reasons = [*(["it was throttled"] if slowed else []), *([busy] if busy else []), *_clocks(result)]
+        reasons = [*(["it was throttled"] if slowed else []), *([others] if others else []), *_clocks(result)]
         yield (
             f"noisy: the same artifact measured twice differs by {apart:.1%}, more than {EQUAL:.0%};"
             f" {', and '.join(reasons) if reasons else 'nothing tells why: give it more rounds'}"
         )
-    elif busy:
-        yield f"busy: {busy}"
+    elif others:
+        yield f"busy: {others}"
 
 
 def _twin(record: Record, result: Result) -> Result | None:
@@ -66,11 +72,6 @@ def _twin(record: Record, result: Result) -> Result | None:
         if candidate.control and same and other.scenario == result.scenario:
             return other
     return None
-
-
-def _busy(result: Result) -> str | None:
-    others = result.other_cores
-    return None if others is None or others <= QUIET else f"other programs kept {others:.1f} cores busy"
 
 
 def _clocks(result: Result) -> list[str]:

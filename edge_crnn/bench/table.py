@@ -38,7 +38,7 @@ def comparison_table(comparisons: Sequence[Comparison], old_name: str) -> str:
             f"{each.new_ms / each.old_ms - 1:+.1%}",
             f"{each.p:.2g}",
             f"{each.least:.0%}",
-            each.verdict,
+            f"{each.verdict}: {each.why}" if each.why else each.verdict,
         )
         for each in comparisons
     ]

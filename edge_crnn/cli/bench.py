@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--every", type=_positive, default=5.0, metavar="S", help="seconds to a point of that curve")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="all that was measured, as JSON")
     parser.add_argument(
-        "--compare", type=Path, metavar="OLD", help="an earlier FILE: exit with 3 if an artifact has become slower"
+        "--compare", type=Path, metavar="OLD", help="an earlier FILE: exit with 3 if an artifact is slower now"
     )
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="text: tables; json: what -o writes (default: text)"
@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0, or 3 if an artifact is slower than in the record that it is compared with."""
+    """0; beside an older record 3 if an artifact has become slower, 1 if that cannot be told."""
     if arguments.output is not None:
         require_place(arguments.output)
     old = None if arguments.compare is None else load_record(arguments.compare)
@@ -92,11 +92,20 @@ def run(arguments: argparse.Namespace) -> int:
         print(table(record))
         if old is not None:
             print(f"\n{comparison_table(comparisons, str(arguments.compare))}")
+    return _end(comparisons, arguments.compare)
+
+
+def _end(comparisons: Sequence[Comparison], old: Path | None) -> int:
     slower = [f"{each.path} ({each.scenario.kind})" for each in comparisons if each.verdict == "slower"]
+    unclear = [f"{each.path} ({each.scenario.kind}): {each.why}" for each in comparisons if each.why]
+    if not slower and not unclear:
+        return 0
+    sys.stdout.flush()
     if slower:
-        sys.stdout.flush()
-        print(f"edge-crnn bench: slower than in {arguments.compare}: {', '.join(slower)}", file=sys.stderr)
-    return 3 if slower else 0
+        print(f"edge-crnn bench: slower than in {old}: {', '.join(slower)}", file=sys.stderr)
+        return 3
+    print(f"edge-crnn bench: cannot be told beside {old}: {', '.join(unclear)}; measure again", file=sys.stderr)
+    return 1
 
 
 def _plays(arguments: argparse.Namespace) -> Iterator[tuple[Scenario, int]]:

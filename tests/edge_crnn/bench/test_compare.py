@@ -51,6 +51,22 @@ def test_what_counts(now: list[float], control: list[float], verdict: str, least
     assert _both(now, control=control) == (verdict, pytest.approx(least, abs=0.001))
 
 
+def test_a_change_that_other_programs_may_have_made_is_unclear() -> None:
+    slow, fast = _times(1.3), _TEN
+    for then, now, busy, verdict in (
+        (fast, slow, (0.0, 0.5), "unclear"),
+        (fast, slow, (0.5, 0.0), "slower"),  # all the more
+        (slow, fast, (0.5, 0.0), "unclear"),
+        (slow, fast, (0.0, 0.5), "faster"),
+        (fast, fast, (0.5, 0.5), "same"),
+    ):
+        old, new = (record(result(each, other_cores=others)) for each, others in zip((then, now), busy, strict=True))
+        (found,) = compare(old, new)
+        assert found.verdict == verdict
+        when = "now" if now is slow else "then"
+        assert found.why == (f"other programs kept 0.5 cores busy {when}" if verdict == "unclear" else None)
+
+
 def test_the_noise_of_a_scenario_holds_for_all_artifacts_in_it() -> None:
     artifacts = [opened(), opened(control=True), opened(path="other.tflite", payload_sha256="d" * 64)]
 

@@ -154,6 +154,20 @@ def test_a_regression_exits_with_3(
     assert bench("--images", "plates", "--compare", tmp_path / "new.json")[0] == 0  # faster
 
 
+def test_what_cannot_be_told_exits_with_1(
+    bench: Bench, made: Callable[[Record], list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    old = _written(tmp_path / "old.json", record(result(_TEN)))
+    made(record(result([1.2 * each for each in _TEN], other_cores=0.7)))
+    status, said, errors = bench("--images", "plates", "--compare", old)
+    assert status == 1
+    assert "unclear: other programs kept 0.7 cores busy now" in said
+    assert errors == (
+        f"edge-crnn bench: cannot be told beside {old}: plates.tflite (single): other programs kept 0.7 cores busy now;"
+        " measure again\n"
+    )
+
+
 def test_what_is_not_comparable_exits_with_1_and_keeps_what_was_measured(
     bench: Bench, made: Callable[[Record], list[dict[str, Any]]], tmp_path: Path
 ) -> None:

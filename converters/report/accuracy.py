@@ -11,7 +11,8 @@ from edge_crnn.spec import Parity, ParitySet
 from .blocks import Block, Figure, Finding, Paragraph, Plate, Plates, Status, Table, Text
 from .charts import Row, Scale, rows, scale
 from .markup import Markup
-from .records import Accuracy, Picture, Record, Verification
+from .records import Record
+from .suites import Accuracy, Picture, Verification
 from .words import between, counted, megabytes, of, percent, points, tick
 
 _WORST: tuple[Status, ...] = ("fail", "underpowered", "pass")

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from edge_crnn.bench.record import Record as BenchRecord
 
-from . import accuracy, device, speed
+from . import accuracy, confidence, device, speed
 from .accuracy import Judged, judged, worst
 from .blocks import Block, Number, Paragraph, Part, Report, Section, Status, Table
 from .boards import Group, grouped
-from .records import Engines, Record, Verification
+from .records import Record
+from .suites import Engines, Verification
 from .words import counted, day, listed, megabytes, percent
 
 _OF_RECORDS: tuple[tuple[str, Callable[[Record], list[Block]]], ...] = (
@@ -19,6 +20,7 @@ _OF_RECORDS: tuple[tuple[str, Callable[[Record], list[Block]]], ...] = (
     ("Accuracy against time", speed.trade_off_blocks),
     ("How long one image takes", speed.latency_blocks),
     ("How many images a second", speed.throughput_blocks),
+    ("Can confidences be trusted?", confidence.confidence_blocks),
     ("Decoding", speed.decoding_blocks),
     ("A sample of the other images", accuracy.sample_blocks),
 )
@@ -40,6 +42,7 @@ _ORDER = (
     "How many images a second",
     "As a camera gives them",
     "As minutes pass",
+    "Can confidences be trusted?",
     "Decoding",
     "The artifacts and the board",
     "A sample of the other images",

@@ -17,7 +17,7 @@ from edge_crnn.binomial import binomial_interval
 from .blocks import Block, Figure, Finding, Number, Paragraph, Table
 from .charts import Line, Point, Row, doubling_scale, number, plot, rows, scale
 from .markup import Markup
-from .records import Verification
+from .suites import Verification
 from .words import digits, megabytes, ms, percent, tick
 
 _TONES = ("s1", "s2", "s3", "s4", "s6", "s5")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from edge_crnn.bench import record as bench
 from edge_crnn.bench.board import Board
@@ -15,160 +15,23 @@ from edge_crnn.errors import InputError
 from edge_crnn.spec import Parity
 from edge_crnn.typed import build
 
+from .suites import (
+    Accuracy,
+    Body,
+    DecodingErrors,
+    DecodingSpeed,
+    Engines,
+    Machine,
+    Throughput,
+    Trust,
+    Verification,
+)
+
 _MAX_BYTES = 1 << 30
 _MOST_IMAGES = 10_000_000
 _MOST_MS = 1e9
 _KERNEL = re.compile(r"Linux-(.+)-(?:x86_64|aarch64|armv7l)\b")
 _PICTURE = re.compile(r"data:image/(png|jpeg|webp|bmp);base64,[A-Za-z0-9+/]+={0,2}", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Machine:
-    """As the benchmarks on a workstation tell of it."""
-
-    cpu: str
-    flags: tuple[str, ...]
-    cores: int
-    system: str
-    python: str
-    versions: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """What one model makes of an image."""
-
-    text: str
-    right: bool
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image of a verification."""
-
-    image: str
-    """Its file's name."""
-    set: str
-    truth: str
-    reference: Reader
-    artifacts: Mapping[str, Reader]
-    """By name; only those that read otherwise than the reference."""
-    picture: str = ""
-    """A data URI."""
-
-
-@dataclass(frozen=True)
-class Verified:
-    """An artifact, held to the trained model."""
-
-    name: str
-    recipe: str
-    format: str
-    bytes: int
-    payload_sha256: str
-    parity: Parity
-
-
-@dataclass(frozen=True)
-class Verification:
-    """`convert` and `verify`: artifacts and the images behind their verdicts."""
-
-    artifacts: tuple[Verified, ...]
-    changed: int
-    """Images that an artifact reads otherwise than the reference."""
-    changes: tuple[Picture, ...]
-    """Some of them, or all."""
-    sample: tuple[Picture, ...]
-    """Some of the others."""
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """`benchmarks.accuracy`."""
-
-    recipes: Mapping[str, Mapping[str, Parity]]
-    """Recipe → folder → outcome."""
-
-
-@dataclass(frozen=True)
-class EngineRound:
-    """Some calls in a row."""
-
-    median_ms: float
-    minimum_ms: float
-
-
-@dataclass(frozen=True)
-class Timing:
-    """One engine in `benchmarks.peers` or `benchmarks.forms`."""
-
-    engine: str
-    ours: bool
-    file_bytes: int
-    first_ms: float
-    rounds: tuple[EngineRound, ...]
-    parity: Parity | None
-    ms: float
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class EngineRun:
-    """All engines at one number of threads."""
-
-    threads: int
-    other_cores: float
-    timings: tuple[Timing, ...]
-    absent: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Engines:
-    """`benchmarks.peers` and `benchmarks.forms`."""
-
-    runs: tuple[EngineRun, ...]
-
-
-@dataclass(frozen=True)
-class Throughput:
-    """`benchmarks.throughput`: images a second of one engine with all threads, and of one engine per core."""
-
-    rounds: Mapping[str, tuple[tuple[float, float], ...]]
-    ratios: Mapping[str, float]
-    other_cores: float
-
-
-@dataclass(frozen=True)
-class Speed:
-    """One decoder at one batch size."""
-
-    decoder: str
-    batch: int
-    ms: float
-    minimum_ms: float
-    same: float
-
-
-@dataclass(frozen=True)
-class DecodingSpeed:
-    """`benchmarks.decoding speed`."""
-
-    images: int
-    other_cores: float
-    speeds: tuple[Speed, ...]
-    absent: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class DecodingErrors:
-    """`benchmarks.decoding errors`: counts of images."""
-
-    images: int
-    grammar: str
-    errors: Mapping[str, int]
-
-
-Body: TypeAlias = Verification | Accuracy | Engines | Throughput | DecodingSpeed | DecodingErrors | bench.Record
 
 
 @dataclass(frozen=True)
@@ -212,6 +75,7 @@ SUITES: Mapping[str, tuple[type[Any], int]] = {
     "edge-crnn throughput": (Throughput, 1),
     "edge-crnn decoding speed": (DecodingSpeed, 1),
     "edge-crnn decoding errors": (DecodingErrors, 1),
+    "edge-crnn confidence": (Trust, 1),
     bench.SUITE: (bench.Record, bench.VERSION),
 }
 """Suite → what its files hold, and the version of their form that is read."""
@@ -350,6 +214,17 @@ def _check(body: Body, origin: str) -> None:
         ),
         DecodingSpeed: lambda found: all(each.ms > 0 and each.batch > 0 for each in found.speeds),
         DecodingErrors: lambda found: found.images > 0,
+        Trust: lambda found: (
+            bool(found.judged)
+            and found.fit.images > 0
+            and all(0 <= each.right <= each.accepted <= found.fit.images for each in found.fit.coverage)
+            and all(
+                0 <= one.confidence <= 1 and 0 <= one.right <= 1 for each in found.judged for one in each.reliability
+            )
+            and all(0 <= each.right <= each.accepted <= each.images for each in found.outcomes)
+            and all(0 <= each.rejected <= each.pictures <= _MOST_IMAGES and each.pictures for each in found.rejections)
+            and all(len(each.coverage) == len(found.targets) for each in found.rankings)
+        ),
     }
     if not checks.get(type(body), lambda _: True)(body) or not all(map(_counts, _parities(body))):
         raise InputError(

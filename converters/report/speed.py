@@ -12,7 +12,8 @@ from edge_crnn.spec import Parity
 from .blocks import Block, Figure, Finding, Paragraph, Table
 from .charts import Line, Point, Row, number, plot, rows, scale
 from .markup import Markup
-from .records import DecodingErrors, DecodingSpeed, EngineRun, Engines, Record, Throughput, Timing
+from .records import Record
+from .suites import DecodingErrors, DecodingSpeed, EngineRun, Engines, Throughput, Timing
 from .words import counted, megabytes, ms, percent, tick
 
 REFERENCE = "Keras"

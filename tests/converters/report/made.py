@@ -160,6 +160,42 @@ def verification() -> Json:
     )
 
 
+def confidence() -> Json:
+    def kept(fitted: str, error: float) -> Json:
+        bins = [
+            {"readings": 20, "confidence": 0.75 + error, "right": 0.7},
+            {"readings": 20, "confidence": 0.99, "right": 1},
+        ]
+        counts = {"images": 40, "right": 34, "points": 7 if "isotonic" in fitted else 0}
+        return {"fitted": fitted, "temperature": 1.25, "calibration_error": error, "reliability": bins, **counts}
+
+    outcome = {"images": 40, "accepted": 30, "right": 29, "precision_interval": [0.828, 0.999]}
+    return _result(
+        "edge-crnn confidence",
+        artifact={"recipe": "int8", "payload_sha256": "a" * 64},
+        fit={
+            "images": 120,
+            "right": 100,
+            "sha256": "d" * 64,
+            "temperature": 1.25,
+            "error_before": 0.04,
+            "error": 0.02,
+            "reliability": [],
+            "coverage": [
+                {"threshold": 0.9, "accepted": 60, "right": 60},
+                {"threshold": 0.5, "accepted": 90, "right": 80},
+            ],
+            "isotonic": [],
+        },
+        judged=[kept("nothing", 0.0625), kept("temperature", 0.0312), kept("temperature, isotonic", 0.0212)],
+        outcomes=[{**outcome, "target": 0.9, "threshold": 0.8125}, {**outcome, "target": 0.99, "threshold": None}],
+        targets=[0.9, 0.99],
+        rankings=[{"measure": "posterior", "auroc": 0.975, "coverage": [0.85, 0.45]}],
+        rejected_at=0.9,
+        rejections=[{"kind": "noise", "pictures": 50, "rejected": 49, "interval": [0.9, 1.0], "highest": 0.625}],
+    )
+
+
 def bench() -> Json:
     """A Raspberry Pi whose a.tflite is that of `verification`."""
     medians = [9.8, 10.0, 10.2]
@@ -179,7 +215,7 @@ def bench() -> Json:
 
 SUITES = {
     made.__name__: made
-    for made in (accuracy, engines, throughput, decoding_speed, decoding_errors, verification, bench)
+    for made in (accuracy, engines, throughput, decoding_speed, decoding_errors, confidence, verification, bench)
 }
 
 

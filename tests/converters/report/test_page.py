@@ -87,6 +87,7 @@ UNSHOWN = re.compile(
     r"|clock$|board/|board$|images/(folder|count)|decoder|engine$|notes|warm_up_ns/|rss_before|control|seconds|threads$"
     r"|results/\d/artifact|scenario/images|(artifacts|results)/1/(file|load|rss|other)"  # 1 is the control
     r"|results/5/scenario/readers"  # of a camera: one
+    r"|fit/(right|temperature|error)|coverage/\d/threshold|readings$|rejections/0/interval"
 )
 """What a page does not say of a suite, or says elsewhere: a test of its own holds the counts and times behind it."""
 

@@ -1,0 +1,241 @@
+"""What the files of each suite hold, as far as a report reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from edge_crnn.bench import record as bench
+from edge_crnn.spec import Parity, ReliabilityBin
+
+
+@dataclass(frozen=True)
+class Machine:
+    """As the benchmarks on a workstation tell of it."""
+
+    cpu: str
+    flags: tuple[str, ...]
+    cores: int
+    system: str
+    python: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What one model makes of an image."""
+
+    text: str
+    right: bool
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image of a verification."""
+
+    image: str
+    """Its file's name."""
+    set: str
+    truth: str
+    reference: Reader
+    artifacts: Mapping[str, Reader]
+    """By name; only those that read otherwise than the reference."""
+    picture: str = ""
+    """A data URI."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """An artifact, held to the trained model."""
+
+    name: str
+    recipe: str
+    format: str
+    bytes: int
+    payload_sha256: str
+    parity: Parity
+
+
+@dataclass(frozen=True)
+class Verification:
+    """`convert` and `verify`: artifacts and the images behind their verdicts."""
+
+    artifacts: tuple[Verified, ...]
+    changed: int
+    """Images that an artifact reads otherwise than the reference."""
+    changes: tuple[Picture, ...]
+    """Some of them, or all."""
+    sample: tuple[Picture, ...]
+    """Some of the others."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """`benchmarks.accuracy`."""
+
+    recipes: Mapping[str, Mapping[str, Parity]]
+    """Recipe → folder → outcome."""
+
+
+@dataclass(frozen=True)
+class EngineRound:
+    """Some calls in a row."""
+
+    median_ms: float
+    minimum_ms: float
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One engine in `benchmarks.peers` or `benchmarks.forms`."""
+
+    engine: str
+    ours: bool
+    file_bytes: int
+    first_ms: float
+    rounds: tuple[EngineRound, ...]
+    parity: Parity | None
+    ms: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class EngineRun:
+    """All engines at one number of threads."""
+
+    threads: int
+    other_cores: float
+    timings: tuple[Timing, ...]
+    absent: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Engines:
+    """`benchmarks.peers` and `benchmarks.forms`."""
+
+    runs: tuple[EngineRun, ...]
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """`benchmarks.throughput`: images a second of one engine with all threads, and of one engine per core."""
+
+    rounds: Mapping[str, tuple[tuple[float, float], ...]]
+    ratios: Mapping[str, float]
+    other_cores: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One decoder at one batch size."""
+
+    decoder: str
+    batch: int
+    ms: float
+    minimum_ms: float
+    same: float
+
+
+@dataclass(frozen=True)
+class DecodingSpeed:
+    """`benchmarks.decoding speed`."""
+
+    images: int
+    other_cores: float
+    speeds: tuple[Speed, ...]
+    absent: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class DecodingErrors:
+    """`benchmarks.decoding errors`: counts of images."""
+
+    images: int
+    grammar: str
+    errors: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What accepting all readings from a confidence on gives; counts of images."""
+
+    accepted: int
+    right: int
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What was fitted on."""
+
+    images: int
+    coverage: tuple[Accepted, ...]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Confidences on images that they were not fitted on."""
+
+    fitted: str
+    temperature: float
+    points: int
+    images: int
+    right: int
+    calibration_error: float
+    reliability: tuple[ReliabilityBin, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a wanted precision gave."""
+
+    target: float
+    threshold: float | None
+    images: int
+    accepted: int
+    right: int
+    precision_interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """How well a measure tells right from wrong."""
+
+    measure: str
+    auroc: float
+    coverage: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Pictures that are no plate."""
+
+    kind: str
+    pictures: int
+    rejected: int
+    highest: float
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The artifact of a study."""
+
+    recipe: str
+    payload_sha256: str
+
+
+@dataclass(frozen=True)
+class Trust:
+    """`benchmarks.confidence`."""
+
+    artifact: Fitted
+    fit: Fit
+    judged: tuple[Kept, ...]
+    outcomes: tuple[Outcome, ...]
+    targets: tuple[float, ...]
+    rankings: tuple[Ranking, ...]
+    rejected_at: float
+    rejections: tuple[Rejection, ...]
+
+
+Body: TypeAlias = Verification | Accuracy | Engines | Throughput | DecodingSpeed | DecodingErrors | Trust | bench.Record

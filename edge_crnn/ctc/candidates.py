@@ -120,8 +120,10 @@ class Search:
         A candidate's score is posterior × P(label)^weight of the prior × weight of the lexicon if it is known, 0 if it
         is not and only known ones are read. To the posterior of a known label that is one edit away from the most
         probable candidate, an unknown one, that one's posterior times the cost of a rescue is added: the two may be one
-        plate that the network misreads. `weighted` is a score's share of all scores, times the sum of all candidates'
-        posteriors: so a prior that says the same of all changes nothing, and what no candidate covers stays doubt.
+        plate that the network misreads. `weighted` is a score's share of all scores, times the sum of the candidates'
+        posteriors; where only known ones are read, of theirs, rescues included. So a prior that says the same of all
+        changes nothing, known labels that are read alone keep their posteriors, and what no candidate covers stays
+        doubt.
 
         Args:
             sequences: distinct.
@@ -148,23 +150,21 @@ class Search:
             scores = np.log(posteriors + rescues)
         if self.prior is not None:
             scores += self.prior.log_of(candidates)
-        kept = list(range(len(candidates)))
+        kept = np.arange(len(candidates))
         if lexicon is not None:
             known = np.array([lexicon.accepts(each) for each in candidates])
             if math.isinf(lexicon.weight):
-                kept = np.flatnonzero(known).tolist()
+                kept = np.flatnonzero(known)
             else:
                 scores += np.where(known, math.log(lexicon.weight), 0.0)
-        if not kept:
+        if not kept.size:
             return []
-        best = max(scores[kept].max(), np.finfo(float).min)
-        shares = np.exp(scores - best)
-        shares *= min(posteriors.sum(), 1.0) / max(shares[kept].sum(), np.finfo(float).tiny)
         # Stable: where scores underflow to 0, the search's own order stands.
-        order = sorted(kept, key=lambda each: -scores[each])[: self.n_best]
+        order = kept[np.argsort(-scores[kept], kind="stable")]
+        shares = np.exp(scores[order] - max(scores[order[0]], np.finfo(float).min))
+        covered = min(posteriors.sum(), (posteriors + rescues)[kept].sum(), 1.0)
+        shares *= covered / max(shares.sum(), np.finfo(float).tiny)
         return [
-            Weighed(
-                candidates[each], float(posteriors[each]), float(shares[each]), bool(rescues[each] > posteriors[each])
-            )
-            for each in order
+            Weighed(candidates[each], float(posteriors[each]), share, bool(rescues[each] > posteriors[each]))
+            for each, share in zip(order[: self.n_best].tolist(), shares.tolist(), strict=False)
         ]

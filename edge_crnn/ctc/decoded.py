@@ -41,7 +41,8 @@ class Decoded:
     """Per character: half-open range of time steps of the network, the skipped ones counted."""
     weighted: float | None = None
     """With a lexicon or a prior: the posteriors of all texts that the search considered, shared out anew by what
-    lexicon and prior say; this text's share, in [0, 1]. `confidence` remains the network's own."""
+    lexicon and prior say; this text's share, in [0, 1]. `confidence` remains the network's own.
+    `candidates.Search.weigh` has the formula."""
     rescued: bool = False
     """Whether it is a known text of which the network reads another one, one symbol more, less or other."""
 

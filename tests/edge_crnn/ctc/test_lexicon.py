@@ -103,8 +103,9 @@ def test_weights_and_rescues_are_those_of_the_formula(
                 if score > 0:
                     scores[label] = score
             total = sum(scores.values())
+            covered = min(total, 1.0) if math.isinf(lexicon.weight) else 1.0
             assert {each.indices: each.weighted for each in found} == pytest.approx(
-                {label: score / total for label, score in scores.items()}, rel=1e-9
+                {label: score / total * covered for label, score in scores.items()}, rel=1e-9
             )
             assert [each.weighted for each in found] == sorted((each.weighted for each in found), reverse=True)
             for each in found:
@@ -160,7 +161,19 @@ def test_a_plate_is_rescued_of_which_the_network_sees_nothing() -> None:
         assert len(found.spans) == len(found.confidences) == len(known)
         assert ctc.beam(rows, 1, lexicon=Lexicon.of(entries, ABC, weight=5, rescue=0.1))[0][0].indices == (0, 0, 3)
         ((only,),) = ctc.beam(rows, 1, lexicon=Lexicon.of(entries, ABC, rescue=0.1))
-        assert (only.indices, only.rescued, only.weighted) == (known, True, pytest.approx(1.0))
+        assert (only.indices, only.rescued, only.weighted) == (known, True, pytest.approx(0.1))
+
+
+@pytest.mark.parametrize("least", [1e-160, 1e-200])  # of what is known: a posterior of 1e-320, and of none
+@pytest.mark.parametrize("options", [{}, {"rescue": 0.5}, {"weight": 1e300}, {"weight": 1e-300, "rescue": 0.5}])
+def test_what_is_known_may_be_next_to_impossible(least: float, options: dict[str, float]) -> None:
+    rows = np.full((1, 3, 4), least)
+    rows[0, :, 1] = 1.0
+    lexicon = Lexicon.of([(2, 3)], ABC, **options)
+    found = ctc.beam(rows, 1, lexicon=lexicon, n_best=3, min_ratio=0)[0]
+    alone = math.isinf(lexicon.weight)
+    assert found[0].indices == ((2, 3) if alone else ())
+    assert [each.weighted for each in found] == pytest.approx([0.0] if alone else [1.0, 0.0, 0.0])
 
 
 @given(batches(4), lexica, st.sampled_from([math.inf, 50.0]), st.sampled_from([0.0, 0.3]))

@@ -75,7 +75,7 @@ def compose(records: Sequence[Record]) -> Report:
 def _headline(status: Status | None, conversions: Sequence[Judged]) -> str:
     failed = [each.name for each in conversions if each.status == "fail"]
     if status is None:
-        return "Times, and nothing that tells whether the text holds"
+        return "Measured, without a verdict on the text"
     if failed:
         return f"{listed(failed)} {'does' if len(failed) == 1 else 'do'} not read what the trained model reads"
     if status == "underpowered":

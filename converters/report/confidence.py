@@ -29,7 +29,7 @@ def confidence_blocks(record: Record) -> list[Block]:
         Figure(
             "How often readings are right against how sure they said they were",
             _reliability(body),
-            "Each dot stands for as many readings as any other of its line; on the straight line, confidences say how"
+            "Each dot stands for as many readings as any other of its line; on the dashed line, confidences say how"
             " often they are right.",
         ),
         _errors(body),
@@ -54,7 +54,7 @@ def _reliability(body: Trust) -> Markup:
         lines.append(Line(_NAMES.get(each.fitted, each.fitted), points, tone, dots=True))
     x = scale([least, 1.0], "confidence", tick)
     y = scale([least, 1.0], "right", tick)
-    diagonal = Line("", ((x.low, x.low), (x.high, x.high)), "peer")
+    diagonal = Line("", ((x.low, x.low), (x.high, x.high)), "rule")
     return plot(x, y, lines=[diagonal, *(each for each in lines if each.points)], height=320)
 
 

@@ -14,7 +14,7 @@ STYLE = (
   --s1: #74a7ff; --s2: #f0a04b; --s3: #4cc0a0; --s4: #d18be6; --s5: #8b97a3; --s6: #ff7fae } }
 * { box-sizing: border-box }
 html { -webkit-text-size-adjust: 100%; text-size-adjust: 100% }
-body { margin: 0 auto; max-width: 60rem; padding: 2.5rem 1.5rem 4rem; background: var(--page); color: var(--ink);
+body { margin: 0 auto; max-width: 64rem; padding: 2.5rem 1.5rem 4rem; background: var(--page); color: var(--ink);
   font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Noto Sans KR", "Noto Sans CJK KR",
   "Apple SD Gothic Neo", "Malgun Gothic", "NanumGothic", sans-serif; font-variant-numeric: tabular-nums;
   overflow-wrap: break-word }
@@ -55,7 +55,7 @@ figure { margin: 0 } .chart { margin: 1.2rem 0 2rem; break-inside: avoid }
   background-size: 3rem 100%, 3rem 100%, .9rem 100%, .9rem 100%; background-repeat: no-repeat }
 table { border-collapse: collapse; font-size: .9rem; min-width: 100% }
 caption { text-align: left; font-weight: 600; font-size: .95rem; padding: .4rem 0 }
-th, td { padding: .35rem 0 .35rem 1.2rem; border-bottom: 1px solid var(--hair); text-align: right; white-space: nowrap;
+th, td { padding: .35rem 0 .35rem 1.1rem; border-bottom: 1px solid var(--hair); text-align: right; white-space: nowrap;
   vertical-align: baseline }
 th { font-weight: 500; color: var(--soft) } thead th { vertical-align: bottom; line-height: 1.3; white-space: normal }
 td .mark { border: 0; padding: 0; font-size: inherit; text-transform: none; letter-spacing: 0 }
@@ -107,7 +107,8 @@ svg .strong { font-weight: 700 }
   .rows .track { grid-area: 2 / 1 / auto / -1; min-height: 1.6rem } .rows .axis-title { grid-area: 3 / 1 / auto / -1 }
   .plot { padding-left: 2.6rem } .plot.named { padding-right: 6.2rem } .y-title { margin-left: -2.6rem }
   .plates { grid-template-columns: 1fr 1fr; gap: 1.2rem .9rem }
-  table:not(.facts) thead { display: none } table:not(.facts), caption, table:not(.facts) tbody { display: block }
+  table:not(.facts) thead { display: none }
+  table:not(.facts), table:not(.facts) caption, table:not(.facts) tbody { display: block }
   table:not(.facts) tr { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .4rem .8rem;
     padding: .7rem 0; border-bottom: 1px solid var(--hair) }
   table:not(.facts) th, table:not(.facts) td { border: 0; padding: 0; text-align: left; white-space: normal;

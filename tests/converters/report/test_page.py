@@ -76,7 +76,7 @@ def test_the_headline_is_the_worst_verdict(verdicts: tuple[str, str], headline: 
 def test_without_texts_there_is_no_verdict() -> None:
     report = reported(bench())
     assert report.status is None
-    assert report.headline == "Times, and nothing that tells whether the text holds"
+    assert report.headline == "Measured, without a verdict on the text"
 
 
 UNSHOWN = re.compile(

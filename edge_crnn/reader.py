@@ -51,7 +51,7 @@ class Reader:
     Args:
         spec: the model's; the reader's own `spec` has the decoder that it uses.
         open_engine: opens one more engine over the model; called once here, and again as work asks for more.
-        workers: engines at most.
+        workers: engines at most; None: one per core that this process may use, or one for a GPU.
         decoder: instead of the spec's.
         n_best: texts per reading: the best and `n_best - 1` alternatives; more than 1 needs a beam and gets one.
         target_precision: accept so surely that this share of what is accepted is right, in place of the decoder's
@@ -71,7 +71,7 @@ class Reader:
         spec: ModelSpec,
         open_engine: Callable[[], Backend],
         *,
-        workers: int = 1,
+        workers: int | None = 1,
         decoder: DecoderSpec | None = None,
         n_best: int = 1,
         target_precision: float | None = None,
@@ -89,13 +89,15 @@ class Reader:
                 )
             decoder = replace(decoder, reject_below=threshold(spec, target_precision, decoder))
         self.spec = replace(spec, decoder=decoder)
-        self.workers = max(workers, 1)
         self._alphabet = spec.alphabet
         self._grammar = _grammar(self.spec)
         self._lexicon, self._prior = _fitting(spec, lexicon, prior)
         self._n_best = max(n_best, 1)
         self._open_engine = open_engine
         self._engines = [open_engine()]
+        if workers is None:
+            workers = 1 if self._engines[0].facts.device == "gpu" else usable_cores()
+        self.workers = max(workers, 1)
         self._idle: queue.SimpleQueue[Backend] = queue.SimpleQueue()
         self._idle.put(self._engines[0])
         self._lock = threading.Lock()
@@ -126,8 +128,7 @@ class Reader:
         Raises:
             BackendError: as `read`.
         """
-        limit = self._engines[0].facts.max_batch
-        chunks = chunked(images, _CHUNK if limit is None else min(limit, _CHUNK))
+        chunks = chunked(images, self._engines[0].facts.max_batch or _CHUNK)
         if self.workers == 1:
             for chunk in chunks:
                 yield from self._read_chunk(chunk)
@@ -308,8 +309,8 @@ def open_reader(
 
     Args:
         model: an artifact or its path; None: Korean plates, int8, which comes with the package.
-        workers: engines side by side; None: one per core that this process may use. For the soonest answer to one
-            image at a time, 1 worker with more `threads`.
+        workers: engines side by side; None: as for `Reader`. For the soonest answer to one image at a time, 1 worker
+            with more `threads`.
         threads: of each engine.
         decoder: instead of the one in the model's spec.
         n_best: texts per reading.
@@ -335,7 +336,7 @@ def open_reader(
     return Reader(
         artifact.spec,
         lambda: open_backend(artifact, threads, engine),
-        workers=usable_cores() if workers is None else workers,
+        workers=workers,
         decoder=decoder,
         n_best=n_best,
         target_precision=target_precision,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,8 @@ class BackendFacts:
     input_dtype: str
     max_batch: int | None
     """Largest batch that one call of the engine takes; larger ones are split. None: any."""
+    device: Literal["cpu", "gpu"] = "cpu"
+    """Where it computes: a core has an engine of its own, a GPU works for all with one."""
     notes: tuple[str, ...] = ()
     """What else `info` should show, such as the delegate that took the graph."""
 

@@ -76,6 +76,7 @@ class TrtBackend:
             input_shape=spec.input.shape,
             input_dtype=spec.input.dtype,
             max_batch=spec.artifact.batch,
+            device="gpu",
             notes=(f"on {gpu}", self._engine.note),
         )
 

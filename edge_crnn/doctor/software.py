@@ -106,7 +106,7 @@ def _cv2(trial: Trial, board: Board) -> Check:
 def _onnxruntime(trial: Trial, needed: bool) -> Check:
     if trial.state == "works":
         return Check("onnxruntime", "ok", f"{trial.facts['version']}, on the CPU")
-    fix = _extra("onnx") if trial.state == "absent" else "--force-reinstall onnxruntime"
+    fix = _extra("onnxruntime") if trial.state == "absent" else "--force-reinstall onnxruntime"
     return _lacking("onnxruntime", trial, needed, False, _install(fix))
 
 

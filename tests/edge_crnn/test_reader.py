@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -328,6 +329,33 @@ def test_engines_are_opened_as_work_asks_and_no_more() -> None:
     for engine in factory.opened:
         with pytest.raises(BackendError):
             FakeBackend.infer(engine, np.zeros((1, 2, 2, 1), np.float32))
+
+
+@pytest.mark.parametrize(("device", "workers"), [("cpu", usable_cores()), ("gpu", 1)])
+def test_without_a_number_each_core_has_an_engine_and_a_gpu_has_one(device: Any, workers: int) -> None:
+    assert _reader_on(device, None).workers == workers
+
+
+def test_an_engine_is_given_as_many_images_at_once_as_it_takes() -> None:
+    reader, sizes = _reader_on("gpu", 100), []
+    infer = reader._engines[0].infer
+
+    def counted(batch: np.ndarray) -> np.ndarray:
+        sizes.append(len(batch))
+        return infer(batch)
+
+    reader._engines[0].infer = counted  # type: ignore[method-assign]
+    assert len(list(reader.read_each([BLACK] * 230))) == 230
+    assert sizes == [100, 100, 30]
+
+
+def _reader_on(device: Any, max_batch: int | None) -> Reader:
+    def open_engine() -> Backend:
+        engine = FakeBackend(ABC, SPEC.input.shape)
+        engine.facts = replace(engine.facts, device=device, max_batch=max_batch)
+        return engine
+
+    return Reader(SPEC, open_engine, workers=None)
 
 
 def test_an_engine_that_cannot_be_opened_is_an_error_each_time() -> None:

@@ -21,6 +21,7 @@ from .suites import (
     DecodingErrors,
     DecodingSpeed,
     Engines,
+    Gpu,
     Machine,
     Throughput,
     Trust,
@@ -75,6 +76,7 @@ SUITES: Mapping[str, tuple[type[Any], int]] = {
     "edge-crnn throughput": (Throughput, 1),
     "edge-crnn decoding speed": (DecodingSpeed, 1),
     "edge-crnn decoding errors": (DecodingErrors, 1),
+    "edge-crnn gpu_check": (Gpu, 1),
     "edge-crnn confidence": (Trust, 1),
     bench.SUITE: (bench.Record, bench.VERSION),
 }
@@ -120,6 +122,9 @@ def from_json(text: str | bytes, origin: str) -> Record:
     _check(body, origin)
     if header.machine is not None:
         board, facts = _of_machine(header.machine)
+        if isinstance(body, Gpu):
+            board = f"{board}, {body.gpu.get('name', 'a GPU')}"
+            facts.update({f"GPU: {name}": value for name, value in body.gpu.items()})
     elif header.board is not None:
         board, facts = _of_board(header.board, header.versions)
         facts.update(_settings(body))
@@ -214,6 +219,12 @@ def _check(body: Body, origin: str) -> None:
         ),
         DecodingSpeed: lambda found: all(each.ms > 0 and each.batch > 0 for each in found.speeds),
         DecodingErrors: lambda found: found.images > 0,
+        Gpu: lambda found: all(
+            0 < each.images <= _MOST_IMAGES
+            and each.ours
+            and all(0 < one.median_ms < _MOST_MS for one in (*each.ours, *each.peer))
+            for each in found.speed
+        ),
         Trust: lambda found: (
             bool(found.judged)
             and found.fit.images > 0

@@ -10,10 +10,10 @@ from edge_crnn.binomial import binomial_interval
 from edge_crnn.spec import Parity
 
 from .blocks import Block, Figure, Finding, Paragraph, Table
-from .charts import Line, Point, Row, number, plot, rows, scale
+from .charts import Line, Point, Row, doubling_scale, number, plot, rows, scale
 from .markup import Markup
 from .records import Record
-from .suites import DecodingErrors, DecodingSpeed, EngineRun, Engines, Throughput, Timing
+from .suites import DecodingErrors, DecodingSpeed, EngineRun, Engines, Gpu, GpuSpeed, Throughput, Timing
 from .words import counted, megabytes, ms, percent, tick
 
 REFERENCE = "Keras"
@@ -36,8 +36,8 @@ def busy(record: Record) -> Finding | None:
     body = record.body
     if isinstance(body, Engines):
         others = max((run.other_cores for run in body.runs), default=0.0)
-    elif isinstance(body, Throughput | DecodingSpeed):
-        others = body.other_cores
+    elif isinstance(body, Throughput | DecodingSpeed | Gpu):
+        others = body.other_cores or 0.0
     else:
         return None
     if others <= QUIET:
@@ -168,8 +168,7 @@ def _engines(run: EngineRun) -> Table:
         lines.append(
             (
                 each.engine,
-                f"{each.ms:.2f}",
-                f"{each.ms / ours.ms:.2f}" if ours else "",
+                f"{each.ms:.2f}" + (f" ({each.ms / ours.ms:.2f})" if ours else ""),
                 f"{each.first_ms:,.0f}",
                 megabytes(each.file_bytes),
                 same,
@@ -177,7 +176,7 @@ def _engines(run: EngineRun) -> Table:
                 each.parity.verdict if each.parity else "",
             )
         )
-    head = ("engine", "ms", "to our best", "first ms, with opening", "file", "same text as Keras", "right", "verdict")
+    head = ("engine", "ms (to our best)", "first call, ms", "file", "same text", "right", "verdict")
     return Table(head, tuple(lines), _threads(run), statuses=True)
 
 
@@ -209,6 +208,49 @@ def throughput_blocks(record: Record) -> list[Block]:
     gain = f"One engine per core gives, round by round and in the median, {ratios}."
     note = f"Dots are rounds. {gain} {_others(body.other_cores)}"
     return [Figure(f"Images a second ({record.origin})", rows(lines, axis), note)]
+
+
+def gpu_blocks(record: Record) -> list[Block]:
+    """What must be shown of TensorRT engines, and their rates against the images of a call."""
+    body = record.body
+    if not isinstance(body, Gpu):
+        return []
+    criteria = [
+        (
+            each.name,
+            "" if each.figure is None else f"{each.figure:.5g}",
+            f"{each.wants} {each.threshold:g} {each.what}",
+            each.verdict,
+        )
+        for each in body.criteria
+    ]
+    blocks: list[Block] = [Table(("criterion", "found", "wanted", "verdict"), tuple(criteria), "What must be shown")]
+    for model, way in dict.fromkeys((each.model, each.way) for each in body.speed):
+        found = [each for each in body.speed if (each.model, each.way) == (model, way)]
+        lines = [
+            Line(name, points, tone, dots=True)
+            for name, points, tone in (
+                ("TensorRT", _per_second(found, "ours"), "ours"),
+                ("PyTorch", _per_second(found, "peer"), "peer"),
+            )
+            if points
+        ]
+        x = doubling_scale([at for each in lines for at, _ in each.points], "images a call")
+        y = scale([rate for each in lines for _, rate in each.points], "images a second", at_zero=True)
+        blocks.append(Figure(f"{model}, {way}: images a second against the images of a call", plot(x, y, lines=lines)))
+    if body.other_cores is not None:
+        blocks.append(Paragraph(_others(body.other_cores)))
+    return blocks
+
+
+def _per_second(found: Sequence[GpuSpeed], who: str) -> tuple[tuple[float, float], ...]:
+    """Images of a call, and images a second by the median over the rounds."""
+    rounds = {each.images: each.ours if who == "ours" else each.peer for each in found}
+    return tuple(
+        (images, 1e3 * images / median(one.median_ms for one in timed))
+        for images, timed in sorted(rounds.items())
+        if timed
+    )
 
 
 def decoding_blocks(record: Record) -> list[Block]:

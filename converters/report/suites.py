@@ -238,4 +238,46 @@ class Trust:
     rejections: tuple[Rejection, ...]
 
 
-Body: TypeAlias = Verification | Accuracy | Engines | Throughput | DecodingSpeed | DecodingErrors | Trust | bench.Record
+@dataclass(frozen=True)
+class Criterion:
+    """One thing that must be shown of engines."""
+
+    name: str
+    what: str
+    wants: str
+    threshold: float
+    verdict: str
+    figure: float | None = None
+
+
+@dataclass(frozen=True)
+class GpuRound:
+    """Calls in a row."""
+
+    median_ms: float
+
+
+@dataclass(frozen=True)
+class GpuSpeed:
+    """Ours and a peer, in turn."""
+
+    model: str
+    way: str
+    images: int
+    ours: tuple[GpuRound, ...]
+    peer: tuple[GpuRound, ...]
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """`benchmarks.gpu_check`."""
+
+    gpu: Mapping[str, str]
+    criteria: tuple[Criterion, ...]
+    speed: tuple[GpuSpeed, ...]
+    other_cores: float | None
+
+
+Body: TypeAlias = (
+    Verification | Accuracy | Engines | Throughput | DecodingSpeed | DecodingErrors | Gpu | Trust | bench.Record
+)

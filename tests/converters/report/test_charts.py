@@ -4,7 +4,7 @@ import itertools
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters.report.charts import Line, Point, Row, doubling_scale, plot, rows, scale
@@ -13,6 +13,7 @@ from converters.report.markup import Markup, element, joined
 _VALUES = st.lists(st.floats(-1e9, 1e9, allow_nan=False), min_size=1, max_size=9)
 
 
+@settings(deadline=None)
 @given(values=_VALUES, at_zero=st.booleans())
 def test_an_axis_is_around_its_values_with_ticks_at_round_numbers(values: list[float], at_zero: bool) -> None:
     axis = scale(values, "", at_zero=at_zero)
@@ -66,6 +67,7 @@ def _labels(drawn: Markup) -> list[tuple[float, float, float, bool]]:
     return [(float(x), 3 * float(y) + float(up), float(beside), anchor == "end") for x, y, beside, up, anchor in found]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 50), st.sampled_from([0.98, 0.99, 0.985])), min_size=1, max_size=9))
 def test_names_of_dots_do_not_meet_on_any_screen(places: list[tuple[float, float]]) -> None:
     points = [Point(x, y, f"engine {number}", "ours") for number, (x, y) in enumerate(places)]
@@ -83,6 +85,7 @@ def test_names_of_dots_do_not_meet_on_any_screen(places: list[tuple[float, float
                 assert abs(top - other) > 14 or right <= start + 1e-6 or end <= left + 1e-6
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=8))
 def test_names_of_lines_do_not_meet(ends: list[float]) -> None:
     lines = [Line(f"line {number}", ((0, 0), (1, end)), "s1") for number, end in enumerate(ends)]

@@ -21,6 +21,7 @@ from tests.converters.report.made import (
     bench,
     changed,
     engines,
+    gpu,
     leaves,
     parity,
     reported,
@@ -87,7 +88,7 @@ UNSHOWN = re.compile(
     r"|clock$|board/|board$|images/(folder|count)|decoder|engine$|notes|warm_up_ns/|rss_before|control|seconds|threads$"
     r"|results/\d/artifact|scenario/images|(artifacts|results)/1/(file|load|rss|other)"  # 1 is the control
     r"|results/5/scenario/readers"  # of a camera: one
-    r"|fit/(right|temperature|error)|coverage/\d/threshold|readings$|rejections/0/interval"
+    r"|speed/\d/(ours|peer)/0/(p90|minimum)|fit/(right|temperature|error)|coverage/\d/threshold|readings$|rejections/0/interval"
 )
 """What a page does not say of a suite, or says elsewhere: a test of its own holds the counts and times behind it."""
 
@@ -250,6 +251,11 @@ def test_devices_of_one_kind_in_other_settings_are_told_apart() -> None:
     titles = [part.title for part in reported(bench(), json.loads(text)).parts]
     name = "Raspberry Pi 5 Model B Rev 1.0"
     assert titles == [f"{name} (governor performance)", f"{name} (governor ondemand)"]
+
+
+def test_a_machine_with_a_gpu_is_another_than_without() -> None:
+    titles = [part.title for part in reported(engines(), gpu()).parts]
+    assert titles == ["some CPU, 2 cores", "some CPU, 2 cores, some GPU"]
 
 
 def test_two_models_are_told_apart() -> None:

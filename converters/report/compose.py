@@ -62,6 +62,7 @@ def compose(records: Sequence[Record]) -> Report:
     models = _models(records)
     findings = [accuracy.finding(each) for each in conversions]
     findings += [found for record in records if (found := speed.busy(record))]
+    findings += [found for record in records for found in speed.missed(record)]
     findings += [found for _, record in _benched(records) for found in device.findings(record)]
     return Report(
         status=status,

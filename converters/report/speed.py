@@ -13,7 +13,7 @@ from .blocks import Block, Figure, Finding, Paragraph, Table
 from .charts import Line, Point, Row, doubling_scale, number, plot, rows, scale
 from .markup import Markup
 from .records import Record
-from .suites import DecodingErrors, DecodingSpeed, EngineRun, Engines, Gpu, GpuSpeed, Throughput, Timing
+from .suites import Criterion, DecodingErrors, DecodingSpeed, EngineRun, Engines, Gpu, GpuSpeed, Throughput, Timing
 from .words import counted, megabytes, ms, percent, tick
 
 REFERENCE = "Keras"
@@ -47,6 +47,25 @@ def busy(record: Record) -> Finding | None:
         f"{record.origin}: its times are not to be quoted",
         f"{_others(others)} {QUIET} is the most that may be.",
     )
+
+
+def missed(record: Record) -> list[Finding]:
+    """What had to be shown on a GPU, and was not."""
+    if not isinstance(record.body, Gpu):
+        return []
+    return [
+        Finding("fail", f"{each.name}: missed on the GPU", f"{_found(each)}, {_wanted(each)}")
+        for each in record.body.criteria
+        if each.verdict == "MISSED"
+    ]
+
+
+def _found(criterion: Criterion) -> str:
+    return "" if criterion.figure is None else f"{criterion.figure:.5g}"
+
+
+def _wanted(criterion: Criterion) -> str:
+    return f"{criterion.wants} {criterion.threshold:g} {criterion.what}"
 
 
 def passes(timing: Timing) -> bool:
@@ -215,15 +234,7 @@ def gpu_blocks(record: Record) -> list[Block]:
     body = record.body
     if not isinstance(body, Gpu):
         return []
-    criteria = [
-        (
-            each.name,
-            "" if each.figure is None else f"{each.figure:.5g}",
-            f"{each.wants} {each.threshold:g} {each.what}",
-            each.verdict,
-        )
-        for each in body.criteria
-    ]
+    criteria = [(each.name, _found(each), _wanted(each), each.verdict) for each in body.criteria]
     blocks: list[Block] = [Table(("criterion", "found", "wanted", "verdict"), tuple(criteria), "What must be shown")]
     for model, way in dict.fromkeys((each.model, each.way) for each in body.speed):
         found = [each for each in body.speed if (each.model, each.way) == (model, way)]

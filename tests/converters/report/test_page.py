@@ -299,6 +299,15 @@ def test_a_throttled_device_is_marked() -> None:
     assert any("throttled: too hot" in each.detail for each in report.findings)
 
 
+def test_what_a_gpu_missed_is_a_finding() -> None:
+    assert not reported(gpu()).findings
+    found = gpu()
+    found["criteria"][0].update(verdict="MISSED", figure=480.0)
+    (finding,) = reported(found).findings
+    assert (finding.status, finding.title) == ("fail", "texts: missed on the GPU")
+    assert finding.detail == "480, at least 499 of 500 same"
+
+
 def test_a_control_that_differs_is_noise() -> None:
     found = bench()
     for each in found["results"][1]["rounds"]:

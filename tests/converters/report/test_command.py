@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from edge_crnn.cli.main import main
 from tests.converters.report.made import accuracy, bench
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -50,3 +54,18 @@ def test_expected_failures_are_one_line(results: Path, capsys: pytest.CaptureFix
         assert message in err
     assert not html.exists()
     assert json.loads(one.read_text(encoding="utf-8")) == accuracy()
+
+
+def test_a_report_needs_numpy_alone(results: Path) -> None:
+    blocked = ("tensorflow", "keras", "h5py", "cv2", "PIL", "matplotlib", "onnx", "onnxruntime", "ai_edge_litert")
+    code = (
+        f"import sys\nfor name in {blocked}:\n    sys.modules[name] = None\n"
+        "from converters.report.command import REPORT\nimport argparse\n"
+        "parser = argparse.ArgumentParser()\nREPORT.add_arguments(parser)\n"
+        "sys.exit(REPORT.run(parser.parse_args(sys.argv[1:])))"
+    )
+    words = [results / "accuracy.json", results / "bench.json", "-o", results / "report.html"]
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -71,11 +71,12 @@ def pictured(record: Record) -> str:
     return f"{count:,} {record.images or 'labelled images'}"
 
 
-def finding(each: Judged) -> Finding:
-    """Its line in the verdict."""
+def finding(each: Judged, model: str) -> Finding:
+    """Its line in the verdict; `model` is told where there are several."""
     same, right = each.counts
     low, high = binomial_interval(same, right)
-    title = f"{each.name}: the same text on {percent(each.agreement)} of what the trained model reads right"
+    name = f"{each.name} of {model}" if model else each.name
+    title = f"{name}: the same text on {percent(each.agreement)} of what the trained model reads right"
     details = [f"{of(same, right)}, 95% interval {between(low, high)}"]
     if len(each.parities) == 1:
         (parity,) = each.parities

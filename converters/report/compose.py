@@ -60,7 +60,11 @@ def compose(records: Sequence[Record]) -> Report:
     conversions = [each for record in records for each in judged(record)]
     status = worst(each.status for each in conversions) if conversions else None
     models = _models(records)
-    findings = [accuracy.finding(each) for each in conversions]
+    findings = [
+        accuracy.finding(each, _model(record) if len(models) > 1 else "")
+        for record in records
+        for each in judged(record)
+    ]
     findings += [found for record in records if (found := speed.busy(record))]
     findings += [found for record in records for found in speed.missed(record)]
     findings += [found for _, record in _benched(records) for found in device.findings(record)]

@@ -260,7 +260,9 @@ def test_a_machine_with_a_gpu_is_another_than_without() -> None:
 
 def test_two_models_are_told_apart() -> None:
     other = {**accuracy(), "model": "digits", "source_sha256": "8" * 64}
-    (part,) = reported(accuracy(), other).parts
+    report = reported(accuracy(), other)
+    assert report.findings[-1].title.startswith("int8 of digits 88888888: the same text on 99.69%")
+    (part,) = report.parts
     titles = [section.title for section in part.sections]
     assert titles == ["Does the text hold? — plates 77777777", "Does the text hold? — digits 88888888"]
 

@@ -37,7 +37,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def require_place(path: Path) -> None:
@@ -60,6 +60,16 @@ def sweep_partial(path: Path) -> None:
         with contextlib.suppress(OSError):  # another process may sweep too, or own the file
             if writer and (not _is_running(int(writer[1])) or time.time() - left.stat().st_mtime > _STALE_AFTER_S):
                 left.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names that were added to `folder`, or changed in it, last; some file systems refuse to sync one."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 @contextlib.contextmanager
@@ -86,13 +96,3 @@ def _is_running(process: int) -> bool:
     except PermissionError:
         pass
     return True
-
-
-def _sync_folder(folder: Path) -> None:
-    # The rename is durable only once the folder is synced; some file systems refuse to sync one.
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

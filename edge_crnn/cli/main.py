@@ -19,6 +19,7 @@ from .command import Command
 
 _BUILT_IN = {
     "read": ("edge_crnn.cli.read", "read the text in images", "litert,opencv"),
+    "serve-folder": ("edge_crnn.cli.serve_folder", "read each image that comes into a folder", "litert,opencv"),
     "calibrate": ("edge_crnn.cli.calibrate", "make confidences say how often they are right", "litert,opencv"),
     "info": ("edge_crnn.cli.info", "show what a model says about itself", "litert"),
     "doctor": ("edge_crnn.cli.doctor", "say what this machine has and lacks, and what to type", "litert"),
@@ -111,8 +112,8 @@ def _usage() -> str:
 
     more = sorted({point.name for point in entry_points(group=_GROUP)} - _BUILT_IN.keys())
     lines = ["usage: edge-crnn COMMAND …", "", "commands:"]
-    lines += [f"  {name:<10} {help_}" for name, (_, help_, _) in _BUILT_IN.items()]
-    lines += [f"  {name:<10} see edge-crnn {name} --help" for name in more]
+    lines += [f"  {name:<12} {help_}" for name, (_, help_, _) in _BUILT_IN.items()]
+    lines += [f"  {name:<12} see edge-crnn {name} --help" for name in more]
     return "\n".join([*lines, "", "edge-crnn COMMAND --help tells more; --version prints the version"])
 
 

@@ -155,7 +155,7 @@ def test_what_the_user_says_of_the_decoder_reaches_it(
         made.append(reader.spec.decoder)
         return reader
 
-    monkeypatch.setattr("edge_crnn.cli.read.open_reader", opened)
+    monkeypatch.setattr("edge_crnn.cli.reader.open_reader", opened)
     for words in (
         ["--decoder", "beam", "--beam-width", "3"],
         ["--n-best", "20"],

@@ -1,0 +1,153 @@
+"""`edge-crnn serve-folder`: reads each image that comes into a folder, once, whatever befalls the process."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+from ..dataset import chunked
+from ..errors import DatasetError, ImageError
+from ..reader import Reader
+from ..reading import Reading
+from ..serve.arrivals import Arrival, Arrivals
+from ..serve.journal import Journal
+from ..serve.stop import Stop
+from ..serve.systemd import Systemd
+from .command import Command
+from .reader import add_reader_arguments, json_line, reader_of
+
+_BATCH = 32
+"""Lines that are synced together at most."""
+_SHARE = 10
+"""Looking at the folder may take one part in so many of the time."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `serve-folder`."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where images appear; nothing in it is changed")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("readings.jsonl"),
+        metavar="FILE",
+        help="a line of JSON for each image, added; what it has is not read again (default: readings.jsonl)",
+    )
+    parser.add_argument(
+        "--interval",
+        type=_seconds,
+        default=1.0,
+        metavar="S",
+        help="look so often; an image is read when it stayed the same for so long (default: 1 second)",
+    )
+    parser.add_argument("--once", action="store_true", help="end when all that is there has been read")
+    add_reader_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when stopped by SIGTERM or SIGINT; with --once, 1 if an image could not be read, else 0."""
+    folder: Path = arguments.folder
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: is no folder; name the one where images appear")
+    with Journal(arguments.output) as journal, reader_of(arguments) as reader, Stop() as stop:
+        service = _Service(folder, journal, reader, stop)
+        service.run(arguments.interval, arguments.once)
+    return 1 if arguments.once and service.unread else 0
+
+
+class _Service:
+    """The loop: look, read, write, sleep."""
+
+    def __init__(self, folder: Path, journal: Journal, reader: Reader, stop: Stop) -> None:
+        self.read = self.unread = 0
+        self._folder, self._journal, self._reader, self._stop = folder, journal, reader, stop
+        self._arrivals = Arrivals(folder, journal.__contains__)
+        self._systemd = Systemd()
+        self._gone = False
+
+    def run(self, interval: float, once: bool) -> None:
+        _say(f"{self._folder} → {self._journal.path}, which has {len(self._journal):,} readings")
+        self._systemd.ready(self._status())
+        while not self._stop.asked:
+            started = time.monotonic()
+            arrivals = self._look()
+            looked = time.monotonic()
+            for results in chunked(self._results(arrivals), _BATCH):
+                self._write(results)
+                self._systemd.alive(self._status())
+            if once and not self._arrivals.waiting and not self._gone:
+                break
+            self._sleep(max(interval, (_SHARE - 1) * (looked - started)))
+        self._systemd.stopping()
+        _say(self._status())
+
+    def _look(self) -> list[Arrival]:
+        try:
+            arrivals = self._arrivals.look()
+        except OSError as error:
+            if not self._gone:
+                _say(f"{self._folder}: cannot be looked at ({error.strerror}); waiting for it")
+            self._gone = True
+            return []
+        if self._gone:
+            _say(f"{self._folder}: is back")
+        self._gone = False
+        return arrivals
+
+    def _results(self, arrivals: Sequence[Arrival]) -> Iterator[tuple[Arrival, Reading | ImageError]]:
+        """Readings as they come, until asked to stop; all workers are at them."""
+        results = self._reader.read_each(self._folder / each.name for each in arrivals)
+        for arrival, result in zip(arrivals, results, strict=True):
+            yield arrival, result
+            if self._stop.asked:
+                break
+
+    def _write(self, results: Sequence[tuple[Arrival, Reading | ImageError]]) -> None:
+        lines = []
+        for arrival, result in results:
+            path = self._folder / arrival.name
+            if Arrival.of(path) != arrival:  # gone or changed meanwhile: whatever was read is not of this image
+                continue
+            if isinstance(result, ImageError):
+                if self._arrivals.failed(arrival):
+                    continue
+                self.unread += 1
+            else:
+                self.read += 1
+            now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+            lines.append((arrival, json_line(path, result, time=now, size=arrival.size, mtime_ns=arrival.mtime_ns)))
+        self._journal.append(lines)
+        for arrival, _ in lines:
+            self._arrivals.done(arrival)
+
+    def _sleep(self, seconds: float) -> None:
+        """In naps that leave time for signs of life."""
+        until = time.monotonic() + seconds
+        patience = self._systemd.patience_s
+        while not self._stop.asked:
+            self._systemd.alive(self._status())
+            left = until - time.monotonic()
+            if left <= 0:
+                break
+            self._stop.sleep(left if patience is None else min(left, patience / 4))
+
+    def _status(self) -> str:
+        return f"{self.read:,} images read, {self.unread:,} could not be"
+
+
+def _say(text: str) -> None:
+    print(f"edge-crnn serve-folder: {text}", file=sys.stderr, flush=True)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.01 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0.01 and 3600")
+    return value
+
+
+COMMAND = Command("read each image that comes into a folder, once", add_arguments, run)

@@ -1,0 +1,205 @@
+"""Readings in a file of JSON lines that is its own journal: what it says was read is not read again.
+
+Lines are appended whole and synced, several at once. What a kill or a power cut left of the last ones is cut off when
+the file is opened again, and their images are read anew; so each image has one line. One process writes at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from ..errors import OutputError
+from ..files import sync_folder
+from .arrivals import Arrival
+
+_START = b'{"time": "'
+_MOST_LOST = 8 << 20
+"""Bytes that are cut off at most: more are not the lines that were written last."""
+
+
+class Journal:
+    """The file at `path`, made where there is none.
+
+    What it knows takes 8 bytes of memory for each line; the file itself takes a hundred times as much on the disk.
+
+    Raises:
+        OutputError: it cannot be opened, another process has it, or it holds something else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise OutputError(
+                error.errno, f"{path}: cannot be opened ({error.strerror}); name a file in a folder that may be written"
+            ) from error
+        try:
+            self._lock()
+            self._end, known = self._load()
+            os.ftruncate(self._file, self._end)
+            os.fsync(self._file)
+            sync_folder(path.parent)
+        except BaseException:
+            os.close(self._file)
+            raise
+        self._known = _Digests(known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, arrival: Arrival) -> bool:
+        return _digest(arrival) in self._known
+
+    def append(self, lines: Sequence[tuple[Arrival, str]]) -> None:
+        """Add a line, without its end, for each arrival; all are on the disk when this returns, or none is known.
+
+        A line begins with its `time`, and has `image`, `size` and `mtime_ns`.
+
+        Raises:
+            OutputError: there is no room, or somebody has moved the file away.
+        """
+        if not lines:
+            return
+        data = "".join(f"{line}\n" for _, line in lines).encode()
+        assert data.startswith(_START)
+        self._check_place()
+        try:
+            _write(self._file, data)
+            os.fsync(self._file)
+        except OSError as error:
+            os.ftruncate(self._file, self._end)  # a part of a line would stand before the next one
+            raise OutputError(
+                error.errno,
+                f"{self.path}: cannot be written ({error.strerror}); make room and start again: it has {len(self):,}"
+                " readings, whole, and the images after them will be read",
+            ) from error
+        self._end += len(data)
+        for arrival, _ in lines:
+            self._known.add(_digest(arrival))
+
+    def close(self) -> None:
+        """Let another process have it."""
+        os.close(self._file)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _lock(self) -> None:
+        import fcntl  # not on Windows
+
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            raise OutputError(None, f"{self.path}: is a device or a pipe, which cannot be read again; name a file")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OutputError(
+                error.errno,
+                f"{self.path}: cannot be locked ({error.strerror}), another process writes it; name a file for each",
+            ) from error
+        self._check_place()
+
+    def _check_place(self) -> None:
+        try:
+            there = os.path.samestat(os.fstat(self._file), self.path.stat())
+        except FileNotFoundError:
+            there = False
+        if not there:
+            raise OutputError(
+                None,
+                f"{self.path}: was moved or removed while it was written to; move it, and the images with it, when"
+                " nothing writes it, and start again",
+            )
+
+    def _load(self) -> tuple[int, array[int]]:
+        """Bytes of the lines that are whole, and the digests of what they are about."""
+        end, known = 0, array("Q")
+        with os.fdopen(os.dup(self._file), "rb") as file:
+            file.seek(0)
+            for number, line in enumerate(iter(lambda: file.readline(_MOST_LOST), b""), 1):
+                arrival = _arrival(line)
+                if arrival is None:
+                    self._check_remains(end, line, number)
+                    break
+                known.append(_digest(arrival))
+                end += len(line)
+        return end, known
+
+    def _check_remains(self, end: int, line: bytes, number: int) -> None:
+        """Make sure that what follows the first `end` bytes is what a kill left, or a power cut.
+
+        A kill leaves a line without its end; a power cut, also zeros in place of what never reached the disk.
+        """
+        head, zeros, _ = line.partition(b"\0")
+        begun = bool(head) and head.startswith(_START[: len(head)])
+        left = (zeros and (begun or number > 1 or not line.strip(b"\0\n"))) or (begun and not line.endswith(b"\n"))
+        if not left or os.fstat(self._file).st_size - end > _MOST_LOST:
+            raise OutputError(
+                None,
+                f"{self.path}: line {number} is {line[:40]!r}, expected a reading of serve-folder; name another file",
+            )
+
+
+class _Digests:
+    """A set of 64-bit digests, 8 bytes each: two that should differ do not once in 10^12 times for 10^7 images."""
+
+    _RECENT = 4096
+    """So many are kept apart, since each of them would move half of the others."""
+
+    def __init__(self, digests: array[int]) -> None:
+        self._sorted = np.unique(np.frombuffer(digests, np.uint64))
+        self._recent: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._sorted) + len(self._recent)
+
+    def __contains__(self, digest: int) -> bool:
+        if digest in self._recent:
+            return True
+        place = int(np.searchsorted(self._sorted, np.uint64(digest)))
+        return place < len(self._sorted) and int(self._sorted[place]) == digest
+
+    def add(self, digest: int) -> None:
+        if digest in self:
+            return
+        self._recent.add(digest)
+        if len(self._recent) == self._RECENT:
+            recent = np.array(sorted(self._recent), np.uint64)
+            self._sorted = np.insert(self._sorted, np.searchsorted(self._sorted, recent), recent)
+            self._recent.clear()
+
+
+def _digest(arrival: Arrival) -> int:
+    said = f"{arrival.size} {arrival.mtime_ns} {arrival.name}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "little")
+
+
+def _arrival(line: bytes) -> Arrival | None:
+    """What a whole line is about; None: it is none of ours, or cut short."""
+    if not (line.startswith(_START) and line.endswith(b"\n")):
+        return None
+    try:
+        said = json.loads(line)
+        return Arrival(int(said["mtime_ns"]), Path(said["image"]).name, int(said["size"]))
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+def _write(file: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]

@@ -1,0 +1,45 @@
+"""What a service tells systemd, over the socket that it names: see sd_notify(3). Without one, nothing is told."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+
+
+class Systemd:
+    """The service manager that started this process, if one did.
+
+    `patience_s` is how long it waits for a sign of life, and kills then; None: it does not.
+    """
+
+    def __init__(self) -> None:
+        place = os.environ.get("NOTIFY_SOCKET", "")
+        self._place = f"\0{place[1:]}" if place.startswith("@") else place  # @: Linux's abstract names
+        meant = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        microseconds = os.environ.get("WATCHDOG_USEC", "") if meant and place else ""
+        self.patience_s = int(microseconds) / 1e6 if microseconds.isdigit() else None
+        self._alive_at = 0.0
+
+    def ready(self, status: str) -> None:
+        """The service has started."""
+        self._tell(f"READY=1\nSTATUS={status}")
+
+    def alive(self, status: str) -> None:
+        """A sign of life, sent as often as it must be, however often this is called."""
+        now = time.monotonic()
+        if self.patience_s is not None and now >= self._alive_at + self.patience_s / 4:
+            self._alive_at = now
+            self._tell(f"WATCHDOG=1\nSTATUS={status}")
+
+    def stopping(self) -> None:
+        """The service ends as it was asked to."""
+        self._tell("STOPPING=1")
+
+    def _tell(self, message: str) -> None:
+        if not self._place:
+            return
+        # One that is not heard is treated by systemd as one that has nothing to say: it is killed and started again.
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+            line.sendto(message.encode("utf-8", "replace"), self._place)

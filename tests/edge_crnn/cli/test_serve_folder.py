@@ -1,0 +1,284 @@
+"""Real processes, which are killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_crnn.cli.main import main
+from edge_crnn.cli.serve_folder import add_arguments
+
+PATIENCE_S = 120
+
+
+def until(happens: Callable[[], object]) -> None:
+    late = time.monotonic() + PATIENCE_S
+    while not happens():
+        assert time.monotonic() < late, "nothing happened"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "readings.jsonl"
+
+
+@pytest.fixture(scope="session")
+def files(tiny_pictures: list[np.ndarray]) -> list[bytes]:
+    return [cv2.imencode(".png", picture)[1].tobytes() for picture in tiny_pictures]
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(folder: Path, output: Path, tiny_artifact: Path) -> Iterator[Start]:
+    """`start(*words, **environment)` starts serve-folder, which is gone at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*words: object, limit: int | None = None, **environment: str) -> subprocess.Popen[str]:
+        words = ("-o", output, "--model", tiny_artifact, "--interval", "0.02", "--workers", "1", *words)
+        command = [sys.executable, "-m", "edge_crnn", "serve-folder", str(folder), *map(str, words)]
+        if limit is not None:
+            command = ["sh", "-c", f'ulimit -f {limit}; exec "$@"', "sh", *command]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment})
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def readings(output: Path) -> list[dict[str, object]]:
+    data = output.read_bytes() if output.exists() else b""
+    return [json.loads(line) for line in data.split(b"\n")[:-1]]
+
+
+def names(output: Path) -> list[str]:
+    return [Path(str(each["image"])).name for each in readings(output)]
+
+
+def end(process: subprocess.Popen[str], by: signal.Signals | None = None) -> tuple[int, str]:
+    if by is not None:
+        process.send_signal(by)
+    _, said = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, said
+
+
+def test_killed_again_and_again_each_image_has_one_line(
+    folder: Path, output: Path, start: Start, files: list[bytes], tiny_labels: list[str]
+) -> None:
+    total = 400
+    for n in range(total // 2):
+        (folder / f"{n:03}.png").write_bytes(files[n % 8])
+    for kill in range(3):
+        before = len(names(output))
+        process = start()
+        until(lambda before=before: len(names(output)) > before)  # type: ignore[misc]
+        for n in range(total // 2 + kill * 60, total // 2 + kill * 60 + 60):  # while it is at work
+            (folder / f"{n:03}.png").write_bytes(files[n % 8])
+        assert end(process, signal.SIGKILL)[0] == -signal.SIGKILL
+        os.truncate(output, output.stat().st_size - 40 * kill)  # as if it were killed within a write
+    for n in range(total // 2 + 180, total):
+        (folder / f"{n:03}.png").write_bytes(files[n % 8])
+    status, said = end(start("--once"))
+    assert status == 0, said
+    assert sorted(names(output)) == [f"{n:03}.png" for n in range(total)]
+    for reading in readings(output):
+        assert reading["label"] == tiny_labels[int(Path(str(reading["image"])).stem) % 8]
+    before = output.read_bytes()
+    assert end(start("--once"))[0] == 0
+    assert output.read_bytes() == before
+
+
+def test_a_line_says_what_read_says_and_when(
+    folder: Path,
+    output: Path,
+    files: list[bytes],
+    tiny_artifact: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (folder / "서울 1.png").write_bytes(files[0])
+    words = ["--model", str(tiny_artifact), "--n-best", "3", "--min-confidence", "0.5"]
+    assert main(["serve-folder", str(folder), "-o", str(output), "--interval", "0.01", "--once", *words]) == 0
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert streams.err.endswith("edge-crnn serve-folder: 1 images read, 0 could not be\n")
+    assert main(["read", str(folder), "--format", "jsonl", *words]) == 0
+    (reading,) = readings(output)
+    status = (folder / "서울 1.png").stat()
+    assert time.time() - 3600 < np.datetime64(str(reading.pop("time"))[:-6], "ms").astype(int) / 1000 < time.time() + 1
+    assert (reading.pop("size"), reading.pop("mtime_ns")) == (status.st_size, status.st_mtime_ns)
+    assert reading == json.loads(capsys.readouterr().out)
+
+
+def test_images_as_they_come(
+    folder: Path, output: Path, start: Start, files: list[bytes], tiny_labels: list[str]
+) -> None:
+    """Renamed into place, written in parts, written anew, hidden, none at all; and the folder goes and comes back."""
+    process = start()
+    (folder / ".0.png").write_bytes(files[0])
+    (folder / "1.png.part").write_bytes(files[1])
+    (folder / "notes.txt").write_text("no image")
+    (folder / "1.png.part").rename(folder / "1.png")
+    until(lambda: len(names(output)) == 1)
+    with (folder / "2.png").open("wb") as file:
+        for at in range(0, len(files[2]), 20):
+            file.write(files[2][at : at + 20])
+            file.flush()
+    until(lambda: len(names(output)) == 2)
+    (folder / "1.png").write_bytes(files[3])
+    until(lambda: len(names(output)) == 3)
+    away = folder.rename(folder.with_name("away"))
+    assert process.stderr is not None
+    until(lambda: "cannot be looked at (No such file or directory); waiting for it" in process.stderr.readline())  # type: ignore[union-attr]
+    (away / "4.png").write_bytes(files[4])
+    away.rename(folder)
+    until(lambda: len(names(output)) == 4)
+    (folder / "5.png").write_bytes(b"no picture")
+    until(lambda: len(names(output)) == 5)
+    (folder / "6.png").write_bytes(files[6])
+    until(lambda: len(names(output)) == 6)
+    status, said = end(process, signal.SIGINT)
+    assert status == 0
+    assert said.splitlines()[-1] == "edge-crnn serve-folder: 5 images read, 1 could not be"
+    assert [(Path(str(each["image"])).name, each["label"]) for each in readings(output)] == [
+        *((f"{name}.png", tiny_labels[n]) for name, n in ((1, 1), (2, 2), (1, 3), (4, 4))),
+        *(("5.png", None), ("6.png", tiny_labels[6])),
+    ]
+    assert "no picture or a damaged one" in str(readings(output)[4]["error"])
+    assert sorted(each.name for each in folder.iterdir()) == [
+        *(".0.png", "1.png", "2.png", "4.png", "5.png", "6.png", "notes.txt")
+    ]
+
+
+def test_what_is_none_is_told_once(folder: Path, output: Path, start: Start, files: list[bytes]) -> None:
+    """Cut short, as an upload that broke off; whole later, it is read."""
+    (folder / "cut.png").write_bytes(files[0][:-20])
+    (folder / "whole.png").write_bytes(files[1])
+    assert end(start("--once"))[0] == 1
+    assert names(output) == ["whole.png", "cut.png"]
+    assert "cut short" in str(readings(output)[1]["error"])
+    assert end(start("--once"))[0] == 0
+    (folder / "cut.png").write_bytes(files[0])
+    assert end(start("--once"))[0] == 0
+    assert names(output) == ["whole.png", "cut.png", "cut.png"]
+    assert "error" not in readings(output)[2]
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_it_ends_between_two_lines(
+    folder: Path, output: Path, start: Start, files: list[bytes], by: signal.Signals
+) -> None:
+    for n in range(200):
+        (folder / f"{n:03}.png").write_bytes(files[n % 8])
+    process = start("--interval", "5")
+    until(lambda: output.exists() and names(output))
+    assert end(process, by)[0] == 0
+    assert output.read_bytes().endswith(b"}\n")
+    assert len(set(names(output))) == len(names(output))
+
+
+def test_systemd_is_told(folder: Path, output: Path, start: Start, files: list[bytes], tmp_path: Path) -> None:
+    """Ready once, and signs of life more often than they are waited for, though it looks at the folder every hour."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(PATIENCE_S)
+        process = start("--interval", "3600", NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="400000")
+        status = "STATUS=0 images read, 0 could not be"
+        assert manager.recv(999).decode() == f"READY=1\n{status}"
+        assert [manager.recv(999).decode() for _ in range(5)] == [f"WATCHDOG=1\n{status}"] * 5
+        process.terminate()
+        told = manager.recv(999)
+        while told.startswith(b"WATCHDOG=1"):
+            told = manager.recv(999)
+        assert told == b"STOPPING=1"
+        assert end(process)[0] == 0
+
+
+def test_two_on_one_output_refuse(folder: Path, output: Path, start: Start, files: list[bytes]) -> None:
+    (folder / "0.png").write_bytes(files[0])
+    first = start()
+    until(lambda: names(output))
+    status, said = end(start())
+    assert status == 1
+    assert said.count("\n") == 1
+    assert f"edge-crnn serve-folder: {output}: cannot be locked" in said
+    assert end(first, signal.SIGTERM)[0] == 0
+    assert end(start("--once"))[0] == 0
+
+
+def test_no_room_is_told_and_nothing_is_lost(
+    folder: Path, output: Path, start: Start, files: list[bytes], tiny_labels: list[str]
+) -> None:
+    """A file that must not grow beyond 32 KiB, which fails as a full disk does: in the middle of a line."""
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+    for n in range(100):
+        (folder / f"{n:03}.png").write_bytes(files[n % 8])
+    status, said = end(start("--once", limit=64))  # blocks of 512 bytes
+    assert status == 1
+    assert said.splitlines()[-1].startswith(f"edge-crnn serve-folder: {output}: cannot be written (File too large)")
+    assert "Traceback" not in said
+    assert 0 < len(names(output)) < 100
+    assert output.read_bytes().endswith(b"}\n")
+    assert end(start("--once"))[0] == 0
+    assert sorted(names(output)) == [f"{n:03}.png" for n in range(100)]
+
+
+def test_any_name_comes_once(folder: Path, output: Path, start: Start, files: list[bytes]) -> None:
+    given = ["a\nline.png", "서울 12가 3456.png", os.fsdecode(b"caf\xe9 \xff.png"), '"quoted\\".png']
+    for name in given:
+        (folder / name).write_bytes(files[0])
+    for _ in range(2):
+        assert end(start("--once"))[0] == 0
+        assert sorted(names(output)) == sorted(given)
+
+
+def test_a_folder_that_is_not_there_at_the_start_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "readings.jsonl"
+    assert main(["serve-folder", str(tmp_path / "none"), "-o", str(output)]) == 1
+    assert "none: is no folder; name the one where images appear" in capsys.readouterr().err
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("interval", ["0", "-1", "nan", "inf", "3601", "soon"])
+def test_intervals_that_are_none(interval: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve-folder", ".", "--interval", interval]) == 2
+    assert "--interval" in capsys.readouterr().err
+
+
+def test_it_takes_every_option_of_a_reader() -> None:
+    import argparse
+
+    from edge_crnn.cli.reader import add_reader_arguments
+
+    def options(add: Callable[[argparse.ArgumentParser], None]) -> set[str]:
+        parser = argparse.ArgumentParser()
+        add(parser)
+        return set(parser._option_string_actions)
+
+    assert {"--model", "--engine", "--grammar", "--lexicon", "--target-precision"} <= options(add_reader_arguments)
+    assert options(add_reader_arguments) <= options(add_arguments)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edge_crnn.artifact import load, load_spec, save
+from edge_crnn.artifact import Artifact, load, load_spec, save
 from edge_crnn.backends.trt_build import BuildOptions
 from edge_crnn.backends.trt_process import is_there
 from edge_crnn.cli.command import Command, at_least
@@ -28,6 +28,7 @@ from edge_crnn.training.architectures import ARCHITECTURES
 from .half import faint_weights
 from .keras_model import ADDED_SOFTMAX
 from .keras_weights import GATES
+from .localise import PROBED, localise, spread, worst, worst_table
 from .pipeline import (
     Candidate,
     Source,
@@ -50,6 +51,7 @@ from .to_engine import how_to_build, to_engine
 from .verify import Gate, Readings, Verification, compare
 
 _LISTED = 20
+_LOCALISED, _WORST = 32, 5
 _SUFFIXES: dict[Target, str] = {"tflite": ".tflite", "onnx": ".onnx", "tensorrt": ".engine"}
 """What `--to` can be → how its artifacts are named."""
 
@@ -97,6 +99,12 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("artifacts", type=Path, nargs="+", metavar="artifact", help="what was converted from it")
     parser.add_argument(
         "--images", type=Path, metavar="DIR", action="append", required=True, help="labelled images; may be repeated"
+    )
+    parser.add_argument(
+        "--localise",
+        action="store_true",
+        help=f"show layer by layer how far each artifact is from the trained model, on {_LOCALISED} of the images, and"
+        " on which images it is furthest",
     )
     _structure_arguments(parser)
     _gate_arguments(parser)
@@ -214,14 +222,28 @@ def run_verify(arguments: argparse.Namespace) -> int:
     for artifact in artifacts:
         if artifact.spec.artifact is not None and artifact.spec.artifact.source_sha256 != source.sha256:
             print(f"{artifact.path}: was converted from another file than {source.path}")
+        if arguments.localise:
+            _localise(artifact, source, datasets)
         readings = artifact_readings(artifact, datasets)
         outcomes.append(Outcome(artifact, compare(datasets, reference, readings, _gate(arguments)), readings))
         _report(outcomes[-1], arguments)
+        if arguments.localise:
+            departures = worst(datasets, reference, readings, _WORST)
+            print(*worst_table(departures, artifact.spec.alphabet), sep="\n")
     _write_results(arguments, source, outcomes, reference)
     failed = [each.artifact.path.name for each in outcomes if not _passes(each.verification, arguments.strict)]
     if failed:
         raise VerificationError(f"{', '.join(failed)}: the gate is not met; see the images that changed")
     return 0
+
+
+def _localise(artifact: Artifact, source: Source, datasets: Sequence[Dataset]) -> None:
+    """Before the artifact reads all images, which ends the run where it gives values that are not finite."""
+    if artifact.path.suffix not in PROBED:
+        print(f"{artifact.path.name}: TensorRT shows no layer of an engine; localise the .onnx that it was built of")
+        return
+    drift = localise(artifact, source.graph, source.spec.input, spread(datasets, _LOCALISED))
+    print(f"{artifact.path.name}, layer by layer:", *drift.table, sep="\n")
 
 
 def _recipes(arguments: argparse.Namespace) -> list[Recipe]:

@@ -145,7 +145,7 @@ class Writer:
     def __init__(self, description: str) -> None:
         # Buffer 0 is empty by the schema's rule: tensors that are no constants point at it.
         self._model = schema.ModelT(
-            version=3, description=description, operatorCodes=[], subgraphs=[], buffers=[_AlignedBuffer()]
+            version=3, description=description, operatorCodes=[], subgraphs=[], buffers=[schema.BufferT()]
         )
         self._codes: dict[tuple[str, int], int] = {}
         self._buffers: dict[bytes, int] = {}
@@ -162,7 +162,7 @@ class Writer:
         key = data.tobytes()
         if key not in self._buffers:
             self._buffers[key] = len(self._model.buffers)
-            self._model.buffers.append(_AlignedBuffer(data=data))
+            self._model.buffers.append(schema.BufferT(data=data))
         return self._buffers[key]
 
     def code(self, name: str, version: int) -> int:
@@ -189,12 +189,18 @@ class Writer:
                 outputs=[schema.TensorMapT(name=name, tensorIndex=each.index) for name, each in outputs.items()],
             )
         ]
-        builder = flatbuffers.Builder(1 << 20)
         try:
-            builder.Finish(self._model.Pack(builder), file_identifier=b"TFL3")
+            return pack(self._model)
         except flatbuffers.builder.BuilderSizeError as error:
             raise ConversionError("the file would exceed 2 GiB; convert with a smaller --batch") from error
-        return bytes(builder.Output())
+
+
+def pack(model: Any) -> bytes:
+    """The file's bytes of a `schema.ModelT`, its constants aligned."""
+    model.buffers = [_AlignedBuffer(data=each.data) for each in model.buffers]
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
 
 
 def _quantisation(scales: list[float], zero_points: list[int], axis: int) -> object:

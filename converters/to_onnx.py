@@ -76,7 +76,7 @@ def to_onnx(graph: Graph, recipe: Recipe = ONNX_RECIPES["float32"], image: Input
         if isinstance(layer, Recurrent):
             precision = recipe.head
         value = nodes.enter(layer.name, value, precision)
-        wants = len(shape) == 3 and isinstance(layer, Conv | Pool | Affine)
+        wants = wants_channels_first(layer, shape)
         if wants != channels_first:
             axes = (0, 3, 1, 2) if wants else (0, 2, 3, 1)
             value = nodes.add("Transpose", layer.name, [value], perm=axes)
@@ -87,6 +87,11 @@ def to_onnx(graph: Graph, recipe: Recipe = ONNX_RECIPES["float32"], image: Input
     nodes.enter(PROBABILITIES, value, "float32")
     nodes.nodes[-1].output[0] = PROBABILITIES
     return _finish(graph, nodes, taken)
+
+
+def wants_channels_first(layer: Layer, shape: Shape) -> bool:
+    """Whether a layer takes an input of this shape, and gives its own value, channels first in the file."""
+    return len(shape) == 3 and isinstance(layer, Conv | Pool | Affine)
 
 
 def _input(nodes: _Nodes, graph: Graph, image: InputSpec | None) -> tuple[Any, str]:

@@ -26,7 +26,7 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 demo: $(VENV)/.convert
 	@mkdir -p demo
 	$(BIN)/edge-crnn convert models/plates.keras --recipe int8 --calibration samples/calibration \
-	    --verify samples/plates -o demo/plates-int8.tflite --page demo/report.html
+	    --verify samples/plates -o demo/plates-int8.tflite --images-are 'rendered plates' --page demo/report.html
 	$(BIN)/edge-crnn read --model demo/plates-int8.tflite samples/plates > demo/readings.tsv
 	@head -n 5 demo/readings.tsv
 	@echo "… $$(wc -l < demo/readings.tsv) plates in demo/readings.tsv; open demo/report.html"

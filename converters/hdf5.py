@@ -50,14 +50,19 @@ class Hdf5:
         try:
             self._ask("open", len(data), sent=data)
         except ModelFileError:
-            self._session.close()
+            self.close()
             raise
 
     def __enter__(self) -> Hdf5:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._session.close()
+        self.close()
+
+    def close(self) -> None:
+        """End the process; a second call does nothing."""
+        with contextlib.suppress(OSError):  # a request that it died before reading is still to be sent
+            self._session.close()
 
     def names(self, path: str) -> tuple[str, ...]:
         """Names in the group at `path`; empty where there is no such group."""

@@ -23,8 +23,10 @@ from edge_crnn.backends import cuda
 from edge_crnn.preprocess import preprocess
 from edge_crnn.spec import Calibration, InputSpec, ModelSpec, OutputSpec
 
-# Whoever started pytest in the background of a script had it ignore Ctrl-C, and so would all processes of the tests.
+# Whoever started pytest in the background of a script, or with nohup, had it ignore Ctrl-C or the end of the terminal,
+# and so would all processes of the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 TINY = ModelSpec(
     name="tiny",

@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,17 @@ def test_any_sudden_end_is_one_error(end: signal.Signals) -> None:
         with pytest.raises(ModelFileError, match="the HDF5 library failed on it, or took too much memory or time"):
             tree.array("group/one", (2, 3))
     reads()
+
+
+def test_a_request_that_nobody_reads_is_one_error_also_when_the_file_is_closed() -> None:
+    hdf5._server.stop()
+    with Hdf5(PLAIN) as tree:
+        fork = fork_of_server()
+        os.kill(fork, signal.SIGKILL)
+        while Path(f"/proc/{fork}").exists():
+            time.sleep(0.01)
+        with pytest.raises(ModelFileError, match="the HDF5 library failed on it"):
+            tree.array("group/one", (2, 3))
 
 
 def test_time_counts_while_an_answer_is_awaited_and_not_between_two(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Artifact]:
     def opens(name: str) -> Callable[[Artifact, int], Any]:
         def start(artifact: Artifact, threads: int) -> Any:
             taken.append(artifact)
-            facts = SimpleNamespace(name=name, version="1", notes=(), max_batch=None)
+            facts = SimpleNamespace(name=name, version="1", notes=(), max_batch=None, device="cpu")
             return SimpleNamespace(facts=facts, close=lambda: None, infer=lambda _: np.zeros((0, 16, 11), np.float32))
 
         return start

@@ -29,7 +29,9 @@ unshare --user --map-root-user --mount mount -t binfmt_misc none /proc/sys/fs/bi
     lacks "it takes Linux 6.7 or newer with user namespaces, each of which may have its own binfmt_misc"
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 [ -e $keys ] || lacks "it takes Debian's keys in $keys, of the package debian-archive-keyring"
-mirror=${EDGE_CRNN_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(SITE) $(RELEASE)' | sed -nE 's/ (bookworm|trixie)$//p' | head -n 1)}
+# shellcheck disable=SC2016 # for apt-get to expand
+mirrors=$(apt-get indextargets --format '$(SITE) $(RELEASE)' | sed -nE 's/ (bookworm|trixie)$//p')
+mirror=${EDGE_CRNN_DEBIAN_MIRROR:-${mirrors%%$'\n'*}}
 [ -n "$mirror" ] || lacks "apt knows no mirror of Debian here; name one in EDGE_CRNN_DEBIAN_MIRROR"
 
 # fetch ARCHITECTURE SUITE PACKAGE…: into $apt/ARCHITECTURE/archives, with a state of its own and this machine's settings.

@@ -10,20 +10,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import shlex
 import sys
-from datetime import datetime, timezone
 from pathlib import Path
 
 from converters.pipeline import calibrated, convert, load_sets, open_source, reference_readings
 from converters.recipe import RECIPES
 from converters.statistics import binomial_interval
 from converters.verify import Gate, compare
-from edge_crnn.files import write_atomically
 from edge_crnn.spec import Parity
 
-from .record import machine
+from .record import save, typed
 
 VERSION = 1
 """Version of the JSON form. 1: the first."""
@@ -57,12 +53,7 @@ def main() -> int:
             found[name][str(dataset.folder)] = parity
             print(f"{name:<10} {_line(parity)}", flush=True)
     record = {
-        "suite": "edge-crnn accuracy",
-        "version": VERSION,
         "images_are": args.images_are,
-        "command": f"python -m benchmarks.accuracy {shlex.join(sys.argv[1:])}",
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": dataclasses.asdict(machine()),
         "model": source.spec.name,
         "source_sha256": source.sha256,
         "recipes": {
@@ -70,7 +61,7 @@ def main() -> int:
             for recipe, sets in found.items()
         },
     }
-    write_atomically(args.output, (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode())
+    save(args.output, "edge-crnn accuracy", VERSION, typed("accuracy"), record)
     return 0
 
 

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from converters.report.suites import Kept, Outcome, Ranking, Rejection
 from edge_crnn import ctc
 from edge_crnn.artifact import load
 from edge_crnn.backends import Backend, Probabilities, open_backend
@@ -31,14 +29,14 @@ from edge_crnn.cli.decoding import add_decoder_arguments, decoder_of
 from edge_crnn.confidence import temper, threshold
 from edge_crnn.dataset import chunked, load_labelled, refuse_overlap, refuse_repeats
 from edge_crnn.errors import InputError
-from edge_crnn.files import require_place, write_atomically
+from edge_crnn.files import require_place
 from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import progress
 from edge_crnn.reading import Reading
-from edge_crnn.spec import Confidence, DecoderSpec, ModelSpec, ReliabilityBin
+from edge_crnn.spec import Confidence, DecoderSpec, ModelSpec
 
 from .nonplates import KINDS, pictures
-from .record import machine
+from .record import save, typed
 
 VERSION = 1
 """Version of the JSON form. 1: the first."""
@@ -54,67 +52,12 @@ _TINY = 1e-300
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Confidences on images that they were not fitted on."""
-
-    fitted: str
-    """What of it: nothing, a temperature, or isotonic regression as well."""
-    temperature: float
-    points: int
-    """Of the isotonic regression."""
-    images: int
-    right: int
-    calibration_error: float
-    """Expected, in bins of equal mass."""
-    reliability: tuple[ReliabilityBin, ...]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a target precision gave on images that its threshold was not chosen on."""
-
-    target: float
-    threshold: float | None
-    """None: no threshold shows the target."""
-    images: int
-    accepted: int
-    right: int
-    """Of the accepted."""
-    precision_interval: Interval
-    """95 %, two-sided, Clopper-Pearson."""
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """How well a measure orders right readings before wrong ones."""
-
-    measure: str
-    auroc: float
-    """Chance that a right reading is ranked before a wrong one (Hanley and McNeil 1982)."""
-    coverage: tuple[float, ...]
-    """Largest share of the readings, by rank, whose precision is each of `TARGETS`: at best, seen from behind."""
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """Pictures of one kind that are no plate, at the target's threshold."""
-
-    kind: str
-    pictures: int
-    rejected: int
-    interval: Interval
-    """Of the rejected share: 95 %, two-sided, Clopper-Pearson."""
-    highest: float
-    """Confidence of the surest reading."""
-
-
-@dataclass(frozen=True)
 class Study:
     """All of it."""
 
     decoder: DecoderSpec
     fit: Confidence
-    judged: tuple[Judged, ...]
+    judged: tuple[Kept, ...]
     outcomes: tuple[Outcome, ...]
     """Of the temperature alone."""
     targets: tuple[float, ...]
@@ -125,14 +68,14 @@ class Study:
     rejections: tuple[Rejection, ...]
 
 
-def judge(spec: ModelSpec, readings: Sequence[Reading], truths: Sequence[str]) -> Judged:
+def judge(spec: ModelSpec, readings: Sequence[Reading], truths: Sequence[str]) -> Kept:
     """Readings of held-out images against their labels."""
     right = _right(readings, truths)
     confidences = _confidences(readings)
     fitted, confidence = "nothing", spec.confidence
     if confidence is not None:
         fitted = "temperature, isotonic" if confidence.isotonic else "temperature"
-    return Judged(
+    return Kept(
         fitted=fitted,
         temperature=1.0 if confidence is None else confidence.temperature,
         points=0 if confidence is None else len(confidence.isotonic),
@@ -316,17 +259,12 @@ def main(words: Sequence[str] | None = None) -> int:
     print(table(found))
     assert spec.artifact is not None  # `load` sees to it
     record = {
-        "suite": "edge-crnn confidence",
-        "version": VERSION,
         "model": spec.name,
-        "command": f"python -m benchmarks.confidence {shlex.join(sys.argv[1:] if words is None else words)}",
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": dataclasses.asdict(machine()),
         "artifact": {"recipe": spec.artifact.recipe, "payload_sha256": spec.artifact.payload_sha256},
         "held_sha256": held.sha256,
         **dataclasses.asdict(found),
     }
-    write_atomically(args.output, (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode())
+    save(args.output, "edge-crnn confidence", VERSION, typed("confidence", words), record)
     return 0
 
 

@@ -14,15 +14,12 @@ import contextlib
 import dataclasses
 import functools
 import importlib
-import json
 import os
-import shlex
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -35,11 +32,10 @@ from edge_crnn.artifact import Artifact, load
 from edge_crnn.backends import open_backend
 from edge_crnn.bench.contention import QUIET, Contention
 from edge_crnn.dataset import chunked, load_labelled
-from edge_crnn.files import write_atomically
 from edge_crnn.preprocess import preprocess
 from edge_crnn.reader import DEFAULT_MODEL
 
-from .record import machine
+from .record import save, typed
 
 VERSION = 1
 """Version of the JSON form. 1: the first."""
@@ -316,18 +312,9 @@ def main(words: Sequence[str] | None = None) -> int:
         found = _speed(rows, decoders, args)
     else:
         found = _errors(rows, truths, grammar)
-    record = {
-        "suite": f"edge-crnn decoding {args.what}",
-        "version": VERSION,
-        "command": f"python -m benchmarks.decoding {shlex.join(sys.argv[1:] if words is None else words)}",
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": dataclasses.asdict(machine()),
-        "images": len(rows),
-        "shape": rows.shape[1:],
-        **found,
-    }
+    record = {"images": len(rows), "shape": rows.shape[1:], **found}
     output = args.output or Path(f"benchmarks/results/decoding-{args.what}.json")
-    write_atomically(output, (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode())
+    save(output, f"edge-crnn decoding {args.what}", VERSION, typed("decoding", words), record)
     return 0
 
 

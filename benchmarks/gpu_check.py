@@ -13,14 +13,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import shlex
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
 
@@ -38,7 +36,7 @@ from .gpu_measure import interleave, read_all, side_by_side, soak, turn
 from .gpu_record import Criteria, Criterion, Record, table
 from .gpu_set import GpuSet, read
 from .gpu_work import WAYS, Work
-from .record import machine
+from .record import machine, now, typed
 from .torch_peer import Peer
 
 MODELS = ("plates", "digits")
@@ -118,7 +116,7 @@ class Check:
         self._started = time.monotonic()
         self._record = Record(
             command=command,
-            date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            date=now(),
             machine=machine(),
             gpu=runtime.about,
         )
@@ -365,7 +363,7 @@ def main(words: Sequence[str] | None = None, runtime: Callable[[], Runtime] = te
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--calls", type=int, default=LEAST_CALLS, help="at mixed batch sizes")
     arguments = parser.parse_args(words)
-    command = f"python -m benchmarks.gpu_check {shlex.join(sys.argv[1:] if words is None else words)}"
+    command = typed("gpu_check", words)
     try:
         require_place(arguments.output)
         with tempfile.TemporaryDirectory(prefix="edge-crnn-") as own:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +30,7 @@ from edge_crnn.training.folder import Drawing, What
 from edge_crnn.training.fonts import pick_fonts
 
 from .gpu_set import About, Layer, spell, write
+from .record import now, typed
 
 BATCH = 50
 PICTURES = 256
@@ -58,7 +57,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=47)
     parser.add_argument("--preset", choices=list(PRESETS), default=HEAVY.name)
     args = parser.parse_args(words)
-    command = f"python -m benchmarks.gpu_texts {shlex.join(sys.argv[1:] if words is None else words)}".rstrip()
+    command = typed("gpu_texts", words)
     missing = False
     for name in args.models:
         path, what = MODELS[name]
@@ -94,7 +93,7 @@ def prepare(folder: Path, path: Path, drawing: Drawing, n: int, command: str) ->
     about = About(
         what=f"{n:,} rendered {drawing.what} of preset {drawing.preset}, seed {drawing.seed}",
         command=command,
-        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        date=now(),
         reference=f"{reference.facts.name} {reference.facts.version}",
         reference_right=right,
         source_sha256=source.sha256,

@@ -6,13 +6,18 @@ import dataclasses
 import json
 import os
 import platform
+import shlex
 import statistics
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from edge_crnn.bench.contention import QUIET
+from edge_crnn.files import write_atomically
 from edge_crnn.spec import Parity
 
 from .rounds import Round
@@ -136,6 +141,29 @@ class Record:
             for timing, fields in zip(run.timings, written["timings"], strict=True):
                 fields.update(ms=timing.ms, processor_ms=timing.processor_ms)
         return json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def typed(module: str, words: Sequence[str] | None = None) -> str:
+    """What was typed to run a benchmark; without words, those of this process."""
+    return f"python -m benchmarks.{module} {shlex.join(sys.argv[1:] if words is None else words)}".rstrip()
+
+
+def now() -> str:
+    """UTC, ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def save(path: Path, suite: str, version: int, command: str, found: Mapping[str, Any]) -> None:
+    """Write what a benchmark found as JSON, with what was run, when, and on which machine."""
+    record = {
+        "suite": suite,
+        "version": version,
+        "command": command,
+        "date": now(),
+        "machine": dataclasses.asdict(machine()),
+        **found,
+    }
+    write_atomically(path, (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode())
 
 
 def machine() -> Machine:

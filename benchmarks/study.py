@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +22,7 @@ from edge_crnn.preprocess import preprocess
 from edge_crnn.spec import ModelSpec, Parity
 
 from .engines import Source, build
-from .record import REFERENCE, Record, Run, Timing, machine, table
+from .record import REFERENCE, Record, Run, Timing, machine, now, table, typed
 from .rounds import Engine, Images, interleave, workers
 
 SAMPLES = Path("samples/plates")
@@ -48,8 +46,8 @@ def main(what: str, about: str | None, makers: Mapping[str, Callable[[Source], E
             runs.append(measure(engines, absent, count, images, parities, args.rounds, args.calls))
             print(table(runs[-1]), end="\n\n", flush=True)
         record = Record(
-            command=f"python -m benchmarks.{what} {shlex.join(sys.argv[1:])}".rstrip(),
-            date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            command=typed(what),
+            date=now(),
             machine=machine(),
             model=source.spec.name,
             source_sha256=source.sha256,

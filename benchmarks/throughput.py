@@ -7,28 +7,23 @@ machine does hits both. Reported is the median of the rounds' ratios. `folder` r
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import os
-import shlex
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
 from pathlib import Path
 
 from edge_crnn.artifact import load
 from edge_crnn.backends import open_backend
 from edge_crnn.bench.contention import Contention
 from edge_crnn.dataset import find_images
-from edge_crnn.files import write_atomically
 from edge_crnn.images import load_image
 from edge_crnn.preprocess import preprocess
 from edge_crnn.reader import DEFAULT_MODEL, open_reader, usable_cores
 
-from .record import machine
+from .record import save, typed
 
 VERSION = 1
 """Version of the JSON form. 1: the first."""
@@ -58,16 +53,11 @@ def main() -> None:
     print(f"{cores} cores; other programs kept {others:.2f} busy")
     if arguments.output:
         record = {
-            "suite": "edge-crnn throughput",
-            "version": VERSION,
-            "command": f"python -m benchmarks.throughput {shlex.join(sys.argv[1:])}",
-            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "machine": dataclasses.asdict(machine()),
             "other_cores": others,
             "ratios": {name: ratio(pairs) for name, pairs in found.items()},
             "rounds": found,
         }
-        write_atomically(arguments.output, (json.dumps(record, indent=1) + "\n").encode())
+        save(arguments.output, "edge-crnn throughput", VERSION, typed("throughput"), record)
 
 
 def ratio(pairs: Pairs) -> float:

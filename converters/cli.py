@@ -10,7 +10,7 @@ from pathlib import Path
 from edge_crnn.artifact import Artifact, load, load_spec, save
 from edge_crnn.backends.trt_build import BuildOptions
 from edge_crnn.backends.trt_process import is_there
-from edge_crnn.cli.command import Command, at_least
+from edge_crnn.cli.command import Command, at_least, between
 from edge_crnn.cli.knowledge import add_grammar_argument, grammar_of
 from edge_crnn.ctc import Grammar
 from edge_crnn.dataset import Dataset
@@ -34,6 +34,7 @@ from .pipeline import (
     Source,
     artifact_readings,
     calibrated,
+    check_calibration,
     check_same_network,
     convert,
     latencies_ms,
@@ -106,6 +107,9 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"show layer by layer how far each artifact is from the trained model, on {_LOCALISED} of the images, and"
         " on which images it is furthest",
     )
+    parser.add_argument(
+        "--calibration", type=Path, metavar="DIR", help="make sure that int8 was calibrated with the images of DIR"
+    )
     _structure_arguments(parser)
     _gate_arguments(parser)
 
@@ -128,11 +132,11 @@ def _structure_arguments(parser: argparse.ArgumentParser) -> None:
 def _gate_arguments(parser: argparse.ArgumentParser) -> None:
     gate = Gate()
     parser.add_argument(
-        "--gate-agreement", type=_percent, default=100 * gate.agreement, metavar="PERCENT",
+        "--gate-agreement", type=between(0, 100), default=100 * gate.agreement, metavar="PERCENT",
         help="least share of the trained model's right readings that must stay the same (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--gate-accuracy", type=_percent, default=gate.accuracy, metavar="POINTS",
+        "--gate-accuracy", type=between(0, 100), default=gate.accuracy, metavar="POINTS",
         help="largest move of the accuracy, in points of 100 (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--strict", action="store_true", help="too few images to show it is a failure, too")
@@ -217,6 +221,9 @@ def run_verify(arguments: argparse.Namespace) -> int:
     for artifact in artifacts:
         check_same_network(artifact, source)
         refuse_calibration_images(artifact, datasets)
+        if arguments.calibration is not None:
+            check_calibration(artifact, source, arguments.calibration)
+            print(f"{artifact.path.name}: its ranges are those of the images of {arguments.calibration}")
     reference = reference_readings(source, datasets)
     outcomes = []
     for artifact in artifacts:
@@ -233,7 +240,8 @@ def run_verify(arguments: argparse.Namespace) -> int:
     _write_results(arguments, source, outcomes, reference)
     failed = [each.artifact.path.name for each in outcomes if not _passes(each.verification, arguments.strict)]
     if failed:
-        raise VerificationError(f"{', '.join(failed)}: the gate is not met; see the images that changed")
+        where = "" if arguments.localise else ", and with --localise which layer is to blame"
+        raise VerificationError(f"{', '.join(failed)}: the gate is not met; see the images that changed{where}")
     return 0
 
 
@@ -356,13 +364,6 @@ def _check_places(read: Sequence[Path], written: Sequence[Path | None]) -> None:
         if place.resolve() in taken:
             raise OutputError(f"{place}: names two files of this run; name another for the page or the artifact")
         taken.add(place.resolve())
-
-
-def _percent(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 100")
-    return value
 
 
 CONVERT = Command("convert a trained Keras CRNN, and verify that it reads the same", _convert_arguments, run_convert)

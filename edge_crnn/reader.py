@@ -162,7 +162,7 @@ class Reader:
         if not len(images):
             raise InputError("no image to fuse, expected at least 1")
         with self._engine() as engine:
-            chunks = chunked(map(_pixels, images), self._engines[0].facts.max_batch or _CHUNK)
+            chunks = chunked(map(_pixels, images), engine.facts.max_batch or _CHUNK)
             return self.fuse_decoded(
                 np.concatenate([engine.infer(preprocess(chunk, self.spec.input)) for chunk in chunks]), weights
             )

@@ -177,43 +177,54 @@ class Kept:
     """Confidences on images that they were not fitted on."""
 
     fitted: str
+    """What of it: nothing, a temperature, or isotonic regression as well."""
     temperature: float
     points: int
+    """Of the isotonic regression."""
     images: int
     right: int
     calibration_error: float
+    """Expected, in bins of equal mass."""
     reliability: tuple[ReliabilityBin, ...]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a wanted precision gave."""
+    """What a target precision gave on images that its threshold was not chosen on."""
 
     target: float
     threshold: float | None
+    """None: no threshold shows the target."""
     images: int
     accepted: int
     right: int
+    """Of the accepted."""
     precision_interval: tuple[float, float]
+    """95 %, two-sided, Clopper-Pearson."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """How well a measure tells right from wrong."""
+    """How well a measure orders right readings before wrong ones."""
 
     measure: str
     auroc: float
+    """Chance that a right reading is ranked before a wrong one (Hanley and McNeil 1982)."""
     coverage: tuple[float, ...]
+    """Largest share of the readings, by rank, whose precision is each of the targets: at best, seen from behind."""
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """Pictures that are no plate."""
+    """Pictures of one kind that are no plate, at the target's threshold."""
 
     kind: str
     pictures: int
     rejected: int
+    interval: tuple[float, float]
+    """Of the rejected share: 95 %, two-sided, Clopper-Pearson."""
     highest: float
+    """Confidence of the surest reading."""
 
 
 @dataclass(frozen=True)

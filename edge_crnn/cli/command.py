@@ -19,12 +19,20 @@ class Command:
     """Gives the exit status; raises EdgeCrnnError for an expected failure."""
 
 
-def share(text: str) -> float:
-    """The `type` of an argument from 0 to 1."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
-    return value
+def between(least: float, most: float) -> Callable[[str], float]:
+    """The `type` of an argument that is a number from `least` to `most`."""
+
+    def number(text: str) -> float:
+        value = float(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{value} is not between {least:g} and {most:g}")
+        return value
+
+    return number
+
+
+share = between(0, 1)
+"""The `type` of an argument from 0 to 1."""
 
 
 def at_least(least: int, most: int = sys.maxsize) -> Callable[[str], int]:

@@ -17,7 +17,7 @@ from ..serve.arrivals import Arrival, Arrivals
 from ..serve.journal import Journal
 from ..serve.stop import Stop
 from ..serve.systemd import Systemd
-from .command import Command
+from .command import Command, between
 from .reader import add_reader_arguments, json_line, reader_of
 
 _BATCH = 32
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--interval",
-        type=_seconds,
+        type=between(0.01, 3600),
         default=1.0,
         metavar="S",
         help="look so often; an image is read when it stayed the same for so long (default: 1 second)",
@@ -141,13 +141,6 @@ class _Service:
 
 def _say(text: str) -> None:
     print(f"edge-crnn serve-folder: {text}", file=sys.stderr, flush=True)
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0.01 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0.01 and 3600")
-    return value
 
 
 COMMAND = Command("read each image that comes into a folder, once", add_arguments, run)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from .automaton import Integers
 from .candidates import Search
 from .decoded import Decoded, Form, Scored, checked
-from .forward import Floats, Indices, align, forward
+from .forward import Floats, Indices, align, forward, placed
 from .grammar import Grammar
 from .lexicon import Lexicon
 from .prior import Prior
@@ -72,11 +72,7 @@ def beam(
     for image, sequence, confidence, spans, belief in zip(
         images.tolist(), sequences, posteriors.tolist(), alignments, beliefs, strict=True
     ):
-        peaks = tuple(
-            float(rows[image, start:end, index].max()) for index, (start, end) in zip(sequence, spans, strict=True)
-        )
-        shifted = tuple((start + skip_steps, end + skip_steps) for start, end in spans)
-        results[image].append(Decoded(sequence, confidence, peaks, shifted, *belief))
+        results[image].append(Decoded(sequence, confidence, *placed(rows[image], sequence, spans, skip_steps), *belief))
     return results
 
 

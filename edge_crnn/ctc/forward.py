@@ -85,6 +85,14 @@ def forward(rows: Floats, images: npt.NDArray[np.intp], labels: Sequence[Sequenc
     return np.minimum(total, 1.0)  # rounding
 
 
+def placed(
+    rows: Floats, indices: Sequence[int], spans: Sequence[Span], skip_steps: int
+) -> tuple[tuple[float, ...], tuple[Span, ...]]:
+    """Per label of one image, (T, C): the highest probability within its span, and the span, skipped steps counted."""
+    peaks = tuple(float(rows[start:end, index].max()) for index, (start, end) in zip(indices, spans, strict=True))
+    return peaks, tuple((start + skip_steps, end + skip_steps) for start, end in spans)
+
+
 def align(
     rows: Floats, images: npt.NDArray[np.intp], labels: Sequence[Sequence[int]], blank: int
 ) -> list[tuple[Span, ...]]:

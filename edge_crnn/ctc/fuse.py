@@ -11,7 +11,7 @@ from ..errors import InputError
 from .beam import steps_left
 from .candidates import Search
 from .decoded import Form, checked
-from .forward import Floats, Indices, align, forward
+from .forward import Floats, Indices, align, forward, placed
 from .grammar import Grammar
 from .lexicon import Lexicon
 from .prior import Prior
@@ -154,8 +154,7 @@ def _fused(
     return Fused(
         indices,
         confidence,
-        tuple(float(rows[best, start:end, index].max()) for index, (start, end) in zip(indices, spans, strict=True)),
-        tuple((start + skip_steps, end + skip_steps) for start, end in spans),
+        *placed(rows[best], indices, spans, skip_steps),
         best,
         tuple(posteriors.tolist()),
         firsts.count(indices),

@@ -107,11 +107,21 @@ def as_given(
 def _right(given: npt.NDArray[Any], form: Form) -> bool:
     if form == "logits":
         return bool(np.isfinite(given).all())
-    with np.errstate(over="ignore", invalid="ignore"):
-        rows = np.exp(given) if form == "log-probabilities" else given
-        sums = rows @ np.ones(rows.shape[2], rows.dtype)
-        # One comparison finds NaN and infinity too: neither is near 1.
-        return bool(np.abs(sums - 1.0).max() <= ROW_SUM_TOLERANCE and rows.min() >= 0.0)
+    rows = given
+    if form == "log-probabilities":
+        with np.errstate(over="ignore"):
+            rows = np.exp(given)
+    least, most = _extremes(rows.ravel("K"))
+    if not 0.0 <= least <= most <= 1.0 + ROW_SUM_TOLERANCE:
+        return False
+    classes = rows.shape[2]
+    least, most = _extremes(rows.reshape(-1, classes) @ np.ones(classes, rows.dtype))
+    return least >= 1.0 - ROW_SUM_TOLERANCE and most <= 1.0 + ROW_SUM_TOLERANCE
+
+
+def _extremes(values: npt.NDArray[Any]) -> tuple[float, float]:
+    """Smallest and largest of (N,), both NaN if one is; their places are found sooner than they."""
+    return values[values.argmin()], values[values.argmax()]
 
 
 def _shaped(scores: npt.ArrayLike, blank: int, skip_steps: int, form: Form) -> npt.NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,36 +76,58 @@ def best_path(
         InputError: as `greedy`.
     """
     given, padding = as_given(scores, blank, skip_steps, form, lengths)
-    _, steps, classes = given.shape
-    best = _likeliest(given, blank) if form == "probabilities" else given.argmax(axis=-1)
-    peaks = given.ravel()[best.ravel() + np.arange(0, given.size, classes)].reshape(best.shape)
+    images, steps, classes = given.shape
+    starts = np.arange(0, given.size, classes)
+    places = _likeliest(given, starts, form)
+    peaks = given.ravel()[places]
+    best = places - starts
+    if form == "logits":
+        peaks = -np.log(np.exp(given - peaks.reshape(images, steps, 1)).sum(axis=-1, dtype=np.float64)).ravel()
+    if padding is not None:
+        best[padding.ravel()], peaks[padding.ravel()] = blank, form == "probabilities"
+    if images == 1:
+        return [_path_of(best.tolist(), peaks.tolist(), blank, form, merge_repeated)]
     if form == "probabilities":
         peaks = np.log(peaks, dtype=np.float64)
-    elif form == "logits":
-        peaks = -np.log(np.exp(given - peaks[:, :, None]).sum(axis=-1, dtype=np.float64))
-    if padding is not None:
-        best[padding], peaks[padding] = blank, 0.0
+    best = best.reshape(images, steps)
     labels = best != blank
     if merge_repeated:
         labels[:, 1:] &= best[:, 1:] != best[:, :-1]
-    places = np.flatnonzero(labels)
-    indices = best.ravel()[places].tolist()
-    ends = np.searchsorted(places, np.arange(steps, best.size + 1, steps)).tolist()
-    totals = peaks.sum(axis=-1, dtype=np.float64).tolist()
+    found = np.flatnonzero(labels)
+    indices = tuple(best.ravel()[found].tolist())
+    ends = np.searchsorted(found, np.arange(steps, best.size + 1, steps)).tolist()
+    totals = peaks.reshape(images, steps).sum(axis=-1, dtype=np.float64).tolist()
     return [
-        Scored(tuple(indices[start:end]), total)
+        Scored(indices[start:end], total)
         for start, end, total in zip([0, *ends], ends, totals, strict=False)  # no label starts at the last end
     ]
 
 
-def _likeliest(rows: npt.NDArray[Any], blank: int) -> npt.NDArray[np.intp]:
-    """`rows.argmax(axis=-1)` of (N, T, C) probabilities; of many, only rows whose blank leaves a doubt are searched."""
-    if len(rows) < 16:
-        return np.asarray(rows.argmax(axis=-1))
-    best = np.full(rows.shape[:2], blank, np.intp)
-    doubt = rows[:, :, blank] <= 0.5 + ROW_SUM_TOLERANCE
-    best[doubt] = rows[doubt].argmax(axis=-1)
-    return best
+def _path_of(best: list[int], peaks: list[float], blank: int, form: Form, merge_repeated: bool) -> Scored:
+    """One image's, in plain Python, which takes half the time of arrays."""
+    labels = []
+    previous = blank
+    for index in best:
+        if index != blank and not (merge_repeated and index == previous):
+            labels.append(index)
+        previous = index
+    return Scored(tuple(labels), sum(map(math.log, peaks) if form == "probabilities" else peaks))
+
+
+def _likeliest(rows: npt.NDArray[Any], starts: npt.NDArray[np.intp], form: Form) -> npt.NDArray[np.intp]:
+    """Where, in `rows.ravel()` of (N, T, C), each time step's likeliest class stands: (N T,), as the steps' starts.
+
+    Of many rows of probabilities, only those are searched in which no class has more than half.
+    """
+    images, _, classes = rows.shape
+    if images < 16 or form != "probabilities":
+        return np.asarray(rows.argmax(axis=-1)).ravel() + starts
+    places = np.full(len(starts), -1)
+    clear = np.flatnonzero(rows > 0.5 + ROW_SUM_TOLERANCE)
+    places[clear // classes] = clear
+    doubt = np.flatnonzero(places < 0)
+    places[doubt] = rows.reshape(-1, classes)[doubt].argmax(axis=-1) + starts[doubt]
+    return places
 
 
 def _best_paths(rows: Floats, blank: int, first_step: int) -> list[_Path]:

@@ -37,6 +37,11 @@ def labels(found: Any) -> Any:
     return [[each.indices for each in (image if isinstance(image, list) else [image])] for image in found]
 
 
+def close(found: Any) -> Any:
+    """What equals it up to the rounding of a score, which arrays and plain numbers sum in another order."""
+    return found._replace(log_probability=pytest.approx(found.log_probability)) if hasattr(found, "_replace") else found
+
+
 @each_decoder
 @pytest.mark.parametrize("seed", range(5))
 def test_every_form_of_the_same_scores_reads_the_same(decode: Callable[..., Any], seed: int) -> None:
@@ -65,7 +70,7 @@ def test_behind_its_length_an_image_is_not_looked_at(decode: Callable[..., Any],
     lengths = [9, 3, 6, 4]
     rows = rows_of(7)
     scores = rows if form == "probabilities" else np.log(rows)
-    alone = [decode(scores[image : image + 1, :length], 2, 1, form=form)[0] for image, length in enumerate(lengths)]
+    alone = [close(decode(scores[i : i + 1, :length], 2, 1, form=form)[0]) for i, length in enumerate(lengths)]
     for image, length in enumerate(lengths):
         scores[image, length:] = [0.0, np.nan, np.inf, -np.inf, 7.0]
     assert decode(scores, 2, 1, form=form, lengths=lengths) == alone

@@ -180,9 +180,9 @@ def test_the_best_path_alone_has_the_same_labels_and_its_own_probability(
     singles = [
         ctc.best_path(image[np.newaxis], blank, skip_steps, merge_repeated=merge_repeated)[0] for image in probabilities
     ]
-    assert found == singles
-    for image, scored, full in zip(probabilities, found, ctc.greedy(*batch), strict=True):
+    for image, scored, alone, full in zip(probabilities, found, singles, ctc.greedy(*batch), strict=True):
         path = image[skip_steps:]
+        assert scored == (alone.indices, pytest.approx(alone.log_probability))
         assert scored.log_probability == pytest.approx(np.log(path.max(axis=-1), dtype=np.float64).sum(), abs=1e-5)
         assert scored.log_probability <= np.log(full.confidence) + 1e-5
         if merge_repeated:
@@ -211,5 +211,7 @@ def test_many_images_have_the_best_paths_of_each(sharpness: float) -> None:
     rows = softmax(np.random.default_rng(2).normal(size=(40, 12, 4)) * sharpness)
     rows[:4] = [[[0.5, 0.0, 0.5, 0.0]], [[0.0, 0.0, 0.5, 0.5]], [[0.5, 0.0, 0.51, 0.0]], [[0.51, 0.0, 0.5, 0.0]]]
     found = ctc.best_path(rows, 2)
-    assert found == [ctc.best_path(row[np.newaxis], 2)[0] for row in rows]
+    for row, each in zip(rows, found, strict=True):
+        (alone,) = ctc.best_path(row[np.newaxis], 2)
+        assert each == (alone.indices, pytest.approx(alone.log_probability))
     assert [each.indices for each in found] == [each.indices for each in ctc.greedy(rows, 2)]

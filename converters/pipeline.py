@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edge_crnn.artifact import Artifact, load_sidecar
 from edge_crnn.backends import open_backend
 from edge_crnn.dataset import Dataset, chunked, content_hash, find_images, load_labelled, refuse_overlap, refuse_repeats
-from edge_crnn.errors import DatasetError, InputError, ModelSpecError
+from edge_crnn.errors import ArtifactError, DatasetError, InputError, ModelSpecError
 from edge_crnn.files import sha256
 from edge_crnn.images import load_image
 from edge_crnn.preprocess import preprocess
@@ -22,6 +22,7 @@ from edge_crnn.spec import Calibration, ModelSpec
 
 from .artifact import check_spec, make_onnx, make_tflite
 from .calibration import calibrate
+from .faults import refuse_company, refuse_other_alphabet, refuse_other_ranges
 from .graph import Graph
 from .half import refuse_values
 from .keras_model import Network, load_network
@@ -128,8 +129,33 @@ def calibrated(source: Source, folder: Path, verification: Sequence[Dataset]) ->
     return ranges, Calibration(consumed, content_hash(paths))
 
 
+def check_calibration(artifact: Artifact, source: Source, folder: Path) -> None:
+    """Make sure that an artifact was calibrated with the images of a folder: by its word, and by its values' ranges.
+
+    Raises:
+        InputError: its recipe takes no calibration images.
+        ArtifactError: it was calibrated with others, or its ranges are not those that these images give.
+        DatasetError: the folder is empty.
+        ImageError: a file is no image.
+    """
+    said = artifact.spec.artifact and artifact.spec.artifact.calibration
+    if not said:
+        raise InputError(f"{artifact.path.name} was made without calibration images; leave out --calibration")
+    ranges, found = calibrated(source, folder, [])
+    if found != said:
+        raise ArtifactError(
+            f"{artifact.path.name} says that it was calibrated with {said.images} images, SHA-256 {said.sha256[:12]}…;"
+            f" {folder} holds {found.images}, {found.sha256[:12]}…: name those images, or convert again with these"
+        )
+    refuse_other_ranges(artifact, ranges, folder)
+
+
 def reference_readings(source: Source, datasets: Sequence[Dataset]) -> tuple[Readings, ...]:
-    """What the trained model itself reads, run by Keras, or a checkpoint by TensorFlow."""
+    """What the trained model itself reads, run by Keras, or a checkpoint by TensorFlow.
+
+    Raises:
+        VerificationError: its spec has the symbols in another order than it was trained with.
+    """
     from . import keras_reference, tf1_reference
 
     with activity("starting TensorFlow"):
@@ -139,16 +165,25 @@ def reference_readings(source: Source, datasets: Sequence[Dataset]) -> tuple[Rea
             reference = tf1_reference.Tf1Reference(source.path, source.spec.input.shape)
     try:
         task = f"reading with {reference.facts.name}"
-        return tuple(read_all(reference, source.spec, each, task) for each in datasets)
+        readings = tuple(read_all(reference, source.spec, each, task) for each in datasets)
     finally:
         reference.close()
+    refuse_other_alphabet(source.spec, datasets, readings)
+    return readings
 
 
 def artifact_readings(artifact: Artifact, datasets: Sequence[Dataset]) -> tuple[Readings, ...]:
-    """What an artifact reads."""
+    """What an artifact reads.
+
+    Raises:
+        VerificationError: it gives no probabilities, or those of an image depend on the images beside it.
+    """
+    name = artifact.path.name
     backend = open_backend(artifact)
     try:
-        return tuple(read_all(backend, artifact.spec, each, f"reading with {artifact.path.name}") for each in datasets)
+        readings = tuple(read_all(backend, artifact.spec, each, f"reading with {name}") for each in datasets)
+        refuse_company(backend, artifact.spec, datasets[0], readings[0], name)
+        return readings
     finally:
         backend.close()
 
@@ -171,7 +206,8 @@ def convert(
 
     Raises:
         ConversionError: the conversion is not possible, or what it gives could not be shipped.
-        VerificationError: the artifact gives values that are not finite.
+        ArtifactError: int8 values have not the ranges of the calibration images.
+        VerificationError: as `artifact_readings`.
     """
     what = target, source.graph, source.spec, recipe, source.sha256
     if target.suffix == ".onnx":
@@ -181,6 +217,7 @@ def convert(
     else:
         ranges, images = calibration or (None, None)
         artifact = make_tflite(*what, ranges, images, batch=batch, takes_pixels=takes_pixels)
+        refuse_other_ranges(artifact, ranges or {}, "calibration")
     readings = artifact_readings(artifact, datasets)
     return Candidate(artifact, readings, compare(datasets, reference, readings, gate), recipe)
 
@@ -227,20 +264,32 @@ def load_sets(folders: Sequence[Path], spec: ModelSpec) -> list[Dataset]:
 
 
 def check_same_network(artifact: Artifact, source: Source) -> None:
-    """Refuse to compare an artifact with a trained model that spells otherwise.
+    """Refuse to compare an artifact with a trained model that sees or spells otherwise.
 
     Raises:
-        ModelSpecError: alphabet, blank, steps or classes differ.
+        ModelSpecError: alphabet, blank, steps, classes, or what is made of an image differ.
     """
-
-    def reads(spec: ModelSpec) -> tuple[object, ...]:
-        return spec.symbols, spec.blank, spec.skip_steps, spec.output.steps, spec.output.classes
-
-    if reads(artifact.spec) != reads(source.spec):
+    theirs, ours = _sees_and_spells(source.spec), _sees_and_spells(artifact.spec)
+    differ = [name for name, value in theirs.items() if ours[name] != value]
+    if differ:
+        told = "; ".join(f"{name} {ours[name]!r}, there {theirs[name]!r}" for name in differ)
         raise ModelSpecError(
-            f"{artifact.path}: its alphabet, blank, skip_steps, steps or classes are not those of {source.path};"
-            " name the model that it was converted from"
+            f"{artifact.path}: its alphabet or its images are not those of {source.path} ({told}); name the model that"
+            " it was converted from, or convert it again"
         )
+
+
+def _sees_and_spells(spec: ModelSpec) -> dict[str, object]:
+    image = spec.input
+    names = ("width", "height", "colour", "resize", "padding", "scale", "offset")
+    return {
+        "symbols": " ".join(spec.symbols),
+        "blank": spec.blank,
+        "skip_steps": spec.skip_steps,
+        "steps": spec.output.steps,
+        "classes": spec.output.classes,
+        **{name: getattr(image, name) for name in names},
+    }
 
 
 def refuse_calibration_images(artifact: Artifact, datasets: Sequence[Dataset]) -> None:

@@ -49,17 +49,8 @@ class Ops:
     # --- precision -----------------------------------------------------------------------------------------------
 
     def quantisation(self, name: str) -> Quantisation:
-        """Asymmetric int8 over the calibrated range of a value, zero exactly representable.
-
-        What follows a colon in a tensor's name tells tensors of the same value apart.
-        """
-        value = name if name in self._ranges else name.rpartition(":")[0]
-        if value not in self._ranges:
-            raise ConversionError(f"value {value!r} was never seen in calibration; this is a defect of edge-crnn")
-        low, high = self._ranges[value]
-        low, high = min(low, 0.0), max(high, 0.0)
-        scale = (high - low) / 255 or 1.0
-        return Quantisation(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
+        """See `quantisation_of`."""
+        return quantisation_of(name, self._ranges)
 
     def enter(self, x: Tensor, name: str) -> Tensor:
         """`x`, the graph's value `name`, as this precision takes it: int8 for static, float32 for all others."""
@@ -315,6 +306,22 @@ class Ops:
         options = schema.ConcatenationOptionsT(axis=len(first.shape) - 1)
         self.subgraph.op("CONCATENATION", parts, [given], options, self._version())
         return given
+
+
+def quantisation_of(name: str, ranges: Ranges) -> Quantisation:
+    """Asymmetric int8 over the calibrated range of a value, zero exactly representable.
+
+    What follows a colon in a tensor's name tells tensors of the same value apart.
+
+    Raises:
+        ConversionError: there is no range of that name.
+    """
+    value = name if name in ranges else name.rpartition(":")[0]
+    if value not in ranges:
+        raise ConversionError(f"value {value!r} was never seen in calibration; this is a defect of edge-crnn")
+    low, high = min(ranges[value][0], 0.0), max(ranges[value][1], 0.0)
+    scale = (high - low) / 255 or 1.0
+    return Quantisation(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
 
 
 def quantise_weight(value: Array, axis: int) -> tuple[npt.NDArray[np.int8], Array]:

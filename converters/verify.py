@@ -20,6 +20,7 @@ from edge_crnn.spec import ModelSpec, Parity, ParitySet
 from . import statistics
 
 _CHUNK = 32
+_SUM_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def read_all(backend: Backend, spec: ModelSpec, dataset: Dataset, label: str) ->
 
     Raises:
         ImageError: a file is no image.
-        VerificationError: the model gives values that are not finite.
+        VerificationError: the model gives values that are not finite, or no probabilities of classes.
         BackendError: the engine failed.
     """
     parts = []
@@ -94,10 +95,30 @@ def read_all(backend: Backend, spec: ModelSpec, dataset: Dataset, label: str) ->
         parts.append(backend.infer(preprocess(chunk, spec.input)))
         if not np.isfinite(parts[-1]).all():
             raise VerificationError(f"{label}: {np.sum(~np.isfinite(parts[-1]))} probabilities are not finite")
+        _check_sums(parts[-1], label)
     probabilities = np.concatenate(parts)
-    alphabet = spec.alphabet
+    return Readings(labels(probabilities, spec), probabilities)
+
+
+def labels(probabilities: Probabilities, spec: ModelSpec) -> tuple[str, ...]:
+    """What greedy decoding reads."""
     decoded = ctc.greedy(probabilities, spec.blank, spec.skip_steps)
-    return Readings(tuple(alphabet.spell(each.indices) for each in decoded), probabilities)
+    return tuple(spec.alphabet.spell(each.indices) for each in decoded)
+
+
+def _check_sums(probabilities: Probabilities, label: str) -> None:
+    """Where there are as many steps as classes, nothing else shows that they are swapped."""
+
+    def are_off(axis: int) -> bool:
+        return bool(np.abs(probabilities.sum(axis=axis) - 1).max() > _SUM_TOLERANCE)
+
+    if are_off(2):
+        sums = probabilities.sum(axis=2)
+        why = "it ends in no softmax" if are_off(1) else "those of a class do: steps and classes are swapped"
+        raise VerificationError(
+            f"{label}: found steps whose probabilities sum to {sums.min():.3g} up to {sums.max():.3g}, expected 1;"
+            f" {why}; mend the model and convert it again"
+        )
 
 
 def compare(
@@ -145,7 +166,7 @@ def _parity(sets: tuple[ParitySet, ...], only_reference: int, only_artifact: int
     if right == 0:
         raise VerificationError(
             f"the trained model reads none of the {images} images right; check the labels, the spec's alphabet, blank,"
-            " skip_steps, scale and offset"
+            " skip_steps, width, height, axes, scale and offset"
         )
     if any(_shown_to_miss(each, gate) for each in sets) or same / right < gate.agreement or abs(change) > gate.accuracy:
         verdict = "fail"

@@ -40,7 +40,7 @@ def open_backend(model: Path | Artifact, threads: int = 1, engine: str | None = 
         ModelSpecError: it carries no spec.
         InputError: `engine` is not for its kind of file.
         BackendUnavailable: its engine is not installed.
-        BackendError: the engine does not take it.
+        BackendError: the engine does not take it, or an `.engine` is older than the `.onnx` of its name.
         OutputError: TensorRT's engine of it cannot be kept.
     """
     path = model if isinstance(model, Path) else model.path
@@ -59,10 +59,11 @@ def open_backend(model: Path | Artifact, threads: int = 1, engine: str | None = 
             f"{path.name}: its engine is not there, or does not start ({error}); pip install 'edge-crnn[{extra}]'"
         ) from error
     if engine == "tensorrt":
-        from .engine_cache import cached_engine, require
+        from .engine_cache import cached_engine, refuse_stale, require
 
         if path.suffix == ".onnx":
             artifact = cached_engine(artifact)
         else:
+            refuse_stale(artifact)
             require(path.name)
     return cast(Backend, opens(artifact, threads))

@@ -129,6 +129,27 @@ class _Wanted:
         return found
 
 
+def refuse_stale(engine: Artifact) -> None:
+    """Make sure that NAME.engine was built of the NAME.onnx beside it, if there is one.
+
+    Raises:
+        BackendError: it was built of another.
+    """
+    beside = engine.path.with_suffix(".onnx")
+    facts = engine.spec.artifact
+    built_of = facts and facts.tools.get("onnx sha256")
+    try:
+        network = load(beside).spec.artifact if built_of and beside.exists() else None
+    except (ArtifactError, ModelSpecError):  # no artifact, which tells nothing
+        return
+    if network is not None and network.payload_sha256 != built_of:
+        raise BackendError(
+            f"{engine.path}: built of another network, SHA-256 {str(built_of)[:12]}…, than is in {beside.name} beside"
+            f" it now, {network.payload_sha256[:12]}…; build it again: python -m converters.to_engine {beside} -o"
+            f" {engine.path}"
+        )
+
+
 def require(name: str) -> tuple[str, str]:
     """TensorRT and the GPU that engines run with here.
 

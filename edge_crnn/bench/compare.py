@@ -60,7 +60,7 @@ def refuse_unlike(
     Raises:
         InputError: it cannot: another machine, artifact or scenario; other images; too few rounds.
     """
-    _same_machine(old.board, board)
+    refuse_other_machine(old.board, board)
     if old.images.sha256 != images.sha256:
         raise InputError(
             f"not comparable: {old.images.count} images of {old.images.folder} then, {images.count} others of"
@@ -152,7 +152,12 @@ def _setting(artifact: Opened) -> object:
     return artifact.backend, artifact.threads, artifact.decoder
 
 
-def _same_machine(old: Board, new: Board) -> None:
+def refuse_other_machine(old: Board, new: Board) -> None:
+    """Make sure that two boards are one.
+
+    Raises:
+        InputError: they differ in what speed depends on.
+    """
     for name in ("kind", "model", "soc", "virtual", "container", "cpu_limit", "python_bits"):
         _require_same(f"another machine: {name}", getattr(old, name), getattr(new, name))
     for name in ("name", "architecture", "features", "cores"):

@@ -16,7 +16,7 @@ from ..images import load_image
 from ..progress import activity, progress
 from .board import board
 from .clock import SystemClock
-from .compare import refuse_unlike
+from .compare import refuse_other_machine, refuse_unlike
 from .contention import Contention
 from .record import Images, Measured, Opened, Record, Result, Round, Scenario, fingerprint
 from .snapshot import Snapshot, snapshot
@@ -67,6 +67,8 @@ def run_suite(
     if len(set(models)) < len(models):
         raise InputError("an artifact is named twice; once is enough, the first is measured twice anyway")
     machine, paths = board(), find_images(folder)
+    if old is not None:
+        refuse_other_machine(old.board, machine)
     for path in progress(paths, len(paths), "looking at images"):
         load_image(path)  # one that is none would end the run in the middle
     images = Images(str(folder), len(paths), content_hash(paths))

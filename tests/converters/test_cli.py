@@ -318,7 +318,10 @@ def test_verify_says_of_each_what_it_reads(
     page, results = tmp_path / "page.html", tmp_path / "results.json"
     status, out, err = run(*words, "--page", page, "--results", results, "--images-are", "soft blobs")
     assert status == 3
-    assert err == [f"edge-crnn verify: {tiny_artifact.name}: the gate is not met; see the images that changed"]
+    assert err == [
+        f"edge-crnn verify: {tiny_artifact.name}: the gate is not met; see the images that changed, and"
+        " with --localise which layer is to blame"
+    ]
     assert out[0].startswith("good.tflite: pass: ")
     foreign = out.index(f"{tiny_artifact}: was converted from another file than {tiny_keras}")
     assert out[foreign + 1].startswith(f"{tiny_artifact.name}: fail: ")
@@ -335,7 +338,8 @@ def test_verify_says_of_each_what_it_reads(
 def test_verify_refuses_an_artifact_of_another_alphabet(run: Run, tiny_keras: Path, labelled_folder: Path) -> None:
     status, out, err = run("verify", tiny_keras, DEFAULT_MODEL, "--images", labelled_folder)
     assert (status, out, len(err)) == (1, [], 1)
-    assert "its alphabet, blank, skip_steps, steps or classes are not those of" in err[0]
+    assert "its alphabet or its images are not those of" in err[0]
+    assert "; classes 42, there 11; " in err[0]
 
 
 def test_verify_refuses_the_images_that_calibrated(

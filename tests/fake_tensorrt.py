@@ -15,7 +15,20 @@ from edge_crnn.spec import ArtifactFacts, InputSpec, ModelSpec, OutputSpec
 from tests.fake_engine import Dtype
 
 VERSIONS = ("8.6.1", "10.3.0", "10.13.3", "11.1.0")
-HALF_LAYERS = {"Layers": [{"Name": "conv1", "LayerType": "CaskConvolution", "Inputs": [{"Format/Datatype": "Half"}]}]}
+
+
+def convolution(version: str = "10.3.0", half: bool = True, **more: Any) -> dict[str, Any]:
+    """What an engine's account has of a convolution, as each version writes it."""
+    taken: dict[str, Any] = {"Name": "x", "Location": "Device", "Dimensions": [8, 64, 32, 16]}
+    match version.partition(".")[0]:
+        case "8":
+            form = "Channel major FP16 format where channel % 8 == 0" if half else "Row major linear FP32"
+            taken |= {"Format/Datatype": form}
+        case "10":
+            taken |= {"Format/Datatype": "Half" if half else "Float"}
+        case _:
+            taken |= {"Format": "Row major linear format (kLINEAR)", "DataType": "Half" if half else "Float"}
+    return {"Name": "conv1/Conv + conv1/Relu", "LayerType": "CaskConvolution", "Inputs": [taken], **more}
 
 
 def save_onnx(path: Path, recipe: str = "float16", graph: str = "") -> Artifact:
@@ -53,7 +66,9 @@ def tensorrt(version: str, **knobs: Any) -> Any:
     if major >= 10:
         creation["STRONGLY_TYPED"] = 1
     trt.NetworkDefinitionCreationFlag = SimpleNamespace(**creation)
-    trt.BuilderFlag = SimpleNamespace(TF32="TF32", **({"FP16": "FP16"} if major < 11 else {}))
+    weak = ("FP16", "PREFER_PRECISION_CONSTRAINTS") if major < 11 else ()
+    trt.BuilderFlag = SimpleNamespace(TF32="TF32", **dict(zip(weak, weak, strict=True)))
+    trt.DataType = Dtype
     trt.ProfilingVerbosity = SimpleNamespace(DETAILED="DETAILED")
     trt.MemoryPoolType = SimpleNamespace(WORKSPACE="WORKSPACE")
     trt.TacticSource = SimpleNamespace(EDGE_MASK_CONVOLUTIONS=3, JIT_CONVOLUTIONS=4)
@@ -108,17 +123,24 @@ def tensorrt(version: str, **knobs: Any) -> Any:
         def get_timing_cache(self) -> Cache:
             return self.cache
 
+    class Layer:
+        __slots__ = ("get_output", "type", *(["precision"] if major < 11 else []))
+
+        def __init__(self, kind: str, dtype: Any = None) -> None:
+            self.type = kind
+            self.get_output = lambda _: SimpleNamespace(dtype=dtype)
+
+    layers = [Layer("SHUFFLE"), Layer("CONVOLUTION", knobs.get("dtype", Dtype.HALF))]
+    said["layers"] = layers
+
     class Network:
-        num_layers = 2
+        num_layers = len(layers)
 
         def get_input(self, index: int) -> Any:
             return SimpleNamespace(name="image", shape=(-1, 64, 128, 1))
 
-        def get_layer(self, index: int) -> Any:
-            if index == 0:
-                return SimpleNamespace(type="SHUFFLE", get_output=None)
-            output = SimpleNamespace(dtype=knobs.get("dtype", Dtype.HALF))
-            return SimpleNamespace(type="CONVOLUTION", get_output=lambda _: output)
+        def get_layer(self, index: int) -> Layer:
+            return layers[index]
 
     class Builder:
         def __init__(self, logger: Any) -> None:
@@ -167,14 +189,42 @@ def tensorrt(version: str, **knobs: Any) -> Any:
         def get_error(self, index: int) -> str:
             return f"error {index}"
 
+    account = knobs.get("layers", {"Layers": [convolution(version)]})
+
     class Runtime:
         def __init__(self, logger: Any) -> None:
             pass
 
         def deserialize_cuda_engine(self, plan: bytes) -> Any:
-            layers = knobs.get("layers", HALF_LAYERS)
-            inspector = SimpleNamespace(get_engine_information=lambda _: json.dumps(layers))
-            return None if layers is None else SimpleNamespace(create_engine_inspector=lambda: inspector)
+            return None if account is None else Engine()
+
+    class Engine:
+        def create_execution_context(self) -> Any:
+            def set_input_shape(name: str, shape: tuple[int, ...]) -> bool:
+                said["inspected"] = name, shape
+                return "no_shape" not in knobs
+
+            return None if "no_context" in knobs else SimpleNamespace(set_input_shape=set_input_shape)
+
+        def create_engine_inspector(self) -> Any:
+            inspector = SimpleNamespace(execution_context=None)
+            inspector.get_engine_information = lambda _: json.dumps(
+                account if inspector.execution_context else _without_formats(account)
+            )
+            return inspector
 
     trt.Builder, trt.OnnxParser, trt.Runtime = Builder, OnnxParser, Runtime
     return trt
+
+
+def _without_formats(account: Any) -> Any:
+    """What an engine tells while its shapes are open."""
+    if isinstance(account, list):
+        return [_without_formats(each) for each in account]
+    if not isinstance(account, dict):
+        return account
+    hidden = "N/A due to dynamic shapes"
+    return {
+        key: hidden if key.startswith(("Format", "DataType")) else _without_formats(value)
+        for key, value in account.items()
+    }

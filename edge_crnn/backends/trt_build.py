@@ -8,7 +8,11 @@ What a version can do is asked of its module, never told from its number. Three 
 | an explicit batch axis | must be asked for | always | always |
 | progress of a build | no | IProgressMonitor | IProgressMonitor |
 
-Sources: NVIDIA/TensorRT, python/src/infer at the tags v8.6.1 to v11.1; the migration guides 8.x → 10.x → 11.x.
+Where types do not bind, the convolutions are asked for in float16 one by one, else one that is as fast in float32 may
+stay so; and nothing holds the builder to float32 where the file has it, as in the head of recipe float16-mixed.
+
+Sources: NVIDIA/TensorRT, python/src/infer at the tags v8.6.1 to v11.1; the migration guides 8.x → 10.x → 11.x;
+TensorRT Developer Guide, "Engine Inspector".
 """
 
 from __future__ import annotations
@@ -29,14 +33,15 @@ from .trt_log import Log, make_logger
 MODULES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
 """In the order of preference: the first that is installed is used."""
 
-REVISION = 1
+REVISION = 2
 """Of how `build` sets up a build: a change that may change engines raises it, and no engine of before is used."""
 
 Verdict: TypeAlias = Literal["half", "not half", "cannot tell"]
 
-_HALF_FORMAT = re.compile(r"fp16|half", re.I)
-_SINGLE_FORMAT = re.compile(r"fp32|float", re.I)
-_CONVOLUTION = re.compile(r"conv", re.I)
+_HALF = re.compile(r"fp16|half", re.I)
+_SINGLE = re.compile(r"fp32|float", re.I)
+_FORMAT = re.compile(r"format|data ?type", re.I)  # "Format/Datatype", and since 11 two keys
+_CONVOLUTION = re.compile(r"conv|correlation", re.I)  # Myelin's word
 _FUSED = re.compile(r"myelin|kgen|foreignnode", re.I)
 _OVERHEAD = 6 << 20  # bytes of an engine that are no weights, about
 
@@ -65,7 +70,7 @@ class Built:
     version: str
     """Module and version that made it, and the only ones that run it."""
     precision: str
-    """How it was found out that the engine computes as precisely as its file says, no more and no less."""
+    """What is known of how precisely the engine computes, and how it was found out."""
     gpu: str | None
     """Name and compute capability of the GPU that it was built on; None where there is none to ask."""
 
@@ -123,6 +128,9 @@ def build(
         config = builder.create_builder_config()
         if half and not strongly_typed:
             config.set_flag(trt.BuilderFlag.FP16)
+            config.set_flag(trt.BuilderFlag.PREFER_PRECISION_CONSTRAINTS)
+            for each in _convolutions(trt, network):
+                each.precision = trt.DataType.HALF
         if hasattr(trt.BuilderFlag, "TF32"):
             config.clear_flag(trt.BuilderFlag.TF32)  # what the file types as float32 is to be float32
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # else the engine says nothing of its layers
@@ -143,7 +151,8 @@ def build(
             write_atomically(options.timing_cache, bytes(config.get_timing_cache().serialize()))
         precision = "float32, as the file is typed"
         if half:
-            precision = _show_half(trt, logger, network, plan, onnx, strongly_typed)
+            account = _account(trt, logger, plan, network.get_input(0), options.batches[1])
+            precision = _show_half(trt, account, network, len(plan), len(onnx), strongly_typed)
     return Built(plan, version(trt), precision, _gpu())
 
 
@@ -207,19 +216,21 @@ def _monitor(trt: Any, on_step: Callable[[str, int, int], None]) -> Any:
 # --- is it really half precision? ------------------------------------------------------------------------------------
 
 
-def _show_half(trt: Any, logger: Any, network: Any, plan: bytes, onnx: bytes, strongly_typed: bool) -> str:
+def _show_half(
+    trt: Any, account: str | None, network: Any, plan_bytes: int, onnx_bytes: int, strongly_typed: bool
+) -> str:
     """How it was found out that the engine is half precision.
 
     Raises:
         BackendError: it is not, or that could not be found out.
     """
-    verdict, why = inspect(_information(trt, logger, plan))
+    verdict, why = inspect(account)
     if verdict == "cannot tell":
         types = {str(each.get_output(0).dtype).rpartition(".")[2] for each in _convolutions(trt, network)}
-        why += f"; convolutions are {', '.join(sorted(types)) or 'absent'}, {len(plan):,} bytes for {len(onnx):,}"
-        if types != {"HALF"} or len(plan) > 1.5 * len(onnx) + _OVERHEAD:
+        why += f"; convolutions are {', '.join(sorted(types)) or 'absent'}, {plan_bytes:,} bytes for {onnx_bytes:,}"
+        if plan_bytes > 1.5 * onnx_bytes + _OVERHEAD or (strongly_typed and types != {"HALF"}):
             verdict = "not half"
-        elif strongly_typed or len(onnx) > 2 * _OVERHEAD:  # types that bind, or a size that tells
+        elif strongly_typed or onnx_bytes > 2 * _OVERHEAD:  # types that bind, or a size that tells
             verdict = "half"
     if verdict != "half":
         said = "cannot be shown to be half" if verdict == "cannot tell" else "is not half"
@@ -227,33 +238,33 @@ def _show_half(trt: Any, logger: Any, network: Any, plan: bytes, onnx: bytes, st
     return f"float16: {why}"
 
 
-def inspect(information: str | None) -> tuple[Verdict, str]:
+def inspect(account: str | None) -> tuple[Verdict, str]:
     """What an engine's own account of its layers, in JSON, says of its convolutions, and the words for it."""
-    layers = list(_layers(information))
-    convolutions = [
-        each for each in layers if _CONVOLUTION.search(f"{each.get('LayerType')} {each.get('ParameterType')}")
-    ]
-    if not convolutions:
+    layers = list(_layers(account))
+    said = {str(each.get("Name")): _precision(each) for each in layers if _is_convolution(each)}
+    if not said:
         hidden = any(_FUSED.search(str(each.get("LayerType"))) for each in layers)
         return "cannot tell", "its layers are fused" if hidden else "it tells nothing of its layers"
-    formats = {str(each.get("Name")): _formats(each) for each in convolutions}
-    single = [
-        name for name, found in formats.items() if _SINGLE_FORMAT.search(found) and not _HALF_FORMAT.search(found)
-    ]
-    if single:
-        return "not half", f"{len(single)} of {len(formats)} convolutions are float32, such as {single[0]}"
-    if all(_HALF_FORMAT.search(found) for found in formats.values()):
-        return "half", f"all {len(formats)} convolutions take float16"
-    return "cannot tell", "the formats of its convolutions are unknown"
+    half = {name for name, words in said.items() if _HALF.search(words)}
+    single = {name for name, words in said.items() if _SINGLE.search(words)}
+    if single - half:
+        return "not half", f"{len(single - half)} of {len(said)} convolutions are float32, such as {min(single - half)}"
+    if half - single == said.keys():
+        return "half", f"all {len(said)} convolutions are float16"
+    return "cannot tell", "the precision of its convolutions is unknown"
 
 
-def _information(trt: Any, logger: Any, plan: bytes) -> str | None:
-    """None where there is no GPU that the engine runs on."""
+def _account(trt: Any, logger: Any, plan: bytes, image: Any, batch: int) -> str | None:
+    """What an engine says of its layers, for so many images; None where there is no GPU that it runs on."""
     runtime = trt.Runtime(logger)
     engine = None if runtime is None else runtime.deserialize_cuda_engine(plan)
     if engine is None:
         return None
-    return str(engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON))
+    inspector = engine.create_engine_inspector()
+    context = engine.create_execution_context()
+    if context is not None and context.set_input_shape(image.name, (batch, *tuple(image.shape)[1:])):
+        inspector.execution_context = context  # as long as the batch is open, no format is told
+    return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
 
 def _layers(information: str | None) -> Iterator[dict[str, Any]]:
@@ -266,13 +277,23 @@ def _layers(information: str | None) -> Iterator[dict[str, Any]]:
         yield from (each for each in layers if isinstance(each, dict))  # names alone, where verbosity was lower
 
 
-def _formats(layer: dict[str, Any]) -> str:
-    """What the layer takes, in TensorRT's words, such as 'Channel major FP16 format' or 'Half'."""
+def _is_convolution(layer: dict[str, Any]) -> bool:
+    """Whether it is one of the file's; a matrix product, too, may run as a convolution."""
+    origin = f"{layer.get('Name')} {layer.get('Metadata')}"
+    return bool(_CONVOLUTION.search(f"{layer.get('LayerType')} {layer.get('ParameterType')}")) and not (
+        "/MatMul" in origin and "/Conv" not in origin
+    )
+
+
+def _precision(layer: dict[str, Any]) -> str:
+    """What tells of it: the type of its weights, and what it takes; such as 'Half Channel major FP16 format'."""
+    told = [layer.get("Weights"), *layer.get("Inputs", [])[:1]]
     return " ".join(
         str(value)
-        for each in layer.get("Inputs", [])[:1]
+        for each in told
+        if isinstance(each, dict)
         for key, value in each.items()
-        if "Format" in key or "type" in key
+        if key == "Type" or _FORMAT.search(key)
     )
 
 

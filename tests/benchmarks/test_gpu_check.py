@@ -36,7 +36,7 @@ from tests.fake_tensorrt import VERSIONS
 pytest.importorskip("onnx", reason="the network is written with the package onnx")
 pytest.importorskip("onnxruntime", reason="which stands for TensorRT here")
 
-_FLOAT16 = "float16: all 7 convolutions take float16"
+_FLOAT16 = "float16: all 7 convolutions are float16"
 
 _PEER = """\
 #!{python}

@@ -51,7 +51,7 @@ def test_what_to_do_on_the_device_is_a_command_that_works(
         text=True,
         check=True,
     )
-    assert ended.stdout == "plates.engine: 4 bytes, tensorrt 10.3.0, float16: all 1 convolutions take float16\n"
+    assert ended.stdout == "plates.engine: 4 bytes, tensorrt 10.3.0, float16: all 1 convolutions are float16\n"
     facts = load(target).spec.artifact
     assert facts is not None
     assert facts.batch == 16

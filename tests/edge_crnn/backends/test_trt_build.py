@@ -16,7 +16,7 @@ from edge_crnn.artifact import load
 from edge_crnn.backends import trt_build
 from edge_crnn.backends.trt_build import BuildOptions, build, import_tensorrt, inspect
 from edge_crnn.errors import BackendError, BackendUnavailable
-from tests.fake_tensorrt import VERSIONS, Dtype, tensorrt
+from tests.fake_tensorrt import VERSIONS, Dtype, convolution, tensorrt
 
 ONNX = bytes(1000)
 
@@ -30,9 +30,12 @@ def test_half_precision_is_asked_for_as_each_version_wants_it(version: str) -> N
     built = build(trt, ONNX, True, BuildOptions())
     assert built.plan == b"plan"
     assert built.version == f"tensorrt {version}"
-    assert built.precision == "float16: all 1 convolutions take float16"
-    expected = {"8": (1, {"FP16"}), "10": (3, set()), "11": (2, set())}[version.partition(".")[0]]
+    assert built.precision == "float16: all 1 convolutions are float16"
+    weak = {"FP16", "PREFER_PRECISION_CONSTRAINTS"}
+    expected = {"8": (1, weak), "10": (3, set()), "11": (2, set())}[version.partition(".")[0]]
     assert (trt.said["network"], trt.said["flags"]) == expected
+    asked = [getattr(each, "precision", None) for each in trt.said["layers"]]
+    assert asked == [None, Dtype.HALF if version.startswith("8") else None]
     assert trt.said["parsed"] == ONNX
     assert trt.said["config"].profiling_verbosity == "DETAILED"
 
@@ -100,21 +103,33 @@ def test_batches_out_of_order(batches: tuple[int, int, int]) -> None:
 
 
 def layer(kind: str, taken: str, **more: Any) -> dict[str, Any]:
-    return {"Name": "conv1 + relu1", "LayerType": kind, "Inputs": [{"Name": "x", "Format/Datatype": taken}], **more}
+    return {"Name": "conv1/Conv", "LayerType": kind, "Inputs": [{"Name": "x", "Format/Datatype": taken}], **more}
 
 
+OPEN = "N/A due to dynamic shapes"
+MIXED_HEAD = {"Name": "dense1/MatMul", "ParameterType": "Convolution"}
 ACCOUNTS: dict[str, tuple[object, str, str]] = {
-    "8.6": ([layer("CaskConvolution", "Channel major FP16 format where channel % 8 == 0")], "half", "all 1"),
-    "8.6, silent": ([layer("CaskConvolution", "Row major linear FP32 format")], "not half", "1 of 1 .* conv1"),
+    "8.6": ([convolution("8.6.1")], "half", "all 1"),
+    "8.6, silent": ([convolution("8.6.1", half=False)], "not half", "1 of 1 .* conv1"),
     "10": ([layer("gemm", "Half", ParameterType="Convolution"), layer("Reformat", "Float")], "half", "all 1"),
+    "10, Myelin's": ([layer("correlation", "Half"), layer("correlation", "Float", Name="b")], "not half", "1 of 2"),
+    "11": ([convolution("11.1.0")], "half", "all 1"),
+    "11, silent": ([convolution("11.1.0", half=False)], "not half", "1 of 1"),
+    "open shapes": ([layer("CaskConvolution", OPEN, Weights={"Type": "Half", "Count": 9})], "half", "all 1"),
+    "open, float32": ([layer("CaskConvolution", OPEN, Weights={"Type": "Float", "Count": 9})], "not half", "1 of 1"),
+    "open, and no weights": ([layer("CaskConvolution", OPEN)], "cannot tell", "unknown"),
+    "both": ([layer("CaskConvolution", "Float", Weights={"Type": "Half"})], "cannot tell", "unknown"),
+    "one known": ([convolution(), layer("CaskConvolution", OPEN, Name="b")], "cannot tell", "unknown"),
+    "float32 head": ([convolution(), layer("CaskGemmConvolution", "Float", **MIXED_HEAD)], "half", "all 1"),
+    "bias": ([convolution(Bias={"Type": "Float", "Count": 8})], "half", "all 1"),
     "one of two": (
         [layer("CaskConvolution", "Half"), layer("CaskConvolution", "Float") | {"Name": "conv2"}],
         "not half",
         "1 of 2 .* conv2",
     ),
     "fused": ([layer("Myelin", "Half"), {"LayerType": "Reformat"}], "cannot tell", "its layers are fused"),
-    "unknown words": ([layer("CaskConvolution", "Tensor cores")], "cannot tell", "formats .* unknown"),
-    "no inputs": ([{"LayerType": "CaskConvolution"}], "cannot tell", "formats .* unknown"),
+    "unknown words": ([layer("CaskConvolution", "Tensor cores")], "cannot tell", "unknown"),
+    "no inputs": ([{"LayerType": "CaskConvolution"}], "cannot tell", "unknown"),
     "names alone": (["conv1", "conv2"], "cannot tell", "tells nothing"),
     "empty": ([], "cannot tell", "tells nothing"),
 }
@@ -135,7 +150,7 @@ def test_no_account_is_no_verdict(information: str | None) -> None:
 MANY = bytes(20 << 20)
 FUSED = {"Layers": [{"LayerType": "Myelin"}]}
 JUDGED: dict[str, tuple[str, bytes, dict[str, Any], str | None]] = {
-    "float32 convolutions": ("8.6.1", ONNX, {"layers": {"Layers": [layer("CaskConvolution", "Float")]}}, "is not half"),
+    "float32 convolutions": ("8.6.1", ONNX, {"layers": {"Layers": [convolution("8", half=False)]}}, "is not half"),
     "fused, binding types": ("10.13.3", ONNX, {"layers": FUSED}, None),
     "no GPU, binding types": ("11.1.0", ONNX, {"layers": None}, None),
     "fused, float types": (
@@ -147,6 +162,15 @@ JUDGED: dict[str, tuple[str, bytes, dict[str, Any], str | None]] = {
     "fused, as large as float32": ("10.13.3", MANY, {"layers": FUSED, "plan": 2 * MANY}, "is not half precision"),
     "fused, types that do not bind": ("8.6.1", ONNX, {"layers": FUSED}, "cannot be shown to be half precision"),
     "the same, but a size that tells": ("8.6.1", MANY, {"layers": FUSED, "plan": MANY + bytes(9 << 20)}, None),
+    "types that do not bind tell nothing": (
+        "8.6.1",
+        MANY,
+        {"layers": FUSED, "plan": MANY, "dtype": Dtype.FLOAT},
+        None,
+    ),
+    "no context, types that do not bind": ("8.6.1", ONNX, {"no_context": True}, "cannot be shown .* is unknown"),
+    "no shape, types that do not bind": ("8.6.1", ONNX, {"no_shape": True}, "cannot be shown .* is unknown"),
+    "no context, binding types": ("10.3.0", ONNX, {"no_context": True}, None),
 }
 
 
@@ -160,6 +184,13 @@ def test_what_is_not_shown_to_be_half_fails(
         return
     with pytest.raises(BackendError, match=message):
         build(trt, onnx, True, BuildOptions())
+
+
+@every_version
+def test_an_engine_is_inspected_as_it_runs_for_the_usual_batch(version: str) -> None:
+    trt = tensorrt(version)
+    build(trt, ONNX, True, BuildOptions((1, 4, 16)))
+    assert trt.said["inspected"] == ("image", (4, 64, 128, 1))
 
 
 # --- which module ----------------------------------------------------------------------------------------------------

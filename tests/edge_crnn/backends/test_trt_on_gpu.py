@@ -22,7 +22,7 @@ from edge_crnn.errors import BackendError, BackendUnavailable
 from edge_crnn.preprocess import preprocess
 from tests.conftest import TINY
 from tests.fake_cuda import FakeGpu
-from tests.fake_engine import Plan, runtime
+from tests.fake_engine import Dtype, Plan, runtime
 from tests.fake_tensorrt import tensorrt
 
 MOST = 4
@@ -159,9 +159,32 @@ def test_what_is_faked_of_tensorrt_11_is_real(rtx: Any) -> None:
     made = runtime(faked, gpu)(logger)
     engine = made.deserialize_cuda_engine(Plan().payload())
     context = engine.create_execution_context("USER_MANAGED")
-    pairs = {"Runtime": made, "ICudaEngine": engine, "IExecutionContext": context}
-    for name, each in pairs.items():
-        public = {attribute for attribute in dir(each) if not attribute.startswith("_")} | {"__init__"}
-        assert public <= set(dir(getattr(rtx, name)))
-    for name in ("TensorIOMode", "ExecutionContextAllocationStrategy"):
-        assert vars(getattr(faked, name)).keys() <= set(dir(getattr(rtx, name)))
+    network, config = faked.Builder(logger).create_network(0), faked.Builder(logger).create_builder_config()
+    inspected = faked.Runtime(logger).deserialize_cuda_engine(b"plan")
+    instances = {
+        "Runtime": made,
+        "ICudaEngine": engine,
+        "IExecutionContext": context,
+        "Builder": faked.Builder(logger),
+        "INetworkDefinition": network,
+        "ITensor": network.get_input(0),
+        "ILayer": network.get_layer(0),
+        "IBuilderConfig": config,
+        "ITimingCache": config.create_timing_cache(b""),
+        "IOptimizationProfile": faked.Builder(logger).create_optimization_profile(),
+        "OnnxParser": faked.OnnxParser(network, logger),
+        "EngineInspector": inspected.create_engine_inspector(),
+        "IProgressMonitor": faked.IProgressMonitor(),
+    }
+    for name, each in instances.items():
+        real = {attribute for attribute in dir(getattr(rtx, name)) if not attribute.startswith("_")}
+        assert {attribute for attribute in dir(each) if not attribute.startswith("_")} - {"content"} <= real, name
+    for name, each in vars(faked).items():
+        if isinstance(each, SimpleNamespace | type(Dtype)):
+            assert set(vars(each) if isinstance(each, SimpleNamespace) else Dtype.__members__) <= set(
+                dir(getattr(rtx, name))
+            ), name
+    for name in ("FP16", "PREFER_PRECISION_CONSTRAINTS"):  # nor is what is not faked
+        assert not hasattr(rtx.BuilderFlag, name)
+    assert not hasattr(rtx.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH")
+    assert not hasattr(rtx.ILayer, "precision")

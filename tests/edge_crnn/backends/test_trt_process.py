@@ -48,7 +48,7 @@ def test_an_engine_and_its_spec(stub: Stub, onnx: Artifact, target: Path) -> Non
     assert facts.source_sha256 == before.source_sha256
     assert facts.tools["engine"] == "tensorrt 8.6.1"
     assert facts.tools["gpu"] == "Orin, 8.7"
-    assert facts.tools["precision"] == "float16: all 1 convolutions take float16"
+    assert facts.tools["precision"] == "float16: all 1 convolutions are float16"
     assert facts.tools["onnx sha256"] == before.payload_sha256
     assert replace(made.spec, artifact=None) == replace(onnx.spec, artifact=None, parity=None)
 

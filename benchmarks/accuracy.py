@@ -1,9 +1,10 @@
-"""`python -m benchmarks.accuracy DIR… -o OUT.json`: does the text hold? Each recipe against Keras on labelled folders.
+"""`python -m benchmarks.accuracy DIR… -o FILE`: does the text hold? Each artifact against Keras on labelled folders.
 
-Fresh plates for it, which are then to be called so by `--images-are 'rendered plates'`:
+A DIR holds labelled images, or a folder of them for each kind of image. Fresh ones, which are then to be called so by
+`--images-are 'rendered plates'`, and the model and the calibration images that go with them:
 
-    edge-crnn synth -o fresh/mild -n 5000 --seed 101 --preset mild
-    edge-crnn synth -o fresh/heavy -n 5000 --seed 102 --preset heavy
+    python -m benchmarks.models plates -n 5000 -o fresh
+    python -m benchmarks.accuracy fresh/plates/mild fresh/plates/heavy --images-are 'rendered plates' -o FILE
 """
 
 from __future__ import annotations
@@ -11,66 +12,146 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from converters.pipeline import calibrated, convert, load_sets, open_source, reference_readings
-from converters.recipe import RECIPES
+from converters.detail import Detail, detail
+from converters.pipeline import (
+    Source,
+    artifact_readings,
+    check_same_network,
+    open_source,
+    reference_readings,
+    refuse_calibration_images,
+)
 from converters.statistics import binomial_interval
-from converters.verify import Gate, compare
+from converters.verify import Gate, Readings, compare
+from edge_crnn.artifact import Artifact
+from edge_crnn.dataset import Dataset, load_labelled, refuse_repeats
+from edge_crnn.files import require_place
 from edge_crnn.spec import Parity
 
+from .artifacts import make_all, opened
+from .models import MODELS, kinds_of
 from .record import save, typed
 
 VERSION = 1
 """Version of the JSON form. 1: the first."""
 
 
-def main() -> int:
-    """Print a line for each recipe and folder, and write all numbers as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("images", nargs="+", type=Path, metavar="DIR", help="labelled folders")
-    parser.add_argument("--images-are", default="", metavar="WORDS", help="such as 'rendered plates', for the report")
-    parser.add_argument("--model", type=Path, default=Path("models/plates.keras"))
-    parser.add_argument("--calibration", type=Path, default=Path("samples/calibration"))
-    parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=list(RECIPES))
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    args = parser.parse_args()
+@dataclass(frozen=True)
+class Found:
+    """What an artifact makes of a group of images."""
 
-    source = open_source(args.model)
-    datasets = load_sets(args.images, source.spec)
-    calibration = calibrated(source, args.calibration, datasets)
-    reference = reference_readings(source, datasets)
-    found: dict[str, dict[str, Parity]] = {}
-    print(
-        f"{'recipe':<10} {'images':<20} {'n':>6} {'Keras':>7} {'right':>7} {'same where Keras right':<34} {'same':>7}"
-    )
-    for name in args.recipes:
-        target = Path(f"{name}.tflite")
-        candidate = convert(source, target, RECIPES[name], datasets, reference, Gate(), calibration)
-        found[name] = {}
-        for dataset, theirs, ours in zip(datasets, reference, candidate.readings, strict=True):
-            parity = compare([dataset], [theirs], [ours], Gate()).parity
-            found[name][str(dataset.folder)] = parity
-            print(f"{name:<10} {_line(parity)}", flush=True)
+    parity: Parity
+    """A set for each kind."""
+    detail: Detail
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Images in groups, each of one kind or several, and what the trained model reads in them."""
+
+    source: Source
+    groups: Mapping[str, Sequence[Dataset]]
+    reference: Mapping[str, Sequence[Readings]]
+
+    def of(self, artifact: Artifact) -> dict[str, Found]:
+        """Hold an artifact to the trained model, group by group.
+
+        Raises:
+            EdgeCrnnError: it is another network's, was calibrated with these images, does not run, or what it gives
+                shows a fault that no comparison of texts would.
+        """
+        check_same_network(artifact, self.source)
+        datasets = [each for group in self.groups.values() for each in group]
+        refuse_calibration_images(artifact, datasets)
+        grouped = _in_groups(self.groups, artifact_readings(artifact, datasets))
+        found = {}
+        for name, group in self.groups.items():
+            both = self.reference[name], grouped[name]
+            found[name] = Found(compare(group, *both, Gate()).parity, detail(artifact.spec, group, *both))
+        return found
+
+
+def load_groups(folders: Sequence[Path], source: Source) -> dict[str, list[Dataset]]:
+    """Labelled folders, or folders of such, by name.
+
+    Raises:
+        DatasetError: one has no image, a label outside the alphabet, or an image is in them twice.
+    """
+    groups = {str(each): [load_labelled(kind, source.spec.alphabet) for kind in kinds_of(each)] for each in folders}
+    refuse_repeats(path for group in groups.values() for dataset in group for path in dataset.paths)
+    return groups
+
+
+def trial(source: Source, groups: Mapping[str, Sequence[Dataset]]) -> Trial:
+    """Have the trained model read them all."""
+    readings = reference_readings(source, [each for group in groups.values() for each in group])
+    return Trial(source, groups, _in_groups(groups, readings))
+
+
+def _in_groups(groups: Mapping[str, Sequence[Dataset]], readings: Sequence[Readings]) -> dict[str, list[Readings]]:
+    left = iter(readings)
+    return {name: [next(left) for _ in group] for name, group in groups.items()}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Print a line for each artifact and folder, and write all numbers as JSON; 3 if one misses the gate."""
+    plates = MODELS["plates"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", nargs="+", type=Path, metavar="DIR", help="labelled folders, or folders of such")
+    parser.add_argument("--images-are", default="", metavar="WORDS", help="such as 'rendered plates', for the report")
+    parser.add_argument("--model", type=Path, default=plates.path)
+    parser.add_argument("--calibration", type=Path, default=plates.calibration)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    args = parser.parse_args(words)
+    require_place(args.output)
+
+    groups = load_groups(args.images, open_source(args.model))
+    datasets = [each for group in groups.values() for each in group]
+    source, calibration = opened(args.model, args.calibration, datasets)
+    held = trial(source, groups)
+    found: dict[str, dict[str, Found]] = {}
+    print(f"{'artifact':<18} {'images':<20} {'n':>6} {'Keras':>7} {'right':>7} same where Keras right")
+    with tempfile.TemporaryDirectory(prefix="edge-crnn-") as work:
+        made, absent = make_all(source, calibration, Path(work))
+        for name, artifact in made.items():
+            found[name] = held.of(artifact)
+            for each in found[name].items():
+                print(f"{name:<18} {_line(*each)}", flush=True)
+    for name, reason in absent.items():
+        print(f"Absent: {name} ({reason}).")
     record = {
         "images_are": args.images_are,
         "model": source.spec.name,
         "source_sha256": source.sha256,
-        "recipes": {
-            recipe: {folder: dataclasses.asdict(parity) for folder, parity in sets.items()}
-            for recipe, sets in found.items()
-        },
+        "recipes": _by_recipe(found, "parity"),
+        "details": _by_recipe(found, "detail"),
+        "absent": absent,
     }
-    save(args.output, "edge-crnn accuracy", VERSION, typed("accuracy"), record)
-    return 0
+    save(args.output, "edge-crnn accuracy", VERSION, typed("accuracy", words), record)
+    return 3 if any(each.parity.verdict == "fail" for groups in found.values() for each in groups.values()) else 0
 
 
-def _line(parity: Parity) -> str:
-    (one,) = parity.sets
-    low, high = binomial_interval(one.same_where_right, one.reference_right)
-    same = f"{one.same_where_right}/{one.reference_right} ({low:.2%} to {high:.2%})"
-    shares = [f"{each / one.images:>7.2%}" for each in (one.reference_right, one.artifact_right)]
-    return f"{one.name[-20:]:<20} {one.images:>6} {' '.join(shares)} {same:<34} {one.same_text / one.images:>7.2%}"
+def _by_recipe(found: Mapping[str, Mapping[str, Found]], field: str) -> dict[str, dict[str, object]]:
+    return {
+        recipe: {group: dataclasses.asdict(getattr(each, field)) for group, each in groups.items()}
+        for recipe, groups in found.items()
+    }
+
+
+def _line(group: str, found: Found) -> str:
+    sets, parity = found.parity.sets, found.parity
+    images, reference, right, same = (
+        sum(getattr(each, name) for each in sets)
+        for name in ("images", "reference_right", "artifact_right", "same_where_right")
+    )
+    low, high = binomial_interval(same, reference)
+    shares = f"{reference / images:>7.2%} {right / images:>7.2%}"
+    return f"{group[-20:]:<20} {images:>6} {shares} {same}/{reference} ({low:.2%} to {high:.2%}) {parity.verdict}"
 
 
 if __name__ == "__main__":

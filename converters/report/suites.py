@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from edge_crnn.bench import record as bench
 from edge_crnn.spec import Parity, ReliabilityBin
+
+from ..detail import Detail
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Verified:
     bytes: int
     payload_sha256: str
     parity: Parity
+    detail: Detail | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,11 @@ class Accuracy:
     """`benchmarks.accuracy`."""
 
     recipes: Mapping[str, Mapping[str, Parity]]
-    """Recipe → folder → outcome."""
+    """Artifact, of a `.tflite` its recipe alone → folder → outcome."""
+    details: Mapping[str, Mapping[str, Detail]] = field(default_factory=dict)
+    """Likewise."""
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Artifact → why there is none of it."""
 
 
 @dataclass(frozen=True)

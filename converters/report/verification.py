@@ -19,6 +19,7 @@ from edge_crnn.bench.board import board
 from edge_crnn.dataset import Dataset, Entry
 from edge_crnn.spec import ModelSpec
 
+from ..detail import detail
 from ..verify import Readings, Verification
 from .records import SUITES, VERIFY_SUITE
 
@@ -62,7 +63,7 @@ def to_json(
         "model": spec.name,
         "source_sha256": source_sha256,
         "images_are": images_are,
-        "artifacts": [_artifact(each, name) for each, name in zip(outcomes, names, strict=True)],
+        "artifacts": [_artifact(each, name, reference) for each, name in zip(outcomes, names, strict=True)],
         "changed": len(changes),
         "changes": [pictures.of(*place) for place in changes[:_MOST_CHANGES]],
         "sample": [pictures.of(*place) for place in rest],
@@ -70,16 +71,18 @@ def to_json(
     return json.dumps(record, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
-def _artifact(outcome: Outcome, name: str) -> dict[str, Any]:
+def _artifact(outcome: Outcome, name: str, reference: Sequence[Readings]) -> dict[str, Any]:
     artifact = outcome.artifact
+    found = detail(artifact.spec, outcome.verification.datasets, reference, outcome.readings)
     facts = artifact.spec.artifact
     return {
         "name": name,
-        "recipe": facts.recipe if facts else "",
+        "recipe": facts.headline if facts else "",
         "format": facts.format if facts else artifact.path.suffix.removeprefix("."),
         "bytes": len(artifact.payload),
         "payload_sha256": facts.payload_sha256 if facts else "",
         "parity": dataclasses.asdict(outcome.verification.parity),
+        "detail": dataclasses.asdict(found),
     }
 
 

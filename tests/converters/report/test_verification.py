@@ -42,7 +42,7 @@ def dataset(folder: Path, labels: list[str], name: str = "{}.png", shape: tuple[
 
 
 def readings(*labels: list[str]) -> list[Readings]:
-    return [Readings(tuple(each), np.zeros((len(each), 2, 11), np.float32)) for each in labels]
+    return [Readings(tuple(each), np.full((len(each), 2, 11), 1 / 11, np.float32)) for each in labels]
 
 
 def recorded(
@@ -69,6 +69,7 @@ def test_what_artifacts_read_otherwise_is_recorded_with_the_image(tmp_path: Path
         [images], readings(["11", "22", "44"]), readings(["11", "55", "44"]), readings(["11", "22", "33"])
     )
     assert record["changed"] == 2
+    assert record["artifacts"][0]["detail"]["errors"] == [{"symbols": 6, "reference": 2, "artifact": 4}]
     first, second = record["changes"]
     assert (first["image"], first["truth"]) == ("1.png", "22")
     assert first["reference"] == {"text": "22", "right": True}

@@ -113,6 +113,7 @@ def _facts(
         payload_sha256=sha256(payload),
         source_sha256=source_sha256,
         calibration=calibration,
+        float_layers=recipe.float_layers or None,
         tools={"edge-crnn": __version__, **{tool: version(tool) for tool in tools}},
     )
 

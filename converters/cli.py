@@ -48,6 +48,7 @@ from .report.compose import compose
 from .report.page import page
 from .report.records import from_json
 from .report.verification import Outcome, to_json
+from .search import keeping, search, table
 from .to_engine import how_to_build, to_engine
 from .verify import Gate, Readings, Verification, compare
 
@@ -73,6 +74,14 @@ def _convert_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"tflite: {_said(RECIPES)}. onnx and tensorrt: {_said(ONNX_RECIPES)}. Defaults: "
         + ", ".join(f"{recipe} for {target}" for target, recipe in DEFAULT_RECIPE.items())
         + ". auto, not for tensorrt: tries them all and takes the fastest that passes",
+    )
+    parser.add_argument(
+        "--float",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="LAYER,…|auto",
+        help="layers that stay float32 whatever the recipe says, by the names that verify --localise shows; auto: where"
+        " the gate is not met, those that are to blame. Not for tensorrt",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="where the artifact goes")
     parser.add_argument("--calibration", type=Path, metavar="DIR", help="images that set the ranges of int8")
@@ -162,6 +171,8 @@ def run_convert(arguments: argparse.Namespace) -> int:
     _check_places([arguments.model], [target, engine, arguments.page, arguments.results])
     recipes = _recipes(arguments)
     source = _within(grammar_of(arguments.grammar), _source(arguments.model, arguments))
+    if arguments.float not in ([], ["auto"]):
+        recipes = [keeping(recipe, arguments.float, source.graph) for recipe in recipes]
     datasets = load_sets(arguments.verify, source.spec)
     calibration = None
     if any(recipe.needs_calibration for recipe in recipes):
@@ -169,20 +180,29 @@ def run_convert(arguments: argparse.Namespace) -> int:
         print(f"calibrated with {calibration[1].images} images of {arguments.calibration}")
     reference = reference_readings(source, datasets)
     candidates = []
+
+    def make(recipe: Recipe) -> Candidate:
+        return convert(
+            source, target, recipe, datasets, reference, _gate(arguments), calibration,
+            batch=arguments.batch or 1, takes_pixels=not arguments.float_input,
+        )  # fmt: skip
+
     for recipe in recipes:
         try:
-            candidates.append(
-                convert(
-                    source, target, recipe, datasets, reference, _gate(arguments), calibration,
-                    batch=arguments.batch or 1, takes_pixels=not arguments.float_input,
-                )
-            )  # fmt: skip
+            if arguments.float == ["auto"]:
+                candidates.append(search(recipe, source, datasets, make, lambda each: _passes(each, arguments.strict)))
+            else:
+                candidates.append(make(recipe))
         except (ConversionError, BackendError, VerificationError) as error:
             if recipe is recipes[-1] and not candidates:
                 raise
             print(f"{recipe.name}: {error}")
     chosen = _choose(candidates, datasets[0], arguments.strict) if arguments.recipe == "auto" else candidates[0]
     outcome = Outcome(chosen.artifact, chosen.verification, chosen.readings)
+    facts = chosen.artifact.spec.artifact
+    assert facts is not None  # `convert` made it
+    for line in table(facts.trials or ()):
+        print(line)
     _report(outcome, arguments)
     _write_results(arguments, source, [outcome], reference)
     for line in faint_weights(source.graph, chosen.recipe):
@@ -191,11 +211,13 @@ def run_convert(arguments: argparse.Namespace) -> int:
         print("  float16 was verified as this CPU computes it, most of it in float32; verify it on the device, too")
     if not _passes(chosen.verification, arguments.strict):
         kept = "; the older file of that name is as it was" if target.exists() else ""
+        searched = arguments.float or engine is not None or arguments.recipe in ("auto", "float32")
+        advice = "" if searched else ", or add --float auto, which keeps the layers that are to blame in float32"
         raise VerificationError(
-            f"{target.name} does not meet the gate and was not written{kept}; see the images that changed"
+            f"{target.name} does not meet the gate and was not written{kept}; see the images that changed{advice}"
         )
     save(target, chosen.artifact.payload, chosen.verified.spec)
-    print(f"{target}: {target.stat().st_size:,} bytes, recipe {chosen.recipe.name}")
+    print(f"{target}: {target.stat().st_size:,} bytes, recipe {facts.headline}")
     if engine is not None:
         _build(target, engine, arguments.batch)
     return 0
@@ -258,6 +280,10 @@ def _recipes(arguments: argparse.Namespace) -> list[Recipe]:
     recipes, wish = RECIPES_FOR[arguments.to], arguments.recipe or DEFAULT_RECIPE[arguments.to]
     if arguments.to == "onnx" and arguments.batch is not None:
         raise InputError("--batch is for tflite and tensorrt; an .onnx takes any number of images: leave it out")
+    if arguments.float and arguments.to == "tensorrt":
+        raise InputError("--float is for tflite and onnx: an engine shows that it is float16 by all its convolutions")
+    if arguments.float and wish == "auto":
+        raise InputError("--float changes one recipe; name it in place of --recipe auto")
     if arguments.to == "tensorrt" and wish == "auto":
         raise InputError("--recipe auto measures on this CPU, which tells nothing of an engine; name a recipe")
     if wish != "auto":

@@ -47,8 +47,8 @@ def refuse_company(backend: Backend, spec: ModelSpec, dataset: Dataset, readings
         worst = int(np.argmax(apart))
         raise VerificationError(
             f"{name}: {wrong.sum()} of {len(places)} images gave other probabilities when they were read in the"
-            f" opposite order, by up to {apart[worst]:.2g} ({dataset.entries[places[worst]].path}); expected the same, whatever"
-            " comes before or beside an image: it mixes images, convert it again, with --batch 1"
+            f" opposite order, by up to {apart[worst]:.2g} ({dataset.entries[places[worst]].path}); expected the same,"
+            " whatever comes before or beside an image: it mixes images, convert it again, with --batch 1"
         )
 
 

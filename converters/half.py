@@ -55,7 +55,8 @@ def refuse_values(graph: Graph, recipe: Recipe, ranges: Mapping[str, tuple[float
         if max(-low, high) * _LEFT_FOR_OTHER_IMAGES > _END:
             raise ConversionError(
                 f"value {name!r} goes from {low:.3g} to {high:.3g}, float16 ends at {_END:,.0f}; use --recipe"
-                " float32, or float16-mixed where it is in the recurrent head"
+                f" float32, or float16-mixed where it is in the recurrent head, or keep the layer by --float"
+                f" {name.partition('/')[0]}"
             )
 
 
@@ -80,5 +81,5 @@ def _half_layers(graph: Graph, recipe: Recipe) -> Iterator[Layer]:
     for layer in graph.layers:
         if isinstance(layer, Recurrent):
             precision = recipe.head
-        if precision == "half":
+        if precision == "half" and layer.name not in recipe.float_layers:
             yield layer

@@ -6,11 +6,14 @@ round otherwise: in int8 by one or two steps at nearly every layer.)
 
 The measure is the signal-to-noise ratio in dB, 10 log10(Σ r² / Σ (a - r)²) over all elements of a layer on all images,
 a being the artifact's value as a real number and r the right one: infinite where both are the same, -infinite where a
-is not finite. Float32 gives 100 and more; each bit of a quantised value is worth 6. It is taken twice:
+is not finite. Float32 gives 100 and more; each bit of a quantised value is worth 6. It is taken three times:
 
 - against the oracle's value, which tells how far the artifact has drifted by then, whoever is to blame;
 - against what the oracle makes of the artifact's own value before the layer, which leaves the noise that this layer
-  adds itself. The first layer to blame is the one with the lowest. What is inherited cannot hide a fault, nor make one.
+  adds itself: what is inherited cannot hide a fault, nor make one;
+- at the end, of the probabilities, when that noise alone is added to the right value and carried through the rest of
+  the graph. The layer to blame is the one with the lowest: one channel of large values makes a layer's own ratio look
+  well while all that the others say is lost, and of what a layer loses the text may need nothing.
 
 The first layer answers for what is done to the pixels before it, too. (Static int8 leaves a constant of less than half
 a grey level to the first layer with weights: pools and transpositions before that layer are shown without it.)
@@ -42,6 +45,8 @@ from .verify import Readings
 PROBED = (".tflite", ".onnx")
 """Suffixes of artifacts that can be looked into. TensorRT shows no value inside an engine that is built."""
 
+_CARRIED = 8
+"""Images on which each layer's noise is carried to the end: as many layers, as many runs of the rest of the graph."""
 _ONNX_QUIET = 4  # only fatal errors: all others are raised as well
 
 _Batch: TypeAlias = npt.NDArray[Any]
@@ -59,6 +64,8 @@ class LayerDrift:
     """Against the oracle."""
     own_snr_db: float
     """Against what the oracle makes of the value that the artifact gives this layer."""
+    end_snr_db: float
+    """Of the probabilities, if this layer added that noise of its own and all others none: what it does to the text."""
     largest: float
     """|artifact - oracle|."""
     mean: float
@@ -78,23 +85,29 @@ class Drift:
 
     @property
     def to_blame(self) -> LayerDrift:
-        """The first of the layers that add most noise, for the size of their signal."""
-        return min(self.layers, key=lambda each: each.own_snr_db)
+        """The first of the layers whose own noise does most to the probabilities."""
+        return self.by_blame[0]
+
+    @property
+    def by_blame(self) -> list[LayerDrift]:
+        """The layers, the one to blame first."""
+        return sorted(self.layers, key=lambda each: each.end_snr_db)
 
     @property
     def table(self) -> list[str]:
         """Lines for a person."""
         width = max(len(each.name) for each in self.layers)
-        lines = [f"  {'layer':<{width}}  {'kind':<10}  {'SNR dB':>7}  {'own dB':>7}  {'max |Δ|':>9}  {'mean |Δ|':>9}"]
+        heads = f"{'SNR dB':>7}  {'own dB':>7}  {'end dB':>7}  {'max |Δ|':>9}  {'mean |Δ|':>9}"
+        lines = [f"  {'layer':<{width}}  {'kind':<10}  {heads}"]
         lines += [
             f"  {each.name:<{width}}  {each.kind:<10}  {_decibels(each.snr_db):>7}  {_decibels(each.own_snr_db):>7}"
-            f"  {each.largest:>9.2e}  {each.mean:>9.2e}"
+            f"  {_decibels(each.end_snr_db):>7}  {each.largest:>9.2e}  {each.mean:>9.2e}"
             for each in self.layers
         ]
         if self.missing:
             lines.append(f"  without a tensor of their own: {', '.join(self.missing)}")
         blamed = self.to_blame
-        lines.append(f"  most noise of its own: {blamed.name}, {_decibels(blamed.own_snr_db)} dB")
+        lines.append(f"  to blame: {blamed.name}; its noise alone leaves {_decibels(blamed.end_snr_db)} dB at the end")
         lines.append(f"  probabilities as it ships: {_decibels(self.shipped_snr_db)} dB; {self.images} images")
         return lines
 
@@ -141,7 +154,9 @@ def localise(artifact: Artifact, graph: Graph, image: InputSpec, entries: Sequen
     shipped = open_backend(artifact)
     drifts: dict[str, _Sum] = {}
     owns: dict[str, _Sum] = {}
+    carried: dict[str, _Sum] = {}
     ends = _Sum()
+    seen = 0
     label = f"looking into {artifact.path.name}"
     try:
         probe = (_tflite_probe if artifact.path.suffix == ".tflite" else _onnx_probe)(artifact, graph)
@@ -150,14 +165,21 @@ def localise(artifact: Artifact, graph: Graph, image: InputSpec, entries: Sequen
             repeats = np.resize(np.arange(len(chunk)), size)  # the file takes whole batches
             found = {name: value[: len(chunk)] for name, value in probe(taken[repeats]).items()}
             expected = given = preprocess(chunk, image)
+            noisy: dict[int, Array] = {}
             with np.errstate(over="ignore", invalid="ignore"):  # a broken value before the layer
-                for layer in graph.layers:
+                for place, layer in enumerate(graph.layers):
                     alone = Graph(expected.shape[1:], (layer,))
                     expected, own = oracle.run(alone, expected), oracle.run(alone, given)
                     given = found.get(layer.name, own)
                     if layer.name in found:
                         drifts.setdefault(layer.name, _Sum()).add(expected, given)
                         owns.setdefault(layer.name, _Sum()).add(own, given)
+                        noisy[place] = expected + (given - own)
+                if seen < _CARRIED:
+                    for place, value in noisy.items():
+                        rest = Graph(value.shape[1:], graph.layers[place + 1 :])
+                        carried.setdefault(graph.layers[place].name, _Sum()).add(expected, oracle.run(rest, value))
+            seen += len(chunk)
             ends.add(expected, shipped.infer(taken))
     finally:
         shipped.close()
@@ -169,7 +191,7 @@ def localise(artifact: Artifact, graph: Graph, image: InputSpec, entries: Sequen
     layers = tuple(
         LayerDrift(
             each.name, type(each).__name__.lower(), drifts[each.name].snr_db, owns[each.name].snr_db,
-            drifts[each.name].largest, drifts[each.name].mean,
+            carried[each.name].snr_db, drifts[each.name].largest, drifts[each.name].mean,
         )
         for each in graph.layers
         if each.name in drifts

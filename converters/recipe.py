@@ -31,6 +31,8 @@ class Recipe:
     form: Form
     """Recurrence as one WHILE loop per direction, or with every step written out, or as the engine's own op."""
     summary: str
+    float_layers: tuple[str, ...] = ()
+    """Layers, by the graph's names, that are float32 whatever their part is."""
 
     @property
     def needs_calibration(self) -> bool:

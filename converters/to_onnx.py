@@ -75,7 +75,10 @@ def to_onnx(graph: Graph, recipe: Recipe = ONNX_RECIPES["float32"], image: Input
     for layer, shape, _ in graph.shapes():
         if isinstance(layer, Recurrent):
             precision = recipe.head
-        value = nodes.enter(layer.name, value, precision)
+        if layer.name in recipe.float_layers:
+            value = nodes.enter(layer.name, value, "float32")
+        elif not (recipe.float_layers and _takes_what_comes(layer)):
+            value = nodes.enter(layer.name, value, precision)
         wants = wants_channels_first(layer, shape)
         if wants != channels_first:
             axes = (0, 3, 1, 2) if wants else (0, 2, 3, 1)
@@ -92,6 +95,12 @@ def to_onnx(graph: Graph, recipe: Recipe = ONNX_RECIPES["float32"], image: Input
 def wants_channels_first(layer: Layer, shape: Shape) -> bool:
     """Whether a layer takes an input of this shape, and gives its own value, channels first in the file."""
     return len(shape) == 3 and isinstance(layer, Conv | Pool | Affine)
+
+
+def _takes_what_comes(layer: Layer) -> bool:
+    return isinstance(layer, Permute | Pool | Reshape) or (
+        isinstance(layer, Activation) and layer.function == "softmax"
+    )
 
 
 def _input(nodes: _Nodes, graph: Graph, image: InputSpec | None) -> tuple[Any, str]:

@@ -49,16 +49,20 @@ def to_tflite(graph: Graph, image: InputSpec, recipe: Recipe, ranges: Ranges | N
     writer = Writer(f"edge-crnn {recipe.name}")
     main = writer.subgraph("main")
     stack, head = Ops(main, recipe.stack, ranges), Ops(main, recipe.head, ranges)
+    plain = Ops(main, "float32", ranges)
     layers = list(graph.shapes())
     if image.dtype == "uint8":
         taken, x, shift = _pixels(stack, image, batch, _takes_up_a_shift(graph))
     else:
         taken, x, shift = _values(main, graph, batch)
 
-    ops, name = stack, "input"
+    part, name = stack, "input"
     for layer, _, shape in layers:
         if isinstance(layer, Recurrent):
-            ops = head
+            part = head
+        # What only moves values leaves them as they come, or two float layers around a pool would not be joined.
+        moved = recipe.float_layers and isinstance(layer, _MOVERS) and x.dtype == "float32"
+        ops = plain if moved or layer.name in recipe.float_layers else part
         if isinstance(layer, _SHIFTABLE) and shift:
             layer, shift = _take_up(layer, shift), 0.0
         x = _lower(ops, layer, ops.enter(x, name), (batch, *shape), writer, recipe)

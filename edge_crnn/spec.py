@@ -110,6 +110,20 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """A conversion that was tried in search of the layers that must stay float32."""
+
+    float_layers: tuple[str, ...]
+    verdict: Literal["pass", "fail", "underpowered"]
+    agreement: float
+    """As of `Parity`."""
+    accuracy_change: float
+    """As of `Parity`."""
+    bytes: int
+    """Of its file, without the spec."""
+
+
+@dataclass(frozen=True)
 class ArtifactFacts:
     """What the converter did."""
 
@@ -123,6 +137,15 @@ class ArtifactFacts:
     calibration: Calibration | None = None
     tools: Mapping[str, str] = field(default_factory=dict)
     """Versions of what took part in the conversion."""
+    float_layers: tuple[str, ...] | None = None
+    """Layers that are float32 whatever the recipe says; None: as the recipe says."""
+    trials: tuple[Trial, ...] | None = None
+    """What was tried to find them."""
+
+    @property
+    def headline(self) -> str:
+        """Recipe and exceptions, for a person."""
+        return f"{self.recipe} but for float32 {', '.join(self.float_layers)}" if self.float_layers else self.recipe
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ class Session:
             control=False,
             file_bytes=path.stat().st_size,
             payload_sha256=facts.payload_sha256,
-            recipe=facts.recipe,
+            recipe=facts.headline,
             decoder=self._artifact.spec.decoder,
             threads=threads,
             backend=first.facts.name,

@@ -69,7 +69,7 @@ def _facts(spec: ModelSpec, path: Path, size: int) -> Iterator[tuple[str, str]]:
     )
     facts = spec.artifact
     if facts is not None:
-        yield "recipe", f"{facts.recipe}, {facts.format}, batch {facts.batch}"
+        yield "recipe", f"{facts.headline}, {facts.format}, batch {facts.batch}"
         yield "payload", f"SHA-256 {facts.payload_sha256[:16]}… (checked)"
         yield "source", f"SHA-256 {facts.source_sha256[:16]}…"
         if facts.calibration is not None:

@@ -115,7 +115,10 @@ def test_what_fails_is_not_written_but_shown(
     )
     assert status == 3
     assert err == [
-        "edge-crnn convert: x.tflite does not meet the gate and was not written; see the images that changed"
+        (
+            "edge-crnn convert: x.tflite does not meet the gate and was not written; see the images that changed, or"
+            " add --float auto, which keeps the layers that are to blame in float32"
+        )
     ]
     assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
     assert "Images that read differently" in (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -319,8 +322,10 @@ def test_verify_says_of_each_what_it_reads(
     status, out, err = run(*words, "--page", page, "--results", results, "--images-are", "soft blobs")
     assert status == 3
     assert err == [
-        f"edge-crnn verify: {tiny_artifact.name}: the gate is not met; see the images that changed, and"
-        " with --localise which layer is to blame"
+        (
+            f"edge-crnn verify: {tiny_artifact.name}: the gate is not met; see the images that changed, and"
+            " with --localise which layer is to blame"
+        )
     ]
     assert out[0].startswith("good.tflite: pass: ")
     foreign = out.index(f"{tiny_artifact}: was converted from another file than {tiny_keras}")

@@ -282,5 +282,5 @@ def test_verify_says_where(
     status, out, err = run("verify", tiny_keras, converted, "--images", labelled_folder, "--localise")
     assert (status, err) == (3, ["edge-crnn verify: x.tflite: the gate is not met; see the images that changed"])
     assert out[0] == "x.tflite, layer by layer:"
-    assert any(line.startswith("  most noise of its own: dense1, ") for line in out)
+    assert any(line.startswith("  to blame: dense1; its noise alone leaves ") for line in out)
     assert sum(" dB  " in line and "trained model" in line for line in out) == 5

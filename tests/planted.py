@@ -1,0 +1,129 @@
+"""What faults are planted in: a trained model that needs no TensorFlow, folders of pictures, artifacts to be spoilt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from converters import cli, graph, keras_reference, oracle, pipeline
+from converters.artifact import check_spec, make_tflite
+from converters.calibration import calibrate
+from converters.recipe import RECIPES
+from converters.tflite_writer import pack
+from edge_crnn import ctc
+from edge_crnn.artifact import load, load_sidecar, save, sidecar
+from edge_crnn.backends import BackendFacts
+from edge_crnn.dataset import content_hash, find_images
+from edge_crnn.files import sha256
+from edge_crnn.preprocess import preprocess
+from edge_crnn.spec import Calibration, InputSpec, ModelSpec, OutputSpec
+
+SPEC = ModelSpec(
+    "tiny", tuple("0123456789"), 10, InputSpec(32, 16, "WHC", 1 / 127.5, -1.0), OutputSpec(16, 11), skip_steps=2
+)
+"""Of `tiny_graph`."""
+
+
+class Oracle:
+    """The trained model, in place of Keras."""
+
+    def __init__(self, network: graph.Graph) -> None:
+        self._network = network
+        self.facts = BackendFacts("oracle", "1", "float32", (32, 16, 1), "float32", None)
+
+    def infer(self, batch: np.ndarray) -> np.ndarray:
+        return oracle.run(self._network, batch)
+
+    def close(self) -> None:
+        pass
+
+
+def train(network: graph.Graph, folder: Path, patch: pytest.MonkeyPatch, spec: ModelSpec = SPEC) -> Path:
+    """A trained model, which is `network` whatever its file holds, with its real spec beside it."""
+    path = folder / "tiny.keras"
+    path.write_bytes(b"a trained model")
+    sidecar(path).write_text(spec.to_json(), encoding="utf-8")
+
+    def open_source(path: Path, given: ModelSpec | None, **_: object) -> pipeline.Source:
+        spec = given or load_sidecar(path)
+        check_spec(spec, network)
+        return pipeline.Source(path, spec, network, sha256(path.read_bytes()))
+
+    patch.setattr(cli, "open_source", open_source)
+    patch.setattr(keras_reference, "KerasReference", lambda *_: Oracle(network))
+    return path
+
+
+def draw(folder: Path, seed: int, count: int, network: graph.Graph, spec: ModelSpec = SPEC) -> Path:
+    """Soft blobs, 32×16 pixels, with a `labels.csv` that tells what the network reads in them."""
+    folder.mkdir()
+    grid = np.random.default_rng(seed).integers(0, 256, (count, 5, 9), np.uint8)
+    pictures = list(np.repeat(np.repeat(grid, 4, axis=1), 4, axis=2)[:, 2:18, 2:34])
+    read = ctc.greedy(oracle.run(network, preprocess(pictures, spec.input)), spec.blank, spec.skip_steps)
+    lines = ["image,label"]
+    for number, (picture, text) in enumerate(zip(pictures, read, strict=True)):
+        assert cv2.imwrite(str(folder / f"{number:03d}.png"), picture)
+        lines += [f"{number:03d}.png,{spec.alphabet.spell(text.indices)}"] if text.indices else []
+    (folder / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def int8(path: Path, network: graph.Graph, quantised_with: Path, named: Path | None = None) -> Path:
+    """An artifact that says to be calibrated with other images, if others are named."""
+    pictures = [cv2.imread(str(each)) for each in find_images(quantised_with)]
+    ranges = calibrate(network, [preprocess(pictures, SPEC.input)])
+    said = find_images(named or quantised_with)
+    calibration = Calibration(len(said), content_hash(said))
+    made = make_tflite(path, network, SPEC, RECIPES["int8"], "0" * 64, ranges, calibration)
+    return save(path, made.payload, made.spec).path
+
+
+def rewrite(path: Path, change: Callable[[Any], None]) -> Path:
+    """The artifact, its model changed; its spec describes what it has become."""
+    artifact = load(path)
+    model = schema.ModelT.InitFromPackedBuf(artifact.payload, 0)
+    change(model)
+    return save(path, pack(model), artifact.spec).path
+
+
+def tensors(model: Any, name: str) -> list[Any]:
+    """Those of a model whose name is matched."""
+    found = [each for part in model.subgraphs for each in part.tensors if re.fullmatch(name, each.name.decode())]
+    assert found
+    return found
+
+
+def with_outlier(network: graph.Graph, channel: int, factor: int) -> graph.Graph:
+    """The same function: one channel of the convolution is so much smaller, the dense layer makes up for it."""
+    conv, pool, sequence, dense, *rest = network.layers
+    assert isinstance(conv, graph.Conv)
+    assert isinstance(dense, graph.Dense)
+    kernel, bias, taken = conv.kernel.copy(), conv.bias.copy(), dense.kernel.copy()
+    kernel[..., channel] /= factor
+    bias[channel] /= factor
+    taken[channel :: conv.kernel.shape[3]] *= factor
+    conv, dense = replace(conv, kernel=kernel, bias=bias), replace(dense, kernel=taken)
+    return graph.Graph(network.input_shape, (conv, pool, sequence, dense, *rest))
+
+
+def keep_what_holds(images: Path, artifact: Path, folder: Path) -> Path:
+    """Those images that an artifact reads as their labels say: a network that was never trained loses some in int8."""
+    entries = pipeline.load_sets([images], SPEC)[0]
+    (read,) = pipeline.artifact_readings(load(artifact), [entries])
+    folder.mkdir()
+    lines = ["image,label"]
+    for entry, label in zip(entries, read.labels, strict=True):
+        if label == entry.label:
+            (folder / entry.path.name).write_bytes(entry.path.read_bytes())
+            lines.append(f"{entry.path.name},{label}")
+    assert len(lines) > 40
+    (folder / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
+    return folder

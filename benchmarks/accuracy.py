@@ -58,8 +58,8 @@ class Trial:
     groups: Mapping[str, Sequence[Dataset]]
     reference: Mapping[str, Sequence[Readings]]
 
-    def of(self, artifact: Artifact) -> dict[str, Found]:
-        """Hold an artifact to the trained model, group by group.
+    def of(self, artifact: Artifact) -> tuple[dict[str, Found], Parity]:
+        """Hold an artifact to the trained model: group by group, and over all images.
 
         Raises:
             EdgeCrnnError: it is another network's, was calibrated with these images, does not run, or what it gives
@@ -68,12 +68,14 @@ class Trial:
         check_same_network(artifact, self.source)
         datasets = [each for group in self.groups.values() for each in group]
         refuse_calibration_images(artifact, datasets)
-        grouped = _in_groups(self.groups, artifact_readings(artifact, datasets))
+        readings = artifact_readings(artifact, datasets)
+        grouped = _in_groups(self.groups, readings)
         found = {}
         for name, group in self.groups.items():
             both = self.reference[name], grouped[name]
             found[name] = Found(compare(group, *both, Gate()).parity, detail(artifact.spec, group, *both))
-        return found
+        reference = [each for group in self.reference.values() for each in group]
+        return found, compare(datasets, reference, readings, Gate()).parity
 
 
 def load_groups(folders: Sequence[Path], source: Source) -> dict[str, list[Dataset]]:
@@ -115,11 +117,13 @@ def main(words: Sequence[str] | None = None) -> int:
     source, calibration = opened(args.model, args.calibration, datasets)
     held = trial(source, groups)
     found: dict[str, dict[str, Found]] = {}
+    failed = False
     print(f"{'artifact':<18} {'images':<20} {'n':>6} {'Keras':>7} {'right':>7} same where Keras right")
     with tempfile.TemporaryDirectory(prefix="edge-crnn-") as work:
         made, absent = make_all(source, calibration, Path(work))
         for name, artifact in made.items():
-            found[name] = held.of(artifact)
+            found[name], overall = held.of(artifact)
+            failed |= overall.verdict == "fail"
             for each in found[name].items():
                 print(f"{name:<18} {_line(*each)}", flush=True)
     for name, reason in absent.items():
@@ -133,7 +137,7 @@ def main(words: Sequence[str] | None = None) -> int:
         "absent": absent,
     }
     save(args.output, "edge-crnn accuracy", VERSION, typed("accuracy", words), record)
-    return 3 if any(each.parity.verdict == "fail" for groups in found.values() for each in groups.values()) else 0
+    return 3 if failed else 0
 
 
 def _by_recipe(found: Mapping[str, Mapping[str, Found]], field: str) -> dict[str, dict[str, object]]:

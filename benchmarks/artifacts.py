@@ -26,6 +26,11 @@ from edge_crnn.spec import Calibration
 
 Calibrated = tuple[Ranges, Calibration]
 
+_ENGINE = DEFAULT_RECIPE["tensorrt"]
+
+NAMES = (*RECIPES, *(f"onnx {name}" for name in ONNX_RECIPES), f"tensorrt {_ENGINE}")
+"""Of all artifacts; of a `.tflite` the recipe's."""
+
 
 def make_all(source: Source, calibration: Calibrated, folder: Path) -> tuple[dict[str, Artifact], dict[str, str]]:
     """Artifacts by name, such as int8 and onnx float16, saved in `folder`; and why the others are absent, by name.
@@ -64,11 +69,10 @@ def _makers(source: Source, calibration: Calibrated) -> Mapping[str, tuple[str, 
         open_backend(built).close()  # there may be a TensorRT, and no GPU that it runs on
         return built
 
-    half = DEFAULT_RECIPE["tensorrt"]
     return {
         **{name: (f"{name}.tflite", partial(tflite, source, calibration, each)) for name, each in RECIPES.items()},
         **{f"onnx {name}": (f"{name}.onnx", partial(onnx, each)) for name, each in ONNX_RECIPES.items()},
-        f"tensorrt {half}": (f"{half}.engine", engine),
+        f"tensorrt {_ENGINE}": (f"{_ENGINE}.engine", engine),
     }
 
 

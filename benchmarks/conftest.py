@@ -1,46 +1,93 @@
-"""Files for the timed engines, made once a session, and a worker for each of them."""
+"""What the suites measure, made once a session: `pytest benchmarks` takes minutes, `--full` is meant in earnest."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from converters.pipeline import open_source
+from edge_crnn.artifact import Artifact
 from edge_crnn.dataset import load_labelled
 
-from .engines import OURS, PEERS, Source
-from .rounds import Engine, Images, Worker
+from .accuracy import Trial, load_groups, trial
+from .artifacts import Calibrated, make_all, opened
+from .engines import Source
+from .models import FULL, MODELS, SMALL
+from .rounds import Images
 from .study import images_of
 
 
-@pytest.fixture(scope="session")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    """What all files are made of."""
-    work = tmp_path_factory.mktemp("engines")
-    return Source(Path("models/plates.keras"), Path("samples/calibration"), work)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--full`."""
+    parser.addoption(
+        "--full", action="store_true", help=f"{FULL:,} fresh images of each preset instead of {SMALL}; more batch sizes"
+    )
 
 
 @pytest.fixture(scope="session")
-def images(source: Source) -> Images:
-    """The plates that are timed."""
-    return images_of(load_labelled(Path("samples/plates"), source.spec.alphabet))
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether it is meant in earnest."""
+    return bool(request.config.getoption("--full"))
 
 
 @pytest.fixture(scope="session")
-def make(source: Source) -> Callable[[str], Engine]:
-    """An engine by name, its file made once."""
-    return functools.cache(lambda name: {**OURS, **PEERS}[name](source))
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for files."""
+    return tmp_path_factory.mktemp("benchmarks")
 
 
-@pytest.fixture
-def worker(make: Callable[[str], Engine], images: Images, name: str, threads: int) -> Iterator[Worker]:
-    """The engine that the test names, running; skipped, with the reason, where it is not installed."""
-    try:
-        engine = make(name)
-        opened = Worker(engine, threads, images(engine.image))
-    except ImportError as error:
-        pytest.skip(f"{name}: {error}")
-    yield opened
-    opened.close()
+@dataclass(frozen=True)
+class Made:
+    """A model and all artifacts of it that this machine can make."""
+
+    trial: Callable[[], Trial]
+    """What Keras reads in fresh images; read once."""
+    calibration: Calibrated
+    artifacts: dict[str, Artifact]
+    absent: dict[str, str]
+    """Why there are no others."""
+
+    def artifact(self, name: str) -> Artifact:
+        """By name; where it is absent, the test is skipped, and says why."""
+        if name in self.absent:
+            pytest.skip(f"{name}: {self.absent[name]}")
+        return self.artifacts[name]
+
+
+@pytest.fixture(scope="session")
+def made(work: Path, full: bool) -> Callable[[str], Made]:
+    """A model by name, with all of its artifacts."""
+
+    @functools.cache
+    def make(name: str) -> Made:
+        model = MODELS[name]
+        groups = load_groups(model.draw(work / "fresh", FULL if full else SMALL), open_source(model.path))
+        datasets = [each for group in groups.values() for each in group]
+        source, calibration = opened(model.path, model.calibration, datasets)
+        artifacts, absent = make_all(source, calibration, work)
+        return Made(functools.cache(lambda: trial(source, groups)), calibration, artifacts, absent)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def source(work: Path) -> Source:
+    """What the peers' files are made of."""
+    plates = MODELS["plates"]
+    return Source(plates.path, plates.calibration, work)
+
+
+@pytest.fixture(scope="session")
+def images() -> Callable[[str], Images]:
+    """The samples of a model by its name, as an engine takes them."""
+
+    @functools.cache
+    def load(name: str) -> Images:
+        model = MODELS[name]
+        return images_of(load_labelled(model.samples, open_source(model.path).spec.alphabet))
+
+    return load

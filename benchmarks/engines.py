@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.artifact import make_tflite
+from converters.artifact import make_onnx, make_tflite
 from converters.calibration import calibrate
 from converters.graph import Graph
 from converters.keras_model import load_graph
-from converters.recipe import RECIPES, Recipe
+from converters.recipe import ONNX_RECIPES, RECIPES, Recipe
 from converters.tflite_ops import Ranges
 from edge_crnn.artifact import load_sidecar, save
-from edge_crnn.backends import open_backend
+from edge_crnn.backends import Probabilities, open_backend
 from edge_crnn.dataset import chunked, find_images
 from edge_crnn.files import sha256
 from edge_crnn.images import load_image
@@ -147,6 +147,32 @@ def open_openvino(path: Path, threads: int) -> Infer:
     return lambda image: request.infer({0: image}, share_inputs=True, share_outputs=True)[0]
 
 
+def open_torch(path: Path, threads: int) -> Infer:
+    """PyTorch on a CPU, float32, images channels last, without autograd."""
+    import torch
+
+    from .gpu_texts import layers_of
+    from .torch_peer import network
+
+    torch.set_num_threads(threads)
+    spec = load_sidecar(path)
+    layers = layers_of(load_graph(path).folded(), spec.input, np.float32)[1:]  # it takes the network's own input
+    with torch.inference_mode():
+        run = network(layers, torch, "cpu", torch.float32)
+
+    def infer(image: npt.NDArray[Any]) -> Probabilities:
+        with torch.inference_mode():
+            found: Probabilities = run(torch.from_numpy(image)).numpy()
+            return found
+
+    return infer
+
+
+def open_tensorrt(path: Path, threads: int) -> Infer:
+    """The runtime's own backend, on a GPU; the engine is built when it is first opened, and kept."""
+    return open_backend(path, threads, "tensorrt").infer
+
+
 def keras(source: Source) -> Engine:
     """The trained model as it is."""
     return Engine(REFERENCE, open_keras, source.path, source.spec.input, _size(source.path))
@@ -198,6 +224,19 @@ def openvino_qdq(source: Source) -> Engine:
     return _peer(source, "OpenVINO int8 (QDQ)", open_openvino, source.qdq, "static per-channel QDQ, LSTM float32")
 
 
+def torch_float32(source: Source) -> Engine:
+    """PyTorch, float32: the same weights in its own layers."""
+    return _peer(source, "PyTorch float32", open_torch, source.path)
+
+
+def tensorrt_float16(source: Source) -> Engine:
+    """TensorRT, float16, of our own ONNX file, which takes pixels."""
+    path = source.work / "float16.onnx"
+    made = make_onnx(path, source.graph, source.spec, ONNX_RECIPES["float16"], source.sha256)
+    saved = save(path, made.payload, made.spec)
+    return Engine("TensorRT float16", open_tensorrt, path, saved.spec.input, _size(path), note="on the GPU")
+
+
 PEERS: Mapping[str, Callable[[Source], Engine]] = {
     "Keras": keras,
     "ONNX Runtime float32": onnxruntime_float32,
@@ -205,6 +244,8 @@ PEERS: Mapping[str, Callable[[Source], Engine]] = {
     "OpenVINO float32": openvino_float32,
     "OpenVINO int8 (NNCF)": openvino_int8,
     "OpenVINO int8 (QDQ)": openvino_qdq,
+    "PyTorch float32": torch_float32,
+    "TensorRT float16": tensorrt_float16,
 }
 OURS: Mapping[str, Callable[[Source], Engine]] = {
     f"edge-crnn {name}": lambda source, recipe=recipe: source.artifact(recipe)  # type: ignore[misc]

@@ -103,15 +103,15 @@ def prepare(folder: Path, path: Path, drawing: Drawing, n: int, command: str) ->
     return f"{about.what}; {about.reference} reads {right:,} of them right; {size:,} bytes in {folder}"
 
 
-def layers_of(graph: g.Graph, image: InputSpec) -> list[Layer]:
-    """The network in plain values, what becomes of its pixels first; matrices in float16, as a peer computes them."""
+def layers_of(graph: g.Graph, image: InputSpec, matrices: npt.DTypeLike = np.float16) -> list[Layer]:
+    """The network in plain values, what becomes of its pixels first; matrices as a peer on a GPU computes them."""
     layers = [Layer("Input", {"axes": image.axes, "scale": image.scale, "offset": image.offset}, {})]
     for layer in graph.layers:
         settings: dict[str, Any] = {}
         weights: dict[str, npt.NDArray[Any]] = {}
         for path, value in _fields(layer):
             if isinstance(value, np.ndarray):
-                weights[path] = value.astype(np.float16 if value.ndim > 1 else np.float32)
+                weights[path] = value.astype(matrices if value.ndim > 1 else np.float32)
             else:
                 settings[path] = value
         layers.append(Layer(type(layer).__name__, settings, weights))

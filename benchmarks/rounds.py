@@ -24,7 +24,7 @@ from edge_crnn.errors import BackendError, InputError
 from edge_crnn.spec import InputSpec
 
 Infer: TypeAlias = Callable[[npt.NDArray[Any]], Probabilities]
-"""One image (1, *shape) → (1, T, C)."""
+"""Images (N, *shape) → (N, T, C); most engines are given one."""
 Images: TypeAlias = Callable[[InputSpec], npt.NDArray[Any]]
 """All images (N, *shape) as an engine takes them."""
 
@@ -45,6 +45,8 @@ class Engine:
     file_bytes: int
     ours: bool = False
     note: str = ""
+    batch: int = 1
+    """Images of a call."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,11 @@ class Worker:
         if isinstance(first, str):
             self.close()
             raise ImportError(first)
-        self.first_ms: float = first
-        """Opening the file and the first inference, with the import of the engine."""
+        self.load_ms, self.first_ms = first
+        """Opening the file, with the import of the engine; and that with the first inference."""
 
     def round(self, calls: int) -> Round:
-        """So many timed single-image calls after the warm-up; each gets the next image."""
+        """So many timed calls after the warm-up; each gets the next images."""
         self.run(WARM_UP)
         times, processor = self.run(calls)
         return Round(statistics.median(times), min(times), processor / calls)
@@ -136,8 +138,9 @@ def _serve(pipe: Connection, engine: Engine, cores: Sequence[int]) -> None:
     except ImportError as error:
         pipe.send(str(error))
         return
-    infer(images[:1])
-    pipe.send((time.perf_counter_ns() - started) / 1e6)
+    opened = time.perf_counter_ns()
+    infer(images[: engine.batch])
+    pipe.send(((opened - started) / 1e6, (time.perf_counter_ns() - started) / 1e6))
     position = 0
     with contextlib.suppress(EOFError):
         while True:
@@ -149,11 +152,11 @@ def _serve(pipe: Connection, engine: Engine, cores: Sequence[int]) -> None:
             times = []
             used = time.process_time_ns()
             for _ in range(calls):
-                image = images[position : position + 1]
+                batch = images[position : position + engine.batch]
                 started = time.perf_counter_ns()
-                infer(image)
+                infer(batch)
                 times.append((time.perf_counter_ns() - started) / 1e6)
-                position = (position + 1) % len(images)
+                position = position + engine.batch if position + 2 * engine.batch <= len(images) else 0
             pipe.send((times, (time.process_time_ns() - used) / 1e6))
 
 

@@ -1,4 +1,4 @@
-"""The peers under pytest-benchmark: `pytest benchmarks/test_peers.py`.
+"""The peers under pytest-benchmark: `pytest benchmarks/test_peers.py`. Who is absent is skipped, with the reason.
 
 One engine after the other, so that ratios are better taken from `benchmarks.peers`, which interleaves them. Times are
 of one call through a pipe, about 0.1 ms more than the engine takes.
@@ -6,17 +6,57 @@ of one call through a pipe, about 0.1 ms more than the engine takes.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator
+
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from .engines import OURS, PEERS
-from .rounds import WARM_UP, Worker
+from edge_crnn.dataset import load_labelled
+from edge_crnn.reader import usable_cores
+
+from .engines import OURS, PEERS, Source
+from .models import MODELS
+from .rounds import WARM_UP, Engine, Images, Worker
+from .study import readings
+
+_READ = 32
+"""Plates that each engine reads: enough to tell that it is the same network."""
+_LEAST_RIGHT = 0.9
+
+
+@pytest.fixture(scope="session")
+def make(source: Source) -> Callable[[str], Engine]:
+    """An engine by name, its file made once."""
+    return functools.cache(lambda name: {**OURS, **PEERS}[name](source))
+
+
+@pytest.fixture
+def worker(make: Callable[[str], Engine], images: Callable[[str], Images], name: str, threads: int) -> Iterator[Worker]:
+    """The engine that the test names, running; skipped, with the reason, where it is not installed."""
+    try:
+        engine = make(name)
+        opened = Worker(engine, threads, images("plates")(engine.image)[:_READ])
+    except ImportError as error:
+        pytest.skip(f"{name}: {error}")
+    yield opened
+    opened.close()
 
 
 @pytest.mark.parametrize("name", [*OURS, *PEERS])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_one_plate(benchmark: BenchmarkFixture, worker: Worker, name: str, threads: int) -> None:
-    """One call."""
+@pytest.mark.parametrize("threads", sorted({1, min(2, usable_cores())}))
+def test_one_plate(
+    benchmark: BenchmarkFixture, worker: Worker, source: Source, full: bool, name: str, threads: int
+) -> None:
+    """One call, of an engine that reads plates."""
+    plates = load_labelled(MODELS["plates"].samples, source.spec.alphabet).entries[:_READ]
+    labels = readings(worker.infer_all(), source.spec).labels
+    right = sum(label == plate.label for label, plate in zip(labels, plates, strict=True))
     benchmark.group = f"{threads} thread{'s' * (threads > 1)}"
-    benchmark.extra_info.update(engine=name, file_bytes=worker.engine.file_bytes)
-    benchmark.pedantic(worker.run, args=(1,), rounds=60, warmup_rounds=WARM_UP)  # type: ignore[no-untyped-call]
+    benchmark.extra_info.update(
+        engine=name, threads=threads, file_bytes=worker.engine.file_bytes, load_ms=worker.load_ms,
+        first_call_ms=worker.first_ms - worker.load_ms, right=right, images=len(plates),
+    )  # fmt: skip
+    rounds = 60 if full else 15
+    benchmark.pedantic(worker.run, args=(1,), rounds=rounds, warmup_rounds=WARM_UP)  # type: ignore[no-untyped-call]
+    assert right >= _LEAST_RIGHT * len(plates)

@@ -21,4 +21,6 @@ def test_the_peers_are_those_that_are_promised() -> None:
         "ONNX Runtime int8",
         "OpenVINO float32",
         "OpenVINO int8",
+        "PyTorch float32",
+        "TensorRT float16",
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from converters.recipe import DEFAULT_RECIPE, ONNX_RECIPES, RECIPES, Recipe
 from converters.tflite_ops import Ranges
 from converters.to_engine import to_engine
 from edge_crnn.artifact import Artifact, save
-from edge_crnn.backends import open_backend
+from edge_crnn.backends.engine_cache import require
 from edge_crnn.dataset import Dataset
 from edge_crnn.errors import BackendUnavailable, EdgeCrnnError
 from edge_crnn.spec import Calibration
@@ -65,9 +65,8 @@ def _makers(source: Source, calibration: Calibrated) -> Mapping[str, tuple[str, 
         return save(path, made.payload, made.spec)
 
     def engine(path: Path) -> Artifact:
-        built = to_engine(path.with_suffix(".onnx"), path)
-        open_backend(built).close()  # there may be a TensorRT, and no GPU that it runs on
-        return built
+        require(path.name)  # there may be a TensorRT, and no GPU that it runs on
+        return to_engine(path.with_suffix(".onnx"), path)
 
     return {
         **{name: (f"{name}.tflite", partial(tflite, source, calibration, each)) for name, each in RECIPES.items()},
@@ -95,20 +94,21 @@ def main(words: Sequence[str] | None = None) -> int:
     args = parser.parse_args(words)
     args.output.mkdir(parents=True, exist_ok=True)
     try:
-        made, absent = make_all(*opened(args.model, args.calibration), args.output)
+        make_and_tell(args.model, args.calibration, args.output)
     except EdgeCrnnError as error:
         print(error, file=sys.stderr)
         return 1
-    for line in _said(made, absent):
-        print(line)
     return 0
 
 
-def _said(made: Mapping[str, Artifact], absent: Mapping[str, str]) -> Iterator[str]:
+def make_and_tell(model: Path, calibration: Path, folder: Path) -> tuple[dict[str, Artifact], dict[str, str]]:
+    """`make_all`, with a line for each."""
+    made, absent = make_all(*opened(model, calibration), folder)
     for name, each in made.items():
-        yield f"{each.path}: {each.path.stat().st_size:,} bytes, {name}"
+        print(f"{each.path}: {each.path.stat().st_size:,} bytes, {name}")
     for name, reason in absent.items():
-        yield f"absent: {name} ({reason})"
+        print(f"absent: {name} ({reason})", flush=True)
+    return made, absent
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from converters.pipeline import Source as Model
 from converters.pipeline import open_source
 from edge_crnn.artifact import Artifact
 from edge_crnn.dataset import load_labelled
@@ -44,12 +45,13 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Made:
     """A model and all artifacts of it that this machine can make."""
 
-    trial: Callable[[], Trial]
-    """What Keras reads in fresh images; read once."""
+    source: Model
     calibration: Calibrated
     artifacts: dict[str, Artifact]
     absent: dict[str, str]
     """Why there are no others."""
+    trial: Callable[[], Trial]
+    """What Keras reads in fresh images, which are drawn when it is first asked for."""
 
     def artifact(self, name: str) -> Artifact:
         """By name; where it is absent, the test is skipped, and says why."""
@@ -65,11 +67,14 @@ def made(work: Path, full: bool) -> Callable[[str], Made]:
     @functools.cache
     def make(name: str) -> Made:
         model = MODELS[name]
-        groups = load_groups(model.draw(work / "fresh", FULL if full else SMALL), open_source(model.path))
-        datasets = [each for group in groups.values() for each in group]
-        source, calibration = opened(model.path, model.calibration, datasets)
+        source, calibration = opened(model.path, model.calibration)
         artifacts, absent = make_all(source, calibration, work)
-        return Made(functools.cache(lambda: trial(source, groups)), calibration, artifacts, absent)
+
+        @functools.cache
+        def held() -> Trial:
+            return trial(source, load_groups(model.draw(work / "fresh", FULL if full else SMALL), source))
+
+        return Made(source, calibration, artifacts, absent, held)
 
     return make
 

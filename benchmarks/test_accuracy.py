@@ -45,7 +45,7 @@ def test_the_text_holds(benchmark: BenchmarkFixture, made: Callable[[str], Made]
 def test_its_ranges_are_those_of_the_calibration_images(made: Callable[[str], Made], model: str, name: str) -> None:
     """They were consumed, all of them and no others."""
     project = made(model)
-    check_calibration(project.artifact(name), project.trial().source, MODELS[model].calibration)
+    check_calibration(project.artifact(name), project.source, MODELS[model].calibration)
 
 
 def told(found: Mapping[str, Found]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from converters.pipeline import open_source
 from converters.recipe import RECIPES
 from edge_crnn.reader import usable_cores
 
@@ -50,7 +49,7 @@ def test_a_call(
     artifact = project.artifact(name)
     if name in RECIPES and batch > 1:  # a .tflite takes as many as it was made for
         path = work / f"{model}-{name}-{batch}.tflite"
-        artifact = tflite(open_source(MODELS[model].path), project.calibration, RECIPES[name], path, batch)
+        artifact = tflite(project.source, project.calibration, RECIPES[name], path, batch)
     engine = Engine(name, open_ours, artifact.path, artifact.spec.input, len(artifact.payload), ours=True, batch=batch)
     worker = Worker(engine, threads, images(model)(engine.image))
     try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edge_crnn.binomial import binomial_interval
 from edge_crnn.spec import Parity, ParitySet
 
+from ..detail import Detail
 from .blocks import Block, Figure, Finding, Paragraph, Plate, Plates, Status, Table, Text
 from .charts import Row, Scale, rows, scale
 from .markup import Markup
@@ -15,6 +16,10 @@ from .records import Record
 from .suites import Accuracy, Picture, Verification
 from .words import between, counted, megabytes, of, percent, points, tick
 
+_MOST_SETS = 4
+"""Sets that are shown one by one; of more, those in one folder are counted together, and a table has each."""
+_COUNTS = ("images", "reference_right", "artifact_right", "same_text", "same_where_right")
+_CONFUSIONS = 3
 _WORST: tuple[Status, ...] = ("fail", "underpowered", "pass")
 
 
@@ -26,6 +31,8 @@ class Judged:
     parities: tuple[Parity, ...]
     file_bytes: int | None = None
     recipe: str = ""
+    details: tuple[Detail, ...] = ()
+    """Of each parity, or none."""
 
     @property
     def status(self) -> Status:
@@ -58,9 +65,15 @@ def judged(record: Record) -> tuple[Judged, ...]:
     """The conversions of a record that is about them."""
     body = record.body
     if isinstance(body, Accuracy):
-        return tuple(Judged(name, tuple(folders.values())) for name, folders in body.recipes.items())
+        return tuple(
+            Judged(name, tuple(folders.values()), details=tuple(body.details.get(name, {}).values()))
+            for name, folders in body.recipes.items()
+        )
     if isinstance(body, Verification):
-        return tuple(Judged(each.name, (each.parity,), each.bytes, each.recipe) for each in body.artifacts)
+        return tuple(
+            Judged(each.name, (each.parity,), each.bytes, each.recipe, (each.detail,) if each.detail else ())
+            for each in body.artifacts
+        )
     return ()
 
 
@@ -106,6 +119,13 @@ def accuracy_blocks(record: Record) -> list[Block]:
     )
     blocks.append(Figure("Change of accuracy, in points of 100", _change(found), "Lines are paired 95% intervals."))
     blocks.append(_table(found))
+    if len(_set_names(found)) > _MOST_SETS:
+        blocks.append(_kinds(found))
+    if all(each.details for each in found):
+        blocks.append(_details(found))
+    if isinstance(record.body, Accuracy) and record.body.absent:
+        absent = "; ".join(f"{name} ({reason})" for name, reason in record.body.absent.items())
+        blocks.append(Paragraph(f"Absent: {absent}."))
     return blocks
 
 
@@ -116,11 +136,26 @@ def _gates(parity: Parity) -> str:
     )
 
 
+def _grouped(sets: Sequence[ParitySet], names: Sequence[str]) -> list[ParitySet]:
+    """The sets; where there are many of them, as `names` tells, those in one folder as one."""
+    if len(names) <= _MOST_SETS:
+        return list(sets)
+    folders: dict[str, list[ParitySet]] = {}
+    for each in sets:
+        folders.setdefault(each.name.rpartition("/")[0] or each.name, []).append(each)
+    return [
+        ParitySet(folder, "", *(sum(getattr(each, count) for each in inside) for count in _COUNTS))
+        for folder, inside in folders.items()
+    ]
+
+
 def _agreement(found: Sequence[Judged]) -> Markup:
     lines: list[Row | str] = []
     lows = [found[0].parities[0].gate_agreement]
-    for name in _set_names(found):
-        groups = [(each, one) for each in found for one in each.sets if one.name == name and one.reference_right]
+    names = _set_names(found)
+    grouped = [(each, one) for each in found for one in _grouped(each.sets, names)]
+    for name in dict.fromkeys(one.name for _, one in grouped):
+        groups = [(each, one) for each, one in grouped if one.name == name and one.reference_right]
         if groups:
             lines.append(f"{name}: {counted(groups[0][1].images, 'image')}")
         for each, one in groups:
@@ -146,7 +181,7 @@ def _change(found: Sequence[Judged]) -> Markup:
         for parity in each.parities:
             low, high = parity.accuracy_change_interval
             reach += [low, high]
-            where = f", {parity.sets[0].name}" if len(each.parities) > 1 else ""
+            where = f", {_where(parity, found)}" if len(each.parities) > 1 else ""
             value = f"{points(parity.accuracy_change)} ({points(low)} to {points(high)})"
             lines.append(Row(f"{each.name}{where}", value, parity.accuracy_change, parity.verdict, (low, high)))
     axis = scale(reach, "", lambda value: points(value).rstrip("0").rstrip(".") if value else "0")
@@ -157,29 +192,81 @@ def _set_names(found: Sequence[Judged]) -> list[str]:
     return list(dict.fromkeys(one.name for each in found for one in each.sets))
 
 
+def _where(parity: Parity, found: Sequence[Judged]) -> str:
+    return _grouped(parity.sets, _set_names(found))[0].name
+
+
 def _table(found: Sequence[Judged]) -> Table:
-    lines = [
-        (
-            each.name,
-            one.name,
-            f"{one.images:,}",
-            percent(one.reference_right / one.images),
-            percent(one.artifact_right / one.images),
-            percent(one.same_text / one.images),
-            of(one.same_where_right, one.reference_right),
-            f"{parity.mcnemar_p:.3g}",
-            f"{parity.max_probability_change:.3f}",
-            parity.verdict,
-        )
-        for each in found
-        for parity in each.parities
-        for one in parity.sets
-    ]
+    lines = []
+    names = _set_names(found)
+    for each in found:
+        for parity in each.parities:
+            judged = f"{parity.mcnemar_p:.3g}", f"{parity.max_probability_change:.3f}", parity.verdict
+            groups = _grouped(parity.sets, names)
+            apart = len(groups) > 1
+            lines += [(each.name, *_counts(one), *(("", "", "") if apart else judged)) for one in groups]
+            if apart:
+                together = (sum(getattr(one, count) for one in groups) for count in _COUNTS)
+                lines.append((each.name, *_counts(ParitySet("all", "", *together)), *judged))
     head = (
         "conversion", "images of", "images", "trained model right", "conversion right", "same text",
         "same where right", "McNemar's p", "max |Δp|", "verdict",
     )  # fmt: skip
     return Table(head, tuple(lines), statuses=True)
+
+
+def _counts(one: ParitySet) -> tuple[str, ...]:
+    return (
+        one.name,
+        f"{one.images:,}",
+        percent(one.reference_right / one.images),
+        percent(one.artifact_right / one.images),
+        percent(one.same_text / one.images),
+        of(one.same_where_right, one.reference_right),
+    )
+
+
+def _kinds(found: Sequence[Judged]) -> Table:
+    """Who reads how much of which kind of image."""
+    lines = []
+    for name in _set_names(found):
+        sets = [next((one for one in each.sets if one.name == name), None) for each in found]
+        known = next(one for one in sets if one is not None)
+        shares = ("" if one is None else percent(one.artifact_right / one.images) for one in sets)
+        lines.append((name, f"{known.images:,}", percent(known.reference_right / known.images), *shares))
+    head = ("images of", "images", "trained model", *(each.name for each in found))
+    return Table(head, tuple(lines), "Read right, by kind of image")
+
+
+def _details(found: Sequence[Judged]) -> Table:
+    """Symbols, probabilities and confidences."""
+    lines = []
+    for each in found:
+        for parity, detail in zip(each.parities, each.details, strict=False):
+            symbols = sum(one.symbols for one in detail.errors)
+            wrong = (sum(getattr(one, who) for one in detail.errors) for who in ("reference", "artifact"))
+            told = [
+                f"{one.truth or 'nothing'} as {one.read or 'nothing'}: {one.reference} → {one.artifact}"
+                for one in detail.confusions[:_CONFUSIONS]
+            ]
+            more = [f"{len(detail.confusions) - _CONFUSIONS} others"] if len(detail.confusions) > _CONFUSIONS else []
+            lines.append(
+                (
+                    each.name,
+                    _where(parity, found) if len(each.parities) > 1 else "",
+                    *(f"{percent(one / symbols)} ({one:,})" for one in wrong),
+                    f"{detail.mean_probability_change:.2g}",
+                    points(100 * detail.mean_confidence_change),
+                    f"{detail.reference_calibration_error:.4f}",
+                    f"{detail.calibration_error:.4f}",
+                    "; ".join(told + more) or "none",
+                )
+            )
+    head = (
+        "conversion", "images of", "symbols wrong, trained model", "symbols wrong", "mean |Δp|",
+        "confidence, points", "calibration error, trained model", "calibration error", "confusions that changed",
+    )  # fmt: skip
+    return Table(head, tuple(lines), "Symbols, probabilities and confidences")
 
 
 def plate_blocks(record: Record) -> list[Block]:

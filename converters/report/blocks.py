@@ -135,3 +135,5 @@ class Report:
     parts: tuple[Part, ...]
     sections: tuple[Section, ...] = ()
     """At the end, for all parts."""
+    notes: tuple[str, ...] = ()
+    """After the findings."""

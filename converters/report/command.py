@@ -26,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " shown apart",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the page, in HTML that loads nothing")
+    parser.add_argument(
+        "--note", action="append", default=[], metavar="WORDS", help="what a reader should know; may be repeated"
+    )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="the same without pictures, for a pull request")
 
 
@@ -48,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         if place.resolve() in taken:
             raise OutputError(f"{place}: names two files of this run; name another for what is written")
         taken.append(place.resolve())
-    report = compose([load_record(path) for path in results])
+    report = compose([load_record(path) for path in results], arguments.note)
     if arguments.output is not None:
         write_atomically(arguments.output, page(report).encode())
         print(f"{arguments.output}: {report.headline}")

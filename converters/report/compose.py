@@ -54,8 +54,8 @@ _ORDER = (
 _NUMBERS = 4
 
 
-def compose(records: Sequence[Record]) -> Report:
-    """The report of at least one record."""
+def compose(records: Sequence[Record], notes: Sequence[str] = ()) -> Report:
+    """The report of at least one record; notes are of whoever asks for it."""
     groups = grouped(records)
     conversions = [each for record in records for each in judged(record)]
     status = worst(each.status for each in conversions) if conversions else None
@@ -74,6 +74,7 @@ def compose(records: Sequence[Record]) -> Report:
         about=_about(records, groups),
         numbers=_numbers(records, conversions) if len(groups) == 1 and len(models) <= 1 else (),
         findings=tuple(findings),
+        notes=tuple(notes),
         parts=tuple(_part(group, records, several_models=len(models) > 1) for group in groups),
         sections=(_provenance(groups),),
     )

@@ -28,6 +28,9 @@ def _lines(report: Report) -> Iterator[str]:
         detail = f" ({_text(finding.detail)})" if finding.detail else ""
         yield f"- {_MARKS[finding.status]} {_text(finding.title)}{detail}"
     yield ""
+    for note in report.notes:
+        yield _text(note)
+        yield ""
     several = len(report.parts) > 1
     for part in report.parts:
         if several:

@@ -33,6 +33,7 @@ def _header(report: Report) -> Markup:
         parts.append(element("dl", *map(_number, report.numbers), class_="numbers"))
     if report.findings:
         parts.append(element("ul", *map(_finding, report.findings), class_="findings"))
+    parts += [element("p", each, class_="note") for each in report.notes]
     return element("header", *parts, class_=report.status)
 
 

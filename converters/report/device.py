@@ -311,6 +311,8 @@ def board_blocks(record: Record) -> list[Block]:
         shown = [(when, *_moment(each)) for when, each in moments.items()]
         head = ("", "fastest core", "governor", "power mode", "hottest", "throttled now", "load")
         blocks.append(Table(head, tuple(shown)))
+    if record.absent:
+        blocks.append(Table(("not told here", "why"), tuple(record.absent.items())))
     return blocks
 
 

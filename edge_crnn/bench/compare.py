@@ -21,8 +21,10 @@ Verdict: TypeAlias = Literal["slower", "faster", "same", "unclear"]
 LEVEL = 0.01
 """Largest p that counts."""
 
+STATISTIC = f"one-sided exact rank test (Mann-Whitney U) at {LEVEL:g}"
+
 METHOD = (
-    f"per-round figures, one-sided exact rank test (Mann-Whitney U) at {LEVEL:g}, and a change of the median by more"
+    f"per-round figures, {STATISTIC}, and a change of the median by more"
     f" than {EQUAL:.0%} and more than an artifact differed from itself in either run"
 )
 

@@ -139,6 +139,6 @@ def _rapl(root: Path) -> Power | None:
     source = (
         "the whole platform (RAPL)"
         if whole[0].name == "psys"
-        else "processor packages (RAPL): memory and board are not in it"
+        else "processor packages (RAPL): memory, board and graphics cards are not in it"
     )
     return Power(None, source, {}, tuple(whole))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -186,6 +186,8 @@ class Record:
     images: Images
     artifacts: tuple[Opened, ...]
     results: tuple[Result, ...]
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """What the machine does not tell → why."""
 
     def to_json(self, **more: Any) -> str:
         """The JSON form, with its version; `more` goes beside the fields and is not read back."""

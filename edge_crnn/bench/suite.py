@@ -14,6 +14,7 @@ from ..dataset import content_hash, find_images
 from ..errors import InputError
 from ..images import load_image
 from ..progress import activity, progress
+from .absent import absent
 from .board import board
 from .clock import SystemClock
 from .compare import refuse_other_machine, refuse_unlike
@@ -86,6 +87,7 @@ def run_suite(
         results: list[Result] = []
         for scenario, rounds in plays:
             results += measure(workers, scenario, rounds, board=fingerprint(machine), snapshot=snapshot)
+    opened = tuple(worker.opened for worker in workers)
     return Record(
         command=command,
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -93,8 +95,9 @@ def run_suite(
         versions=dict(_versions()),
         board=machine,
         images=images,
-        artifacts=tuple(worker.opened for worker in workers),
+        artifacts=opened,
         results=tuple(results),
+        absent=absent(machine, snapshot(), opened),
     )
 
 

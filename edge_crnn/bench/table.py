@@ -54,6 +54,8 @@ def _machine(record: Record) -> Iterator[str]:
         yield f"before: {_snapshot(first)}"
         yield f"after:  {_snapshot(last)}"
     yield ", ".join(f"{name} {version}" for name, version in record.versions.items())
+    for what, why in record.absent.items():
+        yield f"absent: {what}: {why}"
 
 
 def _board(board: Board) -> str:
@@ -69,12 +71,16 @@ def _snapshot(snapshot: Snapshot) -> str:
         facts.append(f"{min(clocks):.0f} to {max(clocks):.0f} MHz")
     if snapshot.clocks.governors:
         facts.append(f"governor {', '.join(snapshot.clocks.governors)}")
+    if snapshot.clocks.gpu_mhz is not None:
+        facts.append(f"GPU {snapshot.clocks.gpu_mhz:.0f} MHz")
     if snapshot.power_mode is not None:
         facts.append(f"power mode {snapshot.power_mode.name or snapshot.power_mode.number}")
     if snapshot.hottest is not None:
         facts.append(f"{snapshot.hottest.celsius:.1f} °C ({snapshot.hottest.name})")
     if snapshot.throttling is not None:
         facts.append(f"throttled now: {', '.join(snapshot.throttling.now) or 'no'}")
+    if snapshot.power is not None and snapshot.power.watts is not None:
+        facts.append(f"{snapshot.power.watts:.3g} W")
     if snapshot.load is not None:
         facts.append(f"load {snapshot.load[0]:.1f}")
     return "; ".join(facts)
@@ -142,7 +148,7 @@ def _power_source(result: Result) -> str:
 
 
 def _curve(result: Result) -> Iterator[str]:
-    rows: list[tuple[str, ...]] = [("s", "images/s", "p50 ms", "p99 ms", "MHz", "°C")]
+    rows: list[tuple[str, ...]] = [("s", "images/s", "p50 ms", "p99 ms", "MHz", "°C", "W")]
     at = 0.0
     for measured in result.rounds:
         at += measured.round.elapsed_ns / 1e9
@@ -163,6 +169,7 @@ def _moment(result: Result, measured: Measured) -> tuple[str, ...]:
         _ms(p99.ms),
         f"{max(clocks):.0f}" if clocks else "–",
         f"{after.hottest.celsius:.1f}" if after.hottest else "–",
+        "–" if one.watts is None else f"{one.watts:.3g}",
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..backends import ENGINES
-from ..bench.compare import Comparison, compare
+from ..bench.compare import METHOD, STATISTIC, Comparison, compare
 from ..bench.marks import difference, marks
 from ..bench.record import Kind, Record, Scenario, load_record
 from ..bench.suite import run_suite
@@ -96,13 +96,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _end(comparisons: Sequence[Comparison], old: Path | None) -> int:
-    slower = [f"{each.path} ({each.scenario.kind})" for each in comparisons if each.verdict == "slower"]
+    slower = [
+        f"{each.path} ({each.scenario.kind}, {each.new_ms / each.old_ms - 1:+.1%}, p = {each.p:.2g})"
+        for each in comparisons
+        if each.verdict == "slower"
+    ]
     unclear = [f"{each.path} ({each.scenario.kind}): {each.why}" for each in comparisons if each.why]
     if not slower and not unclear:
         return 0
     sys.stdout.flush()
     if slower:
-        print(f"edge-crnn bench: slower than in {old}: {', '.join(slower)}", file=sys.stderr)
+        print(f"edge-crnn bench: slower than in {old} by {STATISTIC}: {', '.join(slower)}", file=sys.stderr)
         return 3
     print(f"edge-crnn bench: cannot be told beside {old}: {', '.join(unclear)}; measure again", file=sys.stderr)
     return 1
@@ -132,8 +136,10 @@ def _json(record: Record, comparisons: Sequence[Comparison] = ()) -> str:
         }
         for each in record.results
     ]
-    compared = {"comparisons": [dataclasses.asdict(each) for each in comparisons]} if comparisons else {}
-    return record.to_json(summaries=summaries, **compared)
+    if not comparisons:
+        return record.to_json(summaries=summaries)
+    compared = [dataclasses.asdict(each) for each in comparisons]
+    return record.to_json(summaries=summaries, comparisons=compared, compared_by=METHOD)
 
 
 def _scenarios(text: str) -> tuple[Kind, ...]:

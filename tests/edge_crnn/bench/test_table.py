@@ -91,11 +91,11 @@ def test_the_curve_of_a_sustained_run() -> None:
         rounds.append(Measured(played, (moment(2 * number), moment(2 * number + 2, celsius=50 + 10.0 * number))))
     made = record(Result(0, Scenario("sustained", 4, 0, seconds=2.0), "", None, tuple(rounds)))
     lines = _lines(made)
-    start = lines.index("s images/s p50 ms p99 ms MHz °C")
+    start = lines.index("s images/s p50 ms p99 ms MHz °C W")
     assert lines[start + 1 : start + 5] == [
-        "2 2.0 10.0 10.0 2400 50.0",
-        "4 2.0 10.0 10.0 2400 60.0",
-        "8 1.0 20.0 20.0 2400 70.0",
+        "2 2.0 10.0 10.0 2400 50.0 –",
+        "4 2.0 10.0 10.0 2400 60.0 –",
+        "8 1.0 20.0 20.0 2400 70.0 –",
         "ends at 50.0% of the pace at which it began",
     ]
 

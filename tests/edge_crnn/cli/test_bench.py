@@ -144,12 +144,16 @@ def test_a_regression_exits_with_3(
     status, said, errors = bench("--images", "plates", "--compare", old, "-o", tmp_path / "new.json")
     assert status == 3
     assert "+18.2%" in said
-    assert errors == f"edge-crnn bench: slower than in {old}: plates.tflite (single)\n"
+    assert errors == (
+        f"edge-crnn bench: slower than in {old} by one-sided exact rank test (Mann-Whitney U) at 0.01: plates.tflite"
+        " (single, +18.2%, p = 0.004)\n"
+    )
     assert load_record(tmp_path / "new.json") == slower
     assert asked[0]["old"] == load_record(old)
     status, said, _ = bench("--images", "plates", "--compare", old, "--format", "json")
     assert status == 3
     assert [each["verdict"] for each in json.loads(said)["comparisons"]] == ["slower", "same"]
+    assert "Mann-Whitney U" in json.loads(said)["compared_by"]
     made(record(result(_TEN)))
     assert bench("--images", "plates", "--compare", tmp_path / "new.json")[0] == 0  # faster
 

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge_crnn.bench.absent import absent
+from edge_crnn.bench.board import board
+from edge_crnn.bench.record import Record
+from edge_crnn.bench.snapshot import snapshot
+from edge_crnn.bench.table import table
+from tests.edge_crnn.bench.made import opened, record, result
+from tests.edge_crnn.bench.trees import BARE, ORIN_NANO, plant
+
+_NO_GPU = {"clock of a GPU", "memory of a GPU"}
+MISSING = {
+    "Pi 3": {*_NO_GPU, "power mode", "power"},
+    "Pi 4": {*_NO_GPU, "power mode", "power"},
+    "Pi 5": {*_NO_GPU, "power mode"},
+    "Orin Nano": {"memory of a GPU"},
+    "Orin NX": _NO_GPU,
+    "AGX Orin": {*_NO_GPU, "throttling"},
+    "Xavier NX": {*_NO_GPU, "throttling"},
+    "AGX Xavier": {*_NO_GPU, "temperature", "throttling"},
+    "Thor": _NO_GPU,
+    "laptop": {*_NO_GPU, "power mode"},
+    "server": {*_NO_GPU, "power mode", "throttling", "power"},
+    "VM": {*_NO_GPU, "governor", "power mode", "temperature", "throttling", "power"},
+}
+"""Board → what its recorded tree does not tell."""
+
+
+@pytest.fixture(autouse=True)
+def _no_nvidia_smi(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_crnn.bench.absent.shutil.which", lambda _: None)
+
+
+def of(name: str, root: Path) -> dict[str, str]:
+    plant(BARE[name], root)
+    return absent(board(root), snapshot(root), [opened(gpu_bytes=None)], root)
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_what_is_missing_is_named_and_nothing_else(name: str, tmp_path: Path) -> None:
+    assert of(name, tmp_path).keys() == MISSING[name]
+
+
+def test_why(tmp_path: Path) -> None:
+    """And what to do, where something can be done."""
+    server, pi, virtual = (of(name, tmp_path / name) for name in ("server", "Pi 4", "VM"))
+    assert server["power"].startswith("RAPL's counters are for root alone: sudo chmod a+r /sys/class/powercap/")
+    assert pi["power"].startswith("vcgencmd pmic_read_adc tells nothing: only a Raspberry Pi 5 has")
+    assert virtual["power"] == "no RAPL counters, as in most virtual machines; so no joules an image"
+    assert virtual["memory of a GPU"] == "no nvidia-smi here: no NVIDIA GPU, or no driver of it"
+    assert virtual["power mode"] == "nvpmodel is on a Jetson alone"
+
+
+def test_a_jetson_in_a_container_that_shows_little(tmp_path: Path) -> None:
+    shown = {name: content for name, content in ORIN_NANO.items() if name.startswith("proc/")}
+    plant(shown, tmp_path)
+    found = absent(board(tmp_path), snapshot(tmp_path), [opened()], tmp_path)
+    assert found["power mode"].startswith("neither /etc/nvpmodel.conf nor /var/lib/nvpmodel/status can be read")
+    assert found["power"].startswith("no INA3221 and no INA238 can be read")
+    assert found["clocks"] == "neither cpufreq nor /proc/cpuinfo tells them"
+    assert found["memory of a GPU"] == "a Jetson's GPU shares the board's: see what is available of it"
+
+
+def test_a_gpu_whose_memory_is_told(tmp_path: Path) -> None:
+    plant(BARE["VM"], tmp_path)
+    artifacts = [opened(gpu_bytes=None), opened(gpu_bytes=5)]
+    assert "memory of a GPU" not in absent(board(tmp_path), snapshot(tmp_path), artifacts, tmp_path)
+
+
+def test_it_stands_in_the_file_and_in_the_table() -> None:
+    made = replace(record(result([10.0])), absent={"power": "no counters"})
+    assert Record.from_json(made.to_json()) == made
+    assert "\nabsent: power: no counters\n" in table(made)
+    old = json.loads(made.to_json())
+    del old["absent"]  # as older versions wrote it
+    assert Record.from_json(json.dumps(old)).absent == {}

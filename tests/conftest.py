@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from converters import graph as g
 from edge_crnn.artifact import save, sidecar
@@ -27,6 +28,9 @@ from edge_crnn.spec import Calibration, InputSpec, ModelSpec, OutputSpec
 # and so would all processes of the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# For runs on further Pythons, after a whole one; tests that set a number of their own keep it.
+settings.register_profile("brief", max_examples=15)
 
 TINY = ModelSpec(
     name="tiny",

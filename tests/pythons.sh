@@ -26,6 +26,7 @@ for version in 3.10 3.12 3.13; do
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[litert,opencv]' "$numpy" \
         build hypothesis pillow pytest pytest-xdist "setuptools>=77"
     echo "Python $version:"
-    "$venv/bin/python" -m pytest -q -n auto --dist loadfile tests/edge_crnn tests/test_promises.py --ignore tests/edge_crnn/training \
+    "$venv/bin/python" -m pytest -q -n auto --dist loadfile --hypothesis-profile brief \
+        tests/edge_crnn tests/test_promises.py --ignore tests/edge_crnn/training \
         --ignore tests/edge_crnn/cli/test_synth.py --ignore tests/edge_crnn/cli/test_train.py
 done

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edge_crnn.artifact import Artifact, load
 from edge_crnn.backends.trt_build import BuildOptions
-from edge_crnn.backends.trt_process import make_engine
+from edge_crnn.backends.trt_process import TIMEOUT_S, make_engine
 from edge_crnn.errors import EdgeCrnnError, InputError
 
 _FAILED = 1
@@ -23,7 +23,7 @@ _HINT = """{onnx} is what the device needs; TensorRT builds the engine there, fo
     python -m converters.to_engine {name} -o {engine} --batches {batches}"""
 
 
-def to_engine(onnx: Path, target: Path, options: BuildOptions | None = None, timeout: float | None = None) -> Artifact:
+def to_engine(onnx: Path, target: Path, options: BuildOptions | None = None, timeout: float = TIMEOUT_S) -> Artifact:
     """Build an engine of an ONNX artifact and put it at `target`, its spec beside it.
 
     Args:
@@ -68,7 +68,9 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--timing-cache", type=Path, metavar="FILE", help="makes the next build take seconds")
     parser.add_argument("--log", type=Path, metavar="FILE", help="all that TensorRT says")
     parser.add_argument("--tactic-sources", nargs="*", metavar="NAME", help="default: TensorRT's own choice")
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="stop the build then")
+    parser.add_argument(
+        "--timeout", type=float, default=TIMEOUT_S, metavar="SECONDS", help=f"stop the build then ({TIMEOUT_S:g})"
+    )
     given = parser.parse_args(words)
     sources = None if given.tactic_sources is None else tuple(given.tactic_sources)
     options = BuildOptions(tuple(given.batches), given.workspace, given.timing_cache, given.log, sources)

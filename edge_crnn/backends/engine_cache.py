@@ -26,10 +26,7 @@ from ..files import sha256
 from . import cuda
 from .trt import import_pycuda
 from .trt_build import REVISION, BuildOptions, import_tensorrt, version
-from .trt_process import make_engine
-
-TIMEOUT_S = 1800.0
-"""Of a build, and of waiting for those of other processes: minutes on a small board."""
+from .trt_process import TIMEOUT_S, make_engine
 
 _KEPT = 8
 _ASK_AGAIN_S = 0.2

@@ -23,6 +23,9 @@ from ..files import require_place
 from ..progress import steps
 from .trt_build import MODULES, BuildOptions, Built, build, import_tensorrt
 
+TIMEOUT_S = 1800.0
+"""Of a build, unless told otherwise: minutes on a small board."""
+
 _CHILD = """
 import json, sys
 wish = json.loads(sys.argv[1])
@@ -39,7 +42,7 @@ def is_there() -> bool:
 
 
 def make_engine(
-    onnx: Artifact, target: Path, options: BuildOptions | None = None, timeout: float | None = None
+    onnx: Artifact, target: Path, options: BuildOptions | None = None, timeout: float = TIMEOUT_S
 ) -> Artifact:
     """Build an engine of an `.onnx` and put it at `target`, its spec beside it.
 
@@ -75,7 +78,7 @@ def make_engine(
     return save(target, built.plan, replace(onnx.spec, artifact=described, parity=None, confidence=None))
 
 
-def _build_apart(onnx: Artifact, name: str, half: bool, options: BuildOptions, timeout: float | None) -> Built:
+def _build_apart(onnx: Artifact, name: str, half: bool, options: BuildOptions, timeout: float) -> Built:
     wish = {
         "path": [each for each in sys.path if isinstance(each, str)],
         "parent": os.getpid(),

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from converters.to_engine import how_to_build, main, to_engine
 from edge_crnn.artifact import load, save, sidecar
-from edge_crnn.backends.trt_build import BuildOptions
+from edge_crnn.backends import trt_process
+from edge_crnn.backends.trt_build import BuildOptions, Built
+from edge_crnn.backends.trt_process import TIMEOUT_S
 from edge_crnn.errors import ArtifactError, InputError
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +73,27 @@ def test_the_command_s_options_reach_tensorrt(
     assert facts.batch == 5
     assert cache.read_bytes() == b"measured"
     assert "a tactic" in log.read_text()
+
+
+@pytest.mark.parametrize(("words", "seconds"), [([], TIMEOUT_S), (["--timeout", "5"], 5.0)])
+def test_no_build_may_take_forever(
+    tiny_onnx: Callable[..., Path],
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    seconds: float,
+) -> None:
+    given = []
+
+    def build(*wish: Any) -> Built:
+        given.append(wish[-1])
+        return Built(b"plan", "tensorrt 10.3.0", "float16", None)
+
+    monkeypatch.setattr(trt_process, "is_there", lambda: True)
+    monkeypatch.setattr(trt_process, "_build_apart", build)
+    assert main([str(tiny_onnx("float16")), "-o", str(target), *words]) == 0
+    assert to_engine(tiny_onnx("float16"), target).payload == b"plan"
+    assert given == [seconds, TIMEOUT_S]
 
 
 def test_the_command_fails_in_a_line(

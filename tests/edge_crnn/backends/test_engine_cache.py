@@ -90,11 +90,17 @@ OTHERS: dict[str, Callable[[Stub, Artifact], Path]] = {
     "recipe": lambda stub, onnx: place(save_onnx(onnx.path, "float16-mixed")),
     "TensorRT": lambda stub, onnx: (stub("10.13.3"), place(onnx))[1],
     "GPU": lambda stub, onnx: (stub(gpu="Thor"), place(onnx))[1],
+    "compute capability": lambda stub, onnx: (on("8.9"), place(onnx))[1],
     "how it is built": lambda stub, onnx: (setattr(engine_cache, "REVISION", 0), place(onnx))[1],
     "batches": lambda stub, onnx: place(onnx, BuildOptions((1, 8, 64))),
     "workspace": lambda stub, onnx: place(onnx, BuildOptions(workspace=1 << 20)),
     "tactics": lambda stub, onnx: place(onnx, BuildOptions(tactic_sources=("JIT_CONVOLUTIONS",))),
 }
+
+
+def on(compute_capability: str, driver: str = "12.6") -> None:
+    """From now on there is such a GPU; `stub` puts back what was."""
+    cuda.gpu = lambda: cuda.Gpu("Orin", compute_capability, driver)  # type: ignore[method-assign]
 
 
 def place(onnx: Artifact, options: BuildOptions | None = None) -> Path:
@@ -116,6 +122,8 @@ def test_what_it_does_not_depend_on_makes_none(stub: Stub, onnx: Artifact) -> No
     before = place(onnx)
     assert place(onnx, BuildOptions(timing_cache=Path("timing.cache"), log=Path("log.txt"))) == before
     assert place(replace(onnx, path=Path("renamed.onnx"))) == before
+    on("8.7", driver="13.0")
+    assert place(onnx) == before
     other = save(onnx.path, onnx.payload, replace(onnx.spec, name="other", label_map={"1": "one"}))
     assert place(other) == before
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edge_crnn.artifact import load
@@ -160,6 +161,7 @@ JUDGED: dict[str, tuple[str, bytes, dict[str, Any], str | None]] = {
         "is not half precision .* are FLOAT",
     ),
     "fused, as large as float32": ("10.13.3", MANY, {"layers": FUSED, "plan": 2 * MANY}, "is not half precision"),
+    "fused, as large as float32, but so is any": ("10.13.3", ONNX, {"layers": FUSED, "plan": MANY}, None),
     "fused, types that do not bind": ("8.6.1", ONNX, {"layers": FUSED}, "cannot be shown to be half precision"),
     "the same, but a size that tells": ("8.6.1", MANY, {"layers": FUSED, "plan": MANY + bytes(9 << 20)}, None),
     "types that do not bind tell nothing": (
@@ -225,6 +227,29 @@ def test_tensorrt_for_rtx_builds_what_is_converted(
     built = build(rtx, payload, recipe != "float32", options)
     assert len(built.plan) > len(payload) / 2
     assert built.precision.startswith("float32" if recipe == "float32" else "float16: ")
+
+
+def test_tensorrt_for_rtx_builds_gru(rtx: Any) -> None:
+    pytest.importorskip("onnx")
+    from converters import graph as g
+    from converters.recipe import ONNX_RECIPES
+    from converters.to_onnx import to_onnx
+
+    def weights(*shape: int) -> np.ndarray:
+        return np.full(shape, 0.1, np.float32)
+
+    def cell(taken: int, inner: bool, gates: g.Gate = "sigmoid") -> g.GruCell:
+        return g.GruCell(weights(taken, 12), weights(4, 12), weights(12), weights(4) if inner else None, gates)
+
+    layers = (
+        g.Conv("conv", weights(3, 3, 1, 4), weights(4)),
+        g.Reshape("columns", (8, 24)),
+        g.Recurrent("both ways", cell(24, True), cell(24, True), "product"),
+        g.Recurrent("as first published", None, cell(4, False, "hard_sigmoid_keras2")),
+        g.Dense("head", weights(4, 5), weights(5), "softmax"),
+    )
+    onnx = to_onnx(g.Graph((8, 6, 1), layers), ONNX_RECIPES["float16"])
+    assert build(rtx, onnx, True, BuildOptions((1, 2, 4))).precision.startswith("float16: ")
 
 
 def test_tensorrt_for_rtx_refuses_what_is_no_graph(rtx: Any) -> None:

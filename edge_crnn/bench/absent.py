@@ -58,7 +58,10 @@ def _no_power(board: Board, root: Path) -> str:
     if board.kind == "raspberry-pi":
         return "vcgencmd pmic_read_adc tells nothing: only a Raspberry Pi 5 has a power chip that does"
     if tree.find(root, _COUNTERS):
-        return "RAPL's counters are for root alone: sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
+        return (
+            "RAPL's counters are for root alone, since they betray other programs' secrets; on a machine without other"
+            " users: sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
+        )
     return "no RAPL counters, as in most virtual machines"
 
 

@@ -50,7 +50,8 @@ def test_what_is_missing_is_named_and_nothing_else(name: str, tmp_path: Path) ->
 def test_why(tmp_path: Path) -> None:
     """And what to do, where something can be done."""
     server, pi, virtual = (of(name, tmp_path / name) for name in ("server", "Pi 4", "VM"))
-    assert server["power"].startswith("RAPL's counters are for root alone: sudo chmod a+r /sys/class/powercap/")
+    assert server["power"].startswith("RAPL's counters are for root alone, ")
+    assert ": sudo chmod a+r /sys/class/powercap/" in server["power"]
     assert pi["power"].startswith("vcgencmd pmic_read_adc tells nothing: only a Raspberry Pi 5 has")
     assert virtual["power"] == "no RAPL counters, as in most virtual machines; so no joules an image"
     assert virtual["memory of a GPU"] == "no nvidia-smi here: no NVIDIA GPU, or no driver of it"

@@ -4,13 +4,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check lint test-pythons clean
+.PHONY: help demo test check lint test-pythons test-arm test-arm-full clean
 
 help:
 	@echo "make demo          set up, convert the trained model, verify it, read plates, write demo/report.html"
 	@echo "make test          set up, run the tests"
 	@echo "make check         what CI runs: lint, types, import rules, tests"
 	@echo "make test-pythons  the runtime's tests on every other Python that is installed"
+	@echo "make test-arm      the wheel on an emulated Raspberry Pi, where that can be had; make test-arm-full: all of it"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +45,12 @@ check: lint test
 
 test-pythons:
 	tests/pythons.sh
+
+test-arm: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -p no:benchmark -m arm tests/arm
+
+test-arm-full: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -p no:benchmark -m arm_full tests/arm
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,147 @@
+"""Emulated boards: an aarch64 Debian, QEMU as a processor, and the built wheel with the wheels that pip finds for it.
+
+What cannot be had here (no network, not Linux on x86-64, ...) is skipped, and named at the end of the run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import Distribution
+from pathlib import Path
+
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from packaging.requirements import Requirement
+
+from benchmarks.engines import Source
+from converters.recipe import RECIPES
+from converters.tflite_writer import pack
+from edge_crnn.artifact import load
+from edge_crnn.reader import DEFAULT_MODEL
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+CACHE = Path(os.environ.get("EDGE_CRNN_ARM_CACHE", ROOT / "build" / "arm")).absolute()
+
+_UNAVAILABLE = 69
+_END_OF_STACK = b"dense1"
+"""The last int8 tensor of the shipped artifact: what its convolutions end in, and its recurrent layers begin with."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """A root, what pip put there, and the processor that it runs on."""
+
+    root: Path
+    site: str
+    cpu: str
+
+    def python(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run `python3 WORDS…` on it, in the project's folder, with the wheel's packages and not the folder's."""
+        path = f"PYTHONPATH=/opt/edge-crnn:{self.site}"
+        command: list[str | Path] = [HERE / "run", self.root, self.cpu, path, "PYTHONSAFEPATH=1", "python3", *words]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's, built from a copy, since setuptools leaves things behind that find their way into the next one."""
+    pytest.importorskip("setuptools", "77", reason="the wheel is built by setuptools 77 or later")
+    copy = tmp_path_factory.mktemp("tree")
+    for name in ("edge_crnn", "converters"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    _run(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        copy / "built",
+        copy,
+    )
+    (built,) = (copy / "built").iterdir()
+    return built
+
+
+@pytest.fixture(scope="session")
+def board(wheel: Path) -> Callable[[str, str, str], Board]:
+    """`board(suite, cpu, numpy)`: where numpy is a requirement such as `numpy==1.24.2`, or empty for the newest."""
+
+    def make(suite: str, cpu: str, numpy: str) -> Board:
+        root = CACHE / suite
+        _run(HERE / "root.sh", suite, root)
+        ours = root / "opt" / "edge-crnn"
+        shutil.rmtree(ours, ignore_errors=True)
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(ours)
+        (metadata,) = ours.glob("*.dist-info")
+        site = numpy or "newest"
+        _run(HERE / "site.sh", root, site, *_wanted(Distribution.at(metadata)), *filter(None, [numpy]))
+        return Board(root, f"/opt/{site}", cpu)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """By name: `int8` as it ships, `stack` the same with the end of its convolutions as an output, or a recipe."""
+    work = tmp_path_factory.mktemp("artifacts")
+    source = Source(ROOT / "models" / "plates.keras", ROOT / "samples" / "calibration", work)
+
+    def make(name: str) -> Path:
+        path = work / f"{name}.tflite"
+        if path.exists():
+            return path
+        if name == "int8":
+            shutil.copy(DEFAULT_MODEL, path)
+        elif name == "stack":
+            model = schema.ModelT.InitFromPackedBuf(load(DEFAULT_MODEL).payload, 0)
+            main = model.subgraphs[0]
+            (end,) = (index for index, tensor in enumerate(main.tensors) if tensor.name == _END_OF_STACK)
+            main.outputs = [*map(int, main.outputs), end]
+            path.write_bytes(pack(model))
+        else:
+            source.artifact(RECIPES[name])
+        return path
+
+    return make
+
+
+def _wanted(metadata: Distribution) -> list[str]:
+    """What the wheel wants with its extras litert and opencv."""
+    requirements = [Requirement(line) for line in metadata.requires or []]
+    extras = ({"extra": extra} for extra in ("", "litert", "opencv"))
+    chosen = [each for extra in extras for each in requirements if each.marker is None or each.marker.evaluate(extra)]
+    return list(dict.fromkeys(f"{each.name}{each.specifier}" for each in chosen))
+
+
+def _run(*command: str | Path) -> None:
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHON": sys.executable}, capture_output=True, text=True, check=False
+    )
+    if done.returncode == _UNAVAILABLE:
+        pytest.skip(" ".join(done.stderr.strip().splitlines()[-3:]))
+    assert done.returncode == 0, done.stderr
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was found, and in red what was not even tried."""
+    stats: Mapping[str, list[pytest.TestReport]] = terminalreporter.stats
+    said = [text for report in stats.get("passed", []) for name, text in report.user_properties if name == "arm"]
+    for text in map(str, said):
+        terminalreporter.write_line(text)
+    for report in stats.get("skipped", []):
+        if "tests/arm/" in report.nodeid:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+            terminalreporter.write_line(f"NOT TESTED ON ARM: {report.nodeid}: {reason}", red=True, bold=True)

@@ -1,0 +1,131 @@
+"""The wheel on an emulated Raspberry Pi reads what it reads here. `make test-arm`, and all of it `make test-arm-full`.
+
+Emulation shows that it installs, starts and computes what it should. It says nothing about time, heat, or a camera.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tests.arm.conftest import HERE, ROOT, Board
+
+IMAGES = sorted((ROOT / "samples" / "plates").glob("*.jpg"))
+random.Random(0).shuffle(IMAGES)  # so that the first ones are of all kinds
+
+PI_4, PI_5 = "cortex-a72", "cortex-a76"
+OF_BOOKWORM = "numpy==1.24.2"
+"""The NumPy that bookworm's picamera2 was built for."""
+
+Combination = tuple[str, str, str]
+"""Debian, processor, NumPy."""
+FEW = {"int8": 8, "stack": 2}
+"""Artifact → how many images it reads: one takes the int8 one more than a second, and one in float twenty."""
+IN_CI: dict[Combination, dict[str, int]] = {
+    ("bookworm", PI_4, ""): {**FEW, "float16": 1},
+    ("bookworm", PI_4, OF_BOOKWORM): FEW,
+    ("bookworm", PI_5, ""): {**FEW, "dynamic": 8, "float32": 1},
+    ("trixie", PI_4, ""): FEW,
+    ("trixie", PI_5, ""): {**FEW, "int8": 60},
+}
+MANY = {"int8": 60, "stack": 60, "dynamic": 60, "int8-full": 8, "float32": 4, "float16": 4}
+IN_FULL = {
+    each: {**MANY, "int8": 500} if each in (("bookworm", PI_4, ""), ("trixie", PI_5, "")) else MANY for each in IN_CI
+}
+DOCTOR_IN_CI = [("bookworm", PI_4, OF_BOOKWORM), ("trixie", PI_5, "")]
+
+FLOAT_TOLERANCE = 1e-4
+
+Values = Mapping[str, npt.NDArray[Any]]
+
+
+def combinations(few: Iterable[Combination], all_: Iterable[Combination] = ()) -> list[Any]:
+    """With the marker of what runs them. Those of one suite go to one worker, since its root is set up on the way."""
+    return [
+        pytest.param(full, each, id="-".join(filter(None, each)) + full * "-full", marks=[mark, _group(each)])
+        for full, mark, some in ((False, pytest.mark.arm, few), (True, pytest.mark.arm_full, all_))
+        for each in some
+    ]
+
+
+def _group(combination: Combination) -> pytest.MarkDecorator:
+    return pytest.mark.xdist_group(combination[0])
+
+
+@pytest.mark.parametrize(("full", "combination"), combinations(IN_CI, IN_FULL))
+def test_it_reads_what_it_reads_here(
+    board: Callable[..., Board],
+    artifacts: Callable[[str], Path],
+    combination: Combination,
+    full: bool,
+    tmp_path: Path,
+    record_property: Callable[[str, str], None],
+) -> None:
+    counts = (IN_FULL if full else IN_CI)[combination]
+    there = board(*combination)
+    jobs = {name: artifacts(name) for name in counts}
+    found = read_there(there, counts, jobs)
+    expected = read_here(counts, jobs, tmp_path / "here.npz")
+
+    assert set(found) == set(expected)
+    for name, count in counts.items():
+        assert found[f"{name} delegate"] == expected[f"{name} delegate"]
+        if name == "stack":
+            assert found["stack pixels"].tolist() == expected["stack pixels"].tolist()
+            assert found["stack values"].tolist() == expected["stack values"].tolist()
+            continue
+        assert found[f"{name} texts"].tolist() == expected[f"{name} texts"].tolist()
+        distance = np.abs(found[f"{name} probabilities"] - expected[f"{name} probabilities"]).max()
+        record_property(
+            "arm", f"{', '.join(filter(None, combination))}: {name}, {count} images: max |Δp| {distance:.1e}"
+        )
+        if name.startswith("float"):
+            assert distance < FLOAT_TOLERANCE
+
+
+@pytest.mark.parametrize(("full", "combination"), combinations(DOCTOR_IN_CI, IN_CI))
+def test_the_doctor_says_that_it_reads(board: Callable[..., Board], combination: Combination, full: bool) -> None:
+    done = board(*combination).python("-m", "edge_crnn", "doctor", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    found = {check["name"]: check["found"] for check in report["checks"]}
+    assert report["reads"]
+    assert " in /opt/edge-crnn/" in found["edge-crnn"]
+    assert combination[1].title() in found["processor"]
+    assert ("no dotprod" in found["processor"]) == (combination[1] == PI_4)
+    assert combination[2].removeprefix("numpy==") in found["numpy"]
+    assert "XNNPACK" in found["reading"]
+
+
+def read_there(board: Board, counts: Mapping[str, int], paths: Mapping[str, Path]) -> Values:
+    place = board.root / "opt" / "read"
+    place.mkdir(exist_ok=True)
+    for path in paths.values():
+        (place / path.name).write_bytes(path.read_bytes())
+    words = [f"{counts[name]}:/opt/read/{path.name}" for name, path in paths.items()]
+    images = [path.relative_to(ROOT) for path in IMAGES[: max(counts.values())]]
+    done = board.python(HERE / "reads.py", "/opt/read/found.npz", *words, *images)
+    assert done.returncode == 0, done.stderr
+    return load(place / "found.npz")
+
+
+def read_here(counts: Mapping[str, int], paths: Mapping[str, Path], out: Path) -> Values:
+    words = [f"{counts[name]}:{path}" for name, path in paths.items()]
+    command: list[str | Path] = [sys.executable, HERE / "reads.py", out, *words, *IMAGES[: max(counts.values())]]
+    done = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return load(out)
+
+
+def load(path: Path) -> Values:
+    with np.load(path) as file:
+        return dict(file)

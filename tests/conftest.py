@@ -138,6 +138,7 @@ def tiny_onnx(tiny_graph: g.Graph, tmp_path_factory: pytest.TempPathFactory) -> 
     """`tiny_onnx(recipe, takes_pixels)`: `tiny_graph` as an `.onnx`, made once; copy it to change it."""
     pytest.importorskip("onnx", reason="onnx is not installed; it comes with edge-crnn[onnx]")
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed; it comes with edge-crnn[onnx]")
+    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed; it comes with edge-crnn[convert]")
     from converters.artifact import make_onnx
     from converters.recipe import ONNX_RECIPES
 

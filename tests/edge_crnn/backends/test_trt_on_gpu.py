@@ -84,6 +84,15 @@ def test_it_computes_what_the_network_is(
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("recipe", ["float16", "float16-mixed"])
+def test_float16_is_shown(driver: Any, tiny_onnx: Callable[..., Path], recipe: str) -> None:
+    """By the engine's own account: the network is too small for its size to tell."""
+    options = BuildOptions((1, 2, MOST), tactic_sources=TACTICS)
+    built = build(import_tensorrt(), load(tiny_onnx(recipe)).payload, True, options)
+    assert built.precision == "float16: all 1 convolutions are float16"
+
+
+@pytest.mark.gpu
 def test_many_calls_and_many_engines_take_no_more_memory(driver: Any, engine: Artifact, images: np.ndarray) -> None:
     def free() -> int:
         context = trt._primary_context(driver, cuda.gpu().index)

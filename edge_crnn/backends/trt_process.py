@@ -54,17 +54,24 @@ def make_engine(
 
     Raises:
         BackendUnavailable: TensorRT is not installed.
-        BackendError: the build failed, took too long, or gave an engine that is not what was asked for.
+        BackendError: the build failed, took too long, or gave an engine that is not what was asked for; or the `.onnx`
+            has layers of its own precision.
         OutputError: nothing can be written at `target`, or where the options say.
     """
     facts = onnx.spec.artifact
     assert facts is not None  # `load` and `save` see to it
     options = options or BuildOptions()
+    half = facts.recipe.startswith("float16")
+    if half and facts.float_layers:
+        raise BackendError(
+            f"{onnx.path.name}: is to keep {', '.join(facts.float_layers)} in float32, which no engine shows layer by"
+            " layer; convert it without --float, or with --recipe float16-mixed or float32"
+        )
     for place in filter(None, (target, options.timing_cache, options.log)):
         require_place(place)
     if not is_there():
         import_tensorrt()  # which says what is missing
-    built = _build_apart(onnx, target.name, facts.recipe.startswith("float16"), options, timeout)
+    built = _build_apart(onnx, target.name, half, options, timeout)
     tools = {
         **facts.tools,
         "edge-crnn": __version__,

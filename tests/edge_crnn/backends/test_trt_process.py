@@ -200,6 +200,15 @@ def test_an_older_engine_stays_until_there_is_a_new_one(stub: Stub, onnx: Artifa
     assert load(target) == before
 
 
+def test_layers_that_are_to_stay_float32_are_not_promised(stub: Stub, onnx: Artifact, target: Path) -> None:
+    stub(before="os.abort()")
+    assert onnx.spec.artifact is not None
+    kept = replace(onnx.spec.artifact, float_layers=("conv1", "conv2"))
+    with pytest.raises(BackendError, match=r"^plates.onnx: is to keep conv1, conv2 in float32, .*without --float"):
+        make_engine(replace(onnx, spec=replace(onnx.spec, artifact=kept)), target)
+    assert not list(target.parent.iterdir())
+
+
 def test_float32_is_built_too(stub: Stub, onnx: Artifact, target: Path) -> None:
     stub(layers=None)
     facts = make_engine(save_onnx(onnx.path, "float32"), target).spec.artifact

@@ -70,6 +70,9 @@ def _facts(spec: ModelSpec, path: Path, size: int) -> Iterator[tuple[str, str]]:
     facts = spec.artifact
     if facts is not None:
         yield "recipe", f"{facts.headline}, {facts.format}, batch {facts.batch}"
+        for trial in facts.trials or ():
+            kept = ", ".join(trial.float_layers) or "none"
+            yield "", f"tried float32 {kept}: {trial.verdict}, {trial.agreement:.2%} same text, {trial.bytes:,} bytes"
         yield "payload", f"SHA-256 {facts.payload_sha256[:16]}… (checked)"
         yield "source", f"SHA-256 {facts.source_sha256[:16]}…"
         if facts.calibration is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_crnn.cli.main import main as edge_crnn
-from edge_crnn.dataset import LABELS, find_images
+from edge_crnn.dataset import find_images
 from edge_crnn.errors import DatasetError
 from edge_crnn.training.layouts import KINDS
 
@@ -81,16 +81,19 @@ MODELS: Mapping[str, Model] = {
 
 
 def kinds_of(folder: Path) -> list[Path]:
-    """The labelled folders of one set: the folder itself, or those in it, one of each kind of image.
+    """The labelled folders of one set: the folder itself, or those in it, one of each kind, where it has no image.
 
     Raises:
-        DatasetError: there is no image in either.
+        DatasetError: there is no image in it, and no folder.
     """
     inside = sorted(each for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
-    if not inside or (folder / LABELS).exists():
+    try:
         find_images(folder)
-        return [folder]
-    return inside
+    except DatasetError:
+        if not inside:
+            raise
+        return inside
+    return [folder]
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from edge_crnn.errors import InputError
 from edge_crnn.spec import Parity
 from edge_crnn.typed import build
 
+from ..detail import Detail
 from .suites import (
     Accuracy,
     Body,
@@ -218,7 +219,9 @@ def _check(body: Body, origin: str) -> None:
             and found.ratios.keys() == found.rounds.keys()
         ),
         DecodingSpeed: lambda found: all(each.ms > 0 and each.batch > 0 for each in found.speeds),
-        DecodingErrors: lambda found: found.images > 0,
+        DecodingErrors: lambda found: (
+            0 < found.images <= _MOST_IMAGES and all(0 <= each <= found.images for each in found.errors.values())
+        ),
         Gpu: lambda found: all(
             0 < each.images <= _MOST_IMAGES
             and each.ours
@@ -237,7 +240,11 @@ def _check(body: Body, origin: str) -> None:
             and all(len(each.coverage) == len(found.targets) for each in found.rankings)
         ),
     }
-    if not checks.get(type(body), lambda _: True)(body) or not all(map(_counts, _parities(body))):
+    if (
+        not checks.get(type(body), lambda _: True)(body)
+        or not all(map(_counts, _parities(body)))
+        or not all(map(_adds_up, _details(body)))
+    ):
         raise InputError(
             f"{origin}: what it holds cannot be: a count, a time or a picture; it is damaged: measure again"
         )
@@ -263,4 +270,18 @@ def _parities(body: Body) -> list[Parity]:
         return [each for folders in body.recipes.values() for each in folders.values()]
     if isinstance(body, Engines):
         return [each.parity for run in body.runs for each in run.timings if each.parity is not None]
+    return []
+
+
+def _adds_up(detail: Detail) -> bool:
+    return sum(each.symbols for each in detail.errors) > 0 and all(
+        0 <= count <= _MOST_IMAGES for each in detail.errors for count in (each.symbols, each.reference, each.artifact)
+    )
+
+
+def _details(body: Body) -> list[Detail]:
+    if isinstance(body, Verification):
+        return [each.detail for each in body.artifacts if each.detail is not None]
+    if isinstance(body, Accuracy):
+        return [each for folders in body.details.values() for each in folders.values()]
     return []

@@ -55,6 +55,21 @@ def parity(right: int = 990, same: int = 989, verdict: str = "pass", name: str =
     }
 
 
+def detail() -> Json:
+    """Of one folder."""
+    return {
+        "errors": [{"symbols": 9000, "reference": 12, "artifact": 18}],
+        "confusions": [
+            {"truth": "8", "read": "3", "reference": 1, "artifact": 7},
+            {"truth": "1", "read": "", "reference": 2, "artifact": 1},
+        ],
+        "mean_probability_change": 0.00025,
+        "mean_confidence_change": -0.0125,
+        "reference_calibration_error": 0.0031,
+        "calibration_error": 0.0062,
+    }
+
+
 def _result(suite: str, **more: Json) -> Json:
     return {
         "suite": suite,
@@ -76,6 +91,8 @@ def accuracy() -> Json:
             "float32": {"drawn/mild": parity(), "drawn/heavy": parity(970, 969, name="drawn/heavy")},
             "int8": {"drawn/mild": parity(990, 988), "drawn/heavy": parity(970, 966, name="drawn/heavy")},
         },
+        details={each: {"drawn/mild": detail(), "drawn/heavy": detail()} for each in ("float32", "int8")},
+        absent={"tensorrt float16": "no GPU"},
     )
 
 
@@ -137,7 +154,7 @@ def decoding_errors() -> Json:
 def verification() -> Json:
     def artifact(name: str, verdict: str, sha256: str) -> Json:
         found = {"name": name, "recipe": "int8", "format": "tflite", "bytes": 7_654_321, "payload_sha256": sha256}
-        return {**found, "parity": parity(verdict=verdict, name="gate/night")}
+        return {**found, "parity": parity(verdict=verdict, name="gate/night"), "detail": detail()}
 
     def image(name: str, **artifacts: Json) -> Json:
         reference = {"text": "서울 12 나 3456", "right": True}

@@ -33,6 +33,15 @@ def test_a_page_and_its_markdown_are_written(results: Path, capsys: pytest.Captu
     assert text.read_text(encoding="utf-8").startswith(f"# ✅ {headline}\n")
 
 
+def test_notes_stand_below_the_verdict_as_they_were_told(results: Path) -> None:
+    html, text = results / "report.html", results / "report.md"
+    words = "--note", "seen at <gate 2>", "--note", "no GPU"
+    assert run(results / "accuracy.json", "-o", html, "--markdown", text, *words) == 0
+    header = html.read_text(encoding="utf-8").partition("</header>")[0]
+    assert header.endswith('<p class="note">seen at &lt;gate 2&gt;</p><p class="note">no GPU</p>')
+    assert "\n\nseen at \\<gate 2\\>\n\nno GPU\n" in text.read_text(encoding="utf-8")
+
+
 def test_expected_failures_are_one_line(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, html = results / "accuracy.json", results / "report.html"
     other = results / "other.json"

@@ -331,3 +331,50 @@ def test_markdown_has_the_verdict_and_the_tables() -> None:
         assert not above or not below or above == below
     assert not any("data:image" in line or "<svg" in line for line in lines)
     assert "- 1.jpg: label, trained model **서울 12 나 3456**, b.tflite **서울 12 너 3456**" in lines
+
+
+def with_kinds() -> Json:
+    """A verification whose images are of three kinds at two presets."""
+    found = verification()
+    for each in found["artifacts"]:
+        (one,) = each["parity"]["sets"]
+        each["parity"]["sets"] = [
+            {**one, "name": f"{preset}/{kind}"} for preset in ("mild", "heavy") for kind in ("long", "short", "green")
+        ]
+        each["detail"]["errors"] *= 6
+    return found
+
+
+def test_of_many_sets_those_of_a_folder_are_counted_together_and_a_table_has_each() -> None:
+    shown = Browser(page(reported(with_kinds())))
+    assert {"mild: 3,000 images", "heavy: 3,000 images", "2,967 of 2,970", "Read right, by kind of image"} <= set(
+        shown.texts
+    )
+    table = markdown(reported(with_kinds())).partition("Read right, by kind of image")[2]
+    assert "| mild/green | 1,000 | 99.00% | 99.10% | 99.10% |" in table
+    assert table.count("mild/") == table.count("heavy/") == 3
+
+
+def test_what_holds_of_all_sets_together_stands_in_a_row_of_its_own() -> None:
+    rows = [line for line in markdown(reported(with_kinds())).splitlines() if line.startswith("| a.tflite | ")]
+    assert "| a.tflite | all | 6,000 | 99.00% | 99.10% | 98.70% | 5,934 of 5,940 | 0.625 | 0.125 | ✅ pass |" in rows
+    assert "| a.tflite | mild | 3,000 | 99.00% | 99.10% | 98.70% | 2,967 of 2,970 |  |  |  |" in rows
+
+
+@pytest.mark.parametrize("made", [accuracy, verification])
+def test_symbols_confidences_and_confusions_are_told(made: Callable[[], Json]) -> None:
+    text = markdown(reported(made()))
+    assert "Symbols, probabilities and confidences" in text
+    told = "0.13% (12) | 0.20% (18) | 0.00025 | −1.25 | 0.0031 | 0.0062 | 8 as 3: 1 → 7; 1 as nothing: 2 → 1 |"
+    assert told in text
+
+
+def test_results_of_before_there_were_details_are_shown_without() -> None:
+    found = verification()
+    for each in found["artifacts"]:
+        del each["detail"]
+    assert "Symbols, probabilities" not in markdown(reported(found))
+
+
+def test_conversions_that_were_not_made_are_named() -> None:
+    assert "Absent: tensorrt float16 (no GPU)." in Browser(page(reported(accuracy()))).texts

@@ -1,0 +1,198 @@
+"""`python -m benchmarks.pictures`: the README's two pictures, of what `benchmarks/results` holds.
+
+`accuracy.svg`: does the text hold across conversions? `latency.svg`: what does an image take, and does the text hold?
+Text stays text. Nothing is in them that is not in the results; the same results give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from converters.report.accuracy import Judged, judged, pictured
+from converters.report.records import Record, load_record
+from converters.report.speed import REFERENCE, busy
+from converters.report.suites import EngineRun, Engines, Timing
+from edge_crnn.binomial import binomial_interval
+from edge_crnn.errors import EdgeCrnnError, InputError
+from edge_crnn.files import write_atomically
+
+RESULTS = Path("benchmarks/results")
+ACCURACY = ("accuracy-plates.json", "accuracy-digits.json")
+PEERS = ("peers-1-thread.json", "peers-2-threads.json")
+
+_OURS, _PEER, _INK, _SOFT, _HAIR = "#1f5fd0", "#77828d", "#1b2126", "#5a6670", "#e4e7ea"
+_TONES = ("#1f5fd0", "#c25e00", "#13795b")
+_ROW, _WIDTH = 0.27, 8.6
+"""Inches."""
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "edge-crnn",
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.labelcolor": _SOFT,
+    "axes.edgecolor": _HAIR,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "xtick.color": _SOFT,
+    "ytick.color": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.grid": True,
+    "axes.grid.axis": "x",
+    "grid.color": _HAIR,
+    "axes.axisbelow": True,
+    "ytick.major.size": 0,
+    "legend.frameon": False,
+}
+
+
+def drawn(draw: Callable[[Sequence[Record]], bytes], records: Sequence[Record]) -> bytes:
+    """`draw`, in the one style, whatever matplotlib is set to."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(_STYLE):
+        return draw(records)
+
+
+def accuracy(records: Sequence[Record]) -> bytes:
+    """Of each conversion, the share of Keras' right readings that stay the same; a panel for each record."""
+    found = [(record, judged(record)) for record in records]
+    heights = [len(conversions) + 1 for _, conversions in found]
+    figure = _figure(_ROW * sum(heights) + 1.0 * len(found))
+    panels = figure.subplots(len(found), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})
+    for (record, conversions), axis in zip(found, panels[:, 0], strict=True):
+        _conversions(axis, conversions)
+        axis.set_title(f"{record.model}: {pictured(record)}", fontweight="bold")
+    panels[-1, 0].set_xlabel("same text, of what Keras reads right; lines are 95 % intervals")
+    return _svg(figure)
+
+
+def _conversions(axis: Any, conversions: Sequence[Judged]) -> None:
+    groups = len(conversions[0].parities)
+    for place, each in enumerate(conversions):
+        for number, parity in enumerate(each.parities):
+            same, right = (
+                sum(getattr(one, of) for one in parity.sets) for of in ("same_where_right", "reference_right")
+            )
+            tone = _TONES[number % len(_TONES)]
+            folder, _, last = parity.sets[0].name.rpartition("/")
+            name = folder if len(parity.sets) > 1 else last
+            _dot(axis, place + 0.22 * (number - (groups - 1) / 2), same, right, tone, None if place else name)
+    _gate(axis, conversions[0].parities[0].gate_agreement)
+    _names(axis, [each.name for each in conversions])
+    axis.legend(loc="lower right", ncols=groups, fontsize=8, bbox_to_anchor=(1.0, 0.98), borderaxespad=0)
+
+
+def latency(records: Sequence[Record]) -> bytes:
+    """Of each engine, the time of one image, and whether it reads what Keras reads; fastest first."""
+    runs = [run for record in records if isinstance(record.body, Engines) for run in record.body.runs]
+    if not runs:
+        raise InputError("no result of benchmarks.peers is among them; name some")
+    order = sorted(runs[0].timings, key=lambda each: each.ms)
+    figure = _figure(_ROW * len(order) + 1.2)
+    times, texts = figure.subplots(1, 2, sharey=True, gridspec_kw={"width_ratios": (3, 2)})
+    for number, run in enumerate(runs):
+        by_name = {each.engine: each for each in run.timings}
+        _times(times, [by_name.get(each.engine) for each in order], run, number)
+    times.set_xlim(0, None)
+    times.set_title("ms an image, median", fontweight="bold")
+    times.legend(loc="upper right", fontsize=8)
+    for place, each in enumerate(order):
+        if each.parity is not None and each.engine != REFERENCE:
+            same, images = (sum(getattr(one, of) for one in each.parity.sets) for of in ("same_text", "images"))
+            _dot(texts, place, same, images, _tone(each), None)
+    texts.set_title("same text as Keras, 95 % intervals", fontweight="bold")
+    texts.xaxis.set_major_formatter(_percent)
+    _names(times, [each.engine for each in order])
+    for label, each in zip(times.get_yticklabels(), order, strict=True):
+        label.set_fontweight("bold" if each.ours else "normal")
+    about = f"{_images(order)} {records[0].images or 'labelled images'}; {records[0].board}"
+    figure.text(0.01, 0.012, about, color=_SOFT, fontsize=8)
+    return _svg(figure, bottom=0.035)
+
+
+def _images(order: Sequence[Timing]) -> str:
+    known = [each.parity for each in order if each.parity is not None]
+    return f"{sum(one.images for one in known[0].sets):,}" if known else ""
+
+
+def _times(axis: Any, timings: Sequence[Timing | None], run: EngineRun, number: int) -> None:
+    label: str | None = f"{run.threads} thread{'s' * (run.threads > 1)}"
+    for place, each in enumerate(timings):
+        if each is not None:
+            filled = _tone(each) if number == 0 else "white"
+            axis.plot(
+                each.ms, place, "o", markersize=6, color=_tone(each), markerfacecolor=filled, label=label, zorder=3
+            )
+            label = None
+
+
+def _tone(each: Timing) -> str:
+    return _OURS if each.ours else _INK if each.engine == REFERENCE else _PEER
+
+
+def _dot(axis: Any, place: float, part: int, whole: int, tone: str, name: str | None) -> None:
+    if whole:
+        axis.plot(binomial_interval(part, whole), (place, place), color=tone, linewidth=1.4, solid_capstyle="round")
+        axis.plot(part / whole, place, "o", color=tone, markersize=5, label=name, zorder=3)
+
+
+def _gate(axis: Any, gate: float) -> None:
+    axis.axvline(gate, color=_INK, linestyle=(0, (3, 3)), linewidth=1)
+    axis.annotate(
+        "gate", (gate, 0), xycoords=("data", "axes fraction"), xytext=(4, 4), textcoords="offset points", fontsize=8
+    )  # fmt: skip
+    axis.xaxis.set_major_formatter(_percent)
+
+
+def _percent(share: float, _: int) -> str:
+    return f"{100 * share:.6g} %"
+
+
+def _names(axis: Any, names: Sequence[str]) -> None:
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(len(names) - 0.4, -0.6)
+
+
+def _figure(height: float) -> Any:
+    from matplotlib.figure import Figure  # not pyplot, which keeps what it draws
+
+    return Figure(figsize=(_WIDTH, height))
+
+
+def _svg(figure: Any, bottom: float = 0.0) -> bytes:
+    figure.tight_layout(rect=(0, bottom, 1, 1))
+    data = io.BytesIO()
+    figure.savefig(data, format="svg", metadata={"Date": None}, facecolor="white")
+    return data.getvalue()
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Draw them anew."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help="default: %(default)s")
+    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="default: that of the results")
+    args = parser.parse_args(words)
+    folder = args.output or args.results
+    try:
+        for name, files, draw in (("accuracy.svg", ACCURACY, accuracy), ("latency.svg", PEERS, latency)):
+            records = [load_record(args.results / each) for each in files]
+            for each in filter(None, map(busy, records)):
+                print(f"{each.title}: {each.detail}", file=sys.stderr)
+            write_atomically(folder / name, drawn(draw, records))
+            print(f"{folder / name}: of {', '.join(files)}")
+    except EdgeCrnnError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

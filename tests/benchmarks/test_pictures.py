@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+
+import pytest
+
+from benchmarks import pictures
+from converters.report.records import Record, from_json
+from edge_crnn.errors import InputError
+from tests.converters.report import made
+
+pytest.importorskip("matplotlib", reason="matplotlib is not installed; it comes with edge-crnn[train]")
+
+
+def record(told: made.Json) -> Record:
+    return from_json(json.dumps(told), "made.json")
+
+
+def texts(svg: bytes) -> list[str]:
+    return [unescape(each) for each in re.findall(r"<text[^>]*>([^<]+)</text>", svg.decode())]
+
+
+def test_each_conversion_has_its_row_and_each_model_its_panel() -> None:
+    plates, lines = record(made.accuracy()), record({**made.accuracy(), "model": "digits"})
+    found = texts(pictures.drawn(pictures.accuracy, [plates, lines]))
+    assert found.count("float32") == found.count("int8") == found.count("gate") == 2
+    assert {"plates: 2,000 rendered plates", "digits: 2,000 rendered plates", "mild", "heavy"} <= set(found)
+
+
+def test_kinds_of_one_preset_are_counted_together() -> None:
+    told = made.accuracy()
+    for folders in told["recipes"].values():
+        (first, _), *_ = ((each, each["sets"]) for each in folders.values())
+        first["sets"] = [{**first["sets"][0], "name": f"mild/{kind}"} for kind in ("long", "short")]
+    assert {"mild", "heavy"} <= set(texts(pictures.drawn(pictures.accuracy, [record(told)])))
+
+
+def test_engines_stand_from_the_fastest_to_the_slowest_with_what_they_are_measured_on() -> None:
+    found = texts(pictures.drawn(pictures.latency, [record(made.engines())]))
+    names = [each for each in found if each in ("ours int8", "a peer", "ours float32", "Keras")]
+    assert names == ["ours int8", "a peer", "ours float32", "Keras"]
+    assert {"1,000 rendered plates; some CPU, 2 cores", "1 thread"} <= set(found)
+
+
+def test_the_same_results_give_the_same_bytes() -> None:
+    records = [record(made.engines())]
+    assert pictures.drawn(pictures.latency, records) == pictures.drawn(pictures.latency, records)
+
+
+def test_no_times_no_picture() -> None:
+    with pytest.raises(InputError, match=r"no result of benchmarks\.peers"):
+        pictures.drawn(pictures.latency, [record(made.accuracy())])

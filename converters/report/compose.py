@@ -118,8 +118,10 @@ def _numbers(records: Sequence[Record], conversions: Sequence[Judged]) -> tuple[
     numbers = []
     if conversions:
         least = min(conversions, key=lambda each: each.agreement)
-        about = f"same text, where the trained model is right: {least.name}" + ", the least" * (len(conversions) > 1)
-        numbers.append(Number(percent(least.agreement), "", about))
+        others = [each for each in conversions if each is not least]
+        alike = others and all(each.agreement == least.agreement for each in others)
+        who = f"all {len(conversions)} conversions" if alike else least.name + ", the least" * bool(others)
+        numbers.append(Number(percent(least.agreement), "", f"same text, where the trained model is right: {who}"))
     quotable = [record for record in records if not speed.busy(record)]
     runs = [run for record in quotable if isinstance(record.body, Engines) for run in record.body.runs]
     found = next(filter(None, (speed.against_keras(run) for run in sorted(runs, key=lambda run: run.threads))), None)

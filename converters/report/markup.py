@@ -22,7 +22,7 @@ def element(name: str, /, *children: str, **attributes: str | float | None) -> M
         for key, value in attributes.items()
         if value is not None
     )
-    if name in ("meta", "img", "br"):
+    if name in ("meta", "img", "wbr"):
         return Markup(f"<{name}{written}>")
     return Markup(f"<{name}{written}>{joined(*children)}</{name}>")
 

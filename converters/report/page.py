@@ -87,9 +87,17 @@ def _table(table: Table) -> Markup:
 
     parts = [element("caption", table.title)] if table.title else []
     if table.head:
-        parts.append(element("thead", element("tr", *(element("th", each, scope="col") for each in table.head))))
+        parts.append(
+            element("thead", element("tr", *(element("th", _breaking(each), scope="col") for each in table.head)))
+        )
     parts.append(element("tbody", *map(row, table.rows)))
     return element("div", element("table", *parts, class_=None if table.head else "facts"), class_="wide")
+
+
+def _breaking(name: str) -> Markup:
+    """With leave to break a file's name before its suffix."""
+    first, *others = name.split(".")
+    return joined(first, *(joined(element("wbr"), f".{each}") for each in others))
 
 
 def _plates(block: Plates) -> Markup:

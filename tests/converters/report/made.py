@@ -283,7 +283,7 @@ def changed(found: Json, path: Path, value: Json) -> Json:
 class Browser(HTMLParser):
     """Elements with their attributes, and texts, in their order; what is not closed as it was opened is an error."""
 
-    VOID = frozenset({"meta", "img", "br"})
+    VOID = frozenset({"meta", "img", "wbr"})
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -101,3 +101,11 @@ def test_text_is_escaped_and_markup_is_not() -> None:
     assert inner == '<b title="&quot;x&quot;">&lt;&amp;&gt;</b>'
     assert joined(inner, "<") == f"{inner}&lt;"
     assert element("text", "x", x=1 / 3, class_="a b") == '<text x="0.3333" class="a b">x</text>'
+
+
+def test_rules_of_one_name_that_stand_close_share_it() -> None:
+    axis = scale([-10.0, 10.0], "")
+    for apart, names in ((0.3, 1), (8.0, 2)):
+        drawn = rows([Row("int8", "0", 0.0, "pass")], axis, [(-apart, "gate"), (apart, "gate")])
+        assert drawn.count(">gate<") == names
+        assert drawn.count('class="rule"') == 2 * (1 + 1)

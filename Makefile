@@ -4,10 +4,12 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check lint test-pythons test-arm test-arm-full bundle-pi bundle-jetson clean
+.PHONY: help demo report test check lint test-pythons test-arm test-arm-full bundle-pi bundle-jetson clean
 
 help:
 	@echo "make demo          set up, convert the trained model, verify it, read plates, write demo/report.html"
+	@echo "make report        both models, all artifacts: accuracy and times here, in build/report/report.html (some minutes;"
+	@echo "                   make report FULL=1: thousands of images, hours)"
 	@echo "make test          set up, run the tests"
 	@echo "make check         what CI runs: lint, types, import rules, tests"
 	@echo "make test-pythons  the runtime's tests on every other Python that is installed"
@@ -23,7 +25,7 @@ $(VENV)/.convert: pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[dev]'
-	@touch $@ $(VENV)/.convert
+	@touch $@ $(VENV)/.convert $(VENV)/.report
 
 demo: $(VENV)/.convert
 	@mkdir -p demo
@@ -32,6 +34,13 @@ demo: $(VENV)/.convert
 	$(BIN)/edge-crnn read --model demo/plates-int8.tflite samples/plates > demo/readings.tsv
 	@head -n 5 demo/readings.tsv
 	@echo "… $$(wc -l < demo/readings.tsv) plates in demo/readings.tsv; open demo/report.html"
+
+$(VENV)/.report: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[convert,onnx,train]'
+	@touch $@ $(VENV)/.convert
+
+report: $(VENV)/.report
+	$(BIN)/python -m benchmarks.report $(if $(FULL),--full)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist loadfile -p no:benchmark

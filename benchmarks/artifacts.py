@@ -65,7 +65,7 @@ def _makers(source: Source, calibration: Calibrated) -> Mapping[str, tuple[str, 
         return save(path, made.payload, made.spec)
 
     def engine(path: Path) -> Artifact:
-        require(path.name)  # there may be a TensorRT, and no GPU that it runs on
+        require("an engine")  # there may be a TensorRT, and no GPU that it runs on
         return to_engine(path.with_suffix(".onnx"), path)
 
     return {

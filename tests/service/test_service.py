@@ -106,11 +106,16 @@ def test_systemd_understands_it(units: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_systemd_sees_nothing_open_that_need_not_be() -> None:
-    done = analyze("security", "--offline=true", "--threshold=5", UNIT, units=UNIT.parent)
+def test_systemd_sees_nothing_open_that_need_not_be(units: Path) -> None:
+    """Of 10, where 10 is open: 0.5 at most, and 0.9 with a Jetson's GPU."""
+    (unit,) = units.glob("*.service")
+    dropped = units / f"{unit.name}.d" / "50-board.conf"
+    has_gpu = dropped.exists() and dropped.read_bytes() == DROP_INS["jetson"].read_bytes()
+    words = ("--offline=true", f"--threshold={9 if has_gpu else 5}", "edge-crnn@srv-plates.service")
+    done = analyze("security", *words, units=units)
     if "unrecognized option" in done.stderr or "Unknown" in done.stderr:
         pytest.skip("this systemd-analyze judges no files; from systemd 250 on it does")
-    assert done.returncode == 0, done.stdout[-2000:]  # 0.5 of 10 at most, where 10 is open
+    assert done.returncode == 0, done.stdout[-2000:]
 
 
 def script(name: str, *words: object, root: Path) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .markup import Markup, element, joined
 
-_CHARACTER_PX, _LINE_PX = 6.6, 15.0
+_CHARACTER_PX, _BOLD_PX, _LINE_PX = 6.6, 7.4, 15.0
 _CLOSE = 15.0
 """Percent of a phone's width, within which two names would meet."""
 _WIDTHS_PX = (250, 400, 620, 860)
@@ -292,7 +292,8 @@ def _dots(points: Sequence[Point], x: Scale, y: Scale, height: int) -> list[Mark
     labels: list[tuple[float, float, float, float]] = []  # percent, then pixels: left, right, middle of the line
     leads, drawn = [], []
     for each, (across, down) in zip(points, taken, strict=True):
-        left, top = _room(across, down, len(each.name) * _CHARACTER_PX, taken, labels, height)
+        width = len(each.name) * (_BOLD_PX if each.strong else _CHARACTER_PX)
+        left, top = _room(across, down, width, taken, labels, height)
         inner = [element("circle", r=6 if each.strong else 4.5, class_=f"dot {each.tone}")]
         place = {"x": f"{across:.2f}%", "y": f"{100 - y.place(each.y):.2f}%", "overflow": "visible"}
         if abs(top - down) > _LINE_PX / 2:

@@ -18,9 +18,11 @@ from .blocks import Block, Figure, Finding, Number, Paragraph, Table
 from .charts import Line, Point, Row, doubling_scale, number, plot, rows, scale
 from .markup import Markup
 from .suites import Verification
-from .words import digits, megabytes, ms, percent, tick
+from .words import digits, listed, megabytes, ms, percent, tick
 
 _TONES = ("s1", "s2", "s3", "s4", "s6", "s5")
+_MOST = len(_TONES)
+"""Lines of a picture that can be told apart."""
 _STEPS = [step / 100 for step in range(1, 100)]
 
 
@@ -39,14 +41,17 @@ def _name(record: Record, artifact: Opened) -> str:
 
 
 def findings(record: Record) -> Iterator[Finding]:
-    """What speaks against the figures, for each artifact."""
+    """What speaks against the figures; artifacts of which the same is to be said share a line."""
     found: dict[str, dict[str, list[str]]] = {}
     for name, _, result in results(record, "single", "offline", "multi", "camera", "sustained"):
         for mark in marks(record, result):
             found.setdefault(name, {}).setdefault(mark, []).append(result.scenario.kind)
+    alike: dict[str, list[str]] = {}
     for name, said in found.items():
-        detail = "; ".join(f"{', '.join(kinds)}: {mark}" for mark, kinds in said.items())
-        yield Finding("noisy", f"{name}: its times are not to be quoted", detail)
+        alike.setdefault("; ".join(f"{', '.join(kinds)}: {mark}" for mark, kinds in said.items()), []).append(name)
+    for detail, names in alike.items():
+        its = "its" if len(names) == 1 else "their"
+        yield Finding("noisy", f"{listed(names)}: {its} times are not to be quoted", detail)
 
 
 def numbers(record: Record) -> Iterator[Number]:
@@ -72,7 +77,7 @@ def latency_blocks(record: Record) -> list[Block]:
             _times(found),
             "Dots are medians; bars go from the 10th to the 90th percentile, lines from the fastest to the 99th.",
         ),
-        Figure("Share of the images that are read within a time", _shares(found)),
+        *([Figure("Share of the images that are read within a time", _shares(found))] if len(found) <= _MOST else []),
         _percentiles(found),
         _stages(found),
         *_control(record),

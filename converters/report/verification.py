@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from edge_crnn import __version__
 from edge_crnn.alphabet import Alphabet
 from edge_crnn.artifact import Artifact
 from edge_crnn.bench.board import board
@@ -26,7 +27,7 @@ from .records import SUITES, VERIFY_SUITE
 _MOST_CHANGES, _SAMPLE = 200, 40
 _MIME = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".bmp": "bmp", ".webp": "webp"}
 _MOST_BYTES, _WIDTH, _HEIGHT = 32_768, 360, 180
-_PACKAGES = ("edge-crnn", "numpy", "tensorflow", "keras", "ai-edge-litert", "onnxruntime", "opencv-python-headless")
+_PACKAGES = ("numpy", "tensorflow", "keras", "ai-edge-litert", "onnxruntime", "opencv-python-headless")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,6 +158,7 @@ def _smaller(entry: Entry) -> bytes:
 
 
 def _versions() -> Iterator[tuple[str, str]]:
+    yield "edge-crnn", __version__  # of the code that runs, whatever was once installed
     for package in _PACKAGES:
         try:
             yield package, metadata.version(package)

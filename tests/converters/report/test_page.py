@@ -27,7 +27,7 @@ from tests.converters.report.made import (
     reported,
     verification,
 )
-from tests.edge_crnn.bench.made import PI, record, result, throttling
+from tests.edge_crnn.bench.made import PI, opened, record, result, throttling
 
 HOSTILE = '</style><script>alert("1")</script>&amp;\'"--><svg onload=x>|`*_[a](javascript:b)'
 
@@ -299,6 +299,15 @@ def test_a_throttled_device_is_marked() -> None:
     report = reported(flagged)
     assert not report.numbers
     assert any("throttled: too hot" in each.detail for each in report.findings)
+
+
+def test_artifacts_of_which_the_same_is_to_be_said_share_a_line() -> None:
+    busy = [replace(result([9.8, 10.0, 10.2], place), other_cores=1.5) for place in (0, 2)]
+    artifacts = [opened(path="a.tflite"), opened(path="a.tflite", control=True), opened(path="b.tflite")]
+    made = json.loads(record(*busy, artifacts=artifacts).to_json())
+    (finding,) = reported(made).findings
+    assert finding.title == "a.tflite and b.tflite: their times are not to be quoted"
+    assert finding.detail.startswith("single: busy: other programs kept 1.5 cores busy")
 
 
 def test_what_a_gpu_missed_is_a_finding() -> None:

@@ -13,6 +13,7 @@ from converters.report.page import page
 from converters.report.records import from_json
 from converters.report.verification import Outcome, to_json
 from converters.verify import Gate, Readings, compare
+from edge_crnn import __version__
 from edge_crnn.artifact import Artifact
 from edge_crnn.dataset import Dataset, Entry
 from edge_crnn.spec import ArtifactFacts, InputSpec, ModelSpec, OutputSpec
@@ -69,6 +70,7 @@ def test_what_artifacts_read_otherwise_is_recorded_with_the_image(tmp_path: Path
         [images], readings(["11", "22", "44"]), readings(["11", "55", "44"]), readings(["11", "22", "33"])
     )
     assert record["changed"] == 2
+    assert record["versions"]["edge-crnn"] == __version__
     assert record["artifacts"][0]["detail"]["errors"] == [{"symbols": 6, "reference": 2, "artifact": 4}]
     first, second = record["changes"]
     assert (first["image"], first["truth"]) == ("1.png", "22")

@@ -224,6 +224,20 @@ def openvino_qdq(source: Source) -> Engine:
     return _peer(source, "OpenVINO int8 (QDQ)", open_openvino, source.qdq, "static per-channel QDQ, LSTM float32")
 
 
+def ncnn_float32(source: Source) -> Engine:
+    """ncnn, float32."""
+    from . import ncnn_peer  # which is made of a `Source`
+
+    return ncnn_peer.engine(source, "ncnn float32", "ncnn-float32.param")
+
+
+def ncnn_int8(source: Source) -> Engine:
+    """ncnn, int8: the recurrent layers too."""
+    from . import ncnn_peer
+
+    return ncnn_peer.engine(source, "ncnn int8", "ncnn-int8.param", source.ranges)
+
+
 def torch_float32(source: Source) -> Engine:
     """PyTorch, float32: the same weights in its own layers."""
     return _peer(source, "PyTorch float32", open_torch, source.path)
@@ -244,6 +258,8 @@ PEERS: Mapping[str, Callable[[Source], Engine]] = {
     "OpenVINO float32": openvino_float32,
     "OpenVINO int8 (NNCF)": openvino_int8,
     "OpenVINO int8 (QDQ)": openvino_qdq,
+    "ncnn float32": ncnn_float32,
+    "ncnn int8": ncnn_int8,
     "PyTorch float32": torch_float32,
     "TensorRT float16": tensorrt_float16,
 }

@@ -21,6 +21,8 @@ def test_the_peers_are_those_that_are_promised() -> None:
         "ONNX Runtime int8",
         "OpenVINO float32",
         "OpenVINO int8",
+        "ncnn float32",
+        "ncnn int8",
         "PyTorch float32",
         "TensorRT float16",
     }

@@ -22,8 +22,8 @@ from edge_crnn.errors import EdgeCrnnError, InputError
 from edge_crnn.files import write_atomically
 
 RESULTS = Path("benchmarks/results")
-ACCURACY = ("accuracy-plates.json", "accuracy-digits.json")
-PEERS = ("peers-1-thread.json", "peers-2-threads.json")
+ACCURACY, PEERS = "accuracy*.json", "peers-*.json"
+"""Files that a picture is made of, the last by name first."""
 
 _OURS, _PEER, _INK, _SOFT, _HAIR = "#1f5fd0", "#77828d", "#1b2126", "#5a6670", "#e4e7ea"
 _TONES = ("#1f5fd0", "#c25e00", "#13795b")
@@ -64,6 +64,8 @@ def drawn(draw: Callable[[Sequence[Record]], bytes], records: Sequence[Record]) 
 def accuracy(records: Sequence[Record]) -> bytes:
     """Of each conversion, the share of Keras' right readings that stay the same; a panel for each record."""
     found = [(record, judged(record)) for record in records]
+    if not all(conversions for _, conversions in found) or not found:
+        raise InputError("no result of benchmarks.accuracy is among them, or one of something else; name some")
     heights = [len(conversions) + 1 for _, conversions in found]
     figure = _figure(_ROW * sum(heights) + 1.0 * len(found))
     panels = figure.subplots(len(found), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})
@@ -93,6 +95,7 @@ def _conversions(axis: Any, conversions: Sequence[Judged]) -> None:
 def latency(records: Sequence[Record]) -> bytes:
     """Of each engine, the time of one image, and whether it reads what Keras reads; fastest first."""
     runs = [run for record in records if isinstance(record.body, Engines) for run in record.body.runs]
+    runs.sort(key=lambda run: run.threads)
     if not runs:
         raise InputError("no result of benchmarks.peers is among them; name some")
     order = sorted(runs[0].timings, key=lambda each: each.ms)
@@ -182,12 +185,13 @@ def main(words: Sequence[str] | None = None) -> int:
     args = parser.parse_args(words)
     folder = args.output or args.results
     try:
-        for name, files, draw in (("accuracy.svg", ACCURACY, accuracy), ("latency.svg", PEERS, latency)):
-            records = [load_record(args.results / each) for each in files]
+        for name, pattern, draw in (("accuracy.svg", ACCURACY, accuracy), ("latency.svg", PEERS, latency)):
+            files = sorted(args.results.glob(pattern), reverse=True)
+            records = [load_record(each) for each in files]
             for each in filter(None, map(busy, records)):
                 print(f"{each.title}: {each.detail}", file=sys.stderr)
             write_atomically(folder / name, drawn(draw, records))
-            print(f"{folder / name}: of {', '.join(files)}")
+            print(f"{folder / name}: of {', '.join(each.name for each in files)}")
     except EdgeCrnnError as error:
         print(error, file=sys.stderr)
         return 1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from benchmarks import accuracy
 from benchmarks.accuracy import Trial, load_groups
 from benchmarks.artifacts import NAMES, make_all
 from converters import graph as g
+from converters.artifact import make_tflite
 from converters.calibration import calibrate
 from converters.pipeline import Source, artifact_readings
+from converters.recipe import RECIPES
 from converters.report.accuracy import judged
 from converters.report.records import load_record
 from converters.report.suites import Accuracy
@@ -57,11 +60,22 @@ def test_each_kind_is_a_set_of_its_group(held: Trial, drawn: Path, tiny_artifact
     assert found[str(drawn)].detail.mean_probability_change > 0
 
 
+def test_an_artifact_that_reads_otherwise_fails(held: Trial, drawn: Path, tmp_path: Path) -> None:
+    graph = held.source.graph
+    dense = next(layer for layer in graph.layers if layer.name == "head")
+    assert isinstance(dense, g.Dense)
+    other = replace(dense, bias=np.roll(dense.bias, 3) + np.linspace(0, 20, len(dense.bias), dtype=np.float32))
+    garbage = replace(graph, layers=tuple(other if layer is dense else layer for layer in graph.layers))
+    artifact = make_tflite(tmp_path / "x.tflite", garbage, TINY, RECIPES["dynamic"], "0" * 64)
+    found, overall = held.of(artifact)
+    assert overall.verdict == "fail"
+    assert sum(each.artifact for each in found[str(drawn)].detail.errors) > 0
+    assert found[str(drawn)].detail.confusions
+
+
 def test_an_artifact_is_not_held_to_its_calibration_images(
     held: Trial, drawn: Path, tiny_artifacts: Callable[..., Path]
 ) -> None:
-    from dataclasses import replace
-
     artifact = load(tiny_artifacts("int8"))
     facts = artifact.spec.artifact
     assert facts is not None

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from html import unescape
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,8 @@ from edge_crnn.errors import InputError
 from tests.converters.report import made
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed; it comes with edge-crnn[train]")
+
+ROOT = Path(__file__).parents[2]
 
 
 def record(told: made.Json) -> Record:
@@ -52,3 +55,11 @@ def test_the_same_results_give_the_same_bytes() -> None:
 def test_no_times_no_picture() -> None:
     with pytest.raises(InputError, match=r"no result of benchmarks\.peers"):
         pictures.drawn(pictures.latency, [record(made.accuracy())])
+    with pytest.raises(InputError, match=r"no result of benchmarks\.accuracy"):
+        pictures.drawn(pictures.accuracy, [])
+
+
+def test_the_pictures_in_the_tree_are_those_of_the_results_in_the_tree(tmp_path: Path) -> None:
+    assert pictures.main(["--results", str(ROOT / pictures.RESULTS), "-o", str(tmp_path)]) == 0
+    for name in ("accuracy.svg", "latency.svg"):
+        assert texts((tmp_path / name).read_bytes()) == texts((ROOT / pictures.RESULTS / name).read_bytes())

@@ -1,0 +1,258 @@
+"""Instructions of one plate's inference on the processors of Raspberry Pi 4 and 5, by class, counted under emulation.
+
+python -m benchmarks.instructions [--engines NAME… [--keep]] [-o benchmarks/results/instructions.json]
+
+They are no times: a core does up to four at once, waits for memory, and lowers its clock when hot. They compare what is
+equal in precision, and they do not depend on the machine that counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_crnn.dataset import find_images
+from edge_crnn.errors import BackendError, BackendUnavailable, InputError
+from edge_crnn.images import load_image
+from edge_crnn.preprocess import preprocess
+
+from . import ncnn_peer
+from .engines import OURS, PEERS, Source, build
+from .record import save, typed
+from .rounds import Engine
+
+VERSION = 1
+"""Version of the JSON form. 1: the first."""
+
+TOLERANCE = 0.03
+"""By how much an artifact may come to take more instructions; from one run to the next, they differ by 0.00003."""
+
+CPUS = {"cortex-a72": "Pi 4", "cortex-a76": "Pi 5"}
+PACKAGES = ("ai-edge-litert", "ncnn", "numpy", "onnxruntime", "opencv-python-headless")
+"""What the engines need there."""
+
+_HERE = Path(__file__).parent
+_ROOT = _HERE.parent
+_ARM = _ROOT / "tests" / "arm"
+_SITE = "counted"
+_UNAVAILABLE = 69
+_CALLS = 2
+"""The first one sets things up."""
+_CPUINFO = {
+    "cortex-a72": ("0xd08", "fp asimd evtstrm crc32 cpuid"),
+    "cortex-a76": ("0xd0b", "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp asimdrdm lrcpc asimddp"),
+}
+"""Part number and features, as the boards' Linux tells them."""
+
+
+def _ncnn_float32(source: Source) -> Engine:
+    return ncnn_peer.engine(source, "ncnn float32", "float32.param")
+
+
+def _ncnn_int8(source: Source) -> Engine:
+    return ncnn_peer.engine(source, "ncnn int8", "int8.param", source.ranges)
+
+
+_PEERS = {**OURS, **PEERS, "ncnn int8": _ncnn_int8, "ncnn float32": _ncnn_float32}
+MAKERS: Mapping[str, Callable[[Source], Engine]] = {
+    name: _PEERS[name]
+    for name in (
+        "edge-crnn int8", "edge-crnn dynamic", "edge-crnn int8-full", "ONNX Runtime int8", "ncnn int8",
+        "edge-crnn float32", "ONNX Runtime float32", "ncnn float32",
+    )
+}  # fmt: skip
+"""float16 is not among them: its weights are float32 again once they are loaded."""
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """How many were executed, by class."""
+
+    dot: int
+    """Dot products, each of 16 multiplications of int8."""
+    simd: int
+    """All others on vectors and floating point."""
+    memory: int
+    """Loads and stores, of vectors and others."""
+    scalar: int
+    """Integers, addresses, branches."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.dot + self.simd + self.memory + self.scalar
+
+
+@dataclass(frozen=True)
+class Count:
+    """One engine on one processor."""
+
+    engine: str
+    cpu: str
+    instructions: Instructions
+
+
+class Counter:
+    """An emulated Debian with the engines in it, and a QEMU that counts.
+
+    Debian 12's QEMU is the last that Debian built with plugins. It shows the host's /proc/cpuinfo, by which engines
+    choose their kernels, so the board's is put in its place.
+
+    Args:
+        cache: where all of it is kept.
+        versions: package → version, of `PACKAGES`; the newest of those that are missing.
+
+    Raises:
+        BackendUnavailable: it cannot be had on this machine.
+    """
+
+    def __init__(self, cache: Path, versions: Mapping[str, str] | None = None) -> None:
+        self._root, self._qemu, self._plugin = cache / "bookworm", cache / "counting-qemu", cache / "instructions.so"
+        wanted = [f"{name}=={(versions or {})[name]}" if name in (versions or {}) else name for name in PACKAGES]
+        _run([_ARM / "root.sh", "bookworm", self._root])
+        _run([_ARM / "site.sh", self._root, _SITE, *wanted])
+        if not self._qemu.exists():
+            _run([_ARM / "unpack.sh", "amd64", "bookworm", self._qemu, "qemu-user"])
+        _run(["gcc", "-O2", "-shared", "-fPIC", "-o", self._plugin, _HERE / "instructions.c"])
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of the packages that are counted."""
+        found = metadata.distributions(path=[str(self._root / "opt" / _SITE)])
+        return dict(sorted((each.name, each.version) for each in found if each.name in PACKAGES))
+
+    def count(self, cpu: str, *words: str | Path) -> list[Instructions]:
+        """What `python3 WORDS…` executed between each pair of marks, in the project's folder."""
+        part, features = _CPUINFO[cpu]
+        facts = f"Features\t: {features}\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU part\t: {part}\n"
+        cores = "\n".join(f"processor\t: {number}\n{facts}" for number in range(4))
+        (self._root / "proc" / "cpuinfo").write_text(cores, encoding="utf-8")
+        libraries = self._qemu / "lib"
+        emulator: list[str | Path] = [
+            self._qemu / "lib64" / "ld-linux-x86-64.so.2",
+            "--library-path",
+            libraries / "x86_64-linux-gnu",
+        ]
+        emulator += [self._qemu / "usr" / "bin" / "qemu-aarch64", "-plugin", self._plugin]
+        emulator += ["-cpu", cpu, "-L", self._root, self._root / "usr" / "bin" / "python3"]
+        path = os.pathsep.join([str(_ROOT), str(self._root / "opt" / _SITE)])
+        done = _run([*emulator, *words], {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"})
+        return [Instructions(*map(int, line.split())) for line in re.findall("^instructions: (.+)$", done, re.M)]
+
+
+def measure(counter: Counter, source: Source, engines: Iterable[Engine], cpus: Iterable[str] = CPUS) -> list[Count]:
+    """Each engine on each processor, on the first calibration image."""
+    picture = load_image(next(iter(find_images(source.calibration))))
+    counts = []
+    for engine in engines:
+        image = source.work / "image.npy"
+        np.save(image, preprocess([picture], engine.image))
+        for cpu in cpus:
+            words: list[str | Path] = [
+                "-m",
+                "benchmarks.counted",
+                engine.open.__name__,
+                engine.path,
+                image,
+                str(_CALLS),
+            ]
+            found = counter.count(cpu, *words)[-1]
+            counts.append(Count(engine.name, cpu, found))
+            print(_row(counts[-1]), flush=True)
+    return counts
+
+
+def table(counts: Sequence[Count]) -> list[str]:
+    """Markdown, in millions."""
+    head = "| engine | processor | all | dot product | SIMD | loads and stores | scalar |"
+    return [head, "|---|---|---|---|---|---|---|", *map(_row, counts)]
+
+
+def recorded(path: Path) -> list[Count]:
+    """What `main` wrote."""
+    counts = json.loads(path.read_text(encoding="utf-8"))["counts"]
+    return [Count(each["engine"], each["cpu"], Instructions(**each["instructions"])) for each in counts]
+
+
+def costlier(counts: Iterable[Count], before: Iterable[Count]) -> list[str]:
+    """Those that take more instructions than before, beyond what is let pass, in words."""
+    limits = {(each.engine, each.cpu): each.instructions.total * (1 + TOLERANCE) for each in before}
+    return [
+        f"{each.engine} on {each.cpu} takes {each.instructions.total:,}; at most {limits[each.engine, each.cpu]:,.0f}"
+        for each in counts
+        if each.instructions.total > limits[each.engine, each.cpu]
+    ]
+
+
+def _row(count: Count) -> str:
+    found = count.instructions
+    figures = (found.total, found.dot, found.simd, found.memory, found.scalar)
+    cells = [count.engine, f"{count.cpu} ({CPUS[count.cpu]})", *(f"{each / 1e6:.1f}" for each in figures)]
+    return f"| {' | '.join(cells)} |"
+
+
+def _run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> str:
+    """What it says on stderr."""
+    environment = {**os.environ, "PYTHON": sys.executable, **(environment or {})}
+    try:
+        done = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise BackendUnavailable(f"{command[0]} is not installed: nothing can be counted here") from error
+    if done.returncode == _UNAVAILABLE:
+        raise BackendUnavailable(f"nothing can be counted here: {done.stderr.strip()}")
+    if done.returncode:
+        raise BackendError(f"{Path(command[0]).name} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+    return done.stderr
+
+
+def main() -> int:
+    """Count, and write JSON."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.instructions",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--engines", nargs="+", choices=tuple(MAKERS), default=list(MAKERS), metavar="NAME")
+    parser.add_argument("--keep", action="store_true", help="keep what the output holds of other engines")
+    parser.add_argument("--model", type=Path, default=Path("models/plates.keras"))
+    parser.add_argument("--calibration", type=Path, default=Path("samples/calibration"))
+    parser.add_argument("--cache", type=Path, default=Path(os.environ.get("EDGE_CRNN_ARM_CACHE", "build/arm")))
+    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results/instructions.json"))
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="edge-crnn-") as work:
+        source = Source(args.model, args.calibration, Path(work))
+        counter = Counter(args.cache.absolute())
+        facts = {"source_sha256": source.sha256, "counted_versions": counter.versions}
+        before = _others(args.output, args.engines, facts) if args.keep else []
+        engines, absent = build(source, {name: MAKERS[name] for name in args.engines})
+        for name, reason in absent.items():
+            print(f"{name} is absent: {reason}", file=sys.stderr)
+        found = {(each.engine, each.cpu): each for each in [*before, *measure(counter, source, engines)]}
+    counts = [asdict(found[name, cpu]) for name in MAKERS for cpu in CPUS if (name, cpu) in found]
+    save(args.output, "edge-crnn instructions", VERSION, typed("instructions"), {**facts, "counts": counts})
+    print(f"written to {args.output}", file=sys.stderr)
+    return 0
+
+
+def _others(path: Path, engines: Sequence[str], facts: Mapping[str, Any]) -> list[Count]:
+    """What is recorded of the other engines."""
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if {name: record[name] for name in facts} != facts:
+        raise InputError(f"{path}: was counted with another model or other packages; count all anew")
+    return [each for each in recorded(path) if each.engine not in engines]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Instructions are counted rightly, and our artifacts take no more of them than is recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.engines import Source
+from benchmarks.instructions import CPUS, MAKERS, Counter, costlier, measure, recorded
+from edge_crnn.errors import BackendUnavailable
+from tests.arm.conftest import CACHE, ROOT
+
+pytestmark = [pytest.mark.arm_full, pytest.mark.xdist_group("bookworm")]
+
+RECORD = ROOT / "benchmarks" / "results" / "instructions.json"
+
+
+@pytest.fixture(scope="module")
+def counter() -> Counter:
+    """With the engines that were recorded: newer ones do not change what our artifacts cost."""
+    try:
+        return Counter(CACHE, json.loads(RECORD.read_text(encoding="utf-8"))["counted_versions"])
+    except BackendUnavailable as error:
+        pytest.skip(str(error))
+
+
+RETURN = 0xD65F03C0
+WORDS = {
+    "dot": [0x4E829420, 0x6F82E020],  # sdot v0.4s, v1.16b, v2.16b; udot v0.4s, v1.16b, v2.4b[0]
+    "simd": [0x4E22CC20],  # fmla v0.4s, v1.4s, v2.4s
+    "memory": [0x3DC003E0, 0xF94003E0],  # ldr q0, [sp]; ldr x0, [sp]
+    "scalar": [0x8B000000, 0xD503201F],  # add x0, x0, x0; nop
+}
+PROGRAM = """
+import ctypes, mmap, os, sys
+from benchmarks.counted import mark
+programs = [bytes.fromhex(word) for word in sys.argv[1:]]
+for program in programs:
+    memory = mmap.mmap(-1, len(program), prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    memory.write(program)
+    function = ctypes.CFUNCTYPE(None)(ctypes.addressof(ctypes.c_char.from_buffer(memory)))
+    function()
+    mark(os.SEEK_SET)
+    function()
+    mark(os.SEEK_CUR)
+"""
+
+
+def test_each_instruction_is_counted_once_and_in_its_class(counter: Counter) -> None:
+    names = [name for name, words in WORDS.items() for _ in words]
+    programs = [[RETURN], *([word] * 1000 + [RETURN] for words in WORDS.values() for word in words)]
+    words = [b"".join(word.to_bytes(4, "little") for word in program).hex() for program in programs]
+    nothing, *counts = counter.count("cortex-a76", "-c", PROGRAM, *words)
+    assert len(counts) == len(names)
+    for name, count in zip(names, counts, strict=True):
+        for field in WORDS:
+            extra = getattr(count, field) - getattr(nothing, field)
+            assert extra == pytest.approx(1000 * (field == name), abs=10), (name, field)
+
+
+def test_our_artifacts_take_no_more_instructions_than_recorded(counter: Counter, tmp_path: Path) -> None:
+    source = Source(ROOT / "models" / "plates.keras", ROOT / "samples" / "calibration", tmp_path)
+    names = ["edge-crnn int8", "edge-crnn dynamic", "edge-crnn int8-full"]
+    counts = measure(counter, source, [MAKERS[name](source) for name in names])
+    assert len(counts) == len(names) * len(CPUS)
+    assert costlier(counts, recorded(RECORD)) == []

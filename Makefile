@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo report test check lint test-pythons test-arm test-arm-full bundle-pi bundle-jetson clean
+.PHONY: help demo report test check lint test-pythons test-arm test-arm-full bundle-pi bundle-jetson test-bundle clean
 
 help:
 	@echo "make demo          set up, convert the trained model, verify it, read plates, write demo/report.html"
@@ -77,6 +77,14 @@ bundle-pi: dist/digits-int8.tflite
 
 bundle-jetson: dist/digits-int8.tflite dist/plates.onnx
 	$(BIN)/python -m bundle.make jetson --model dist/digits-int8.tflite --model dist/plates.onnx -o dist
+
+# An hour or more on a quiet machine; with one in 25 samples, some ten minutes: make test-bundle EVERY=25
+EVERY ?= 1
+test-bundle: bundle-pi
+	for each in 'bookworm cortex-a72' 'trixie cortex-a76'; do \
+	    PYTHON=$(abspath $(BIN)/python) tests/bundle/on_arm.sh \
+	        "$$(ls -t dist/*-raspberry-pi.tar | head -n 1)" $$each $(EVERY) || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

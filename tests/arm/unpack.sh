@@ -33,7 +33,7 @@ cat > "$apt/apt.conf" << END
 APT::Architecture "$architecture"; APT::Architectures { "$architecture"; }; APT::Sandbox::User "";
 APT::Install-Recommends "false"; Dir::Etc::SourceList "$apt/sources.list"; Dir::Etc::SourceParts "/dev/null";
 Dir::State::Lists "$apt/lists"; Dir::State::Status "$apt/status"; Dir::Cache "$apt"; Debug::NoLocking "true";
-Acquire::Languages "none";
+Acquire::Languages "none"; APT::Update::Error-Mode "any";
 END
 export APT_CONFIG=$apt/apt.conf
 apt-get -qq update >&2 || lacks "Debian's $suite for $architecture cannot be had"

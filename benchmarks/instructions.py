@@ -160,14 +160,8 @@ def measure(counter: Counter, source: Source, engines: Iterable[Engine], cpus: I
         image = source.work / "image.npy"
         np.save(image, preprocess([picture], engine.image))
         for cpu in cpus:
-            words: list[str | Path] = [
-                "-m",
-                "benchmarks.counted",
-                engine.open.__name__,
-                engine.path,
-                image,
-                str(_CALLS),
-            ]
+            opener = f"{engine.open.__module__}:{engine.open.__name__}"
+            words: list[str | Path] = ["-m", "benchmarks.counted", opener, engine.path, image, str(_CALLS)]
             found = counter.count(cpu, *words)[-1]
             counts.append(Count(engine.name, cpu, found))
             print(_row(counts[-1]), flush=True)

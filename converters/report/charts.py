@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .markup import Markup, element, joined
 
 _CHARACTER_PX, _BOLD_PX, _LINE_PX = 6.6, 7.4, 15.0
+_MOST_NAMED = 5
 _CLOSE = 15.0
 """Percent of a phone's width, within which two names would meet."""
 _WIDTHS_PX = (250, 400, 620, 860)
@@ -183,6 +184,15 @@ class Point:
     name: str
     tone: str
     strong: bool = False
+
+
+def named_or_numbered(points: Sequence[Point]) -> tuple[list[Point], str]:
+    """The points, and what their names stand for: where a phone has no room for all names, numbers from the left."""
+    if len(points) <= _MOST_NAMED:
+        return list(points), ""
+    order = sorted(points, key=lambda point: (point.x, point.name))
+    key = ", ".join(f"{number} {each.name}" for number, each in enumerate(order, 1))
+    return [replace(each, name=str(number)) for number, each in enumerate(order, 1)], f"From the left: {key}. "
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from edge_crnn.bench.summary import TOTAL, Percentile, Summary, stage_times, sum
 from edge_crnn.binomial import binomial_interval
 
 from .blocks import Block, Figure, Finding, Number, Paragraph, Table
-from .charts import Line, Point, Row, doubling_scale, number, plot, rows, scale
+from .charts import Line, Point, Row, doubling_scale, named_or_numbered, number, plot, rows, scale
 from .markup import Markup
 from .suites import Verification
 from .words import digits, listed, megabytes, ms, percent, tick
@@ -160,11 +160,12 @@ def trade_off_blocks(
     x = scale([each.x for each, _, _ in points], "ms an image, from file to text", at_zero=True)
     y = scale([*(each.y for each, _, _ in points), low, high], "images read right", tick)
     band = Line("", (), "peer", band=((x.low, low, high), (x.high, low, high)))
+    shown, key = named_or_numbered([each for each, _, _ in points])
     note = (
-        f"Texts as verified on {verified_on}. The band, {percent(low)} to {percent(high)}, is the 95% interval of the"
-        " best: within it, these images do not tell which reads better."
+        f"{key}Texts as verified on {verified_on}. The band, {percent(low)} to {percent(high)}, is the 95% interval of"
+        " the best: within it, these images do not tell which reads better."
     )
-    drawing = plot(x, y, lines=[band], points=[each for each, _, _ in points], height=300)
+    drawing = plot(x, y, lines=[band], points=shown, height=300)
     return [Figure(f"Images of {model} read right against the time of one", drawing, note)]
 
 

@@ -10,7 +10,7 @@ from edge_crnn.binomial import binomial_interval
 from edge_crnn.spec import Parity
 
 from .blocks import Block, Figure, Finding, Paragraph, Table
-from .charts import Line, Point, Row, doubling_scale, number, plot, rows, scale
+from .charts import Line, Point, Row, doubling_scale, named_or_numbered, number, plot, rows, scale
 from .markup import Markup
 from .records import Record
 from .suites import Criterion, DecodingErrors, DecodingSpeed, EngineRun, Engines, Gpu, GpuSpeed, Throughput, Timing
@@ -90,13 +90,14 @@ def trade_off_blocks(record: Record) -> list[Block]:
     if not isinstance(record.body, Engines):
         return []
     return [
-        Figure(f"Images read right against the time of one, {_threads(run)}", _trade_off(run), _read_with(run))
+        Figure(f"Images read right against the time of one, {_threads(run)}", *_trade_off(run))
         for run in record.body.runs
         if any(each.parity for each in run.timings)
     ]
 
 
-def _trade_off(run: EngineRun) -> Markup:
+def _trade_off(run: EngineRun) -> tuple[Markup, str]:
+    """The picture, and how to read it."""
     points = []
     for each in sorted(run.timings, key=lambda timing: timing.ms):
         if each.parity is not None:
@@ -106,7 +107,8 @@ def _trade_off(run: EngineRun) -> Markup:
     x = scale([each.ms for each in run.timings], "ms an image", at_zero=True)
     y = scale([*(each.y for each in points), low, high], "images read right", tick)
     doubt = Line("", (), "peer", band=((x.low, low, high), (x.high, low, high)))
-    return plot(x, y, lines=[doubt, _frontier(points)], points=points, height=340)
+    shown, key = named_or_numbered(points)
+    return plot(x, y, lines=[doubt, _frontier(points)], points=shown, height=340), key + _read_with(run)
 
 
 def _right(parity: Parity) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converters.report.charts import Line, Point, Row, doubling_scale, plot, rows, scale
+from converters.report.charts import Line, Point, Row, doubling_scale, named_or_numbered, plot, rows, scale
 from converters.report.markup import Markup, element, joined
 
 _VALUES = st.lists(st.floats(-1e9, 1e9, allow_nan=False), min_size=1, max_size=9)
@@ -109,3 +109,11 @@ def test_rules_of_one_name_that_stand_close_share_it() -> None:
         drawn = rows([Row("int8", "0", 0.0, "pass")], axis, [(-apart, "gate"), (apart, "gate")])
         assert drawn.count(">gate<") == names
         assert drawn.count('class="rule"') == 2 * (1 + 1)
+
+
+def test_more_points_than_a_phone_has_room_to_name_are_numbered_from_the_left() -> None:
+    points = [Point(9.0 - number, 1.0, f"engine {number}", "ours") for number in range(6)]
+    assert named_or_numbered(points[:5]) == (points[:5], "")
+    shown, key = named_or_numbered(points)
+    assert [(each.x, each.name) for each in shown] == [(4.0 + number, str(number + 1)) for number in range(6)]
+    assert key.startswith("From the left: 1 engine 5, 2 engine 4, ")

@@ -15,7 +15,7 @@ from edge_crnn.artifact import load, save
 from tests.edge_crnn.bench.trees import BARE, plant
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = sorted(ROOT.glob("[a-z]*/*.sh"))
+SCRIPTS = sorted([*ROOT.glob("[a-z]*/*.sh"), *ROOT.glob("tests/*/*.sh")])
 DOCKERFILES = sorted(ROOT.glob("[a-z]*/Dockerfile*"))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ensurepip
 import io
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterable
@@ -44,6 +46,14 @@ def sources(folder: Path, name: str, version: str, *requires: str) -> Path:
         member.size = len(content)
         archive.addfile(member, io.BytesIO(content))
     return path
+
+
+def pip(folder: Path) -> bool:
+    """A real pip, as a wheel: that of ensurepip, where this Python has it there."""
+    found = sorted(Path(ensurepip.__file__).with_name("_bundled").glob("pip-*.whl"))
+    for path in found[:1]:
+        shutil.copy(path, folder)
+    return bool(found)
 
 
 def _metadata(name: str, version: str, requires: Iterable[str], python: str, extras: Iterable[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ensurepip
 import functools
 import hashlib
 import os
@@ -19,7 +18,7 @@ import pytest
 from bundle import make as made
 from bundle.boards import BOARDS, Board, System
 from bundle.make import BundleError, main, pack
-from tests.bundle.stubs import wheel
+from tests.bundle.stubs import pip, wheel
 
 PI = BOARDS["raspberry-pi"]
 HERE = replace(PI, systems=(System("here", sys.version_info[:2], (2, 17)),), machine=platform.machine())
@@ -101,10 +100,8 @@ def test_all_files_have_their_sum(wheels: Path, tmp_path: Path) -> None:
 
 def test_stubs_installed_from_the_bundle_alone_and_without_python3_venv(wheels: Path, tmp_path: Path) -> None:
     """Where a pip is among the wheels, none is asked of the system."""
-    bundled = sorted(Path(ensurepip.__file__).with_name("_bundled").glob("pip-*.whl"))
-    if not bundled:
+    if not pip(wheels):
         pytest.skip("this Python has no pip in ensurepip to put into the bundle")
-    shutil.copy(bundled[0], wheels)
     root = unpacked(pack(HERE, wheels, [], tmp_path), tmp_path / "there")
     done = install(root, "--venv", tmp_path / "env")
     assert done.returncode == 0, done.stderr
@@ -115,6 +112,7 @@ def test_stubs_installed_from_the_bundle_alone_and_without_python3_venv(wheels: 
 
 
 def test_stubs_installed_for_the_whole_machine(wheels: Path, tmp_path: Path) -> None:
+    pip(wheels)
     root = unpacked(pack(HERE, wheels, [], tmp_path), tmp_path / "there")
     done = install(root, root=tmp_path / "root")
     assert done.returncode == 0, done.stderr

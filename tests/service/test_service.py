@@ -16,7 +16,7 @@ import pytest
 from edge_crnn.bench.board import board
 from edge_crnn.cli.main import _BUILT_IN
 from edge_crnn.cli.serve_folder import add_arguments
-from tests.bundle.stubs import wheel
+from tests.bundle.stubs import pip, wheel
 from tests.edge_crnn.bench.trees import BARE, plant
 
 ROOT = Path(__file__).parents[2]
@@ -162,6 +162,7 @@ def test_what_is_asked_wrongly_is_told(tmp_path: Path, words: list[str], message
 def test_a_stub_in_an_environment_of_ones_own(tmp_path: Path) -> None:
     """With --venv: nothing but the environment, and DESTDIR does not matter."""
     stub = wheel(tmp_path, "edge-crnn", "9", extras=["pi", "jetson"])
+    pip(tmp_path)
     done = script("install.sh", "--venv", tmp_path / "env", "--wheels", tmp_path, stub, root=tmp_path / "root")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "here doctor\n"

@@ -23,6 +23,7 @@ from .suites import (
     DecodingSpeed,
     Engines,
     Gpu,
+    Instructions,
     Machine,
     Throughput,
     Trust,
@@ -32,6 +33,7 @@ from .suites import (
 _MAX_BYTES = 1 << 30
 _MOST_IMAGES = 10_000_000
 _MOST_MS = 1e9
+_MOST_INSTRUCTIONS = 10**15
 _KERNEL = re.compile(r"Linux-(.+)-(?:x86_64|aarch64|armv7l)\b")
 _PICTURE = re.compile(r"data:image/(png|jpeg|webp|bmp);base64,[A-Za-z0-9+/]+={0,2}", re.ASCII)
 
@@ -77,6 +79,7 @@ SUITES: Mapping[str, tuple[type[Any], int]] = {
     "edge-crnn throughput": (Throughput, 1),
     "edge-crnn decoding speed": (DecodingSpeed, 1),
     "edge-crnn decoding errors": (DecodingErrors, 1),
+    "edge-crnn instructions": (Instructions, 1),
     "edge-crnn gpu_check": (Gpu, 1),
     "edge-crnn confidence": (Trust, 1),
     bench.SUITE: (bench.Record, bench.VERSION),
@@ -221,6 +224,9 @@ def _check(body: Body, origin: str) -> None:
         DecodingSpeed: lambda found: all(each.ms > 0 and each.batch > 0 for each in found.speeds),
         DecodingErrors: lambda found: (
             0 < found.images <= _MOST_IMAGES and all(0 <= each <= found.images for each in found.errors.values())
+        ),
+        Instructions: lambda found: all(
+            0 <= count < _MOST_INSTRUCTIONS for each in found.counts for count in vars(each.instructions).values()
         ),
         Gpu: lambda found: all(
             0 < each.images <= _MOST_IMAGES

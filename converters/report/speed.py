@@ -13,11 +13,23 @@ from .blocks import Block, Figure, Finding, Paragraph, Table
 from .charts import Line, Point, Row, doubling_scale, named_or_numbered, number, plot, rows, scale
 from .markup import Markup
 from .records import Record
-from .suites import Criterion, DecodingErrors, DecodingSpeed, EngineRun, Engines, Gpu, GpuSpeed, Throughput, Timing
+from .suites import (
+    Criterion,
+    DecodingErrors,
+    DecodingSpeed,
+    EngineRun,
+    Engines,
+    Gpu,
+    GpuSpeed,
+    Instructions,
+    Throughput,
+    Timing,
+)
 from .words import counted, megabytes, ms, percent, tick
 
 REFERENCE = "Keras"
 """Name of the engine whose readings the others are held to."""
+_CPUS = {"cortex-a72": "Cortex-A72 (Pi 4)", "cortex-a76": "Cortex-A76 (Pi 5)"}
 _WAYS = {"inference": "inference alone", "folder": "a folder, from files to text"}
 _COUNTS = {
     "greedy_right": "right by greedy decoding",
@@ -264,6 +276,27 @@ def _per_second(found: Sequence[GpuSpeed], who: str) -> tuple[tuple[float, float
         for images, timed in sorted(rounds.items())
         if timed
     )
+
+
+def instruction_blocks(record: Record) -> list[Block]:
+    """What an image takes on processors that were not there."""
+    body = record.body
+    if not isinstance(body, Instructions):
+        return []
+    lines = []
+    for each in body.counts:
+        found = each.instructions
+        classes = (found.dot, found.simd, found.memory, found.scalar)
+        millions = (f"{count / 1e6:,.1f}" for count in (sum(classes), *classes))
+        lines.append((each.engine, _CPUS.get(each.cpu, each.cpu), *millions))
+    head = ("millions", "processor", "all", "dot products", "other SIMD", "loads and stores", "scalar")
+    blocks: list[Block] = [
+        Paragraph(
+            "Counted under emulation, on no board. They are no times: a processor does several at once, and waits for"
+            " memory."
+        )
+    ]
+    return [*blocks, Table(head, tuple(lines))]
 
 
 def decoding_blocks(record: Record) -> list[Block]:

@@ -287,6 +287,34 @@ class GpuSpeed:
 
 
 @dataclass(frozen=True)
+class Classes:
+    """Instructions, by what they do."""
+
+    dot: int
+    """Dot products."""
+    simd: int
+    """All others on vectors and floating point."""
+    memory: int
+    scalar: int
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One engine on one processor."""
+
+    engine: str
+    cpu: str
+    instructions: Classes
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """`benchmarks.instructions`: of one image's inference, under emulation."""
+
+    counts: tuple[Counted, ...]
+
+
+@dataclass(frozen=True)
 class Gpu:
     """`benchmarks.gpu_check`."""
 
@@ -297,5 +325,14 @@ class Gpu:
 
 
 Body: TypeAlias = (
-    Verification | Accuracy | Engines | Throughput | DecodingSpeed | DecodingErrors | Gpu | Trust | bench.Record
+    Verification
+    | Accuracy
+    | Engines
+    | Throughput
+    | DecodingSpeed
+    | DecodingErrors
+    | Instructions
+    | Gpu
+    | Trust
+    | bench.Record
 )

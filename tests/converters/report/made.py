@@ -195,6 +195,14 @@ def gpu() -> Json:
     return found
 
 
+def instructions() -> Json:
+    classes = {"dot": 107_655_168, "simd": 4_149_636, "memory": 27_327_721, "scalar": 10_984_677}
+    counts = [{"engine": "ours int8", "cpu": cpu, "instructions": classes} for cpu in ("cortex-a76", "another")]
+    found = _result("edge-crnn instructions", counted_versions={"numpy": "2.4.6"}, counts=counts)
+    del found["images_are"], found["model"]
+    return found
+
+
 def confidence() -> Json:
     def kept(fitted: str, error: float) -> Json:
         bins = [
@@ -250,7 +258,18 @@ def bench() -> Json:
 
 SUITES = {
     made.__name__: made
-    for made in (accuracy, engines, throughput, decoding_speed, decoding_errors, gpu, confidence, verification, bench)
+    for made in (
+        accuracy,
+        engines,
+        throughput,
+        decoding_speed,
+        decoding_errors,
+        instructions,
+        gpu,
+        confidence,
+        verification,
+        bench,
+    )
 }
 
 

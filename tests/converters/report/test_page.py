@@ -22,6 +22,7 @@ from tests.converters.report.made import (
     changed,
     engines,
     gpu,
+    instructions,
     leaves,
     parity,
     reported,
@@ -308,6 +309,13 @@ def test_artifacts_of_which_the_same_is_to_be_said_share_a_line() -> None:
     (finding,) = reported(made).findings
     assert finding.title == "a.tflite and b.tflite: their times are not to be quoted"
     assert finding.detail.startswith("single: busy: other programs kept 1.5 cores busy")
+
+
+def test_instructions_are_told_as_what_they_are() -> None:
+    text = markdown(reported(instructions()))
+    assert "Counted under emulation, on no board. They are no times" in text
+    assert "| ours int8 | Cortex-A76 (Pi 5) | 150.1 | 107.7 | 4.1 | 27.3 | 11.0 |" in text
+    assert "| ours int8 | another | 150.1 |" in text
 
 
 def test_what_a_gpu_missed_is_a_finding() -> None:

@@ -142,6 +142,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for text in map(str, said):
         terminalreporter.write_line(text)
     for report in stats.get("skipped", []):
-        if "tests/arm/" in report.nodeid:
+        if "tests/arm/" in report.nodeid and "test_scripts" not in report.nodeid:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
             terminalreporter.write_line(f"NOT TESTED ON ARM: {report.nodeid}: {reason}", red=True, bold=True)

@@ -172,4 +172,5 @@ def test_the_readme_s_python_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 def test_the_readme_s_targets_are_in_the_makefile() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
-    assert set(re.findall(r"^    make ([a-z-]+)", README, re.M)) == {"demo", "test", "check", "test-pythons", "test-arm"} <= targets
+    shown = set(re.findall(r"^    make ([a-z-]+)", README, re.M))
+    assert shown == {"demo", "test", "check", "test-pythons", "test-arm"} <= targets

@@ -15,6 +15,9 @@ from .trials import Trial, attempt
 _PATIENCE_S = 180.0
 """For all trials of a process: under an emulator, engines take tens of seconds to start."""
 
+LATE = "no answer within"
+"""How the reason begins of what was given up: too slow now, which says nothing of how it is installed."""
+
 _CODE = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -53,7 +56,7 @@ def _process(names: Sequence[str], model: Path, patience_s: float) -> tuple[dict
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=patience_s, check=False, env=_environment()
         )
     except subprocess.TimeoutExpired as late:
-        return _answers(late.stdout or b""), f"no answer within {patience_s:.0f} s"
+        return _answers(late.stdout or b""), f"{LATE} {patience_s:.0f} s"
     return _answers(ended.stdout), _end(ended.returncode, ended.stderr.decode("utf-8", "replace"))
 
 

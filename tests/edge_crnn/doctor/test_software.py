@@ -106,6 +106,15 @@ def test_what_is_absent_is_worth_a_word_only_where_it_is_wanted(name: str, model
     )
 
 
+def test_what_was_too_slow_is_not_to_be_installed_again(examine: Any) -> None:
+    late = Trial("broken", reason="no answer within 180 s")
+    found = examine(**dict.fromkeys(HERE, late))
+    slow = [check for check in found.values() if check.found == late.reason]
+    assert len(slow) == len(HERE) - 1  # nothing is read where its engine gave no answer
+    assert {check.fix for check in slow} == {"ask again when this machine has less to do"}
+    assert examine(**{READING: late})["reading"].fix == "ask again when this machine has less to do"
+
+
 def test_what_is_broken_is_worth_a_word_everywhere(examine: Any) -> None:
     found = examine("VM", Path("plates.onnx"), **dict.fromkeys(NOTHING, BROKEN))
     assert {name: check.status for name, check in found.items() if check.status != "ok"} == {

@@ -297,7 +297,7 @@ def test_it_needs_numpy_alone() -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", [VERSIONS[0], VERSIONS[-1]])  # the backend's own tests have them all
 def test_the_real_backend_on_a_gpu_in_numpy_meets_what_can_be_shown_there(
     on_gpu: Callable[..., FakeGpu],
     prepared: gpu_set.GpuSet,

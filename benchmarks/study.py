@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.verify import Gate, Readings, compare
+from converters.verify import Gate, Readings, compare, labels
 from edge_crnn.backends import Probabilities
 from edge_crnn.bench.contention import Contention
-from edge_crnn.ctc import greedy
 from edge_crnn.dataset import Dataset, load_labelled
 from edge_crnn.files import write_atomically
 from edge_crnn.preprocess import preprocess
@@ -116,8 +115,7 @@ def readings(probabilities: Probabilities, spec: ModelSpec) -> Readings:
     Some peers quantise the softmax more coarsely than our decoder would accept.
     """
     rows = probabilities / probabilities.sum(axis=-1, keepdims=True, dtype=np.float32)
-    decoded = greedy(rows, spec.blank, spec.skip_steps)
-    return Readings(tuple(spec.alphabet.spell(each.indices) for each in decoded), rows)
+    return Readings(labels(rows, spec), rows)
 
 
 def _arguments(about: str | None, what: str, threads: Sequence[int]) -> argparse.Namespace:

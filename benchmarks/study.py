@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.verify import Gate, Readings, compare, labels
+from converters.verify import Gate, Readings, compare
 from edge_crnn.backends import Probabilities
 from edge_crnn.bench.contention import Contention
 from edge_crnn.dataset import Dataset, load_labelled
@@ -115,7 +115,7 @@ def readings(probabilities: Probabilities, spec: ModelSpec) -> Readings:
     Some peers quantise the softmax more coarsely than our decoder would accept.
     """
     rows = probabilities / probabilities.sum(axis=-1, keepdims=True, dtype=np.float32)
-    return Readings(labels(rows, spec), rows)
+    return Readings.of(rows, spec)
 
 
 def _arguments(about: str | None, what: str, threads: Sequence[int]) -> argparse.Namespace:

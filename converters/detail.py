@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_crnn import ctc
 from edge_crnn.alphabet import Alphabet
 from edge_crnn.calibration import calibration_error
 from edge_crnn.dataset import Dataset
@@ -74,7 +73,7 @@ def detail(
             found.append(len(pairs))
         symbols = sum(len(alphabet.encode(entry.label)) for entry in dataset)
         errors.append(Errors(symbols, *found))
-    theirs, ours = (_confidences(spec, each) for each in (reference, artifact))
+    theirs, ours = (np.array([c for part in each for c in part.confidences]) for each in (reference, artifact))
     rights = [_right(datasets, each) for each in (reference, artifact)]
     changes = [
         np.abs(first.probabilities - second.probabilities) for first, second in zip(reference, artifact, strict=True)
@@ -130,11 +129,6 @@ def _changed(spec: ModelSpec, reference: Counter[Pair], artifact: Counter[Pair])
         return "" if index is None else spec.alphabet.spell([index])
 
     return tuple(Confusion(symbol(a), symbol(b), reference[a, b], artifact[a, b]) for a, b in changed)
-
-
-def _confidences(spec: ModelSpec, readings: Sequence[Readings]) -> np.ndarray:
-    rows = (each for part in readings for each in ctc.greedy(part.probabilities, spec.blank, spec.skip_steps))
-    return np.array([each.confidence for each in rows])
 
 
 def _right(datasets: Sequence[Dataset], readings: Sequence[Readings]) -> np.ndarray:

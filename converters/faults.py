@@ -15,7 +15,7 @@ from edge_crnn.preprocess import preprocess
 from edge_crnn.spec import ModelSpec
 
 from .tflite_ops import Ranges, quantisation_of
-from .verify import Readings, labels
+from .verify import Readings
 
 _IN_ANOTHER_ORDER = 32
 _ROUNDING, _ON_A_GPU = 1e-5, 0.05  # |Δp|: for another batch sums may go in another order; on a GPU, in float16
@@ -42,7 +42,7 @@ def refuse_company(backend: Backend, spec: ModelSpec, dataset: Dataset, readings
     before = readings.probabilities[places]
     apart = np.abs(again - before).max(axis=(1, 2))
     allowed = _ROUNDING if backend.facts.device == "cpu" else _ON_A_GPU
-    wrong = (apart > allowed) | (np.array(labels(again, spec)) != np.array(readings.labels)[places])
+    wrong = (apart > allowed) | (np.array(Readings.of(again, spec).labels) != np.array(readings.labels)[places])
     if wrong.any():
         worst = int(np.argmax(apart))
         raise VerificationError(

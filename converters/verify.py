@@ -38,8 +38,17 @@ class Readings:
     """What one model reads on one dataset."""
 
     labels: tuple[str, ...]
+    confidences: tuple[float, ...]
+    """Posteriors of the labels, nothing fitted, in [0, 1]."""
     probabilities: Probabilities
     """(N, T, C)."""
+
+    @classmethod
+    def of(cls, probabilities: Probabilities, spec: ModelSpec) -> Readings:
+        """What greedy decoding reads in (N, T, C) probabilities."""
+        decoded = ctc.greedy(probabilities, spec.blank, spec.skip_steps)
+        labels = tuple(spec.alphabet.spell(each.indices) for each in decoded)
+        return cls(labels, tuple(each.confidence for each in decoded), probabilities)
 
 
 @dataclass(frozen=True)
@@ -96,14 +105,7 @@ def read_all(backend: Backend, spec: ModelSpec, dataset: Dataset, label: str) ->
         if not np.isfinite(parts[-1]).all():
             raise VerificationError(f"{label}: {np.sum(~np.isfinite(parts[-1]))} probabilities are not finite")
         _check_sums(parts[-1], label)
-    probabilities = np.concatenate(parts)
-    return Readings(labels(probabilities, spec), probabilities)
-
-
-def labels(probabilities: Probabilities, spec: ModelSpec) -> tuple[str, ...]:
-    """What greedy decoding reads."""
-    decoded = ctc.greedy(probabilities, spec.blank, spec.skip_steps)
-    return tuple(spec.alphabet.spell(each.indices) for each in decoded)
+    return Readings.of(np.concatenate(parts), spec)
 
 
 def _check_sums(probabilities: Probabilities, label: str) -> None:

@@ -188,7 +188,7 @@ def test_values_that_a_gpu_would_lose_are_refused(tiny_keras: Path, labelled_fol
     source = replace(source, graph=Graph(source.graph.input_shape, (large, *source.graph.layers[1:])))
     datasets = load_sets([labelled_folder], source.spec)
     steps = np.zeros((60, 16, 11), np.float32)
-    reference = [Readings(tuple(entry.label for entry in datasets[0]), steps)]
+    reference = [Readings(tuple(entry.label for entry in datasets[0]), (1.0,) * len(datasets[0]), steps)]
     with pytest.raises(ConversionError, match=r"value '.*' goes from .*, float16 ends at 65,504"):
         pipeline.convert(source, tmp_path / "x.onnx", ONNX_RECIPES["float16"], datasets, reference, Gate(), None)
     pipeline.convert(source, tmp_path / "x.onnx", ONNX_RECIPES["float32"], datasets, reference, Gate(), None)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from converters.detail import Confusion, Errors, alignment, detail
 from converters.verify import Readings
-from edge_crnn import ctc
 from edge_crnn.dataset import Dataset, Entry
 from edge_crnn.spec import InputSpec, ModelSpec, OutputSpec
 
@@ -57,9 +56,9 @@ def rows(text: str, sure: float = 0.9) -> np.ndarray:
 
 def readings(*texts: str, sure: float = 0.9) -> Readings:
     probabilities = np.stack([rows(text, sure) for text in texts])
-    found = ctc.greedy(probabilities, SPEC.blank)
-    assert tuple(SPEC.alphabet.spell(each.indices) for each in found) == texts
-    return Readings(texts, probabilities)
+    found = Readings.of(probabilities, SPEC)
+    assert found.labels == texts
+    return found
 
 
 def dataset(*labels: str) -> Dataset:

@@ -250,8 +250,8 @@ def test_the_worst_images_are_those_with_another_text_and_then_the_noisiest() ->
     dataset = Dataset(Path("x"), tuple(Entry(Path(f"x/{name}.png"), name) for name in names))
     right = np.full((4, 2, 2), 0.5, np.float32)
     noise = np.float32([0, 0.1, 0.05, 0.2])[:, None, None]
-    reference = Readings(("1", "1", "1", "1"), right)
-    artifact = Readings(("1", "1", "2", "1"), right + noise)
+    reference = Readings(("1", "1", "1", "1"), (1.0,) * 4, right)
+    artifact = Readings(("1", "1", "2", "1"), (1.0,) * 4, right + noise)
     found = worst([dataset], [reference], [artifact], 3)
     assert [each.path.stem for each in found] == ["c", "d", "b"]
     assert [each.snr_db for each in found] == pytest.approx([20.0, 20 * np.log10(2.5), 20 * np.log10(5)], abs=1e-4)

@@ -32,7 +32,7 @@ def dataset(folder: Path, truth: list[str]) -> Dataset:
 
 
 def readings(labels: list[str], probability: float = 0.5) -> Readings:
-    return Readings(tuple(labels), np.full((len(labels), 2, 3), probability, np.float32))
+    return Readings(tuple(labels), (probability,) * len(labels), np.full((len(labels), 2, 3), probability, np.float32))
 
 
 def judged(folder: Path, *sets: tuple[int, int, int, int, int], gate: Gate = GATE) -> Verification:

@@ -43,7 +43,8 @@ def dataset(folder: Path, labels: list[str], name: str = "{}.png", shape: tuple[
 
 
 def readings(*labels: list[str]) -> list[Readings]:
-    return [Readings(tuple(each), np.full((len(each), 2, 11), 1 / 11, np.float32)) for each in labels]
+    uniform = np.full((2, 11), 1 / 11, np.float32)
+    return [Readings(tuple(each), (0.5,) * len(each), np.stack([uniform] * len(each))) for each in labels]
 
 
 def recorded(

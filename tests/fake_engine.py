@@ -1,11 +1,13 @@
 """TensorRT's side of running an engine, on a `FakeGpu`: each version has what it has, and its traps.
 
-The engine computes something of every image by itself, so that a mix-up of images, or of calls, shows.
+The engine computes something of every image by itself, so that a mix-up of images, or of calls, shows; or what an ONNX
+file says, all its outputs, by ONNX Runtime.
 Source: NVIDIA/TensorRT, python/src/infer/pyCore.cpp at the tags v8.6.1, v10.3.0, v10.13.3 and v11.1.
 """
 
 from __future__ import annotations
 
+import base64
 import enum
 import json
 import warnings
@@ -44,6 +46,16 @@ class Plan:
     shares_profile: bool = True
     """Whether it was built with PROFILE_SHARING_0806, before TensorRT 10."""
     inputs: int = 1
+    onnx: str = ""
+    """In base64: a file that it computes; steps, classes and given are of no effect then."""
+
+    @property
+    def outputs(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Name → type, and shape of an image's."""
+        if not self.onnx:
+            return {"probabilities": (self.given, (self.steps, self.classes))}
+        kinds = {"tensor(float)": "FLOAT", "tensor(float16)": "HALF"}
+        return {each.name: (kinds[each.type], tuple(each.shape[1:])) for each in _session(self.onnx).get_outputs()}
 
     def payload(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -62,6 +74,20 @@ def answers(images: np.ndarray, plan: Plan) -> np.ndarray:
         scores = np.exp((values @ _weights(values.size, row.size)).reshape(row.shape))
         row[:] = scores / scores.sum(axis=-1, keepdims=True)
     return given
+
+
+@lru_cache(maxsize=4)
+def _session(onnx: str) -> Any:
+    from onnxruntime import InferenceSession
+
+    return InferenceSession(base64.b64decode(onnx), providers=["CPUExecutionProvider"])
+
+
+def computed(images: np.ndarray, plan: Plan) -> dict[str, np.ndarray]:
+    """All outputs of a fake engine, by name."""
+    if not plan.onnx:
+        return {"probabilities": answers(images, plan)}
+    return dict(zip(plan.outputs, _session(plan.onnx).run([*plan.outputs], {"image": images}), strict=True))
 
 
 class Dims:
@@ -117,8 +143,7 @@ def runtime(trt: Any, gpu: FakeGpu) -> type:
             return True
 
         def get_tensor_shape(self, name: str) -> Dims:
-            plan = self._engine._plan
-            return Dims(-1 if self._images is None else self._images, plan.steps, plan.classes)
+            return Dims(-1 if self._images is None else self._images, *self._engine._plan.outputs[name][1])
 
         def set_tensor_address(self, name: str, memory: int) -> bool:
             assert type(memory) is int
@@ -131,7 +156,7 @@ def runtime(trt: Any, gpu: FakeGpu) -> type:
                 return self._error("Error Code 1: Cask (Cask convolution execution)")
             if images is None or self.active_optimization_profile != 0:
                 return self._error("Error Code 3: API Usage Error (input shapes are not specified)")
-            if self._addresses.keys() != {"image", "probabilities"}:
+            if self._addresses.keys() != {"image", *plan.outputs}:
                 return self._error("Error Code 3: API Usage Error (a tensor has no address)")
             if not self._own_memory and (self._memory is None or self._memory[1] < plan.workspace):
                 return self._error("Error Code 3: API Usage Error (no device memory, or too little)")
@@ -155,9 +180,9 @@ def runtime(trt: Any, gpu: FakeGpu) -> type:
                     gpu.at(memory[0], plan.workspace)[:] = 0x5A
                 shape, kind = (images, *plan.image), np.dtype(_NUMPY[plan.kind])
                 taken = gpu.at(addresses["image"], int(np.prod(shape)) * kind.itemsize).view(kind).reshape(shape)
-                given = answers(taken, plan)
                 gpu.ran.append(images)
-                gpu.at(addresses["probabilities"], given.nbytes)[:] = given.reshape(-1).view(np.uint8)
+                for name, given in computed(taken, plan).items():
+                    gpu.at(addresses[name], given.nbytes)[:] = given.reshape(-1).view(np.uint8)
 
             return run
 
@@ -179,20 +204,20 @@ def runtime(trt: Any, gpu: FakeGpu) -> type:
 
         def __init__(self, plan: Plan, logger: Any) -> None:
             self._plan, self._logger, self._contexts = plan, logger, 0
-            self._names = ["image", *(f"image{index}" for index in range(1, plan.inputs)), "probabilities"]
+            self._names = ["image", *(f"image{index}" for index in range(1, plan.inputs)), *plan.outputs]
             self.num_io_tensors = len(self._names)
 
         def get_tensor_name(self, index: int) -> str:
             return self._names[index]
 
         def get_tensor_mode(self, name: str) -> str:
-            return "OUTPUT" if name == "probabilities" else "INPUT"
+            return "OUTPUT" if name in self._plan.outputs else "INPUT"
 
         def get_tensor_dtype(self, name: str) -> Dtype:
-            return Dtype[self._plan.given if name == "probabilities" else self._plan.kind]
+            return Dtype[self._plan.outputs[name][0] if name in self._plan.outputs else self._plan.kind]
 
         def get_tensor_shape(self, name: str) -> Dims:
-            return Dims(-1, -1, -1) if name == "probabilities" else Dims(-1, *self._plan.image)
+            return Dims(-1, -1, -1) if name in self._plan.outputs else Dims(-1, *self._plan.image)
 
         def get_tensor_profile_shape(self, name: str, index: int) -> list[Dims]:
             assert (name, index) == ("image", 0)

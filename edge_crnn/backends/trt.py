@@ -13,7 +13,7 @@ v8.6.1 to v11.1 for what each version has; pycuda's documentation, "Device Inter
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -33,7 +33,8 @@ from .trt_log import Log, make_logger
 GRAPHS = 16
 """Batch sizes that get a CUDA graph, unless told otherwise."""
 
-_TYPES = {"float32": "FLOAT", "uint8": "UINT8"}
+_TYPES = {"float32": "FLOAT", "float16": "HALF", "uint8": "UINT8"}
+_DTYPES = {kind: dtype for dtype, kind in _TYPES.items()}
 _NON_BLOCKING = 1  # CU_STREAM_*: else work that others put on the default stream waits for ours, and breaks a capture
 
 
@@ -50,6 +51,7 @@ class TrtBackend:
         graphs: how many batch sizes get a CUDA graph: the first ones that come. Each holds memory, so there is a bound;
             and a capture takes as long as many batches, so that sizes beyond the bound run without a graph, rather than
             push each other out.
+        also: outputs that the engine has beside the probabilities, for `values`.
 
     Raises:
         BackendUnavailable: a GPU, its driver, TensorRT or pycuda is missing.
@@ -57,7 +59,15 @@ class TrtBackend:
         ArtifactError: its tensors or its batch sizes are not those that its spec describes.
     """
 
-    def __init__(self, artifact: Artifact, threads: int = 1, *, context: Any = None, graphs: int = GRAPHS) -> None:
+    def __init__(
+        self,
+        artifact: Artifact,
+        threads: int = 1,
+        *,
+        context: Any = None,
+        graphs: int = GRAPHS,
+        also: Sequence[str] = (),
+    ) -> None:
         del threads
         spec, self._name = artifact.spec, artifact.path.name
         assert spec.artifact is not None  # `artifact.load` and `save` see to it
@@ -68,7 +78,7 @@ class TrtBackend:
         with self._working("does not open it", "build the engine again, here"):
             gpu = cuda.gpu()  # of that context
             self._refuse_foreign(spec.artifact.tools, gpu)
-            self._engine: _Engine | None = _Engine(artifact, self._trt, self._driver, self._log, graphs)
+            self._engine: _Engine | None = _Engine(artifact, self._trt, self._driver, self._log, graphs, also)
         self.facts = BackendFacts(
             name="trt",
             version=version(self._trt),
@@ -82,16 +92,23 @@ class TrtBackend:
 
     def infer(self, batch: npt.NDArray[np.generic]) -> Probabilities:
         """Probabilities (N, T, C) float32; see `Backend.infer`."""
+        return next(iter(self.values(batch).values()))
+
+    def values(self, batch: npt.NDArray[np.generic]) -> dict[str, npt.NDArray[Any]]:
+        """All outputs (N, …) by the names that they have in the engine, as it types them, the probabilities first."""
         check_batch(batch, self.facts)
         with self._lock:
             engine = self._engine
             if engine is None:
                 raise BackendError(f"{self._name}: used after close(); open the model again")
-            given = np.empty((len(batch), *engine.steps), np.float32)
+            hosts = {each.name: each.host for each in engine.outputs}
+            given = {name: np.empty((len(batch), *host.shape[1:]), host.dtype) for name, host in hosts.items()}
             with self._working("fails", "if it does so again, start the program anew"):
                 for start in range(0, len(batch), engine.most):
-                    part = slice(start, start + engine.most)
-                    given[part] = engine.run(batch[part])
+                    part = batch[start : start + engine.most]
+                    engine.run(part)
+                    for name, host in hosts.items():
+                        given[name][start : start + len(part)] = host[: len(part)]
         return given
 
     def close(self) -> None:
@@ -159,9 +176,10 @@ class _Engine:
         _RefusalError, and pycuda's errors: TensorRT or CUDA fail.
     """
 
-    def __init__(self, artifact: Artifact, trt: Any, driver: Any, log: Log, graphs: int) -> None:
+    def __init__(self, artifact: Artifact, trt: Any, driver: Any, log: Log, graphs: int, also: Sequence[str]) -> None:
         spec = artifact.spec
-        self.steps = (spec.output.steps, spec.output.classes)
+        self.outputs: list[_Buffer] = []
+        """What `run` leaves there is of the images of that call; the probabilities first."""
         self._trt, self._driver, self._graphs = trt, driver, graphs
         self._captured: dict[int, _Captured] = {}
         self._logger = make_logger(trt, log)
@@ -171,18 +189,20 @@ class _Engine:
             raise _RefusalError("TensorRT does not start") from error
         self._engine = self._runtime.deserialize_cuda_engine(artifact.payload)
         _require(self._engine is not None, "it is not deserialized")
-        image, probabilities = self._check_tensors(artifact)
+        image, outputs = self._check_tensors(artifact, also)
         self._fewest, self.most = self._check_profile(artifact, image)
         try:
             with ExitStack() as opened:
                 self._stream = driver.Stream(_NON_BLOCKING)
                 self._image = self._buffer(opened, image, spec.input.shape, spec.input.dtype)
-                self._probabilities = self._buffer(opened, probabilities, self.steps, "float32")
                 self._memory_size = _memory_size(self._engine)
                 self._memory = driver.mem_alloc(self._memory_size)
                 opened.callback(self._memory.free)
                 self._any_size = self._context(self.most)
-                self._check_steps(artifact)
+                self._check_steps(artifact, next(iter(outputs)))
+                for name, dtype in outputs.items():
+                    self.outputs.append(self._buffer(opened, name, self._shape(name)[1:], dtype))
+                self._give_memory(self._any_size)
                 self._enqueue(self._any_size, self.most)
                 self._stream.synchronize()
                 self.note = self._try_a_graph(log)
@@ -191,8 +211,8 @@ class _Engine:
             self._let_go()  # now, and not when the error is forgotten that holds on to this
             raise
 
-    def run(self, images: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-        """Probabilities of up to `most` images, in memory that the next call writes over."""
+    def run(self, images: npt.NDArray[np.generic]) -> None:
+        """Compute the outputs of up to `most` images."""
         size = max(len(images), self._fewest)  # what fills up is of an earlier batch, and nobody's answer
         self._image.host[: len(images)] = images
         if size in self._captured:
@@ -203,8 +223,6 @@ class _Engine:
             self._set_size(self._any_size, size)
             self._enqueue(self._any_size, size)
         self._stream.synchronize()
-        probabilities: npt.NDArray[np.float32] = self._probabilities.host[: len(images)]
-        return probabilities
 
     def close(self) -> None:
         """Free all; TensorRT and the stream go when nothing refers to them any more."""
@@ -237,10 +255,10 @@ class _Engine:
 
     def _enqueue(self, context: Any, size: int) -> None:
         """Put the copies and the kernels of a batch on the stream."""
-        image, probabilities = self._image, self._probabilities
-        self._driver.memcpy_htod_async(image.device, image.host[:size], self._stream)
+        self._driver.memcpy_htod_async(self._image.device, self._image.host[:size], self._stream)
         _require(context.execute_async_v3(self._stream.handle), f"{size} images are not run")
-        self._driver.memcpy_dtoh_async(probabilities.host[:size], probabilities.device, self._stream)
+        for each in self.outputs:
+            self._driver.memcpy_dtoh_async(each.host[:size], each.device, self._stream)
 
     def _context(self, size: int) -> Any:
         """A new execution context for batches of that size, on the memory that all share."""
@@ -258,10 +276,13 @@ class _Engine:
             shared = context.set_optimization_profile_async(0, self._stream.handle)
             _require(shared, "its contexts share no profile; build the engine again")
             self._stream.synchronize()
-        for each in (self._image, self._probabilities):
-            _require(context.set_tensor_address(each.name, int(each.device)), f"{each.name} takes no address")
+        self._give_memory(context)
         self._set_size(context, size)
         return context
+
+    def _give_memory(self, context: Any) -> None:
+        for each in (self._image, *self.outputs):
+            _require(context.set_tensor_address(each.name, int(each.device)), f"{each.name} takes no address")
 
     def _set_size(self, context: Any, size: int) -> None:
         shape = (size, *self._image.host.shape[1:])
@@ -275,22 +296,28 @@ class _Engine:
         opened.callback(device.free)
         return _Buffer(name, host, device)
 
-    def _check_tensors(self, artifact: Artifact) -> tuple[str, str]:
-        """Names of the one input and the one output."""
+    def _check_tensors(self, artifact: Artifact, also: Sequence[str]) -> tuple[str, dict[str, str]]:
+        """Name of the one input; name → dtype of the probabilities, and of the outputs that are asked for beside."""
         engine, modes, spec = self._engine, self._trt.TensorIOMode, artifact.spec
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         taken, given = (
             {name: engine.get_tensor_dtype(name).name for name in names if engine.get_tensor_mode(name) == mode}
             for mode in (modes.INPUT, modes.OUTPUT)
         )
-        found = [(*tuple(engine.get_tensor_shape(name))[1:], kind) for name, kind in taken.items()], [*given.values()]
+        probabilities = [name for name in given if name not in also]
+        found = (
+            [(*tuple(engine.get_tensor_shape(name))[1:], kind) for name, kind in taken.items()],
+            [given[name] for name in probabilities],
+        )
         expected = [(*spec.input.shape, _TYPES[spec.input.dtype])], [_TYPES["float32"]]
         if found != expected or spec.output.quantisation is not None:
             raise ArtifactError(
                 f"{artifact.path.name}: takes {found[0]} and gives {found[1]}, its spec says {expected[0]} and"
                 f" {expected[1]}, for an image; build it again"
             )
-        return next(iter(taken)), next(iter(given))
+        if absent := [name for name in also if given.get(name) not in _DTYPES]:
+            raise ArtifactError(f"{artifact.path.name}: gives no {', '.join(absent)}; build it again")
+        return next(iter(taken)), {name: _DTYPES[given[name]] for name in (*probabilities, *also)}
 
     def _check_profile(self, artifact: Artifact, image: str) -> tuple[int, int]:
         """Images that a batch has at least, and at most."""
@@ -303,12 +330,17 @@ class _Engine:
             )
         return least, most
 
-    def _check_steps(self, artifact: Artifact) -> None:
-        found = tuple(self._any_size.get_tensor_shape(self._probabilities.name))  # the engine itself may not know
-        if found != (self.most, *self.steps):
+    def _check_steps(self, artifact: Artifact, probabilities: str) -> None:
+        output, found = artifact.spec.output, self._shape(probabilities)
+        expected = (output.steps, output.classes)
+        if found != (self.most, *expected):
             raise ArtifactError(
-                f"{artifact.path.name}: gives {found[1:]} for an image, its spec says {self.steps}; build it again"
+                f"{artifact.path.name}: gives {found[1:]} for an image, its spec says {expected}; build it again"
             )
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        """Of a tensor, for the largest batch: the engine itself may not know."""
+        return tuple(self._any_size.get_tensor_shape(name))
 
 
 def _require(done: bool, failure: str) -> None:

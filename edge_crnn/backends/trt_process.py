@@ -18,7 +18,7 @@ from typing import Any
 
 from .. import __version__
 from ..artifact import Artifact, save
-from ..errors import BackendError, EdgeCrnnError
+from ..errors import ArtifactError, BackendError, EdgeCrnnError
 from ..files import require_place
 from ..progress import steps
 from .trt_build import MODULES, BuildOptions, Built, build, import_tensorrt
@@ -79,10 +79,40 @@ def make_engine(
         **({} if built.gpu is None else {"gpu": built.gpu}),
         "precision": built.precision,
         "onnx sha256": facts.payload_sha256,
+        **_told(options),
     }
     described = replace(facts, format="engine", batch=options.batches[2], tools=tools)
     # Parity and confidences are of another file.
     return save(target, built.plan, replace(onnx.spec, artifact=described, parity=None, confidence=None))
+
+
+def _told(options: BuildOptions) -> dict[str, str]:
+    """What of a build's options an engine depends on."""
+    told = {"batches": " ".join(map(str, options.batches)), "workspace": str(options.workspace)}
+    sources = options.tactic_sources
+    return told if sources is None else {**told, "tactic sources": " ".join(sources)}
+
+
+def options_of(engine: Artifact) -> BuildOptions:
+    """The options by which an engine was built, as its spec tells them.
+
+    Raises:
+        ArtifactError: it does not, being older than that, or written by others.
+    """
+    facts = engine.spec.artifact
+    assert facts is not None  # `load` and `save` see to it
+    try:
+        fewest, tuned, most = map(int, facts.tools["batches"].split())
+        workspace = int(facts.tools["workspace"])
+    except (KeyError, ValueError) as error:
+        raise ArtifactError(
+            f"{engine.path}: its spec does not tell for which batches and in how much memory it was built; build it"
+            f" again: python -m converters.to_engine NAME.onnx -o {engine.path}"
+        ) from error
+    sources = facts.tools.get("tactic sources")
+    return BuildOptions(
+        (fewest, tuned, most), workspace, tactic_sources=None if sources is None else tuple(sources.split())
+    )
 
 
 def _build_apart(onnx: Artifact, name: str, half: bool, options: BuildOptions, timeout: float) -> Built:

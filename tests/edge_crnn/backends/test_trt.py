@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from edge_crnn.artifact import Artifact
+from edge_crnn.artifact import Artifact, load
 from edge_crnn.backends import open_backend
 from edge_crnn.backends.trt import TrtBackend
 from edge_crnn.errors import ArtifactError, BackendError, BackendUnavailable
 from edge_crnn.spec import Quantisation
 from tests.fake_cuda import FakeGpu
-from tests.fake_engine import Plan, answers
+from tests.fake_engine import Plan, answers, computed
 from tests.fake_tensorrt import VERSIONS
 
 PLAN = Plan()
 VALUES = Plan(image=(32, 16, 1), kind="FLOAT", batches=(1, 2, 4))
+BESIDE = ("conv/Relu", "lstm/Reshape")
 BUFFERS = {"device": 3, "pinned": 2, "streams": 1}
 
 Install = Callable[..., FakeGpu]
@@ -53,6 +56,41 @@ def test_fake_values_instead_of_pixels(on_gpu: Install, engine_of: Make) -> None
     images = np.random.default_rng(3).uniform(-1, 1, (6, *VALUES.image)).astype(np.float32)
     for batch in (images, images[::-1], images[::2], np.asfortranarray(images)):
         np.testing.assert_array_equal(backend.infer(batch), answers(batch, VALUES))
+
+
+@pytest.fixture(scope="module")
+def marked(tiny_onnx: Callable[..., Path]) -> Plan:
+    """An engine with two more outputs, in float16."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_model_from_string(load(tiny_onnx("float16")).payload)
+    known = {each.name: each for each in onnx.shape_inference.infer_shapes(model).graph.value_info}
+    model.graph.output.extend(known[name] for name in BESIDE)
+    return replace(PLAN, onnx=base64.b64encode(model.SerializeToString()).decode())
+
+
+@every_version
+def test_fake_all_outputs_are_read(version: str, marked: Plan, on_gpu: Install, engine_of: Make) -> None:
+    gpu = on_gpu(version)
+    backend = TrtBackend(engine_of(marked), also=BESIDE)
+    for count in (1, 4, 3, 11, 2):  # beyond 4 they are split
+        images = pixels(count)
+        given, expected = backend.values(images), computed(images, marked)
+        assert list(given) == ["probabilities", *BESIDE]
+        for name, value in given.items():
+            assert value.dtype == ("float32" if name == "probabilities" else "float16")
+            np.testing.assert_array_equal(value, expected[name], strict=True)
+        np.testing.assert_array_equal(backend.infer(images), expected["probabilities"])
+    backend.close()
+    assert gpu.left == {}
+
+
+def test_fake_outputs_beside_must_be_asked_for_and_be_there(marked: Plan, on_gpu: Install, engine_of: Make) -> None:
+    gpu = on_gpu()
+    with pytest.raises(ArtifactError, match=r"^tiny.engine: takes .* gives \['FLOAT', 'HALF', 'HALF'\], its spec says"):
+        TrtBackend(engine_of(marked))
+    with pytest.raises(ArtifactError, match=r"^tiny.engine: gives no nothing; build it again$"):
+        TrtBackend(engine_of(marked), also=(*BESIDE, "nothing"))
+    assert gpu.left == {}
 
 
 def test_fake_results_are_no_views_of_what_is_reused(on_gpu: Install, engine_of: Make) -> None:

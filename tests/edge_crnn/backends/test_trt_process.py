@@ -16,7 +16,7 @@ import pytest
 from edge_crnn.artifact import Artifact, load, save, sidecar
 from edge_crnn.backends import trt_process
 from edge_crnn.backends.trt_build import BuildOptions
-from edge_crnn.backends.trt_process import make_engine
+from edge_crnn.backends.trt_process import make_engine, options_of
 from edge_crnn.errors import BackendError, BackendUnavailable, OutputError
 from edge_crnn.spec import Parity
 from tests.fake_tensorrt import save_onnx
@@ -51,6 +51,13 @@ def test_an_engine_and_its_spec(stub: Stub, onnx: Artifact, target: Path) -> Non
     assert facts.tools["precision"] == "float16: all 1 convolutions are float16"
     assert facts.tools["onnx sha256"] == before.payload_sha256
     assert replace(made.spec, artifact=None) == replace(onnx.spec, artifact=None, parity=None)
+
+
+@pytest.mark.parametrize("options", [BuildOptions(), BuildOptions((2, 3, 5), 1 << 20, None, None, ("A", "B"))])
+def test_an_engine_tells_how_it_was_built(stub: Stub, onnx: Artifact, target: Path, options: BuildOptions) -> None:
+    stub()
+    make_engine(onnx, target, replace(options, log=target.with_name("log.txt")))
+    assert options_of(load(target)) == options
 
 
 def test_where_no_gpu_can_be_asked_the_spec_names_none(

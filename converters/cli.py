@@ -28,7 +28,7 @@ from edge_crnn.training.architectures import ARCHITECTURES
 from .half import faint_weights
 from .keras_model import ADDED_SOFTMAX
 from .keras_weights import GATES
-from .localise import PROBED, localise, spread, worst, worst_table
+from .localise import localise, spread, worst, worst_table
 from .pipeline import (
     Candidate,
     Source,
@@ -114,7 +114,8 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
         "--localise",
         action="store_true",
         help=f"show layer by layer how far each artifact is from the trained model, on {_LOCALISED} of the images, and"
-        " on which images it is furthest",
+        " on which images it is furthest; for an .engine, TensorRT builds a second one that gives all values, and"
+        " fuses less for that",
     )
     parser.add_argument(
         "--calibration", type=Path, metavar="DIR", help="make sure that int8 was calibrated with the images of DIR"
@@ -269,9 +270,6 @@ def run_verify(arguments: argparse.Namespace) -> int:
 
 def _localise(artifact: Artifact, source: Source, datasets: Sequence[Dataset]) -> None:
     """Before the artifact reads all images, which ends the run where it gives values that are not finite."""
-    if artifact.path.suffix not in PROBED:
-        print(f"{artifact.path.name}: TensorRT shows no layer of an engine; localise the .onnx that it was built of")
-        return
     drift = localise(artifact, source.graph, source.spec.input, spread(datasets, _LOCALISED))
     print(f"{artifact.path.name}, layer by layer:", *drift.table, sep="\n")
 

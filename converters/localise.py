@@ -1,8 +1,7 @@
 """Where an artifact goes wrong: each layer's value in the artifact against the oracle's, matched by the graph's names.
 
-The values are those of the engine that ships: in a copy in memory every layer's tensor is made an output of the file,
-and is run as the file itself is. (LiteRT can keep all tensors without that, but only without XNNPACK, whose kernels
-round otherwise: in int8 by one or two steps at nearly every layer.)
+The values are those of a copy in which every layer's tensor is an output, run by the engine that ships; TensorRT fuses
+less in it (see `probes`). How far the copy's probabilities are from the artifact's own tells what that changes.
 
 The measure is the signal-to-noise ratio in dB, 10 log10(Σ r² / Σ (a - r)²) over all elements of a layer on all images,
 a being the artifact's value as a real number and r the right one: infinite where both are the same, -infinite where a
@@ -21,37 +20,28 @@ a grey level to the first layer with weights: pools and transpositions before th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from edge_crnn.alphabet import Alphabet
 from edge_crnn.artifact import Artifact
 from edge_crnn.backends import open_backend
 from edge_crnn.dataset import Dataset, Entry, chunked
-from edge_crnn.errors import BackendUnavailable, InputError, VerificationError
 from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import progress
 from edge_crnn.spec import InputSpec
 
 from . import oracle
-from .graph import Array, Graph, Layer, Recurrent
+from .graph import Array, Graph
+from .probes import probing
 from .verify import Readings
-
-PROBED = (".tflite", ".onnx")
-"""Suffixes of artifacts that can be looked into. TensorRT shows no value inside an engine that is built."""
 
 _CARRIED = 8
 """Images on which each layer's noise is carried to the end: as many layers, as many runs of the rest of the graph."""
-_ONNX_QUIET = 4  # only fatal errors: all others are raised as well
-
-_Batch: TypeAlias = npt.NDArray[Any]
-_Probe: TypeAlias = Callable[[_Batch], dict[str, Array]]
-"""A batch as the artifact takes it → the value of each layer that is found in it, real and in the graph's axes."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +72,10 @@ class Drift:
     images: int
     shipped_snr_db: float
     """Of the probabilities as the untouched artifact gives them, against the oracle's."""
+    copy_snr_db: float
+    """Of the probabilities of the copy that was looked into, against those of the untouched artifact."""
+    fused: bool = True
+    """Whether the copy is fused as the artifact is: an output keeps TensorRT from fusing across it."""
 
     @property
     def to_blame(self) -> LayerDrift:
@@ -109,6 +103,9 @@ class Drift:
         blamed = self.to_blame
         lines.append(f"  to blame: {blamed.name}; its noise alone leaves {_decibels(blamed.end_snr_db)} dB at the end")
         lines.append(f"  probabilities as it ships: {_decibels(self.shipped_snr_db)} dB; {self.images} images")
+        copy = "a copy" if self.fused else "a second engine, less fused for that"
+        apart = "the same" if self.copy_snr_db == np.inf else f"those to {_decibels(self.copy_snr_db)} dB"
+        lines.append(f"  looked into: {copy}, with all values as outputs; its probabilities are {apart}")
         return lines
 
 
@@ -133,33 +130,29 @@ def localise(artifact: Artifact, graph: Graph, image: InputSpec, entries: Sequen
     """Run images through an artifact and through the oracle, and compare every layer.
 
     Args:
-        artifact: `.tflite` or `.onnx`.
+        artifact: of any kind that is converted to.
         graph: what it was made of, folded.
         image: what the graph takes, in float32.
         entries: the images.
 
     Raises:
-        InputError: an artifact of another kind.
         VerificationError: none of the graph's layers is in it by name.
-        BackendUnavailable: its engine, or for an `.onnx` the package `onnx`, is not installed.
-        BackendError: the engine does not take the file.
+        InputError: the `.onnx` that an engine was built of is not there.
+        ArtifactError: an engine does not tell how it was built.
+        BackendUnavailable: its engine, or for an `.onnx` or `.engine` the package `onnx`, is not installed.
+        BackendError: the engine does not take the file, or TensorRT builds no second engine.
     """
-    if artifact.path.suffix not in PROBED:
-        raise InputError(
-            f"{artifact.path}: found {artifact.path.suffix!r}, expected {' or '.join(PROBED)}; TensorRT shows no value"
-            " inside an engine: look into the .onnx that it was built of"
-        )
     assert artifact.spec.artifact is not None  # `artifact.load` sees to it
-    size = artifact.spec.artifact.batch
-    shipped = open_backend(artifact)
+    fixed, size = artifact.path.suffix == ".tflite", artifact.spec.artifact.batch
+    size = size if fixed else min(size, _CARRIED)
+    quantised = artifact.spec.output.quantisation is not None
     drifts: dict[str, _Sum] = {}
     owns: dict[str, _Sum] = {}
     carried: dict[str, _Sum] = {}
-    ends = _Sum()
+    ends, copies = _Sum(), _Sum()
     seen = 0
     label = f"looking into {artifact.path.name}"
-    try:
-        probe = (_tflite_probe if artifact.path.suffix == ".tflite" else _onnx_probe)(artifact, graph)
+    with closing(open_backend(artifact)) as shipped, probing(artifact, graph, image) as probe:
         for chunk in chunked(progress((each.load() for each in entries), len(entries), label), size):
             taken = preprocess(chunk, artifact.spec.input)
             repeats = np.resize(np.arange(len(chunk)), size)  # the file takes whole batches
@@ -180,14 +173,9 @@ def localise(artifact: Artifact, graph: Graph, image: InputSpec, entries: Sequen
                         rest = Graph(value.shape[1:], graph.layers[place + 1 :])
                         carried.setdefault(graph.layers[place].name, _Sum()).add(expected, oracle.run(rest, value))
             seen += len(chunk)
-            ends.add(expected, shipped.infer(taken))
-    finally:
-        shipped.close()
-    if not drifts:
-        raise VerificationError(
-            f"{artifact.path}: none of the layers {', '.join(each.name for each in graph.layers)} is in it by name;"
-            " convert the model again"
-        )
+            probabilities = shipped.infer(taken)
+            ends.add(expected, probabilities)
+            copies.add(probabilities, given / given.sum(axis=-1, keepdims=True) if quantised else given)
     layers = tuple(
         LayerDrift(
             each.name, type(each).__name__.lower(), drifts[each.name].snr_db, owns[each.name].snr_db,
@@ -197,7 +185,7 @@ def localise(artifact: Artifact, graph: Graph, image: InputSpec, entries: Sequen
         if each.name in drifts
     )  # fmt: skip
     missing = tuple(each.name for each in graph.layers if each.name not in drifts)
-    return Drift(layers, missing, len(entries), ends.snr_db)
+    return Drift(layers, missing, len(entries), ends.snr_db, copies.snr_db, artifact.path.suffix != ".engine")
 
 
 def worst(
@@ -261,73 +249,3 @@ class _Sum:
     @property
     def mean(self) -> float:
         return self._distance / max(self._count, 1)
-
-
-def _tflite_probe(artifact: Artifact, graph: Graph) -> _Probe:
-    from ai_edge_litert import schema_py_generated as schema
-    from ai_edge_litert.interpreter import Interpreter
-
-    from .tflite_writer import pack
-
-    model = schema.ModelT.InitFromPackedBuf(artifact.payload, 0)
-    main = model.subgraphs[0]
-    made = {main.tensors[index].name.decode(): int(index) for op in main.operators for index in op.outputs}
-    found = {layer.name: made[name] for layer in graph.layers for name in _tensor_names(layer) if name in made}
-    ends = [int(index) for index in main.outputs]
-    main.outputs = [*ends, *dict.fromkeys(index for index in found.values() if index not in ends)]
-    interpreter = Interpreter(model_content=pack(model), num_threads=1)
-    interpreter.allocate_tensors()
-    image = interpreter.get_input_details()[0]["index"]
-    quantisations = {each["index"]: each["quantization"] for each in interpreter.get_output_details()}
-
-    def value(index: int) -> Array:
-        stored, (scale, zero_point) = interpreter.get_tensor(index), quantisations[index]
-        real = stored.astype(np.float32)
-        return np.asarray((real - np.float32(zero_point)) * np.float32(scale) if scale else real)
-
-    def probe(batch: _Batch) -> dict[str, Array]:
-        interpreter.set_tensor(image, batch)
-        interpreter.invoke()
-        return {name: value(index) for name, index in found.items()}
-
-    return probe
-
-
-def _tensor_names(layer: Layer) -> list[str]:
-    """What a layer's value may be called in a `.tflite`, the last one that is there being it."""
-    if isinstance(layer, Recurrent) and len(layer.cells) == 1:  # nothing to merge: the direction's value is the layer's
-        return [f"{layer.name}/{layer.cells[0][0]}/hidden:samples", layer.name]
-    return [layer.name]
-
-
-def _onnx_probe(artifact: Artifact, graph: Graph) -> _Probe:
-    import onnxruntime
-
-    try:
-        import onnx
-
-        from .to_onnx import wants_channels_first
-    except ImportError as error:
-        raise BackendUnavailable(
-            f"{artifact.path.name}: looking into it takes the package onnx ({error}); pip install 'edge-crnn[onnx]'"
-        ) from error
-    model = onnx.load_model_from_string(artifact.payload)
-    last = {node.name.rpartition("/")[0]: node.output[0] for node in model.graph.node}  # a node is LAYER/OP
-    found = {layer.name: last[layer.name] for layer in graph.layers if layer.name in last}
-    turned = {layer.name for layer, shape, _ in graph.shapes() if wants_channels_first(layer, shape)}
-    ends = {each.name for each in model.graph.output}
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in found.values() if name not in ends)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = 1, 1
-    options.log_severity_level = _ONNX_QUIET
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-    image = session.get_inputs()[0].name
-
-    def probe(batch: _Batch) -> dict[str, Array]:
-        values = zip(found, session.run([*found.values()], {image: batch}), strict=True)
-        return {
-            name: np.asarray(value.transpose(0, 2, 3, 1) if name in turned else value, np.float32)
-            for name, value in values
-        }
-
-    return probe

@@ -12,9 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_crnn.artifact import load_sidecar
+from edge_crnn.artifact import Artifact, load, load_sidecar
 from edge_crnn.cli.main import main
-from edge_crnn.dataset import find_images, load_labelled
+from edge_crnn.dataset import Entry, find_images, load_labelled
+from tests.edge_crnn.backends.conftest import on_gpu, rtx
+
+__all__ = ["on_gpu", "rtx"]
 
 
 def draw(folder: Path, count: int, seed: int) -> Path:
@@ -28,6 +31,18 @@ def draw(folder: Path, count: int, seed: int) -> Path:
         picture = np.repeat(np.repeat(grid, 5, axis=0), 5, axis=1)[2:22, 2:42]
         assert cv2.imwrite(str(folder / f"{index:03d}.png"), picture)
     return folder
+
+
+def onnx_with(path: Path, weight: str, factor: float) -> Artifact:
+    """The artifact, one constant of which is multiplied."""
+    import onnx
+
+    artifact = load(path)
+    model = onnx.load_model_from_string(artifact.payload)
+    (tensor,) = (each for each in model.graph.initializer if each.name == weight)
+    value = onnx.numpy_helper.to_array(tensor)
+    tensor.CopyFrom(onnx.numpy_helper.from_array((value * factor).astype(value.dtype), weight))
+    return Artifact(path, artifact.spec, model.SerializeToString())
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +71,19 @@ def labelled_folder(tiny_keras: Path, tmp_path_factory: pytest.TempPathFactory) 
         "".join(["image,label\n", *(f"{name},{label}\n" for name, label in zip(names, labels, strict=True))])
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def entries(
+    tiny_pictures: list[np.ndarray], tiny_labels: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> list[Entry]:
+    """`tiny_pictures` in files."""
+    cv2 = pytest.importorskip("cv2")
+    folder = tmp_path_factory.mktemp("pictures")
+    made = [Entry(folder / f"{label}.png", label) for label in tiny_labels]
+    for entry, picture in zip(made, tiny_pictures, strict=True):
+        assert cv2.imwrite(str(entry.path), picture)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -9,20 +9,21 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from converters import graph as g
-from converters import localise as module
 from converters.artifact import make_onnx, make_tflite
 from converters.localise import Drift, localise, spread, worst, worst_table
+from converters.probes import probing
 from converters.recipe import ONNX_RECIPES, RECIPES
 from converters.tflite_writer import pack
 from converters.verify import Readings
 from edge_crnn.artifact import Artifact, load, save
 from edge_crnn.backends import open_backend
 from edge_crnn.dataset import Dataset, Entry
-from edge_crnn.errors import InputError, VerificationError
+from edge_crnn.errors import VerificationError
 from edge_crnn.preprocess import preprocess
 from edge_crnn.spec import InputSpec, ModelSpec, OutputSpec
+from tests.converters.conftest import onnx_with
 
-cv2 = pytest.importorskip("cv2")
+pytest.importorskip("cv2")
 Make = Callable[..., Path]
 
 WEIGHTS = {
@@ -33,18 +34,6 @@ WEIGHTS = {
 }
 """Layer of `tiny_graph` → one of its weights in a `.tflite`."""
 TINY_INPUT = InputSpec(width=32, height=16, axes="WHC", scale=1 / 127.5, offset=-1.0)
-
-
-@pytest.fixture(scope="module")
-def entries(
-    tiny_pictures: list[np.ndarray], tiny_labels: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> list[Entry]:
-    """`tiny_pictures` in files."""
-    folder = tmp_path_factory.mktemp("pictures")
-    made = [Entry(folder / f"{label}.png", label) for label in tiny_labels]
-    for entry, picture in zip(made, tiny_pictures, strict=True):
-        assert cv2.imwrite(str(entry.path), picture)
-    return made
 
 
 @pytest.fixture
@@ -71,17 +60,6 @@ def _tflite_with(path: Path, weight: str, factor: float) -> Artifact:
     return Artifact(path, artifact.spec, pack(model))
 
 
-def _onnx_with(path: Path, weight: str, factor: float) -> Artifact:
-    import onnx
-
-    artifact = load(path)
-    model = onnx.load_model_from_string(artifact.payload)
-    (tensor,) = (each for each in model.graph.initializer if each.name == weight)
-    value = onnx.numpy_helper.to_array(tensor)
-    tensor.CopyFrom(onnx.numpy_helper.from_array((value * factor).astype(value.dtype), weight))
-    return Artifact(path, artifact.spec, model.SerializeToString())
-
-
 # --- healthy ---------------------------------------------------------------------------------------------------------
 
 
@@ -99,6 +77,8 @@ def test_a_healthy_float32_artifact_drifts_nowhere(
     assert min(each.own_snr_db for each in found.layers) > 80
     assert max(each.largest for each in found.layers) < 1e-3
     assert found.shipped_snr_db > 80
+    assert found.copy_snr_db > 100
+    assert found.table[-1].startswith("  looked into: a copy, with all values as outputs; its probabilities are th")
 
 
 @pytest.mark.parametrize("recipe", ["float32", "float16", "dynamic", "int8", "int8-full"])
@@ -109,7 +89,8 @@ def test_what_is_looked_into_is_what_ships(
     artifact = load(tiny_artifacts(recipe))
     batch = preprocess([entry.load() for entry in entries[:1]], artifact.spec.input)
     backend = open_backend(artifact)
-    found = module._tflite_probe(artifact, tiny_graph)(batch)["softmax"]
+    with probing(artifact, tiny_graph, TINY_INPUT) as probe:
+        found = probe(batch)["softmax"]
     if artifact.spec.output.quantisation is not None:  # the backend makes the sums 1
         found /= found.sum(axis=-1, keepdims=True)
         np.testing.assert_allclose(found, backend.infer(batch), rtol=1e-5)
@@ -127,6 +108,7 @@ def test_int8_drifts_as_much_as_eight_bits_do(
     assert {name for name, each in by_name.items() if each.own_snr_db == np.inf} >= {"pool", "sequence"}
     assert 15 < found.to_blame.own_snr_db < 50
     assert 15 < by_name["head"].snr_db < 60
+    assert found.copy_snr_db > 100  # what ships makes the sums 1 where they are int8
 
 
 def test_batches_are_filled_up(tiny_artifacts: Make, drift: Callable[[Artifact], Drift]) -> None:
@@ -161,7 +143,7 @@ def test_a_wrong_scale_in_an_onnx_is_found_where_it_is(
     recipe: str, layer: str, tiny_onnx: Make, drift: Callable[[Artifact], Drift]
 ) -> None:
     healthy = drift(load(tiny_onnx(recipe)))
-    found = drift(_onnx_with(tiny_onnx(recipe), f"{layer}/kernel", 0.5))
+    found = drift(onnx_with(tiny_onnx(recipe), f"{layer}/kernel", 0.5))
     assert found.to_blame.name == layer
     assert found.to_blame.own_snr_db < 15 < 40 < healthy.to_blame.own_snr_db
 
@@ -169,7 +151,7 @@ def test_a_wrong_scale_in_an_onnx_is_found_where_it_is(
 def test_what_is_not_finite_is_blamed_on_the_layer_that_made_it(
     tiny_onnx: Make, drift: Callable[[Artifact], Drift]
 ) -> None:
-    found = drift(_onnx_with(tiny_onnx(), "dense/kernel", np.nan))
+    found = drift(onnx_with(tiny_onnx(), "dense/kernel", np.nan))
     by_name = {each.name: each for each in found.layers}
     assert (found.to_blame.name, found.to_blame.own_snr_db) == ("dense", -np.inf)
     assert by_name["sequence"].snr_db > 80
@@ -181,7 +163,7 @@ def test_what_is_not_finite_is_blamed_on_the_layer_that_made_it(
 def test_pixels_that_are_scaled_otherwise_are_blamed_on_the_first_layer(
     tiny_onnx: Make, drift: Callable[[Artifact], Drift]
 ) -> None:
-    assert drift(_onnx_with(tiny_onnx(), "input/scale", 1.2)).to_blame.name == "conv"
+    assert drift(onnx_with(tiny_onnx(), "input/scale", 1.2)).to_blame.name == "conv"
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -235,11 +217,6 @@ def test_an_artifact_of_another_network_is_refused(
     other = g.Graph(tiny_graph.input_shape, tuple(replace(each, name=f"my_{each.name}") for each in tiny_graph.layers))
     with pytest.raises(VerificationError, match=r"none of the layers my_conv, .* is in it by name"):
         localise(load(tiny_artifacts("float32")), other, TINY_INPUT, entries)
-
-
-def test_an_engine_is_not_looked_into(tiny_onnx: Make, drift: Callable[[Artifact], Drift]) -> None:
-    with pytest.raises(InputError, match=r"x\.engine: found '\.engine', expected \.tflite or \.onnx"):
-        drift(replace(load(tiny_onnx()), path=Path("x.engine")))
 
 
 # --- what is shown ---------------------------------------------------------------------------------------------------

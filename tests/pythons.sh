@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The runtime's tests on every supported Python but the one of `make test`, without TensorFlow: those that are
-# installed here, as python3.X or under pyenv. The oldest one gets the oldest NumPy that is promised.
+# installed here, as python3.X or under pyenv, side by side. The oldest one gets the oldest NumPy that is promised.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,6 +13,15 @@ find_python() {
     done
 }
 
+test_on() {
+    "$1" -m pytest -q -n auto --dist loadfile -p no:cacheprovider --hypothesis-profile brief \
+        tests/edge_crnn tests/test_promises.py --ignore tests/edge_crnn/training \
+        --ignore tests/edge_crnn/cli/test_synth.py --ignore tests/edge_crnn/cli/test_train.py
+}
+
+said=$(mktemp -d)
+trap 'rm -rf "$said"' EXIT
+declare -A running
 for version in 3.10 3.12 3.13; do
     python=$(find_python "$version")
     if [ -z "$python" ]; then
@@ -25,8 +34,13 @@ for version in 3.10 3.12 3.13; do
     [ "$version" = 3.10 ] && numpy="numpy==1.24.*"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[litert,opencv]' "$numpy" \
         build hypothesis pillow pytest pytest-xdist "setuptools>=77"
-    echo "Python $version:"
-    "$venv/bin/python" -m pytest -q -n auto --dist loadfile --hypothesis-profile brief \
-        tests/edge_crnn tests/test_promises.py --ignore tests/edge_crnn/training \
-        --ignore tests/edge_crnn/cli/test_synth.py --ignore tests/edge_crnn/cli/test_train.py
+    test_on "$venv/bin/python" > "$said/$version" 2>&1 &
+    running[$version]=$!
 done
+failed=0
+for version in "${!running[@]}"; do
+    wait "${running[$version]}" || failed=1
+    echo "Python $version:"
+    cat "$said/$version"
+done
+exit "$failed"

@@ -9,6 +9,7 @@ import json
 import random
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,19 @@ def test_the_doctor_says_that_it_reads(board: Callable[..., Board], combination:
     assert ("no dotprod" in found["processor"]) == (combination[1] == PI_4)
     assert combination[2].removeprefix("numpy==") in found["numpy"]
     assert "XNNPACK" in found["reading"]
+
+
+@pytest.mark.arm
+@_group(("trixie", PI_5, ""))
+@pytest.mark.parametrize("place", ["/tmp", "/var/tmp"])  # the root's own /tmp is hidden
+def test_the_current_folder_is_seen_wherever_it_is(board: Callable[..., Board], place: str) -> None:
+    there = board("trixie", PI_5, "")
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        (Path(folder) / "here").touch()
+        command: list[str | Path] = [HERE / "run", there.root, PI_5, "python3", "-c", "import os; print(os.listdir())"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "['here']"
 
 
 def read_there(board: Board, counts: Mapping[str, int], paths: Mapping[str, Path]) -> Values:

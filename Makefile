@@ -57,10 +57,11 @@ test-pythons:
 	tests/pythons.sh
 
 test-arm: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -p no:benchmark -m arm tests/arm
+	$(BIN)/python -m pytest -n 2 --maxschedchunk 1 -p no:benchmark -m arm tests/arm
 
 test-arm-full: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -p no:benchmark -m arm_full tests/arm
+	$(BIN)/python -m pytest -n 2 --maxschedchunk 1 -p no:benchmark -m arm_full tests/arm/test_arm.py
+	$(BIN)/python -m pytest -p no:benchmark -m arm_full tests/arm/test_instructions.py
 
 dist/digits-int8.tflite: models/digits.keras models/digits.keras.json | $(VENV)/.convert
 	@mkdir -p $(@D)

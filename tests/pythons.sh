@@ -13,14 +13,20 @@ find_python() {
     done
 }
 
+# Training is the workstation's part. What starts many processes or fits for long is seen on the oldest one alone.
+training=(training cli/test_synth.py cli/test_train.py)
+processes=(test_calibration.py backends/test_engine_cache.py backends/test_trt_process.py cli/test_serve_folder.py
+    doctor/test_isolated.py)
+
 test_on() {
-    "$1" -m pytest -q -n auto --dist loadfile -p no:cacheprovider --hypothesis-profile brief \
-        tests/edge_crnn tests/test_promises.py --ignore tests/edge_crnn/training \
-        --ignore tests/edge_crnn/cli/test_synth.py --ignore tests/edge_crnn/cli/test_train.py
+    local python=$1
+    shift
+    "$python" -m pytest -q -n auto --dist loadfile -p no:cacheprovider --hypothesis-profile brief \
+        tests/edge_crnn tests/test_promises.py "${@/#/--ignore=tests/edge_crnn/}"
 }
 
 said=$(mktemp -d)
-trap 'rm -rf "$said"' EXIT
+trap 'kill $(jobs -p) 2> /dev/null; rm -rf "$said"' EXIT
 declare -A running
 for version in 3.10 3.12 3.13; do
     python=$(find_python "$version")
@@ -30,11 +36,11 @@ for version in 3.10 3.12 3.13; do
     fi
     venv=.venv/python$version
     [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-    numpy=numpy
-    [ "$version" = 3.10 ] && numpy="numpy==1.24.*"
+    numpy=numpy left_out=("${training[@]}" "${processes[@]}")
+    [ "$version" = 3.10 ] && numpy="numpy==1.24.*" left_out=("${training[@]}")
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[litert,opencv]' "$numpy" \
         build hypothesis pillow pytest pytest-xdist "setuptools>=77"
-    test_on "$venv/bin/python" > "$said/$version" 2>&1 &
+    test_on "$venv/bin/python" "${left_out[@]}" > "$said/$version" 2>&1 &
     running[$version]=$!
 done
 failed=0

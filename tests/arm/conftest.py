@@ -29,6 +29,9 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("EDGE_CRNN_ARM_CACHE", ROOT / "build" / "arm")).absolute()
 
+OURS = f"/opt/{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+"""Where a root has this process's own files, in `edge_crnn` the wheel's; others may use the root at the same time."""
+
 _UNAVAILABLE = 69
 _END_OF_STACK = b"dense1"
 """The last int8 tensor of the shipped artifact: what its convolutions end in, and its recurrent layers begin with."""
@@ -44,8 +47,10 @@ class Board:
 
     def python(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         """Run `python3 WORDS…` on it, in the project's folder, with the wheel's packages and not the folder's."""
-        path = f"PYTHONPATH=/opt/edge-crnn:{self.site}"
-        command: list[str | Path] = [HERE / "run", self.root, self.cpu, path, "PYTHONSAFEPATH=1", "python3", *words]
+        path = f"PYTHONPATH={OURS}:{self.site}"
+        # Emulated, the threads that OpenBLAS keeps never come to rest.
+        settings = [path, "PYTHONSAFEPATH=1", "OPENBLAS_NUM_THREADS=1"]
+        command: list[str | Path] = [HERE / "run", self.root, self.cpu, *settings, "python3", *words]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
@@ -81,7 +86,7 @@ def board(wheel: Path) -> Callable[[str, str, str], Board]:
     def make(suite: str, cpu: str, numpy: str) -> Board:
         root = CACHE / suite
         _run(HERE / "root.sh", suite, root)
-        ours = root / "opt" / "edge-crnn"
+        ours = root / OURS.removeprefix("/")
         shutil.rmtree(ours, ignore_errors=True)
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(ours)

@@ -9,6 +9,9 @@ set -euo pipefail
 root=$(realpath "$1") name=$2
 shift 2
 site=$root/opt/$name
+mkdir -p "$root/opt"
+exec 9> "$site.lock"
+flock 9
 [ "$(cat "$site/.requirements" 2> /dev/null)" != "$*" ] || exit 0
 
 python=("$root"/usr/bin/python3.*)
@@ -16,7 +19,6 @@ glibc=$(grep -aom 1 'stable release version 2\.[0-9]*' "$root/usr/lib/aarch64-li
 platforms=()
 for ((minor = 17; minor <= ${glibc##*.}; minor++)); do platforms+=("--platform=manylinux_2_${minor}_aarch64"); done
 rm -rf "$site" "$site.new"
-mkdir -p "$root/opt"
 # --ignore-requires-python: pip 23 takes this machine's Python for that one's. The wheels' tags are still looked at.
 "${PYTHON:-python3}" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-compile \
     --ignore-requires-python --only-binary=:all: "${platforms[@]}" "--python-version=${python[0]##*/python}" \

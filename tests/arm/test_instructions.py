@@ -12,7 +12,7 @@ from benchmarks.instructions import CPUS, MAKERS, Counter, costlier, measure, re
 from edge_crnn.errors import BackendUnavailable
 from tests.arm.conftest import CACHE, ROOT
 
-pytestmark = [pytest.mark.arm_full, pytest.mark.xdist_group("bookworm")]
+pytestmark = pytest.mark.arm_full
 
 RECORD = ROOT / "benchmarks" / "results" / "instructions.json"
 

@@ -15,7 +15,7 @@ find_python() {
 
 # Training is the workstation's part. What starts many processes or fits for long is seen on the oldest one alone.
 training=(training cli/test_synth.py cli/test_train.py)
-processes=(test_calibration.py backends/test_engine_cache.py backends/test_trt_process.py cli/test_serve_folder.py
+long=(test_calibration.py backends/test_engine_cache.py backends/test_trt_process.py cli/test_serve_folder.py
     doctor/test_isolated.py)
 
 test_on() {
@@ -36,7 +36,7 @@ for version in 3.10 3.12 3.13; do
     fi
     venv=.venv/python$version
     [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-    numpy=numpy left_out=("${training[@]}" "${processes[@]}")
+    numpy=numpy left_out=("${training[@]}" "${long[@]}")
     [ "$version" = 3.10 ] && numpy="numpy==1.24.*" left_out=("${training[@]}")
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[litert,opencv]' "$numpy" \
         build hypothesis pillow pytest pytest-xdist "setuptools>=77"

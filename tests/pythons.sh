@@ -26,7 +26,7 @@ test_on() {
 }
 
 said=$(mktemp -d)
-trap 'kill $(jobs -p) 2> /dev/null; rm -rf "$said"' EXIT
+trap 'kill $(jobs -p) 2> /dev/null || true; rm -rf "$said"' EXIT
 declare -A running
 for version in 3.10 3.12 3.13; do
     python=$(find_python "$version")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -111,17 +112,17 @@ def _right(given: npt.NDArray[Any], form: Form) -> bool:
     if form == "log-probabilities":
         with np.errstate(over="ignore"):
             rows = np.exp(given)
-    least, most = _extremes(rows.ravel("K"))
-    if not 0.0 <= least <= most <= 1.0 + ROW_SUM_TOLERANCE:
+    values = rows.ravel("K")
+    if not values[values.argmin()] >= 0.0:  # argmin finds NaN, too, and is faster than min
         return False
     classes = rows.shape[2]
-    least, most = _extremes(rows.reshape(-1, classes) @ np.ones(classes, rows.dtype))
-    return least >= 1.0 - ROW_SUM_TOLERANCE and most <= 1.0 + ROW_SUM_TOLERANCE
+    sums = rows.reshape(-1, classes).dot(_ones(classes, rows.dtype))  # which may overflow, and says nothing
+    return bool(sums[sums.argmin()] >= 1.0 - ROW_SUM_TOLERANCE and sums[sums.argmax()] <= 1.0 + ROW_SUM_TOLERANCE)
 
 
-def _extremes(values: npt.NDArray[Any]) -> tuple[float, float]:
-    """Smallest and largest of (N,), both NaN if one is; their places are found sooner than they."""
-    return values[values.argmin()], values[values.argmax()]
+@functools.lru_cache(maxsize=4)
+def _ones(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    return np.ones(count, dtype)
 
 
 def _shaped(scores: npt.ArrayLike, blank: int, skip_steps: int, form: Form) -> npt.NDArray[Any]:

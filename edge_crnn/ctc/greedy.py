@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -10,6 +11,9 @@ import numpy.typing as npt
 
 from .decoded import ROW_SUM_TOLERANCE, Decoded, Form, Scored, as_given, checked
 from .forward import Floats, Span, forward
+
+_NORMAL = float(np.finfo(np.float64).tiny)
+"""Products above it are as exact as any."""
 
 
 class _Path(NamedTuple):
@@ -76,11 +80,9 @@ def best_path(
         InputError: as `greedy`.
     """
     given, padding = as_given(scores, blank, skip_steps, form, lengths)
-    images, steps, classes = given.shape
-    starts = np.arange(0, given.size, classes)
-    places = _likeliest(given, starts, form)
-    peaks = given.ravel()[places]
-    best = places - starts
+    images, steps, _ = given.shape
+    best, places = _likeliest(given, form)
+    peaks = given.ravel().take(places)
     if form == "logits":
         peaks = -np.log(np.exp(given - peaks.reshape(images, steps, 1)).sum(axis=-1, dtype=np.float64)).ravel()
     if padding is not None:
@@ -108,26 +110,37 @@ def _path_of(best: list[int], peaks: list[float], blank: int, form: Form, merge_
     labels = []
     previous = blank
     for index in best:
-        if index != blank and not (merge_repeated and index == previous):
-            labels.append(index)
-        previous = index
-    return Scored(tuple(labels), sum(map(math.log, peaks) if form == "probabilities" else peaks))
+        if index != previous or not merge_repeated:
+            previous = index
+            if index != blank:
+                labels.append(index)
+    if form != "probabilities":
+        return Scored(tuple(labels), sum(peaks))
+    product = math.prod(peaks)
+    return Scored(tuple(labels), math.log(product) if product > _NORMAL else sum(map(math.log, peaks)))
 
 
-def _likeliest(rows: npt.NDArray[Any], starts: npt.NDArray[np.intp], form: Form) -> npt.NDArray[np.intp]:
-    """Where, in `rows.ravel()` of (N, T, C), each time step's likeliest class stands: (N T,), as the steps' starts.
+def _likeliest(rows: npt.NDArray[Any], form: Form) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Each time step's likeliest class, and where that stands in `rows.ravel()` of (N, T, C): both (N T,).
 
     Of many rows of probabilities, only those are searched in which no class has more than half.
     """
-    images, _, classes = rows.shape
+    images, steps, classes = rows.shape
+    starts = _starts(images * steps, classes)
     if images < 16 or form != "probabilities":
-        return np.asarray(rows.argmax(axis=-1)).ravel() + starts
+        best = np.asarray(rows.argmax(axis=-1)).ravel()
+        return best, best + starts
     places = np.full(len(starts), -1)
     clear = np.flatnonzero(rows > 0.5 + ROW_SUM_TOLERANCE)
     places[clear // classes] = clear
     doubt = np.flatnonzero(places < 0)
     places[doubt] = rows.reshape(-1, classes)[doubt].argmax(axis=-1) + starts[doubt]
-    return places
+    return places - starts, places
+
+
+@functools.lru_cache(maxsize=4)
+def _starts(rows: int, classes: int) -> npt.NDArray[np.intp]:
+    return np.arange(0, rows * classes, classes)
 
 
 def _best_paths(rows: Floats, blank: int, first_step: int) -> list[_Path]:

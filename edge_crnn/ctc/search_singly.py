@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TypeAlias
 
 from .automaton import Automaton, Integers, Singly
 from .forward import Floats, Indices
@@ -26,23 +26,10 @@ def search_singly(
     ]
 
 
-class _Prefix(NamedTuple):
-    """One in the beam."""
-
-    ending_blank: float
-    ending_label: float
-    total: float
-    last: int
-    """Class of the last label; -1 for the empty prefix."""
-    node: int
-    parent: int
-    state: int
-    """Of the automaton."""
-
-    def scaled(self, exponent: int) -> _Prefix:
-        """Times a power of two."""
-        blank, label, total = (math.ldexp(each, exponent) for each in self[:3])
-        return self._replace(ending_blank=blank, ending_label=label, total=total)
+_Prefix: TypeAlias = tuple[float, float, float, int, int, int, int]
+"""One in the beam: its share ending in a blank, that ending in its last label, and their sum; the class of that label, -1
+for the empty prefix; its node and its parent's; the automaton's state. One with names would take seven times as long to
+make, and hundreds are made for an image."""
 
 
 def _search(
@@ -56,7 +43,7 @@ def _search(
 ) -> list[Indices]:
     prefixes = Prefixes(row.shape[1])
     singly = None if automaton is None else automaton.singly
-    beam = [_Prefix(1.0, 0.0, 1.0, -1, 0, -2, 0)]
+    beam: list[_Prefix] = [(1.0, 0.0, 1.0, -1, 0, -2, 0)]
     each_step = zip(row, *(each.tolist() for each in symbols), strict=True)
     for step, (emitted, count, labels, chances) in enumerate(each_step):
         appended = list(zip(labels[:count], chances[:count], strict=True))
@@ -64,7 +51,7 @@ def _search(
         beam = _advance(beam, emitted, blank, appended, width, prefixes, singly, factors, left)
         if not beam:
             return []
-    return prefixes.spell([prefix.node for prefix in beam], list(prefixes.nodes))
+    return prefixes.spell([node for *_, node, _, _ in beam], list(prefixes.nodes))
 
 
 def _advance(
@@ -80,15 +67,15 @@ def _advance(
 ) -> list[_Prefix]:
     classes = prefixes.classes
     blank_chance = emitted.item(blank)
-    held = {prefix.node: prefix for prefix in beam}
+    held = {prefix[4]: prefix for prefix in beam}
     totals: list[float] = []
     found: list[tuple[_Prefix, int]] = []  # what stays and -1, or from what a new one grows and its label
     for prefix in beam:
         ending_blank, ending_label, total, last, node, parent, state = prefix
         if parent in held:  # two ways to one prefix
-            short = held[parent]
-            flow = short.ending_blank if short.last == last else short.total
-            ending_label += flow if factors is None else flow * factors.item(short.last, last)
+            short_blank, _, short_total, short_last, *_ = held[parent]
+            flow = short_blank if short_last == last else short_total
+            ending_label += flow if factors is None else flow * factors.item(short_last, last)
         stay_blank = total * blank_chance
         stay_label = ending_label * emitted.item(last) if last >= 0 else 0.0
         if automaton is not None:
@@ -96,9 +83,10 @@ def _advance(
                 stay_blank = 0.0
             if automaton.needs(state, last) > left:
                 stay_label = 0.0
-        if stay_blank + stay_label > 0:
-            totals.append(stay_blank + stay_label)
-            found.append((_Prefix(stay_blank, stay_label, totals[-1], last, node, parent, state), -1))
+        stay = stay_blank + stay_label
+        if stay > 0:
+            totals.append(stay)
+            found.append(((stay_blank, stay_label, stay, last, node, parent, state), -1))
         for label, chance in appended:
             # A repeated label is a new character only after a blank.
             grown = (ending_blank if label == last else total) * chance
@@ -117,8 +105,16 @@ def _advance(
     for index in best:
         prefix, label = found[index]
         if label >= 0:
-            node = prefixes.nodes.setdefault(prefix.node * classes + label, len(prefixes.nodes))
-            state = 0 if automaton is None else automaton.follow(prefix.state, label)
-            prefix = _Prefix(0.0, totals[index], totals[index], label, node, prefix.node, state)
-        kept.append(prefix if exponent == 0 else prefix.scaled(exponent))
+            *_, parent, _, state = prefix
+            node = prefixes.nodes.setdefault(parent * classes + label, len(prefixes.nodes))
+            state = 0 if automaton is None else automaton.follow(state, label)
+            prefix = (0.0, totals[index], totals[index], label, node, parent, state)
+        kept.append(prefix if exponent == 0 else _scaled(prefix, exponent))
     return kept
+
+
+def _scaled(prefix: _Prefix, exponent: int) -> _Prefix:
+    """Times a power of two."""
+    blank, label, total, last, node, parent, state = prefix
+    blank, label, total = (math.ldexp(each, exponent) for each in (blank, label, total))
+    return blank, label, total, last, node, parent, state

@@ -27,9 +27,9 @@ def search_singly(
 
 
 _Prefix: TypeAlias = tuple[float, float, float, int, int, int, int]
-"""One in the beam: its share ending in a blank, that ending in its last label, and their sum; the class of that label, -1
-for the empty prefix; its node and its parent's; the automaton's state. One with names would take seven times as long to
-make, and hundreds are made for an image."""
+"""One in the beam: its share ending in a blank, that ending in its last label, and their sum; the class of that label,
+-1 for the empty prefix; its node and its parent's; the automaton's state. One with names would take seven times as long
+to make, and hundreds are made for an image."""
 
 
 def _search(

@@ -101,14 +101,15 @@ class TrtBackend:
             engine = self._engine
             if engine is None:
                 raise BackendError(f"{self._name}: used after close(); open the model again")
-            hosts = {each.name: each.host for each in engine.outputs}
-            given = {name: np.empty((len(batch), *host.shape[1:]), host.dtype) for name, host in hosts.items()}
+            given = {
+                each.name: np.empty((len(batch), *each.host.shape[1:]), each.host.dtype) for each in engine.outputs
+            }
             with self._working("fails", "if it does so again, start the program anew"):
                 for start in range(0, len(batch), engine.most):
                     part = batch[start : start + engine.most]
                     engine.run(part)
-                    for name, host in hosts.items():
-                        given[name][start : start + len(part)] = host[: len(part)]
+                    for each in engine.outputs:
+                        given[each.name][start : start + len(part)] = each.host[: len(part)]
         return given
 
     def close(self) -> None:

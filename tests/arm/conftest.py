@@ -45,6 +45,11 @@ class Board:
     site: str
     cpu: str
 
+    @property
+    def ours(self) -> Path:
+        """`OURS`, as it is seen from here."""
+        return self.root / OURS.removeprefix("/")
+
     def python(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         """Run `python3 WORDS…` on it, in the project's folder, with the wheel's packages and not the folder's."""
         path = f"PYTHONPATH={OURS}:{self.site}"
@@ -84,16 +89,15 @@ def board(wheel: Path) -> Callable[[str, str, str], Board]:
     """`board(suite, cpu, numpy)`: where numpy is a requirement such as `numpy==1.24.2`, or empty for the newest."""
 
     def make(suite: str, cpu: str, numpy: str) -> Board:
-        root = CACHE / suite
-        _run(HERE / "root.sh", suite, root)
-        ours = root / OURS.removeprefix("/")
-        shutil.rmtree(ours, ignore_errors=True)
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(ours)
-        (metadata,) = ours.glob("*.dist-info")
         site = numpy or "newest"
-        _run(HERE / "site.sh", root, site, *_wanted(Distribution.at(metadata)), *filter(None, [numpy]))
-        return Board(root, f"/opt/{site}", cpu)
+        made = Board(CACHE / suite, f"/opt/{site}", cpu)
+        _run(HERE / "root.sh", suite, made.root)
+        shutil.rmtree(made.ours, ignore_errors=True)
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(made.ours)
+        (metadata,) = made.ours.glob("*.dist-info")
+        _run(HERE / "site.sh", made.root, site, *_wanted(Distribution.at(metadata)), *filter(None, [numpy]))
+        return made
 
     return make
 

@@ -116,14 +116,13 @@ def test_the_current_folder_is_seen_wherever_it_is(board: Callable[..., Board], 
 
 
 def read_there(board: Board, counts: Mapping[str, int], paths: Mapping[str, Path]) -> Values:
-    place = board.root / OURS.removeprefix("/")
     for path in paths.values():
-        (place / path.name).write_bytes(path.read_bytes())
+        (board.ours / path.name).write_bytes(path.read_bytes())
     words = [f"{counts[name]}:{OURS}/{path.name}" for name, path in paths.items()]
     images = [path.relative_to(ROOT) for path in IMAGES[: max(counts.values())]]
     done = board.python(HERE / "reads.py", f"{OURS}/found.npz", *words, *images)
     assert done.returncode == 0, done.stderr
-    return load(place / "found.npz")
+    return load(board.ours / "found.npz")
 
 
 def read_here(counts: Mapping[str, int], paths: Mapping[str, Path], out: Path) -> Values:

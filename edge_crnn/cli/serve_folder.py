@@ -14,6 +14,7 @@ from ..errors import DatasetError, ImageError
 from ..reader import Reader
 from ..reading import Reading
 from ..serve.arrivals import Arrival, Arrivals
+from ..serve.attempts import DEADLY, Attempts
 from ..serve.journal import Journal
 from ..serve.stop import Stop
 from ..serve.systemd import Systemd
@@ -53,8 +54,14 @@ def run(arguments: argparse.Namespace) -> int:
     folder: Path = arguments.folder
     if not folder.is_dir():
         raise DatasetError(f"{folder}: is no folder; name the one where images appear")
-    with Journal(arguments.output) as journal, reader_of(arguments) as reader, Stop() as stop:
-        service = _Service(folder, journal, reader, stop)
+    output: Path = arguments.output
+    with (
+        Journal(output) as journal,
+        reader_of(arguments) as reader,
+        Stop() as stop,
+        Attempts(output.with_name(f".{output.name}.reading")) as attempts,
+    ):
+        service = _Service(folder, journal, attempts, reader, stop)
         service.run(arguments.interval, arguments.once)
     return 1 if arguments.once and service.unread else 0
 
@@ -62,9 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
 class _Service:
     """The loop: look, read, write, sleep."""
 
-    def __init__(self, folder: Path, journal: Journal, reader: Reader, stop: Stop) -> None:
+    def __init__(self, folder: Path, journal: Journal, attempts: Attempts, reader: Reader, stop: Stop) -> None:
         self.read = self.unread = 0
-        self._folder, self._journal, self._reader, self._stop = folder, journal, reader, stop
+        self._folder, self._journal, self._attempts, self._reader, self._stop = folder, journal, attempts, reader, stop
         self._arrivals = Arrivals(folder, journal.__contains__)
         self._systemd = Systemd()
         self._gone = False
@@ -99,12 +106,37 @@ class _Service:
         return arrivals
 
     def _results(self, arrivals: Sequence[Arrival]) -> Iterator[tuple[Arrival, Reading | ImageError]]:
-        """Readings as they come, until asked to stop; all workers are at them."""
-        results = self._reader.read_each(self._folder / each.name for each in arrivals)
-        for arrival, result in zip(arrivals, results, strict=True):
-            yield arrival, result
-            if self._stop.asked:
-                break
+        """Readings as they come, until asked to stop; all workers are at them.
+
+        Those that were being read when a process was killed come first and alone, so that the next kill tells which it
+        was.
+        """
+        suspects = [each for each in arrivals if self._attempts.count(each)]
+        others = [each for each in arrivals if not self._attempts.count(each)]
+        for group in [*([each] for each in suspects), others]:
+            for arrival, result in zip(group, self._read(group), strict=True):
+                yield arrival, result
+                if self._stop.asked:
+                    return
+
+    def _read(self, arrivals: Sequence[Arrival]) -> Iterator[Reading | ImageError]:
+        if any(map(self._is_deadly, arrivals)):
+            (arrival,) = arrivals
+            yield ImageError(
+                f"{self._folder / arrival.name}: was being read each time when the process was killed, "
+                f"{self._attempts.count(arrival)} times, and is read no more; write it anew to have it tried again"
+            )
+            return
+        for arrival, result in zip(arrivals, self._reader.read_each(map(self._begun, arrivals)), strict=True):
+            self._attempts.end(arrival)
+            yield result
+
+    def _begun(self, arrival: Arrival) -> Path:
+        self._attempts.begin(arrival)
+        return self._folder / arrival.name
+
+    def _is_deadly(self, arrival: Arrival) -> bool:
+        return self._attempts.count(arrival) >= DEADLY
 
     def _write(self, results: Sequence[tuple[Arrival, Reading | ImageError]]) -> None:
         lines = []
@@ -113,7 +145,7 @@ class _Service:
             if Arrival.of(path) != arrival:  # gone or changed meanwhile: whatever was read is not of this image
                 continue
             if isinstance(result, ImageError):
-                if self._arrivals.failed(arrival):
+                if not self._is_deadly(arrival) and self._arrivals.failed(arrival):
                     continue
                 self.unread += 1
             else:
@@ -123,6 +155,7 @@ class _Service:
         self._journal.append(lines)
         for arrival, _ in lines:
             self._arrivals.done(arrival)
+            self._attempts.end(arrival)
 
     def _sleep(self, seconds: float) -> None:
         """In naps that leave time for signs of life."""

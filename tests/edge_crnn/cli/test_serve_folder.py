@@ -112,6 +112,57 @@ def test_killed_again_and_again_each_image_has_one_line(
     assert output.read_bytes() == before
 
 
+KILLED_BY_A_PICTURE = """
+import os, signal, sys
+from edge_crnn import reader
+from edge_crnn.cli.main import main
+load = reader._pixels
+def deadly(image):
+    if "deadly" in str(image):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return load(image)
+reader._pixels = deadly
+sys.exit(main(sys.argv[1:]))
+"""
+"""In the place of a decoder that crashes: none is known of today."""
+
+
+def test_an_image_that_kills_the_process__by_a_fake_decoder__is_given_up_and_the_others_are_read(
+    folder: Path, output: Path, start: Start, files: list[bytes], tiny_artifact: Path
+) -> None:
+    for n in range(40):
+        (folder / f"{n:02}.png").write_bytes(files[n % 8])
+    for name in ("10 deadly.png", "11 deadly.png"):
+        (folder / name).write_bytes(files[0])
+    command = [
+        sys.executable,
+        "-c",
+        KILLED_BY_A_PICTURE,
+        "serve-folder",
+        folder,
+        "-o",
+        output,
+        "--model",
+        tiny_artifact,
+    ]
+    statuses = []
+    while not statuses or statuses[-1] < 0:
+        done = subprocess.run(
+            [*command, "--interval", "0.01", "--once"], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
+        statuses.append(done.returncode)
+    assert statuses == [-signal.SIGKILL] * 5 + [1]  # one kill among others, and each of the two alone twice
+    assert len(names(output)) == len(set(names(output))) == 42
+    errors = {Path(str(each["image"])).name: str(each["error"]) for each in readings(output) if "error" in each}
+    assert sorted(errors) == ["10 deadly.png", "11 deadly.png"]
+    assert "was being read each time when the process was killed, 3 times" in errors["10 deadly.png"]
+    assert sorted(each.name for each in output.parent.iterdir()) == ["in", "readings.jsonl"]
+    (folder / "10 deadly.png").unlink()
+    (folder / "11 deadly.png").write_bytes(files[1])  # anew: of another size
+    assert end(start("--once"))[0] == 0
+    assert names(output)[42:] == ["11 deadly.png"]
+
+
 def test_a_line_says_what_read_says_and_when(
     folder: Path,
     output: Path,

@@ -79,7 +79,7 @@ bundle-pi: dist/digits-int8.tflite
 bundle-jetson: dist/digits-int8.tflite dist/plates.onnx
 	$(BIN)/python -m bundle.make jetson --model dist/digits-int8.tflite --model dist/plates.onnx -o dist
 
-# An hour or more on a quiet machine; with one in 25 samples, some ten minutes: make test-bundle EVERY=25
+# Some 25 minutes; with one in 25 samples, ten: make test-bundle EVERY=25
 EVERY ?= 1
 test-bundle: bundle-pi
 	for each in 'bookworm cortex-a72' 'trixie cortex-a76'; do \

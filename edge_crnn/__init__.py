@@ -30,7 +30,7 @@ from .reader import Reader, open_reader
 from .reading import Alternative, Character, FusedReading, Reading
 from .spec import DecoderSpec, InputSpec, ModelSpec, OutputSpec
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 __all__ = [
     "AlphabetError",

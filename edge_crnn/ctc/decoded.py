@@ -116,7 +116,8 @@ def _right(given: npt.NDArray[Any], form: Form) -> bool:
     if not values[values.argmin()] >= 0.0:  # argmin finds NaN, too, and is faster than min
         return False
     classes = rows.shape[2]
-    sums = rows.reshape(-1, classes).dot(_ones(classes, rows.dtype))  # which may overflow, and says nothing
+    steps = rows[0] if len(rows) == 1 else rows.reshape(-1, classes)  # which takes longer than its sums
+    sums = steps.dot(_ones(classes, rows.dtype))  # which may overflow, and says nothing
     return bool(sums[sums.argmin()] >= 1.0 - ROW_SUM_TOLERANCE and sums[sums.argmax()] <= 1.0 + ROW_SUM_TOLERANCE)
 
 

@@ -110,10 +110,12 @@ def _path_of(best: list[int], peaks: list[float], blank: int, form: Form, merge_
     labels = []
     previous = blank
     for index in best:
-        if index != previous or not merge_repeated:
+        if index != previous:
             previous = index
             if index != blank:
                 labels.append(index)
+        elif not merge_repeated and index != blank:
+            labels.append(index)
     if form != "probabilities":
         return Scored(tuple(labels), sum(peaks))
     product = math.prod(peaks)
@@ -128,7 +130,7 @@ def _likeliest(rows: npt.NDArray[Any], form: Form) -> tuple[npt.NDArray[np.intp]
     images, steps, classes = rows.shape
     starts = _starts(images * steps, classes)
     if images < 16 or form != "probabilities":
-        best = np.asarray(rows.argmax(axis=-1)).ravel()
+        best: npt.NDArray[np.intp] = rows.argmax(axis=-1).ravel()
         return best, best + starts
     places = np.full(len(starts), -1)
     clear = np.flatnonzero(rows > 0.5 + ROW_SUM_TOLERANCE)

@@ -116,8 +116,8 @@ def _read(path: str | Path) -> bytes:
     try:
         about = Path(path).stat()
         data = Path(path).read_bytes() if stat.S_ISREG(about.st_mode) and about.st_size <= _MAX_BYTES else b""
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else error
+    except (OSError, ValueError, MemoryError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error) or "not enough memory"
         raise ImageError(f"{path}: cannot be read ({reason}); name a picture file") from error
     if not data:
         found = f"{about.st_size:,} bytes" if stat.S_ISREG(about.st_mode) else "a folder or a device"

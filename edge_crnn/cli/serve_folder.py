@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TypeAlias
 
 from ..dataset import chunked
-from ..errors import DatasetError, ImageError
+from ..doctor.trials import SAMPLE
+from ..errors import DatasetError, ImageError, OutputError
 from ..reader import Reader
 from ..reading import Reading
 from ..serve.arrivals import Arrival, Arrivals
@@ -20,6 +23,8 @@ from ..serve.stop import Stop
 from ..serve.systemd import Systemd
 from .command import Command, between
 from .reader import add_reader_arguments, json_line, reader_of
+
+_Result: TypeAlias = tuple[Arrival, Reading | ImageError]
 
 _BATCH = 32
 """Lines that are synced together at most."""
@@ -54,16 +59,33 @@ def run(arguments: argparse.Namespace) -> int:
     folder: Path = arguments.folder
     if not folder.is_dir():
         raise DatasetError(f"{folder}: is no folder; name the one where images appear")
-    output: Path = arguments.output
-    with (
-        Journal(output) as journal,
-        reader_of(arguments) as reader,
-        Stop() as stop,
-        Attempts(output.with_name(f".{output.name}.reading")) as attempts,
-    ):
-        service = _Service(folder, journal, attempts, reader, stop)
-        service.run(arguments.interval, arguments.once)
+    with Journal(arguments.output) as journal, reader_of(arguments) as reader, Stop() as stop:
+        reader.read_batch([SAMPLE])  # what ends the process here is no fault of an image in the folder
+        with _attempts(folder, journal) as attempts:
+            service = _Service(folder, journal, attempts, reader, stop)
+            service.run(arguments.interval, arguments.once)
     return 1 if arguments.once and service.unread else 0
+
+
+@contextlib.contextmanager
+def _attempts(folder: Path, journal: Journal) -> Iterator[Attempts]:
+    """What was being read is kept for the next process where an image may be why this one ends."""
+
+    def is_open(arrival: Arrival) -> bool:
+        return arrival not in journal and Arrival.of(folder / arrival.name) == arrival
+
+    attempts = Attempts(journal.path.with_name(f".{journal.path.name}.reading"), is_open)
+    if attempts.trouble is not None:
+        _say(attempts.trouble)
+    orderly = False
+    try:
+        yield attempts
+        orderly = True
+    except (KeyboardInterrupt, OutputError):
+        orderly = True
+        raise
+    finally:
+        attempts.close(orderly)
 
 
 class _Service:
@@ -83,7 +105,7 @@ class _Service:
             started = time.monotonic()
             arrivals = self._look()
             looked = time.monotonic()
-            for results in chunked(self._results(arrivals), _BATCH):
+            for results in self._results(arrivals):
                 self._write(results)
                 self._systemd.alive(self._status())
             if once and not self._arrivals.waiting and not self._gone:
@@ -105,31 +127,32 @@ class _Service:
         self._gone = False
         return arrivals
 
-    def _results(self, arrivals: Sequence[Arrival]) -> Iterator[tuple[Arrival, Reading | ImageError]]:
-        """Readings as they come, until asked to stop; all workers are at them.
+    def _results(self, arrivals: Sequence[Arrival]) -> Iterator[list[_Result]]:
+        """Readings as they come, until asked to stop, some at a time; all workers are at them.
 
-        Those that were being read when a process was killed come first and alone, so that the next kill tells which it
-        was.
+        Those that were being read when a process ended come first, alone, and are written down one by one: so the next
+        end tells which it was.
         """
         suspects = [each for each in arrivals if self._attempts.count(each)]
         others = [each for each in arrivals if not self._attempts.count(each)]
-        for group in [*([each] for each in suspects), others]:
-            for arrival, result in zip(group, self._read(group), strict=True):
-                yield arrival, result
-                if self._stop.asked:
-                    return
+        for suspect in suspects:
+            yield [(suspect, self._given_up(suspect))] if self._is_deadly(suspect) else list(self._read([suspect]))
+            if self._stop.asked:
+                return
+        yield from chunked(self._read(others), _BATCH)
 
-    def _read(self, arrivals: Sequence[Arrival]) -> Iterator[Reading | ImageError]:
-        if any(map(self._is_deadly, arrivals)):
-            (arrival,) = arrivals
-            yield ImageError(
-                f"{self._folder / arrival.name}: was being read each time when the process was killed, "
-                f"{self._attempts.count(arrival)} times, and is read no more; write it anew to have it tried again"
-            )
-            return
+    def _read(self, arrivals: Sequence[Arrival]) -> Iterator[_Result]:
         for arrival, result in zip(arrivals, self._reader.read_each(map(self._begun, arrivals)), strict=True):
             self._attempts.end(arrival)
-            yield result
+            yield arrival, result
+            if self._stop.asked:
+                break
+
+    def _given_up(self, arrival: Arrival) -> ImageError:
+        return ImageError(
+            f"{self._folder / arrival.name}: was being read at each of {self._attempts.count(arrival)} untimely ends of"
+            " the process, and is read no more; look at it elsewhere, and write it anew to have it tried again"
+        )
 
     def _begun(self, arrival: Arrival) -> Path:
         self._attempts.begin(arrival)
@@ -138,7 +161,7 @@ class _Service:
     def _is_deadly(self, arrival: Arrival) -> bool:
         return self._attempts.count(arrival) >= DEADLY
 
-    def _write(self, results: Sequence[tuple[Arrival, Reading | ImageError]]) -> None:
+    def _write(self, results: Sequence[_Result]) -> None:
         lines = []
         for arrival, result in results:
             path = self._folder / arrival.name

@@ -1,4 +1,4 @@
-"""Which images are being read: what a killed process leaves behind tells the next one which may have ended it.
+"""Which images are being read: what a process that came to grief leaves behind tells the next one which may be why.
 
 A picture can end the process that reads it: by more memory than there is, by a decoder's crash, by a watchdog that
 waits in vain. Read again at each start, it would keep all that come after it from being read.
@@ -9,41 +9,49 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
 from ..errors import OutputError
 from .arrivals import Arrival
 
 DEADLY = 3
-"""Kills that an image is being read at, before it is read no more: one among others, two alone."""
+"""Ends of the process that an image is being read at, before it is read no more: one among others, two alone."""
 
 _MOST = 8 << 20
 """Bytes that are looked at: no process has so many images at once."""
+_LAZY = 32
+"""Ended readings that may stand in the file a while longer: to write it anew for each takes long with many at once."""
 
 
 class Attempts:
-    """The file at `path`: a line for each begun reading. There is none when a process has ended as it should.
+    """The file at `path`: a line for each begun reading. A process that ends as it should leaves none of its own.
 
-    It is written, not synced: a power cut is no image's fault.
+    It is written, not synced: a power cut is no image's fault. One process has it at a time. Where it cannot be had,
+    nothing is counted beyond this process.
 
-    Raises:
-        OutputError: it cannot be opened or read.
+    Args:
+        path: made where there is none.
+        is_open: whether an arrival that the file names still waits to be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    trouble: str | None = None
+    """Why nothing is counted, if so."""
+
+    def __init__(self, path: Path, is_open: Callable[[Arrival], bool]) -> None:
         self._path = path
+        self._file: int | None = None
+        data = b""
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._file = _opened(path)
             data = os.pread(self._file, _MOST, 0)
         except OSError as error:
-            raise OutputError(
-                error.errno,
-                f"{path}: cannot be opened ({error.strerror}); name an output in a folder that may be written",
-            ) from error
-        begun = (_arrival(line) for line in data.split(b"\n"))
-        self._begun = Counter(each for each in begun if each is not None)
-        self._end = len(data)
+            self.trouble = f"{path}: cannot be had ({error.strerror}); an image that ends the process is read again"
+        begun = Counter(each for each in map(_arrival, data.split(b"\n")) if each is not None)
+        self._before = Counter({each: count for each, count in begun.items() if is_open(each)})
+        self._begun = self._before.copy()
+        self._ended: set[Arrival] = set()
+        self._end = 0
         self._write()
 
     def count(self, arrival: Arrival) -> int:
@@ -57,7 +65,10 @@ class Attempts:
             OutputError: there is no room.
         """
         self._begun[arrival] += 1
-        self._put(_line(arrival), self._end)
+        if arrival in self._ended:
+            self._write()
+        else:
+            self._put(_line(arrival))
 
     def end(self, arrival: Arrival) -> None:
         """It was read, or found to be no image, and the process lives.
@@ -65,37 +76,60 @@ class Attempts:
         Raises:
             OutputError: there is no room.
         """
-        if self._begun.pop(arrival, 0):
+        count = self._begun.pop(arrival, 0)
+        self._before.pop(arrival, 0)
+        if not count:
+            return
+        self._ended.add(arrival)
+        if count > 1 or len(self._ended) > max(_LAZY, len(self._begun)):
             self._write()
 
-    def close(self) -> None:
-        """The process ends as it should; none of them has ended it."""
-        os.close(self._file)
-        self._path.unlink(missing_ok=True)
+    def close(self, orderly: bool) -> None:
+        """Leave behind what the next process is to know.
 
-    def __enter__(self) -> Attempts:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        Args:
+            orderly: nothing that is being read is to blame; what earlier processes said of others stays.
+        """
+        if self._file is None:
+            return
+        try:
+            if orderly:
+                self._begun = self._before
+            self._write()
+            if not self._begun:
+                self._path.unlink(missing_ok=True)
+        except OSError:  # it is no reason to end otherwise than was about to
+            pass
+        finally:
+            os.close(self._file)
+            self._file = None
 
     def _write(self) -> None:
-        """All anew; a kill in the midst of it costs a count, no more."""
-        self._put(b"".join(map(_line, self._begun.elements())), 0)
+        """All anew. A kill in the midst of it costs counts, and never adds to them."""
+        self._ended.clear()
+        self._end = 0
+        if self._file is not None:
+            os.ftruncate(self._file, 0)
+        self._put(b"".join(map(_line, self._begun.elements())))
 
-    def _put(self, data: bytes, place: int) -> None:
+    def _put(self, data: bytes) -> None:
         try:
-            while data:
-                written = os.pwrite(self._file, data, place)
-                data, place = data[written:], place + written
-            os.ftruncate(self._file, place)
+            while data and self._file is not None:
+                written = os.pwrite(self._file, data, self._end)
+                data, self._end = data[written:], self._end + written
         except OSError as error:
             raise OutputError(
                 error.errno, f"{self._path}: cannot be written ({error.strerror}); make room and start again"
             ) from error
-        self._end = place
+
+
+def _opened(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags, 0o666)
+    except PermissionError:  # another user's, who tried what ended the service
+        path.unlink()
+        return os.open(path, flags, 0o666)
 
 
 def _line(arrival: Arrival) -> bytes:

@@ -112,55 +112,82 @@ def test_killed_again_and_again_each_image_has_one_line(
     assert output.read_bytes() == before
 
 
-KILLED_BY_A_PICTURE = """
+ENDED_BY_A_PICTURE = """
 import os, signal, sys
 from edge_crnn import reader
 from edge_crnn.cli.main import main
+how, *words = sys.argv[1:]
 load = reader._pixels
 def deadly(image):
-    if "deadly" in str(image):
+    if "deadly" in str(image) or how == "by any":
+        if how == "by an exception":
+            raise RuntimeError("of a picture")
         os.kill(os.getpid(), signal.SIGKILL)
     return load(image)
 reader._pixels = deadly
-sys.exit(main(sys.argv[1:]))
+sys.exit(main(words))
 """
 """In the place of a decoder that crashes: none is known of today."""
 
 
-def test_an_image_that_kills_the_process__by_a_fake_decoder__is_given_up_and_the_others_are_read(
-    folder: Path, output: Path, start: Start, files: list[bytes], tiny_artifact: Path
+@pytest.fixture
+def ended(folder: Path, output: Path, tiny_artifact: Path) -> Callable[[str], int]:
+    """`ended(HOW)` is the exit status of a serve-folder that certain pictures end."""
+
+    def run(how: str) -> int:
+        words = ["serve-folder", folder, "-o", output, "--model", tiny_artifact, "--interval", "0.01", "--once"]
+        command = [sys.executable, "-c", ENDED_BY_A_PICTURE, how, *words]
+        return subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE_S).returncode
+
+    return run
+
+
+@pytest.mark.parametrize(("how", "status"), [("by a kill", -signal.SIGKILL), ("by an exception", 1)])
+def test_an_image_that_ends_the_process__by_a_fake_decoder__is_given_up_and_the_others_are_read(
+    folder: Path, output: Path, start: Start, files: list[bytes], ended: Callable[[str], int], how: str, status: int
 ) -> None:
     for n in range(40):
         (folder / f"{n:02}.png").write_bytes(files[n % 8])
     for name in ("10 deadly.png", "11 deadly.png"):
         (folder / name).write_bytes(files[0])
-    command = [
-        sys.executable,
-        "-c",
-        KILLED_BY_A_PICTURE,
-        "serve-folder",
-        folder,
-        "-o",
-        output,
-        "--model",
-        tiny_artifact,
-    ]
-    statuses = []
-    while not statuses or statuses[-1] < 0:
-        done = subprocess.run(
-            [*command, "--interval", "0.01", "--once"], capture_output=True, text=True, check=False, timeout=PATIENCE_S
-        )
-        statuses.append(done.returncode)
-    assert statuses == [-signal.SIGKILL] * 5 + [1]  # one kill among others, and each of the two alone twice
-    assert len(names(output)) == len(set(names(output))) == 42
+    (folder / "12 none.png").write_bytes(b"no picture")
+    for _ in range(3):  # one end among others, and the first of the two alone, twice
+        assert ended(how) == status
+    assert 10 <= len(names(output)) < 42  # what is read alone has its line at once
+    asked = start()  # to stop: nobody forgets
+    until(lambda: "which has" in asked.stderr.readline())  # type: ignore[union-attr]
+    assert end(asked, signal.SIGTERM)[0] == 0
+    while len(names(output)) < 43:
+        ended(how)
+    assert len(set(names(output))) == 43
     errors = {Path(str(each["image"])).name: str(each["error"]) for each in readings(output) if "error" in each}
-    assert sorted(errors) == ["10 deadly.png", "11 deadly.png"]
-    assert "was being read each time when the process was killed, 3 times" in errors["10 deadly.png"]
+    assert sorted(errors) in (["10 deadly.png", "12 none.png"], ["10 deadly.png", "11 deadly.png", "12 none.png"])
+    assert "was being read at each of 3 untimely ends of the process" in errors["10 deadly.png"]
     assert sorted(each.name for each in output.parent.iterdir()) == ["in", "readings.jsonl"]
-    (folder / "10 deadly.png").unlink()
-    (folder / "11 deadly.png").write_bytes(files[1])  # anew: of another size
+    (folder / "10 deadly.png").write_bytes(files[1])  # anew: of another size
     assert end(start("--once"))[0] == 0
-    assert names(output)[42:] == ["11 deadly.png"]
+    assert names(output)[43:] == ["10 deadly.png"]
+
+
+def test_where_every_picture_ends_the_process__by_a_fake_decoder__none_is_given_up(
+    folder: Path, output: Path, start: Start, files: list[bytes], ended: Callable[[str], int]
+) -> None:
+    (folder / "0.png").write_bytes(files[0])
+    for _ in range(4):
+        assert ended("by any") == -signal.SIGKILL
+    assert end(start("--once"))[0] == 0
+    assert "error" not in readings(output)[0]
+
+
+def test_an_output_beside_which_no_file_can_be_is_written(
+    folder: Path, tmp_path: Path, files: list[bytes], tiny_artifact: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / ("x" * 250)  # and nothing may be added to it
+    (folder / "0.png").write_bytes(files[0])
+    words = ["-o", str(output), "--model", str(tiny_artifact), "--interval", "0.01", "--once"]
+    assert main(["serve-folder", str(folder), *words]) == 0
+    assert "cannot be had (File name too long); an image that ends the process is read again" in capsys.readouterr().err
+    assert names(output) == ["0.png"]
 
 
 def test_a_line_says_what_read_says_and_when(

@@ -6,6 +6,7 @@ Only a test that asks for one of Keras pays for importing TensorFlow.
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -28,6 +29,9 @@ from edge_crnn.spec import Calibration, InputSpec, ModelSpec, OutputSpec
 # and so would all processes of the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# The workers of pytest-xdist keep all cores busy as it is. TensorFlow reads this when it is imported.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 # For runs on further Pythons, after a whole one; tests that set a number of their own keep it.
 settings.register_profile("brief", max_examples=15)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -132,8 +133,9 @@ def _swaps_position_2(rows: Probabilities) -> None:
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """As much work as a test has time for, and no memory that moves by itself."""
+    gc.freeze()  # the check collects garbage between calls, and other tests have left many objects behind
     monkeypatch.setattr(gpu_check, "MODELS", ("plates",))
     monkeypatch.setattr(gpu_check, "IMAGES", 8)
     monkeypatch.setattr(gpu_check, "LEAST_CALLS", 40)
@@ -142,6 +144,8 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(gpu_measure, "SAMPLE_EVERY", 2)
     monkeypatch.setattr(gpu_measure, "rss_bytes", lambda: 1 << 20)
     monkeypatch.setenv("EDGE_CRNN_CACHE", str(tmp_path / "cache"))
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge_crnn import __version__
-from edge_crnn.bench.board import Board, board
+from edge_crnn.bench.board import board
 from edge_crnn.doctor import software
 from edge_crnn.doctor.check import Check
 from edge_crnn.doctor.trials import READING, SAMPLE, Trial
@@ -41,15 +41,7 @@ BROKEN = Trial("broken", reason="it does not start")
 
 
 @pytest.fixture
-def boards(tmp_path: Path) -> dict[str, Board]:
-    return {
-        name: replace(board(plant(tree, tmp_path / name)), python_bits=64, python="CPython 3.11.2")
-        for name, tree in BARE.items()
-    }
-
-
-@pytest.fixture
-def examine(boards: dict[str, Board], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+def examine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Checks of a board by its name, where trials went as they are given, else as in `HERE`."""
 
     def run(
@@ -57,7 +49,9 @@ def examine(boards: dict[str, Board], monkeypatch: pytest.MonkeyPatch, tmp_path:
     ) -> dict[str, Check]:
         went = {**HERE, **trials}
         monkeypatch.setattr(software, "attempt_all", lambda names, model: {each: went[each] for each in names})
-        found = software.checks(replace(boards[name], **facts or {}), model, tmp_path / name)
+        root = plant(BARE[name], tmp_path / name)
+        there = replace(board(root), **{"python_bits": 64, "python": "CPython 3.11.2", **(facts or {})})
+        found = software.checks(there, model, root)
         return {check.name: check for check in found}
 
     return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import subprocess
@@ -93,26 +94,36 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     `fresh`: narrow, statistics and biases as they start; `trained`: narrow, all random; `full`: full width, without
     the optimiser's variables; each with the `logits.npy` (3, 24, 11) that TensorFlow gives. `odd`: no network.
     """
-    folder = tmp_path_factory.mktemp("checkpoints")
-    np.save(folder / "images.npy", np.random.default_rng(3).uniform(-1, 1, (3, 100, 32, 1)).astype(np.float32))
-    return _written("tf1_network.py", folder)
+    return _written("tf1_network.py", _common(tmp_path_factory) / "checkpoints")
 
 
 @pytest.fixture(scope="session")
 def keras2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `keras2_files.py` writes."""
-    return _written("keras2_files.py", tmp_path_factory.mktemp("keras2"))
+    return _written("keras2_files.py", _common(tmp_path_factory) / "keras2")
+
+
+def _common(factory: pytest.TempPathFactory) -> Path:
+    """The temporary folder that the workers of pytest-xdist have in common."""
+    own = factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 def _written(script: str, folder: Path) -> Path:
-    """The folder, filled by a script of this folder in a process that has the layers of Keras 2."""
+    """The folder, filled once by a script of this folder in a process that has the layers of Keras 2; read only."""
     if importlib.util.find_spec("tf_keras") is None:
         pytest.skip("tf-keras is not installed; it comes with edge-crnn[dev]")
-    command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name(script)), str(folder)]
-    old_layers = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    ended = subprocess.run(command, env=old_layers, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    return folder
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            return folder
+        partial = folder.with_suffix(".partial")
+        partial.mkdir(exist_ok=True)
+        command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name(script)), str(partial)]
+        old_layers = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        ended = subprocess.run(command, env=old_layers, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        return partial.rename(folder)
 
 
 @pytest.fixture

@@ -100,7 +100,8 @@ def write_odd(folder: Path) -> None:
 
 def main(folder: Path) -> None:
     tf.disable_v2_behavior()
-    images = np.load(folder / "images.npy")
+    images = np.random.default_rng(3).uniform(-1, 1, (3, 100, 32, 1)).astype(np.float32)
+    np.save(folder / "images.npy", images)
     for name, options in {
         "fresh": {"narrow": 16, "gain": 0},
         "trained": {"narrow": 16, "gain": 3},

@@ -244,7 +244,9 @@ def started(words: list[str], folder: Path) -> subprocess.Popen[bytes]:
         words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": root}
     )
     assert process.stdout is not None
-    assert b"a.png" in process.stdout.readline()
+    if b"a.png" not in process.stdout.readline():
+        _, said = process.communicate(timeout=60)
+        pytest.fail(f"ended with {process.returncode} before its first line; said {said.decode()!r}")
     return process
 
 

@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from converters.detail import Detail, detail
 from converters.pipeline import (
     Source,
     artifact_readings,
@@ -26,8 +25,9 @@ from converters.pipeline import (
     reference_readings,
     refuse_calibration_images,
 )
-from converters.statistics import binomial_interval
-from converters.verify import Gate, Readings, compare
+from converters.verify.detail import Detail, detail
+from converters.verify.gate import Gate, Readings, compare
+from converters.verify.statistics import binomial_interval
 from edge_crnn.artifact import Artifact
 from edge_crnn.dataset import Dataset, load_labelled, refuse_repeats
 from edge_crnn.files import require_place

@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 
 from converters.artifact import make_onnx, make_tflite
-from converters.faults import refuse_other_ranges
-from converters.half import refuse_values
+from converters.graph.half import refuse_values
 from converters.pipeline import Source, calibrated, open_source
 from converters.recipe import DEFAULT_RECIPE, ONNX_RECIPES, RECIPES, Recipe
-from converters.tflite_ops import Ranges
-from converters.to_engine import to_engine
+from converters.tensorrt.to_engine import to_engine
+from converters.tflite.ops import Ranges
+from converters.verify.faults import refuse_other_ranges
 from edge_crnn.artifact import Artifact, save
 from edge_crnn.backends.engine_cache import require
 from edge_crnn.dataset import Dataset

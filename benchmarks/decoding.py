@@ -26,7 +26,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from converters.statistics import binomial_interval
+from converters.verify.statistics import binomial_interval
 from edge_crnn import ctc
 from edge_crnn.artifact import Artifact, load
 from edge_crnn.backends import open_backend

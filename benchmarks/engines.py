@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.artifact import make_onnx, make_tflite
-from converters.calibration import calibrate
-from converters.graph import Graph
-from converters.keras_model import load_graph
+from converters.graph.layers import Graph
+from converters.graph.ranges import calibrate
 from converters.recipe import ONNX_RECIPES, RECIPES, Recipe
-from converters.tflite_ops import Ranges
+from converters.tflite.ops import Ranges
+from converters.trained.keras.model import load_graph
 from edge_crnn.artifact import load_sidecar, save
 from edge_crnn.backends import Probabilities, open_backend
 from edge_crnn.dataset import chunked, find_images
@@ -72,7 +72,9 @@ class Source:
     @cached_property
     def onnx(self) -> Path:
         """The network in ONNX, float32."""
-        from converters.to_onnx import to_onnx  # here, so that without onnx only the engines that need it are absent
+        from converters.onnx.to_onnx import (
+            to_onnx,  # here, so that without onnx only the engines that need it are absent
+        )
 
         path = self.work / "float32.onnx"
         path.write_bytes(to_onnx(self.graph))
@@ -115,7 +117,7 @@ def open_ours(path: Path, threads: int) -> Infer:
 
 def open_keras(path: Path, threads: int) -> Infer:  # noqa: ARG001 - TensorFlow takes them from the environment
     """Through `tf.function`."""
-    from converters.keras_reference import KerasReference
+    from converters.reference.keras import KerasReference
 
     return KerasReference(path, batch=1).infer
 

@@ -70,7 +70,7 @@ class GpuSet:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of the network: the name of its class in `converters.graph`, its settings and its arrays by name."""
+    """A layer of the network: its class in `converters.graph.layers`, its settings and its arrays by name."""
 
     kind: str
     settings: Mapping[str, Any]

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from converters import graph as g
 from converters.artifact import make_onnx
-from converters.keras_reference import KerasReference
+from converters.graph import layers as g
 from converters.pipeline import open_source
 from converters.recipe import ONNX_RECIPES
+from converters.reference.keras import KerasReference
 from edge_crnn.dataset import chunked
 from edge_crnn.images import Pixels
 from edge_crnn.preprocess import preprocess

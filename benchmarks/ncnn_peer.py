@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.graph import Activation, Conv, Dense, Graph, LstmCell, Pool, Recurrent, Reshape
-from converters.tflite_ops import Ranges
+from converters.graph.layers import Activation, Conv, Dense, Graph, LstmCell, Pool, Recurrent, Reshape
+from converters.tflite.ops import Ranges
 from edge_crnn.backends import Probabilities
 
 from .engines import Source

@@ -12,8 +12,8 @@ from collections import Counter
 from pathlib import Path
 from typing import get_args
 
-from converters.keras_reference import KerasReference
-from converters.statistics import binomial_interval
+from converters.reference.keras import KerasReference
+from converters.verify.statistics import binomial_interval
 from edge_crnn.artifact import load_sidecar
 from edge_crnn.ctc import greedy
 from edge_crnn.dataset import chunked

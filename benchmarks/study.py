@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.verify import Gate, Readings, compare
+from converters.verify.gate import Gate, Readings, compare
 from edge_crnn.backends import Probabilities
 from edge_crnn.bench.contention import Contention
 from edge_crnn.dataset import Dataset, load_labelled

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from converters.detail import Detail
 from converters.pipeline import check_calibration
 from converters.recipe import RECIPES
+from converters.verify.detail import Detail
 
 from .accuracy import Found
 from .artifacts import NAMES

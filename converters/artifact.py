@@ -15,10 +15,10 @@ from edge_crnn.errors import BackendUnavailable, ConversionError, ModelSpecError
 from edge_crnn.files import sha256
 from edge_crnn.spec import ArtifactFacts, Calibration, ModelSpec, OutputSpec, Quantisation
 
-from .graph import Graph
+from .graph.layers import Graph
 from .recipe import Recipe
-from .tflite_ops import SIGMOID_OUT, Ranges
-from .to_tflite import to_tflite
+from .tflite.ops import SIGMOID_OUT, Ranges
+from .tflite.to_tflite import to_tflite
 
 _WRITERS: dict[str, str] = {"tflite": "ai-edge-litert", "onnx": "onnx"}
 """Format → package that its file is written with."""
@@ -74,7 +74,7 @@ def make_onnx(
     """
     check_spec(spec, graph)
     try:
-        from .to_onnx import to_onnx
+        from .onnx.to_onnx import to_onnx
     except ImportError as error:
         raise BackendUnavailable(
             f"{path.name}: ONNX is written with the package onnx ({error}); pip install 'edge-crnn[onnx]'"

@@ -25,10 +25,7 @@ from edge_crnn.errors import (
 from edge_crnn.files import require_place, write_atomically
 from edge_crnn.training.architectures import ARCHITECTURES
 
-from .half import faint_weights
-from .keras_model import ADDED_SOFTMAX
-from .keras_weights import GATES
-from .localise import localise, spread, worst, worst_table
+from .graph.half import faint_weights
 from .pipeline import (
     Candidate,
     Source,
@@ -49,8 +46,11 @@ from .report.page import page
 from .report.records import from_json
 from .report.verification import Outcome, to_json
 from .search import keeping, search, table
-from .to_engine import how_to_build, to_engine
-from .verify import Gate, Readings, Verification, compare
+from .tensorrt.to_engine import how_to_build, to_engine
+from .trained.keras.model import ADDED_SOFTMAX
+from .trained.keras.weights import GATES
+from .verify.gate import Gate, Readings, Verification, compare
+from .verify.localise import localise, spread, worst, worst_table
 
 _LISTED = 20
 _LOCALISED, _WORST = 32, 5

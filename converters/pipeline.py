@@ -21,18 +21,18 @@ from edge_crnn.progress import activity, progress
 from edge_crnn.spec import Calibration, ModelSpec
 
 from .artifact import check_spec, make_onnx, make_tflite
-from .calibration import calibrate
-from .faults import refuse_company, refuse_other_alphabet, refuse_other_ranges
-from .graph import Graph
-from .half import refuse_values
-from .keras_model import Network, load_network
-from .keras_weights import Structure, structure_of
+from .graph.half import refuse_values
+from .graph.layers import Graph
+from .graph.ranges import calibrate
 from .recipe import Recipe
-from .tensorflow_reference import TensorFlowReference
-from .tf1_model import load_tf1_graph
-from .tf_checkpoint import find_checkpoint
-from .tflite_ops import Ranges
-from .verify import Gate, Readings, Verification, compare, read_all
+from .reference.tensorflow import TensorFlowReference
+from .tflite.ops import Ranges
+from .trained.keras.model import Network, load_network
+from .trained.keras.weights import Structure, structure_of
+from .trained.tf1.checkpoint import find_checkpoint
+from .trained.tf1.model import load_tf1_graph
+from .verify.faults import refuse_company, refuse_other_alphabet, refuse_other_ranges
+from .verify.gate import Gate, Readings, Verification, compare, read_all
 
 _CALIBRATION_BATCH = 8
 _HALF_IMAGES = 32
@@ -156,7 +156,8 @@ def reference_readings(source: Source, datasets: Sequence[Dataset]) -> tuple[Rea
     Raises:
         VerificationError: its spec has the symbols in another order than it was trained with.
     """
-    from . import keras_reference, tf1_reference
+    from .reference import keras as keras_reference
+    from .reference import tf1 as tf1_reference
 
     with activity("starting TensorFlow"):
         if find_checkpoint(source.path) is None:

@@ -15,11 +15,11 @@ from edge_crnn.dataset import Dataset
 from edge_crnn.errors import InputError
 from edge_crnn.spec import Trial
 
-from .graph import Graph, Permute, Pool, Reshape
-from .localise import localise, spread
+from .graph.layers import Graph, Permute, Pool, Reshape
 from .pipeline import Candidate, Source
 from .recipe import Recipe
-from .verify import Verification
+from .verify.gate import Verification
+from .verify.localise import localise, spread
 
 _EXACT = (Permute, Pool, Reshape)
 _LOOKED_AT = 32

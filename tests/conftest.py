@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from converters import graph as g
+from converters.graph import layers as g
 from edge_crnn.artifact import save, sidecar
 from edge_crnn.backends import cuda
 from edge_crnn.preprocess import preprocess
@@ -52,7 +52,7 @@ def keras() -> Any:
     for module in ("h5py", "tensorflow"):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed; it comes with edge-crnn[convert]")
-    from converters.keras_reference import import_keras
+    from converters.reference.keras import import_keras
 
     return import_keras()[1]
 
@@ -119,7 +119,7 @@ def tiny_artifacts(
 ) -> Callable[..., Path]:
     """`tiny_artifacts(recipe, batch, takes_pixels)`: `tiny_graph` as an artifact, made once; copy it to change it."""
     from converters.artifact import make_tflite
-    from converters.calibration import calibrate
+    from converters.graph.ranges import calibrate
     from converters.recipe import RECIPES
 
     folder = tmp_path_factory.mktemp("artifacts")

@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from converters import cli, graph, keras_reference, oracle, pipeline
+from converters import cli, pipeline
 from converters.artifact import check_spec, make_tflite
-from converters.calibration import calibrate
+from converters.graph import layers as graph
+from converters.graph import oracle
+from converters.graph.ranges import calibrate
 from converters.recipe import RECIPES
-from converters.tflite_writer import pack
+from converters.reference import keras as keras_reference
+from converters.tflite.writer import pack
 from edge_crnn import ctc
 from edge_crnn.artifact import load, load_sidecar, save, sidecar
 from edge_crnn.backends import BackendFacts

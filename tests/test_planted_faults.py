@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import graph
 from converters.artifact import make_tflite
+from converters.graph import layers as graph
 from converters.recipe import RECIPES
 from edge_crnn.artifact import load, save, sidecar
 from edge_crnn.bench.record import Round, Scenario, load_record
@@ -331,8 +331,8 @@ def test_a_fake_engine_of_a_network_that_was_converted_again(run: Run, images: P
     assert status == 1
     assert err == (
         f"edge-crnn read: {engine}: built of another network, SHA-256 {before.payload_sha256[:12]}…, than is in"
-        f" plates.onnx beside it now, {now.payload_sha256[:12]}…; build it again: python -m converters.to_engine"
-        f" {tmp_path / 'plates.onnx'} -o {engine}\n"
+        f" plates.onnx beside it now, {now.payload_sha256[:12]}…; build it again: python -m"
+        f" converters.tensorrt.to_engine {tmp_path / 'plates.onnx'} -o {engine}\n"
     )
 
 

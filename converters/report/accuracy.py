@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edge_crnn.binomial import binomial_interval
 from edge_crnn.spec import Parity, ParitySet
 
-from ..detail import Detail
+from ..verify.detail import Detail
 from .blocks import Block, Figure, Finding, Paragraph, Plate, Plates, Status, Table, Text
 from .charts import Row, Scale, rows, scale
 from .markup import Markup

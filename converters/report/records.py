@@ -15,7 +15,7 @@ from edge_crnn.errors import InputError
 from edge_crnn.spec import Parity
 from edge_crnn.typed import build
 
-from ..detail import Detail
+from ..verify.detail import Detail
 from .suites import (
     Accuracy,
     Body,

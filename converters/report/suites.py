@@ -9,7 +9,7 @@ from typing import TypeAlias
 from edge_crnn.bench import record as bench
 from edge_crnn.spec import Parity, ReliabilityBin
 
-from ..detail import Detail
+from ..verify.detail import Detail
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from edge_crnn.bench.board import board
 from edge_crnn.dataset import Dataset, Entry
 from edge_crnn.spec import ModelSpec
 
-from ..detail import detail
-from ..verify import Readings, Verification
+from ..verify.detail import detail
+from ..verify.gate import Readings, Verification
 from .records import SUITES, VERIFY_SUITE
 
 _MOST_CHANGES, _SAMPLE = 200, 40

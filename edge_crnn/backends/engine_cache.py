@@ -113,7 +113,7 @@ class _Wanted:
             made = make_engine(self.onnx, self.path, self.options, timeout)
         except BackendError as error:
             raise BackendError(
-                f"{self.onnx.path}: no engine ({error}); python -m converters.to_engine with --log tells more"
+                f"{self.onnx.path}: no engine ({error}); python -m converters.tensorrt.to_engine with --log tells more"
             ) from error
         found = self.find()
         if found is None:
@@ -142,8 +142,8 @@ def refuse_stale(engine: Artifact) -> None:
     if network is not None and network.payload_sha256 != built_of:
         raise BackendError(
             f"{engine.path}: built of another network, SHA-256 {str(built_of)[:12]}…, than is in {beside.name} beside"
-            f" it now, {network.payload_sha256[:12]}…; build it again: python -m converters.to_engine {beside} -o"
-            f" {engine.path}"
+            f" it now, {network.payload_sha256[:12]}…; build it again: python -m"
+            f" converters.tensorrt.to_engine {beside} -o {engine.path}"
         )
 
 

@@ -143,7 +143,7 @@ class TrtBackend:
             if tools.get(built, here) != here:
                 raise BackendError(
                     f"{self._name}: built {word} {tools[built]}, here is {here}, and an engine runs where it was built"
-                    f" only; build it here: python -m converters.to_engine NAME.onnx -o {self._name}"
+                    f" only; build it here: python -m converters.tensorrt.to_engine NAME.onnx -o {self._name}"
                 )
 
 

@@ -107,7 +107,7 @@ def options_of(engine: Artifact) -> BuildOptions:
     except (KeyError, ValueError) as error:
         raise ArtifactError(
             f"{engine.path}: its spec does not tell for which batches and in how much memory it was built; build it"
-            f" again: python -m converters.to_engine NAME.onnx -o {engine.path}"
+            f" again: python -m converters.tensorrt.to_engine NAME.onnx -o {engine.path}"
         ) from error
     sources = facts.tools.get("tactic sources")
     return BuildOptions(

@@ -11,9 +11,9 @@ import pytest
 from benchmarks import accuracy
 from benchmarks.accuracy import Trial, load_groups
 from benchmarks.artifacts import NAMES, make_all
-from converters import graph as g
 from converters.artifact import make_tflite
-from converters.calibration import calibrate
+from converters.graph import layers as g
+from converters.graph.ranges import calibrate
 from converters.pipeline import Source, artifact_readings
 from converters.recipe import RECIPES
 from converters.report.accuracy import judged

@@ -21,8 +21,8 @@ from benchmarks.gpu_measure import growth, interleave, orders, soak, turn
 from benchmarks.gpu_record import Criteria, Criterion
 from benchmarks.gpu_texts import layers_of
 from benchmarks.gpu_work import Work
-from converters import graph as g
 from converters.artifact import make_onnx
+from converters.graph import layers as g
 from converters.recipe import ONNX_RECIPES
 from edge_crnn.artifact import Artifact
 from edge_crnn.backends import Backend, Probabilities, open_backend

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.ncnn_peer import open_ncnn, write
-from converters import graph as g
-from converters import oracle
+from converters.graph import layers as g
+from converters.graph import oracle
 from edge_crnn.preprocess import preprocess
 from tests.conftest import TINY
 

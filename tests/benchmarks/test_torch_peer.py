@@ -12,9 +12,9 @@ import pytest
 from benchmarks import gpu_set
 from benchmarks.gpu_texts import layers_of
 from benchmarks.torch_peer import Peer, network
-from converters import graph as g
 from converters.artifact import make_onnx
-from converters.oracle import run
+from converters.graph import layers as g
+from converters.graph.oracle import run
 from converters.recipe import ONNX_RECIPES
 from edge_crnn.errors import BackendUnavailable
 from edge_crnn.preprocess import preprocess

@@ -55,8 +55,8 @@ def calibration_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def labelled_folder(tiny_keras: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixty pictures with a `labels.csv` that tells what `tiny_keras` reads in them."""
-    from converters.keras_reference import KerasReference
-    from converters.verify import read_all
+    from converters.reference.keras import KerasReference
+    from converters.verify.gate import read_all
 
     folder = draw(tmp_path_factory.mktemp("pictures") / "labelled", 60, 2)
     names = [path.name for path in find_images(folder)]

@@ -12,8 +12,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from converters.artifact import check_payload, check_spec, make_onnx, make_tflite
-from converters.calibration import calibrate
-from converters.graph import Graph
+from converters.graph.layers import Graph
+from converters.graph.ranges import calibrate
 from converters.recipe import ONNX_RECIPES, RECIPES
 from edge_crnn.artifact import load
 from edge_crnn.backends import open_backend
@@ -83,7 +83,7 @@ def test_spec_of_an_onnx_tells_what_was_done(recipe: Any, takes_pixels: bool, ti
 
 
 def test_without_the_onnx_package_the_extra_is_named(tiny_graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "converters.to_onnx", raising=False)
+    monkeypatch.delitem(sys.modules, "converters.onnx.to_onnx", raising=False)
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(
         BackendUnavailable, match=r"x.onnx: ONNX is written with the package onnx .*'edge-crnn\[onnx\]'"

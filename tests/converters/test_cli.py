@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from converters import keras_reference
+from converters.reference import keras as keras_reference
 from edge_crnn import open_reader
 from edge_crnn.artifact import load, load_sidecar, sidecar
 from edge_crnn.cli.main import main
@@ -196,7 +196,7 @@ def test_auto_with_none_that_passes_shows_the_best(convert: Run, calibration_fol
 def test_auto_goes_on_without_a_recipe_that_is_not_possible(
     convert: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("converters.tflite_ops.np.finfo", lambda _: type("Small", (), {"max": 1e-3}))
+    monkeypatch.setattr("converters.tflite.ops.np.finfo", lambda _: type("Small", (), {"max": 1e-3}))
     status, out, _ = convert("--recipe", "auto", *WIDE)
     assert status == 0
     assert out[1].startswith("float16: weight ")

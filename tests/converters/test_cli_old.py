@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from converters.keras_reference import KerasReference
-from converters.verify import read_all
+from converters.reference.keras import KerasReference
+from converters.verify.gate import read_all
 from edge_crnn.artifact import load, sidecar
 from edge_crnn.dataset import find_images, load_labelled
 from edge_crnn.spec import InputSpec, ModelSpec, OutputSpec

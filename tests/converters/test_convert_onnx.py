@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from converters import cli, pipeline
-from converters.graph import Graph
+from converters.graph.layers import Graph
 from converters.pipeline import load_sets, open_source
 from converters.recipe import ONNX_RECIPES
-from converters.verify import Gate, Readings
+from converters.verify.gate import Gate, Readings
 from edge_crnn import open_reader
 from edge_crnn.artifact import Artifact, load, save
 from edge_crnn.backends.trt_build import BuildOptions
@@ -133,7 +133,7 @@ def test_without_tensorrt_the_onnx_is_written_and_the_way_to_the_engine_told(
     assert out[-3:] == [
         f"no TensorRT is installed here: {engine} is not built",
         f"{tmp_path / 'x.onnx'} is what the device needs; TensorRT builds the engine there, for its own GPU:",
-        "    python -m converters.to_engine x.onnx -o x.engine --batches 1 4 4",
+        "    python -m converters.tensorrt.to_engine x.onnx -o x.engine --batches 1 4 4",
     ]
     assert [each.name for each in tmp_path.iterdir()] == ["x.onnx"]
     facts = load(tmp_path / "x.onnx").spec.artifact

@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters import keras_reference, oracle
-from converters.keras_model import load_graph
-from converters.keras_weights import Structure
+from converters.graph import oracle
+from converters.reference import keras as keras_reference
+from converters.trained.keras.model import load_graph
+from converters.trained.keras.weights import Structure
 from edge_crnn.artifact import load, sidecar
 from edge_crnn.backends import BackendFacts
 from edge_crnn.cli.main import main

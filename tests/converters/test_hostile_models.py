@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import keras_reference
-from converters.keras_model import load_graph
-from converters.keras_reference import KerasReference
+from converters.reference import keras as keras_reference
+from converters.reference.keras import KerasReference
+from converters.trained.keras.model import load_graph
 from edge_crnn.artifact import sidecar
 from edge_crnn.cli.main import main
 from edge_crnn.errors import ModelFileError

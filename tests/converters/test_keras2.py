@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import oracle
-from converters.graph import Recurrent, weights
-from converters.keras_model import load_graph, load_network
-from converters.keras_reference import KerasReference
+from converters.graph import oracle
+from converters.graph.layers import Recurrent, weights
+from converters.reference.keras import KerasReference
+from converters.trained.keras.model import load_graph, load_network
 from edge_crnn.errors import ModelFileError
 
 h5py = pytest.importorskip("h5py")

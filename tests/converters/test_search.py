@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from converters import graph as g
 from converters import search as module
 from converters.artifact import make_onnx, make_tflite
-from converters.calibration import calibrate
-from converters.localise import LayerDrift
+from converters.graph import layers as g
+from converters.graph.ranges import calibrate
 from converters.pipeline import Candidate
 from converters.recipe import ONNX_RECIPES, RECIPES, Recipe
 from converters.search import keepable, keeping, search, table
+from converters.verify.localise import LayerDrift
 from edge_crnn.artifact import Artifact
 from edge_crnn.errors import ConversionError, InputError
 from edge_crnn.preprocess import preprocess
@@ -103,7 +103,7 @@ def test_an_onnx_whose_layers_are_kept(tiny_graph: g.Graph, tiny_pictures: list[
 
 
 def test_values_beyond_float16_are_no_matter_in_a_layer_that_is_kept(tiny_graph: g.Graph) -> None:
-    from converters.half import refuse_values
+    from converters.graph.half import refuse_values
 
     ranges = {"conv": (0.0, 1e5)}
     with pytest.raises(ConversionError, match=r"or keep the layer by --float conv$"):

@@ -12,7 +12,7 @@ from converters.report.compose import compose
 from converters.report.page import page
 from converters.report.records import from_json
 from converters.report.verification import Outcome, to_json
-from converters.verify import Gate, Readings, compare
+from converters.verify.gate import Gate, Readings, compare
 from edge_crnn import __version__
 from edge_crnn.artifact import Artifact
 from edge_crnn.dataset import Dataset, Entry

@@ -282,7 +282,7 @@ def test_a_killed_build_leaves_nothing_and_blocks_nobody(
     assert out == ""
     if victim == "its build":
         assert "plates.onnx: no engine (" in err
-        assert "the build was ended by SIGKILL); python -m converters.to_engine with --log tells more" in err
+        assert "the build was ended by SIGKILL); python -m converters.tensorrt.to_engine with --log tells more" in err
     until(lambda: len(begun.read_text().splitlines()) == 2)  # the second one has its turn
     assert engines(folder) == []
     (tmp_path / "go").touch()

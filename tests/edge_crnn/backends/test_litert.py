@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from converters import oracle
-from converters.graph import Graph
+from converters.graph import oracle
+from converters.graph.layers import Graph
 from converters.recipe import RECIPES
-from converters.tflite_writer import Writer
+from converters.tflite.writer import Writer
 from edge_crnn.artifact import load, save
 from edge_crnn.backends import litert, open_backend
 from edge_crnn.errors import ArtifactError, BackendError

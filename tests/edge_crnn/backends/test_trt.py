@@ -316,7 +316,7 @@ def test_fake_an_engine_from_elsewhere_is_refused_unseen(
 ) -> None:
     gpu = on_gpu("10.3.0")
     artifact = replace(engine_of(**tools), payload=b"garbage")
-    advice = r"build it here: python -m converters.to_engine NAME.onnx -o tiny.engine$"
+    advice = r"build it here: python -m converters.tensorrt.to_engine NAME.onnx -o tiny.engine$"
     with pytest.raises(BackendError, match=f"^tiny.engine: {message}.*{advice}"):
         TrtBackend(artifact)
     assert (gpu.left, gpu.stack) == ({}, [])

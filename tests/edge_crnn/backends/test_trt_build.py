@@ -231,9 +231,9 @@ def test_tensorrt_for_rtx_builds_what_is_converted(
 
 def test_tensorrt_for_rtx_builds_gru(rtx: Any) -> None:
     pytest.importorskip("onnx")
-    from converters import graph as g
+    from converters.graph import layers as g
+    from converters.onnx.to_onnx import to_onnx
     from converters.recipe import ONNX_RECIPES
-    from converters.to_onnx import to_onnx
 
     def weights(*shape: int) -> np.ndarray:
         return np.full(shape, 0.1, np.float32)

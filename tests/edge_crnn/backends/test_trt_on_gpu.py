@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import graph as g
-from converters import oracle
+from converters.graph import layers as g
+from converters.graph import oracle
 from edge_crnn.artifact import Artifact, load, save
 from edge_crnn.backends import cuda, trt
 from edge_crnn.backends.trt import TrtBackend

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters.keras_model import load_graph
-from converters.oracle import run
+from converters.graph.oracle import run
+from converters.trained.keras.model import load_graph
 from edge_crnn.errors import InputError
 from edge_crnn.training.architectures import ARCHITECTURES, SOFTMAX, digits, plates
 

@@ -1,0 +1,85 @@
+"""What float16 cannot hold: weights and values beyond its end, and weights below its normal numbers.
+
+IEEE 754 binary16 ends at 65,504; its normal numbers begin at 6.1e-5, and below them it goes on in steps of 6e-8 to 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_crnn.errors import ConversionError
+
+from ..recipe import Recipe
+from .layers import Graph, Layer, Recurrent, weights
+
+_END = float(np.finfo(np.float16).max)
+_NORMAL = float(np.finfo(np.float16).smallest_normal)
+_LEFT_FOR_OTHER_IMAGES = 2
+
+
+def to_half(name: str, weight: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
+    """A weight in float16.
+
+    Raises:
+        ConversionError: it would become infinite.
+    """
+    largest = float(np.abs(weight).max(initial=0.0))
+    if largest > _END:
+        raise ConversionError(
+            f"weight {name!r} reaches {largest:.3g}, float16 ends at {_END:,.0f}; use --recipe float32"
+        )
+    return weight.astype(np.float16)
+
+
+def refuse_values(graph: Graph, recipe: Recipe, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse float16 for a network whose values come near to its end: a GPU would go on with infinities.
+
+    A CPU, which computes float16 in float32, does not show it.
+
+    Args:
+        graph: that is to be lowered.
+        recipe: which layers are to be float16.
+        ranges: of the graph's values in float32 on real images, from `calibration.calibrate`.
+
+    Raises:
+        ConversionError: a value leaves half of the range.
+    """
+    half = {layer.name for layer in _half_layers(graph, recipe)}
+    for name, (low, high) in ranges.items():
+        if name.partition("/")[0] not in half:
+            continue
+        if max(-low, high) * _LEFT_FOR_OTHER_IMAGES > _END:
+            raise ConversionError(
+                f"value {name!r} goes from {low:.3g} to {high:.3g}, float16 ends at {_END:,.0f}; use --recipe"
+                f" float32, or float16-mixed where it is in the recurrent head, or keep the layer by --float"
+                f" {name.partition('/')[0]}"
+            )
+
+
+def faint_weights(graph: Graph, recipe: Recipe) -> Iterator[str]:
+    """What a person should know of weights of which float16 keeps few digits, a line for a layer.
+
+    No error: what is lost of them is nothing beside the other weights of their sum. Only an output that has none but
+    such weights may change, and then the texts tell whether it was of use; weight decay leaves outputs that are not.
+    """
+    for layer in _half_layers(graph, recipe):
+        kernels = [each for each in weights(layer) if each.ndim > 1]
+        largest = np.concatenate(
+            [np.zeros(0), *(np.abs(each).max(axis=tuple(range(each.ndim - 1))) for each in kernels)]
+        )
+        faint = int(np.sum((largest > 0) & (largest < _NORMAL)))
+        if faint:
+            yield f"{layer.name}: {faint} of {largest.size} outputs have weights so small that float16 keeps few digits"
+
+
+def _half_layers(graph: Graph, recipe: Recipe) -> Iterator[Layer]:
+    precision = recipe.stack
+    for layer in graph.layers:
+        if isinstance(layer, Recurrent):
+            precision = recipe.head
+        if precision == "half" and layer.name not in recipe.float_layers:
+            yield layer

@@ -1,0 +1,101 @@
+"""What every reference of verification shares: TensorFlow, and a function that it runs in batches of one fixed size."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_crnn.backends.base import BackendFacts, Probabilities, check_batch
+from edge_crnn.errors import BackendError, BackendUnavailable
+
+from ..graph.layers import Graph
+
+
+class TensorFlowReference:
+    """A trained model as TensorFlow runs it; one compiled function, so that every image is computed alike."""
+
+    facts: BackendFacts
+
+    def __init__(
+        self,
+        tensorflow: Any,
+        call: Callable[[Any], Any],
+        graph: Graph,
+        batch: int,
+        *,
+        name: str,
+        version: str,
+        precision: str,
+    ) -> None:
+        """`call` gives probabilities (N, steps, classes) for a float32 tensor (N, *graph.input_shape)."""
+        self.facts = BackendFacts(
+            name=name,
+            version=version,
+            precision=precision,
+            input_shape=(graph.input_shape[0], graph.input_shape[1], graph.input_shape[2]),
+            input_dtype="float32",
+            max_batch=batch,
+        )
+        self._batch, self._steps_classes = batch, graph.output_shape
+        self._tensorflow = tensorflow
+        signature = [tensorflow.TensorSpec((batch, *graph.input_shape), tensorflow.float32)]
+        self._call = tensorflow.function(call, input_signature=signature).get_concrete_function()
+
+    def infer(self, batch: npt.NDArray[np.generic]) -> Probabilities:
+        """See `edge_crnn.backends.base.Backend.infer`."""
+        check_batch(batch, self.facts)
+        if self._call is None:
+            raise BackendError(f"{self.facts.name}: used after close(); open the model again")
+        parts = [np.zeros((0, *self._steps_classes), np.float32)]
+        for start in range(0, len(batch), self._batch):
+            images = batch[start : start + self._batch]
+            padded = np.zeros((self._batch, *self.facts.input_shape), np.float32)
+            padded[: len(images)] = images
+            try:
+                parts.append(self._call(self._tensorflow.constant(padded)).numpy()[: len(images)])
+            except self._tensorflow.errors.OpError as error:
+                raise BackendError(f"{self.facts.name}: inference failed ({error.message})") from error
+        return np.concatenate(parts)
+
+    def close(self) -> None:
+        """Free the model; a second call does nothing."""
+        self._call = None
+
+
+def import_tensorflow(*modules: str) -> list[Any]:
+    """TensorFlow, and then these modules on top of it, without their chatter.
+
+    Raises:
+        BackendUnavailable: one is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with contextlib.nullcontext() if "tensorflow" in sys.modules else _silent_stderr():
+            return [importlib.import_module(name) for name in ("tensorflow", *modules)]
+    except ImportError as error:
+        raise BackendUnavailable(
+            f"running the trained model needs {error.name}: pip install 'edge-crnn[convert]'"
+        ) from error
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """TensorFlow's libraries greet on file descriptor 2 before any log level counts."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)

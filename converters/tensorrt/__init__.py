@@ -1,0 +1,1 @@
+"""`.onnx` → `.engine`, on the machine that it is for."""

@@ -1,0 +1,140 @@
+"""Recurrent layers in TFLite: a WHILE loop per direction, or every step written out.
+
+The loop is smaller and faster wherever it can be had: its body has one copy of the recurrent weights, where every
+step written out packs its own. Static int8 has to be written out, since a quantised loop would need one quantisation
+for all that passes through it. The fused LSTM op is never used: it keeps its state from one image to the next. What a
+step does is told in `cells`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from edge_crnn.errors import ConversionError
+
+from ..graph.layers import Cell, Recurrent
+from ..recipe import Form
+from .cells import STATES, input_products, step_of
+from .ops import Ops
+from .writer import Tensor, Writer
+
+
+def recurrent(ops: Ops, layer: Recurrent, x: Tensor, writer: Writer, form: Form) -> Tensor:
+    """(N, T, in) → (N, T, out)."""
+    steps, name = x.shape[1], layer.name
+    outputs = []
+    for direction, cell in layer.cells:
+        prefix = f"{name}/{direction}"
+        products = {
+            name: _swap(ops, f"{prefix}/{name}:steps", ops.matmul(f"{prefix}/{name}", x, kernel, bias))
+            for name, (kernel, bias) in input_products(cell).items()
+        }
+        order = range(steps) if direction == "forward" else range(steps - 1, -1, -1)
+        write = _loop if form == "loop" else _unrolled
+        hidden = write(ops, prefix, cell, products, order, writer)
+        outputs.append(_swap(ops, f"{prefix}/hidden:samples", hidden))
+    if len(outputs) == 1:
+        return outputs[0]
+    if layer.merge == "concat":
+        return ops.concat(name, outputs)
+    first, second = outputs
+    if layer.merge == "product":
+        return ops.binary("MUL", name, first, second)
+    if layer.merge == "average":
+        return ops.average(name, first, second)
+    return ops.binary("ADD", name, first, second)
+
+
+def _swap(ops: Ops, name: str, x: Tensor) -> Tensor:
+    """(N, T, C) ↔ (T, N, C)."""
+    first, second, width = x.shape
+    if 1 in (first, second):
+        return ops.reshape(name, x, (second, first, width))
+    return ops.transpose(name, x, (1, 0, 2))
+
+
+def _loop(ops: Ops, prefix: str, cell: Cell, products: Mapping[str, Tensor], order: range, writer: Writer) -> Tensor:
+    """Products (T, N, ·) → hidden states (T, N, units), by WHILE over (step, *states, outputs, *products)."""
+    if ops.precision == "static":
+        raise ConversionError(f"layer {prefix!r}: a loop cannot be static int8; use an unrolled form")
+    main = ops.subgraph
+    states = STATES[type(cell)]
+    steps, batch, _ = products["projection"].shape
+    shapes = {
+        "step": ((), "int32"),
+        **dict.fromkeys(states, ((batch, cell.units), "float32")),
+        "outputs": ((steps, batch, cell.units), "float32"),
+        **{name: (each.shape, "float32") for name, each in products.items()},
+    }
+
+    condition = writer.subgraph(f"{prefix}/condition")
+    taken = {name: condition.tensor(name, *shape) for name, shape in shapes.items()}
+    limit = condition.constant("limit", np.array(order.stop, np.int32))
+    goes_on = condition.tensor("goes_on", (), "bool")
+    if order.step > 0:
+        condition.op("LESS", [taken["step"], limit], [goes_on], schema.LessOptionsT())
+    else:
+        condition.op("GREATER", [taken["step"], limit], [goes_on], schema.GreaterOptionsT())
+    condition.bind([*taken.values()], [goes_on])
+
+    body = writer.subgraph(f"{prefix}/body")
+    taken = {name: body.tensor(name, *shape) for name, shape in shapes.items()}
+    inner = Ops(body, ops.precision, None)
+    now = {}
+    for name, each in products.items():
+        now[name] = body.tensor("now", (batch, each.shape[2]))
+        body.op("GATHER", [taken[name], taken["step"]], [now[name]], schema.GatherOptionsT(axis=0))
+    after = step_of(cell, inner, f"{prefix}/{{}}".format, now, {name: taken[name] for name in states})
+    zero = body.constant("zero", np.array(0, np.int32))
+    place = body.tensor("place", (3,), "int32")
+    body.op("PACK", [taken["step"], zero, zero], [place], schema.PackOptionsT(valuesCount=3, axis=0))
+    written = body.tensor("outputs:written", (steps, batch, cell.units))
+    update = inner.reshape("update", after["hidden"], (1, batch, cell.units))
+    body.op("DYNAMIC_UPDATE_SLICE", [taken["outputs"], update, place], [written])
+    following = body.tensor("following", (), "int32")
+    stride = body.constant("stride", np.array(order.step, np.int32))
+    body.op("ADD", [taken["step"], stride], [following], schema.AddOptionsT())
+    changed = {"step": following, **after, "outputs": written}
+    body.bind([*taken.values()], [changed.get(name, each) for name, each in taken.items()])
+
+    zeros = main.constant(f"{prefix}/zeros", np.zeros((batch, cell.units), np.float32))
+    initial = {
+        "step": main.constant(f"{prefix}/start", np.array(order.start, np.int32)),
+        **dict.fromkeys(states, zeros),
+        "outputs": main.constant(f"{prefix}/outputs", np.zeros((steps, batch, cell.units), np.float32)),
+        **products,
+    }
+    given = {name: main.tensor(f"{prefix}/{name}:final", *shape) for name, shape in shapes.items()}
+    options = schema.WhileOptionsT(condSubgraphIndex=condition.index, bodySubgraphIndex=body.index)
+    main.op("WHILE", [*initial.values()], [*given.values()], options)
+    return given["outputs"]
+
+
+def _unrolled(
+    ops: Ops, prefix: str, cell: Cell, products: Mapping[str, Tensor], order: Iterable[int], _: Writer
+) -> Tensor:
+    """Products (T, N, ·) → hidden states (T, N, units), every step written out."""
+    main = ops.subgraph
+    static = ops.precision == "static"
+    parts: dict[str, list[Tensor]] = {}
+    for name, each in products.items():
+        steps, batch, width = each.shape
+        parts[name] = [
+            main.tensor(f"{prefix}/{name}:{step}", (batch, width), each.dtype, each.quantisation)
+            for step in range(steps)
+        ]
+        main.op("UNPACK", [each], parts[name], schema.UnpackOptionsT(num=steps, axis=0), 2 if static else 1)
+    states: Mapping[str, Tensor] = {}
+    outputs: dict[int, Tensor] = {}
+    for step in order:
+        now = {name: each[step] for name, each in parts.items()}
+        states = step_of(cell, ops, f"{prefix}/{{}}:{step}".format, now, states)
+        outputs[step] = states["hidden"]
+    first = outputs[0]
+    given = main.tensor(f"{prefix}/hidden", (steps, batch, cell.units), first.dtype, first.quantisation)
+    ordered = [outputs[step] for step in range(steps)]
+    main.op("PACK", ordered, [given], schema.PackOptionsT(valuesCount=steps, axis=0), 2 if static else 1)
+    return given

@@ -1,0 +1,1 @@
+"""A trained model's file → graph, without running code from the file."""

@@ -1,0 +1,141 @@
+"""What a verdict leaves out: symbols that are read wrong, which for which, and how far the probabilities have moved."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_crnn.alphabet import Alphabet
+from edge_crnn.calibration import calibration_error
+from edge_crnn.dataset import Dataset
+from edge_crnn.spec import ModelSpec
+
+from .gate import Readings
+
+Labels = Sequence[int]
+Pair = tuple[int | None, int | None]
+"""A symbol of the truth and what was read for it; None: read though it is not there, or not read."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Symbols of one labelled folder, and the fewest that would have to be changed, put in or taken out."""
+
+    symbols: int
+    reference: int
+    """For what the trained model reads."""
+    artifact: int
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How often one symbol is read as another; empty: nothing."""
+
+    truth: str
+    read: str
+    reference: int
+    artifact: int
+
+
+@dataclass(frozen=True)
+class Detail:
+    """How an artifact departs from the trained model on labelled folders."""
+
+    errors: tuple[Errors, ...]
+    """Of each folder, in the order of the parity's sets."""
+    confusions: tuple[Confusion, ...]
+    """Those that occur more or less often than with the trained model, the most changed first."""
+    mean_probability_change: float
+    """Mean |Δp| over all images, steps and classes."""
+    mean_confidence_change: float
+    """Of the readings, the artifact's less the trained model's."""
+    reference_calibration_error: float
+    """Expected calibration error of the posteriors of what is read, nothing fitted; see `edge_crnn.calibration`."""
+    calibration_error: float
+    """The artifact's."""
+
+
+def detail(
+    spec: ModelSpec, datasets: Sequence[Dataset], reference: Sequence[Readings], artifact: Sequence[Readings]
+) -> Detail:
+    """Compare what both read on the same datasets; `spec` is the artifact's or the trained model's."""
+    alphabet = spec.alphabet
+    errors: list[Errors] = []
+    counts: tuple[Counter[Pair], Counter[Pair]] = (Counter(), Counter())
+    for dataset, *both in zip(datasets, reference, artifact, strict=True):
+        found = []
+        for readings, counter in zip(both, counts, strict=True):
+            pairs = [pair for pairs in _mistakes(alphabet, dataset, readings) for pair in pairs]
+            counter.update(pairs)
+            found.append(len(pairs))
+        symbols = sum(len(alphabet.encode(entry.label)) for entry in dataset)
+        errors.append(Errors(symbols, *found))
+    theirs, ours = (np.array([c for part in each for c in part.confidences]) for each in (reference, artifact))
+    rights = [_right(datasets, each) for each in (reference, artifact)]
+    changes = [
+        np.abs(first.probabilities - second.probabilities) for first, second in zip(reference, artifact, strict=True)
+    ]
+    return Detail(
+        errors=tuple(errors),
+        confusions=_changed(spec, *counts),
+        mean_probability_change=float(np.sum([each.sum(dtype=np.float64) for each in changes]))
+        / sum(each.size for each in changes),
+        mean_confidence_change=float((ours - theirs).mean()),
+        reference_calibration_error=calibration_error(theirs, rights[0]),
+        calibration_error=calibration_error(ours, rights[1]),
+    )
+
+
+def alignment(truth: Labels, read: Labels) -> list[Pair]:
+    """Which symbol was read for which, by the fewest changes (Levenshtein 1966); of equally few, the most exchanges."""
+    costs = np.zeros((len(truth) + 1, len(read) + 1), int)
+    costs[:, 0], costs[0] = np.arange(len(truth) + 1), np.arange(len(read) + 1)
+    for i, first in enumerate(truth):
+        for j, second in enumerate(read):
+            costs[i + 1, j + 1] = min(costs[i, j] + (first != second), costs[i, j + 1] + 1, costs[i + 1, j] + 1)
+    pairs: list[Pair] = []
+    i, j = len(truth), len(read)
+    while i or j:
+        if i and j and costs[i, j] == costs[i - 1, j - 1] + (truth[i - 1] != read[j - 1]):
+            i, j = i - 1, j - 1
+            pairs.append((truth[i], read[j]))
+        elif i and costs[i, j] == costs[i - 1, j] + 1:
+            i -= 1
+            pairs.append((truth[i], None))
+        else:
+            j -= 1
+            pairs.append((None, read[j]))
+    return pairs[::-1]
+
+
+def _mistakes(alphabet: Alphabet, dataset: Dataset, readings: Readings) -> Iterator[list[Pair]]:
+    for entry, label in zip(dataset, readings.labels, strict=True):
+        if label != entry.label:
+            aligned = alignment(alphabet.encode(entry.label), alphabet.encode(label))
+            yield [pair for pair in aligned if pair[0] != pair[1]]
+
+
+def _changed(spec: ModelSpec, reference: Counter[Pair], artifact: Counter[Pair]) -> tuple[Confusion, ...]:
+    order = dict.fromkeys((*reference, *artifact))
+    changed = sorted(
+        (pair for pair in order if reference[pair] != artifact[pair]),
+        key=lambda pair: -abs(reference[pair] - artifact[pair]),
+    )
+
+    def symbol(index: int | None) -> str:
+        return "" if index is None else spec.alphabet.spell([index])
+
+    return tuple(Confusion(symbol(a), symbol(b), reference[a, b], artifact[a, b]) for a, b in changed)
+
+
+def _right(datasets: Sequence[Dataset], readings: Sequence[Readings]) -> np.ndarray:
+    return np.array(
+        [
+            label == entry.label
+            for dataset, part in zip(datasets, readings, strict=True)
+            for entry, label in zip(dataset, part.labels, strict=True)
+        ]
+    )

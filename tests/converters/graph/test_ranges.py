@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from converters.graph import oracle
+from converters.graph.layers import Activation, Dense, Graph, Recurrent
+from converters.graph.ranges import calibrate
+from edge_crnn.errors import ConversionError, DatasetError
+
+
+def values_of(graph: Graph, images: np.ndarray) -> dict[str, np.ndarray]:
+    values: dict[str, np.ndarray] = {}
+    oracle.run(graph, images, values.__setitem__)
+    return values
+
+
+def test_ranges_are_those_of_all_images_however_they_are_batched(tiny_graph: Graph, tiny_images: np.ndarray) -> None:
+    expected = {name: (each.min(), each.max()) for name, each in values_of(tiny_graph, tiny_images).items()}
+    for parts in ([16], [5, 11], [1] * 16):
+        batches = np.split(tiny_images, np.cumsum(parts)[:-1])
+        found = calibrate(tiny_graph, iter(batches))
+        assert found.keys() == expected.keys()
+        for name in found:
+            assert found[name] == pytest.approx(expected[name], abs=1e-5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 15))
+def test_every_image_counts(tiny_graph: Graph, tiny_images: np.ndarray, place: int) -> None:
+    """An image with values that no other has moves the ranges, wherever it stands."""
+    images = tiny_images.copy()
+    images[place] *= 3
+    found = calibrate(tiny_graph, np.split(images, [7, 14]))
+    assert found["input"] == (images[place].min(), images[place].max())
+    assert found["input"] != calibrate(tiny_graph, [tiny_images])["input"]
+
+
+def test_every_layer_and_the_inside_of_recurrent_ones_is_there(tiny_graph: Graph, tiny_images: np.ndarray) -> None:
+    found = calibrate(tiny_graph, [tiny_images])
+    assert found.keys() >= {"input", *(layer.name for layer in tiny_graph.layers)}
+    for layer in tiny_graph.layers:
+        if isinstance(layer, Recurrent):
+            assert {f"{layer.name}/{way}/state" for way in ("forward", "backward")} < found.keys()
+    assert all(low <= high for low, high in found.values())
+    assert 0 <= found["softmax"][0] < found["softmax"][1] <= 1
+
+
+@pytest.mark.parametrize("batches", [[], [np.zeros((0, 32, 16, 1), np.float32)]])
+def test_no_image_is_refused(tiny_graph: Graph, batches: list[np.ndarray]) -> None:
+    with pytest.raises(DatasetError, match="no calibration image was given; name a folder with some"):
+        calibrate(tiny_graph, batches)
+
+
+@pytest.mark.parametrize("weight", [3e38, -3e38])
+def test_values_beyond_float32_are_refused(weight: float) -> None:
+    dense = Dense("dense", np.full((2, 2), weight, np.float32), np.zeros(2, np.float32))
+    graph = Graph((3, 2), (dense, Activation("softmax", "softmax")))
+    with pytest.raises(ConversionError, match=r"value 'dense' goes from .*inf.*; int8 needs finite values"):
+        calibrate(graph, [np.ones((1, 3, 2), np.float32)])

@@ -1,0 +1,414 @@
+"""Files that are damaged or made to harm, each refused with one line; made by hand, so no TensorFlow is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from converters.graph.layers import Dense
+from converters.trained.keras.model import load_graph
+from edge_crnn.errors import ModelFileError
+
+h5py = pytest.importorskip("h5py")
+
+KERNEL = np.arange(12, dtype=np.float32).reshape(4, 3)
+BIAS = np.array([1, 2, 3], np.float32)
+
+
+def layer(kind: str, name: str, source: str | None = None, **settings: Any) -> dict[str, Any]:
+    history = {"class_name": "__keras_tensor__", "config": {"keras_history": [source, 0, 0]}}
+    nodes = [{"args": [history], "kwargs": {}}] if source else []
+    return {"class_name": kind, "name": name, "config": {"name": name, **settings}, "inbound_nodes": nodes}
+
+
+def config(*more: dict[str, Any]) -> dict[str, Any]:
+    layers = [
+        layer("InputLayer", "image", batch_shape=[None, 6, 4, 1]),
+        layer("Reshape", "reshape", "image", target_shape=[6, -1]),
+        layer("Dense", "head", "reshape", units=3, activation="softmax", use_bias=True),
+        *more,
+    ]
+    return {"class_name": "Functional", "config": {"layers": layers, "output_layers": [["head", 0, 0]]}}
+
+
+def fill(group: Any) -> None:
+    group["layers/dense/vars/0"], group["layers/dense/vars/1"] = KERNEL, BIAS
+    group["layers/dense/vars"].attrs["name"] = "head"
+
+
+def hdf5(build: Callable[[Any], None] = fill) -> bytes:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        build(file)
+    return buffer.getvalue()
+
+
+def archive(path: Path, configuration: object = None, weights: bytes | None = None, packing: int = 0) -> Path:
+    text = configuration if isinstance(configuration, bytes) else json.dumps(configuration or config())
+    with zipfile.ZipFile(path, "w", packing) as file:
+        file.writestr("config.json", text)
+        file.writestr("model.weights.h5", hdf5() if weights is None else weights)
+    return path
+
+
+def whole_h5(path: Path, configuration: object = None) -> Path:
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = json.dumps(configuration or config())
+        file["model_weights/head/sequential/head/kernel"] = KERNEL
+        file["model_weights/head/sequential/head/bias"] = BIAS
+    return path
+
+
+def refused(path: Path, *words: str) -> str:
+    with pytest.raises(ModelFileError) as caught:
+        load_graph(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    assert len(message) <= 1000
+    for word in words:
+        assert word in message
+    return message
+
+
+def test_both_formats_give_the_same_graph(tmp_path: Path) -> None:
+    for path in (archive(tmp_path / "a.keras"), archive(tmp_path / "b.keras", packing=8), whole_h5(tmp_path / "c.h5")):
+        graph = load_graph(path)
+        assert (graph.input_shape, graph.output_shape) == ((6, 4, 1), (6, 3))
+        head = graph.layers[1]
+        assert isinstance(head, Dense)
+        np.testing.assert_array_equal(head.kernel, KERNEL)
+        np.testing.assert_array_equal(head.bias, BIAS)
+
+
+def test_name_and_content_must_agree(tmp_path: Path) -> None:
+    assert load_graph(whole_h5(tmp_path / "model.hdf5")).output_shape == (6, 3)
+    with pytest.raises(ModelFileError, match=r"holds HDF5, but is named '\.keras'; name it \.h5"):
+        load_graph(whole_h5(tmp_path / "misnamed.keras"))
+    with pytest.raises(ModelFileError, match=r"holds ZIP, but is named '\.h5'; name it \.keras"):
+        load_graph(archive(tmp_path / "misnamed.h5"))
+
+
+def test_weights_go_by_the_layers_name_not_by_the_containers(tmp_path: Path) -> None:
+    double = layer("Dense", "first", "reshape", units=4, activation="linear", use_bias=False)
+    layers = config(double)
+    layers["config"]["layers"][2]["inbound_nodes"][0]["args"][0]["config"]["keras_history"][0] = "first"
+    square = np.eye(4, dtype=np.float32)
+
+    def swapped(file: Any) -> None:  # containers count in layer order: head is dense, first is dense_1
+        file["layers/dense_1/vars/0"], file["layers/dense_1/vars/1"] = KERNEL, BIAS
+        file["layers/dense_1/vars"].attrs["name"] = "head"
+        file["layers/dense/vars/0"] = square
+        file["layers/dense/vars"].attrs["name"] = "first"
+
+    def unnamed(file: Any) -> None:
+        file["layers/dense/vars/0"], file["layers/dense/vars/1"] = KERNEL, BIAS
+        file["layers/dense_1/vars/0"] = square
+
+    for build in (swapped, unnamed):
+        _, first, head, _ = load_graph(archive(tmp_path / "model.keras", layers, hdf5(build))).layers
+        assert isinstance(first, Dense)
+        assert isinstance(head, Dense)
+        np.testing.assert_array_equal(first.kernel, square)
+        np.testing.assert_array_equal(head.kernel, KERNEL)
+
+
+# The file as such.
+
+
+def test_no_file(tmp_path: Path) -> None:
+    refused(tmp_path / "none.keras", "no such file")
+    refused(tmp_path, "a folder or device")
+    os.mkfifo(tmp_path / "pipe.keras")
+    refused(tmp_path / "pipe.keras", "a folder or device")
+
+
+@pytest.mark.parametrize("data", [b"", b"P", b"PK", b"PK\3\4" + b"\0" * 100, b"hello world", b"\x89HDF\r\n\x1a\n"])
+def test_no_model(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "model.keras"
+    path.write_bytes(data)
+    refused(path)
+
+
+@pytest.mark.parametrize("make", [archive, whole_h5])
+@settings(deadline=None)
+@given(share=st.floats(0, 1, exclude_max=True))
+def test_truncated_anywhere(tmp_path_factory: pytest.TempPathFactory, make: Any, share: float) -> None:
+    path = make(tmp_path_factory.mktemp("cut") / "model")
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    refused(path)
+
+
+@pytest.mark.parametrize("make", [archive, whole_h5])
+@settings(deadline=None)
+@given(place=st.floats(0, 1, exclude_max=True), junk=st.binary(min_size=1, max_size=16))
+def test_damage_is_refused_or_harmless(
+    tmp_path_factory: pytest.TempPathFactory, make: Any, place: float, junk: bytes
+) -> None:
+    path = make(tmp_path_factory.mktemp("damaged") / "model")
+    data = bytearray(path.read_bytes())
+    start = int(len(data) * place)
+    data[start : start + len(junk)] = junk
+    path.write_bytes(data)
+    with contextlib.suppress(ModelFileError):
+        assert len(load_graph(path).output_shape) == 2
+
+
+def test_zip_without_the_members(tmp_path: Path) -> None:
+    for missing in ("config.json", "model.weights.h5"):
+        with zipfile.ZipFile(tmp_path / "model.keras", "w") as file:
+            for name in {"config.json", "model.weights.h5"} - {missing}:
+                file.writestr(name, "{}")
+        refused(tmp_path / "model.keras", f"no {missing}")
+
+
+def test_zip_bombs(tmp_path: Path) -> None:
+    path = archive(tmp_path / "model.keras", b" " * (17 << 20), packing=zipfile.ZIP_DEFLATED)
+    refused(path, "config.json claims 17,825,792 bytes")
+    path = archive(tmp_path / "model.keras", packing=zipfile.ZIP_BZIP2)
+    refused(path, "packed by method 12")
+    # A directory that claims more than deflate can give, in both places where the size stands.
+    data = bytearray(archive(tmp_path / "model.keras").read_bytes())
+    at = data.rfind(b"PK\1\2")
+    data[at + 24 : at + 28] = (1 << 30).to_bytes(4, "little")
+    (tmp_path / "model.keras").write_bytes(data)
+    refused(tmp_path / "model.keras", "model.weights.h5 claims 1,073,741,824 bytes")
+    # A directory of absurd size.
+    data[-10:-6] = (1 << 31).to_bytes(4, "little")
+    (tmp_path / "model.keras").write_bytes(data)
+    refused(tmp_path / "model.keras", "directory claims 2,147,483,648 bytes")
+
+
+def test_encrypted_zip(tmp_path: Path) -> None:
+    data = bytearray(archive(tmp_path / "model.keras").read_bytes())
+    for start in (match.start() for match in re.finditer(b"PK\1\2", bytes(data))):
+        data[start + 8] |= 1
+    (tmp_path / "model.keras").write_bytes(data)
+    refused(tmp_path / "model.keras", "encrypted")
+
+
+# The configuration.
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        (b"", "no JSON"),
+        (b"{", "no JSON"),
+        (b"\xff\xfe{}", "no JSON"),
+        (b"[]", "expected a JSON object"),
+        (b"{}", "no layers"),
+        (b'{"config": {"layers": []}}', "no layers"),
+        (b'{"config": {"layers": [1]}}', "no class"),
+        (b'{"config": {"layers": [{"class_name": "Dense", "config": {}}]}}', "no name"),
+        (b'{"config": {"layers": [' + b"1," * 1_000_000 + b"1]}}", "1,000,001 layers"),
+        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, ""),
+        (b'{"class_name": "Functional", "config": {"layers": ' + b"[" * 900 + b"]" * 900 + b"}}", ""),
+    ],
+    ids=lambda value: value[:24] if isinstance(value, bytes) else None,
+)
+def test_configuration_that_is_none(tmp_path: Path, text: bytes, word: str) -> None:
+    refused(archive(tmp_path / "model.keras", text), word)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda c: c.update(class_name="MyModel"), ["'MyModel'", "Functional, Sequential"]),
+        (lambda c: c["config"].pop("output_layers"), ["outputs None"]),
+        (lambda c: c["config"].update(output_layers=[["head", 0, 0], ["image", 0, 0]]), ["expected one"]),
+        (lambda c: c["config"].update(output_layers=["gone", 0, 0]), ["'gone' is used but not listed"]),
+        (lambda c: c["config"]["layers"].append(c["config"]["layers"][2]), ["two layers are named 'head'"]),
+        (lambda c: c["config"]["layers"][2].update(inbound_nodes=[]), ["'head' (Dense)", "expected an InputLayer"]),
+        (lambda c: c["config"]["layers"][2].update(inbound_nodes=[[["head", 0, 0, {}]]]), ["feeds itself"]),
+        (lambda c: c["config"]["layers"][2].update(inbound_nodes=7), ["'head' is used 7"]),
+        (lambda c: c["config"]["layers"][2].update(inbound_nodes=[[["image", 0, 1, {}]]]), ["only output"]),
+        (lambda c: c["config"]["layers"][2]["inbound_nodes"].append({}), ["'head' is used"]),
+        (lambda c: c["config"]["layers"][2]["inbound_nodes"][0].update(kwargs={"training": True}), ["training"]),
+        (lambda c: c["config"]["layers"][0]["config"].update(batch_shape=[None, None, 4, 1]), ["fixed size"]),
+        (lambda c: c["config"]["layers"][0]["config"].update(batch_shape=[1, 9999, 9999, 9]), ["16,777,216"]),
+        (lambda c: c["config"]["layers"][1]["config"].update(target_shape=[-1, -1]), ["'reshape'", "target_shape"]),
+        (lambda c: c["config"]["layers"][1]["config"].update(target_shape=[]), ["'reshape'", "target_shape"]),
+        (lambda c: c["config"]["layers"][1]["config"].update(target_shape=[5, -1]), ["'reshape'", "cannot take"]),
+        (lambda c: c["config"]["layers"][2]["config"].update(units=10**12), ["'head' (Dense)", "units"]),
+        (lambda c: c["config"]["layers"][2]["config"].update(units=True), ["'head' (Dense)", "units"]),
+        (lambda c: c["config"]["layers"][2]["config"].update(use_bias="no"), ["'head' (Dense)", "use_bias"]),
+        (lambda c: c["config"]["layers"][2]["config"].pop("activation"), ["'head' (Dense)", "'activation'"]),
+        (lambda c: c["config"]["layers"][2]["config"].update(activation={"class_name": "__lambda__"}), ["__lambda__"]),
+        (lambda c: c["config"]["layers"][2].update(module="os"), ["'head' (os.Dense)", "not supported"]),
+        (lambda c: c["config"]["layers"][2].update(class_name="x" * 5000), ["layer 'head' (xxx"]),
+    ],
+)
+def test_configuration_that_does_not_fit(tmp_path: Path, change: Any, words: list[str]) -> None:
+    changed = config()
+    change(changed)
+    refused(archive(tmp_path / "model.keras", changed), *words)
+    refused(whole_h5(tmp_path / "model.h5", changed), *words)
+
+
+def test_code_in_a_file_is_never_run(tmp_path: Path) -> None:
+    code = {"class_name": "__lambda__", "config": {"code": "4wEAAAAA", "defaults": None, "closure": None}}
+    changed = config(layer("Lambda", "evil", "head", function=code))
+    changed["config"]["output_layers"] = [["evil", 0, 0]]
+    refused(archive(tmp_path / "model.keras", changed), "'evil' (Lambda)", "never run")
+
+
+# The weights.
+
+
+def external(file: Any, folder: Path) -> None:
+    secret = folder / "secret.h5"
+    with h5py.File(secret, "w") as other:
+        other["kernel"] = KERNEL
+    file["layers/dense/vars/1"] = BIAS
+    file["layers/dense/vars/0"] = h5py.ExternalLink(str(secret), "kernel")
+
+
+def external_group(file: Any, folder: Path) -> None:
+    with h5py.File(folder / "secret.h5", "w") as other:
+        fill(other)
+    file["layers"] = h5py.ExternalLink(str(folder / "secret.h5"), "layers")
+
+
+def external_storage(file: Any, folder: Path) -> None:
+    (folder / "secret.bin").write_bytes(KERNEL.tobytes())
+    place = [(str(folder / "secret.bin"), 0, KERNEL.nbytes)]
+    file.create_dataset("layers/dense/vars/0", KERNEL.shape, "f4", external=place)
+    file["layers/dense/vars/1"] = BIAS
+
+
+def virtual(file: Any, folder: Path) -> None:
+    with h5py.File(folder / "secret.h5", "w") as other:
+        other["kernel"] = KERNEL
+    layout = h5py.VirtualLayout(KERNEL.shape, "f4")
+    layout[:] = h5py.VirtualSource(folder / "secret.h5", "kernel", KERNEL.shape)
+    file.create_virtual_dataset("layers/dense/vars/0", layout)
+    file["layers/dense/vars/1"] = BIAS
+
+
+def dataset(**settings: Any) -> Callable[[Any, Path], None]:
+    def build(file: Any, _: Path) -> None:
+        file.create_dataset("layers/dense/vars/0", **settings)
+        file["layers/dense/vars/1"] = BIAS
+
+    return build
+
+
+def soft(file: Any, _: Path) -> None:
+    file["elsewhere"] = KERNEL
+    file["layers/dense/vars/1"] = BIAS
+    file["layers/dense/vars/0"] = h5py.SoftLink("/elsewhere")
+
+
+WEIGHTS = {
+    "nothing": (lambda file, _: None, "no array at 'layers/dense/vars/0'"),
+    "one missing": (lambda file, _: file.create_dataset("layers/dense/vars/0", data=KERNEL), "no array at"),
+    "a group": (lambda file, _: file.create_group("layers/dense/vars/0"), "no array at"),
+    "wrong shape": (dataset(data=KERNEL.T), "shape (3, 4), its layer's settings imply (4, 3)"),
+    "never written": (dataset(shape=(4, 3), dtype="f4"), "0 bytes"),
+    "compressed": (dataset(data=KERNEL, compression="gzip"), "chunks or compressed"),
+    "chunked": (dataset(data=KERNEL, chunks=(2, 3)), "chunks or compressed"),
+    "objects": (dataset(data=np.full((4, 3), "x", object), dtype=h5py.string_dtype()), "type object"),
+    "integers": (dataset(data=KERNEL.astype(int)), "type int64"),
+    "NaN": (dataset(data=KERNEL * np.nan), "12 values that are not finite"),
+    "too large for float32": (dataset(data=KERNEL.astype(float) * 1e300), "not finite"),
+}
+STRANGERS = {
+    "10 TB": (dataset(shape=(10**12, 3), dtype="f4"), "claims 12,000,000,000,000 bytes in a file of"),
+    "external link": (external, "ExternalLink"),
+    "external group": (external_group, "ExternalLink"),
+    "external storage": (external_storage, "lies in another file"),
+    "virtual": (virtual, "other files"),
+    "soft link": (soft, "SoftLink"),
+}
+
+
+@pytest.mark.parametrize("case", WEIGHTS)
+def test_weights_that_are_refused(tmp_path: Path, case: str) -> None:
+    build, words = WEIGHTS[case]
+    refused(archive(tmp_path / "model.keras", weights=hdf5(lambda file: build(file, tmp_path))), "layer 'head'", words)
+
+
+@pytest.mark.parametrize("read", [True, False])
+@pytest.mark.parametrize("case", STRANGERS)
+def test_no_file_is_read_that_has_such_a_thing_anywhere(tmp_path: Path, case: str, read: bool) -> None:
+    build, words = STRANGERS[case]
+
+    def elsewhere(file: Any) -> None:
+        fill(file)
+        build(file.create_group("aside"), tmp_path)
+
+    weights = hdf5((lambda file: build(file, tmp_path)) if read else elsewhere)
+    refused(archive(tmp_path / "model.keras", weights=weights), words)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4"])
+def test_any_floating_point_is_read_as_float32(tmp_path: Path, dtype: str) -> None:
+    path = archive(
+        tmp_path / "model.keras", weights=hdf5(lambda file: dataset(data=KERNEL.astype(dtype))(file, tmp_path))
+    )
+    head = load_graph(path).layers[1]
+    assert isinstance(head, Dense)
+    assert head.kernel.dtype == np.dtype("=f4")
+    np.testing.assert_array_equal(head.kernel, KERNEL)
+
+
+def test_two_groups_of_one_name(tmp_path: Path) -> None:
+    def build(file: Any) -> None:
+        fill(file)
+        file.create_group("layers/other/vars").attrs["name"] = "head"
+
+    refused(archive(tmp_path / "model.keras", weights=hdf5(build)), "two groups")
+
+
+def test_group_of_another_name(tmp_path: Path) -> None:
+    def build(file: Any) -> None:
+        fill(file)
+        file["layers/dense/vars"].attrs["name"] = "tail"
+
+    refused(archive(tmp_path / "model.keras", weights=hdf5(build)), "no weights for layer 'head'")
+
+
+def test_weights_of_more_than_2_gb_are_not_even_asked_for(tmp_path: Path) -> None:
+    changed = config()
+    changed["config"]["layers"][2]["config"]["units"] = 1 << 24
+    changed["config"]["layers"][1]["config"]["target_shape"] = [-1, 24]
+    # 24 × 2^24 float32 are 1.6 GB, in a file of a few kilobytes.
+    weights = hdf5(lambda file: dataset(shape=(24, 1 << 24), dtype="f4")(file, tmp_path))
+    refused(archive(tmp_path / "model.keras", changed, weights), "claims 1,610,612,736 bytes in a file of")
+
+
+def test_groups_that_contain_each_other(tmp_path: Path) -> None:
+    path = whole_h5(tmp_path / "model.h5")
+    with h5py.File(path, "a") as file:
+        group = file["model_weights/head"]
+        for number in range(100):
+            group[f"again{number}"] = group
+    refused(path, "more than 20,000 names")
+
+
+def test_h5_of_weights_only(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        file["head/kernel"] = KERNEL
+    refused(tmp_path / "weights.h5", "weights only")
+
+
+@pytest.mark.parametrize("value", [1, [b"a", b"b"], np.zeros(3), b"\xff"], ids=str)
+def test_h5_whose_configuration_is_no_text(tmp_path: Path, value: object) -> None:
+    path = whole_h5(tmp_path / "model.h5")
+    with h5py.File(path, "a") as file:
+        file.attrs["model_config"] = value
+    refused(path)

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from converters.artifact import make_tflite
+from converters.graph import oracle
+from converters.graph.layers import Graph
+from converters.graph.ranges import calibrate
+from converters.recipe import RECIPES
+from converters.verify.gate import Change, Gate, Readings, Verification, compare, read_all
+from converters.verify.statistics import binomial_interval, lower_bound, mcnemar, paired_change_interval
+from edge_crnn.artifact import Artifact, load
+from edge_crnn.backends import BackendFacts, FakeBackend, open_backend
+from edge_crnn.dataset import Dataset, Entry, content_hash
+from edge_crnn.errors import ImageError, VerificationError
+from edge_crnn.preprocess import preprocess
+from edge_crnn.spec import ModelSpec
+
+GATE = Gate()
+
+
+def dataset(folder: Path, truth: list[str]) -> Dataset:
+    """Entries that share one file; nobody looks at it but the hash."""
+    folder.mkdir(exist_ok=True)
+    (folder / "image.png").write_bytes(b"an image")
+    return Dataset(folder, tuple(Entry(folder / "image.png", label) for label in truth))
+
+
+def readings(labels: list[str], probability: float = 0.5) -> Readings:
+    return Readings(tuple(labels), (probability,) * len(labels), np.full((len(labels), 2, 3), probability, np.float32))
+
+
+def judged(folder: Path, *sets: tuple[int, int, int, int, int], gate: Gate = GATE) -> Verification:
+    """Each set by its numbers of images: both right; reference alone; artifact alone; both wrong alike; not alike."""
+    datasets, reference, artifact = [], [], []
+    for index, (both, first, second, alike, unlike) in enumerate(sets):
+        total = both + first + second + alike + unlike
+        datasets.append(dataset(folder / f"set{index}", ["t"] * total))
+        reference.append(readings(["t"] * (both + first) + ["x"] * (second + alike + unlike)))
+        artifact.append(readings(["t"] * both + ["y"] * first + ["t"] * second + ["x"] * alike + ["z"] * unlike))
+    return compare(datasets, reference, artifact, gate)
+
+
+def test_same_readings_of_many_images_pass(tmp_path: Path) -> None:
+    found = judged(tmp_path, (950, 0, 0, 50, 0))
+    assert found.parity.verdict == "pass"
+    assert found.changes == ()
+    assert found.summary == (
+        "pass: same text on 100.00% (99.61% to 100.00%) of what the trained model reads right, gate 99.50%;"
+        " accuracy +0.00 points, gate ±0.30; 1,000 images, 0 changed"
+    )
+
+
+def test_too_few_images_show_nothing(tmp_path: Path) -> None:
+    found = judged(tmp_path, (500, 0, 0, 0, 0)).parity
+    assert found.verdict == "underpowered"
+    assert found.agreement == 1
+    assert found.agreement_shown == pytest.approx(0.05 ** (1 / 500))
+
+
+def test_underpowered_by_accuracy_alone(tmp_path: Path) -> None:
+    """700 images show the agreement, but not that the accuracy moved by less than 0.3 points."""
+    found = judged(tmp_path, (700, 0, 0, 0, 0)).parity
+    assert found.agreement_shown > 0.995
+    assert found.verdict == "underpowered"
+    assert judged(tmp_path, (700, 0, 0, 0, 0), gate=Gate(0.995, 1.0)).parity.verdict == "pass"
+
+
+def test_agreement_alone_can_fail(tmp_path: Path) -> None:
+    """As many images lost as won: the accuracy does not move at all."""
+    found = judged(tmp_path, (9900, 60, 60, 0, 0)).parity
+    assert (found.accuracy_change, found.verdict) == (0, "fail")
+    assert judged(tmp_path, (9900, 60, 60, 0, 0), gate=Gate(0.99, 0.3)).parity.verdict == "pass"
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 50), (50, 0)])
+def test_accuracy_alone_can_fail_either_way(first: int, second: int, tmp_path: Path) -> None:
+    found = judged(tmp_path, (9900, first, second, 50, 0)).parity
+    assert found.accuracy_change == pytest.approx((second - first) / 100)
+    assert found.agreement > 0.99
+    assert found.verdict == "fail"
+    assert judged(tmp_path, (9900, first, second, 50, 0), gate=Gate(0.99, 1.0)).parity.verdict == "pass"
+
+
+def test_what_both_read_wrong_counts_for_nothing(tmp_path: Path) -> None:
+    """On bad images most changes are of texts that were wrong before."""
+    found = judged(tmp_path, (2000, 0, 0, 100, 300))
+    assert found.parity.verdict == "pass"
+    assert found.parity.agreement == 1
+    assert found.parity.sets[0].same_text == 2100
+    assert len(found.changes) == 300
+
+
+def test_one_set_that_is_shown_to_miss_the_gate_fails_all(tmp_path: Path) -> None:
+    """A large easy folder does not hide a small hard one."""
+    easy, hard = (20_000, 0, 0, 0, 0), (96, 4, 0, 0, 0)
+    found = judged(tmp_path, easy, hard).parity
+    assert found.agreement > 0.9995
+    assert found.verdict == "fail"
+    assert judged(tmp_path, easy).parity.verdict == "pass"
+    # One change of a hundred may be chance.
+    assert judged(tmp_path, easy, (99, 1, 0, 0, 0)).parity.verdict == "pass"
+
+
+def test_numbers_are_those_of_all_sets(tmp_path: Path) -> None:
+    found = judged(tmp_path, (90, 3, 1, 2, 4), (40, 0, 5, 5, 0)).parity
+    assert [(each.images, each.reference_right, each.artifact_right) for each in found.sets] == [
+        (100, 93, 91),
+        (50, 40, 45),
+    ]
+    assert [(each.same_text, each.same_where_right) for each in found.sets] == [(92, 90), (45, 40)]
+    assert found.images == 150
+    assert found.agreement == 130 / 133
+    assert found.agreement_interval == binomial_interval(130, 133)
+    assert found.agreement_shown == lower_bound(130, 133)
+    assert found.accuracy_change == pytest.approx(100 * (136 - 133) / 150)
+    assert found.accuracy_change_interval == pytest.approx([100 * each for each in paired_change_interval(3, 6, 150)])
+    assert found.mcnemar_p == mcnemar(3, 6)
+    assert (found.gate_agreement, found.gate_accuracy) == (0.995, 0.3)
+
+
+def test_sets_are_named_and_hashed(tmp_path: Path) -> None:
+    (found,) = judged(tmp_path, (3, 0, 0, 0, 0)).parity.sets
+    assert found.name == f"{tmp_path.name}/set0"  # not where the folder lies on this machine
+    assert found.sha256 == content_hash([tmp_path / "set0" / "image.png"] * 3)
+
+
+def test_changes_tell_image_and_texts(tmp_path: Path) -> None:
+    images = dataset(tmp_path, ["a", "b", "c", "d"])
+    found = compare([images], [readings(["a", "b", "x", "d"])], [readings(["a", "y", "c", ""])], GATE)
+    assert found.changes == (Change(images, 1, "b", "y"), Change(images, 2, "x", "c"), Change(images, 3, "d", ""))
+    assert [each.truth for each in found.changes] == ["b", "c", "d"]
+
+
+def test_largest_change_of_a_probability(tmp_path: Path) -> None:
+    theirs, ours = readings(["a", "b"]), readings(["a", "b"])
+    ours.probabilities[1, 0, 2] -= 0.25
+    found = compare([dataset(tmp_path, ["a", "b"])], [theirs], [ours], GATE)
+    assert found.parity.max_probability_change == 0.25
+
+
+def test_a_reference_that_reads_nothing_is_no_reference(tmp_path: Path) -> None:
+    with pytest.raises(
+        VerificationError, match="the trained model reads none of the 20 images right; check the labels"
+    ):
+        judged(tmp_path, (0, 0, 5, 5, 10))
+
+
+def test_a_set_that_the_reference_cannot_read_is_no_reason_to_fail(tmp_path: Path) -> None:
+    assert judged(tmp_path, (2000, 0, 0, 0, 0), (0, 0, 0, 5, 0)).parity.verdict == "pass"
+
+
+# --- with real readings ----------------------------------------------------------------------------------------------
+
+
+class Trained:
+    """The oracle as the trained model; tests of `trained.keras.model` hold it to Keras."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self.facts = BackendFacts("oracle", "1", "float32", (32, 16, 1), "float32", None)
+
+    def infer(self, batch: np.ndarray) -> np.ndarray:
+        return oracle.run(self._graph, batch)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def spec(tiny_artifact: Path, tiny_graph: Graph) -> ModelSpec:
+    """Of the trained model."""
+    artifact = load(tiny_artifact).spec
+    return replace(artifact, input=replace(artifact.input, axes="WHC", dtype="float32"), artifact=None)
+
+
+@pytest.fixture(scope="module")
+def pictures(
+    tiny_pictures: list[np.ndarray], tiny_labels: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Dataset:
+    import cv2
+
+    folder = tmp_path_factory.mktemp("pictures")
+    for picture, label in zip(tiny_pictures, tiny_labels, strict=True):
+        assert cv2.imwrite(str(folder / f"{label}.png"), picture)
+    return Dataset(folder, tuple(Entry(folder / f"{label}.png", label) for label in tiny_labels))
+
+
+def verified(graph: Graph, spec: ModelSpec, artifact: Artifact, pictures: Dataset) -> Verification:
+    backend = open_backend(artifact)
+    reference, found = (read_all(*each, pictures, "x") for each in ((Trained(graph), spec), (backend, artifact.spec)))
+    backend.close()
+    return compare([pictures], [reference], [found], GATE)
+
+
+def test_readings_are_labels_of_the_alphabet_and_probabilities(
+    tiny_graph: Graph, spec: ModelSpec, pictures: Dataset, tiny_labels: list[str], tiny_pictures: list[np.ndarray]
+) -> None:
+    found = read_all(Trained(tiny_graph), spec, pictures, "x")
+    assert list(found.labels) == tiny_labels
+    np.testing.assert_array_equal(found.probabilities, oracle.run(tiny_graph, preprocess(tiny_pictures, spec.input)))
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_sound_artifacts_agree(
+    recipe: str, batch: int, tiny_artifacts: Callable[..., Path], tiny_graph: Graph, spec: ModelSpec, pictures: Dataset
+) -> None:
+    found = verified(tiny_graph, spec, load(tiny_artifacts(recipe, batch)), pictures).parity
+    assert (found.verdict, found.agreement) == ("underpowered", 1)
+
+
+def test_swapped_symbols_are_caught(tiny_artifact: Path, tiny_graph: Graph, spec: ModelSpec, pictures: Dataset) -> None:
+    artifact = load(tiny_artifact)
+    symbols = list(artifact.spec.symbols)
+    symbols[2], symbols[8] = symbols[8], symbols[2]
+    wrong = replace(artifact, spec=replace(artifact.spec, symbols=tuple(symbols)))
+    assert verified(tiny_graph, spec, wrong, pictures).parity.verdict == "fail"
+
+
+def test_swapped_axes_are_caught(tiny_graph: Graph, spec: ModelSpec, pictures: Dataset) -> None:
+    """The shape is the same, the image lies on its side."""
+    lying = replace(spec, input=replace(spec.input, axes="HWC", width=16, height=32))
+    artifact = make_tflite(Path("x.tflite"), tiny_graph, lying, RECIPES["float32"], "0" * 64)
+    assert verified(tiny_graph, spec, artifact, pictures).parity.verdict == "fail"
+    with pytest.raises(
+        VerificationError, match=r"reads none of the 8 images right; check the labels, .* scale and offset"
+    ):
+        verified(tiny_graph, lying, artifact, pictures)
+
+
+def test_ranges_that_do_not_fit_are_caught(
+    tiny_graph: Graph, spec: ModelSpec, pictures: Dataset, tiny_pictures: list[np.ndarray]
+) -> None:
+    ranges = calibrate(tiny_graph, [preprocess(tiny_pictures, spec.input)])
+    clipped = {name: (low / 10, high / 10) for name, (low, high) in ranges.items()}
+    artifact = make_tflite(Path("x.tflite"), tiny_graph, spec, RECIPES["int8"], "0" * 64, clipped)
+    assert verified(tiny_graph, spec, artifact, pictures).parity.verdict == "fail"
+
+
+def test_values_that_are_not_finite_are_told(spec: ModelSpec, pictures: Dataset) -> None:
+    probabilities = np.full((3, 16, 11), 1 / 11, np.float32)
+    probabilities[2, 5, :4] = np.nan
+    fake = FakeBackend(probabilities, spec.input.shape)
+    with pytest.raises(VerificationError, match="reading with x: 8 probabilities are not finite"):
+        read_all(fake, spec, pictures, "reading with x")
+
+
+def test_an_image_that_is_none_is_named(tiny_graph: Graph, spec: ModelSpec, tmp_path: Path) -> None:
+    (tmp_path / "12.png").write_bytes(b"no picture")
+    images = Dataset(tmp_path, (Entry(tmp_path / "12.png", "12"),))
+    with pytest.raises(ImageError, match=r"12\.png: 10 bytes"):
+        read_all(Trained(tiny_graph), spec, images, "x")

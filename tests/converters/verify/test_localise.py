@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from converters.artifact import make_onnx, make_tflite
+from converters.graph import layers as g
+from converters.recipe import ONNX_RECIPES, RECIPES
+from converters.tflite.writer import pack
+from converters.verify.gate import Readings
+from converters.verify.localise import Drift, localise, spread, worst, worst_table
+from converters.verify.probes import probing
+from edge_crnn.artifact import Artifact, load, save
+from edge_crnn.backends import open_backend
+from edge_crnn.dataset import Dataset, Entry
+from edge_crnn.errors import VerificationError
+from edge_crnn.preprocess import preprocess
+from edge_crnn.spec import InputSpec, ModelSpec, OutputSpec
+from tests.converters.conftest import onnx_with
+
+pytest.importorskip("cv2")
+Make = Callable[..., Path]
+
+WEIGHTS = {
+    "conv": "conv/kernel",
+    "dense": "dense/kernel",
+    "lstm": "lstm/backward/feedback/kernel",
+    "head": "head/kernel",
+}
+"""Layer of `tiny_graph` → one of its weights in a `.tflite`."""
+TINY_INPUT = InputSpec(width=32, height=16, axes="WHC", scale=1 / 127.5, offset=-1.0)
+
+
+@pytest.fixture
+def drift(tiny_graph: g.Graph, entries: list[Entry]) -> Callable[[Artifact], Drift]:
+    """The drift of an artifact of `tiny_graph`."""
+    return lambda artifact: localise(artifact, tiny_graph, TINY_INPUT, entries)
+
+
+def _tflite_with(path: Path, weight: str, factor: float) -> Artifact:
+    """The artifact, one constant of which is multiplied: by its scales where it is int8."""
+    artifact = load(path)
+    model = schema.ModelT.InitFromPackedBuf(artifact.payload, 0)
+    found = 0
+    for tensor in (each for subgraph in model.subgraphs for each in subgraph.tensors):
+        if tensor.name.decode() != weight:
+            continue
+        found += 1
+        if tensor.type == schema.TensorType.INT8:
+            tensor.quantization.scale = np.float32(tensor.quantization.scale) * np.float32(factor)
+        else:
+            buffer = model.buffers[tensor.buffer]
+            buffer.data = (buffer.data.view(np.float32) * np.float32(factor)).view(np.uint8)
+    assert found == 1
+    return Artifact(path, artifact.spec, pack(model))
+
+
+# --- healthy ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pixels", [True, False])
+@pytest.mark.parametrize("kind", ["tflite", "onnx"])
+def test_a_healthy_float32_artifact_drifts_nowhere(
+    kind: str, pixels: bool, tiny_artifacts: Make, tiny_onnx: Make, drift: Callable[[Artifact], Drift]
+) -> None:
+    path = tiny_artifacts("float32", 1, pixels) if kind == "tflite" else tiny_onnx("float32", pixels)
+    found = drift(load(path))
+    assert [each.name for each in found.layers] == ["conv", "pool", "sequence", "dense", "lstm", "head", "softmax"]
+    assert found.missing == ()
+    assert found.images == 8
+    assert min(each.snr_db for each in found.layers) > 80
+    assert min(each.own_snr_db for each in found.layers) > 80
+    assert max(each.largest for each in found.layers) < 1e-3
+    assert found.shipped_snr_db > 80
+    assert found.copy_snr_db > 100
+    assert found.table[-1].startswith("  looked into: a copy, with all values as outputs; its probabilities are th")
+
+
+@pytest.mark.parametrize("recipe", ["float32", "float16", "dynamic", "int8", "int8-full"])
+def test_what_is_looked_into_is_what_ships(
+    recipe: str, tiny_artifacts: Make, tiny_graph: g.Graph, entries: list[Entry]
+) -> None:
+    """To mark its tensors changes no bit of what the artifact gives."""
+    artifact = load(tiny_artifacts(recipe))
+    batch = preprocess([entry.load() for entry in entries[:1]], artifact.spec.input)
+    backend = open_backend(artifact)
+    with probing(artifact, tiny_graph, TINY_INPUT) as probe:
+        found = probe(batch)["softmax"]
+    if artifact.spec.output.quantisation is not None:  # the backend makes the sums 1
+        found /= found.sum(axis=-1, keepdims=True)
+        np.testing.assert_allclose(found, backend.infer(batch), rtol=1e-5)
+    else:
+        np.testing.assert_array_equal(found, backend.infer(batch))
+    backend.close()
+
+
+@pytest.mark.parametrize("recipe", ["dynamic", "int8", "int8-full"])
+def test_int8_drifts_as_much_as_eight_bits_do(
+    recipe: str, tiny_artifacts: Make, drift: Callable[[Artifact], Drift]
+) -> None:
+    found = drift(load(tiny_artifacts(recipe)))
+    by_name = {each.name: each for each in found.layers}
+    assert {name for name, each in by_name.items() if each.own_snr_db == np.inf} >= {"pool", "sequence"}
+    assert 15 < found.to_blame.own_snr_db < 50
+    assert 15 < by_name["head"].snr_db < 60
+    assert found.copy_snr_db > 100  # what ships makes the sums 1 where they are int8
+
+
+def test_batches_are_filled_up(tiny_artifacts: Make, drift: Callable[[Artifact], Drift]) -> None:
+    found = drift(load(tiny_artifacts("float32", 3)))
+    assert found.images == 8
+    assert min(each.snr_db for each in found.layers) > 80
+    assert found.shipped_snr_db > 80
+
+
+# --- planted faults --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layer", WEIGHTS)
+@pytest.mark.parametrize("recipe", ["float32", "dynamic", "int8"])
+def test_a_wrong_scale_in_a_tflite_is_found_where_it_is(
+    recipe: str, layer: str, tiny_artifacts: Make, drift: Callable[[Artifact], Drift]
+) -> None:
+    healthy = drift(load(tiny_artifacts(recipe)))
+    found = drift(_tflite_with(tiny_artifacts(recipe), WEIGHTS[layer], 0.5))
+    assert found.to_blame.name == layer
+    assert found.to_blame.own_snr_db < 15
+    at = [each.name for each in found.layers].index(layer)
+    assert found.layers[:at] == healthy.layers[:at]  # nothing before it is touched
+    for each, before in zip(found.layers[at + 1 :], healthy.layers[at + 1 :], strict=True):
+        assert each.snr_db < before.snr_db  # all after it inherits
+        assert each.own_snr_db >= before.own_snr_db - 10  # and is not blamed for that
+
+
+@pytest.mark.parametrize("layer", ["conv", "dense", "lstm", "head"])
+@pytest.mark.parametrize("recipe", ["float32", "float16"])
+def test_a_wrong_scale_in_an_onnx_is_found_where_it_is(
+    recipe: str, layer: str, tiny_onnx: Make, drift: Callable[[Artifact], Drift]
+) -> None:
+    healthy = drift(load(tiny_onnx(recipe)))
+    found = drift(onnx_with(tiny_onnx(recipe), f"{layer}/kernel", 0.5))
+    assert found.to_blame.name == layer
+    assert found.to_blame.own_snr_db < 15 < 40 < healthy.to_blame.own_snr_db
+
+
+def test_what_is_not_finite_is_blamed_on_the_layer_that_made_it(
+    tiny_onnx: Make, drift: Callable[[Artifact], Drift]
+) -> None:
+    found = drift(onnx_with(tiny_onnx(), "dense/kernel", np.nan))
+    by_name = {each.name: each for each in found.layers}
+    assert (found.to_blame.name, found.to_blame.own_snr_db) == ("dense", -np.inf)
+    assert by_name["sequence"].snr_db > 80
+    assert by_name["dense"].snr_db == -np.inf
+    assert by_name["dense"].largest == np.inf
+    assert any("-inf" in line for line in found.table)
+
+
+def test_pixels_that_are_scaled_otherwise_are_blamed_on_the_first_layer(
+    tiny_onnx: Make, drift: Callable[[Artifact], Drift]
+) -> None:
+    assert drift(onnx_with(tiny_onnx(), "input/scale", 1.2)).to_blame.name == "conv"
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+def _cell(random: np.random.Generator) -> g.LstmCell:
+    return g.LstmCell(*(random.normal(0, 0.5, shape).astype(np.float32) for shape in ((32, 16), (4, 16), (16,))))
+
+
+def _other_forms() -> tuple[ModelSpec, g.Graph]:
+    """A network of the layers that `tiny_graph` lacks, one of which leaves nothing in a file."""
+    random = np.random.default_rng(3)
+
+    def weights(*shape: int) -> np.ndarray:
+        return random.normal(0, 0.5, shape).astype(np.float32)
+
+    layers: Sequence[g.Layer] = (
+        g.Conv("block/conv", weights(3, 3, 1, 4), weights(4), activation="tanh"),
+        g.Affine("block/norm", weights(4), weights(4)),
+        g.Pool("average", "average", (2, 2), (2, 2)),
+        g.Permute("turned", (1, 0, 2)),
+        g.Permute("back", (1, 0, 2)),
+        g.Reshape("sequence", (16, 32)),
+        g.Reshape("nothing", (16, 32)),
+        g.Recurrent("backwards", None, _cell(random)),
+        g.Dense("block", weights(4, 11), weights(11)),
+        g.Activation("softmax", "softmax"),
+    )
+    spec = ModelSpec("forms", tuple("0123456789"), 10, TINY_INPUT, OutputSpec(16, 11), 2)
+    return spec, g.Graph(TINY_INPUT.shape, tuple(layers))
+
+
+@pytest.mark.parametrize("suffix", ["tflite", "onnx"])
+def test_layers_of_all_forms_are_found_by_name(suffix: str, entries: list[Entry], tmp_path: Path) -> None:
+    spec, graph = _other_forms()
+    path = tmp_path / f"forms.{suffix}"
+    if suffix == "tflite":
+        made = make_tflite(path, graph, spec, RECIPES["float32"], "0" * 64)
+    else:
+        made = make_onnx(path, graph, spec, ONNX_RECIPES["float32"], "0" * 64)
+    found = localise(made, graph, TINY_INPUT, entries)
+    gone = ("nothing",) if suffix == "tflite" else ()
+    assert found.missing == gone
+    assert [each.name for each in found.layers] == [each.name for each in graph.layers if each.name not in gone]
+    assert min(each.snr_db for each in found.layers) > 80
+
+
+def test_an_artifact_of_another_network_is_refused(
+    tiny_artifacts: Make, tiny_graph: g.Graph, entries: list[Entry]
+) -> None:
+    other = g.Graph(tiny_graph.input_shape, tuple(replace(each, name=f"my_{each.name}") for each in tiny_graph.layers))
+    with pytest.raises(VerificationError, match=r"none of the layers my_conv, .* is in it by name"):
+        localise(load(tiny_artifacts("float32")), other, TINY_INPUT, entries)
+
+
+# --- what is shown ---------------------------------------------------------------------------------------------------
+
+
+def test_the_worst_images_are_those_with_another_text_and_then_the_noisiest() -> None:
+    names = ["a", "b", "c", "d"]
+    dataset = Dataset(Path("x"), tuple(Entry(Path(f"x/{name}.png"), name) for name in names))
+    right = np.full((4, 2, 2), 0.5, np.float32)
+    noise = np.float32([0, 0.1, 0.05, 0.2])[:, None, None]
+    reference = Readings(("1", "1", "1", "1"), (1.0,) * 4, right)
+    artifact = Readings(("1", "1", "2", "1"), (1.0,) * 4, right + noise)
+    found = worst([dataset], [reference], [artifact], 3)
+    assert [each.path.stem for each in found] == ["c", "d", "b"]
+    assert [each.snr_db for each in found] == pytest.approx([20.0, 20 * np.log10(2.5), 20 * np.log10(5)], abs=1e-4)
+    assert worst_table(found, _other_forms()[0].alphabet)[1:] == [
+        "     20.0 dB  x/c.png: trained model '1', artifact '2'",
+        "      8.0 dB  x/d.png: both '1'",
+        "     14.0 dB  x/b.png: both '1'",
+    ]
+    assert worst([dataset], [reference], [artifact], 9)[-1].snr_db == np.inf
+
+
+def test_images_are_taken_from_all_over() -> None:
+    sets = [Dataset(Path(name), tuple(Entry(Path(f"{name}/{i}"), "1") for i in range(5))) for name in "ab"]
+    assert [str(each.path) for each in spread(sets, 4)] == ["a/0", "a/3", "b/1", "b/4"]
+    assert len(spread(sets, 32)) == 10
+
+
+def test_verify_says_where(
+    run: Callable[..., tuple[int, list[str], list[str]]], tiny_keras: Path, labelled_folder: Path, tmp_path: Path
+) -> None:
+    converted = tmp_path / "x.tflite"
+    wide = ["--gate-agreement", "40", "--gate-accuracy", "60"]
+    assert (
+        run("convert", tiny_keras, "--recipe", "dynamic", "--verify", labelled_folder, "-o", converted, *wide)[0] == 0
+    )
+    broken = _tflite_with(converted, "dense1/kernel", 4.0)
+    save(converted, broken.payload, broken.spec)
+    status, out, err = run("verify", tiny_keras, converted, "--images", labelled_folder, "--localise")
+    assert (status, err) == (3, ["edge-crnn verify: x.tflite: the gate is not met; see the images that changed"])
+    assert out[0] == "x.tflite, layer by layer:"
+    assert any(line.startswith("  to blame: dense1; its noise alone leaves ") for line in out)
+    assert sum(" dB  " in line and "trained model" in line for line in out) == 5

@@ -1,0 +1,168 @@
+"""The probe into an engine: on a GPU in NumPy, where ONNX Runtime computes what TensorRT would; and on a real one."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converters.graph import layers as g
+from converters.verify.localise import Drift, localise
+from converters.verify.probes import _marked
+from edge_crnn.artifact import Artifact, load, save
+from edge_crnn.backends import cuda, trt, trt_process
+from edge_crnn.backends.trt_build import BuildOptions, Built, build, import_tensorrt
+from edge_crnn.backends.trt_process import make_engine
+from edge_crnn.dataset import Entry
+from edge_crnn.errors import ArtifactError, BackendUnavailable, InputError, VerificationError
+from tests.conftest import TINY
+from tests.converters.conftest import onnx_with
+from tests.fake_cuda import FakeGpu
+from tests.fake_engine import Plan
+from tests.fake_tensorrt import tensorrt
+
+LAYERS = ["conv", "pool", "sequence", "dense", "lstm", "head", "softmax"]
+OPTIONS = BuildOptions((1, 2, 4), 1 << 20, tactic_sources=("EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS"))
+
+Make = Callable[..., Path]
+Look = Callable[[Artifact], Drift]
+
+
+@pytest.fixture
+def look(tiny_graph: g.Graph, entries: list[Entry]) -> Look:
+    """The drift of an artifact of `tiny_graph`."""
+    return lambda artifact: localise(artifact, tiny_graph, TINY.input, entries)
+
+
+def plan_of(onnx: Artifact, options: BuildOptions) -> bytes:
+    """An engine of a GPU in NumPy, which computes what the file says."""
+    image = onnx.spec.input
+    kind = {"uint8": "UINT8", "float32": "FLOAT"}[image.dtype]
+    return Plan(image.shape, kind, batches=options.batches, onnx=base64.b64encode(onnx.payload).decode()).payload()
+
+
+@pytest.fixture
+def gpu(on_gpu: Callable[..., FakeGpu]) -> FakeGpu:
+    """There is one."""
+    return on_gpu("10.3.0")
+
+
+@pytest.fixture
+def asked(gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch) -> list[BuildOptions]:
+    """Builds are part of this process; by which options."""
+    asked = []
+
+    def build_here(onnx: Artifact, name: str, half: bool, options: BuildOptions, timeout: float) -> Built:
+        asked.append(options)
+        return replace(build(tensorrt("10.3.0"), onnx.payload, half, options), plan=plan_of(onnx, options))
+
+    monkeypatch.setattr(trt_process, "_build_apart", build_here)
+    monkeypatch.setattr(trt_process, "is_there", lambda: True)
+    return asked
+
+
+@pytest.mark.parametrize("pixels", [True, False])
+@pytest.mark.parametrize(("recipe", "least"), [("float32", 80), ("float16-mixed", 40)])
+def test_fake_a_healthy_engine_drifts_nowhere(
+    recipe: str, least: float, pixels: bool, gpu: FakeGpu, asked: list[Any], tiny_onnx: Make, look: Look, tmp_path: Path
+) -> None:
+    """The `.onnx` is not beside it; it is built a second time by the same options, and nothing is left of that."""
+    engine = make_engine(load(tiny_onnx(recipe, pixels)), tmp_path / "tiny.engine", OPTIONS)
+    found = look(engine)
+    assert [each.name for each in found.layers] == LAYERS
+    assert found.images == 8
+    assert min(each.own_snr_db for each in found.layers) > least
+    assert min(found.shipped_snr_db, found.copy_snr_db) > least
+    assert asked == [OPTIONS, OPTIONS]
+    assert gpu.left == {}
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["tiny.engine", "tiny.engine.json"]
+
+
+@pytest.mark.parametrize("layer", ["conv", "lstm"])
+@pytest.mark.usefixtures("asked")
+def test_fake_a_fault_in_an_engine_is_found_where_it_is(
+    layer: str, tiny_onnx: Make, look: Look, tmp_path: Path
+) -> None:
+    """In the `.onnx` beside it, which it was built of, and not in what would be converted today."""
+    broken = onnx_with(tiny_onnx(), f"{layer}/kernel", 0.5)
+    onnx = save(tmp_path / "tiny.onnx", broken.payload, broken.spec)
+    found = look(make_engine(onnx, tmp_path / "tiny.engine", OPTIONS))
+    assert found.to_blame.name == layer
+    assert found.to_blame.own_snr_db < 15
+    assert found.copy_snr_db > 80  # the shipped one has it, too
+
+
+@pytest.mark.usefixtures("asked")
+def test_fake_a_copy_that_computes_otherwise_is_told(tiny_onnx: Make, look: Look, tmp_path: Path) -> None:
+    """As where TensorRT fuses wrongly, and what is marked is not fused."""
+    onnx = load(tiny_onnx())
+    engine = make_engine(onnx, tmp_path / "tiny.engine", OPTIONS)
+    other = plan_of(onnx_with(tiny_onnx(), "head/kernel", 0.9), OPTIONS)
+    found = look(replace(engine, payload=other))
+    assert min(each.own_snr_db for each in found.layers) > 80
+    assert found.copy_snr_db == pytest.approx(found.shipped_snr_db, abs=0.5)
+    assert found.copy_snr_db < 40
+    assert found.table[-1] == (
+        "  looked into: a second engine, less fused for that, with all values as outputs; its probabilities are those"
+        f" to {found.copy_snr_db:.1f} dB"
+    )
+
+
+def _with_tools(engine: Artifact, tools: dict[str, str]) -> Artifact:
+    assert engine.spec.artifact is not None
+    return replace(engine, spec=replace(engine.spec, artifact=replace(engine.spec.artifact, tools=tools)))
+
+
+def test_fake_what_an_engine_was_built_of_and_how_must_be_known(
+    asked: list[Any], tiny_onnx: Make, tiny_graph: g.Graph, entries: Sequence[Entry], look: Look, tmp_path: Path
+) -> None:
+    engine = make_engine(load(tiny_onnx()), tmp_path / "tiny.engine", OPTIONS)
+    assert engine.spec.artifact is not None
+    tools = dict(engine.spec.artifact.tools)
+    with pytest.raises(InputError, match=r"neither tiny.onnx beside it nor .* SHA-256 abc…; put that .onnx beside it"):
+        look(_with_tools(engine, {**tools, "onnx sha256": "abc"}))
+    tools.pop("batches")
+    with pytest.raises(ArtifactError, match=r"does not tell for which batches .* it was built; build it again: python"):
+        look(_with_tools(engine, tools))
+    renamed = tuple(replace(each, name=f"my_{each.name}") for each in tiny_graph.layers)
+    save(tmp_path / "tiny.onnx", load(tiny_onnx()).payload, load(tiny_onnx()).spec)
+    with pytest.raises(VerificationError, match=r"none of the layers my_conv, .* is in it by name"):
+        localise(engine, g.Graph(tiny_graph.input_shape, renamed), TINY.input, entries)
+    assert len(asked) == 1  # no second build for that
+
+
+@pytest.mark.parametrize("recipe", ["float32", "float16", "float16-mixed"])
+def test_tensorrt_for_rtx_builds_what_is_marked(rtx: Any, recipe: str, tiny_onnx: Make, tiny_graph: g.Graph) -> None:
+    onnx = load(tiny_onnx(recipe))
+    marked = _marked(onnx, onnx.payload, tiny_graph)
+    logger = rtx.Logger(rtx.Logger.ERROR)
+    network = rtx.Builder(logger).create_network(0)
+    parser = rtx.OnnxParser(network, logger)
+    assert parser.parse(marked.payload)
+    outputs = [network.get_output(index) for index in range(network.num_outputs)]
+    kinds = {each.name: each.dtype.name for each in outputs}
+    assert list(kinds) == ["probabilities", *marked.added]
+    by_layer = {layer: kinds[name] for layer, name in marked.tensors.items()}
+    half = {"float32": [], "float16": LAYERS[:-1], "float16-mixed": LAYERS[:4]}[recipe]
+    assert by_layer == {layer: "HALF" if layer in half else "FLOAT" for layer in LAYERS}
+    built = build(rtx, marked.payload, bool(half), BuildOptions((1, 2, 4)))
+    assert built.precision.startswith("float16: " if half else "float32")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("recipe", "least"), [("float32", 60), ("float16", 30)])
+def test_a_healthy_engine_drifts_as_much_as_its_precision(
+    recipe: str, least: float, tiny_onnx: Make, look: Look, tmp_path: Path
+) -> None:
+    try:
+        cuda.gpu(), import_tensorrt(), trt.import_pycuda()
+    except BackendUnavailable as error:
+        pytest.skip(str(error))
+    found = look(make_engine(load(tiny_onnx(recipe)), tmp_path / "tiny.engine", OPTIONS))
+    assert [each.name for each in found.layers] == LAYERS
+    assert min(each.own_snr_db for each in found.layers) > least
+    assert min(found.shipped_snr_db, found.copy_snr_db) > least

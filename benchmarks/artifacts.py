@@ -13,10 +13,10 @@ from pathlib import Path
 
 from converters.artifact import make_onnx, make_tflite
 from converters.graph.half import refuse_values
+from converters.graph.ranges import Ranges
 from converters.pipeline import Source, calibrated, open_source
 from converters.recipe import DEFAULT_RECIPE, ONNX_RECIPES, RECIPES, Recipe
 from converters.tensorrt.to_engine import to_engine
-from converters.tflite.ops import Ranges
 from converters.verify.faults import refuse_other_ranges
 from edge_crnn.artifact import Artifact, save
 from edge_crnn.backends.engine_cache import require

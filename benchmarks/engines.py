@@ -20,9 +20,8 @@ import numpy.typing as npt
 
 from converters.artifact import make_onnx, make_tflite
 from converters.graph.layers import Graph
-from converters.graph.ranges import calibrate
+from converters.graph.ranges import Ranges, calibrate
 from converters.recipe import ONNX_RECIPES, RECIPES, Recipe
-from converters.tflite.ops import Ranges
 from converters.trained.keras.model import load_graph
 from edge_crnn.artifact import load_sidecar, save
 from edge_crnn.backends import Probabilities, open_backend

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.graph.layers import Activation, Conv, Dense, Graph, LstmCell, Pool, Recurrent, Reshape
-from converters.tflite.ops import Ranges
+from converters.graph.ranges import Ranges
 from edge_crnn.backends import Probabilities
 
 from .engines import Source

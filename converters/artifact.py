@@ -16,8 +16,9 @@ from edge_crnn.files import sha256
 from edge_crnn.spec import ArtifactFacts, Calibration, ModelSpec, OutputSpec, Quantisation
 
 from .graph.layers import Graph
+from .graph.ranges import Ranges
 from .recipe import Recipe
-from .tflite.ops import SIGMOID_OUT, Ranges
+from .tflite.ops import SIGMOID_OUT
 from .tflite.to_tflite import to_tflite
 
 _WRITERS: dict[str, str] = {"tflite": "ai-edge-litert", "onnx": "onnx"}

@@ -27,7 +27,6 @@ from edge_crnn.training.architectures import ARCHITECTURES
 
 from .graph.half import faint_weights
 from .pipeline import (
-    Candidate,
     Source,
     artifact_readings,
     calibrated,
@@ -45,12 +44,12 @@ from .report.compose import compose
 from .report.page import page
 from .report.records import from_json
 from .report.verification import Outcome, to_json
-from .search import keeping, search, table
 from .tensorrt.to_engine import how_to_build, to_engine
 from .trained.keras.model import ADDED_SOFTMAX
 from .trained.keras.weights import GATES
-from .verify.gate import Gate, Readings, Verification, compare
+from .verify.gate import Candidate, Gate, Readings, Verification, compare
 from .verify.localise import localise, spread, worst, worst_table
+from .verify.search import keeping, search, table
 
 _LISTED = 20
 _LOCALISED, _WORST = 32, 5
@@ -191,7 +190,12 @@ def run_convert(arguments: argparse.Namespace) -> int:
     for recipe in recipes:
         try:
             if arguments.float == ["auto"]:
-                candidates.append(search(recipe, source, datasets, make, lambda each: _passes(each, arguments.strict)))
+                candidates.append(
+                    search(
+                        recipe, source.graph, source.spec.input, datasets, make,
+                        lambda each: _passes(each, arguments.strict),
+                    )
+                )  # fmt: skip
             else:
                 candidates.append(make(recipe))
         except (ConversionError, BackendError, VerificationError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +23,16 @@ from edge_crnn.spec import Calibration, ModelSpec
 from .artifact import check_spec, make_onnx, make_tflite
 from .graph.half import refuse_values
 from .graph.layers import Graph
-from .graph.ranges import calibrate
+from .graph.ranges import Ranges, calibrate
 from .recipe import Recipe
+from .reference.seeds import seed
 from .reference.tensorflow import TensorFlowReference
-from .tflite.ops import Ranges
 from .trained.keras.model import Network, load_network
 from .trained.keras.weights import Structure, structure_of
 from .trained.tf1.checkpoint import find_checkpoint
 from .trained.tf1.model import load_tf1_graph
 from .verify.faults import refuse_company, refuse_other_alphabet, refuse_other_ranges
-from .verify.gate import Gate, Readings, Verification, compare, read_all
+from .verify.gate import Candidate, Gate, Readings, compare, read_all
 
 _CALIBRATION_BATCH = 8
 _HALF_IMAGES = 32
@@ -51,21 +51,6 @@ class Source:
     """Name of the training head that was left out."""
     structure: Structure | None = None
     """Of a file of weights alone."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An artifact and what it reads on the verification sets."""
-
-    artifact: Artifact
-    readings: tuple[Readings, ...]
-    verification: Verification
-    recipe: Recipe
-
-    @property
-    def verified(self) -> Artifact:
-        """The artifact with the verdict in its spec."""
-        return replace(self.artifact, spec=replace(self.artifact.spec, parity=self.verification.parity))
 
 
 def open_source(
@@ -94,7 +79,7 @@ def open_source(
         if index is not None:
             raise InputError(f"{index}: a checkpoint's variables tell its network; leave out --architecture")
         spec = spec or load_sidecar(path)
-        structure = structure_of(architecture, recurrent_activation, spec)
+        structure = structure_of(architecture, recurrent_activation, spec, seed)
     if index is None:
         network = load_network(path, structure)
         spec = spec or load_sidecar(path)

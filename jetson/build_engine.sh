@@ -4,8 +4,8 @@
 #
 #   jetson/build_engine.sh plates.onnx [plates.engine] [--batches MIN OPT MAX] [--log FILE] …
 #
-# Other options are those of `python -m converters.tensorrt.to_engine --help`. TensorRT chooses by measuring: let nothing else run.
-# The environment is that of PYTHON, else the one that install.sh has made.
+# Other options are those of `python -m converters.tensorrt.to_engine --help`. TensorRT chooses by measuring: let nothing
+# else run. The environment is that of PYTHON, else the one that install.sh has made.
 set -euo pipefail
 
 readonly PYTHON="${PYTHON:-/opt/edge-crnn/bin/python}"

@@ -5,7 +5,7 @@ IEEE 754 binary16 ends at 65,504; its normal numbers begin at 6.1e-5, and below 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from edge_crnn.errors import ConversionError
 
 from ..recipe import Recipe
 from .layers import Graph, Layer, Recurrent, weights
+from .ranges import Ranges
 
 _END = float(np.finfo(np.float16).max)
 _NORMAL = float(np.finfo(np.float16).smallest_normal)
@@ -35,7 +36,7 @@ def to_half(name: str, weight: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
     return weight.astype(np.float16)
 
 
-def refuse_values(graph: Graph, recipe: Recipe, ranges: Mapping[str, tuple[float, float]]) -> None:
+def refuse_values(graph: Graph, recipe: Recipe, ranges: Ranges) -> None:
     """Refuse float16 for a network whose values come near to its end: a GPU would go on with infinities.
 
     A CPU, which computes float16 in float32, does not show it.
@@ -43,7 +44,7 @@ def refuse_values(graph: Graph, recipe: Recipe, ranges: Mapping[str, tuple[float
     Args:
         graph: that is to be lowered.
         recipe: which layers are to be float16.
-        ranges: of the graph's values in float32 on real images, from `calibration.calibrate`.
+        ranges: of the graph's values in float32 on real images, from `ranges.calibrate`.
 
     Raises:
         ConversionError: a value leaves half of the range.

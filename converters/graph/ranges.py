@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_crnn.errors import ConversionError, DatasetError
 
-from ..tflite.ops import Ranges
 from . import oracle
 from .layers import Array, Graph
+
+Ranges: TypeAlias = Mapping[str, tuple[float, float]]
+"""Smallest and largest value of each of the graph's values, by name."""
 
 
 def calibrate(graph: Graph, batches: Iterable[npt.NDArray[np.float32]]) -> Ranges:

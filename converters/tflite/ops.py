@@ -7,8 +7,7 @@ interpreters load the file too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +17,9 @@ from edge_crnn.errors import ConversionError
 from edge_crnn.spec import Quantisation
 
 from ..graph.layers import Array, Function, Padding
+from ..graph.ranges import Ranges
 from ..recipe import Precision
 from .writer import Subgraph, Tensor
-
-Ranges: TypeAlias = Mapping[str, tuple[float, float]]
-"""Smallest and largest value of each of the graph's values, by name."""
 
 _NOTHING = 127 * float(np.finfo(np.float32).tiny)  # a scale below the normal numbers may round to 0
 SIGMOID_OUT = Quantisation(1 / 256, -128)

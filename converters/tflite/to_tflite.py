@@ -15,8 +15,9 @@ from edge_crnn.errors import ConversionError
 from edge_crnn.spec import InputSpec, Quantisation
 
 from ..graph.layers import Activation, Affine, Conv, Dense, Graph, Layer, Permute, Pool, Recurrent, Reshape, Shape
+from ..graph.ranges import Ranges
 from ..recipe import Recipe
-from .ops import FUSED, Ops, Ranges
+from .ops import FUSED, Ops
 from .recurrent import recurrent
 from .writer import Subgraph, Tensor, Writer
 
@@ -34,7 +35,7 @@ def to_tflite(graph: Graph, image: InputSpec, recipe: Recipe, ranges: Ranges | N
         image: what the file takes. dtype uint8: (batch, height, width, channels) pixels; float32: (batch,
             *graph.input_shape) as the network takes it.
         recipe: precisions, and the form of the recurrence.
-        ranges: of the graph's values, from `calibration.calibrate`; needed where the recipe says so.
+        ranges: of the graph's values, from `graph.ranges.calibrate`; needed where the recipe says so.
         batch: images per call, fixed in the file.
 
     Raises:

@@ -14,7 +14,8 @@ from edge_crnn.errors import ArtifactError, VerificationError
 from edge_crnn.preprocess import preprocess
 from edge_crnn.spec import ModelSpec
 
-from ..tflite.ops import Ranges, quantisation_of
+from ..graph.ranges import Ranges
+from ..tflite.ops import quantisation_of
 from .gate import Readings
 
 _IN_ANOTHER_ORDER = 32
@@ -86,7 +87,7 @@ def refuse_other_ranges(artifact: Artifact, ranges: Ranges, images: object) -> N
 
     Args:
         artifact: a `.tflite`.
-        ranges: of the graph's values on the images, from `calibration.calibrate`.
+        ranges: of the graph's values on the images, from `graph.ranges.calibrate`.
         images: what to call them.
 
     Raises:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from edge_crnn import ctc
 from edge_crnn.alphabet import Alphabet
+from edge_crnn.artifact import Artifact
 from edge_crnn.backends import Backend, Probabilities
 from edge_crnn.dataset import Dataset, chunked
 from edge_crnn.errors import VerificationError
@@ -17,6 +18,7 @@ from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import progress
 from edge_crnn.spec import ModelSpec, Parity, ParitySet
 
+from ..recipe import Recipe
 from . import statistics
 
 _CHUNK = 32
@@ -88,6 +90,21 @@ class Verification:
             f"{parity.headline}, gate {parity.gate_agreement:.2%}; accuracy {parity.accuracy_change:+.2f} points, gate"
             f" ±{parity.gate_accuracy:.2f}; {parity.images:,} images, {len(self.changes)} changed"
         )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An artifact and what it reads on the verification sets."""
+
+    artifact: Artifact
+    readings: tuple[Readings, ...]
+    verification: Verification
+    recipe: Recipe
+
+    @property
+    def verified(self) -> Artifact:
+        """The artifact with the verdict in its spec."""
+        return replace(self.artifact, spec=replace(self.artifact.spec, parity=self.verification.parity))
 
 
 def read_all(backend: Backend, spec: ModelSpec, dataset: Dataset, label: str) -> Readings:

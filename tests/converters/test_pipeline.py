@@ -11,9 +11,9 @@ import pytest
 
 from converters import pipeline
 from converters.graph import oracle
+from converters.graph.ranges import Ranges
 from converters.pipeline import calibrated, convert, latencies_ms, load_sets, open_source, reference_readings
 from converters.recipe import RECIPES
-from converters.tflite.ops import Ranges
 from converters.verify.gate import Gate
 from edge_crnn.artifact import load_sidecar
 from edge_crnn.dataset import content_hash, find_images

@@ -12,19 +12,17 @@ the gates' function: nothing tells it, and the networks of before Keras 2.3 and 
 from __future__ import annotations
 
 import contextlib
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from edge_crnn.errors import InputError, ModelFileError
 from edge_crnn.spec import ModelSpec
 from edge_crnn.training.architectures import ARCHITECTURES
 
 from ...graph.layers import Array, Shape
-from ...reference.engine import import_keras
 from ..hdf5.client import Hdf5
 from .file import (
     HDF5_MARK,
@@ -39,6 +37,9 @@ from .file import (
     open_keras_file,
     opened,
 )
+
+Build: TypeAlias = Callable[..., dict[str, Any]]
+"""(architecture, classes, *, width_px, height_px, recurrent_activation, width, rnn) → what Keras says of that model."""
 
 GATES = ("sigmoid", "hard_sigmoid")
 _MAX_SIDE = 4096
@@ -61,6 +62,8 @@ class Structure:
     classes: int
     width_px: int
     height_px: int
+    build: Build = field(repr=False, compare=False)
+    """What has Keras build the architecture, which nothing here does."""
 
     def __str__(self) -> str:
         return (
@@ -69,8 +72,10 @@ class Structure:
         )
 
 
-def structure_of(architecture: str | None, recurrent_activation: str | None, spec: ModelSpec) -> Structure:
-    """The structure that a user names.
+def structure_of(
+    architecture: str | None, recurrent_activation: str | None, spec: ModelSpec, build: Build
+) -> Structure:
+    """The structure that a user names, which `build` builds.
 
     Raises:
         InputError: no such architecture or function, one without the other, or absurdly large images.
@@ -91,7 +96,7 @@ def structure_of(architecture: str | None, recurrent_activation: str | None, spe
         raise InputError(
             f"images of {image.width}×{image.height} pixels; at most {_MAX_SIDE:,} either way are built for"
         )
-    return Structure(architecture, recurrent_activation, spec.output.classes, image.width, image.height)
+    return Structure(architecture, recurrent_activation, spec.output.classes, image.width, image.height, build)
 
 
 @contextlib.contextmanager
@@ -141,9 +146,9 @@ def _built(path: Path, tree: Hdf5, structure: Structure) -> KerasFile:
 
 def _config(structure: Structure, **sizes: Any) -> dict[str, Any]:
     """What Keras says of the network once built."""
-    import_keras()
     try:
-        model = ARCHITECTURES[structure.architecture].build(
+        return structure.build(
+            structure.architecture,
             structure.classes,
             width_px=structure.width_px,
             height_px=structure.height_px,
@@ -152,8 +157,6 @@ def _config(structure: Structure, **sizes: Any) -> dict[str, Any]:
         )
     except InputError as error:
         raise ModelFileError(f"{structure} cannot be built ({error})") from error
-    config: dict[str, Any] = json.loads(model.to_json())
-    return config
 
 
 def _names(layers: Sequence[Mapping[str, Any]], stored: Mapping[str, str]) -> dict[str, str]:

@@ -30,9 +30,9 @@ from converters.graph.layers import (
     Recurrent,
     Reshape,
 )
-from converters.graph.ranges import calibrate
+from converters.graph.ranges import Ranges, calibrate
 from converters.recipe import RECIPES, Recipe
-from converters.tflite.ops import SIGMOID_OUT, Ranges
+from converters.tflite.ops import SIGMOID_OUT
 from converters.tflite.to_tflite import to_tflite
 from edge_crnn.errors import ConversionError
 from edge_crnn.spec import InputSpec

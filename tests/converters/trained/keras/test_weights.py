@@ -13,6 +13,7 @@ import pytest
 
 from converters.graph import oracle
 from converters.reference.keras import KerasReference
+from converters.reference.seeds import seed
 from converters.trained.keras.model import load_graph
 from converters.trained.keras.weights import Structure, structure_of
 from edge_crnn.errors import InputError, ModelFileError
@@ -21,7 +22,7 @@ from edge_crnn.training.architectures import ARCHITECTURES, Architecture
 
 h5py = pytest.importorskip("h5py")
 
-SIGMOID = Structure("plates", "sigmoid", classes=11, width_px=32, height_px=16)
+SIGMOID = Structure("plates", "sigmoid", classes=11, width_px=32, height_px=16, build=seed)
 HARD = replace(SIGMOID, recurrent_activation="hard_sigmoid")
 KERAS_2 = {
     "weights-sigmoid.h5": SIGMOID,
@@ -82,7 +83,7 @@ def test_weights_of_keras_3(keras3_weights: Any, architecture: str, rnn: str, ga
     path, model = keras3_weights(architecture, rnn, gate)
     images = np.random.default_rng(5).uniform(-1, 1, (3, 48, 32, 1)).astype(np.float32)
     expected = np.asarray(model(images, training=False))
-    structure = Structure(architecture, gate, 11, 48, 32)
+    structure = Structure(architecture, gate, 11, 48, 32, seed)
     np.testing.assert_allclose(oracle.run(load_graph(path, structure), images), expected, atol=1e-5, rtol=0)
     np.testing.assert_allclose(KerasReference(path, structure).infer(images), expected, atol=1e-5, rtol=0)
 
@@ -193,7 +194,7 @@ SPEC = ModelSpec(
 
 
 def test_a_structure_is_what_the_user_says_and_the_spec() -> None:
-    assert structure_of("plates", "sigmoid", SPEC) == SIGMOID
+    assert structure_of("plates", "sigmoid", SPEC, seed) == SIGMOID
     assert all(isinstance(each, Architecture) for each in ARCHITECTURES.values())
 
 
@@ -208,9 +209,9 @@ def test_a_structure_is_what_the_user_says_and_the_spec() -> None:
 )
 def test_what_the_user_must_say(architecture: str | None, gate: str | None, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        structure_of(architecture, gate, SPEC)
+        structure_of(architecture, gate, SPEC, seed)
 
 
 def test_absurdly_large_images() -> None:
     with pytest.raises(InputError, match="1×8388608 pixels; at most 4,096 either way"):
-        structure_of("plates", "sigmoid", replace(SPEC, input=replace(SPEC.input, width=1, height=1 << 23)))
+        structure_of("plates", "sigmoid", replace(SPEC, input=replace(SPEC.input, width=1, height=1 << 23)), seed)

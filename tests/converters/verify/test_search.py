@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from converters import search as module
 from converters.artifact import make_onnx, make_tflite
 from converters.graph import layers as g
 from converters.graph.ranges import calibrate
-from converters.pipeline import Candidate
 from converters.recipe import ONNX_RECIPES, RECIPES, Recipe
-from converters.search import keepable, keeping, search, table
+from converters.verify import search as module
+from converters.verify.gate import Candidate
 from converters.verify.localise import LayerDrift
+from converters.verify.search import keepable, keeping, search, table
 from edge_crnn.artifact import Artifact
 from edge_crnn.errors import ConversionError, InputError
 from edge_crnn.preprocess import preprocess
@@ -139,8 +139,8 @@ def play(tiny_graph: g.Graph, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
         layers = [LayerDrift(name, "conv", 0, 0, place, 0, 0) for place, name in enumerate(blame)]
         monkeypatch.setattr(module, "localise", lambda *_: SimpleNamespace(by_blame=layers))
-        source: Any = SimpleNamespace(graph=tiny_graph, spec=SPEC)
-        return search(RECIPES["int8"], source, [[None]], convert, lambda each: each.parity.verdict == "pass")
+        passes: Callable[..., bool] = lambda each: each.parity.verdict == "pass"  # noqa: E731
+        return search(RECIPES["int8"], tiny_graph, SPEC.input, [[None]], convert, passes)
 
     return play
 

@@ -13,13 +13,12 @@ from dataclasses import replace
 
 from edge_crnn.dataset import Dataset
 from edge_crnn.errors import InputError
-from edge_crnn.spec import Trial
+from edge_crnn.spec import InputSpec, Trial
 
-from .graph.layers import Graph, Permute, Pool, Reshape
-from .pipeline import Candidate, Source
-from .recipe import Recipe
-from .verify.gate import Verification
-from .verify.localise import localise, spread
+from ..graph.layers import Graph, Permute, Pool, Reshape
+from ..recipe import Recipe
+from .gate import Candidate, Verification
+from .localise import localise, spread
 
 _EXACT = (Permute, Pool, Reshape)
 _LOOKED_AT = 32
@@ -44,7 +43,8 @@ def keeping(recipe: Recipe, layers: Sequence[str], graph: Graph) -> Recipe:
 
 def search(
     recipe: Recipe,
-    source: Source,
+    graph: Graph,
+    image: InputSpec,
     datasets: Sequence[Dataset],
     convert: Callable[[Recipe], Candidate],
     passes: Callable[[Verification], bool],
@@ -53,12 +53,13 @@ def search(
 
     Args:
         recipe: to begin with.
-        source: that is converted.
+        graph: that is converted.
+        image: that it takes.
         datasets: that it is verified with.
         convert: makes and verifies a candidate.
         passes: whether it meets the gate.
     """
-    graph, images = source.graph, spread(datasets, _LOOKED_AT)
+    images = spread(datasets, _LOOKED_AT)
     tried: list[Candidate] = []
 
     def attempt(layers: Sequence[str]) -> Candidate:
@@ -68,7 +69,7 @@ def search(
     kept: list[str] = []
     chosen = attempt(kept)
     while not passes(chosen.verification):
-        drift = localise(chosen.artifact, graph, source.spec.input, images)
+        drift = localise(chosen.artifact, graph, image, images)
         blamed = [each.name for each in drift.by_blame if each.name in keepable(graph) and each.name not in kept]
         if not blamed:
             break

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,18 @@ import numpy.typing as npt
 
 from edge_crnn.artifact import Artifact, load_sidecar
 from edge_crnn.backends import open_backend
+from edge_crnn.ctc import Grammar
 from edge_crnn.dataset import Dataset, chunked, content_hash, find_images, load_labelled, refuse_overlap, refuse_repeats
-from edge_crnn.errors import ArtifactError, DatasetError, InputError, ModelSpecError
+from edge_crnn.errors import (
+    ArtifactError,
+    BackendError,
+    ConversionError,
+    DatasetError,
+    EdgeCrnnError,
+    InputError,
+    ModelSpecError,
+    VerificationError,
+)
 from edge_crnn.files import sha256
 from edge_crnn.images import load_image
 from edge_crnn.preprocess import preprocess
@@ -89,6 +99,20 @@ def open_source(
     graph = network.graph.folded()
     check_spec(spec, graph)
     return Source(path, spec, graph, sha256(path.read_bytes()), network.head, structure)
+
+
+def within(source: Source, grammar: str | None) -> Source:
+    """The same model, whose artifacts read what a grammar allows.
+
+    Raises:
+        InputError: the grammar does not fit the model.
+    """
+    if grammar is None:
+        return source
+    spec = source.spec
+    compiled = Grammar.compile(grammar, spec.alphabet)
+    compiled.check_fits(spec.output.classes, spec.blank, [spec.output.steps - spec.skip_steps])
+    return replace(source, spec=replace(spec, decoder=replace(spec.decoder, method="beam", grammar=grammar)))
 
 
 def calibrated(source: Source, folder: Path, verification: Sequence[Dataset]) -> tuple[Ranges, Calibration]:
@@ -208,6 +232,25 @@ def convert(
     return Candidate(artifact, readings, compare(datasets, reference, readings, gate), recipe)
 
 
+def attempts(
+    recipes: Sequence[Recipe], make: Callable[[Recipe], Candidate], failed: Callable[[Recipe, EdgeCrnnError], None]
+) -> list[Candidate]:
+    """What `make` gives by each recipe; where a recipe gives nothing, `failed` hears why.
+
+    Raises:
+        ConversionError, BackendError, VerificationError: no recipe gives a candidate; of the last one.
+    """
+    candidates: list[Candidate] = []
+    for recipe in recipes:
+        try:
+            candidates.append(make(recipe))
+        except (ConversionError, BackendError, VerificationError) as error:
+            if recipe is recipes[-1] and not candidates:
+                raise
+            failed(recipe, error)
+    return candidates
+
+
 def _ranges(source: Source, datasets: Sequence[Dataset]) -> Ranges:
     """Of the graph's values on some images from all over the verification sets."""
     entries = [entry for dataset in datasets for entry in dataset.entries]
@@ -236,6 +279,20 @@ def latencies_ms(candidates: Sequence[Candidate], dataset: Dataset) -> list[floa
     for backend in backends:
         backend.close()
     return [float(np.median(found)) for found in medians]
+
+
+def choose(candidates: Sequence[Candidate], speeds: Sequence[float], strict: bool) -> Candidate:
+    """The fastest candidate that passes; the one that agrees best where none does.
+
+    Args:
+        candidates: at least one.
+        speeds: time of each.
+        strict: whether too few images to show it is a failure, too.
+    """
+    passing = [pair for pair in zip(speeds, candidates, strict=True) if pair[1].verification.passes(strict)]
+    if not passing:
+        return max(candidates, key=lambda each: each.verification.parity.agreement)
+    return min(passing, key=lambda pair: pair[0])[1]
 
 
 def load_sets(folders: Sequence[Path], spec: ModelSpec) -> list[Dataset]:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from converters import cli, pipeline
+from converters import pipeline
 from converters.artifact import check_spec, make_tflite
+from converters.cli import arguments
 from converters.graph import layers as graph
 from converters.graph import oracle
 from converters.graph.ranges import calibrate
@@ -60,7 +61,7 @@ def train(network: graph.Graph, folder: Path, patch: pytest.MonkeyPatch, spec: M
         check_spec(spec, network)
         return pipeline.Source(path, spec, network, sha256(path.read_bytes()))
 
-    patch.setattr(cli, "open_source", open_source)
+    patch.setattr(arguments, "open_source", open_source)
     patch.setattr(keras_reference, "KerasReference", lambda *_: Oracle(network))
     return path
 

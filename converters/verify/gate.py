@@ -91,6 +91,10 @@ class Verification:
             f" ±{parity.gate_accuracy:.2f}; {parity.images:,} images, {len(self.changes)} changed"
         )
 
+    def passes(self, strict: bool) -> bool:
+        """Whether the gate is met; if not strict, also where there are too few images to show that it is."""
+        return self.parity.verdict == "pass" or (self.parity.verdict == "underpowered" and not strict)
+
 
 @dataclass(frozen=True)
 class Candidate:

@@ -1,63 +1,23 @@
-"""`edge-crnn convert` and `verify` on a real trained model, with real Keras as the reference."""
+"""`edge-crnn convert` on a real trained model, with real Keras as the reference."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 
-from converters.reference import keras as keras_reference
 from edge_crnn import open_reader
-from edge_crnn.artifact import load, load_sidecar, sidecar
-from edge_crnn.cli.main import main
+from edge_crnn.artifact import load, load_sidecar
 from edge_crnn.dataset import content_hash, find_images
 from edge_crnn.files import sha256
-from edge_crnn.reader import DEFAULT_MODEL
+from tests.converters.cli.conftest import WIDE, Run, another_file
 
-WIDE = ["--gate-agreement", "90", "--gate-accuracy", "10"]
-"""What sixty images can show of a perfect artifact."""
 LOW = ["--gate-agreement", "40", "--gate-accuracy", "60"]
 """What this tiny network keeps in int8; it was never trained, so that its texts hang by a thread."""
 
-Run = Callable[..., tuple[int, list[str], list[str]]]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_keras() -> Any:
-    """Real Keras, opened once for a file instead of once for a command."""
-    opened: dict[Path, keras_reference.KerasReference] = {}
-    real = keras_reference.KerasReference
-
-    class Kept:
-        def __init__(self, path: Path, structure: Any = None) -> None:
-            if path not in opened:
-                opened[path] = real(path, structure)
-            self.facts = opened[path].facts
-            self.infer = opened[path].infer
-
-        def close(self) -> None:
-            pass
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keras_reference, "KerasReference", Kept)
-        yield
-    for each in opened.values():
-        each.close()
-
-
-@pytest.fixture
-def convert(run: Run, tiny_keras: Path, labelled_folder: Path, tmp_path: Path) -> Run:
-    """Converts `tiny_keras` to x.tflite."""
-    return lambda *words: run("convert", tiny_keras, "--verify", labelled_folder, "-o", tmp_path / "x.tflite", *words)
-
-
-# --- convert ---------------------------------------------------------------------------------------------------------
+pytestmark = pytest.mark.usefixtures("one_keras")
 
 
 def test_what_passes_is_written_with_its_verdict(
@@ -160,7 +120,7 @@ def test_auto_takes_the_fastest_that_passes(
     """float16 is the fastest here of those that pass; int8 is faster, and fails."""
     speeds = {"float32": 9.0, "float16": 4.0, "dynamic": 2.0, "int8": 1.0, "int8-full": 3.0}
     monkeypatch.setattr(
-        "converters.cli.latencies_ms", lambda candidates, _: [speeds[each.recipe.name] for each in candidates]
+        "converters.cli.convert.latencies_ms", lambda candidates, _: [speeds[each.recipe.name] for each in candidates]
     )
     status, out, _ = convert("--recipe", "auto", "--calibration", calibration_folder, *WIDE)
     assert status == 0
@@ -228,12 +188,6 @@ def test_spec_may_be_elsewhere(run: Run, tiny_keras: Path, labelled_folder: Path
     assert load(tmp_path / "x.tflite").spec.name == "other"
 
 
-def another_file(source: Path, target: Path) -> None:
-    """The same picture in other bytes."""
-    cv2.imwrite(str(target), cv2.imread(str(source)), [cv2.IMWRITE_PNG_COMPRESSION, 0])
-    assert target.read_bytes() != source.read_bytes()
-
-
 def test_no_image_counts_twice(convert: Run, labelled_folder: Path, tmp_path: Path) -> None:
     status, out, err = convert("--recipe", "float32", "--verify", labelled_folder)
     assert (status, out, len(err)) == (1, [], 1)
@@ -285,7 +239,7 @@ def test_bad_usage(words: list[str], expected: str, convert: Run) -> None:
 def test_what_cannot_end_well_is_not_begun(
     words: list[str], expected: str, convert: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("converters.cli.open_source", None)  # nothing is opened before
+    monkeypatch.setattr("converters.cli.arguments.open_source", None)  # nothing is opened before
     status, out, err = convert(*words)
     assert (status, out, len(err)) == (1, [], 1)
     assert expected in err[0]
@@ -300,107 +254,3 @@ def test_files_that_are_read_are_not_written_over(convert: Run, tiny_keras: Path
             f"edge-crnn convert: {page}: names two files of this run; name another for the page or the artifact"
         ]
     assert tiny_keras.read_bytes() == before
-
-
-# --- verify ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def converted(tiny_keras: Path, labelled_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("converted") / "good.tflite"
-    words = ["convert", tiny_keras, "--recipe", "float32", "--verify", labelled_folder, "-o", path]
-    assert main([str(word) for word in words]) == 0
-    return path
-
-
-def test_verify_says_of_each_what_it_reads(
-    run: Run, converted: Path, tiny_artifact: Path, tiny_keras: Path, labelled_folder: Path, tmp_path: Path
-) -> None:
-    """The other one was made from another network: that is said, and it fails."""
-    words = ["verify", tiny_keras, converted, tiny_artifact, "--images", labelled_folder, *WIDE]
-    page, results = tmp_path / "page.html", tmp_path / "results.json"
-    status, out, err = run(*words, "--page", page, "--results", results, "--images-are", "soft blobs")
-    assert status == 3
-    assert err == [
-        (
-            f"edge-crnn verify: {tiny_artifact.name}: the gate is not met; see the images that changed, and"
-            " with --localise which layer is to blame"
-        )
-    ]
-    assert out[0].startswith("good.tflite: pass: ")
-    foreign = out.index(f"{tiny_artifact}: was converted from another file than {tiny_keras}")
-    assert out[foreign + 1].startswith(f"{tiny_artifact.name}: fail: ")
-    assert sum(line.startswith(f"  {labelled_folder}/") for line in out) == 20
-    assert any(line.endswith(" more") for line in out)
-    assert out[-2:] == [f"{results}: the results", f"{page}: the images"]
-    text = page.read_text(encoding="utf-8")
-    assert f"{tiny_artifact.name} does not read what the trained model reads" in text
-    assert "60 soft blobs" in text
-    assert run("report", results, "-o", tmp_path / "again.html")[0] == 0
-    assert (tmp_path / "again.html").read_text(encoding="utf-8") == text
-
-
-def test_verify_refuses_an_artifact_of_another_alphabet(run: Run, tiny_keras: Path, labelled_folder: Path) -> None:
-    status, out, err = run("verify", tiny_keras, DEFAULT_MODEL, "--images", labelled_folder)
-    assert (status, out, len(err)) == (1, [], 1)
-    assert "its alphabet or its images are not those of" in err[0]
-    assert "; classes 42, there 11; " in err[0]
-
-
-def test_verify_refuses_the_images_that_calibrated(
-    convert: Run, run: Run, tiny_keras: Path, labelled_folder: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "calibration"
-    folder.mkdir()
-    table = (labelled_folder / "labels.csv").read_text().splitlines()[:9]
-    (folder / "labels.csv").write_text("\n".join(table))
-    for line in table[1:]:
-        name = line.partition(",")[0]
-        another_file(labelled_folder / name, folder / name)
-    assert (
-        convert("--recipe", "int8", "--calibration", folder, "--gate-agreement", "0", "--gate-accuracy", "100")[0] == 0
-    )
-    status, out, err = run("verify", tiny_keras, tmp_path / "x.tflite", "--images", folder)
-    assert (status, out, len(err)) == (1, [], 1)
-    assert "x.tflite was calibrated with these images; verify with others" in err[0]
-
-
-def test_verify_changes_nothing(run: Run, converted: Path, tiny_keras: Path, labelled_folder: Path) -> None:
-    before = converted.read_bytes()
-    status, out, err = run("verify", tiny_keras, converted, "--images", labelled_folder, *WIDE)
-    assert (status, err) == (0, [])
-    assert out[0].startswith("good.tflite: pass: ")
-    assert converted.read_bytes() == before
-    assert [each.name for each in converted.parent.iterdir()] == ["good.tflite"]
-
-
-def test_verify_underpowered_is_met_unless_strict(
-    run: Run, converted: Path, tiny_keras: Path, labelled_folder: Path
-) -> None:
-    words = ["verify", tiny_keras, converted, "--images", labelled_folder]
-    assert run(*words)[0] == 0
-    status, _, err = run(*words, "--strict")
-    assert (status, len(err)) == (3, 1)
-
-
-def test_verify_refuses_what_is_damaged(run: Run, converted: Path, tiny_keras: Path, tmp_path: Path) -> None:
-    bad = tmp_path / "bad.tflite"
-    data = bytearray(converted.read_bytes())
-    data[5000:9000] = np.random.default_rng(0).bytes(4000)
-    bad.write_bytes(data)
-    status, out, err = run("verify", tiny_keras, bad, "--images", tmp_path)
-    assert (status, out, len(err)) == (1, [], 1)
-    assert "the file is damaged or was changed" in err[0]
-
-
-def test_verify_tells_a_model_that_reads_nothing_right(
-    run: Run, converted: Path, tiny_keras: Path, labelled_folder: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "wrong"
-    folder.mkdir()
-    for index, path in enumerate(find_images(labelled_folder)[:3]):
-        shutil.copy(path, folder / f"{77777 + index}.png")
-    status, out, err = run("verify", tiny_keras, converted, "--images", folder)
-    assert (status, out, len(err)) == (3, [], 1)
-    assert "the trained model reads none of the 3 images right; check the labels" in err[0]
-    assert sidecar(converted).exists() is False

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import cli, pipeline
+from converters import pipeline
+from converters.cli import arguments
+from converters.cli import convert as command
 from converters.graph.layers import Graph
 from converters.pipeline import load_sets, open_source
 from converters.recipe import ONNX_RECIPES
@@ -42,7 +44,7 @@ def _one_reference() -> Any:
         return kept[0]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "reference_readings", once)
+        patch.setattr(command, "reference_readings", once)
         yield
 
 
@@ -125,7 +127,7 @@ def test_what_fails_is_not_written(convert: Run, tmp_path: Path, monkeypatch: py
 def test_without_tensorrt_the_onnx_is_written_and_the_way_to_the_engine_told(
     convert: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "is_there", lambda: False)
+    monkeypatch.setattr(command, "is_there", lambda: False)
     engine = tmp_path / "x.engine"
     status, out, err = convert("--to", "tensorrt", "-o", engine, "--batch", "4", *WIDE)
     assert (status, err) == (0, [])
@@ -146,8 +148,8 @@ def test_with_tensorrt_the_engine_is_built(convert: Run, tmp_path: Path, monkeyp
         artifact = load(onnx)
         return save(engine, f"for {options.batches[2]} images".encode(), artifact.spec)
 
-    monkeypatch.setattr(cli, "is_there", lambda: True)
-    monkeypatch.setattr(cli, "to_engine", to_engine)
+    monkeypatch.setattr(command, "is_there", lambda: True)
+    monkeypatch.setattr(command, "to_engine", to_engine)
     status, out, _ = convert("--to", "tensorrt", "-o", tmp_path / "x.engine", *WIDE)
     assert status == 0
     assert out[-1] == f"{tmp_path / 'x.engine'}: 13 bytes, for up to 32 images; for this machine's GPU only"
@@ -173,7 +175,7 @@ def test_what_cannot_end_well_is_not_begun(
     words: list[str], expected: str, convert: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "open_source", None)  # nothing is opened before
+    monkeypatch.setattr(arguments, "open_source", None)  # nothing is opened before
     status, out, err = convert(*words)
     assert (status, out, len(err)) == (1, [], 1)
     assert expected in err[0]

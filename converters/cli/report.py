@@ -9,10 +9,10 @@ from edge_crnn.cli.command import Command
 from edge_crnn.errors import InputError, OutputError
 from edge_crnn.files import require_place, write_atomically
 
-from .compose import compose
-from .markdown import markdown
-from .page import page
-from .records import load_record
+from ..report.compose import compose
+from ..report.markdown import markdown
+from ..report.page import page
+from ..report.records import load_record
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -69,7 +69,7 @@ def test_a_report_needs_numpy_alone(results: Path) -> None:
     blocked = ("tensorflow", "keras", "h5py", "cv2", "PIL", "matplotlib", "onnx", "onnxruntime", "ai_edge_litert")
     code = (
         f"import sys\nfor name in {blocked}:\n    sys.modules[name] = None\n"
-        "from converters.report.command import REPORT\nimport argparse\n"
+        "from converters.cli.report import REPORT\nimport argparse\n"
         "parser = argparse.ArgumentParser()\nREPORT.add_arguments(parser)\n"
         "sys.exit(REPORT.run(parser.parse_args(sys.argv[1:])))"
     )

@@ -1,0 +1,55 @@
+"""What `convert` and `verify` tell of an artifact: lines, a record, a page."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from edge_crnn.files import write_atomically
+
+from ..pipeline import Source
+from ..report.compose import compose
+from ..report.page import page
+from ..report.records import from_json
+from ..report.verification import Outcome, to_json
+from ..verify.gate import Readings
+
+_LISTED = 20
+
+
+def tell(outcome: Outcome, arguments: argparse.Namespace) -> None:
+    """Print how an artifact was judged, and the first images that changed."""
+    artifact, verification = outcome.artifact, outcome.verification
+    print(f"{artifact.path.name}: {verification.summary}")
+    for each in verification.parity.sets:
+        print(
+            f"  {each.name}: {each.images:,} images; right {each.artifact_right / each.images:.2%},"
+            f" trained model {each.reference_right / each.images:.2%}; same text {each.same_text / each.images:.2%}"
+        )
+    for change in verification.changes[:_LISTED]:
+        path = change.dataset.entries[change.index].path
+        _, reference, found = change.texts(artifact.spec.alphabet)
+        print(f"  {path}: trained model {reference!r}, artifact {found!r}")
+    if len(verification.changes) > _LISTED:
+        more = "" if arguments.page else "; --page FILE shows them"
+        print(f"  and {len(verification.changes) - _LISTED} more{more}")
+    if verification.parity.verdict == "underpowered":
+        print(
+            f"  these images show an agreement of {verification.parity.agreement_shown:.2%}; give more to show the gate"
+        )
+
+
+def write_results(
+    arguments: argparse.Namespace, source: Source, outcomes: Sequence[Outcome], reference: Sequence[Readings]
+) -> None:
+    """Write the record and the page, if they are asked for."""
+    if arguments.page is None and arguments.results is None:
+        return
+    record = to_json(source.spec, source.sha256, outcomes, reference, arguments.images_are)
+    if arguments.results is not None:
+        write_atomically(arguments.results, record.encode())
+        print(f"{arguments.results}: the results")
+    if arguments.page is not None:
+        origin = str(arguments.results or "this run")
+        write_atomically(arguments.page, page(compose([from_json(record, origin)])).encode())
+        print(f"{arguments.page}: the images")

@@ -28,10 +28,10 @@ from converters.pipeline import (
 from converters.verify.detail import Detail, detail
 from converters.verify.gate import Gate, Readings, compare
 from converters.verify.statistics import binomial_interval
-from edge_crnn.artifact import Artifact
 from edge_crnn.dataset import Dataset, load_labelled, refuse_repeats
 from edge_crnn.files import require_place
-from edge_crnn.spec import Parity
+from edge_crnn.model.artifact import Artifact
+from edge_crnn.model.spec import Parity
 
 from .artifacts import make_all, opened
 from .models import MODELS, kinds_of

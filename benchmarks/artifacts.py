@@ -18,11 +18,11 @@ from converters.pipeline import Source, calibrated, open_source
 from converters.recipe import DEFAULT_RECIPE, ONNX_RECIPES, RECIPES, Recipe
 from converters.tensorrt.to_engine import to_engine
 from converters.verify.faults import refuse_other_ranges
-from edge_crnn.artifact import Artifact, save
-from edge_crnn.backends.engine_cache import require
+from edge_crnn.backends.tensorrt.cache import require
 from edge_crnn.dataset import Dataset
 from edge_crnn.errors import BackendUnavailable, EdgeCrnnError
-from edge_crnn.spec import Calibration
+from edge_crnn.model.artifact import Artifact, save
+from edge_crnn.model.spec import Calibration
 
 Calibrated = tuple[Ranges, Calibration]
 

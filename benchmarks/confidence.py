@@ -20,7 +20,6 @@ import numpy.typing as npt
 
 from converters.report.suites import Kept, Outcome, Ranking, Rejection
 from edge_crnn import ctc
-from edge_crnn.artifact import load
 from edge_crnn.backends import Backend, Probabilities, open_backend
 from edge_crnn.binomial import binomial_interval
 from edge_crnn.calibration import calibrate, calibration_error, decode, reliability
@@ -30,10 +29,11 @@ from edge_crnn.confidence import temper, threshold
 from edge_crnn.dataset import chunked, load_labelled, refuse_overlap, refuse_repeats
 from edge_crnn.errors import InputError
 from edge_crnn.files import require_place
+from edge_crnn.model.artifact import load
+from edge_crnn.model.spec import Confidence, DecoderSpec, ModelSpec
 from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import progress
 from edge_crnn.reading import Reading
-from edge_crnn.spec import Confidence, DecoderSpec, ModelSpec
 
 from .nonplates import KINDS, pictures
 from .record import save, typed

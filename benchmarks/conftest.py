@@ -11,8 +11,8 @@ import pytest
 
 from converters.pipeline import Source as Model
 from converters.pipeline import open_source
-from edge_crnn.artifact import Artifact
 from edge_crnn.dataset import load_labelled
+from edge_crnn.model.artifact import Artifact
 
 from .accuracy import Trial, load_groups, trial
 from .artifacts import Calibrated, make_all, opened

@@ -28,10 +28,10 @@ import numpy.typing as npt
 
 from converters.verify.statistics import binomial_interval
 from edge_crnn import ctc
-from edge_crnn.artifact import Artifact, load
 from edge_crnn.backends import open_backend
 from edge_crnn.bench.contention import QUIET, Contention
 from edge_crnn.dataset import chunked, load_labelled
+from edge_crnn.model.artifact import Artifact, load
 from edge_crnn.preprocess import preprocess
 from edge_crnn.reader import DEFAULT_MODEL
 

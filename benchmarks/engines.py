@@ -23,13 +23,13 @@ from converters.graph.layers import Graph
 from converters.graph.ranges import Ranges, calibrate
 from converters.recipe import ONNX_RECIPES, RECIPES, Recipe
 from converters.trained.keras.model import load_graph
-from edge_crnn.artifact import load_sidecar, save
 from edge_crnn.backends import Probabilities, open_backend
 from edge_crnn.dataset import chunked, find_images
 from edge_crnn.files import sha256
 from edge_crnn.images import load_image
+from edge_crnn.model.artifact import load_sidecar, save
+from edge_crnn.model.spec import ModelSpec
 from edge_crnn.preprocess import preprocess
-from edge_crnn.spec import ModelSpec
 
 from .record import REFERENCE
 from .rounds import Engine, Infer

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from edge_crnn.artifact import load
-from edge_crnn.backends import engine_cache, trt_process
-from edge_crnn.backends.trt_build import BuildOptions
+from edge_crnn.backends.tensorrt import cache as engines
+from edge_crnn.backends.tensorrt import process as builds
+from edge_crnn.backends.tensorrt.build import BuildOptions
 from edge_crnn.errors import ArtifactError, BackendError, EdgeCrnnError, ModelSpecError
 from edge_crnn.files import sha256
+from edge_crnn.model.artifact import load
 
 MOMENTS = (0.25, 0.5, 0.75)
 """At which builds are killed, as parts of the time that a whole one took."""
@@ -178,9 +179,9 @@ def main(words: Sequence[str] | None = None) -> int:
     print("ready", flush=True)
     sys.stdin.readline()
     started = time.monotonic()
-    with mock.patch.object(engine_cache, "make_engine", wraps=trt_process.make_engine) as make:
+    with mock.patch.object(engines, "make_engine", wraps=builds.make_engine) as make:
         try:
-            found = engine_cache.cached_engine(load(arguments.onnx), arguments.options)
+            found = engines.cached_engine(load(arguments.onnx), arguments.options)
         except EdgeCrnnError as error:
             print(error, file=sys.stderr)
             return 1

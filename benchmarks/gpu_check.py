@@ -22,13 +22,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from edge_crnn.artifact import Artifact
-from edge_crnn.backends import Backend, cuda
-from edge_crnn.backends.engine_cache import cached_engine, require
-from edge_crnn.backends.trt_build import BuildOptions
+from edge_crnn.backends import Backend
+from edge_crnn.backends.tensorrt import cuda
+from edge_crnn.backends.tensorrt.build import BuildOptions
+from edge_crnn.backends.tensorrt.cache import cached_engine, require
 from edge_crnn.bench.contention import Contention
 from edge_crnn.errors import BackendError, BackendUnavailable, DatasetError, EdgeCrnnError
 from edge_crnn.files import require_place, write_atomically
+from edge_crnn.model.artifact import Artifact
 from edge_crnn.reader import Reader
 
 from .gpu_builds import MOMENTS, Builds
@@ -321,7 +322,7 @@ def tensorrt() -> Runtime:
         BackendUnavailable: something is missing; the message names all that is.
     """
     tensorrt_version, _ = require("gpu_check")
-    from edge_crnn.backends.trt import TrtBackend
+    from edge_crnn.backends.tensorrt.engine import TrtBackend
 
     gpu, pycuda, driver = cuda.gpu(), import_module("pycuda"), import_module("pycuda.driver")
     driver.init()

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_crnn.artifact import Artifact, load, save
 from edge_crnn.ctc import best_path
 from edge_crnn.errors import DatasetError
 from edge_crnn.files import sha256, write_atomically
 from edge_crnn.images import Pixels
-from edge_crnn.spec import ModelSpec
+from edge_crnn.model.artifact import Artifact, load, save
+from edge_crnn.model.spec import ModelSpec
 
 VERSION = 1
 """Version of the folder's form. 1: the first."""

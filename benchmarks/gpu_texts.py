@@ -22,9 +22,9 @@ from converters.recipe import ONNX_RECIPES
 from converters.reference.keras import KerasReference
 from edge_crnn.dataset import chunked
 from edge_crnn.images import Pixels
+from edge_crnn.model.spec import InputSpec
 from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import progress
-from edge_crnn.spec import InputSpec
 from edge_crnn.training.degrade import HEAVY, PRESETS
 from edge_crnn.training.folder import Drawing, What
 from edge_crnn.training.fonts import pick_fonts

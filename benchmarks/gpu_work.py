@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from edge_crnn.backends.base import Probabilities
 from edge_crnn.images import Pixels
+from edge_crnn.model.spec import ModelSpec
 from edge_crnn.preprocess import preprocess
-from edge_crnn.spec import ModelSpec
 
 from .gpu_set import spell
 

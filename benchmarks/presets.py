@@ -14,9 +14,9 @@ from typing import get_args
 
 from converters.reference.keras import KerasReference
 from converters.verify.statistics import binomial_interval
-from edge_crnn.artifact import load_sidecar
 from edge_crnn.ctc import greedy
 from edge_crnn.dataset import chunked
+from edge_crnn.model.artifact import load_sidecar
 from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import progress
 from edge_crnn.training.degrade import HEAVY, MILD, NONE, PRESETS

@@ -18,7 +18,7 @@ from typing import Any
 
 from edge_crnn.bench.contention import QUIET
 from edge_crnn.files import write_atomically
-from edge_crnn.spec import Parity
+from edge_crnn.model.spec import Parity
 
 from .rounds import Round
 

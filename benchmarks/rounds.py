@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from edge_crnn.backends import Probabilities
 from edge_crnn.errors import BackendError, InputError
-from edge_crnn.spec import InputSpec
+from edge_crnn.model.spec import InputSpec
 
 Infer: TypeAlias = Callable[[npt.NDArray[Any]], Probabilities]
 """Images (N, *shape) → (N, T, C); most engines are given one."""

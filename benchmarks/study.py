@@ -17,8 +17,8 @@ from edge_crnn.backends import Probabilities
 from edge_crnn.bench.contention import Contention
 from edge_crnn.dataset import Dataset, load_labelled
 from edge_crnn.files import write_atomically
+from edge_crnn.model.spec import ModelSpec, Parity
 from edge_crnn.preprocess import preprocess
-from edge_crnn.spec import ModelSpec, Parity
 
 from .engines import Source, build
 from .record import REFERENCE, Record, Run, Timing, machine, now, table, typed

@@ -14,7 +14,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from edge_crnn import ctc
-from edge_crnn.artifact import load
+from edge_crnn.model.artifact import load
 from edge_crnn.reader import DEFAULT_MODEL
 
 from .decoding import KNOWN, PEERS, Decoder, Floats, known_labels, one_core, ours, posteriors

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from edge_crnn.artifact import load
 from edge_crnn.backends import open_backend
 from edge_crnn.bench.contention import Contention
 from edge_crnn.dataset import find_images
 from edge_crnn.images import load_image
+from edge_crnn.model.artifact import load
 from edge_crnn.preprocess import preprocess
 from edge_crnn.reader import DEFAULT_MODEL, open_reader, usable_cores
 

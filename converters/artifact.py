@@ -10,10 +10,10 @@ from typing import Literal
 from ai_edge_litert import schema_py_generated as schema
 
 from edge_crnn import __version__
-from edge_crnn.artifact import Artifact
 from edge_crnn.errors import BackendUnavailable, ConversionError, ModelSpecError
 from edge_crnn.files import sha256
-from edge_crnn.spec import ArtifactFacts, Calibration, ModelSpec, OutputSpec, Quantisation
+from edge_crnn.model.artifact import Artifact
+from edge_crnn.model.spec import ArtifactFacts, Calibration, ModelSpec, OutputSpec, Quantisation
 
 from .graph.layers import Graph
 from .graph.ranges import Ranges

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge_crnn.artifact import Artifact, load_sidecar
 from edge_crnn.backends import open_backend
 from edge_crnn.ctc import Grammar
 from edge_crnn.dataset import Dataset, chunked, content_hash, find_images, load_labelled, refuse_overlap, refuse_repeats
@@ -26,9 +25,10 @@ from edge_crnn.errors import (
 )
 from edge_crnn.files import sha256
 from edge_crnn.images import load_image
+from edge_crnn.model.artifact import Artifact, load_sidecar
+from edge_crnn.model.spec import Calibration, ModelSpec
 from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import activity, progress
-from edge_crnn.spec import Calibration, ModelSpec
 
 from .artifact import check_spec, make_onnx, make_tflite
 from .graph.half import refuse_values

@@ -26,9 +26,9 @@ from .errors import (
     OutputError,
     VerificationError,
 )
+from .model.spec import DecoderSpec, InputSpec, ModelSpec, OutputSpec
 from .reader import Reader, open_reader
 from .reading import Alternative, Character, FusedReading, Reading
-from .spec import DecoderSpec, InputSpec, ModelSpec, OutputSpec
 
 __version__ = "0.5.0"
 

@@ -24,9 +24,9 @@ from .binomial import lower_bound
 from .confidence import SHOWN
 from .dataset import chunked
 from .errors import DatasetError
+from .model.spec import Confidence, CoveragePoint, ModelSpec, ReliabilityBin
 from .reader import Reader
 from .reading import Reading
-from .spec import Confidence, CoveragePoint, ModelSpec, ReliabilityBin
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from .ctc.decoded import checked
 from .errors import InputError, ModelSpecError
-from .spec import Confidence, DecoderSpec, ModelSpec
+from .model.spec import Confidence, DecoderSpec, ModelSpec
 
 SHOWN = 0.95
 """Confidence of the bound by which a threshold is chosen, one-sided."""

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import container
 from .errors import BackendUnavailable, ImageError
+from .model import container
 
 Pixels = npt.NDArray[np.uint8]
 

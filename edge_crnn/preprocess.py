@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from .errors import InputError
 from .images import Pixels, as_pixels
-from .spec import InputSpec
+from .model.spec import InputSpec
 
 _BGR_WEIGHTS = (3735, 19235, 9798)
 """ITU-R BT.601 luma as integers over 2^15, their sum exactly 2^15."""

@@ -17,15 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from . import ctc
-from .artifact import Artifact, load
 from .backends import Backend, Probabilities, open_backend
 from .confidence import likelihood, temper, threshold
 from .dataset import chunked
 from .errors import BackendError, EdgeCrnnError, ImageError, InputError, ModelSpecError
 from .images import Pixels, as_pixels, load_image
+from .model.artifact import Artifact, load
+from .model.spec import DecoderSpec, ModelSpec
 from .preprocess import preprocess
 from .reading import Alternative, Character, FusedReading, Reading
-from .spec import DecoderSpec, ModelSpec
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -20,10 +20,10 @@ import pytest
 from hypothesis import settings
 
 from converters.graph import layers as g
-from edge_crnn.artifact import save, sidecar
-from edge_crnn.backends import cuda
+from edge_crnn.backends.tensorrt import cuda
+from edge_crnn.model.artifact import save, sidecar
+from edge_crnn.model.spec import Calibration, InputSpec, ModelSpec, OutputSpec
 from edge_crnn.preprocess import preprocess
-from edge_crnn.spec import Calibration, InputSpec, ModelSpec, OutputSpec
 
 # Whoever started pytest in the background of a script, or with nohup, had it ignore Ctrl-C or the end of the terminal,
 # and so would all processes of the tests.
@@ -178,7 +178,7 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
         (site / "tensorrt.py").write_text(
             "import os, signal, sys, time\n"
             f"sys.path.insert(1, {str(Path(__file__).parents[1])!r})\n"
-            "from edge_crnn.backends import cuda\n"
+            "from edge_crnn.backends.tensorrt import cuda\n"
             "from tests.fake_tensorrt import tensorrt\n"
             f"{before}\n"
             f"if {gpu!r}:\n"

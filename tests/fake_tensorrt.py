@@ -10,8 +10,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from edge_crnn.artifact import Artifact, save
-from edge_crnn.spec import ArtifactFacts, InputSpec, ModelSpec, OutputSpec
+from edge_crnn.model.artifact import Artifact, save
+from edge_crnn.model.spec import ArtifactFacts, InputSpec, ModelSpec, OutputSpec
 from tests.fake_engine import Dtype
 
 VERSIONS = ("8.6.1", "10.3.0", "10.13.3", "11.1.0")

@@ -23,12 +23,12 @@ from converters.recipe import RECIPES
 from converters.reference import keras as keras_reference
 from converters.tflite.writer import pack
 from edge_crnn import ctc
-from edge_crnn.artifact import load, load_sidecar, save, sidecar
 from edge_crnn.backends import BackendFacts
 from edge_crnn.dataset import content_hash, find_images
 from edge_crnn.files import sha256
+from edge_crnn.model.artifact import load, load_sidecar, save, sidecar
+from edge_crnn.model.spec import Calibration, InputSpec, ModelSpec, OutputSpec
 from edge_crnn.preprocess import preprocess
-from edge_crnn.spec import Calibration, InputSpec, ModelSpec, OutputSpec
 
 SPEC = ModelSpec(
     "tiny", tuple("0123456789"), 10, InputSpec(32, 16, "WHC", 1 / 127.5, -1.0), OutputSpec(16, 11), skip_steps=2

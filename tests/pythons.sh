@@ -15,8 +15,8 @@ find_python() {
 
 # Training is the workstation's part. What starts many processes or computes for long is seen on the oldest one alone.
 training=(training cli/test_synth.py cli/test_train.py)
-long=(test_calibration.py backends/test_engine_cache.py backends/test_trt_process.py bench/test_statistics.py
-    bench/test_worker.py cli/test_bench.py cli/test_serve_folder.py doctor/test_isolated.py)
+long=(test_calibration.py backends/tensorrt/test_cache.py backends/tensorrt/test_process.py
+    bench/test_statistics.py bench/test_worker.py cli/test_bench.py cli/test_serve_folder.py doctor/test_isolated.py)
 
 test_on() {
     local python=$1

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edge_crnn import ModelSpec, open_reader
-from edge_crnn.artifact import load, load_sidecar
 from edge_crnn.dataset import content_hash, load_labelled
+from edge_crnn.model.artifact import load, load_sidecar
 from edge_crnn.reader import DEFAULT_MODEL
 
 ROOT = Path(__file__).parents[1]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edge_crnn.artifact import load
 from edge_crnn.cli.main import main
+from edge_crnn.model.artifact import load
 
 ROOT = Path(__file__).parents[1]
 

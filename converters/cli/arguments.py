@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_crnn.artifact import load_spec
 from edge_crnn.cli.command import between
 from edge_crnn.errors import OutputError
 from edge_crnn.files import require_place
+from edge_crnn.model.artifact import load_spec
 from edge_crnn.training.architectures import ARCHITECTURES
 
 from ..pipeline import Source, open_source

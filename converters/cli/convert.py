@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edge_crnn.artifact import save
-from edge_crnn.backends.trt_build import BuildOptions
-from edge_crnn.backends.trt_process import is_there
+from edge_crnn.backends.tensorrt.build import BuildOptions
+from edge_crnn.backends.tensorrt.process import is_there
 from edge_crnn.cli.command import Command, at_least
 from edge_crnn.cli.knowledge import add_grammar_argument, grammar_of
 from edge_crnn.dataset import Dataset
@@ -19,6 +18,7 @@ from edge_crnn.errors import (
     OutputError,
     VerificationError,
 )
+from edge_crnn.model.artifact import save
 
 from ..graph.half import faint_weights
 from ..pipeline import (

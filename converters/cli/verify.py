@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_crnn.artifact import Artifact, load
 from edge_crnn.cli.command import Command
 from edge_crnn.dataset import Dataset
 from edge_crnn.errors import VerificationError
+from edge_crnn.model.artifact import Artifact, load
 
 from ..pipeline import (
     Source,

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import onnx
 
 from edge_crnn.errors import ConversionError
-from edge_crnn.spec import InputSpec
+from edge_crnn.model.spec import InputSpec
 
 from ..graph.half import to_half
 from ..graph.layers import (

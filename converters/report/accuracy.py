@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edge_crnn.binomial import binomial_interval
-from edge_crnn.spec import Parity, ParitySet
+from edge_crnn.model.spec import Parity, ParitySet
 
 from ..verify.detail import Detail
 from .blocks import Block, Figure, Finding, Paragraph, Plate, Plates, Status, Table, Text

@@ -12,8 +12,8 @@ from typing import Any
 from edge_crnn.bench import record as bench
 from edge_crnn.bench.board import Board
 from edge_crnn.errors import InputError
-from edge_crnn.spec import Parity
-from edge_crnn.typed import build
+from edge_crnn.model.spec import Parity
+from edge_crnn.model.typed import build
 
 from ..verify.detail import Detail
 from .suites import (

@@ -7,7 +7,7 @@ from statistics import median
 
 from edge_crnn.bench.contention import QUIET
 from edge_crnn.binomial import binomial_interval
-from edge_crnn.spec import Parity
+from edge_crnn.model.spec import Parity
 
 from .blocks import Block, Figure, Finding, Paragraph, Table
 from .charts import Line, Point, Row, doubling_scale, named_or_numbered, number, plot, rows, scale

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from edge_crnn.bench import record as bench
-from edge_crnn.spec import Parity, ReliabilityBin
+from edge_crnn.model.spec import Parity, ReliabilityBin
 
 from ..verify.detail import Detail
 

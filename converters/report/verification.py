@@ -15,10 +15,10 @@ from typing import Any
 
 from edge_crnn import __version__
 from edge_crnn.alphabet import Alphabet
-from edge_crnn.artifact import Artifact
 from edge_crnn.bench.board import board
 from edge_crnn.dataset import Dataset, Entry
-from edge_crnn.spec import ModelSpec
+from edge_crnn.model.artifact import Artifact
+from edge_crnn.model.spec import ModelSpec
 
 from ..verify.detail import detail
 from ..verify.gate import Readings, Verification

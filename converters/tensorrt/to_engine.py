@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_crnn.artifact import Artifact, load
-from edge_crnn.backends.trt_build import BuildOptions
-from edge_crnn.backends.trt_process import TIMEOUT_S, make_engine
+from edge_crnn.backends.tensorrt.build import BuildOptions
+from edge_crnn.backends.tensorrt.process import TIMEOUT_S, make_engine
 from edge_crnn.errors import EdgeCrnnError, InputError
+from edge_crnn.model.artifact import Artifact, load
 
 _FAILED = 1
 _HINT = """{onnx} is what the device needs; TensorRT builds the engine there, for its own GPU:

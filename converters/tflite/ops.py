@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from edge_crnn.errors import ConversionError
-from edge_crnn.spec import Quantisation
+from edge_crnn.model.spec import Quantisation
 
 from ..graph.layers import Array, Function, Padding
 from ..graph.ranges import Ranges

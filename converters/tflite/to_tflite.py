@@ -12,7 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edge_crnn.errors import ConversionError
-from edge_crnn.spec import InputSpec, Quantisation
+from edge_crnn.model.spec import InputSpec, Quantisation
 
 from ..graph.layers import Activation, Affine, Conv, Dense, Graph, Layer, Permute, Pool, Recurrent, Reshape, Shape
 from ..graph.ranges import Ranges

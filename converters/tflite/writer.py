@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from edge_crnn.errors import ConversionError
-from edge_crnn.spec import Quantisation
+from edge_crnn.model.spec import Quantisation
 
 AnyArray = npt.NDArray[Any]
 

@@ -11,7 +11,7 @@ import numpy as np
 from edge_crnn.alphabet import Alphabet
 from edge_crnn.calibration import calibration_error
 from edge_crnn.dataset import Dataset
-from edge_crnn.spec import ModelSpec
+from edge_crnn.model.spec import ModelSpec
 
 from .gate import Readings
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from edge_crnn.artifact import Artifact
 from edge_crnn.backends import Backend
 from edge_crnn.dataset import Dataset
 from edge_crnn.errors import ArtifactError, VerificationError
+from edge_crnn.model.artifact import Artifact
+from edge_crnn.model.spec import ModelSpec
 from edge_crnn.preprocess import preprocess
-from edge_crnn.spec import ModelSpec
 
 from ..graph.ranges import Ranges
 from ..tflite.ops import quantisation_of

@@ -10,13 +10,13 @@ import numpy as np
 
 from edge_crnn import ctc
 from edge_crnn.alphabet import Alphabet
-from edge_crnn.artifact import Artifact
 from edge_crnn.backends import Backend, Probabilities
 from edge_crnn.dataset import Dataset, chunked
 from edge_crnn.errors import VerificationError
+from edge_crnn.model.artifact import Artifact
+from edge_crnn.model.spec import ModelSpec, Parity, ParitySet
 from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import progress
-from edge_crnn.spec import ModelSpec, Parity, ParitySet
 
 from ..recipe import Recipe
 from . import statistics

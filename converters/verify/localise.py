@@ -28,12 +28,12 @@ from pathlib import Path
 import numpy as np
 
 from edge_crnn.alphabet import Alphabet
-from edge_crnn.artifact import Artifact
 from edge_crnn.backends import open_backend
 from edge_crnn.dataset import Dataset, Entry, chunked
+from edge_crnn.model.artifact import Artifact
+from edge_crnn.model.spec import InputSpec
 from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import progress
-from edge_crnn.spec import InputSpec
 
 from ..graph import oracle
 from ..graph.layers import Array, Graph

@@ -23,10 +23,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from edge_crnn.artifact import Artifact, load
 from edge_crnn.errors import ArtifactError, BackendUnavailable, InputError, ModelSpecError, VerificationError
 from edge_crnn.files import sha256
-from edge_crnn.spec import InputSpec
+from edge_crnn.model.artifact import Artifact, load
+from edge_crnn.model.spec import InputSpec
 
 from ..graph.layers import Array, Graph, Layer, Recurrent
 from ..recipe import ONNX_RECIPES
@@ -167,8 +167,8 @@ def _in_onnxruntime(marked: _Marked) -> Probe:
 
 @contextmanager
 def _in_tensorrt(engine: Artifact, graph: Graph, image: InputSpec) -> Iterator[Probe]:
-    from edge_crnn.backends.trt import TrtBackend
-    from edge_crnn.backends.trt_process import make_engine, options_of
+    from edge_crnn.backends.tensorrt.engine import TrtBackend
+    from edge_crnn.backends.tensorrt.process import make_engine, options_of
 
     options = options_of(engine)
     marked = _marked(engine, _onnx_of(engine, graph, image), graph)

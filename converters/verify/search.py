@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from edge_crnn.dataset import Dataset
 from edge_crnn.errors import InputError
-from edge_crnn.spec import InputSpec, Trial
+from edge_crnn.model.spec import InputSpec, Trial
 
 from ..graph.layers import Graph, Permute, Pool, Reshape
 from ..recipe import Recipe

@@ -6,8 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from ..artifact import Artifact, load
 from ..errors import ArtifactError, BackendUnavailable, InputError
+from ..model.artifact import Artifact, load
 from .base import Backend, BackendFacts, Probabilities, check_batch
 from .fake import FakeBackend
 
@@ -16,7 +16,7 @@ __all__ = ["ENGINES", "Backend", "BackendFacts", "FakeBackend", "Probabilities",
 _ENGINES = {
     "litert": ("litert", "LiteRtBackend", "litert"),
     "onnxrt": ("onnxrt", "OnnxRuntimeBackend", "onnxruntime"),
-    "tensorrt": ("trt", "TrtBackend", "tensorrt"),
+    "tensorrt": ("tensorrt.engine", "TrtBackend", "tensorrt"),
 }
 """Engine → module, class, extra that installs it."""
 
@@ -33,7 +33,7 @@ def open_backend(model: Path | Artifact, threads: int = 1, engine: str | None = 
         model: an artifact or its path.
         threads: of an engine on the CPU.
         engine: one of `ENGINES`; None: the usual one for its kind of file. With "tensorrt", an `.onnx` runs as the
-            engine that TensorRT builds of it, once: see `edge_crnn.backends.engine_cache`.
+            engine that TensorRT builds of it, once: see `edge_crnn.backends.tensorrt.cache`.
 
     Raises:
         ArtifactError: no file of a known kind, or damaged.
@@ -59,7 +59,7 @@ def open_backend(model: Path | Artifact, threads: int = 1, engine: str | None = 
             f"{path.name}: its engine is not there, or does not start ({error}); pip install 'edge-crnn[{extra}]'"
         ) from error
     if engine == "tensorrt":
-        from .engine_cache import cached_engine, refuse_stale, require
+        from .tensorrt.cache import cached_engine, refuse_stale, require
 
         if path.suffix == ".onnx":
             artifact = cached_engine(artifact)

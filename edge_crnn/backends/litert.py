@@ -9,8 +9,8 @@ from types import ModuleType
 import numpy as np
 import numpy.typing as npt
 
-from ..artifact import Artifact
 from ..errors import ArtifactError, BackendError
+from ..model.artifact import Artifact
 from .base import BackendFacts, Probabilities, check_batch
 
 _INTERPRETERS = (

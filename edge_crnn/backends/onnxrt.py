@@ -9,8 +9,8 @@ import numpy.typing as npt
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state
 
-from ..artifact import Artifact
 from ..errors import ArtifactError, BackendError
+from ..model.artifact import Artifact
 from .base import BackendFacts, Probabilities, check_batch
 
 _TYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}

@@ -15,8 +15,8 @@ from typing import Any, Literal, TypeAlias
 
 from ..errors import InputError
 from ..files import sha256
-from ..spec import DecoderSpec
-from ..typed import build
+from ..model.spec import DecoderSpec
+from ..model.typed import build
 from .board import Board
 from .snapshot import Snapshot
 

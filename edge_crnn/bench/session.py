@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..artifact import Artifact, load
 from ..backends import Backend, Probabilities, open_backend
 from ..files import sha256
 from ..images import load_image
+from ..model.artifact import Artifact, load
 from ..reader import Reader
 from ..reading import Reading
 from .clock import Clock, SystemClock

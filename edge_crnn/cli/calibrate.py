@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ..artifact import Artifact, load, save
 from ..backends import Backend, Probabilities, open_backend
 from ..calibration import calibrate
 from ..confidence import threshold
 from ..dataset import Dataset, chunked, load_labelled, refuse_repeats
 from ..errors import BackendUnavailable, OutputError
 from ..files import require_place, write_atomically
+from ..model.artifact import Artifact, load, save
+from ..model.spec import Confidence, CoveragePoint
 from ..preprocess import preprocess
 from ..progress import progress
 from ..reader import MOST
-from ..spec import Confidence, CoveragePoint
 from .command import Command, at_least, share
 from .decoding import add_decoder_arguments, decoder_of
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
+from ..model.spec import DecoderSpec
 from ..reader import MOST
-from ..spec import DecoderSpec
 from .command import at_least
 from .knowledge import add_grammar_argument, grammar_of
 

@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..artifact import TRAINED, Artifact, load, load_sidecar
 from ..backends import open_backend
 from ..errors import BackendError, BackendUnavailable, ModelFileError
+from ..model.artifact import TRAINED, Artifact, load, load_sidecar
+from ..model.spec import ModelSpec, Parity
 from ..reader import DEFAULT_MODEL
-from ..spec import ModelSpec, Parity
 from .command import Command
 
 
@@ -102,7 +102,7 @@ def _parity(parity: Parity) -> Iterator[tuple[str, str]]:
 def _engines(artifact: Artifact) -> Iterator[tuple[str, bool, str]]:
     yield ("engine", *_engine(artifact))
     if artifact.path.suffix == ".onnx":
-        from ..backends.engine_cache import state
+        from ..backends.tensorrt.cache import state
 
         yield ("tensorrt", *state(artifact))
 

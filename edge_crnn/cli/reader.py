@@ -7,9 +7,9 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from ..artifact import load
 from ..backends import ENGINES
 from ..errors import ImageError
+from ..model.artifact import load
 from ..reader import DEFAULT_MODEL, MOST, Reader, open_reader
 from ..reading import Reading
 from .command import at_least, share

@@ -19,7 +19,7 @@ from ..training.optimisers import RATES
 from .command import Command, at_least, length, share
 
 if TYPE_CHECKING:
-    from ..spec import ModelSpec
+    from ..model.spec import ModelSpec
     from ..training.batches import Batch, Source
     from ..training.fit import Plan
 
@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
 def _spec(args: argparse.Namespace) -> ModelSpec:
     """What the trained model will say about itself."""
     from ..alphabet import PLATES, PLATES_2019, Alphabet
-    from ..spec import InputSpec, ModelSpec, OutputSpec
+    from ..model.spec import InputSpec, ModelSpec, OutputSpec
 
     architecture = ARCHITECTURES[args.architecture]
     width, height = args.size or (architecture.width_px, architecture.height_px)

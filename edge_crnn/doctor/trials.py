@@ -92,7 +92,7 @@ def _onnxruntime() -> dict[str, Any]:
 
 
 def _tensorrt() -> dict[str, Any]:
-    from ..backends.trt_build import import_tensorrt
+    from ..backends.tensorrt.build import import_tensorrt
 
     try:
         trt = import_tensorrt()
@@ -110,7 +110,7 @@ def _pycuda() -> dict[str, Any]:
 
 
 def _gpu() -> dict[str, Any]:
-    from ..backends.cuda import gpu
+    from ..backends.tensorrt.cuda import gpu
 
     try:
         return asdict(gpu())
@@ -135,8 +135,8 @@ def _read(model: Path) -> dict[str, Any]:
     """Read the sample, some times over: the first time, the engine warms up."""
     import numpy as np
 
-    from ..artifact import load
     from ..backends import open_backend
+    from ..model.artifact import load
     from ..reader import Reader
 
     height, width = 56, 108

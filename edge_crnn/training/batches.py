@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..dataset import Dataset
+from ..model.spec import InputSpec
 from ..preprocess import preprocess
-from ..spec import InputSpec
 from .workers import workers as pool_of
 
 _AHEAD = 4

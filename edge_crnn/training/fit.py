@@ -18,11 +18,11 @@ from typing import Any, Literal
 import numpy as np
 
 from .. import ctc
-from ..artifact import sidecar
 from ..errors import InputError, ModelFileError
 from ..files import write_atomically
+from ..model.artifact import sidecar
+from ..model.spec import ModelSpec
 from ..progress import progress
-from ..spec import ModelSpec
 from .architectures import ARCHITECTURES, SOFTMAX, Rnn
 from .batches import Batch, Source, batches
 from .history import Row, write_history

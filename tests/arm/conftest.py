@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 from benchmarks.engines import Source
 from converters.recipe import RECIPES
 from converters.tflite.writer import pack
-from edge_crnn.artifact import load
+from edge_crnn.model.artifact import load
 from edge_crnn.reader import DEFAULT_MODEL
 
 ROOT = Path(__file__).parents[2]

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
-from edge_crnn.artifact import load
 from edge_crnn.backends import open_backend
 from edge_crnn.backends.base import Backend
 from edge_crnn.images import load_image
+from edge_crnn.model.artifact import load
 from edge_crnn.preprocess import preprocess
 from edge_crnn.reader import DEFAULT_MODEL, Reader
 

@@ -19,10 +19,10 @@ from converters.recipe import RECIPES
 from converters.report.accuracy import judged
 from converters.report.records import load_record
 from converters.report.suites import Accuracy
-from edge_crnn.artifact import Artifact, load
 from edge_crnn.errors import DatasetError
+from edge_crnn.model.artifact import Artifact, load
+from edge_crnn.model.spec import Calibration
 from edge_crnn.preprocess import preprocess
-from edge_crnn.spec import Calibration
 from tests.conftest import TINY
 
 

@@ -13,8 +13,8 @@ from benchmarks import confidence
 from benchmarks.confidence import Outcome, judge, outcomes, ranking, rejections, study, table
 from edge_crnn.backends import FakeBackend
 from edge_crnn.errors import DatasetError
+from edge_crnn.model.spec import Confidence, CoveragePoint, DecoderSpec, InputSpec, ModelSpec, OutputSpec
 from edge_crnn.reading import Reading
-from edge_crnn.spec import Confidence, CoveragePoint, DecoderSpec, InputSpec, ModelSpec, OutputSpec
 
 SPEC = ModelSpec("fake", tuple("abc"), 3, InputSpec(2, 2, "HWC", 1.0, 0.0), OutputSpec(7, 4))
 FIT = Confidence(9000, 8900, "x", 1.5, 0.1, 0.01, (), (CoveragePoint(0.8, 4000, 3990, 0.9951),))

@@ -24,10 +24,10 @@ from benchmarks.gpu_work import Work
 from converters.artifact import make_onnx
 from converters.graph import layers as g
 from converters.recipe import ONNX_RECIPES
-from edge_crnn.artifact import Artifact
 from edge_crnn.backends import Backend, Probabilities, open_backend
-from edge_crnn.backends.trt_build import BuildOptions
+from edge_crnn.backends.tensorrt.build import BuildOptions
 from edge_crnn.errors import BackendError, DatasetError
+from edge_crnn.model.artifact import Artifact
 from edge_crnn.preprocess import preprocess
 from tests.conftest import TINY
 from tests.fake_cuda import FakeGpu
@@ -51,8 +51,8 @@ for line in sys.stdin:
 _BUILD = """\
 import sys, time
 from dataclasses import replace
-from edge_crnn.artifact import save
-from edge_crnn.backends import engine_cache, trt_process
+from edge_crnn.backends.tensorrt import cache, process
+from edge_crnn.model.artifact import save
 
 def make(onnx, target, options, timeout):
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -62,8 +62,8 @@ def make(onnx, target, options, timeout):
     facts = replace(onnx.spec.artifact, format="engine", tools=tools)
     return save(target, b"plan", replace(onnx.spec, artifact=facts))
 
-trt_process.make_engine = make
-engine_cache._requirements = lambda: {{"TensorRT": "tensorrt 9", "pycuda": "2024", "a GPU": "a GPU"}}
+process.make_engine = make
+cache._requirements = lambda: {{"TensorRT": "tensorrt 9", "pycuda": "2024", "a GPU": "a GPU"}}
 {more}
 from benchmarks import gpu_builds
 sys.exit(gpu_builds.main())
@@ -360,7 +360,7 @@ def test_a_builder_without_a_lock_and_one_that_leaves_an_engine_are_found_out(
     sloppy = _builder(
         tmp_path,
         before="target.write_bytes(b'half a plan')",
-        more="import contextlib; engine_cache._lock = lambda *_: contextlib.nullcontext()",
+        more="import contextlib; cache._lock = lambda *_: contextlib.nullcontext()",
     )
     status, found = run("--only", "builds", command=sloppy)
     verdicts = _verdicts(found)

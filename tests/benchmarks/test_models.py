@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.models import MODELS, PRESETS, kinds_of
-from edge_crnn.artifact import load_sidecar
 from edge_crnn.dataset import load_labelled
 from edge_crnn.errors import DatasetError
+from edge_crnn.model.artifact import load_sidecar
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.record import VERSION, Machine, Record, Run, Timing, machine, summary, table
 from benchmarks.rounds import Round
 from converters.verify.statistics import binomial_interval
-from edge_crnn.spec import Parity, ParitySet
+from edge_crnn.model.spec import Parity, ParitySet
 
 _Verdict = Literal["pass", "fail", "underpowered"]
 

@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks import report
 from benchmarks.models import MODELS
-from edge_crnn.artifact import Artifact, load
 from edge_crnn.errors import DatasetError
+from edge_crnn.model.artifact import Artifact, load
 
 Runs = list[list[str]]
 

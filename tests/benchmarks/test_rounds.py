@@ -12,7 +12,7 @@ import pytest
 from benchmarks.engines import build
 from benchmarks.rounds import WARM_UP, Engine, Infer, Round, Worker, interleave, workers
 from edge_crnn.errors import BackendError, InputError
-from edge_crnn.spec import InputSpec
+from edge_crnn.model.spec import InputSpec
 
 _IMAGE = InputSpec(width=2, height=2, axes="HWC", scale=1.0, offset=0.0)
 _IMAGES = np.arange(5, dtype=np.float32).reshape(5, 1, 1, 1) * np.ones((1, 2, 2, 1), np.float32)

@@ -11,7 +11,7 @@ from benchmarks.record import REFERENCE
 from benchmarks.rounds import Engine, Infer
 from benchmarks.study import judge, measure, readings
 from edge_crnn.dataset import Dataset, Entry
-from edge_crnn.spec import InputSpec, ModelSpec, OutputSpec
+from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
 
 _SPEC = ModelSpec(
     name="digits",

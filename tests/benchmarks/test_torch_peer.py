@@ -17,8 +17,8 @@ from converters.graph import layers as g
 from converters.graph.oracle import run
 from converters.recipe import ONNX_RECIPES
 from edge_crnn.errors import BackendUnavailable
+from edge_crnn.model.spec import InputSpec
 from edge_crnn.preprocess import preprocess
-from edge_crnn.spec import InputSpec
 from tests.conftest import TINY
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is a peer and comes with no extra")

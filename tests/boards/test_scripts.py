@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_crnn.artifact import load, save
+from edge_crnn.model.artifact import load, save
 from tests.edge_crnn.bench.trees import BARE, plant
 
 ROOT = Path(__file__).parents[2]

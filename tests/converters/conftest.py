@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_crnn.artifact import Artifact, load, load_sidecar
 from edge_crnn.cli.main import main
 from edge_crnn.dataset import Entry, find_images, load_labelled
+from edge_crnn.model.artifact import Artifact, load, load_sidecar
 from tests.edge_crnn.backends.conftest import on_gpu, rtx
 
 __all__ = ["on_gpu", "rtx"]

@@ -15,12 +15,12 @@ from converters.artifact import check_payload, check_spec, make_onnx, make_tflit
 from converters.graph.layers import Graph
 from converters.graph.ranges import calibrate
 from converters.recipe import ONNX_RECIPES, RECIPES
-from edge_crnn.artifact import load
 from edge_crnn.backends import open_backend
 from edge_crnn.errors import BackendUnavailable, ConversionError, ModelSpecError
 from edge_crnn.files import sha256
+from edge_crnn.model.artifact import load
+from edge_crnn.model.spec import Calibration, InputSpec, ModelSpec, OutputSpec, Parity, Quantisation
 from edge_crnn.preprocess import preprocess
-from edge_crnn.spec import Calibration, InputSpec, ModelSpec, OutputSpec, Parity, Quantisation
 
 TINY = ModelSpec(
     name="tiny",

@@ -22,10 +22,10 @@ from converters.graph import oracle
 from converters.reference import keras as keras_reference
 from converters.trained.keras.model import load_graph
 from converters.trained.keras.weights import Structure
-from edge_crnn.artifact import load, sidecar
 from edge_crnn.backends import BackendFacts
 from edge_crnn.cli.main import main
 from edge_crnn.dataset import find_images
+from edge_crnn.model.artifact import load, sidecar
 
 WIDE = ["--gate-agreement", "90", "--gate-accuracy", "10"]
 

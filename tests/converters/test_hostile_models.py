@@ -23,9 +23,9 @@ import pytest
 from converters.reference import keras as keras_reference
 from converters.reference.keras import KerasReference
 from converters.trained.keras.model import load_graph
-from edge_crnn.artifact import sidecar
 from edge_crnn.cli.main import main
 from edge_crnn.errors import ModelFileError
+from edge_crnn.model.artifact import sidecar
 
 h5py = pytest.importorskip("h5py")
 

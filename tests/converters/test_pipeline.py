@@ -15,11 +15,11 @@ from converters.graph.ranges import Ranges
 from converters.pipeline import calibrated, convert, latencies_ms, load_sets, open_source, reference_readings
 from converters.recipe import RECIPES
 from converters.verify.gate import Gate
-from edge_crnn.artifact import load_sidecar
 from edge_crnn.dataset import content_hash, find_images
 from edge_crnn.errors import DatasetError, ImageError, ModelSpecError
 from edge_crnn.files import sha256
 from edge_crnn.images import load_image
+from edge_crnn.model.artifact import load_sidecar
 from edge_crnn.preprocess import preprocess
 
 

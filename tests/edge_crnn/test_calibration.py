@@ -21,7 +21,7 @@ from edge_crnn.calibration import (
 )
 from edge_crnn.confidence import likelihood, temper, threshold
 from edge_crnn.errors import DatasetError
-from edge_crnn.spec import Confidence, DecoderSpec, InputSpec, ModelSpec, OutputSpec
+from edge_crnn.model.spec import Confidence, DecoderSpec, InputSpec, ModelSpec, OutputSpec
 
 SPEC = ModelSpec("fake", tuple("abc"), 3, InputSpec(2, 2, "HWC", 1.0, 0.0), OutputSpec(7, 4), skip_steps=1)
 

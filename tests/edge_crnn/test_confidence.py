@@ -11,7 +11,7 @@ from edge_crnn import ctc
 from edge_crnn.binomial import lower_bound
 from edge_crnn.confidence import fewest, likelihood, temper, threshold
 from edge_crnn.errors import InputError, ModelSpecError
-from edge_crnn.spec import Confidence, CoveragePoint, DecoderSpec, InputSpec, ModelSpec, OutputSpec
+from edge_crnn.model.spec import Confidence, CoveragePoint, DecoderSpec, InputSpec, ModelSpec, OutputSpec
 
 CURVE = (
     CoveragePoint(0.999, 3000, 3000, 0.9990),

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from edge_crnn import preprocess as module
 from edge_crnn.errors import ImageError, InputError
 from edge_crnn.images import load_image
+from edge_crnn.model.spec import InputSpec
 from edge_crnn.preprocess import preprocess, preprocess_into, resize_exact, to_grey
-from edge_crnn.spec import InputSpec
 
 PLATE = InputSpec(width=16, height=8, axes="WHC", scale=1 / 255, offset=-0.5)
 RANDOM = np.random.default_rng(11)

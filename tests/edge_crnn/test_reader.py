@@ -27,11 +27,11 @@ from edge_crnn import (
     ctc,
     open_reader,
 )
-from edge_crnn.artifact import load
 from edge_crnn.backends import Backend, open_backend
+from edge_crnn.model.artifact import load
+from edge_crnn.model.spec import Confidence, CoveragePoint, InputSpec, ModelSpec, OutputSpec
 from edge_crnn.preprocess import preprocess
 from edge_crnn.reader import usable_cores
-from edge_crnn.spec import Confidence, CoveragePoint, InputSpec, ModelSpec, OutputSpec
 
 # The world of the fake engine: 2×2 pixels, 4 steps, symbols a, b, c, blank last.
 SPEC = ModelSpec(

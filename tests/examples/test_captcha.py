@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge_crnn import open_reader
-from edge_crnn.artifact import load
+from edge_crnn.model.artifact import load
 
 
 def test_captcha(run: Callable[[str], list[str]], tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from edge_crnn.errors import InputError, ModelFileError
-from edge_crnn.spec import ModelSpec
+from edge_crnn.model.spec import ModelSpec
 from edge_crnn.training.architectures import ARCHITECTURES
 
 from ...graph.layers import Array, Shape

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from edge_crnn import open_reader
-from edge_crnn.artifact import load, load_sidecar
 from edge_crnn.dataset import content_hash, find_images
 from edge_crnn.files import sha256
+from edge_crnn.model.artifact import load, load_sidecar
 from tests.converters.cli.conftest import WIDE, Run, another_file
 
 LOW = ["--gate-agreement", "40", "--gate-accuracy", "60"]

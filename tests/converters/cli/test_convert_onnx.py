@@ -18,11 +18,11 @@ from converters.pipeline import load_sets, open_source
 from converters.recipe import ONNX_RECIPES
 from converters.verify.gate import Gate, Readings
 from edge_crnn import open_reader
-from edge_crnn.artifact import Artifact, load, save
-from edge_crnn.backends.trt_build import BuildOptions
+from edge_crnn.backends.tensorrt.build import BuildOptions
 from edge_crnn.dataset import find_images
 from edge_crnn.errors import ConversionError
 from edge_crnn.files import sha256
+from edge_crnn.model.artifact import Artifact, load, save
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed; it comes with edge-crnn[onnx]")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed; it comes with edge-crnn[onnx]")

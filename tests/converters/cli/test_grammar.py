@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_crnn.artifact import load, load_sidecar
+from edge_crnn.model.artifact import load, load_sidecar
 
 Run = Callable[..., tuple[int, list[str], list[str]]]
 

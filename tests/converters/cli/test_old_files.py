@@ -11,9 +11,9 @@ import pytest
 
 from converters.reference.keras import KerasReference
 from converters.verify.gate import read_all
-from edge_crnn.artifact import load, sidecar
 from edge_crnn.dataset import find_images, load_labelled
-from edge_crnn.spec import InputSpec, ModelSpec, OutputSpec
+from edge_crnn.model.artifact import load, sidecar
+from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
 
 SPEC = ModelSpec(
     name="old plates",

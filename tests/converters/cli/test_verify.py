@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_crnn.artifact import sidecar
 from edge_crnn.cli.main import main
 from edge_crnn.dataset import find_images
+from edge_crnn.model.artifact import sidecar
 from edge_crnn.reader import DEFAULT_MODEL
 from tests.converters.cli.conftest import WIDE, Run, another_file
 

@@ -27,8 +27,8 @@ from converters.graph.layers import (
 )
 from converters.recipe import ONNX_RECIPES
 from edge_crnn.errors import ConversionError
+from edge_crnn.model.spec import InputSpec
 from edge_crnn.preprocess import preprocess
-from edge_crnn.spec import InputSpec
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")

@@ -1,4 +1,4 @@
-"""The command that builds an engine, on a fake TensorRT; how it builds: test_trt_process.py of the runtime."""
+"""The command that builds an engine, on a fake TensorRT; how it builds: the runtime's own tests."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from converters.tensorrt.to_engine import how_to_build, main, to_engine
-from edge_crnn.artifact import load, save, sidecar
-from edge_crnn.backends import trt_process
-from edge_crnn.backends.trt_build import BuildOptions, Built
-from edge_crnn.backends.trt_process import TIMEOUT_S
+from edge_crnn.backends.tensorrt import process as trt_process
+from edge_crnn.backends.tensorrt.build import BuildOptions, Built
+from edge_crnn.backends.tensorrt.process import TIMEOUT_S
 from edge_crnn.errors import ArtifactError, InputError
+from edge_crnn.model.artifact import load, save, sidecar
 
 ROOT = Path(__file__).parents[3]
 

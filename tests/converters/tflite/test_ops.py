@@ -14,7 +14,7 @@ from converters.tflite.ops import Ops, quantise_weight
 from converters.tflite.to_tflite import to_tflite
 from converters.tflite.writer import Writer
 from edge_crnn.errors import ConversionError
-from edge_crnn.spec import InputSpec
+from edge_crnn.model.spec import InputSpec
 
 FINITE = st.floats(-1000, 1000, width=32)
 

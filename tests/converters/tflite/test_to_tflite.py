@@ -35,7 +35,7 @@ from converters.recipe import RECIPES, Recipe
 from converters.tflite.ops import SIGMOID_OUT
 from converters.tflite.to_tflite import to_tflite
 from edge_crnn.errors import ConversionError
-from edge_crnn.spec import InputSpec
+from edge_crnn.model.spec import InputSpec
 
 EVERY_FORM = [
     replace(recipe, name=f"{recipe.name}-{form}", form=form)

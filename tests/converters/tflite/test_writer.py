@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from converters.tflite.writer import Writer
-from edge_crnn.spec import Quantisation
+from edge_crnn.model.spec import Quantisation
 
 DTYPES = ["float32", "float16", "int32", "uint8", "int8", "bool"]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from converters.verify.detail import Confusion, Errors, alignment, detail
 from converters.verify.gate import Readings
 from edge_crnn.dataset import Dataset, Entry
-from edge_crnn.spec import InputSpec, ModelSpec, OutputSpec
+from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
 
 SPEC = ModelSpec(
     name="digits",

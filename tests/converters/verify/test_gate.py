@@ -14,12 +14,12 @@ from converters.graph.ranges import calibrate
 from converters.recipe import RECIPES
 from converters.verify.gate import Change, Gate, Readings, Verification, compare, read_all
 from converters.verify.statistics import binomial_interval, lower_bound, mcnemar, paired_change_interval
-from edge_crnn.artifact import Artifact, load
 from edge_crnn.backends import BackendFacts, FakeBackend, open_backend
 from edge_crnn.dataset import Dataset, Entry, content_hash
 from edge_crnn.errors import ImageError, VerificationError
+from edge_crnn.model.artifact import Artifact, load
+from edge_crnn.model.spec import ModelSpec
 from edge_crnn.preprocess import preprocess
-from edge_crnn.spec import ModelSpec
 
 GATE = Gate()
 

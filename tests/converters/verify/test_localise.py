@@ -15,12 +15,12 @@ from converters.tflite.writer import pack
 from converters.verify.gate import Readings
 from converters.verify.localise import Drift, localise, spread, worst, worst_table
 from converters.verify.probes import probing
-from edge_crnn.artifact import Artifact, load, save
 from edge_crnn.backends import open_backend
 from edge_crnn.dataset import Dataset, Entry
 from edge_crnn.errors import VerificationError
+from edge_crnn.model.artifact import Artifact, load, save
+from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
 from edge_crnn.preprocess import preprocess
-from edge_crnn.spec import InputSpec, ModelSpec, OutputSpec
 from tests.converters.conftest import onnx_with
 
 pytest.importorskip("cv2")

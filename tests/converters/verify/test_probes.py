@@ -13,12 +13,14 @@ import pytest
 from converters.graph import layers as g
 from converters.verify.localise import Drift, localise
 from converters.verify.probes import _marked
-from edge_crnn.artifact import Artifact, load, save
-from edge_crnn.backends import cuda, trt, trt_process
-from edge_crnn.backends.trt_build import BuildOptions, Built, build, import_tensorrt
-from edge_crnn.backends.trt_process import make_engine
+from edge_crnn.backends.tensorrt import cuda
+from edge_crnn.backends.tensorrt import engine as trt
+from edge_crnn.backends.tensorrt import process as trt_process
+from edge_crnn.backends.tensorrt.build import BuildOptions, Built, build, import_tensorrt
+from edge_crnn.backends.tensorrt.process import make_engine
 from edge_crnn.dataset import Entry
 from edge_crnn.errors import ArtifactError, BackendUnavailable, InputError, VerificationError
+from edge_crnn.model.artifact import Artifact, load, save
 from tests.conftest import TINY
 from tests.converters.conftest import onnx_with
 from tests.fake_cuda import FakeGpu

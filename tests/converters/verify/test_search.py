@@ -18,10 +18,10 @@ from converters.verify import search as module
 from converters.verify.gate import Candidate
 from converters.verify.localise import LayerDrift
 from converters.verify.search import keepable, keeping, search, table
-from edge_crnn.artifact import Artifact
 from edge_crnn.errors import ConversionError, InputError
+from edge_crnn.model.artifact import Artifact
+from edge_crnn.model.spec import ArtifactFacts, ModelSpec, Trial
 from edge_crnn.preprocess import preprocess
-from edge_crnn.spec import ArtifactFacts, ModelSpec, Trial
 from tests.planted import SPEC, Oracle
 
 COMPUTE = ["conv", "dense", "lstm", "head"]

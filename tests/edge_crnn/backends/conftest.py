@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from edge_crnn.artifact import Artifact, save
-from edge_crnn.backends import cuda, trt
-from edge_crnn.spec import ArtifactFacts
+from edge_crnn.backends.tensorrt import cuda
+from edge_crnn.backends.tensorrt import engine as trt
+from edge_crnn.model.artifact import Artifact, save
+from edge_crnn.model.spec import ArtifactFacts
 from tests.conftest import TINY
 from tests.fake_cuda import FakeGpu
 from tests.fake_engine import Plan, runtime

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_crnn.backends import Backend, FakeBackend, open_backend
-from edge_crnn.backends.trt import TrtBackend
+from edge_crnn.backends.tensorrt.engine import TrtBackend
 from edge_crnn.errors import BackendError, InputError
 from tests.fake_engine import Plan
 

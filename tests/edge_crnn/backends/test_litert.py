@@ -19,11 +19,11 @@ from converters.graph import oracle
 from converters.graph.layers import Graph
 from converters.recipe import RECIPES
 from converters.tflite.writer import Writer
-from edge_crnn.artifact import load, save
 from edge_crnn.backends import litert, open_backend
 from edge_crnn.errors import ArtifactError, BackendError
+from edge_crnn.model.artifact import load, save
+from edge_crnn.model.spec import ModelSpec, Quantisation
 from edge_crnn.preprocess import preprocess
-from edge_crnn.spec import ModelSpec, Quantisation
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_crnn.artifact import load, save
 from edge_crnn.backends import open_backend
 from edge_crnn.errors import ArtifactError, BackendError
+from edge_crnn.model.artifact import load, save
+from edge_crnn.model.spec import ModelSpec, Quantisation
 from edge_crnn.preprocess import preprocess
-from edge_crnn.spec import ModelSpec, Quantisation
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed; it comes with edge-crnn[onnx]")
 onnx = pytest.importorskip("onnx", reason="onnx is not installed; it comes with edge-crnn[onnx]")

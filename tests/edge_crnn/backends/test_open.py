@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 from edge_crnn import open_reader
-from edge_crnn.artifact import Artifact, save
-from edge_crnn.backends import cuda, open_backend, trt
+from edge_crnn.backends import open_backend
+from edge_crnn.backends.tensorrt import cuda
+from edge_crnn.backends.tensorrt import engine as trt
 from edge_crnn.cli.main import main
 from edge_crnn.errors import ArtifactError, BackendUnavailable, InputError
+from edge_crnn.model.artifact import Artifact, save
 from tests.fake_tensorrt import save_onnx
 
 Stub = Callable[..., None]
@@ -136,7 +138,7 @@ def test_to_open_a_tflite_costs_nothing_of_this(tiny_artifact: Path) -> None:
         "from pathlib import Path\n"
         "from edge_crnn.backends import open_backend\n"
         f"open_backend(Path({str(tiny_artifact)!r}))\n"
-        "print(*(name for name in sys.modules if 'trt' in name or 'engine' in name))"
+        "print(*(name for name in sys.modules if 'tensorrt' in name))"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "edge_crnn" not in ended.stdout

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge_crnn.artifact import Artifact, save
 from edge_crnn.backends import FakeBackend, Probabilities
 from edge_crnn.bench.board import Board
 from edge_crnn.bench.clocks import Clocks, Core
@@ -20,7 +19,8 @@ from edge_crnn.bench.heat import Throttling, Zone
 from edge_crnn.bench.power import Power
 from edge_crnn.bench.record import Images, Measured, Opened, Record, Result, Round, Scenario, fingerprint
 from edge_crnn.bench.snapshot import Snapshot
-from edge_crnn.spec import ArtifactFacts, DecoderSpec, InputSpec, ModelSpec, OutputSpec
+from edge_crnn.model.artifact import Artifact, save
+from edge_crnn.model.spec import ArtifactFacts, DecoderSpec, InputSpec, ModelSpec, OutputSpec
 
 MS = 1_000_000
 

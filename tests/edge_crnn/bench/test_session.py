@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_crnn.artifact import Artifact
 from edge_crnn.bench.session import REFRESH, WARM_UP, Session
 from edge_crnn.errors import ImageError
 from edge_crnn.files import sha256
+from edge_crnn.model.artifact import Artifact
 from tests.edge_crnn.bench.made import FakeClock, SlowEngine, artifact_file, opener, pictures
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from edge_crnn import open_reader
-from edge_crnn.artifact import load
 from edge_crnn.cli.main import main
+from edge_crnn.model.artifact import load
 
 Run = Callable[..., tuple[int, list[str], str]]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_crnn.artifact import load, save, sidecar
 from edge_crnn.backends import litert
 from edge_crnn.cli.main import main
 from edge_crnn.errors import BackendError
-from edge_crnn.spec import ModelSpec, Parity, ParitySet
+from edge_crnn.model.artifact import load, save, sidecar
+from edge_crnn.model.spec import ModelSpec, Parity, ParitySet
 
 PARITY = Parity(
     verdict="pass",

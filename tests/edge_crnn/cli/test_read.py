@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_crnn.artifact import load
 from edge_crnn.cli.main import main
+from edge_crnn.model.artifact import load
 from edge_crnn.reader import open_reader
 
 

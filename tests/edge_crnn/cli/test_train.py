@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from edge_crnn.artifact import load_sidecar
 from edge_crnn.cli.main import main
+from edge_crnn.model.artifact import load_sidecar
 from edge_crnn.training.history import CURVE, LOG
 from edge_crnn.training.layouts import KINDS
 

@@ -9,7 +9,7 @@ import pytest
 
 from edge_crnn.alphabet import Alphabet
 from edge_crnn.dataset import load_labelled
-from edge_crnn.spec import InputSpec
+from edge_crnn.model.spec import InputSpec
 from edge_crnn.training.batches import Batch, Folders, Pixels, Source, batches, make_batch
 from edge_crnn.training.drawn import Mixture
 from edge_crnn.training.folder import Drawing

@@ -12,7 +12,7 @@ import pytest
 
 from converters.pipeline import open_source
 from edge_crnn.errors import InputError, ModelFileError
-from edge_crnn.spec import InputSpec, ModelSpec, OutputSpec
+from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
 from edge_crnn.training.architectures import SOFTMAX
 from edge_crnn.training.batches import Batch, Pixels, make_batch
 from edge_crnn.training.fit import MODEL, STATE, Plan, build, copy_weights, evaluate, fit

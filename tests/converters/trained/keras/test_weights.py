@@ -17,7 +17,7 @@ from converters.reference.seeds import seed
 from converters.trained.keras.model import load_graph
 from converters.trained.keras.weights import Structure, structure_of
 from edge_crnn.errors import InputError, ModelFileError
-from edge_crnn.spec import InputSpec, ModelSpec, OutputSpec
+from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
 from edge_crnn.training.architectures import ARCHITECTURES, Architecture
 
 h5py = pytest.importorskip("h5py")

@@ -17,12 +17,12 @@ from converters.pipeline import open_source, reference_readings
 from converters.reference.tf1 import Tf1Reference
 from converters.trained.tf1.checkpoint import Checkpoint, find_checkpoint
 from converters.trained.tf1.model import load_tf1_graph
-from edge_crnn.artifact import load, sidecar
 from edge_crnn.cli.main import main
 from edge_crnn.dataset import find_images, load_labelled
 from edge_crnn.errors import ModelFileError, ModelSpecError
 from edge_crnn.files import sha256
-from edge_crnn.spec import InputSpec, ModelSpec, OutputSpec
+from edge_crnn.model.artifact import load, sidecar
+from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
 
 DIGITS = ModelSpec(
     name="digits",

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_crnn import onnx_file
-from edge_crnn.artifact import Artifact, load, save
 from edge_crnn.errors import ArtifactError, ModelSpecError
-from edge_crnn.spec import ArtifactFacts, InputSpec, ModelSpec, OutputSpec
+from edge_crnn.model import onnx_file
+from edge_crnn.model.artifact import Artifact, load, save
+from edge_crnn.model.spec import ArtifactFacts, InputSpec, ModelSpec, OutputSpec
 
 SPEC = ModelSpec(
     "tiny",

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_crnn import onnx_file
-from edge_crnn.artifact import MEMBER, Artifact, load, load_sidecar, load_spec, save, sidecar
 from edge_crnn.backends import open_backend
 from edge_crnn.errors import ArtifactError, ModelSpecError, OutputError
 from edge_crnn.files import sha256
-from edge_crnn.spec import (
+from edge_crnn.model import onnx_file
+from edge_crnn.model.artifact import MEMBER, Artifact, load, load_sidecar, load_spec, save, sidecar
+from edge_crnn.model.spec import (
     ArtifactFacts,
     Confidence,
     CoveragePoint,
@@ -325,7 +325,7 @@ def test_another_kind_of_file(tmp_path: Path) -> None:
 
 
 def test_no_memory_is_reserved_beyond_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_crnn.artifact._MAX_PAYLOAD_BYTES", 99)
+    monkeypatch.setattr("edge_crnn.model.artifact._MAX_PAYLOAD_BYTES", 99)
     path = save(tmp_path / "a.tflite", PAYLOAD, SPEC).path
     with pytest.raises(ArtifactError, match=r"bytes, expected 1 to 99"):
         load(path)

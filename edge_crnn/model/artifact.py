@@ -15,9 +15,9 @@ import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..errors import ArtifactError, ModelSpecError
+from ..files import sha256, write_atomically
 from . import onnx_file
-from .errors import ArtifactError, ModelSpecError
-from .files import sha256, write_atomically
 from .spec import ModelSpec
 
 MEMBER = "edge_crnn.json"

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from edge_crnn.errors import InputError
-from edge_crnn.typed import build
+from edge_crnn.model.typed import build
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..artifact import Artifact
-from ..errors import ArtifactError, BackendError, BackendUnavailable
+from ...errors import ArtifactError, BackendError, BackendUnavailable
+from ...model.artifact import Artifact
+from ..base import BackendFacts, Probabilities, check_batch
 from . import cuda
-from .base import BackendFacts, Probabilities, check_batch
-from .trt_build import import_tensorrt, version
-from .trt_log import Log, make_logger
+from .build import import_tensorrt, version
+from .log import Log, make_logger
 
 GRAPHS = 16
 """Batch sizes that get a CUDA graph, unless told otherwise."""

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_crnn.artifact import Artifact, load, save, sidecar
-from edge_crnn.backends import trt_process
-from edge_crnn.backends.trt_build import BuildOptions
-from edge_crnn.backends.trt_process import make_engine, options_of
+from edge_crnn.backends.tensorrt import process as trt_process
+from edge_crnn.backends.tensorrt.build import BuildOptions
+from edge_crnn.backends.tensorrt.process import make_engine, options_of
 from edge_crnn.errors import BackendError, BackendUnavailable, OutputError
-from edge_crnn.spec import Parity
+from edge_crnn.model.artifact import Artifact, load, save, sidecar
+from edge_crnn.model.spec import Parity
 from tests.fake_tensorrt import save_onnx
 
 Stub = Callable[..., None]
@@ -113,8 +113,8 @@ def test_a_terminal_sees_how_far_it_is(stub: Stub, onnx: Artifact, target: Path)
         import os, sys
         sys.path[:] = {sys.path!r}
         from pathlib import Path
-        from edge_crnn.artifact import load
-        from edge_crnn.backends.trt_process import make_engine
+        from edge_crnn.model.artifact import load
+        from edge_crnn.backends.tensorrt.process import make_engine
         sys.stderr = os.fdopen(os.dup(2), "w")
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         make_engine(load(Path({str(onnx.path)!r})), Path({str(target)!r}))
@@ -172,8 +172,8 @@ def test_a_build_ends_with_the_process_that_waits_for_it(stub: Stub, onnx: Artif
     program = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
         "from pathlib import Path\n"
-        "from edge_crnn.artifact import load\n"
-        "from edge_crnn.backends.trt_process import make_engine\n"
+        "from edge_crnn.model.artifact import load\n"
+        "from edge_crnn.backends.tensorrt.process import make_engine\n"
         f"make_engine(load(Path({str(onnx.path)!r})), Path({str(target)!r}))\n"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as waiting:

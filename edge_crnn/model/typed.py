@@ -10,7 +10,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
-from .errors import EdgeCrnnError
+from ..errors import EdgeCrnnError
 
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 """A surrogate: JSON can spell one alone, UTF-8 cannot."""

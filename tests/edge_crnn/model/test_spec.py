@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_crnn.errors import ModelSpecError
-from edge_crnn.spec import (
+from edge_crnn.model.spec import (
     ArtifactFacts,
     Calibration,
     Confidence,
@@ -110,9 +110,9 @@ def test_calibrated_specs_load() -> None:
 
 
 def test_migrations_are_applied_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_crnn.spec.VERSION", 3)
+    monkeypatch.setattr("edge_crnn.model.spec.VERSION", 3)
     monkeypatch.setattr(
-        "edge_crnn.spec._MIGRATIONS",
+        "edge_crnn.model.spec._MIGRATIONS",
         {1: lambda old: {**old, "name": old["name"] + ", 2"}, 2: lambda old: {**old, "name": old["name"] + ", 3"}},
     )
     assert ModelSpec.from_json(VERSION_1).name == "plates, 2, 3"

@@ -16,12 +16,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
-from ..artifact import Artifact, save
-from ..errors import ArtifactError, BackendError, EdgeCrnnError
-from ..files import require_place
-from ..progress import steps
-from .trt_build import MODULES, BuildOptions, Built, build, import_tensorrt
+from ... import __version__
+from ...errors import ArtifactError, BackendError, EdgeCrnnError
+from ...files import require_place
+from ...model.artifact import Artifact, save
+from ...progress import steps
+from .build import MODULES, BuildOptions, Built, build, import_tensorrt
 
 TIMEOUT_S = 1800.0
 """Of a build, unless told otherwise: minutes on a small board."""
@@ -30,8 +30,8 @@ _CHILD = """
 import json, sys
 wish = json.loads(sys.argv[1])
 sys.path[:] = wish.pop("path")
-from edge_crnn.backends import trt_process
-trt_process.serve(**wish)
+from edge_crnn.backends.tensorrt import process
+process.serve(**wish)
 """
 _PR_SET_PDEATHSIG = 1
 

@@ -20,13 +20,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from ..artifact import Artifact, load, sidecar
-from ..errors import ArtifactError, BackendError, BackendUnavailable, ModelSpecError, OutputError
-from ..files import sha256
+from ...errors import ArtifactError, BackendError, BackendUnavailable, ModelSpecError, OutputError
+from ...files import sha256
+from ...model.artifact import Artifact, load, sidecar
 from . import cuda
-from .trt import import_pycuda
-from .trt_build import REVISION, BuildOptions, import_tensorrt, version
-from .trt_process import TIMEOUT_S, make_engine
+from .build import REVISION, BuildOptions, import_tensorrt, version
+from .engine import import_pycuda
+from .process import TIMEOUT_S, make_engine
 
 _KEPT = 8
 _ASK_AGAIN_S = 0.2

@@ -25,10 +25,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from ..errors import BackendError, BackendUnavailable
-from ..files import write_atomically
+from ...errors import BackendError, BackendUnavailable
+from ...files import write_atomically
 from . import cuda
-from .trt_log import Log, make_logger
+from .log import Log, make_logger
 
 MODULES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
 """In the order of preference: the first that is installed is used."""

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from edge_crnn.backends import cuda
-from edge_crnn.backends.cuda import CudaError, Graph
+from edge_crnn.backends.tensorrt import cuda
+from edge_crnn.backends.tensorrt.cuda import CudaError, Graph
 from edge_crnn.errors import BackendUnavailable
 from tests.fake_cuda import FakeGpu
 

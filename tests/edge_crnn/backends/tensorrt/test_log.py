@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_crnn.backends.trt_log import Log, make_logger
+from edge_crnn.backends.tensorrt.log import Log, make_logger
 from tests.fake_tensorrt import VERSIONS, tensorrt
 
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_crnn.artifact import Artifact, load
 from edge_crnn.backends import open_backend
-from edge_crnn.backends.trt import TrtBackend
+from edge_crnn.backends.tensorrt.engine import TrtBackend
 from edge_crnn.errors import ArtifactError, BackendError, BackendUnavailable
-from edge_crnn.spec import Quantisation
+from edge_crnn.model.artifact import Artifact, load
+from edge_crnn.model.spec import Quantisation
 from tests.fake_cuda import FakeGpu
 from tests.fake_engine import Plan, answers, computed
 from tests.fake_tensorrt import VERSIONS
@@ -283,7 +283,7 @@ def test_fake_no_gpu(on_gpu: Install, engine_of: Make) -> None:
 
 
 def test_no_driver(engine_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_crnn.backends.cuda._LIBRARY", "libcuda_of_nobody.so.1")
+    monkeypatch.setattr("edge_crnn.backends.tensorrt.cuda._LIBRARY", "libcuda_of_nobody.so.1")
     with pytest.raises(BackendUnavailable, match=r"^there is no NVIDIA driver"):
         TrtBackend(engine_of())
 

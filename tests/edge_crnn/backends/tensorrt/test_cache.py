@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from edge_crnn.artifact import Artifact, load, save, sidecar
-from edge_crnn.backends import cuda, engine_cache, trt_process
-from edge_crnn.backends.engine_cache import cached_engine, state
-from edge_crnn.backends.trt_build import BuildOptions, Built, build, import_tensorrt
+from edge_crnn.backends.tensorrt import cache as engine_cache
+from edge_crnn.backends.tensorrt import cuda
+from edge_crnn.backends.tensorrt import process as trt_process
+from edge_crnn.backends.tensorrt.build import BuildOptions, Built, build, import_tensorrt
+from edge_crnn.backends.tensorrt.cache import cached_engine, state
 from edge_crnn.errors import BackendError, BackendUnavailable, OutputError
 from edge_crnn.files import sha256
+from edge_crnn.model.artifact import Artifact, load, save, sidecar
 from tests.fake_tensorrt import save_onnx
 
 Stub = Callable[..., None]
@@ -213,10 +215,10 @@ def start(onnx: Artifact) -> Iterator[Start]:
         program = (
             f"import sys; sys.path[:] = {sys.path!r}\n"
             "from pathlib import Path\n"
-            "from edge_crnn.artifact import load\n"
-            "from edge_crnn.backends import engine_cache\n"
+            "from edge_crnn.model.artifact import load\n"
+            "from edge_crnn.backends.tensorrt import cache\n"
             f"{more}\n"
-            f"print(engine_cache.cached_engine(load(Path({str(onnx.path)!r}))).payload.decode())\n"
+            f"print(cache.cached_engine(load(Path({str(onnx.path)!r}))).payload.decode())\n"
         )
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         started.append(subprocess.Popen([sys.executable, "-c", program], text=True, **pipes))

@@ -14,11 +14,12 @@ import pytest
 
 from converters.graph import layers as g
 from converters.graph import oracle
-from edge_crnn.artifact import Artifact, load, save
-from edge_crnn.backends import cuda, trt
-from edge_crnn.backends.trt import TrtBackend
-from edge_crnn.backends.trt_build import BuildOptions, build, import_tensorrt
+from edge_crnn.backends.tensorrt import cuda
+from edge_crnn.backends.tensorrt import engine as trt
+from edge_crnn.backends.tensorrt.build import BuildOptions, build, import_tensorrt
+from edge_crnn.backends.tensorrt.engine import TrtBackend
 from edge_crnn.errors import BackendError, BackendUnavailable
+from edge_crnn.model.artifact import Artifact, load, save
 from edge_crnn.preprocess import preprocess
 from tests.conftest import TINY
 from tests.fake_cuda import FakeGpu

@@ -1,7 +1,7 @@
 """ModelSpec: everything that a model must say about itself, so that nothing is guessed from shapes.
 
 A spec describes a trained model (written by its owner, beside the file) or an artifact converted from it (then with
-`artifact` and `parity` filled in by the converter). Where a spec lives in each format is told by `edge_crnn.artifact`.
+`artifact` and `parity` filled in by the converter). Where a spec lives in each format is told by `artifact`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .alphabet import Alphabet
-from .errors import AlphabetError, ModelSpecError
+from ..alphabet import Alphabet
+from ..errors import AlphabetError, ModelSpecError
 from .typed import build
 
 VERSION = 1

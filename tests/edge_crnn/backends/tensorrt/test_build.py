@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_crnn.artifact import load
-from edge_crnn.backends import trt_build
-from edge_crnn.backends.trt_build import BuildOptions, build, import_tensorrt, inspect
+from edge_crnn.backends.tensorrt import build as trt_build
+from edge_crnn.backends.tensorrt.build import BuildOptions, build, import_tensorrt, inspect
 from edge_crnn.errors import BackendError, BackendUnavailable
+from edge_crnn.model.artifact import load
 from tests.fake_tensorrt import VERSIONS, Dtype, convolution, tensorrt
 
 ONNX = bytes(1000)

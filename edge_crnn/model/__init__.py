@@ -1,0 +1,1 @@
+"""What a model file says about itself: the spec, and where each format keeps it."""

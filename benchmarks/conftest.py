@@ -16,9 +16,9 @@ from edge_crnn.model.artifact import Artifact
 
 from .accuracy import Trial, load_groups, trial
 from .artifacts import Calibrated, make_all, opened
-from .engines import Source
 from .models import FULL, MODELS, SMALL
-from .rounds import Images
+from .peers.rounds import Images
+from .peers.source import Source
 from .study import images_of
 
 

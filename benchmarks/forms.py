@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from converters.recipe import RECIPES, Form, Precision, Recipe
 
-from .engines import PEERS, Source
+from .peers.engines import PEERS
+from .peers.rounds import Engine
+from .peers.source import Source
 from .record import REFERENCE
-from .rounds import Engine
 from .study import main
 
 

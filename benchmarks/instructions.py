@@ -28,10 +28,11 @@ from edge_crnn.errors import BackendError, BackendUnavailable, InputError
 from edge_crnn.images import load_image
 from edge_crnn.preprocess import preprocess
 
-from . import ncnn_peer
-from .engines import OURS, PEERS, Source, build
+from .peers import ncnn
+from .peers.engines import OURS, PEERS, build
+from .peers.rounds import Engine
+from .peers.source import Source
 from .record import save, typed
-from .rounds import Engine
 
 VERSION = 1
 """Version of the JSON form. 1: the first."""
@@ -58,11 +59,11 @@ _CPUINFO = {
 
 
 def _ncnn_float32(source: Source) -> Engine:
-    return ncnn_peer.engine(source, "ncnn float32", "float32.param")
+    return ncnn.engine(source, "ncnn float32", "float32.param")
 
 
 def _ncnn_int8(source: Source) -> Engine:
-    return ncnn_peer.engine(source, "ncnn int8", "int8.param", source.ranges)
+    return ncnn.engine(source, "ncnn int8", "int8.param", source.ranges)
 
 
 _PEERS = {**OURS, **PEERS, "ncnn int8": _ncnn_int8, "ncnn float32": _ncnn_float32}

@@ -20,7 +20,7 @@ from edge_crnn.bench.contention import QUIET
 from edge_crnn.files import write_atomically
 from edge_crnn.model.spec import Parity
 
-from .rounds import Round
+from .peers.rounds import Round
 
 VERSION = 1
 """Version of the JSON form. 1: the first."""

@@ -20,9 +20,10 @@ from edge_crnn.files import write_atomically
 from edge_crnn.model.spec import ModelSpec, Parity
 from edge_crnn.preprocess import preprocess
 
-from .engines import Source, build
+from .peers.engines import build
+from .peers.rounds import Engine, Images, interleave, workers
+from .peers.source import Source
 from .record import REFERENCE, Record, Run, Timing, machine, now, table, typed
-from .rounds import Engine, Images, interleave, workers
 
 SAMPLES = Path("samples/plates")
 """Rendered ones: no photograph is among them, which is to be said wherever accuracy is."""

@@ -15,9 +15,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from edge_crnn.dataset import load_labelled
 from edge_crnn.reader import usable_cores
 
-from .engines import OURS, PEERS, Source
 from .models import MODELS
-from .rounds import WARM_UP, Engine, Images, Worker
+from .peers.engines import OURS, PEERS
+from .peers.rounds import WARM_UP, Engine, Images, Worker
+from .peers.source import Source
 from .study import readings
 
 _READ = 32

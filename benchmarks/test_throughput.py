@@ -17,9 +17,9 @@ from edge_crnn.reader import usable_cores
 
 from .artifacts import NAMES, tflite
 from .conftest import Made
-from .engines import open_ours
 from .models import MODELS
-from .rounds import WARM_UP, Engine, Images, Worker
+from .peers.rounds import WARM_UP, Engine, Images, Worker
+from .peers.source import open_ours
 
 SMALL, FULL = (1,), (1, 8, 32)
 """Images of a call."""

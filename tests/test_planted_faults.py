@@ -4,7 +4,7 @@
 |---|---|---|
 | calibration images never consumed | in an int8 file, in the quantiser | an unasked generator: `test_pipeline` |
 | an artifact quantised to garbage | in an int8 file's weights | one layer's scale, by `--localise`: `test_localise` |
-| batch-dependent output | in the axes of a file that takes 16 images | a GPU's batches: `benchmarks.gpu_check` |
+| batch-dependent output | in the axes of a file that takes 16 images | a GPU's batches: `benchmarks.gpu.check` |
 | a wrong alphabet | in a model's spec, in an artifact's | symbols that are there twice: `test_spec` |
 | swapped axes | in a model's spec, an artifact's, the network's output | an array of pixels: `test_contract` |
 | a stale engine | in files of engines and beside them | an engine in the cache: `test_engine_cache` |

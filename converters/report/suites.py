@@ -316,7 +316,7 @@ class Instructions:
 
 @dataclass(frozen=True)
 class Gpu:
-    """`benchmarks.gpu_check`."""
+    """`benchmarks.gpu`."""
 
     gpu: Mapping[str, str]
     criteria: tuple[Criterion, ...]

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, get_args
 from ..errors import InputError, OutputError
 from ..training.architectures import ARCHITECTURES, Rnn
 from ..training.degrade import MILD, PRESETS, TRAINING
-from ..training.fit import Precision
 from ..training.folder import WHATS, Drawing, What
 from ..training.fonts import HELD_OUT, FontSplit
 from ..training.optimisers import RATES
+from ..training.plan import Precision
 from .command import Command, at_least, length, share
 
 if TYPE_CHECKING:
     from ..model.spec import ModelSpec
     from ..training.batches import Batch, Source
-    from ..training.fit import Plan
+    from ..training.plan import Plan
 
 _VALIDATION_SEED, _APART = 1 << 31, 1 << 32
 """Added to the seed, so that drawn validation images are none of the training's, nor one preset's another's."""
@@ -183,7 +183,7 @@ def _drawn(args: argparse.Namespace, spec: ModelSpec, seed: int) -> Source:
 
 
 def _plan(args: argparse.Namespace) -> Plan:
-    from ..training.fit import Plan
+    from ..training.plan import Plan
 
     data: dict[str, Any] = (
         {"images": list(map(str, args.images))}

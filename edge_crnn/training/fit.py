@@ -9,11 +9,10 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -23,40 +22,17 @@ from ..files import write_atomically
 from ..model.artifact import sidecar
 from ..model.spec import ModelSpec
 from ..progress import progress
-from .architectures import ARCHITECTURES, SOFTMAX, Rnn
+from .architectures import ARCHITECTURES, SOFTMAX
 from .batches import Batch, Source, batches
 from .history import Row, write_history
 from .loss import ctc_loss, pack
 from .metrics import Score, score
-from .optimisers import Optimiser, make_optimiser
+from .optimisers import make_optimiser
+from .plan import Plan, Precision
 from .state import load_state, save_state
 
-Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 MODEL, STATE = "best.keras", "state.npz"
 _CHUNK = 64
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that decides how a run goes; a run is resumed with the same plan, or refused."""
-
-    architecture: str
-    epochs: int
-    steps: int
-    """Batches to an epoch."""
-    batch: int = 32
-    width: float = 1.0
-    rnn: Rnn = "lstm"
-    optimiser: Optimiser = "adamw"
-    learning_rate: float | None = None
-    """None for the optimiser's own; see `optimisers`."""
-    precision: Precision = "float32"
-    """mixed: layers compute in 16 bits, variables and loss stay float32 (Micikevicius et al. 2018)."""
-    patience: int | None = None
-    """Epochs without a better model after which training ends; None: never."""
-    seed: int = 0
-    data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """What the images are, for the record and for the comparison at a resume."""
 
 
 def build(plan: Plan, spec: ModelSpec, precision: Precision = "float32") -> Any:

@@ -11,16 +11,14 @@ import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, ModelFileError
 from ..files import write_atomically
 from .history import Row
-
-if TYPE_CHECKING:
-    from .fit import Plan
+from .plan import Plan
 
 _VERSION = 1
 

@@ -19,7 +19,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from packaging.requirements import Requirement
 
-from benchmarks.engines import Source
+from benchmarks.peers.source import Source
 from converters.recipe import RECIPES
 from converters.tflite.writer import pack
 from edge_crnn.model.artifact import load

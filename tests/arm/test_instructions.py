@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.engines import Source
 from benchmarks.instructions import CPUS, MAKERS, Counter, costlier, measure, recorded
+from benchmarks.peers.source import Source
 from edge_crnn.errors import BackendUnavailable
 from tests.arm.conftest import CACHE, ROOT
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from benchmarks.engines import OURS, PEERS
 from benchmarks.forms import forms
+from benchmarks.peers.engines import OURS, PEERS
 from benchmarks.record import REFERENCE
 from converters.recipe import RECIPES
 

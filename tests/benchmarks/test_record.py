@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 
+from benchmarks.peers.rounds import Round
 from benchmarks.record import VERSION, Machine, Record, Run, Timing, machine, summary, table
-from benchmarks.rounds import Round
 from converters.verify.statistics import binomial_interval
 from edge_crnn.model.spec import Parity, ParitySet
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.peers.rounds import Engine, Infer
 from benchmarks.record import REFERENCE
-from benchmarks.rounds import Engine, Infer
 from benchmarks.study import judge, measure, readings
 from edge_crnn.dataset import Dataset, Entry
 from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec

@@ -142,7 +142,7 @@ def test_what_cannot_be_built_is_refused(keras: Any, name: str, options: dict[st
 TRAIN_A_STEP = """
 import keras, numpy as np
 from edge_crnn.training.architectures import ARCHITECTURES
-from edge_crnn.training.fit import Plan
+from edge_crnn.training.plan import Plan
 from edge_crnn.training.loss import ctc_loss, pack
 for name, architecture in ARCHITECTURES.items():
     model = architecture.build(5, width_px=32, height_px=32, width=0.03)

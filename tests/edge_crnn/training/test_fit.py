@@ -15,8 +15,9 @@ from edge_crnn.errors import InputError, ModelFileError
 from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
 from edge_crnn.training.architectures import SOFTMAX
 from edge_crnn.training.batches import Batch, Pixels, make_batch
-from edge_crnn.training.fit import MODEL, STATE, Plan, build, copy_weights, evaluate, fit
+from edge_crnn.training.fit import MODEL, STATE, build, copy_weights, evaluate, fit
 from edge_crnn.training.history import LOG
+from edge_crnn.training.plan import Plan
 
 SPEC = ModelSpec(
     name="bars",

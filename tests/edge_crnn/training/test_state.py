@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edge_crnn.errors import InputError, ModelFileError
-from edge_crnn.training.fit import Plan
 from edge_crnn.training.history import Row
+from edge_crnn.training.plan import Plan
 from edge_crnn.training.state import load_state, save_state
 
 PLAN = Plan("digits", epochs=3, steps=4, data={"length": (1, 4)})

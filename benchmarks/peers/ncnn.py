@@ -17,8 +17,8 @@ from converters.graph.layers import Activation, Conv, Dense, Graph, LstmCell, Po
 from converters.graph.ranges import Ranges
 from edge_crnn.backends import Probabilities
 
-from .engines import Source
 from .rounds import Engine, Infer
+from .source import Source
 
 Array = npt.NDArray[np.float32]
 

@@ -70,7 +70,7 @@ class Builds:
         onnx: Path,
         options: BuildOptions,
         cache: Path,
-        command: Sequence[str] = (sys.executable, "-m", "benchmarks.gpu_builds"),
+        command: Sequence[str] = (sys.executable, "-m", "benchmarks.gpu.builds"),
     ) -> None:
         self._command = [*command, str(onnx.resolve()), json.dumps(dataclasses.asdict(options), default=str)]
         self._cache = cache
@@ -119,7 +119,7 @@ class Builds:
         processes = [
             subprocess.Popen(
                 self._command,
-                cwd=Path(__file__).parent.parent,
+                cwd=Path(__file__).parents[2],
                 env={**os.environ, "EDGE_CRNN_CACHE": str(self._cache)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -25,13 +25,13 @@ import numpy.typing as npt
 from edge_crnn.backends.base import Probabilities
 from edge_crnn.errors import BackendError, BackendUnavailable, EdgeCrnnError
 
-from .gpu_set import Layer, read, read_network, spell
-from .gpu_work import Way, Work
+from ..gpu.set import Layer, read, read_network, spell
+from ..gpu.work import Way, Work
 
 READ = 512
 """Images that the peer reads once, to show that it is the same network."""
 
-_ROOT = Path(__file__).parent.parent
+_ROOT = Path(__file__).parents[2]
 _PATIENCE_S = 300.0
 _WARM_UP = 3
 
@@ -53,7 +53,7 @@ class Peer:
         found = shutil.which(python)
         if found is None:
             raise BackendUnavailable(f"there is no {python}")
-        words = ["-m", "benchmarks.torch_peer", str(folder.resolve()), "--device", device, "--sizes", *map(str, sizes)]
+        words = ["-m", "benchmarks.peers.torch", str(folder.resolve()), "--device", device, "--sizes", *map(str, sizes)]
         self._process = subprocess.Popen(
             [found, *words], cwd=_ROOT, env=outside(os.environ), stdin=-1, stdout=-1, text=True
         )

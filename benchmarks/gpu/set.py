@@ -1,6 +1,6 @@
 """What a GPU machine is given: for each model its artifact, images, what Keras reads in them, and its weights.
 
-A folder per model, written on a workstation by `gpu_texts` and read by `gpu_check` and its PyTorch peer, which have
+A folder per model, written on a workstation by `texts` and read by `check` and its PyTorch peer, which have
 neither Keras nor fonts. NumPy only.
 """
 
@@ -162,7 +162,7 @@ def _about(folder: Path) -> About:
         about = About(**json.loads((folder / _ABOUT).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise DatasetError(
-            f"{folder}: no prepared set ({error}); make it with python -m benchmarks.gpu_texts"
+            f"{folder}: no prepared set ({error}); make it with python -m benchmarks.gpu.texts"
         ) from error
     if about.version != VERSION:
         raise DatasetError(f"{folder}: form {about.version}, expected {VERSION}; prepare it again")

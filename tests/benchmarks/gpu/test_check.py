@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from benchmarks import gpu_check, gpu_measure, gpu_set, torch_peer
-from benchmarks.gpu_builds import Builds
-from benchmarks.gpu_measure import growth, interleave, orders, soak, turn
-from benchmarks.gpu_record import Criteria, Criterion
-from benchmarks.gpu_texts import layers_of
-from benchmarks.gpu_work import Work
+from benchmarks.gpu import check, measure
+from benchmarks.gpu import set as gpu_set
+from benchmarks.gpu.builds import Builds
+from benchmarks.gpu.measure import growth, interleave, orders, soak, turn
+from benchmarks.gpu.record import Criteria, Criterion
+from benchmarks.gpu.texts import layers_of
+from benchmarks.gpu.work import Work
+from benchmarks.peers import torch as torch_peer
 from converters.artifact import make_onnx
 from converters.graph import layers as g
 from converters.recipe import ONNX_RECIPES
@@ -65,8 +67,8 @@ def make(onnx, target, options, timeout):
 process.make_engine = make
 cache._requirements = lambda: {{"TensorRT": "tensorrt 9", "pycuda": "2024", "a GPU": "a GPU"}}
 {more}
-from benchmarks import gpu_builds
-sys.exit(gpu_builds.main())
+from benchmarks.gpu import builds
+sys.exit(builds.main())
 """
 
 
@@ -136,13 +138,13 @@ def _swaps_position_2(rows: Probabilities) -> None:
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """As much work as a test has time for, and no memory that moves by itself."""
     gc.freeze()  # the check collects garbage between calls, and other tests have left many objects behind
-    monkeypatch.setattr(gpu_check, "MODELS", ("plates",))
-    monkeypatch.setattr(gpu_check, "IMAGES", 8)
-    monkeypatch.setattr(gpu_check, "LEAST_CALLS", 40)
-    monkeypatch.setattr(gpu_check, "TEXT_SIZES", (1, 3, 8))
-    monkeypatch.setattr(gpu_check, "CALLS", {1: 2, 256: 1})
-    monkeypatch.setattr(gpu_measure, "SAMPLE_EVERY", 2)
-    monkeypatch.setattr(gpu_measure, "rss_bytes", lambda: 1 << 20)
+    monkeypatch.setattr(check, "MODELS", ("plates",))
+    monkeypatch.setattr(check, "IMAGES", 8)
+    monkeypatch.setattr(check, "LEAST_CALLS", 40)
+    monkeypatch.setattr(check, "TEXT_SIZES", (1, 3, 8))
+    monkeypatch.setattr(check, "CALLS", {1: 2, 256: 1})
+    monkeypatch.setattr(measure, "SAMPLE_EVERY", 2)
+    monkeypatch.setattr(measure, "rss_bytes", lambda: 1 << 20)
     monkeypatch.setenv("EDGE_CRNN_CACHE", str(tmp_path / "cache"))
     yield
     gc.unfreeze()
@@ -152,7 +154,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 def run(prepared: gpu_set.GpuSet, peer: Callable[..., Path], small: None, tmp_path: Path) -> Callable[..., Any]:
     """The command: exit status, and the JSON."""
 
-    def check(
+    def checked(
         *words: str,
         spoil: Callable[[Probabilities], None] = _sound,
         precision: str = _FLOAT16,
@@ -170,15 +172,15 @@ def run(prepared: gpu_set.GpuSet, peer: Callable[..., Path], small: None, tmp_pa
         def opened(artifact: Artifact) -> Backend:
             return _Engine(artifact, spoil)
 
-        runtime = gpu_check.Runtime(
+        runtime = check.Runtime(
             {"name": "a GPU"}, engine, opened, device, command or _builder(tmp_path), peer_device="cpu"
         )
         out = tmp_path / "out.json"
         usual = ["--sets", str(tmp_path / "sets"), "--torch-python", str(torch or peer()), "--rounds", "2"]
-        status = gpu_check.main([str(out), *usual, "--calls", "40", *words], lambda: runtime)
+        status = check.main([str(out), *usual, "--calls", "40", *words], lambda: runtime)
         return status, json.loads(out.read_text(encoding="utf-8"))
 
-    return check
+    return checked
 
 
 def _verdicts(found: dict[str, Any]) -> dict[str, str]:
@@ -251,8 +253,8 @@ def test_a_peer_that_reads_something_else_is_no_peer(
 def test_too_few_images_or_calls_give_figures_and_no_verdict(
     run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu_check, "IMAGES", 9)
-    monkeypatch.setattr(gpu_check, "LEAST_CALLS", 41)
+    monkeypatch.setattr(check, "IMAGES", 9)
+    monkeypatch.setattr(check, "LEAST_CALLS", 41)
     _, found = run("--only", "texts", "memory")
     by_name = {each["name"]: each for each in found["criteria"]}
     for name in ("plates: text, 8 at once", "plates: batch invariance", "memory of the host"):
@@ -265,7 +267,7 @@ def test_without_a_gpu_or_a_set_there_is_one_line(
     capsys: pytest.CaptureFixture[str], run: Callable[..., Any], tmp_path: Path
 ) -> None:
     out = tmp_path / "nothing.json"
-    status = gpu_check.main([str(out), "--sets", str(tmp_path)], gpu_check.tensorrt)
+    status = check.main([str(out), "--sets", str(tmp_path)], check.tensorrt)
     said = capsys.readouterr().err.splitlines()
     assert status == 1
     assert len(said) == 1
@@ -273,7 +275,7 @@ def test_without_a_gpu_or_a_set_there_is_one_line(
     assert not out.exists()
     with pytest.raises(FileNotFoundError):  # and so no JSON
         run("--sets", str(tmp_path))
-    assert "gpu_texts" in capsys.readouterr().err
+    assert "benchmarks.gpu.texts" in capsys.readouterr().err
 
 
 def test_an_engine_that_fails_leaves_what_was_found_before(run: Callable[..., Any]) -> None:
@@ -295,7 +297,7 @@ def test_an_engine_that_fails_leaves_what_was_found_before(run: Callable[..., An
 def test_it_needs_numpy_alone() -> None:
     blocked = ["converters", "cv2", "h5py", "keras", "onnx", "onnxruntime", "PIL", "pycuda", "tensorflow", "torch"]
     code = (
-        f"import sys; sys.modules.update(dict.fromkeys({blocked})); import benchmarks.gpu_check, benchmarks.torch_peer"
+        f"import sys; sys.modules.update(dict.fromkeys({blocked})); import benchmarks.gpu.check, benchmarks.peers.torch"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
@@ -322,14 +324,14 @@ def test_the_real_backend_on_a_gpu_in_numpy_meets_what_can_be_shown_there(
         facts = replace(facts, format="engine", batch=options.batches[2], tools=tools)
         return replace(artifact, spec=replace(artifact.spec, artifact=facts), payload=plan.payload())
 
-    monkeypatch.setattr(gpu_check, "cached_engine", engine)
+    monkeypatch.setattr(check, "cached_engine", engine)
     gpu = on_gpu(version)
     memory = gpu.free
     monkeypatch.setattr(sys.modules["pycuda.driver"], "mem_get_info", lambda: (gpu.free, memory), raising=False)
     out = tmp_path / "out.json"
     words = ["--sets", str(tmp_path / "sets"), "--only", "texts", "memory", "readers", "--calls", "80"]
     words += ["--batches", "1", "4", "8"]
-    assert gpu_check.main([str(out), *words]) == 3  # for the parts that are left out
+    assert check.main([str(out), *words]) == 3  # for the parts that are left out
     found = json.loads(out.read_text(encoding="utf-8"))
     not_shown = [each["name"] for each in found["criteria"] if each["verdict"] != "met"]
     assert not_shown == [each for each in _verdicts(found) if each.startswith(("speed", "builds"))]

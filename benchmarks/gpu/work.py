@@ -14,7 +14,7 @@ from edge_crnn.images import Pixels
 from edge_crnn.model.spec import ModelSpec
 from edge_crnn.preprocess import preprocess
 
-from .gpu_set import spell
+from .set import spell
 
 Way: TypeAlias = Literal["host to host", "pictures to text"]
 """host to host: a batch of uint8 as the engine takes it → probabilities, both in the host's memory. pictures to text:

@@ -1,8 +1,8 @@
 """Shows on a machine with a GPU what is said of TensorRT engines: their texts, their speed, their memory, their builds.
 
-    python -m benchmarks.gpu_check OUT.json
+    python -m benchmarks.gpu OUT.json
 
-Needs what `python -m benchmarks.gpu_texts` prepared on a workstation, TensorRT, pycuda and NumPy; PyTorch, which ours
+Needs what `python -m benchmarks.gpu.texts` prepared on a workstation, TensorRT, pycuda and NumPy; PyTorch, which ours
 is compared with, on the machine's own Python. OUT.json has each criterion, the figures behind it, the GPU and all
 versions; it is written anew after each part, so that a run that is cut short leaves what it had found. Exit status: 0
 all criteria are met, 3 one is missed or was not run, 1 nothing can be run here.
@@ -32,13 +32,13 @@ from edge_crnn.files import require_place, write_atomically
 from edge_crnn.model.artifact import Artifact
 from edge_crnn.reader import Reader
 
-from .gpu_builds import MOMENTS, Builds
-from .gpu_measure import interleave, read_all, side_by_side, soak, turn
-from .gpu_record import Criteria, Criterion, Record, table
-from .gpu_set import GpuSet, read
-from .gpu_work import WAYS, Work
-from .record import machine, now, typed
-from .torch_peer import Peer
+from ..peers.torch import Peer
+from ..record import machine, now, typed
+from .builds import MOMENTS, Builds
+from .measure import interleave, read_all, side_by_side, soak, turn
+from .record import Criteria, Criterion, Record, table
+from .set import GpuSet, read
+from .work import WAYS, Work
 
 MODELS = ("plates", "digits")
 PARTS = ("texts", "speed", "memory", "readers", "builds")
@@ -98,7 +98,7 @@ class Runtime:
     open: Callable[[Artifact], Backend]
     device_bytes: Callable[[], int]
     """In use on the whole GPU."""
-    build_command: tuple[str, ...] = (sys.executable, "-m", "benchmarks.gpu_builds")
+    build_command: tuple[str, ...] = (sys.executable, "-m", "benchmarks.gpu.builds")
     peer_device: str = "cuda"
 
 
@@ -132,7 +132,7 @@ class Check:
             self.criteria.not_run("left out by --only", part=part)
         sets = self._sets()
         if not sets:
-            raise DatasetError(f"{self._given.sets}: no set; python -m benchmarks.gpu_texts prepares them")
+            raise DatasetError(f"{self._given.sets}: no set; python -m benchmarks.gpu.texts prepares them")
         for given in sets:
             self._model(given)
         return self.criteria.status
@@ -321,7 +321,7 @@ def tensorrt() -> Runtime:
     Raises:
         BackendUnavailable: something is missing; the message names all that is.
     """
-    tensorrt_version, _ = require("gpu_check")
+    tensorrt_version, _ = require("the GPU check")
     from edge_crnn.backends.tensorrt.engine import TrtBackend
 
     gpu, pycuda, driver = cuda.gpu(), import_module("pycuda"), import_module("pycuda.driver")
@@ -348,12 +348,12 @@ def main(words: Sequence[str] | None = None, runtime: Callable[[], Runtime] = te
     """The command; its exit status."""
     usual = BuildOptions()
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.gpu_check",
+        prog="python -m benchmarks.gpu",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("output", type=Path, metavar="OUT.json")
-    parser.add_argument("--sets", type=Path, default=Path("build/gpu"), help="where gpu_texts put them")
+    parser.add_argument("--sets", type=Path, default=Path("build/gpu"), help="where benchmarks.gpu.texts put them")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts of the check")
     parser.add_argument("--torch-python", default="python3", help="Python that has PyTorch (default: %(default)s)")
@@ -364,7 +364,7 @@ def main(words: Sequence[str] | None = None, runtime: Callable[[], Runtime] = te
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--calls", type=int, default=LEAST_CALLS, help="at mixed batch sizes")
     arguments = parser.parse_args(words)
-    command = typed("gpu_check", words)
+    command = typed("gpu", words)
     try:
         require_place(arguments.output)
         with tempfile.TemporaryDirectory(prefix="edge-crnn-") as own:
@@ -380,7 +380,3 @@ def main(words: Sequence[str] | None = None, runtime: Callable[[], Runtime] = te
 
 def _say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""What `gpu_check` measures of an open engine: its texts, its speed beside a peer, and its memory over many calls."""
+"""What `check` measures of an open engine: its texts, its speed beside a peer, and its memory over many calls."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from edge_crnn.images import Pixels
 from edge_crnn.progress import progress
 from edge_crnn.reader import Reader
 
-from .gpu_record import Speed, Timed
-from .gpu_set import GpuSet, spell
-from .gpu_work import Infer, Way
+from .record import Speed, Timed
+from .set import GpuSet, spell
+from .work import Infer, Way
 
 WARM_UP = 3
 """Calls at the start of each round that are not timed."""

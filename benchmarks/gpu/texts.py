@@ -1,6 +1,6 @@
-"""Prepares what `gpu_check` needs on a machine with a GPU and without Keras: artifacts, images, and what Keras reads.
+"""Prepares what `check` needs on a machine with a GPU and without Keras: artifacts, images, and what Keras reads.
 
-python -m benchmarks.gpu_texts [-o build/gpu] [-n 3000] [--seed 47] [--preset heavy] [--models plates digits]
+python -m benchmarks.gpu.texts [-o build/gpu] [-n 3000] [--seed 47] [--preset heavy] [--models plates digits]
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from edge_crnn.training.degrade import HEAVY, PRESETS
 from edge_crnn.training.folder import Drawing, What
 from edge_crnn.training.fonts import pick_fonts
 
-from .gpu_set import About, Layer, spell, write
-from .record import now, typed
+from ..record import now, typed
+from .set import About, Layer, spell, write
 
 BATCH = 50
 PICTURES = 256
@@ -57,7 +57,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=47)
     parser.add_argument("--preset", choices=list(PRESETS), default=HEAVY.name)
     args = parser.parse_args(words)
-    command = typed("gpu_texts", words)
+    command = typed("gpu.texts", words)
     missing = False
     for name in args.models:
         path, what = MODELS[name]

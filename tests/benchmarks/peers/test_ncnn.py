@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.ncnn_peer import open_ncnn, write
+from benchmarks.peers.ncnn import open_ncnn, write
 from converters.graph import layers as g
 from converters.graph import oracle
 from edge_crnn.preprocess import preprocess

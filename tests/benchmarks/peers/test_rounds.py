@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from benchmarks.engines import build
-from benchmarks.rounds import WARM_UP, Engine, Infer, Round, Worker, interleave, workers
+from benchmarks.peers.engines import build
+from benchmarks.peers.rounds import WARM_UP, Engine, Infer, Round, Worker, interleave, workers
 from edge_crnn.errors import BackendError, InputError
 from edge_crnn.model.spec import InputSpec
 

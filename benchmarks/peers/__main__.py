@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import sys
 
+from ..study import main
 from .engines import OURS, PEERS
-from .study import main
 
 if __name__ == "__main__":
     sys.exit(main("peers", __doc__, {**OURS, **PEERS}, threads=(1, 2)))

@@ -1,4 +1,4 @@
-"""The PyTorch peer computes the same network; where there is no PyTorch this is not shown, and `gpu_check` says so."""
+"""The PyTorch peer computes the same network; where there is no PyTorch that is not shown, and the check says so."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import gpu_set
-from benchmarks.gpu_texts import layers_of
-from benchmarks.torch_peer import Peer, network
+from benchmarks.gpu import set as gpu_set
+from benchmarks.gpu.texts import layers_of
+from benchmarks.peers.torch import Peer, network
 from converters.artifact import make_onnx
 from converters.graph import layers as g
 from converters.graph.oracle import run

@@ -1,4 +1,4 @@
-"""What `gpu_check` leaves behind: each criterion with its figure and threshold, and all that was measured for it."""
+"""What `check` leaves behind: each criterion with its figure and threshold, and all that was measured for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .record import Machine
+from ..record import Machine
 
 VERSION = 1
 """Version of the JSON form. 1: the first."""

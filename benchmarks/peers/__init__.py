@@ -1,0 +1,1 @@
+"""The engines that run the same network elsewhere, beside ours."""

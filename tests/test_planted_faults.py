@@ -31,15 +31,15 @@ import pytest
 from converters.artifact import make_tflite
 from converters.graph import layers as graph
 from converters.recipe import RECIPES
-from edge_crnn.bench.record import Round, Scenario, load_record
-from edge_crnn.bench.snapshot import Snapshot, snapshot
 from edge_crnn.bench.suite import measure
 from edge_crnn.bench.table import table
+from edge_crnn.board.snapshot import Snapshot, snapshot
 from edge_crnn.cli.main import main
 from edge_crnn.model.artifact import load, save, sidecar
 from edge_crnn.model.spec import ArtifactFacts, InputSpec, OutputSpec
+from edge_crnn.records.bench import Round, Scenario, load_record
 from tests.edge_crnn.bench.made import PI, a_round, opened, record, result
-from tests.edge_crnn.bench.trees import LAPTOP, ORIN_NANO, PI_5, Tree, plant, vcgencmd
+from tests.edge_crnn.board.trees import LAPTOP, ORIN_NANO, PI_5, Tree, plant, vcgencmd
 from tests.fake_tensorrt import save_onnx
 from tests.planted import SPEC, draw, int8, keep_what_holds, rewrite, tensors, train, with_outlier
 

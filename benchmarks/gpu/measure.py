@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_crnn.backends.base import Probabilities
-from edge_crnn.bench.memory import rss_bytes
+from edge_crnn.board.memory import rss_bytes
 from edge_crnn.dataset import chunked
 from edge_crnn.errors import EdgeCrnnError
 from edge_crnn.images import Pixels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from edge_crnn.bench.record import Record as BenchRecord
+from edge_crnn.records.bench import Record as BenchRecord
 
 from . import accuracy, confidence, device, speed
 from .accuracy import Judged, judged, worst

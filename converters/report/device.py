@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from edge_crnn.bench.marks import difference, marks, throttled
-from edge_crnn.bench.record import STAGES, Kind, Measured, Opened, Record, Result
-from edge_crnn.bench.snapshot import Snapshot
 from edge_crnn.bench.statistics import quantile, steady_after
 from edge_crnn.bench.summary import TOTAL, Percentile, Summary, stage_times, summarise
 from edge_crnn.binomial import binomial_interval
+from edge_crnn.board.snapshot import Snapshot
+from edge_crnn.records.bench import STAGES, Kind, Measured, Opened, Record, Result
 
 from .blocks import Block, Figure, Finding, Number, Paragraph, Table
 from .charts import Line, Point, Row, doubling_scale, named_or_numbered, number, plot, rows, scale

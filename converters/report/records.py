@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_crnn.bench import record as bench
-from edge_crnn.bench.board import Board
+from edge_crnn.board.board import Board
 from edge_crnn.errors import InputError
 from edge_crnn.model.spec import Parity
 from edge_crnn.model.typed import build
+from edge_crnn.records import bench
 
 from ..verify.detail import Detail
 from .suites import (

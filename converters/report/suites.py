@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from edge_crnn.bench import record as bench
 from edge_crnn.model.spec import Parity, ReliabilityBin
+from edge_crnn.records import bench
 
 from ..verify.detail import Detail
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from edge_crnn import __version__
 from edge_crnn.alphabet import Alphabet
-from edge_crnn.bench.board import board
+from edge_crnn.board.board import board
 from edge_crnn.dataset import Dataset, Entry
 from edge_crnn.model.artifact import Artifact
 from edge_crnn.model.spec import ModelSpec

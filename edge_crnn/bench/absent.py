@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from . import tree
-from .board import Board
-from .record import Opened
-from .snapshot import Snapshot
+from ..board import tree
+from ..board.board import Board
+from ..board.snapshot import Snapshot
+from ..records.bench import Opened
 
 _COUNTERS = "sys/class/powercap/intel-rapl:[0-9]*"
 

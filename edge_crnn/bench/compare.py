@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from ..board.board import Board
+from ..board.snapshot import Snapshot
 from ..errors import InputError
-from .board import Board
+from ..records.bench import Images, Opened, Record, Result, Scenario
 from .marks import EQUAL, busy, noise, throttled
-from .record import Images, Opened, Record, Result, Scenario
-from .snapshot import Snapshot
 from .statistics import larger_p, smallest_p
 from .summary import costs_ms
 

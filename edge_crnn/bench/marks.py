@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from ..board.snapshot import Snapshot
+from ..records.bench import Record, Result, Scenario
 from .contention import QUIET
-from .record import Record, Result, Scenario
-from .snapshot import Snapshot
 from .summary import costs_ms
 
 EQUAL = 0.05

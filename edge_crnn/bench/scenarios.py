@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from ..board.memory import rss_bytes
+from ..records.bench import READING, Kind, Round, Scenario
 from .clock import Clock
-from .memory import rss_bytes
-from .record import READING, Kind, Round, Scenario
 from .session import Session, Stream
 
 _LAP = 1000  # images that each reader goes through, again and again

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..backends import Backend, Probabilities, open_backend
+from ..board.memory import gpu_bytes, rss_bytes
 from ..files import sha256
 from ..images import load_image
 from ..model.artifact import Artifact, load
 from ..reader import Reader
 from ..reading import Reading
+from ..records.bench import Opened
 from .clock import Clock, SystemClock
-from .memory import gpu_bytes, rss_bytes
-from .record import Opened
 
 WARM_UP = 50
 """Readings before anything is measured."""

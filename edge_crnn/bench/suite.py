@@ -10,17 +10,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Protocol
 
+from ..board.board import board
+from ..board.snapshot import Snapshot, snapshot
 from ..dataset import content_hash, find_images
 from ..errors import InputError
 from ..images import load_image
 from ..progress import activity, progress
+from ..records.bench import Images, Measured, Opened, Record, Result, Round, Scenario, fingerprint
 from .absent import absent
-from .board import board
 from .clock import SystemClock
 from .compare import refuse_other_machine, refuse_unlike
 from .contention import Contention
-from .record import Images, Measured, Opened, Record, Result, Round, Scenario, fingerprint
-from .snapshot import Snapshot, snapshot
 from .worker import Worker
 
 _PACKAGES = ("numpy", "opencv-python-headless", "opencv-python", "ai-edge-litert", "onnxruntime", "tensorrt", "pycuda")

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..binomial import Interval
-from .power import joules
-from .record import Measured, Result, Round
-from .snapshot import Snapshot
+from ..board.power import joules
+from ..board.snapshot import Snapshot
+from ..records.bench import Measured, Result, Round
 from .statistics import quantile, quantile_interval
 
 SHARES = (0.50, 0.90, 0.99)

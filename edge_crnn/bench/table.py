@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .board import Board
+from ..board.board import Board
+from ..board.snapshot import Snapshot
+from ..records.bench import STAGES, Measured, Opened, Record, Result
 from .compare import METHOD, Comparison
 from .marks import EQUAL, difference, marks
-from .record import STAGES, Measured, Opened, Record, Result
-from .snapshot import Snapshot
 from .statistics import MLPERF, fewest, steady_after
 from .summary import SHARES, TOTAL, Percentile, Summary, summarise
 

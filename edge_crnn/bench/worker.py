@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BackendError, EdgeCrnnError
-from .record import Opened, Round, Scenario
+from ..records.bench import Opened, Round, Scenario
 from .scenarios import play
 from .session import Session
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from ..backends import ENGINES
 from ..bench.compare import METHOD, STATISTIC, Comparison, compare
 from ..bench.marks import difference, marks
-from ..bench.record import Kind, Record, Scenario, load_record
 from ..bench.suite import run_suite
 from ..bench.summary import summarise
 from ..bench.table import comparison_table, table
 from ..files import require_place, write_atomically
 from ..reader import DEFAULT_MODEL, MOST, usable_cores
+from ..records.bench import Kind, Record, Scenario, load_record
 from .command import Command, at_least
 
 _KINDS: tuple[Kind, ...] = ("single", "offline", "multi", "camera")

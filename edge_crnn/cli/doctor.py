@@ -14,9 +14,9 @@ from itertools import chain
 from pathlib import Path
 
 from .. import __version__
-from ..bench.board import board
-from ..bench.snapshot import snapshot
-from ..bench.tree import ROOT
+from ..board.board import board
+from ..board.snapshot import snapshot
+from ..board.tree import ROOT
 from ..doctor import machine, software
 from ..doctor.check import Check
 from ..reader import DEFAULT_MODEL

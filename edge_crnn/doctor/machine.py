@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..bench.board import Board
-from ..bench.clocks import Clocks
-from ..bench.heat import Throttling, Zone
-from ..bench.snapshot import Snapshot
+from ..board.board import Board
+from ..board.clocks import Clocks
+from ..board.heat import Throttling, Zone
+from ..board.snapshot import Snapshot
 from .check import Check
 
 _LEAST_MEMORY = 200 << 20  # bytes: twice of what reading takes

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..bench import tree
-from ..bench.board import Board
+from ..board import tree
+from ..board.board import Board
 from ..reader import DEFAULT_MODEL
 from .check import Check, Status
 from .isolated import LATE, attempt_all

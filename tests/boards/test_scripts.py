@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge_crnn.model.artifact import load, save
-from tests.edge_crnn.bench.trees import BARE, plant
+from tests.edge_crnn.board.trees import BARE, plant
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted([*ROOT.glob("[a-z]*/*.sh"), *ROOT.glob("tests/*/*.sh")])

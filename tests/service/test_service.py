@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_crnn.bench.board import board
+from edge_crnn.board.board import board
 from edge_crnn.cli.main import _BUILT_IN
 from edge_crnn.cli.serve_folder import add_arguments
 from tests.bundle.stubs import pip, wheel
-from tests.edge_crnn.bench.trees import BARE, plant
+from tests.edge_crnn.board.trees import BARE, plant
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "service" / "edge-crnn@.service"

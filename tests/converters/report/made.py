@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from converters.report.blocks import Report
 from converters.report.compose import compose
 from converters.report.records import from_json
-from edge_crnn.bench.record import Scenario
+from edge_crnn.records.bench import Scenario
 from tests.edge_crnn.bench.made import OFFLINE, record, result
 
 Json: TypeAlias = Any

@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_crnn.backends import FakeBackend, Probabilities
-from edge_crnn.bench.board import Board
-from edge_crnn.bench.clocks import Clocks, Core
-from edge_crnn.bench.cpu import Cpu
-from edge_crnn.bench.heat import Throttling, Zone
-from edge_crnn.bench.power import Power
-from edge_crnn.bench.record import Images, Measured, Opened, Record, Result, Round, Scenario, fingerprint
-from edge_crnn.bench.snapshot import Snapshot
+from edge_crnn.board.board import Board
+from edge_crnn.board.clocks import Clocks, Core
+from edge_crnn.board.cpu import Cpu
+from edge_crnn.board.heat import Throttling, Zone
+from edge_crnn.board.power import Power
+from edge_crnn.board.snapshot import Snapshot
 from edge_crnn.model.artifact import Artifact, save
 from edge_crnn.model.spec import ArtifactFacts, DecoderSpec, InputSpec, ModelSpec, OutputSpec
+from edge_crnn.records.bench import Images, Measured, Opened, Record, Result, Round, Scenario, fingerprint
 
 MS = 1_000_000
 

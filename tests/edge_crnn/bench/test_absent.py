@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from edge_crnn.bench.absent import absent
-from edge_crnn.bench.board import board
-from edge_crnn.bench.record import Record
-from edge_crnn.bench.snapshot import snapshot
 from edge_crnn.bench.table import table
+from edge_crnn.board.board import board
+from edge_crnn.board.snapshot import snapshot
+from edge_crnn.records.bench import Record
 from tests.edge_crnn.bench.made import opened, record, result
-from tests.edge_crnn.bench.trees import BARE, ORIN_NANO, plant
+from tests.edge_crnn.board.trees import BARE, ORIN_NANO, plant
 
 _NO_GPU = {"clock of a GPU", "memory of a GPU"}
 MISSING = {

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from edge_crnn.bench.compare import compare, refuse_unlike
-from edge_crnn.bench.power import PowerMode
-from edge_crnn.bench.record import Record, Scenario
+from edge_crnn.board.power import PowerMode
 from edge_crnn.errors import InputError
 from edge_crnn.model.spec import DecoderSpec
+from edge_crnn.records.bench import Record, Scenario
 from tests.edge_crnn.bench.made import OFFLINE, PI, SINGLE, moment, opened, record, result, throttling
 
 _TEN = [9.8, 9.9, 10.0, 10.1, 10.2]

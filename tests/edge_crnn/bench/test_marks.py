@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from edge_crnn.bench.heat import Throttling
 from edge_crnn.bench.marks import difference, marks, throttled
-from edge_crnn.bench.record import Measured, Result
+from edge_crnn.board.heat import Throttling
+from edge_crnn.records.bench import Measured, Result
 from tests.edge_crnn.bench.made import OFFLINE, SINGLE, a_round, moment, opened, record, result, throttling
 
 _PI_HOT = throttling(now=["clock capped"], occurred=["clock capped"])

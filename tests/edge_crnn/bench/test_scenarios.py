@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pytest
 
 from edge_crnn.backends import Probabilities
-from edge_crnn.bench.record import Scenario
 from edge_crnn.bench.scenarios import play
 from edge_crnn.bench.session import REFRESH, WARM_UP, Session
+from edge_crnn.records.bench import Scenario
 from tests.edge_crnn.bench.made import FakeClock, SlowEngine, artifact_file, opener, pictures
 
 _BEFORE = WARM_UP + REFRESH

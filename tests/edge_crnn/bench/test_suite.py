@@ -3,9 +3,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from edge_crnn.bench.record import Opened, Round, Scenario
-from edge_crnn.bench.snapshot import Snapshot
 from edge_crnn.bench.suite import measure
+from edge_crnn.board.snapshot import Snapshot
+from edge_crnn.records.bench import Opened, Round, Scenario
 from tests.edge_crnn.bench.made import a_round, moment, opened
 
 

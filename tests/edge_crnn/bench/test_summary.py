@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from edge_crnn.bench.power import Counter, Power
-from edge_crnn.bench.record import Measured, Result, Scenario
 from edge_crnn.bench.summary import TOTAL, costs_ms, summarise
+from edge_crnn.board.power import Counter, Power
+from edge_crnn.records.bench import Measured, Result, Scenario
 from tests.edge_crnn.bench.made import MS, OFFLINE, a_round, moment, result
 
 

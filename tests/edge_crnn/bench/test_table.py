@@ -3,9 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edge_crnn.bench.compare import compare
-from edge_crnn.bench.power import Power, PowerMode
-from edge_crnn.bench.record import Measured, Record, Result, Scenario
 from edge_crnn.bench.table import comparison_table, table
+from edge_crnn.board.power import Power, PowerMode
+from edge_crnn.records.bench import Measured, Record, Result, Scenario
 from tests.edge_crnn.bench.made import OFFLINE, PI, SINGLE, a_round, moment, opened, record, result, throttling
 
 _TEN = [9.8, 9.9, 10.0, 10.1, 10.2]

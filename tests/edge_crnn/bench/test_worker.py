@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from edge_crnn.bench import worker as module
-from edge_crnn.bench.record import Scenario
 from edge_crnn.bench.session import WARM_UP
 from edge_crnn.bench.worker import Worker
 from edge_crnn.errors import ArtifactError, BackendError, ImageError
 from edge_crnn.reader import DEFAULT_MODEL
+from edge_crnn.records.bench import Scenario
 
 _PLATE = Path(__file__).parents[3] / "samples" / "plates" / "A04ak8687.jpg"
 

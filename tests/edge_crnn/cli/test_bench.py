@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from edge_crnn.bench.record import Record, Round, load_record
 from edge_crnn.cli import bench as module
 from edge_crnn.cli.main import main
+from edge_crnn.records.bench import Record, Round, load_record
 from tests.edge_crnn.bench.made import OFFLINE, PI, opened, record, result
 
 _PLATES = Path(__file__).parents[3] / "samples" / "plates"

@@ -16,7 +16,7 @@ from edge_crnn.doctor import software
 from edge_crnn.doctor.isolated import attempt_all
 from edge_crnn.doctor.trials import READING, TRIALS, Trial, attempt
 from edge_crnn.reader import DEFAULT_MODEL
-from tests.edge_crnn.bench.trees import BARE, TREES, plant
+from tests.edge_crnn.board.trees import BARE, TREES, plant
 from tests.edge_crnn.doctor.stubs import ABSENT, stub
 
 ROOT = Path(__file__).parents[3]

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_crnn.bench.board import board
-from edge_crnn.bench.snapshot import snapshot
+from edge_crnn.board.board import board
+from edge_crnn.board.snapshot import snapshot
 from edge_crnn.doctor.check import Check
 from edge_crnn.doctor.machine import checks
-from tests.edge_crnn.bench.trees import BARE, SERVER, TREES, Tree, cpufreq, in_docker, memory, plant, thermal
+from tests.edge_crnn.board.trees import BARE, SERVER, TREES, Tree, cpufreq, in_docker, memory, plant, thermal
 
 
 def of(tree: Tree, root: Path) -> dict[str, Check]:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from edge_crnn import __version__
-from edge_crnn.bench.board import board
+from edge_crnn.board.board import board
 from edge_crnn.doctor import software
 from edge_crnn.doctor.check import Check
 from edge_crnn.doctor.trials import READING, SAMPLE, Trial
 from edge_crnn.reader import DEFAULT_MODEL
-from tests.edge_crnn.bench.trees import BARE, plant
+from tests.edge_crnn.board.trees import BARE, plant
 
 HERE = {
     "numpy": Trial("works", {"version": "2.4.6"}),

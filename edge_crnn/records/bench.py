@@ -13,12 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from ..board.board import Board
+from ..board.snapshot import Snapshot
 from ..errors import InputError
 from ..files import sha256
 from ..model.spec import DecoderSpec
 from ..model.typed import build
-from .board import Board
-from .snapshot import Snapshot
 
 VERSION = 1
 """Version of the JSON form. 1: the first."""

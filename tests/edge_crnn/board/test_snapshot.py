@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_crnn.bench.heat import Throttling, Zone
-from edge_crnn.bench.power import Counter, Power, PowerMode, joules
-from edge_crnn.bench.snapshot import Snapshot, snapshot
-from tests.edge_crnn.bench.trees import BARE, LAPTOP, PI_4, SERVER, VM, Tree, plant, vcgencmd
+from edge_crnn.board.heat import Throttling, Zone
+from edge_crnn.board.power import Counter, Power, PowerMode, joules
+from edge_crnn.board.snapshot import Snapshot, snapshot
+from tests.edge_crnn.board.trees import BARE, LAPTOP, PI_4, SERVER, VM, Tree, plant, vcgencmd
 
 
 def of(name: str, root: Path) -> Snapshot:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_crnn.bench.board import Board, board
-from edge_crnn.bench.snapshot import snapshot
-from tests.edge_crnn.bench.trees import BARE, LAPTOP, PI_5, TREES, VM, Tree, in_docker, plant, x86
+from edge_crnn.board.board import Board, board
+from edge_crnn.board.snapshot import snapshot
+from tests.edge_crnn.board.trees import BARE, LAPTOP, PI_5, TREES, VM, Tree, in_docker, plant, x86
 
 IS = {
     "Pi 3": ("raspberry-pi", "Raspberry Pi 3 Model B Rev 1.2", "BCM2837", "Cortex-A53", ("neon",), None),

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_crnn.bench import memory
-from edge_crnn.bench.memory import gpu_bytes, rss_bytes
+from edge_crnn.board import memory
+from edge_crnn.board.memory import gpu_bytes, rss_bytes
 
 
 def test_memory_that_is_touched_is_resident() -> None:

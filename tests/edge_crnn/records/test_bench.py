@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_crnn.bench.heat import Throttling
-from edge_crnn.bench.power import Counter, Power
-from edge_crnn.bench.record import Measured, Record, Result, Scenario, fingerprint, load_record
 from edge_crnn.bench.table import table
+from edge_crnn.board.heat import Throttling
+from edge_crnn.board.power import Counter, Power
 from edge_crnn.errors import InputError
+from edge_crnn.records.bench import Measured, Record, Result, Scenario, fingerprint, load_record
 from tests.edge_crnn.bench.made import OFFLINE, PI, a_round, moment, opened, record, result
 
 _ROUND = replace(a_round([9.0]), stages={"wait": (5,), **a_round([9.0]).stages})

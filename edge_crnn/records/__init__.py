@@ -1,0 +1,1 @@
+"""What is measured, as JSON: each schema with its writer and its reader."""

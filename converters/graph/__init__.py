@@ -1,1 +1,1 @@
-"""The network as layers with their weights and shapes, whatever file it came from and whatever it becomes."""
+"""The network as a graph of primitives, whatever file it came from and whatever it becomes."""

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from edge_crnn.errors import ConversionError
 
 from ..recipe import Recipe
-from .layers import Graph, Layer, Recurrent, weights
-from .ranges import Ranges
+from .graph import Graph, Ranges
+from .nodes import Node
 
 _END = float(np.finfo(np.float16).max)
 _NORMAL = float(np.finfo(np.float16).smallest_normal)
@@ -49,15 +49,16 @@ def refuse_values(graph: Graph, recipe: Recipe, ranges: Ranges) -> None:
     Raises:
         ConversionError: a value leaves half of the range.
     """
-    half = {layer.name for layer in _half_layers(graph, recipe)}
+    half = {node.name for node in _half_nodes(graph, recipe)}
     for name, (low, high) in ranges.items():
-        if name.partition("/")[0] not in half:
+        owner = graph.owner(name)
+        if owner not in half:
             continue
         if max(-low, high) * _LEFT_FOR_OTHER_IMAGES > _END:
             raise ConversionError(
                 f"value {name!r} goes from {low:.3g} to {high:.3g}, float16 ends at {_END:,.0f}; use --recipe"
                 f" float32, or float16-mixed where it is in the recurrent head, or keep the layer by --float"
-                f" {name.partition('/')[0]}"
+                f" {owner}"
             )
 
 
@@ -67,20 +68,18 @@ def faint_weights(graph: Graph, recipe: Recipe) -> Iterator[str]:
     No error: what is lost of them is nothing beside the other weights of their sum. Only an output that has none but
     such weights may change, and then the texts tell whether it was of use; weight decay leaves outputs that are not.
     """
-    for layer in _half_layers(graph, recipe):
-        kernels = [each for each in weights(layer) if each.ndim > 1]
+    for node in _half_nodes(graph, recipe):
+        kernels = [array for array in node.weights if array.ndim > 1]
         largest = np.concatenate(
-            [np.zeros(0), *(np.abs(each).max(axis=tuple(range(each.ndim - 1))) for each in kernels)]
+            [np.zeros(0), *(np.abs(array).max(axis=tuple(range(array.ndim - 1))) for array in kernels)]
         )
         faint = int(np.sum((largest > 0) & (largest < _NORMAL)))
         if faint:
-            yield f"{layer.name}: {faint} of {largest.size} outputs have weights so small that float16 keeps few digits"
+            yield f"{node.name}: {faint} of {largest.size} outputs have weights so small that float16 keeps few digits"
 
 
-def _half_layers(graph: Graph, recipe: Recipe) -> Iterator[Layer]:
-    precision = recipe.stack
-    for layer in graph.layers:
-        if isinstance(layer, Recurrent):
-            precision = recipe.head
-        if precision == "half" and layer.name not in recipe.float_layers:
-            yield layer
+def _half_nodes(graph: Graph, recipe: Recipe) -> Iterator[Node]:
+    for node in graph.nodes:
+        precision = recipe.head if node.name in graph.head else recipe.stack
+        if precision == "half" and node.name not in recipe.float_layers:
+            yield node

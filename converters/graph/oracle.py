@@ -1,103 +1,271 @@
-"""The reference: executes a graph in NumPy, float32, layer by layer, and shows every value on the way.
+"""The reference: runs a graph in NumPy, float32, node by node, and shows every value on the way.
 
-Slow and obvious on purpose. Calibration reads the ranges of its values, each lowering is tested against its result.
+Slow and obvious on purpose. Calibration reads the ranges of its values, and each lowering is tested against its result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from .layers import (
-    Activation,
+from .cells import Array, Cell, GruCell, LstmCell
+from .functions import activate, apply, gate, operate, softmax
+from .graph import INPUT, Graph, Observer
+from .nodes import (
     Affine,
-    Array,
-    Cell,
+    Binary,
+    Concat,
+    Constant,
     Conv,
+    ConvTranspose,
     Dense,
-    Function,
-    Gate,
-    Graph,
-    GruCell,
-    Layer,
-    LstmCell,
-    Observer,
+    MatMul,
+    Node,
+    Normalise,
+    Pad,
+    Pads,
     Permute,
     Pool,
+    PRelu,
     Recurrent,
+    Reduce,
     Reshape,
+    Resize,
+    Reverse,
+    Slice,
+    Softmax,
+    SpatialTransform,
+    Unary,
 )
 
 
 def run(graph: Graph, batch: npt.NDArray[np.float32], observe: Observer | None = None) -> Array:
-    """Probabilities (N, steps, classes) of a batch (N, *input_shape) float32.
+    """Value (N, *output_shape) of a batch (N, *input_shape) float32.
 
-    `observe` is called with "input", with each layer's name, and with the values inside recurrent layers
-    (`LAYER/DIRECTION/VALUE`, see `_lstm` and `_gru`).
+    `observe` is called with "input", with each node's name, and with the values inside recurrent nodes
+    (`NODE/DIRECTION/VALUE`, see `_lstm` and `_gru`).
     """
-    show = observe or (lambda _name, _value: None)
-    show("input", batch)
-    for layer in graph.layers:
-        batch = _apply(layer, batch, show)
-        show(layer.name, batch)
-    return batch
+    show = observe or _ignore
+    show(INPUT, batch)
+    values = {INPUT: batch}
+    left = {name: len(nodes) for name, nodes in graph.consumers.items()}
+    for node in graph.nodes:
+        values[node.name] = evaluate(node, [values[name] for name in node.inputs], show)
+        show(node.name, values[node.name])
+        for name in dict.fromkeys(node.inputs):
+            left[name] -= 1
+            if not left[name] and name != graph.output:
+                del values[name]
+    return _whole(values[graph.output], batch)
 
 
-def _apply(layer: Layer, x: Array, show: Observer) -> Array:
-    match layer:
+def resume(graph: Graph, known: Mapping[str, Array]) -> Array:
+    """The graph's value where some values are known; only what depends on none of them is computed from its inputs.
+
+    Args:
+        graph: whose last value is wanted.
+        known: values (N, ...) by name, enough to compute the rest.
+    """
+    needed: set[str] = {graph.output}
+    for node in reversed(graph.nodes):
+        if node.name in needed and node.name not in known:
+            needed.update(node.inputs)
+    values = dict(known)
+    for node in graph.nodes:
+        if node.name in needed and node.name not in known:
+            values[node.name] = evaluate(node, [values[name] for name in node.inputs])
+    return values[graph.output]
+
+
+def _whole(value: Array, batch: Array) -> Array:
+    """A constant, too, has a value for each sample."""
+    return value if len(value) == len(batch) else np.broadcast_to(value, (len(batch), *value.shape[1:]))
+
+
+def _ignore(_name: str, _value: Array) -> None:
+    pass
+
+
+def evaluate(node: Node, inputs: Sequence[Array], show: Observer = _ignore) -> Array:
+    """The value of one node, (N, ...); a constant's and what is made of constants alone is (1, ...)."""
+    match node:
+        case Binary():
+            return activate(node.activation, operate(node.operator, *inputs))
+        case MatMul():
+            first, second = inputs
+            return np.asarray(first @ (second.swapaxes(-1, -2) if node.transposed else second))
+        case Concat():
+            most = max(map(len, inputs))
+            parts = [np.broadcast_to(x, (most, *x.shape[1:])) for x in inputs]
+            return np.concatenate(parts, axis=node.axis + 1)
+        case SpatialTransform():
+            return _spatial_transform(*inputs)
+        case Constant():
+            return node.value[None]
+        case _:
+            return _of_one(node, inputs[0], show)
+
+
+def _of_one(node: Node, x: Array, show: Observer) -> Array:
+    match node:
         case Conv():
-            kernel = layer.kernel.reshape(-1, layer.kernel.shape[3])
-            windows = _windows(x, layer.kernel.shape[:2], layer.strides, layer.padding, 0.0)
-            return activate(layer.activation, windows.reshape(*windows.shape[:3], -1) @ kernel + layer.bias)
-        case Pool(kind="max"):
-            return np.asarray(_windows(x, layer.size, layer.strides, layer.padding, -np.inf).max(axis=(3, 4)))
+            return activate(node.activation, _conv(node, x))
+        case ConvTranspose():
+            return activate(node.activation, _conv_transpose(node, x))
+        case Pool(mode="max"):
+            return np.asarray(_windows(x, node.size, node.strides, node.pads, -np.inf).max(axis=(3, 4)))
         case Pool():
-            windows = _windows(x, layer.size, layer.strides, layer.padding, np.nan)
-            return np.asarray(np.nanmean(windows, axis=(3, 4), dtype=np.float32))
-        case Affine():
-            return x * layer.scale + layer.shift
-        case Activation():
-            return activate(layer.function, x)
-        case Reshape():
-            return x.reshape(len(x), *layer.shape)
-        case Permute():
-            return x.transpose(0, *(axis + 1 for axis in layer.axes))
+            padded = _windows(x, node.size, node.strides, node.pads, np.nan)
+            return np.asarray(np.nanmean(padded, axis=(3, 4), dtype=np.float32))
         case Dense():
-            return activate(layer.activation, x @ layer.kernel + layer.bias)
+            return activate(node.activation, x @ node.kernel + node.bias)
+        case Affine():
+            return activate(node.activation, x * node.scale + node.shift)
+        case Unary():
+            return apply(node.function, x, node.alpha)
+        case PRelu():
+            return np.where(x > 0, x, node.slope * x)
+        case Softmax():
+            return softmax(x)
+        case Normalise():
+            axes = _with_batch(node.axes)
+            centred = x - x.mean(axis=axes, keepdims=True, dtype=np.float32)
+            variance = np.square(centred).mean(axis=axes, keepdims=True, dtype=np.float32)
+            return np.asarray(centred / np.sqrt(variance + np.float32(node.epsilon)))
+        case Reduce():
+            return np.asarray(_REDUCTIONS[node.mode](x, axis=_with_batch(node.axes), keepdims=node.keepdims))
+        case Slice():
+            return x[(slice(None), *node.index)]
+        case Pad():
+            return np.pad(x, ((0, 0), *node.pads), constant_values=np.float32(node.value))
+        case Reverse():
+            return np.flip(x, axis=node.axis + 1)
+        case Reshape():
+            return x.reshape(len(x), *node.target)
+        case Permute():
+            return x.transpose(0, *_with_batch(node.axes))
+        case Resize():
+            return _resize(node, x)
         case Recurrent():
-            return _recurrent(layer, x, show)
+            return _recurrent(node, x, show)
+    raise NotImplementedError(f"{type(node).__name__} has no value; this is a defect of edge-crnn")
 
 
-def _windows(x: Array, size: tuple[int, ...], strides: tuple[int, int], padding: str, fill: float) -> Array:
-    """(N, rows, columns, height, width, channels): every window of (N, H, W, C), padded as TensorFlow does."""
-    margins = [(0, 0), (0, 0)]
-    if padding == "same":
-        for axis, (window, stride) in enumerate(zip(size, strides, strict=True)):
-            length = x.shape[axis + 1]
-            total = max((-(-length // stride) - 1) * stride + window - length, 0)
-            margins[axis] = (total // 2, total - total // 2)
-    padded = np.pad(x, ((0, 0), *margins, (0, 0)), constant_values=fill)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, size, axis=(1, 2))
-    strided = windows[:, :: strides[0], :: strides[1]]
+_REDUCTIONS: Mapping[str, Callable[..., Array]] = {"mean": np.mean, "max": np.max, "min": np.min, "sum": np.sum}
+
+
+def _with_batch(axes: Sequence[int]) -> tuple[int, ...]:
+    return tuple(axis + 1 for axis in axes)
+
+
+def _conv(node: Conv, x: Array) -> Array:
+    height, width, inside, out = node.kernel.shape
+    if node.groups == 1:
+        found = _windows(x, (height, width), node.strides, node.pads, 0.0, node.dilation)
+        return found.reshape(*found.shape[:3], -1) @ node.kernel.reshape(-1, out) + node.bias
+    found = _windows(x, (height, width), node.strides, node.pads, 0.0, node.dilation)
+    blocks = found.reshape(*found.shape[:5], node.groups, inside)
+    kernel = node.kernel.reshape(height, width, inside, node.groups, out // node.groups)
+    total = np.zeros((*found.shape[:3], node.groups, out // node.groups), np.float32)
+    for row in range(height):
+        for column in range(width):
+            if inside == 1:
+                total += blocks[:, :, :, row, column] * kernel[row, column, 0]
+            else:
+                total += np.einsum("nrcgi,igo->nrcgo", blocks[:, :, :, row, column], kernel[row, column])
+    return total.reshape(*found.shape[:3], out) + node.bias
+
+
+def _conv_transpose(node: ConvTranspose, x: Array) -> Array:
+    height, width, _, out = node.kernel.shape
+    (top, bottom), (left, right) = node.trims
+    above, before = max(0, -top), max(0, -left)
+    rows, columns = ((length - 1) * stride for length, stride in zip(x.shape[1:3], node.strides, strict=True))
+    size = (above + rows + height + max(0, -bottom), before + columns + width + max(0, -right))
+    full = np.zeros((len(x), *size, out), np.float32)
+    for row in range(height):
+        for column in range(width):
+            down, across = above + row, before + column
+            full[:, down : down + rows + 1 : node.strides[0], across : across + columns + 1 : node.strides[1]] += (
+                x @ node.kernel[row, column]
+            )
+    ends = above + rows + height - bottom, before + columns + width - right
+    return full[:, max(0, top) : ends[0], max(0, left) : ends[1]] + node.bias
+
+
+def _resize(node: Resize, x: Array) -> Array:
+    if node.mode == "nearest":
+        return np.repeat(np.repeat(x, node.factors[0], axis=1), node.factors[1], axis=2)
+    for axis, factor in enumerate(node.factors, 1):
+        length = x.shape[axis]
+        places = np.clip((np.arange(length * factor) + 0.5) / factor - 0.5, 0, length - 1)
+        below = np.floor(places).astype(int)
+        share = (places - below).astype(np.float32)[(slice(None), *[None] * (3 - axis))]
+        above = np.minimum(below + 1, length - 1)
+        x = x.take(below, axis) * (1 - share) + x.take(above, axis) * share
+    return x
+
+
+def _spatial_transform(x: Array, matrix: Array) -> Array:
+    """See `SpatialTransform`; the areas are those of the clipped neighbours, so that outside of the map they vanish."""
+    _, rows, columns, _ = x.shape
+    across, down = np.meshgrid(
+        np.linspace(-1, 1, columns, dtype=np.float32), np.linspace(-1, 1, rows, dtype=np.float32)
+    )
+    grid = np.stack([across.ravel(), down.ravel(), np.ones(rows * columns, np.float32)])
+    places = matrix.reshape(-1, 2, 3) @ grid
+    horizontal = np.float32(0.5) * (places[:, 0] + 1) * np.float32(columns)
+    vertical = np.float32(0.5) * (places[:, 1] + 1) * np.float32(rows)
+    left, top = np.floor(horizontal), np.floor(vertical)
+    left, right = np.clip(left, 0, columns - 1), np.clip(left + 1, 0, columns - 1)
+    top, bottom = np.clip(top, 0, rows - 1), np.clip(top + 1, 0, rows - 1)
+    pixels = x.reshape(len(x), rows * columns, -1)
+
+    def corner(row: Array, column: Array, area: Array) -> Array:
+        index = (row * columns + column).astype(np.int64)
+        return np.take_along_axis(pixels, index[:, :, None], axis=1) * area[:, :, None]
+
+    total = (
+        corner(top, left, (right - horizontal) * (bottom - vertical))
+        + corner(bottom, left, (right - horizontal) * (vertical - top))
+        + corner(top, right, (horizontal - left) * (bottom - vertical))
+        + corner(bottom, right, (horizontal - left) * (vertical - top))
+    )
+    return np.asarray(total.reshape(x.shape), np.float32)
+
+
+def _windows(
+    x: Array,
+    size: tuple[int, int],
+    strides: tuple[int, int],
+    pads: Pads,
+    fill: float,
+    dilation: tuple[int, int] = (1, 1),
+) -> Array:
+    """(N, rows, columns, height, width, channels): every window of (N, H, W, C)."""
+    padded = np.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
+    spans = tuple((length - 1) * step + 1 for length, step in zip(size, dilation, strict=True))
+    found = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=(1, 2))
+    strided = found[:, :: strides[0], :: strides[1], :, :: dilation[0], :: dilation[1]]
     return np.asarray(strided.transpose(0, 1, 2, 4, 5, 3))
 
 
-def _recurrent(layer: Recurrent, x: Array, show: Observer) -> Array:
+def _recurrent(node: Recurrent, x: Array, show: Observer) -> Array:
     outputs = []
-    for direction, cell in layer.cells:
+    for direction, cell in node.cells:
         values = _values(cell, x, reverse=direction == "backward")
         for name, value in values.items():
-            show(f"{layer.name}/{direction}/{name}", value)
+            show(f"{node.name}/{direction}/{name}", value)
         outputs.append(values["hidden"])
-    if layer.merge == "concat":
+    if node.merge == "concat":
         return np.concatenate(outputs, axis=-1)
     if len(outputs) == 1:
         return outputs[0]
     first, second = outputs
-    return {"sum": first + second, "average": (first + second) / 2, "product": first * second}[layer.merge]
+    return {"sum": first + second, "average": (first + second) / 2, "product": first * second}[node.merge]
 
 
 def _values(cell: Cell, x: Array, reverse: bool) -> dict[str, Array]:
@@ -126,7 +294,7 @@ def _lstm(cell: LstmCell, now: dict[str, Array], before: dict[str, Array]) -> di
     `feedback` h R, `gates` their sum, `input`, `forget`, `candidate` and `output` after their functions, `kept` f c,
     `written` i g, `state` c, `squashed` tanh c, `hidden` h.
     """
-    sigmoid = _GATES[cell.recurrent_activation]
+    sigmoid = partial(gate, cell.recurrent_activation)
     feedback = before["hidden"] @ cell.recurrent
     gates = now["projection"] + feedback
     i, f, g, o = np.split(gates, 4, axis=1)
@@ -150,7 +318,7 @@ def _gru(cell: GruCell, now: dict[str, Array], before: dict[str, Array]) -> dict
     hidden, (gate_weights, weights) = before["hidden"], np.split(cell.recurrent, [2 * cell.units], axis=1)
     feedback = hidden @ gate_weights
     gates = now["projection"] + feedback
-    z, r = np.split(_GATES[cell.recurrent_activation](gates), 2, axis=1)
+    z, r = np.split(gate(cell.recurrent_activation, gates), 2, axis=1)
     if cell.inner_bias is None:
         recalled = r * hidden
         memory = recalled @ weights
@@ -167,35 +335,3 @@ def _gru(cell: GruCell, now: dict[str, Array], before: dict[str, Array]) -> dict
         "proposed": proposed, "candidate": candidate, "change": change, "withheld": withheld,
         "hidden": candidate - withheld,
     }  # fmt: skip
-
-
-def activate(function: Function, x: Array) -> Array:
-    """The function, float32 in and out."""
-    match function:
-        case "linear":
-            return x
-        case "relu":
-            return np.maximum(x, 0)
-        case "relu6":
-            return np.clip(x, 0, 6)
-        case "tanh":
-            return np.tanh(x)
-        case "sigmoid":
-            return _sigmoid(x)
-        case "softmax":
-            powers = np.exp(x - x.max(axis=-1, keepdims=True))
-            return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
-
-
-def _sigmoid(x: Array) -> Array:
-    return np.asarray(0.5 * np.tanh(0.5 * x) + 0.5, np.float32)  # no overflow at either end
-
-
-def _hard_sigmoid_keras2(x: Array) -> Array:
-    return np.asarray(np.clip(0.2 * x + 0.5, 0, 1), np.float32)
-
-
-_GATES: dict[Gate, Callable[[Array], Array]] = {
-    "sigmoid": _sigmoid,
-    "hard_sigmoid_keras2": _hard_sigmoid_keras2,
-}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +10,8 @@ import numpy.typing as npt
 from edge_crnn.errors import ConversionError, DatasetError
 
 from . import oracle
-from .layers import Array, Graph
-
-Ranges: TypeAlias = Mapping[str, tuple[float, float]]
-"""Smallest and largest value of each of the graph's values, by name."""
+from .cells import Array
+from .graph import Graph, Ranges
 
 
 def calibrate(graph: Graph, batches: Iterable[npt.NDArray[np.float32]]) -> Ranges:

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from converters.graph.cells import LstmCell
+from converters.graph.graph import Graph
 from converters.graph.half import faint_weights, refuse_values, to_half
-from converters.graph.layers import Conv, Dense, Graph, LstmCell, Recurrent
+from converters.graph.nodes import Conv, Dense, Recurrent
 from converters.recipe import ONNX_RECIPES
 from edge_crnn.errors import ConversionError
 
@@ -42,8 +44,8 @@ def graph_of(small: float) -> Graph:
 
     zeros = np.zeros(4, np.float32)
     cell = LstmCell(kernel(4, 4), kernel(1, 4), zeros)
-    return Graph((5, 3, 1), (
-        Conv("conv", kernel(1, 3, 1, 4), zeros, padding="valid"),
+    return Graph.chain((5, 3, 1), (
+        Conv("conv", kernel(1, 3, 1, 4), zeros),
         Dense("dense", kernel(4, 4), zeros),
         Recurrent("lstm", cell, replace(cell)),
     ))  # fmt: skip

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters.graph import oracle
-from converters.graph.layers import Activation, Dense, Graph, Recurrent
+from converters.graph.graph import Graph
+from converters.graph.nodes import Dense, Recurrent, Softmax
 from converters.graph.ranges import calibrate
 from edge_crnn.errors import ConversionError, DatasetError
 
@@ -40,8 +41,8 @@ def test_every_image_counts(tiny_graph: Graph, tiny_images: np.ndarray, place: i
 
 def test_every_layer_and_the_inside_of_recurrent_ones_is_there(tiny_graph: Graph, tiny_images: np.ndarray) -> None:
     found = calibrate(tiny_graph, [tiny_images])
-    assert found.keys() >= {"input", *(layer.name for layer in tiny_graph.layers)}
-    for layer in tiny_graph.layers:
+    assert found.keys() >= {"input", *(layer.name for layer in tiny_graph.nodes)}
+    for layer in tiny_graph.nodes:
         if isinstance(layer, Recurrent):
             assert {f"{layer.name}/{way}/state" for way in ("forward", "backward")} < found.keys()
     assert all(low <= high for low, high in found.values())
@@ -57,6 +58,6 @@ def test_no_image_is_refused(tiny_graph: Graph, batches: list[np.ndarray]) -> No
 @pytest.mark.parametrize("weight", [3e38, -3e38])
 def test_values_beyond_float32_are_refused(weight: float) -> None:
     dense = Dense("dense", np.full((2, 2), weight, np.float32), np.zeros(2, np.float32))
-    graph = Graph((3, 2), (dense, Activation("softmax", "softmax")))
+    graph = Graph.chain((3, 2), (dense, Softmax("softmax")))
     with pytest.raises(ConversionError, match=r"value 'dense' goes from .*inf.*; int8 needs finite values"):
         calibrate(graph, [np.ones((1, 3, 2), np.float32)])

@@ -1,0 +1,535 @@
+"""The primitives of a graph: every Keras layer becomes a few of these, and every target lowers only these.
+
+A node has a name, the names of its inputs, its weights and a shape rule. Shapes are those of one sample, without the
+batch axis, and so are axes: axis 0 is the first one after the batch. Feature maps are channels last. Values are
+float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, TypeAlias
+
+import numpy as np
+
+from edge_crnn.errors import ModelFileError
+
+from .cells import Array, Cell
+
+Shape: TypeAlias = tuple[int, ...]
+Pads: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+"""Rows above and below, columns left and right."""
+
+Activation: TypeAlias = Literal["linear", "relu", "relu6"]
+"""What a node can apply to its own result: functions that every target fuses."""
+
+Function: TypeAlias = Literal[
+    "abs", "elu", "exp", "gelu", "gelu_tanh", "hard_sigmoid", "hard_sigmoid_keras2", "hard_silu", "leaky_relu",
+    "linear", "log", "mish", "negative", "relu", "relu6", "rsqrt", "selu", "sigmoid", "silu", "softplus", "softsign",
+    "sqrt", "square", "tanh",
+]  # fmt: skip
+"""Element-wise functions of one value. `hard_sigmoid` is relu6(x + 3) / 6, `hard_silu` x times that; `gelu_tanh` is
+the tanh approximation; `leaky_relu` and `elu` take `Unary.alpha`."""
+
+Merge: TypeAlias = Literal["concat", "sum", "average", "product"]
+"""How the values of two directions become one."""
+
+Operator: TypeAlias = Literal["add", "subtract", "multiply", "divide", "maximum", "minimum"]
+
+NO_PADS: Pads = ((0, 0), (0, 0))
+MAX_VALUES = 1 << 26
+"""Most elements that one value of a sample may have."""
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """What all primitives share."""
+
+    arity: ClassVar[int | None] = 1
+    """Number of inputs; None: one or more."""
+
+    name: str
+    inputs: tuple[str, ...] = field(default=(), kw_only=True)
+    """Names of the nodes whose values it takes, or `graph.INPUT`."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the primitive, in lower case."""
+        return type(self).__name__.lower()
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """All arrays."""
+        return ()
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """Shape of the value, given the shapes of the inputs.
+
+        Raises:
+            ModelFileError: the inputs do not fit the node's weights or settings.
+        """
+        raise NotImplementedError
+
+    def require(self, fits: bool, shapes: Sequence[Shape]) -> None:
+        """Reject inputs of these shapes unless they fit."""
+        if not fits:
+            raise ModelFileError(
+                f"layer {self.name!r} ({type(self).__name__}) cannot take {', '.join(map(str, shapes))}: its weights or"
+                " its settings do not fit the layer before it; was the file put together from two models?"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Conv(Node):
+    """2-D convolution of (rows, columns, channels); a 1-D one has a unit axis."""
+
+    kernel: Array
+    """(height, width, in / groups, out)."""
+    bias: Array
+    """(out,)."""
+    strides: tuple[int, int] = (1, 1)
+    pads: Pads = NO_PADS
+    """Zeros around the input."""
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    """Input and output channels are split into as many blocks, in order; `in` for a depthwise convolution."""
+    activation: Activation = "linear"
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """Kernel and bias."""
+        return (self.kernel, self.bias)
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """(rows, columns, out)."""
+        (shape,) = shapes
+        inside, out = self.kernel.shape[2:]
+        fits = len(shape) == 3 and self.groups > 0 and shape[2] == inside * self.groups and out % self.groups == 0
+        self.require(fits and self.bias.shape == (out,), shapes)
+        rows, columns = windows(shape, self.kernel.shape, self.strides, self.pads, self.dilation)
+        self.require(min(rows, columns) > 0 and padded_size(shape, self.pads) <= MAX_VALUES, shapes)
+        return (rows, columns, int(out))
+
+
+@dataclass(frozen=True, eq=False)
+class ConvTranspose(Node):
+    """Transposed 2-D convolution: every input pixel adds its multiple of the kernel to the output."""
+
+    kernel: Array
+    """(height, width, in, out)."""
+    bias: Array
+    """(out,)."""
+    strides: tuple[int, int] = (1, 1)
+    trims: Pads = NO_PADS
+    """What is cut off the full result, (n - 1) stride + size long; a negative number adds zeros before the bias."""
+    activation: Activation = "linear"
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """Kernel and bias."""
+        return (self.kernel, self.bias)
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """(rows, columns, out)."""
+        (shape,) = shapes
+        inside, out = self.kernel.shape[2:]
+        self.require(len(shape) == 3 and shape[2] == inside and self.bias.shape == (out,), shapes)
+        rows, columns = (
+            (length - 1) * stride + size - before - after
+            for length, stride, size, (before, after) in zip(
+                shape[:2], self.strides, self.kernel.shape[:2], self.trims, strict=True
+            )
+        )
+        self.require(min(rows, columns) > 0, shapes)
+        return (rows, columns, int(out))
+
+
+@dataclass(frozen=True, eq=False)
+class Pool(Node):
+    """2-D pooling; padding never counts, neither in the maximum nor in the average."""
+
+    mode: Literal["max", "average"]
+    size: tuple[int, int]
+    strides: tuple[int, int]
+    pads: Pads = NO_PADS
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """(rows, columns, channels)."""
+        (shape,) = shapes
+        self.require(len(shape) == 3, shapes)
+        covered = all(max(pads) < size for pads, size in zip(self.pads, self.size, strict=True))
+        rows, columns = windows(shape, self.size, self.strides, self.pads)
+        self.require(covered and min(rows, columns) > 0, shapes)
+        return (rows, columns, shape[2])
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(Node):
+    """Matrix product over the last axis."""
+
+    kernel: Array
+    """(in, out)."""
+    bias: Array
+    """(out,)."""
+    activation: Activation = "linear"
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """Kernel and bias."""
+        return (self.kernel, self.bias)
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """(..., out)."""
+        (shape,) = shapes
+        fits = bool(shape) and shape[-1] == self.kernel.shape[0] and self.bias.shape == self.kernel.shape[1:]
+        self.require(fits, shapes)
+        return (*shape[:-1], int(self.kernel.shape[1]))
+
+
+@dataclass(frozen=True, eq=False)
+class Affine(Node):
+    """`x * scale + shift` per channel of the last axis: a batch norm at inference."""
+
+    scale: Array
+    shift: Array
+    activation: Activation = "linear"
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """Scale and shift."""
+        return (self.scale, self.shift)
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """As the input."""
+        (shape,) = shapes
+        self.require(bool(shape) and (shape[-1],) == self.scale.shape == self.shift.shape, shapes)
+        return shape
+
+
+@dataclass(frozen=True, eq=False)
+class Unary(Node):
+    """An element-wise function."""
+
+    function: Function
+    alpha: float = 0.0
+    """Slope of `leaky_relu`, or limit of `elu`, below zero."""
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """As the input."""
+        return shapes[0]
+
+
+@dataclass(frozen=True, eq=False)
+class PRelu(Node):
+    """`x` where it is positive, else `slope * x` (He et al. 2015)."""
+
+    slope: Array
+    """As many axes as a sample; broadcast."""
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """The slope."""
+        return (self.slope,)
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """As the input."""
+        (shape,) = shapes
+        fits = len(shape) == self.slope.ndim and all(
+            mine in (1, length) for mine, length in zip(self.slope.shape, shape, strict=True)
+        )
+        self.require(fits, shapes)
+        return shape
+
+
+@dataclass(frozen=True, eq=False)
+class Binary(Node):
+    """An element-wise operator of two values with as many axes; along each, one may be of length 1 and is repeated."""
+
+    arity = 2
+    operator: Operator
+    activation: Activation = "linear"
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """The broadcast shape."""
+        self.require(len(shapes[0]) == len(shapes[1]), shapes)
+        try:
+            return tuple(np.broadcast_shapes(*shapes))
+        except ValueError:
+            self.require(False, shapes)
+            raise
+
+
+@dataclass(frozen=True, eq=False)
+class MatMul(Node):
+    """Matrix product of the last two axes; those before them are alike."""
+
+    arity = 2
+    transposed: bool = False
+    """Whether the second operand is (..., out, in)."""
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """(..., rows, out)."""
+        first, second = shapes
+        self.require(len(first) == len(second) >= 2 and first[:-2] == second[:-2], shapes)
+        inside, out = (second[-1], second[-2]) if self.transposed else (second[-2], second[-1])
+        self.require(first[-1] == inside, shapes)
+        return (*first[:-1], out)
+
+
+@dataclass(frozen=True, eq=False)
+class Softmax(Node):
+    """Softmax over the last axis."""
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """As the input."""
+        self.require(bool(shapes[0]), shapes)
+        return shapes[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Normalise(Node):
+    """`(x - mean) / sqrt(variance + epsilon)`, both over some axes of the sample itself (Ba et al. 2016)."""
+
+    axes: tuple[int, ...]
+    epsilon: float
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """As the input."""
+        self.require(are_axes(self.axes, shapes[0]), shapes)
+        return shapes[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Reduce(Node):
+    """Mean, maximum, minimum or sum over some axes."""
+
+    mode: Literal["mean", "max", "min", "sum"]
+    axes: tuple[int, ...]
+    keepdims: bool = False
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """Without the axes, or with length 1 there."""
+        (shape,) = shapes
+        self.require(are_axes(self.axes, shape), shapes)
+        if self.keepdims:
+            return tuple(1 if axis in self.axes else length for axis, length in enumerate(shape))
+        return tuple(length for axis, length in enumerate(shape) if axis not in self.axes)
+
+
+@dataclass(frozen=True, eq=False)
+class Concat(Node):
+    """Values one after the other along an axis."""
+
+    arity = None
+    axis: int
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """The lengths of the axis add up."""
+        first, axis = shapes[0], self.axis
+        self.require(0 <= axis < len(first), shapes)
+        others = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
+        self.require(len(others) == 1 and len({len(shape) for shape in shapes}) == 1, shapes)
+        return (*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :])
+
+
+@dataclass(frozen=True, eq=False)
+class Slice(Node):
+    """Every `step`-th element from `start` on and before `stop`, along each axis."""
+
+    starts: tuple[int, ...]
+    stops: tuple[int, ...]
+    steps: tuple[int, ...]
+    """Positive; `Reverse` turns an axis round."""
+
+    @property
+    def index(self) -> tuple[slice, ...]:
+        """The slices of a sample."""
+        return tuple(map(slice, self.starts, self.stops, self.steps))
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """How many elements are left along each axis."""
+        (shape,) = shapes
+        self.require(len(shape) == len(self.starts) == len(self.stops) == len(self.steps), shapes)
+        inside = all(
+            0 <= start < stop <= length and step > 0
+            for start, stop, step, length in zip(self.starts, self.stops, self.steps, shape, strict=True)
+        )
+        self.require(inside, shapes)
+        return tuple(len(range(*one.indices(length))) for one, length in zip(self.index, shape, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Pad(Node):
+    """A constant before and after each axis."""
+
+    pads: tuple[tuple[int, int], ...]
+    value: float = 0.0
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """Longer by the padding."""
+        (shape,) = shapes
+        self.require(len(shape) == len(self.pads) and min((0, *sum(self.pads, ()))) >= 0, shapes)
+        return tuple(before + length + after for length, (before, after) in zip(shape, self.pads, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Reverse(Node):
+    """The elements along an axis in reverse."""
+
+    axis: int
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """As the input."""
+        self.require(0 <= self.axis < len(shapes[0]), shapes)
+        return shapes[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Reshape(Node):
+    """To `target`, in row-major order."""
+
+    target: Shape
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """`target`."""
+        self.require(math.prod(shapes[0]) == math.prod(self.target), shapes)
+        return self.target
+
+
+@dataclass(frozen=True, eq=False)
+class Permute(Node):
+    """Axis i of the result is axis `axes[i]` of the input."""
+
+    axes: tuple[int, ...]
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """The lengths in their new order."""
+        (shape,) = shapes
+        self.require(sorted(self.axes) == list(range(len(shape))), shapes)
+        return tuple(shape[axis] for axis in self.axes)
+
+
+@dataclass(frozen=True, eq=False)
+class Resize(Node):
+    """A feature map enlarged by whole factors; pixel centres keep their places (half-pixel centres)."""
+
+    factors: tuple[int, int]
+    mode: Literal["nearest", "bilinear"]
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """(rows, columns, channels)."""
+        (shape,) = shapes
+        self.require(len(shape) == 3 and min(self.factors) > 0, shapes)
+        return (shape[0] * self.factors[0], shape[1] * self.factors[1], shape[2])
+
+
+@dataclass(frozen=True, eq=False)
+class Constant(Node):
+    """A value that is the same for every sample."""
+
+    arity = 0
+    value: Array
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """The value."""
+        return (self.value,)
+
+    def shape(self, *_: Shape) -> Shape:
+        """The shape of the value, which has no batch axis."""
+        return tuple(map(int, self.value.shape))
+
+
+@dataclass(frozen=True, eq=False)
+class SpatialTransform(Node):
+    """A feature map sampled bilinearly on an affinely transformed grid (Jaderberg et al. 2015).
+
+    Takes the map (rows, columns, channels) and the transformation (6,), row by row a 2×3 matrix that turns the
+    target's (x, y, 1), each from -1 to 1, into the source's (x, y). Source coordinates become pixels by
+    `(x + 1) / 2 * columns`; the four neighbours are clipped to the map, and so are the areas that weigh them, as in
+    the implementation that Keras CRNNs share (`converters.graph.oracle` has the formula).
+    """
+
+    arity = 2
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """As the map."""
+        self.require(len(shapes[0]) == 3 and shapes[1] == (6,), shapes)
+        return shapes[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Recurrent(Node):
+    """An LSTM or GRU over (steps, in), in one direction or both; all values are in the order of the input's steps."""
+
+    forward: Cell | None
+    backward: Cell | None
+    merge: Merge = "concat"
+
+    @property
+    def cells(self) -> tuple[tuple[str, Cell], ...]:
+        """The directions that there are, by name."""
+        pairs = (("forward", self.forward), ("backward", self.backward))
+        return tuple((name, cell) for name, cell in pairs if cell is not None)
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """All arrays of all cells."""
+        return tuple(array for _, cell in self.cells for array in cell.weights)
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """(steps, out)."""
+        (shape,) = shapes
+        self.require(len(shape) == 2 and all(shape[1] == cell.kernel.shape[0] for _, cell in self.cells), shapes)
+        units = [cell.units for _, cell in self.cells]
+        self.require(bool(units) and (self.merge == "concat" or len(set(units)) == 1), shapes)
+        return (shape[0], sum(units) if self.merge == "concat" else units[0])
+
+
+MOVERS = (Concat, Permute, Reshape, Reverse, Slice)
+"""Nodes that only move values."""
+
+
+def windows(
+    shape: Sequence[int],
+    size: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[tuple[int, int]],
+    dilation: Sequence[int] = (1, 1),
+) -> tuple[int, int]:
+    """How many windows fit along rows and columns; 0 or less where the map is too small."""
+    rows, columns = (
+        (before + shape[axis] + after - (size[axis] - 1) * dilation[axis] - 1) // strides[axis] + 1
+        for axis, (before, after) in enumerate(pads)
+    )
+    return rows, columns
+
+
+def padded_size(shape: Sequence[int], pads: Sequence[tuple[int, int]]) -> int:
+    """Number of elements of a map with its padding."""
+    return math.prod(length + sum(pad) for length, pad in zip(shape, (*pads, (0, 0)), strict=True))
+
+
+def same_pads(
+    shape: Sequence[int], size: Sequence[int], strides: Sequence[int], dilation: Sequence[int] = (1, 1)
+) -> Pads:
+    """What TensorFlow's padding "same" adds to rows and columns: the odd pixel goes below and to the right."""
+    totals = [
+        max(
+            (-(-shape[axis] // strides[axis]) - 1) * strides[axis]
+            + (size[axis] - 1) * dilation[axis]
+            + 1
+            - shape[axis],
+            0,
+        )
+        for axis in (0, 1)
+    ]
+    rows, columns = ((total // 2, total - total // 2) for total in totals)
+    return rows, columns
+
+
+def are_axes(axes: Sequence[int], shape: Shape) -> bool:
+    """Whether these are axes of a sample, each named once."""
+    return bool(axes) and len(set(axes)) == len(axes) and all(0 <= axis < len(shape) for axis in axes)

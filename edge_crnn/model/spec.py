@@ -277,6 +277,9 @@ class ModelSpec:
     artifact: ArtifactFacts | None = None
     parity: Parity | None = None
     confidence: Confidence | None = None
+    lambdas: Mapping[str, str] | None = None
+    """Name of a Lambda of the trained model → what it does, in the words of `converters.trained.keras.lambdas`, such
+    as "squeeze 1", or "loss" for one that ends the model. An artifact's spec has none."""
 
     def __post_init__(self) -> None:
         problem = _problem(self)

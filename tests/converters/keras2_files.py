@@ -90,6 +90,26 @@ def captcha(gate: str, head: type[Registered]) -> tuple[Any, Any]:
     return keras.Model([image, labels], head(name="ctc_loss")(labels, prediction)), keras.Model(image, prediction)
 
 
+def nested() -> Any:
+    """A network of models within models, layers in wrappers within those, and a model that is used twice."""
+    detail = keras.Sequential([LAYERS.Conv2D(4, 3, padding="same", name="detail_conv"), LAYERS.ReLU()], name="detail")
+    block_input = LAYERS.Input((16, 8, 4))
+    norm = LAYERS.BatchNormalization(name="block_norm")(detail(block_input))
+    block = keras.Model(block_input, LAYERS.add([norm, block_input]), name="block")
+    step_input = LAYERS.Input((8, 4))
+    step = keras.Model(step_input, LAYERS.Conv1D(3, 3, padding="same", name="step_conv")(step_input), name="step")
+    lines_input = LAYERS.Input((8, 24))
+    lines = LAYERS.Bidirectional(LAYERS.LSTM(6, return_sequences=True), name="lines_both")(lines_input)
+    lines = LAYERS.TimeDistributed(LAYERS.Dense(9, activation="tanh"), name="lines_dense")(lines)
+    reader = keras.Model(lines_input, lines, name="reader")
+    image = LAYERS.Input((32, 16, 1), name="image")
+    x = LAYERS.MaxPooling2D(2)(LAYERS.Conv2D(4, 3, padding="same", name="first")(image))
+    x = LAYERS.MaxPooling2D((2, 1))(block(block(x)))
+    x = LAYERS.Reshape((8, 24))(LAYERS.TimeDistributed(step, name="steps")(x))
+    x = LAYERS.TimeDistributed(LAYERS.Dense(12, name="inside"), name="outside")(reader(x))
+    return keras.Model(image, LAYERS.Dense(11, activation="softmax", name="dense2")(x))
+
+
 def save(name: str, model: Any, prediction: Any, images: Any, weights_only: bool = False) -> None:
     """One file of each kind, and the probabilities."""
     random = np.random.default_rng(5)
@@ -121,6 +141,12 @@ def main() -> None:
     save("weights-of-prediction.h5", prediction, prediction, images, weights_only=True)
     save("captcha-sigmoid.h5", *captcha("sigmoid", CTCLayer), images)
     save("captcha-hard_sigmoid.h5", *captcha("hard_sigmoid", Registered), images)
+    model = nested()
+    (FOLDER / "nested.json").write_text(model.to_json())
+    for name in ("nested.h5", "nested.keras"):
+        save(name, model, model, images)
+    for name in ("nested-weights.h5", "nested.weights.h5"):
+        save(name, model, model, images, weights_only=True)
     (FOLDER / "trace").unlink()
 
 

@@ -20,7 +20,7 @@ import pytest
 
 from converters.graph import oracle
 from converters.reference import keras as keras_reference
-from converters.trained.keras.model import load_graph
+from converters.trained.keras.model import Network, load_network
 from converters.trained.keras.weights import Structure
 from edge_crnn.backends import BackendFacts
 from edge_crnn.cli.main import main
@@ -33,8 +33,10 @@ WIDE = ["--gate-agreement", "90", "--gate-accuracy", "10"]
 class Trained:
     """A trained model, run by the oracle."""
 
-    def __init__(self, path: Path, structure: Structure | None = None) -> None:
-        self._graph = load_graph(path, structure).folded()
+    def __init__(
+        self, path: Path, structure: Structure | None = None, network: Network | None = None, **_: object
+    ) -> None:
+        self._graph = (network or load_network(path, structure)).graph.folded()
         self.facts = BackendFacts("oracle", "1", "float32", (32, 16, 1), "float32", None)
 
     def infer(self, batch: np.ndarray) -> np.ndarray:
@@ -124,7 +126,10 @@ def changed(model: Path, change: Callable[[list[dict]], None]) -> None:  # type:
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("Mystery", "not supported; supported: "), ("Lambda", "code in a model file is never run")],
+    [
+        ("Mystery", "not supported; convert it by your own function, --layers FILE"),
+        ("Lambda", "code in a model file is never run"),
+    ],
 )
 def test_unknown_layer(kind: str, expected: str, ends: Ends, model: Path) -> None:
     def plant(layers: list[dict]) -> None:  # type: ignore[type-arg]

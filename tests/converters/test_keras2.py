@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from converters.graph import oracle
-from converters.graph.layers import Recurrent, weights
+from converters.graph.nodes import Recurrent
 from converters.reference.keras import KerasReference
 from converters.trained.keras.model import load_graph, load_network
 from edge_crnn.errors import ModelFileError
@@ -27,6 +27,8 @@ FILES = {
     "plates-conv7.h5": "ctc",
     "captcha-sigmoid.h5": "ctc_loss",
     "captcha-hard_sigmoid.h5": "ctc_loss",
+    "nested.h5": None,
+    "nested.keras": None,
 }
 
 
@@ -42,8 +44,8 @@ def test_whole_model(name: str, keras2_folder: Path, images: np.ndarray) -> None
     assert network.head == FILES[name]
     assert expected.std(axis=0).max() > 0.1  # the images are told apart
     for graph in (network.graph, network.graph.folded()):
-        np.testing.assert_allclose(oracle.run(graph, images), expected, atol=1e-5, rtol=0)
-    np.testing.assert_allclose(KerasReference(keras2_folder / name).infer(images), expected, atol=1e-5, rtol=0)
+        np.testing.assert_allclose(oracle.run(graph, images), expected, atol=5e-5, rtol=0)
+    np.testing.assert_allclose(KerasReference(keras2_folder / name).infer(images), expected, atol=5e-5, rtol=0)
     assert not (keras2_folder / "trace").exists()  # which the head's own code would leave
 
 
@@ -84,8 +86,8 @@ def test_keras_2_0_to_2_2(keras2_folder: Path, images: np.ndarray, tmp_path: Pat
     path = keras2_folder / "plates-hard_sigmoid.h5"
     old = changed(path, tmp_path, lambda config: config.update(class_name="Model"), flat)
     expected = np.load(keras2_folder / f"{path.name}.npy")
-    np.testing.assert_allclose(oracle.run(load_graph(old), images), expected, atol=1e-5, rtol=0)
-    np.testing.assert_allclose(KerasReference(old).infer(images), expected, atol=1e-5, rtol=0)
+    np.testing.assert_allclose(oracle.run(load_graph(old), images), expected, atol=5e-5, rtol=0)
+    np.testing.assert_allclose(KerasReference(old).infer(images), expected, atol=5e-5, rtol=0)
 
 
 def test_hard_sigmoid_is_another_function_in_keras_3(keras2_folder: Path, tmp_path: Path, images: np.ndarray) -> None:
@@ -103,10 +105,8 @@ def test_a_version_that_is_missing_is_an_early_one(keras2_folder: Path, tmp_path
         del file.attrs["keras_version"]
 
     path = keras2_folder / "captcha-hard_sigmoid.h5"
-    for layer, twin in zip(
-        load_graph(path).layers, load_graph(changed(path, tmp_path, tree=forget)).layers, strict=True
-    ):
-        assert all(np.array_equal(*pair) for pair in zip(weights(layer), weights(twin), strict=True))
+    for layer, twin in zip(load_graph(path).nodes, load_graph(changed(path, tmp_path, tree=forget)).nodes, strict=True):
+        assert all(np.array_equal(*pair) for pair in zip(layer.weights, twin.weights, strict=True))
         if isinstance(layer, Recurrent) and isinstance(twin, Recurrent):
             assert [cell.recurrent_activation for _, cell in layer.cells] == ["hard_sigmoid_keras2"] * 2
             assert [cell.recurrent_activation for _, cell in twin.cells] == ["hard_sigmoid_keras2"] * 2

@@ -22,7 +22,7 @@ from .client import MAX_TEXT_BYTES
 
 MAX_NAMES = 20_000
 """In all groups that are listed; a few bytes can make a group that contains itself."""
-_MAX_DEPTH = 8
+_MAX_DEPTH = 16
 
 
 class Tree:

@@ -5,7 +5,8 @@
 | `.keras` (ZIP) | member `config.json` | in member `model.weights.h5`, at `layers/CONTAINER/.../vars/0` |
 | `.h5` (HDF5) | attribute `model_config` | at `model_weights/LAYER/.../kernel`, `kernel:0` in Keras 2 |
 
-A container is named after the layer's class and a counter; the layer's own name is an attribute of `vars`.
+A container is named after the layer's class and a counter; the layer's own name is an attribute of `vars`. `arrays`
+tells how arrays are found in either.
 """
 
 from __future__ import annotations
@@ -13,47 +14,30 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import re
 import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from edge_crnn.errors import ModelFileError
 
-from ...graph.layers import Array, Shape
 from ..hdf5.client import MAX_BYTES, MAX_TEXT_BYTES, Hdf5
+from .arrays import ContainerWeights, NamedWeights
+from .arrays import Part as Part
+from .arrays import Weights as Weights
 
 HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 _MAX_LAYERS = 10_000
 _MAX_DEFLATE_RATIO = 100
 """Weights and JSON shrink by less; deflate itself reaches 1032."""
 _MAX_DIRECTORY_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Part:
-    """Where inside a layer its arrays are; empty for the layer itself."""
-
-    attributes: str = ""
-    """Keras 3: attribute path, such as `forward_layer/cell`."""
-    name: str = ""
-    """HDF5 models: names of the wrapped layer and of a cell in it, as in `forward_lstm` or `forward_rnn/lstm_cell`."""
-
-
-class Weights(Protocol):
-    """Arrays by layer name."""
-
-    def read(self, layer: str, part: Part, shapes: Mapping[str, Shape]) -> dict[str, Array]:
-        """One array for each role (`kernel`, `bias`, ... in Keras' order), of the given shape.
-
-        Raises:
-            ModelFileError: an array is missing, of another shape, not finite, or not stored plainly.
-        """
-        ...
+_SAVED_MODEL = (
+    "a SavedModel, TensorFlow's own form; load it with the TensorFlow that wrote it, and save it as HDF5:"
+    " tf.keras.models.load_model('FOLDER').save('NAME.h5')"
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +80,8 @@ def opened(path: Path) -> Iterator[tuple[bytes, IO[bytes]]]:
     Raises:
         ModelFileError: no such file, or too large.
     """
+    if (path / "saved_model.pb").is_file() or path.name in ("saved_model.pb", "keras_metadata.pb"):
+        raise ModelFileError(_SAVED_MODEL)
     if not path.is_file():
         kind = "a folder or device" if path.exists() else "no such file"
         raise ModelFileError(f"{kind}; name a trained model, .keras or .h5")
@@ -143,98 +129,34 @@ def layers_of(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     return layers
 
 
-class ContainerWeights:
-    """Weights in a `.keras` file: groups named after classes, with the layer's name as an attribute."""
-
-    def __init__(self, tree: Hdf5, layers: list[dict[str, Any]]) -> None:
-        self._tree = tree
-        root = next((name for name in ("layers", "_layer_checkpoint_dependencies") if tree.names(name)), "layers")
-        named = [(tree.text(f"{root}/{each}/vars", "name"), f"{root}/{each}") for each in tree.names(root)]
-        self.groups = {name: group for name, group in named if name is not None}
-        """Where the arrays are, by layer name."""
-        self.named = bool(self.groups)
-        """Whether the file names its layers; those of Keras 2 and of early Keras 3 do not."""
-        if len(self.groups) != sum(name is not None for name, _ in named):
-            raise ModelFileError("two groups of weights carry the name of one layer; save the model anew")
-        if not self.named:
-            self.groups = {
-                layer["name"]: f"{root}/{name}" for layer, name in zip(layers, _containers(layers), strict=True)
-            }
-
-    def read(self, layer: str, part: Part, shapes: Mapping[str, Shape]) -> dict[str, Array]:
-        """See `Weights.read`; arrays have numbers, in the order of the roles."""
-        if layer not in self.groups:
-            raise ModelFileError(f"no weights for layer {layer!r}; save the model anew")
-        group = "/".join(filter(None, (self.groups[layer], part.attributes, "vars")))
-        with _naming(layer):
-            return {role: self._tree.array(f"{group}/{i}", shape) for i, (role, shape) in enumerate(shapes.items())}
-
-
-class NamedWeights:
-    """Weights in an `.h5` file: groups named after layers, arrays after their role."""
-
-    def __init__(self, tree: Hdf5, root: str) -> None:
-        self._tree = tree
-        self.groups = {name: f"{root}/{name}".removeprefix("/") for name in tree.names(root)}
-        """Where the arrays are, by layer name."""
-
-    def read(self, layer: str, part: Part, shapes: Mapping[str, Shape]) -> dict[str, Array]:
-        """See `Weights.read`; arrays have the names of their roles."""
-        if layer not in self.groups:
-            raise ModelFileError(f"no weights for layer {layer!r}; save the model anew")
-        group = self.groups[layer]
-        arrays = {}
-        with _naming(layer):
-            paths = self._tree.arrays(group)
-            for role, shape in shapes.items():
-                fitting = [path for path in paths if _fits(path.removeprefix(group).split("/"), role, part.name)]
-                if len(fitting) != 1:
-                    raise ModelFileError(f"{len(fitting)} arrays {role!r} in {group!r}, expected one")
-                arrays[role] = self._tree.array(fitting[0], shape)
-        return arrays
-
-
-@contextlib.contextmanager
-def _naming(layer: str) -> Iterator[None]:
-    """Say in an error whose weights were read."""
-    try:
-        yield
-    except ModelFileError as error:
-        raise ModelFileError(f"layer {layer!r}: {error}") from error.__cause__
-
-
-def _fits(names: list[str], role: str, wrapped: str) -> bool:
-    return names[-1].removesuffix(":0") == role and all(each in names[:-1] for each in wrapped.split("/") if each)
-
-
-def _containers(layers: list[dict[str, Any]]) -> Iterator[str]:
-    """Keras' own names of the groups: class in snake case, counted in layer order; operations have none."""
-    used: dict[str, int] = {}
-    for layer in layers:
-        if str(layer.get("module")).startswith("keras.src.ops"):
-            yield ""
-            continue
-        name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", layer["class_name"]))
-        name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-        count = used[name] = used.get(name, -1) + 1
-        yield f"{name}_{count}" if count else name
-
-
 def _from_hdf5(tree: Hdf5) -> KerasFile:
     text = tree.text("", "model_config")
     if text is None:
         raise ModelFileError(
-            "this .h5 has no model_config: it holds weights only; name the network that they are of by --architecture,"
-            " or build it in Keras, load the weights, and save the whole model: model.save('NAME.keras')"
+            "this .h5 has no model_config: it holds weights only; give the network that they are of by --architecture"
+            " model.json, a file with what model.to_json() gives, or build it in Keras, load the weights, and save the"
+            " whole model: model.save('NAME.keras')"
         )
     keras2 = is_keras2(tree.text("", "keras_version") or "")
-    return KerasFile(_parsed(text, "model_config"), NamedWeights(tree, "model_weights"), keras2)
+    return KerasFile(model_in(text, "model_config"), NamedWeights(tree, "model_weights"), keras2)
 
 
 def is_keras2(version: str) -> bool:
     """Whether a Keras before 3 wrote what carries this version; early ones did not say theirs."""
     major = version.partition(".")[0]
     return not (major.isdecimal() and int(major) >= 3)
+
+
+def model_in(text: str | bytes, origin: str) -> dict[str, Any]:
+    """A model's configuration in JSON.
+
+    Raises:
+        ModelFileError: the text is something else.
+    """
+    config = _parsed(text, origin)
+    if isinstance(config.get("config"), list):  # Sequential before Keras 2.2.3
+        config["config"] = {"layers": config["config"]}
+    return config
 
 
 def _parsed(text: str | bytes, origin: str) -> dict[str, Any]:
@@ -266,7 +188,7 @@ def _members(stream: IO[bytes]) -> tuple[dict[str, Any], bytes, bool]:
             f"damaged ZIP ({error}); the file is cut short or changed: copy or save it again"
         ) from error
     version = _parsed(metadata, "metadata.json").get("keras_version", "3")
-    return _parsed(config, "config.json"), weights, is_keras2(str(version))
+    return model_in(config, "config.json"), weights, is_keras2(str(version))
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:

@@ -1,80 +1,135 @@
 """A model that was saved as it was trained ends in its loss; what is converted is its prediction part.
 
-Such a training head, a Lambda around `ctc_batch_cost` or a layer class of the user's own, is recognised by its place:
-it ends the model and takes the prediction, and otherwise Inputs alone (labels, lengths). Its code is never looked at.
+Such a training head is a Lambda around `ctc_batch_cost`, or a layer of the user's own class. Its code is never looked
+at. It must take more than the prediction and be recognisable as a loss: by its name or class, by giving one number per
+image, or because the user declares it. Whatever else ends a model computes its output, and stays.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from edge_crnn.errors import ModelFileError
 
+from .builder import LAYERS
 from .file import layers_of
+from .lambdas import LOSS
 
-_MERGES = (
-    "Add", "AdditiveAttention", "Attention", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply",
-    "MultiHeadAttention", "Subtract",
+_Layers: TypeAlias = Mapping[str, Mapping[str, Any]]
+_Tensor: TypeAlias = tuple[str, int, int]
+"""Layer, which of its calls, which of the call's results."""
+
+_LOSS_NAME = re.compile("ctc|loss", re.IGNORECASE)
+_NUMBERS_PER_IMAGE: tuple[list[int | None], ...] = ([], [1], [None, 1])
+"""Output shapes of a Lambda that gives one number per image."""
+_OPERATIONS = ("Lambda", "SlicingOpLambda", "TFOpLambda")
+"""What computes the lengths that a loss takes."""
+_OWN = (
+    "Add", "AdditiveAttention", "Attention", "Average", "Concatenate", "Dot", "Maximum", "Minimum",
+    "MultiHeadAttention", "Multiply", "SlicingOpLambda", "Subtract", "TFOpLambda",
 )  # fmt: skip
-"""Keras' own layers that take several inputs; what ends in one of them computes with all of these."""
+"""Classes of Keras that take several inputs; not all files tell the module of a class."""
 
 
-def prediction(config: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """A model's configuration without its training head and the Inputs that feed it alone, and the head's name.
+def prediction(
+    config: Mapping[str, Any], lambdas: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], str | None]:
+    """A model's configuration without its training head and what that alone needs, and the head's name.
+
+    Args:
+        config: of the whole model.
+        lambdas: what the user says of layers, by name; `LOSS` declares a training head.
 
     Raises:
-        ModelFileError: the model ends in a layer that takes several inputs and is no training head.
+        ModelFileError: the model has several outputs, or it is not clear which input of its head is the prediction.
     """
     listed = layers_of(config)
     layers = {layer["name"]: layer for layer in listed}
-    name = _output(config["config"])
-    head = layers.get(name) if name is not None else None
-    if head is None or not _has_code(head):
-        return dict(config), None
-    taken = _sources(head, layers)
-    predictions = [each for each in taken if layers[each]["class_name"] != "InputLayer"]
-    if len(taken) < 2:
-        return dict(config), None
-    if len(predictions) != 1:
-        takes = ", ".join(f"{each} ({layers[each]['class_name']})" for each in taken)
+    outputs = [tensor for tensor in _tensors(config["config"].get("output_layers")) if tensor[0] in layers]
+    heads = [layers[name] for name, *_ in outputs if _is_loss(layers[name], layers, lambdas or {})]
+    predictions = {_prediction(head, layers) for head in heads}
+    if len(outputs) > 1 and (len(heads) < len(outputs) or len(predictions) > 1):
+        names = ", ".join(name for name, *_ in outputs)
         raise ModelFileError(
-            f"layer {name!r} ({head['class_name']}): ends the model and takes {takes}; supported: a training head,"
-            " which takes the prediction and otherwise Inputs; save keras.Model(image, prediction) instead"
+            f"the model has {len(outputs)} outputs, {names}; expected one, the prediction: save keras.Model(image,"
+            " prediction)"
         )
-    others = [each for each in listed if each is not head]
-    used = {source for each in others for source in _sources(each, layers)}
-    kept = [each for each in others if each["name"] not in taken or each["name"] in {*used, *predictions}]
-    inputs = [[each["name"], 0, 0] for each in kept if each["class_name"] == "InputLayer"]
-    ends = {"input_layers": inputs, "output_layers": [*predictions, 0, 0]}
-    return {**config, "config": {**config["config"], "layers": kept, **ends}}, name
+    if not heads:
+        return dict(config), None
+    head = heads[0]
+    ((name, call, result),) = predictions
+    if layers[name]["class_name"] == "Functional" and isinstance(head["inbound_nodes"][0], dict):
+        call += 1  # Keras 3 counts the call that made a model where it is an output, but not where it is an argument
+    needed = _needed(name, layers)
+    kept = [layer for layer in listed if layer["name"] in needed]
+    inputs = [[layer["name"], 0, 0] for layer in kept if layer["class_name"] == "InputLayer"]
+    settings = {**config["config"], "layers": kept, "input_layers": inputs, "output_layers": [name, call, result]}
+    return {**config, "config": settings}, ", ".join(head["name"] for head in heads)
 
 
-def _output(settings: Mapping[str, Any]) -> str | None:
-    match settings.get("output_layers"):
-        case [str(name), 0, 0] | [[str(name), 0, 0]]:
-            return name
-    return None
+def _is_loss(layer: Mapping[str, Any], layers: _Layers, lambdas: Mapping[str, str]) -> bool:
+    if lambdas.get(layer["name"]) == LOSS:
+        return True
+    if not _has_code(layer) or len(_sources(layer, layers)) < 2:
+        return False
+    named = any(_LOSS_NAME.search(name) for name in (layer["name"], layer["class_name"]))
+    return named or (layer["class_name"] == "Lambda" and layer["config"].get("output_shape") in _NUMBERS_PER_IMAGE)
 
 
 def _has_code(layer: Mapping[str, Any]) -> bool:
-    """Whether a layer is a Lambda or of a class that is not Keras' own; Keras 2 does not tell the latter's module."""
+    """Whether a layer is a Lambda or of a class that is not Keras' own."""
     kind, module = layer["class_name"], layer.get("module")
-    own = kind in _MERGES if module is None else str(module).split(".")[0] in ("keras", "tf_keras")
-    return kind == "Lambda" or not own
+    if kind == "Lambda":
+        return True
+    if module is None:
+        return not {kind, f"ops.{kind}"} & {*_OWN, *LAYERS}
+    return str(module).split(".")[0] not in ("keras", "tf_keras")
 
 
-def _sources(layer: Mapping[str, Any], layers: Mapping[str, Any]) -> list[str]:
-    """Names of the layers whose outputs a layer takes, in whichever argument; each once."""
-    return list(dict.fromkeys(_named(layer.get("inbound_nodes"), layers)))
+def _prediction(head: Mapping[str, Any], layers: _Layers) -> _Tensor:
+    """Which of the head's inputs is no label and no length."""
+    taken = _sources(head, layers)
+    computed = [tensor for tensor in taken if layers[tensor[0]]["class_name"] != "InputLayer"]
+    likely = [tensor for tensor in computed if not _is_operation(layers[tensor[0]])]
+    candidates = computed if len(computed) == 1 else likely
+    if len(candidates) != 1:
+        takes = ", ".join(f"{name} ({layers[name]['class_name']})" for name, *_ in taken)
+        raise ModelFileError(
+            f"layer {head['name']!r} ({head['class_name']}): ends the model as its loss and takes {takes}; expected one"
+            " prediction beside Inputs: save keras.Model(image, prediction)"
+        )
+    return candidates[0]
 
 
-def _named(value: object, layers: Mapping[str, Any]) -> Iterator[str]:
+def _is_operation(layer: Mapping[str, Any]) -> bool:
+    kind, module = layer["class_name"], layer.get("module")
+    unnamed = module is None and f"ops.{kind}" in LAYERS and kind not in LAYERS
+    return kind in _OPERATIONS or unnamed or str(module).startswith("keras.src.ops")
+
+
+def _needed(name: str, layers: _Layers) -> set[str]:
+    """The layer, and all that it depends on."""
+    needed, pending = {name}, [name]
+    while pending:
+        sources = {source for source, *_ in _sources(layers[pending.pop()], layers)} - needed
+        needed |= sources
+        pending += sources
+    return needed
+
+
+def _sources(layer: Mapping[str, Any], layers: _Layers) -> list[_Tensor]:
+    """The tensors that a layer takes, in whichever argument; each once."""
+    tensors = dict.fromkeys(_tensors(layer.get("inbound_nodes")))
+    return [tensor for tensor in tensors if tensor[0] in layers]
+
+
+def _tensors(value: object) -> Iterator[_Tensor]:
     match value:
-        case [str(name), int(), int(), *more]:  # in Keras 2, keywords are the fourth
-            if name in layers:
-                yield name
-            yield from _named(more, layers)
+        case [str(name), int(call), int(result), *more]:  # in Keras 2, keywords are the fourth
+            yield name, call, result
+            yield from _tensors(more)
         case dict() | list():
-            for each in value.values() if isinstance(value, dict) else value:
-                yield from _named(each, layers)
+            for part in value.values() if isinstance(value, dict) else value:
+                yield from _tensors(part)

@@ -1,50 +1,59 @@
-"""A trained Keras CRNN, `.keras` or whole-model `.h5` → graph. Needs no Keras and runs no code found in the file."""
+"""A trained Keras CRNN, `.keras` or `.h5` → graph. Needs no Keras and runs no code found in the file."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from itertools import zip_longest
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
-
-import numpy as np
+from typing import Any, Literal
 
 from edge_crnn.errors import ModelFileError
 
-from ...graph.layers import (
-    Activation,
-    Affine,
-    Cell,
-    Conv,
-    Dense,
-    Gate,
-    Graph,
-    GruCell,
-    Layer,
-    LstmCell,
-    Padding,
-    Permute,
-    Pool,
-    Recurrent,
-    Reshape,
-    Shape,
-)
-from .config import IDENTITIES, MAX_SIZE, MERGES, RECURRENT, TURNS, Merge, Node, Pair, chain
-from .file import KerasFile, Part, Weights
+from ...graph.graph import Graph
+from ...graph.nodes import Permute, Reshape, Shape, Softmax, Unary
+from . import layers as layers  # fills the table of layers
+from .builder import Fragment, GraphBuilder, Layer, Value
+from .calls import ModelConfig, Ref, evaluate, model_config, order
+from .config import MAX_SIZE, LayerConfig
+from .file import KerasFile
 from .head import prediction
+from .lambdas import declared
 from .weights import Structure, open_model
 
 ADDED_SOFTMAX = "softmax (added)"
-"""Name of the last layer of the graph of a model that ends in logits."""
+"""Name of the last node of the graph of a model that ends in logits."""
 
-_WRAPPER_MERGES: dict[str, Merge] = {"concat": "concat", "sum": "sum", "ave": "average", "mul": "product"}
-_ITSELF = Part()
-_CELL = Part("cell")
-_GATES = {"GRU": 3, "GRUCell": 3, "LSTM": 4, "LSTMCell": 4}
-"""How many gates of a cell lie side by side in its weights, the candidate counted."""
 _MAX_MESSAGE = 1000
+_CHANNELS = (1, 3)
+
+Axes = Literal["channels last", "channels first", "no channels"]
+
+
+@dataclass(frozen=True)
+class Declarations:
+    """What the user says of a model, because its file does not."""
+
+    image: Shape | None = None
+    """(rows or columns, columns or rows, channels) of an image, as the spec has it; fixes axes of unknown size."""
+    lambdas: Mapping[str, str] = field(default_factory=dict)
+    """Name of a Lambda → what it does, in the words of `lambdas.VOCABULARY`."""
+    custom: Mapping[str, Callable[[Layer], Any]] = field(default_factory=dict)
+    """Name of a layer, or of its class → what converts it."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """How the model that Keras runs takes and gives what the graph takes and gives."""
+
+    image: str = ""
+    """Name of the input layer that the prediction depends on."""
+    axes: Axes = "channels last"
+    """How the axes of the image are meant."""
+    time_major: bool = False
+    """Whether the steps come before the batch axis in the output."""
+    softmax: bool = False
+    """Whether the model gives logits, or logarithms of probabilities; then the graph ends in `ADDED_SOFTMAX`."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +63,14 @@ class Network:
     graph: Graph
     head: str | None = None
     """Name of the training head that the model ended in, which is left out."""
+    ends: Ends = Ends()
+    fragments: Mapping[str, Fragment] = field(default_factory=dict)
+    """Layers that were converted as the user has declared them, by name."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of the conversion."""
 
 
-def load_network(path: Path, structure: Structure | None = None) -> Network:
+def load_network(path: Path, structure: Structure | None = None, declarations: Declarations | None = None) -> Network:
     """The CRNN in a model file as a graph from image to probabilities.
 
     A model that ends in logits gets a softmax, named `ADDED_SOFTMAX`.
@@ -64,322 +78,158 @@ def load_network(path: Path, structure: Structure | None = None) -> Network:
     Args:
         path: a `.keras` or `.h5` file.
         structure: what a file of weights alone does not say.
+        declarations: what the user says of the model.
 
     Raises:
         ModelFileError: the file cannot be read, is damaged or hostile, or is no CRNN that can be converted.
     """
     try:
         with open_model(path, structure) as file:
-            network = _network(file)
+            return _network(file, declarations or Declarations())
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}"[:_MAX_MESSAGE]) from error.__cause__
     except RecursionError as error:
-        raise ModelFileError(f"{path}: its configuration is nested too deeply; save the model anew") from error
-    return network
+        raise ModelFileError(f"{path}: its configuration is nested too deeply; save the model again") from error
 
 
-def load_graph(path: Path, structure: Structure | None = None) -> Graph:
+def load_graph(path: Path, structure: Structure | None = None, declarations: Declarations | None = None) -> Graph:
     """The graph alone of `load_network`."""
-    return load_network(path, structure).graph
+    return load_network(path, structure, declarations).graph
 
 
-def _network(file: KerasFile) -> Network:
-    config, head = prediction(file.config)
-    start, steps = chain(config, file.keras2)
-    graph = Graph(_input_shape(start), ())
-    shape = graph.input_shape
-    for step in steps:
-        for layer in _layers(step, shape, file.weights):
-            graph = Graph(graph.input_shape, (*graph.layers, layer))
-            shape = Graph(shape, (layer,)).output_shape
-    if not graph.layers or len(shape) != 2:
-        raise ModelFileError(f"the model gives {shape} per image, expected (steps, classes): no CTC recogniser")
-    return Network(_with_softmax(graph), head)
+def _network(file: KerasFile, declarations: Declarations) -> Network:
+    config, head = prediction(file.config, declarations.lambdas)
+    model = model_config(config, file.keras2)
+    start = _start(model)
+    shape, axes = _image_shape(model, start, declarations.image)
+    custom = {**{name: declared(words) for name, words in declarations.lambdas.items()}, **declarations.custom}
+    builder = GraphBuilder(_graph_shape(shape, axes), custom)
+    entry = _entry(builder, shape, axes)
+    outputs = evaluate(model, {start: entry}, builder, file.weights)
+    if len(outputs) != 1:
+        raise ModelFileError(f"the model has {len(outputs)} outputs, expected one: the probabilities (steps, classes)")
+    value = _probabilities(builder, outputs[0])
+    ends = Ends(
+        start.layer, axes, outputs[0].time_major, softmax=builder.source(outputs[0]) is not builder.source(value)
+    )
+    return Network(builder.graph(value), head, ends, builder.fragments, tuple(builder.notes))
 
 
-def _with_softmax(graph: Graph) -> Graph:
-    last = graph.layers[-1]
-    function = last.function if isinstance(last, Activation) else "linear"
-    if function == "softmax":
-        return graph
-    if function != "linear" or not isinstance(last, Dense | Affine | Activation):
-        raise ModelFileError(f"the model ends in layer {last.name!r}, expected a softmax, or the logits of a Dense")
-    return Graph(graph.input_shape, (*graph.layers, Activation(ADDED_SOFTMAX, "softmax")))
+# --- where the model starts ------------------------------------------------------------------------------------------
 
 
-def _input_shape(node: Node) -> Shape:
-    shape = node.get("batch_shape" if "batch_shape" in node.settings else "batch_input_shape")
-    if not isinstance(shape, list) or len(shape) != 4 or not all(type(each) is int and each > 0 for each in shape[1:]):
-        raise node.error(f"shape {shape!r}, expected (batch, width, height, channels) of fixed size: build it so")
-    if math.prod(shape[1:]) > MAX_SIZE:
-        raise node.error(f"shape {shape!r}, expected at most {MAX_SIZE:,} values")
-    return tuple(shape[1:])
-
-
-def _layers(step: Node | Pair, shape: Shape, weights: Weights) -> list[Layer]:
-    """What a step of the chain is in the graph."""
-    if isinstance(step, Pair):
-        forward = [] if step.forward is None else _cells(step.forward, shape, weights, backward=False)
-        return _recurrent(step.name, forward, _cells(step.backward, shape, weights, backward=True), step.merge)
-    if step.kind in _LAYERS:
-        return _LAYERS[step.kind](step, shape, weights)
-    if step.kind == "Lambda":
-        raise step.error(
-            "code in a model file is never run; supported: a Lambda that turns a backward LSTM round on its way to the"
-            " merge. Replace any other by a Keras layer and save the model anew"
+def _start(model: ModelConfig) -> Ref:
+    """The input that the output depends on."""
+    starts = [ref for ref in order(model) if _is_input(model, ref)]
+    if len(starts) != 1:
+        names = ", ".join(ref.layer for ref in starts) or "none"
+        end = model.outputs[0].layer
+        loss = f'; if layer {end!r} is the loss, say so in the spec: "lambdas": {{"{end}": "loss"}}'
+        raise ModelFileError(
+            f"the prediction depends on the inputs {names}; expected one, the image: save keras.Model(image,"
+            f" prediction){loss if len(starts) > 1 else ''}"
         )
-    raise step.error(f"not supported; supported: {', '.join(KINDS)}")
+    return starts[0]
 
 
-def _conv(node: Node, shape: Shape, weights: Weights) -> list[Layer]:
-    _check_channels_last(node)
-    node.expect("groups", 1)
-    node.expect("dilation_rate", [1, 1], 1)
-    kernel, bias = _linear(node, (*node.pair("kernel_size"), shape[-1], node.size("filters")), weights)
-    return [Conv(node.name, kernel, bias, node.pair("strides"), _padding(node)), *_activation(node)]
+def _is_input(model: ModelConfig, ref: Ref) -> bool:
+    layer = model.layers.get(ref.layer)
+    return layer is None or layer.kind == "InputLayer"
 
 
-def _dense(node: Node, shape: Shape, weights: Weights) -> list[Layer]:
-    return [Dense(node.name, *_linear(node, (shape[-1], node.size("units")), weights)), *_activation(node)]
+def _image_shape(model: ModelConfig, start: Ref, image: Shape | None) -> tuple[Shape, Axes]:
+    """Shape of the model's own input without the batch axis, and how its axes are meant."""
+    layer = model.layers.get(start.layer) or next(iter(model.layers.values()))
+    settings = layer.settings
+    key = "batch_shape" if "batch_shape" in settings else "batch_input_shape"
+    stated = settings.get(key)
+    if not isinstance(stated, list) or not all(size is None or (type(size) is int and size > 0) for size in stated):
+        raise layer.error(f"shape {stated!r}, expected (batch, width, height, channels); build the model with an Input")
+    sizes = stated[1:]
+    axes = _axes(model, sizes, image)
+    if len(sizes) not in (2, 3):
+        raise layer.error(f"shape {stated!r}, expected an image: (batch, width, height, channels)")
+    wanted = None if image is None else _model_shape(image, axes)
+    if None in sizes:
+        if wanted is None or any(size not in (None, known) for size, known in zip(sizes, wanted, strict=True)):
+            raise layer.error(
+                f"shape {stated!r}; the spec must fix its open axes: give input.width and input.height in MODEL.json,"
+                f" such that they fit{'' if wanted is None else f' (they give {wanted} now)'}"
+            )
+        sizes = list(wanted)
+    if math.prod(sizes) > MAX_SIZE:
+        raise layer.error(f"shape {stated!r}, expected at most {MAX_SIZE:,} values")
+    return tuple(sizes), axes
 
 
-def _linear(
-    node: Node, kernel: Shape, weights: Weights, owner: str | None = None, part: Part = _ITSELF
-) -> tuple[Any, Any]:
-    roles = {"kernel": kernel, **({"bias": kernel[-1:]} if node.flag("use_bias") else {})}
-    arrays = weights.read(owner or node.name, part, roles)
-    return arrays["kernel"], arrays.get("bias", np.zeros(kernel[-1], np.float32))
+def _axes(model: ModelConfig, sizes: Sequence[int | None], image: Shape | None) -> Axes:
+    if len(sizes) == 2:
+        return "no channels"
+    if sizes[-1] in _CHANNELS and (image is None or sizes[-1] == image[-1]):
+        first = _first_spatial(model)
+        if first is None or first.settings.get("data_format") != "channels_first" or sizes[0] not in _CHANNELS:
+            return "channels last"
+    return "channels first" if sizes[0] in _CHANNELS else "channels last"
 
 
-def _activation(node: Node, owner: str | None = None) -> list[Layer]:
-    function = node.function()
-    return [] if function == "linear" else [Activation(f"{owner or node.name}/{function}", function)]
+def _first_spatial(model: ModelConfig) -> LayerConfig | None:
+    """The first layer that says where its channels are."""
+    layers = (model.layers[ref.layer] for ref in order(model) if ref.layer in model.layers)
+    return next((layer for layer in layers if layer.settings.get("data_format") is not None), None)
 
 
-def _activation_layer(node: Node, _: Shape, __: Weights) -> list[Layer]:
-    return [Activation(node.name, node.function())]
+def _model_shape(image: Shape, axes: Axes) -> Shape:
+    """Shape of an image as the spec has it → as the model takes it."""
+    match axes:
+        case "channels last":
+            return image
+        case "channels first":
+            return (image[2], image[0], image[1])
+        case "no channels":
+            return image[:2]
 
 
-def _norm(node: Node, shape: Shape, weights: Weights) -> list[Layer]:
-    """Ioffe and Szegedy 2015, at inference: scale = gamma / sqrt(variance + epsilon), shift = beta - mean * scale."""
-    node.expect("axis", -1, len(shape), [-1], [len(shape)])
-    there = {"gamma": node.flag("scale"), "beta": node.flag("center"), "moving_mean": True, "moving_variance": True}
-    read = weights.read(node.name, _ITSELF, {role: shape[-1:] for role, stored in there.items() if stored})
-    arrays = {role: array.astype(np.float64) for role, array in read.items()}
-    variance = arrays["moving_variance"] + node.numbers("epsilon")
-    if not (variance > 0).all():
-        raise node.error("a variance is not positive; the file is damaged: save the model anew")
-    scale = arrays.get("gamma", np.ones(shape[-1])) / np.sqrt(variance)
-    shift = arrays.get("beta", np.zeros(shape[-1])) - arrays["moving_mean"] * scale
-    with np.errstate(over="ignore"):
-        norm = Affine(node.name, scale.astype(np.float32), shift.astype(np.float32))
-    if not (np.isfinite(norm.scale).all() and np.isfinite(norm.shift).all()):
-        raise node.error("its weights are too large for float32; the file is damaged: save the model anew")
-    return [norm]
+def _graph_shape(shape: Shape, axes: Axes) -> Shape:
+    """Shape of an image as the model takes it → as the graph takes it, channels last."""
+    match axes:
+        case "channels last":
+            return shape
+        case "channels first":
+            return (*shape[1:], shape[0])
+        case "no channels":
+            return (*shape, 1)
 
 
-def _rescaling(node: Node, shape: Shape, _: Weights) -> list[Layer]:
-    return [Affine(node.name, node.numbers("scale", shape[-1]), node.numbers("offset", shape[-1]))]
+def _entry(builder: GraphBuilder, shape: Shape, axes: Axes) -> Value:
+    """The image as the model takes it, made of the image that the graph takes."""
+    match axes:
+        case "channels last":
+            return builder.input
+        case "channels first":
+            return builder.put(Permute("channels first", (2, 0, 1)), builder.input)
+        case "no channels":
+            return builder.put(Reshape("without channels", shape), builder.input)
 
 
-def _relu(node: Node, _: Shape, __: Weights) -> list[Layer]:
-    node.expect("negative_slope", 0, None)
-    node.expect("threshold", 0, None)
-    node.expect("max_value", None, 6)
-    return [Activation(node.name, "relu" if node.settings.get("max_value") is None else "relu6")]
+# --- where it ends ---------------------------------------------------------------------------------------------------
 
 
-def _softmax(node: Node, shape: Shape, _: Weights) -> list[Layer]:
-    node.expect("axis", -1, len(shape), [-1])
-    return [Activation(node.name, "softmax")]
-
-
-def _pool(node: Node, _: Shape, __: Weights) -> list[Layer]:
-    _check_channels_last(node)
-    strides = node.pair("pool_size" if node.settings.get("strides") is None else "strides")
-    return [
-        Pool(
-            node.name,
-            "max" if node.kind == "MaxPooling2D" else "average",
-            node.pair("pool_size"),
-            strides,
-            _padding(node),
-        )
-    ]
-
-
-def _reshape(node: Node, shape: Shape, _: Weights) -> list[Layer]:
-    target = node.get("target_shape")
-    sizes = target if isinstance(target, list) else []
-    if not sizes or sizes.count(-1) > 1 or not all(type(each) is int and (each > 0 or each == -1) for each in sizes):
-        raise node.error(f"target_shape {target!r}, expected positive whole numbers and -1 once at most")
-    rest = math.prod(shape) // math.prod(each for each in sizes if each > 0)
-    return [Reshape(node.name, tuple(rest if each == -1 else each for each in sizes))]
-
-
-def _permute(node: Node, shape: Shape, _: Weights) -> list[Layer]:
-    return [Permute(node.name, tuple(each - 1 for each in node.sizes("dims", len(shape))))]
-
-
-def _time_distributed(node: Node, shape: Shape, weights: Weights) -> list[Layer]:
-    inner = node.wrapped("layer")
-    if inner.kind == "Dense":
-        kernel = (shape[-1], inner.size("units"))
-        arrays = _linear(inner, kernel, weights, node.name, Part("layer", inner.name))
-        return [Dense(node.name, *arrays), *_activation(inner, node.name)]
-    if inner.kind == "Flatten":
-        return [Reshape(node.name, (shape[0], math.prod(shape[1:])))]
-    raise node.error(f"holds {inner.kind}; supported: Dense, Flatten")
-
-
-def _one_way(node: Node, shape: Shape, weights: Weights) -> list[Layer]:
-    return _recurrent(node.name, _cells(node, shape, weights, backward=False), [])
-
-
-def _bidirectional(node: Node, shape: Shape, weights: Weights) -> list[Layer]:
-    merge = node.get("merge_mode")
-    if not isinstance(merge, str) or merge not in _WRAPPER_MERGES:
-        raise node.error(f"merge_mode {merge!r}; supported: {', '.join(_WRAPPER_MERGES)}")
-    forward = node.wrapped("layer")
-    if node.keras2:  # whose configuration has the names from before they are wrapped
-        forward = replace(forward, name=f"forward_{forward.name}")
-    if node.settings.get("backward_layer"):
-        backward = node.wrapped("backward_layer")
-        if node.keras2:
-            backward = replace(backward, name=f"backward_{backward.name}")
-    else:  # Keras 2 writes it only where it is not the forward one's mirror image
-        name = "backward_" + forward.name.removeprefix("forward_")
-        backward = replace(forward, name=name, settings={**forward.settings, "go_backwards": True})
-    cells = {
-        direction: _cells(
-            each, shape, weights, direction == "backward", node.name, Part(f"{direction}_layer/cell", each.name)
-        )
-        for direction, each in (("forward", forward), ("backward", backward))
-    }
-    return _recurrent(node.name, cells["forward"], cells["backward"], _WRAPPER_MERGES[merge])
-
-
-def _recurrent(name: str, forward: list[Cell], backward: list[Cell], merge: Merge = "concat") -> list[Layer]:
-    """Cells upon one another, in one direction or both.
-
-    Each direction is a stack of its own until the merge at the top. In a chain, pairs are concatenated on the way up,
-    and a cell has weights of 0 for what the other direction gives.
-    """
-    if forward and backward and len(forward) != len(backward):
-        raise ModelFileError(f"layer {name!r}: {len(forward)} cells forward and {len(backward)} backward")
-    pairs = list(zip_longest(forward, backward))
-    layers: list[Layer] = []
-    beside = (0, 0)
-    for depth, (first, second) in enumerate(pairs, 1):
-        cells = _widened(first, (0, beside[1])), _widened(second, (beside[0], 0))
-        top = depth == len(pairs)
-        layers.append(Recurrent(name if top else f"{name}/{depth}", *cells, merge if top else "concat"))
-        beside = first.units if first else 0, second.units if second else 0
-    return layers
-
-
-def _widened(cell: Cell | None, rows: tuple[int, int]) -> Cell | None:
-    return cell and replace(cell, kernel=np.pad(cell.kernel, (rows, (0, 0))))
-
-
-def _cells(
-    node: Node, shape: Shape, weights: Weights, backward: bool, owner: str | None = None, part: Part = _CELL
-) -> list[Cell]:
-    """The cells of a layer, the one that sees the layer's input first."""
-    if node.kind not in RECURRENT:
-        raise node.error(f"not supported here; supported: {', '.join(RECURRENT)}")
-    if node.flag("go_backwards") != backward:
-        raise node.error(
-            "expected go_backwards"
-            if backward
-            else "go_backwards gives the steps in reverse; turn its output round by keras.ops.flip(x, axis=1)"
-        )
-    if not node.flag("return_sequences"):
-        raise node.error("gives its last step alone; set return_sequences=True")
-    for setting in ("return_state", "stateful", "time_major"):
-        node.expect(setting, False)
-    owner, inner = owner or node.name, node.wrapped("cell") if node.kind == "RNN" else node
-    if inner.kind != "StackedRNNCells":
-        return [_cell(inner, shape[-1], weights, owner, part)]
-    stack = inner.wrapped_list("cells")
-    kinds = [each.kind for each in stack]
-    cells: list[Cell] = []
-    for index, each in enumerate(stack):
-        number = kinds[:index].count(each.kind)
-        container = each.kind.lower().replace("cell", f"_cell_{number}" if number else "_cell")
-        place = Part(f"{part.attributes}/cells/{container}", f"{part.name}/{each.name}".lstrip("/"))
-        cells.append(_cell(each, cells[-1].units if cells else shape[-1], weights, owner, place))
-    return cells
-
-
-def _cell(node: Node, width: int, weights: Weights, owner: str, part: Part) -> Cell:
-    if node.kind not in _GATES:
-        raise node.error(f"not supported here; supported: {', '.join(_GATES)}")
-    if (found := node.get("activation")) != "tanh":
-        raise node.error(f"activation {found!r}; supported: 'tanh'")
-    function, factor = _gate(node, node.keras2)
-    gates, units = _GATES[node.kind], node.size("units")
-    reset_after = gates == 3 and node.flag("reset_after")
-    roles: dict[str, Shape] = {"kernel": (width, gates * units), "recurrent_kernel": (units, gates * units)}
-    if node.flag("use_bias"):
-        roles["bias"] = (2, gates * units) if reset_after else (gates * units,)
-    factors = np.repeat(np.array([factor, factor, 1, factor][:gates], np.float32), units)  # the candidate is no gate
-    arrays = {role: array * factors for role, array in weights.read(owner, part, roles).items()}
-    kernel, recurrent = arrays["kernel"], arrays["recurrent_kernel"]
-    bias = arrays.get("bias", np.zeros((2, len(factors)) if reset_after else len(factors), np.float32))
-    if gates == 4:
-        return LstmCell(kernel, recurrent, bias, function)
-    if not reset_after:
-        return GruCell(kernel, recurrent, bias, None, function)
-    outside, inside = bias
-    outside[: 2 * units] += inside[: 2 * units]  # only the candidate's is multiplied by the reset gate
-    return GruCell(kernel, recurrent, outside, inside[2 * units :], function)
-
-
-def _gate(node: Node, keras2: bool) -> tuple[Gate, float]:
-    """The gates' function, and by what its argument is multiplied first.
-
-    Keras 3's hard_sigmoid, relu6(x + 3) / 6, is the one of Keras 2, clip(0.2 y + 0.5) to 0..1, of y = x / 1.2.
-    """
-    match node.get("recurrent_activation"):
-        case "sigmoid":
-            return "sigmoid", 1.0
-        case "hard_sigmoid":
-            return "hard_sigmoid_keras2", 1.0 if keras2 else 1 / 1.2
-        case found:
-            raise node.error(f"recurrent_activation {found!r}; supported: 'sigmoid', 'hard_sigmoid'")
-
-
-def _padding(node: Node) -> Padding:
-    found = node.get("padding")
-    for padding in get_args(Padding):
-        if found == padding:
-            return padding  # type: ignore[no-any-return]
-    raise node.error(f"padding {found!r}; supported: {', '.join(get_args(Padding))}")
-
-
-def _check_channels_last(node: Node) -> None:
-    node.expect("data_format", "channels_last", None)
-
-
-_LAYERS: dict[str, Callable[[Node, Shape, Weights], list[Layer]]] = {
-    "Activation": _activation_layer,
-    "AveragePooling2D": _pool,
-    "BatchNormalization": _norm,
-    "Bidirectional": _bidirectional,
-    "Conv2D": _conv,
-    "Dense": _dense,
-    "GRU": _one_way,
-    "LSTM": _one_way,
-    "MaxPooling2D": _pool,
-    "Permute": _permute,
-    "RNN": _one_way,
-    "ReLU": _relu,
-    "Rescaling": _rescaling,
-    "Reshape": _reshape,
-    "Softmax": _softmax,
-    "TimeDistributed": _time_distributed,
-}
-
-KINDS = tuple(sorted({*_LAYERS, *IDENTITIES, *MERGES, *TURNS}))
-"""Layers of Keras that a model may have."""
+def _probabilities(builder: GraphBuilder, output: Value) -> Value:
+    """The model's output as probabilities (steps, classes)."""
+    value = replace(output, time_major=False)
+    kept = [length for length in value.shape[:-1] if length > 1]
+    if len(value.shape) > 2 and len(kept) <= 1:  # axes of length 1 among steps and classes
+        value = builder.put(Reshape("steps and classes", (max(kept, default=1), value.shape[-1])), value)
+    if len(value.shape) != 2:
+        raise ModelFileError(f"the model gives {output.shape} per image, expected (steps, classes): no CTC recogniser")
+    last = builder.source(value)
+    if builder.are_probabilities(value):
+        return value
+    if isinstance(last, Unary) and last.function == "log" and last.name == value.name:
+        before = Value(last.inputs[0], value.shape)
+        if isinstance(builder.source(before), Softmax):
+            return before
+    if last is None or (isinstance(last, Unary) and last.function not in ("linear", "log")):
+        name = "its input" if last is None else f"layer {last.name!r}"
+        raise ModelFileError(f"the model ends in {name}, expected a softmax, its logarithm, or the logits of a Dense")
+    return builder.put(Softmax(ADDED_SOFTMAX), value)  # of logarithms, too, which gives back what they are of

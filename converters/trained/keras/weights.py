@@ -1,19 +1,24 @@
-"""Files of weights alone: one of `edge_crnn.training.architectures` is built, and takes its arrays by layer name.
+"""Files of weights alone, which take their structure from elsewhere.
+
+The structure is a JSON file that `model.to_json()` has written, or one of `edge_crnn.training.architectures`, as Keras
+builds it. Arrays are found by layer name.
 
 | file | arrays |
 |---|---|
 | `save_weights` of Keras 2 | at `LAYER/.../kernel:0` |
 | `.weights.h5` of Keras 3 | at `layers/CONTAINER/.../vars/0` |
 
-Width and kind of the recurrent layers are told by the arrays' shapes, the rest by the spec beside the file, except for
-the gates' function: nothing tells it, and the networks of before Keras 2.3 and after were trained with different ones.
+The width of a seed architecture and the kind of its recurrent layers are told by the arrays' shapes, the rest by the
+spec beside the file, except for the gates' function: nothing tells it, and the networks of before Keras 2.3 and after
+were trained with different ones.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,21 +27,11 @@ from edge_crnn.errors import InputError, ModelFileError
 from edge_crnn.model.spec import ModelSpec
 from edge_crnn.training.architectures import ARCHITECTURES
 
-from ...graph.layers import Array, Shape
-from ..hdf5.client import Hdf5
-from .file import (
-    HDF5_MARK,
-    ContainerWeights,
-    KerasFile,
-    NamedWeights,
-    Part,
-    Weights,
-    check_name,
-    is_keras2,
-    layers_of,
-    open_keras_file,
-    opened,
-)
+from ...graph.cells import Array
+from ...graph.nodes import Shape
+from ..hdf5.client import MAX_TEXT_BYTES, Hdf5
+from .arrays import ITSELF, ContainerWeights, NamedWeights, Part, Weights
+from .file import HDF5_MARK, KerasFile, check_name, is_keras2, layers_of, model_in, open_keras_file, opened
 
 Build: TypeAlias = Callable[..., dict[str, Any]]
 """(architecture, classes, *, width_px, height_px, recurrent_activation, width, rnn) → what Keras says of that model."""
@@ -47,13 +42,67 @@ _NARROW = 1 / 64
 """Width at which a network is built to see its layers; all numbers of filters are multiples of 64."""
 _ALIASES = {"con7": "conv7", "conv7": "con7"}
 """Published code spells this layer in both ways."""
-_COUNTED_NORM = re.compile(r"batch_normalization(?:_(\d+))?")
+_COUNTER = re.compile(r"_(\d{1,9})$")
+_COUNTED_NORM = re.compile(r"batch_normalization(?:_(\d{1,9}))?")
 """A name that Keras gave; its counter goes on from model to model in a session."""
 
 
-@dataclass(frozen=True)
-class Structure:
+class Structure(ABC):
     """What a file of weights alone does not say."""
+
+    @abstractmethod
+    def file(self, path: Path, tree: Hdf5) -> KerasFile:
+        """The structure together with the weights at `path`.
+
+        Raises:
+            ModelFileError: they are weights of another network, or in no form that Keras writes.
+        """
+
+
+@dataclass(frozen=True)
+class JsonStructure(Structure):
+    """What a model said of itself in JSON."""
+
+    origin: Path
+    config: Mapping[str, Any] = field(repr=False)
+    keras2: bool
+    """Whether a Keras before 3 wrote it."""
+
+    @classmethod
+    def read(cls, path: Path) -> JsonStructure:
+        """What `model.to_json()` has written.
+
+        Raises:
+            ModelFileError: no such file, too large, or no model in JSON.
+        """
+        try:
+            with opened(path) as (head, stream):
+                data = head + stream.read(MAX_TEXT_BYTES)
+            if len(data) > MAX_TEXT_BYTES:
+                raise ModelFileError(f"more than {MAX_TEXT_BYTES:,} bytes; no model's structure is as long")
+            config = model_in(data, "it")
+            layers = layers_of(config)
+        except ModelFileError as error:
+            raise ModelFileError(f"{path}: {error}; expected what model.to_json() gives"[:1000]) from error
+        version = str(config.get("keras_version", "2" if not any("module" in layer for layer in layers) else "3"))
+        return cls(path, config, is_keras2(version))
+
+    def __str__(self) -> str:
+        return f"the network in {self.origin.name}"
+
+    def file(self, path: Path, tree: Hdf5) -> KerasFile:
+        """See `Structure.file`."""
+        config = dict(self.config)
+        layers = layers_of(config)
+        weights = _stored(path, tree, layers)
+        names = _paired([layer["name"] for layer in layers], weights.groups)
+        _refuse_others(tree, weights.groups, names, self)
+        return KerasFile(config, _Renamed(weights, names, self), self.keras2)
+
+
+@dataclass(frozen=True)
+class SeedStructure(Structure):
+    """One of the seed architectures."""
 
     architecture: str
     """Key of `ARCHITECTURES`."""
@@ -71,19 +120,46 @@ class Structure:
             " its spec says"
         )
 
+    def file(self, path: Path, tree: Hdf5) -> KerasFile:
+        """See `Structure.file`."""
+        layers = layers_of(_config(self, width=_NARROW))
+        weights = _stored(path, tree, layers)
+        in_containers = isinstance(weights, ContainerWeights)
+        if isinstance(weights, ContainerWeights) and self.recurrent_activation == "hard_sigmoid" and not weights.named:
+            raise ModelFileError(
+                "does not tell whether Keras 2 or Keras 3 wrote it, whose hard_sigmoid are two functions; load the"
+                " weights there, and save the whole model"
+            )
+        names = _names(layers, weights.groups)
+        _refuse_others(tree, weights.groups, names, self)
+        config = _config(self, **_sizes(tree, weights.groups, names, layers))
+        keras2 = not in_containers and is_keras2(tree.text("", "keras_version") or "")
+        return KerasFile(config, _Renamed(weights, names, self), keras2)
+
 
 def structure_of(
     architecture: str | None, recurrent_activation: str | None, spec: ModelSpec, build: Build
 ) -> Structure:
-    """The structure that a user names, which `build` builds.
+    """The structure that a user names.
+
+    Args:
+        architecture: a seed architecture, or a JSON file.
+        recurrent_activation: the gates' function of a seed architecture.
+        spec: of the model.
+        build: what builds a seed architecture.
 
     Raises:
         InputError: no such architecture or function, one without the other, or absurdly large images.
+        ModelFileError: the JSON file cannot be read, or holds no model.
     """
+    if architecture is not None and architecture.endswith(".json"):
+        if recurrent_activation is not None:
+            raise InputError(f"{architecture} says the gates' function itself; leave out --recurrent-activation")
+        return JsonStructure.read(Path(architecture))
     if architecture is None or architecture not in ARCHITECTURES:
         raise InputError(
-            f"architecture {architecture!r}, expected {' or '.join(ARCHITECTURES)}, and for a file of weights alone; a"
-            " whole model says its own gates' function"
+            f"architecture {architecture!r}, expected {' or '.join(ARCHITECTURES)} or a .json file with what"
+            " model.to_json() gives, and for a file of weights alone; a whole model says its own gates' function"
         )
     if recurrent_activation is None or recurrent_activation not in GATES:
         raise InputError(
@@ -96,7 +172,7 @@ def structure_of(
         raise InputError(
             f"images of {image.width}×{image.height} pixels; at most {_MAX_SIDE:,} either way are built for"
         )
-    return Structure(architecture, recurrent_activation, spec.output.classes, image.width, image.height, build)
+    return SeedStructure(architecture, recurrent_activation, spec.output.classes, image.width, image.height, build)
 
 
 @contextlib.contextmanager
@@ -105,7 +181,7 @@ def open_model(path: Path, structure: Structure | None = None) -> Iterator[Keras
 
     Raises:
         ModelFileError: no such file, no model file, one that is damaged or hostile, or weights of another network.
-        BackendUnavailable: Keras, which builds the network of a structure, is not installed.
+        BackendUnavailable: Keras, which builds a seed architecture, is not installed.
     """
     if structure is None:
         with open_keras_file(path) as file:
@@ -115,36 +191,52 @@ def open_model(path: Path, structure: Structure | None = None) -> Iterator[Keras
         if head != HDF5_MARK:
             raise ModelFileError("no HDF5 of weights alone; leave out --architecture, or name a .h5 file")
         with Hdf5(head + stream.read()) as tree:
-            yield _built(path, tree, structure)
+            if tree.text("", "model_config") is not None:
+                raise ModelFileError(
+                    "this file holds a whole model, which says its own structure; leave out --architecture"
+                )
+            yield structure.file(path, tree)
 
 
-def _built(path: Path, tree: Hdf5, structure: Structure) -> KerasFile:
-    if tree.text("", "model_config") is not None:
-        raise ModelFileError("this file holds a whole model, which says its own structure; leave out --architecture")
-    layers = layers_of(_config(structure, width=_NARROW))
-    in_containers = bool(tree.names("layers") or tree.names("_layer_checkpoint_dependencies"))
-    weights: ContainerWeights | NamedWeights
-    if in_containers:
+def _stored(path: Path, tree: Hdf5, layers: list[dict[str, Any]]) -> ContainerWeights | NamedWeights:
+    """The weights in either form, which must be the one that Keras takes from a file of this name."""
+    if tree.names("layers") or tree.names("_layer_checkpoint_dependencies"):
         check_name(path, "weights in Keras 3's form", (".weights.h5",))
-        weights = ContainerWeights(tree, layers)
-        if structure.recurrent_activation == "hard_sigmoid" and not weights.named:
-            raise ModelFileError(
-                "does not tell whether Keras 2 or Keras 3 wrote it, whose hard_sigmoid are two functions; load the"
-                " weights there, and save the whole model"
-            )
-    else:
-        if path.name.endswith(".weights.h5"):
-            raise ModelFileError("holds weights in Keras 2's form, but is named as in Keras 3's; name it NAME.h5")
-        check_name(path, "HDF5", (".h5", ".hdf5"))
-        weights = NamedWeights(tree, "")
-    names = _names(layers, weights.groups)
-    _refuse_others(tree, weights.groups, names, structure)
-    config = _config(structure, **_sizes(tree, weights.groups, names, layers))
-    keras2 = not in_containers and is_keras2(tree.text("", "keras_version") or "")
-    return KerasFile(config, _Renamed(weights, names, structure), keras2)
+        return ContainerWeights(tree, layers)
+    if path.name.endswith(".weights.h5"):
+        raise ModelFileError("holds weights in Keras 2's form, but is named as in Keras 3's; name it NAME.h5")
+    check_name(path, "HDF5", (".h5", ".hdf5"))
+    return NamedWeights(tree, "")
 
 
-def _config(structure: Structure, **sizes: Any) -> dict[str, Any]:
+def _paired(names: Iterable[str], stored: Iterable[str]) -> dict[str, str]:
+    """Layers of the network → their names in the file.
+
+    Keras counts on from model to model in a session, so names may differ in their counters, but not in their order.
+    """
+    theirs = _by_kind(stored)
+    pairs: dict[str, str] = {}
+    for kind, own in _by_kind(names).items():
+        other = theirs.get(kind, [])
+        same = [name for name in own if name in other]
+        pairs.update(zip(own, other, strict=True) if len(own) == len(other) else zip(same, same, strict=True))
+    return pairs
+
+
+def _by_kind(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names by what they are without counters, in the order of the counters."""
+
+    def counter(name: str) -> int:
+        match = _COUNTER.search(name)
+        return int(match[1]) if match else 0
+
+    kinds: dict[str, list[str]] = {}
+    for name in sorted(names, key=lambda name: (counter(name), name)):
+        kinds.setdefault(_COUNTER.sub("", name), []).append(name)
+    return kinds
+
+
+def _config(structure: SeedStructure, **sizes: Any) -> dict[str, Any]:
     """What Keras says of the network once built."""
     try:
         return structure.build(
@@ -221,3 +313,11 @@ class _Renamed:
             return self.weights.read(self.names[layer], part, shapes)
         except ModelFileError as error:
             raise ModelFileError(f"{error} ({self.structure})") from error.__cause__
+
+    def shape(self, layer: str, part: Part, role: str, index: int) -> Shape | None:
+        """See `Weights.shape`."""
+        return self.weights.shape(self.names.get(layer, layer), part, role, index)
+
+    def inside(self, layer: str, entries: list[dict[str, Any]], part: Part = ITSELF) -> Weights:
+        """See `Weights.inside`."""
+        return self.weights.inside(self.names.get(layer, layer), entries, part)

@@ -23,7 +23,8 @@ import numpy as np
 
 from edge_crnn.errors import ModelFileError
 
-from ...graph.layers import Array, Shape
+from ...graph.cells import Array
+from ...graph.nodes import Shape
 from ..hdf5.client import MAX_BYTES
 from .crc32c import crc32c, masked
 

@@ -15,20 +15,9 @@ import numpy as np
 
 from edge_crnn.errors import ModelFileError
 
-from ...graph.layers import (
-    Activation,
-    Affine,
-    Array,
-    Conv,
-    Dense,
-    Graph,
-    Layer,
-    LstmCell,
-    Pool,
-    Recurrent,
-    Reshape,
-    Shape,
-)
+from ...graph.cells import Array, LstmCell
+from ...graph.graph import Graph
+from ...graph.nodes import NO_PADS, Affine, Conv, Dense, Node, Pool, Recurrent, Reshape, Shape, Softmax, same_pads
 from ..keras.model import ADDED_SOFTMAX
 from .checkpoint import Checkpoint
 
@@ -67,14 +56,15 @@ def load_tf1_graph(index: Path, input_shape: Shape = INPUT_SHAPE) -> Graph:
     try:
         checkpoint = Checkpoint(index)
         _check_names(checkpoint)
-        graph = Graph(input_shape, tuple(_convolutional(checkpoint)))
-        width, height, channels = graph.output_shape
+        convolutional = _convolutional(checkpoint, input_shape)
+        width, height, channels = Graph.chain(input_shape, convolutional).output_shape
         if height != 1:
             raise ModelFileError(
                 f"an image of {input_shape[0]}×{input_shape[1]} pixels shrinks to height {height}, expected 1:"
                 " this network reads images 32 pixels high, width first (axes WHC); mend the spec"
             )
-        graph = Graph(input_shape, (*graph.layers, Reshape("Squeeze", (width, channels)), *_sequential(checkpoint)))
+        squeeze = Reshape("Squeeze", (width, channels))
+        graph = Graph.chain(input_shape, (*convolutional, squeeze, *_sequential(checkpoint)))
         _ = graph.output_shape
     except ModelFileError as error:
         raise ModelFileError(f"{index}: {error}"[:1000]) from error.__cause__
@@ -82,6 +72,11 @@ def load_tf1_graph(index: Path, input_shape: Shape = INPUT_SHAPE) -> Graph:
 
 
 def _check_names(checkpoint: Checkpoint) -> None:
+    if any("/.ATTRIBUTES/" in name or name == "_CHECKPOINTABLE_OBJECT_GRAPH" for name in checkpoint.shapes):
+        raise ModelFileError(
+            "a checkpoint of TensorFlow 2, which holds weights only; build the model in code, load them with"
+            " model.load_weights('NAME'), and save the whole model: model.save('NAME.keras'), in tf.keras 2 'NAME.h5'"
+        )
     missing = [name for name in _VARIABLES if name not in checkpoint.shapes]
     extra = [name for name in checkpoint.shapes if name not in _VARIABLES and not _OF_TRAINING.fullmatch(name)]
     for kind, names in (("lacks", missing), ("has, too,", extra)):
@@ -93,35 +88,45 @@ def _check_names(checkpoint: Checkpoint) -> None:
             )
 
 
-def _convolutional(checkpoint: Checkpoint) -> Iterator[Layer]:
-    convs, norms = iter(CONVOLUTIONS), iter(NORMS)
+def _convolutional(checkpoint: Checkpoint, input_shape: Shape) -> list[Node]:
+    first, second, third, fourth, fifth, sixth, last = CONVOLUTIONS
+    nodes: list[Node] = []
 
-    def conv() -> Conv:
-        name = next(convs)
-        size = (2, 2) if name == CONVOLUTIONS[-1] else (3, 3)
-        kernel, bias = _linear(checkpoint, f"{name}/kernel", f"{name}/bias", size)
-        return Conv(name, kernel, bias, padding="valid" if size == (2, 2) else "same", activation="relu")
+    def put(node: Node) -> None:
+        nodes.append(node)
 
-    yield conv()
-    yield Pool("max_pooling2d", "max", (2, 2), (2, 2))
-    yield conv()
-    yield Pool("max_pooling2d_1", "max", (2, 2), (2, 2))
-    yield conv()
-    yield _norm(checkpoint, next(norms))
-    yield conv()
-    yield Pool("max_pooling2d_2", "max", (2, 2), (1, 2), "same")
-    yield conv()
-    yield _norm(checkpoint, next(norms))
-    yield conv()
-    yield Pool("max_pooling2d_3", "max", (2, 2), (1, 2), "same")
-    yield conv()
+    def shape() -> Shape:
+        return Graph.chain(input_shape, nodes).output_shape
+
+    def conv(name: str, size: int = 3) -> None:
+        kernel, bias = _linear(checkpoint, f"{name}/kernel", f"{name}/bias", (size, size))
+        pads = same_pads(shape(), (size, size), (1, 1)) if size == 3 else NO_PADS
+        put(Conv(name, kernel, bias, pads=pads, activation="relu"))
+
+    def halve_height(name: str) -> None:
+        put(Pool(name, "max", (2, 2), (1, 2), same_pads(shape(), (2, 2), (1, 2))))
+
+    conv(first)
+    put(Pool("max_pooling2d", "max", (2, 2), (2, 2)))
+    conv(second)
+    put(Pool("max_pooling2d_1", "max", (2, 2), (2, 2)))
+    conv(third)
+    put(_norm(checkpoint, NORMS[0]))
+    conv(fourth)
+    halve_height("max_pooling2d_2")
+    conv(fifth)
+    put(_norm(checkpoint, NORMS[1]))
+    conv(sixth)
+    halve_height("max_pooling2d_3")
+    conv(last, size=2)
+    return nodes
 
 
-def _sequential(checkpoint: Checkpoint) -> Iterator[Layer]:
+def _sequential(checkpoint: Checkpoint) -> Iterator[Node]:
     for forward, backward in CELLS:
         yield Recurrent(forward.partition("/")[0], _cell(checkpoint, forward), _cell(checkpoint, backward))
     yield Dense("W", *_linear(checkpoint, "W", "b", ()))
-    yield Activation(ADDED_SOFTMAX, "softmax")
+    yield Softmax(ADDED_SOFTMAX)
 
 
 def _linear(checkpoint: Checkpoint, kernel_name: str, bias_name: str, size: tuple[int, ...]) -> tuple[Array, Array]:

@@ -109,6 +109,16 @@ def test_calibrated_specs_load() -> None:
     assert "confidence" not in OF_VERSION_1.to_json()
 
 
+def test_what_lambdas_do_is_written_only_where_it_is_known() -> None:
+    assert OF_VERSION_1.lambdas is None
+    assert "lambdas" not in OF_VERSION_1.to_json()
+    spec = replace(OF_VERSION_1, lambdas={"lambda_1": "squeeze 1, scale 1/255", "ctc": "loss"})
+    assert json.loads(spec.to_json())["lambdas"] == {"lambda_1": "squeeze 1, scale 1/255", "ctc": "loss"}
+    assert ModelSpec.from_json(spec.to_json()) == spec
+    with pytest.raises(ModelSpecError, match="lambdas: ctc: found 1, expected str"):
+        ModelSpec.from_json(spec.to_json().replace('"loss"', "1"))
+
+
 def test_migrations_are_applied_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_crnn.model.spec.VERSION", 3)
     monkeypatch.setattr(

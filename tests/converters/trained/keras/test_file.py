@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converters.graph.layers import Dense
+from converters.graph.nodes import Dense
 from converters.trained.keras.model import load_graph
 from edge_crnn.errors import ModelFileError
 
@@ -25,12 +25,14 @@ h5py = pytest.importorskip("h5py")
 
 KERNEL = np.arange(12, dtype=np.float32).reshape(4, 3)
 BIAS = np.array([1, 2, 3], np.float32)
+BASE = {"trainable": True, "dtype": "float32"}
+"""Settings that Keras 3 gives every layer, but no operation."""
 
 
 def layer(kind: str, name: str, source: str | None = None, **settings: Any) -> dict[str, Any]:
     history = {"class_name": "__keras_tensor__", "config": {"keras_history": [source, 0, 0]}}
     nodes = [{"args": [history], "kwargs": {}}] if source else []
-    return {"class_name": kind, "name": name, "config": {"name": name, **settings}, "inbound_nodes": nodes}
+    return {"class_name": kind, "name": name, "config": {**BASE, "name": name, **settings}, "inbound_nodes": nodes}
 
 
 def config(*more: dict[str, Any]) -> dict[str, Any]:
@@ -40,7 +42,8 @@ def config(*more: dict[str, Any]) -> dict[str, Any]:
         layer("Dense", "head", "reshape", units=3, activation="softmax", use_bias=True),
         *more,
     ]
-    return {"class_name": "Functional", "config": {"layers": layers, "output_layers": [["head", 0, 0]]}}
+    ends = {"input_layers": [["image", 0, 0]], "output_layers": [["head", 0, 0]]}
+    return {"class_name": "Functional", "config": {"layers": layers, **ends}}
 
 
 def fill(group: Any) -> None:
@@ -87,7 +90,7 @@ def test_both_formats_give_the_same_graph(tmp_path: Path) -> None:
     for path in (archive(tmp_path / "a.keras"), archive(tmp_path / "b.keras", packing=8), whole_h5(tmp_path / "c.h5")):
         graph = load_graph(path)
         assert (graph.input_shape, graph.output_shape) == ((6, 4, 1), (6, 3))
-        head = graph.layers[1]
+        head = graph.nodes[1]
         assert isinstance(head, Dense)
         np.testing.assert_array_equal(head.kernel, KERNEL)
         np.testing.assert_array_equal(head.bias, BIAS)
@@ -118,7 +121,7 @@ def test_weights_go_by_the_layers_name_not_by_the_containers(tmp_path: Path) -> 
         file["layers/dense_1/vars/0"] = square
 
     for build in (swapped, unnamed):
-        _, first, head, _ = load_graph(archive(tmp_path / "model.keras", layers, hdf5(build))).layers
+        _, first, head, _ = load_graph(archive(tmp_path / "model.keras", layers, hdf5(build))).nodes
         assert isinstance(first, Dense)
         assert isinstance(head, Dense)
         np.testing.assert_array_equal(first.kernel, square)
@@ -131,6 +134,9 @@ def test_weights_go_by_the_layers_name_not_by_the_containers(tmp_path: Path) -> 
 def test_no_file(tmp_path: Path) -> None:
     refused(tmp_path / "none.keras", "no such file")
     refused(tmp_path, "a folder or device")
+    (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01\x12")
+    for path in (tmp_path, tmp_path / "saved_model.pb"):
+        refused(path, "a SavedModel", "tf.keras.models.load_model('FOLDER').save('NAME.h5')")
     os.mkfifo(tmp_path / "pipe.keras")
     refused(tmp_path / "pipe.keras", "a folder or device")
 
@@ -228,25 +234,31 @@ def test_configuration_that_is_none(tmp_path: Path, text: bytes, word: str) -> N
     ("change", "words"),
     [
         (lambda c: c.update(class_name="MyModel"), ["'MyModel'", "Functional, Sequential"]),
-        (lambda c: c["config"].pop("output_layers"), ["outputs None"]),
+        (lambda c: c["config"].pop("output_layers"), ["output_layers None, expected a list of tensors"]),
         (lambda c: c["config"].update(output_layers=[["head", 0, 0], ["image", 0, 0]]), ["expected one"]),
         (lambda c: c["config"].update(output_layers=["gone", 0, 0]), ["'gone' is used but not listed"]),
         (lambda c: c["config"]["layers"].append(c["config"]["layers"][2]), ["two layers are named 'head'"]),
-        (lambda c: c["config"]["layers"][2].update(inbound_nodes=[]), ["'head' (Dense)", "expected an InputLayer"]),
+        (lambda c: c["config"]["layers"][2].update(inbound_nodes=[]), ["call 0 of layer 'head' is not listed"]),
         (lambda c: c["config"]["layers"][2].update(inbound_nodes=[[["head", 0, 0, {}]]]), ["feeds itself"]),
-        (lambda c: c["config"]["layers"][2].update(inbound_nodes=7), ["'head' is used 7"]),
-        (lambda c: c["config"]["layers"][2].update(inbound_nodes=[[["image", 0, 1, {}]]]), ["only output"]),
-        (lambda c: c["config"]["layers"][2]["inbound_nodes"].append({}), ["'head' is used"]),
-        (lambda c: c["config"]["layers"][2]["inbound_nodes"][0].update(kwargs={"training": True}), ["training"]),
-        (lambda c: c["config"]["layers"][0]["config"].update(batch_shape=[None, None, 4, 1]), ["fixed size"]),
+        (
+            lambda c: c["config"]["layers"][2].update(inbound_nodes=7),
+            ["layer 'head': inbound_nodes 7, expected a list"],
+        ),
+        (
+            lambda c: c["config"]["layers"][2].update(inbound_nodes=[[["image", 0, 1, {}]]]),
+            ["result 2 of layer 'image' is used, which gives 1"],
+        ),
+        (
+            lambda c: c["config"]["layers"][0]["config"].update(batch_shape=[None, None, 4, 1]),
+            ["the spec must fix its open axes"],
+        ),
         (lambda c: c["config"]["layers"][0]["config"].update(batch_shape=[1, 9999, 9999, 9]), ["16,777,216"]),
         (lambda c: c["config"]["layers"][1]["config"].update(target_shape=[-1, -1]), ["'reshape'", "target_shape"]),
-        (lambda c: c["config"]["layers"][1]["config"].update(target_shape=[]), ["'reshape'", "target_shape"]),
+        (lambda c: c["config"]["layers"][1]["config"].update(target_shape=[]), ["'reshape'", "cannot take"]),
         (lambda c: c["config"]["layers"][1]["config"].update(target_shape=[5, -1]), ["'reshape'", "cannot take"]),
         (lambda c: c["config"]["layers"][2]["config"].update(units=10**12), ["'head' (Dense)", "units"]),
         (lambda c: c["config"]["layers"][2]["config"].update(units=True), ["'head' (Dense)", "units"]),
         (lambda c: c["config"]["layers"][2]["config"].update(use_bias="no"), ["'head' (Dense)", "use_bias"]),
-        (lambda c: c["config"]["layers"][2]["config"].pop("activation"), ["'head' (Dense)", "'activation'"]),
         (lambda c: c["config"]["layers"][2]["config"].update(activation={"class_name": "__lambda__"}), ["__lambda__"]),
         (lambda c: c["config"]["layers"][2].update(module="os"), ["'head' (os.Dense)", "not supported"]),
         (lambda c: c["config"]["layers"][2].update(class_name="x" * 5000), ["layer 'head' (xxx"]),
@@ -360,10 +372,17 @@ def test_any_floating_point_is_read_as_float32(tmp_path: Path, dtype: str) -> No
     path = archive(
         tmp_path / "model.keras", weights=hdf5(lambda file: dataset(data=KERNEL.astype(dtype))(file, tmp_path))
     )
-    head = load_graph(path).layers[1]
+    head = load_graph(path).nodes[1]
     assert isinstance(head, Dense)
     assert head.kernel.dtype == np.dtype("=f4")
     np.testing.assert_array_equal(head.kernel, KERNEL)
+
+
+def test_sequential_of_before_keras_2_2_3(tmp_path: Path) -> None:
+    layers = config()["config"]["layers"]
+    layers[1]["config"]["batch_input_shape"] = [None, 6, 4, 1]
+    graph = load_graph(whole_h5(tmp_path / "model.h5", {"class_name": "Sequential", "config": layers[1:]}))
+    assert (graph.input_shape, graph.output_shape) == ((6, 4, 1), (6, 3))
 
 
 def test_two_groups_of_one_name(tmp_path: Path) -> None:
@@ -403,7 +422,7 @@ def test_groups_that_contain_each_other(tmp_path: Path) -> None:
 def test_h5_of_weights_only(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "weights.h5", "w") as file:
         file["head/kernel"] = KERNEL
-    refused(tmp_path / "weights.h5", "weights only")
+    refused(tmp_path / "weights.h5", "weights only", "--architecture model.json")
 
 
 @pytest.mark.parametrize("value", [1, [b"a", b"b"], np.zeros(3), b"\xff"], ids=str)

@@ -1,4 +1,4 @@
-"""Weights alone, of Keras 2 and of Keras 3, and files that hold other weights than the user says."""
+"""Weights alone, of Keras 2 and of Keras 3, with a seed architecture or with JSON, and weights that do not fit."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from converters.graph import oracle
 from converters.reference.keras import KerasReference
 from converters.reference.seeds import seed
 from converters.trained.keras.model import load_graph
-from converters.trained.keras.weights import Structure, structure_of
+from converters.trained.keras.weights import JsonStructure, SeedStructure, Structure, structure_of
 from edge_crnn.errors import InputError, ModelFileError
 from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
 from edge_crnn.training.architectures import ARCHITECTURES, Architecture
 
 h5py = pytest.importorskip("h5py")
 
-SIGMOID = Structure("plates", "sigmoid", classes=11, width_px=32, height_px=16, build=seed)
+SIGMOID = SeedStructure("plates", "sigmoid", classes=11, width_px=32, height_px=16, build=seed)
 HARD = replace(SIGMOID, recurrent_activation="hard_sigmoid")
 KERAS_2 = {
     "weights-sigmoid.h5": SIGMOID,
@@ -83,7 +83,7 @@ def test_weights_of_keras_3(keras3_weights: Any, architecture: str, rnn: str, ga
     path, model = keras3_weights(architecture, rnn, gate)
     images = np.random.default_rng(5).uniform(-1, 1, (3, 48, 32, 1)).astype(np.float32)
     expected = np.asarray(model(images, training=False))
-    structure = Structure(architecture, gate, 11, 48, 32, seed)
+    structure = SeedStructure(architecture, gate, 11, 48, 32, seed)
     np.testing.assert_allclose(oracle.run(load_graph(path, structure), images), expected, atol=1e-5, rtol=0)
     np.testing.assert_allclose(KerasReference(path, structure).infer(images), expected, atol=1e-5, rtol=0)
 
@@ -215,3 +215,97 @@ def test_what_the_user_must_say(architecture: str | None, gate: str | None, word
 def test_absurdly_large_images() -> None:
     with pytest.raises(InputError, match="1×8388608 pixels; at most 4,096 either way"):
         structure_of("plates", "sigmoid", replace(SPEC, input=replace(SPEC.input, width=1, height=1 << 23)), seed)
+
+
+# --- the structure in JSON -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["nested-weights.h5", "nested.weights.h5"])
+def test_json_of_keras_2(name: str, keras2_folder: Path) -> None:
+    structure = structure_of(str(keras2_folder / "nested.json"), None, SPEC, seed)
+    images, expected = (np.load(keras2_folder / file) for file in ("images.npy", f"{name}.npy"))
+    given = oracle.run(load_graph(keras2_folder / name, structure), images)
+    np.testing.assert_allclose(given, expected, atol=1e-4, rtol=0)
+    given = KerasReference(keras2_folder / name, structure).infer(images)
+    np.testing.assert_allclose(given, expected, atol=1e-5, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def told(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A folder with `model.json` and `told.weights.h5`, of a model that ends in a loss, and its prediction part."""
+    layers = keras.layers
+    keras.utils.clear_session()
+    image, labels = keras.Input((8, 4, 1), name="image"), keras.Input((3,), name="labels")
+    inner_image = keras.Input((8, 4, 1))
+    x = layers.BatchNormalization()(layers.Conv2D(2, 3, padding="same")(inner_image))
+    x = keras.Model(inner_image, x, name="inner")(image)
+    x = layers.Dense(4)(layers.Dense(6)(layers.Reshape((8, 8))(x)))
+    x = layers.Softmax()(x)
+    loss = layers.Lambda(lambda given: given[0][:, 0, :1], output_shape=(1,), name="end")([x, labels])
+    model = keras.Model([image, labels], loss)
+    random = np.random.default_rng(8)
+    model.set_weights([np.abs(random.normal(0, 1, weight.shape)) for weight in model.weights])
+    folder = tmp_path_factory.mktemp("told")
+    (folder / "model.json").write_text(model.to_json())
+    model.save_weights(folder / "told.weights.h5")
+    return folder, keras.Model(image, x)
+
+
+def test_json_of_keras_3(told: tuple[Path, Any]) -> None:
+    folder, prediction = told
+    structure = JsonStructure.read(folder / "model.json")
+    images = np.random.default_rng(5).uniform(-1, 1, (3, 8, 4, 1)).astype(np.float32)
+    expected = np.asarray(prediction(images))
+    graph = load_graph(folder / "told.weights.h5", structure)
+    np.testing.assert_allclose(oracle.run(graph, images), expected, atol=1e-5, rtol=0)
+    given = KerasReference(folder / "told.weights.h5", structure).infer(images)
+    np.testing.assert_allclose(given, expected, atol=1e-5, rtol=0)
+
+
+def test_counters_of_another_session(keras2_folder: Path, tmp_path: Path) -> None:
+    """JSON and weights of two sessions, in which the layers that Keras named have other numbers."""
+    text = (keras2_folder / "nested.json").read_text()
+    (tmp_path / "model.json").write_text(text.replace('"dense2"', '"dense_31"').replace('"first"', '"conv2d_7"'))
+    path = Path(shutil.copy(keras2_folder / "nested-weights.h5", tmp_path / "weights.h5"))
+    with h5py.File(path, "a") as file:
+        for name, other in (("dense2", "dense_4"), ("first", "conv2d")):
+            file.move(f"{name}/{name}", f"{other}/{other}")
+            del file[name]
+    graph = load_graph(path, JsonStructure.read(tmp_path / "model.json"))
+    given = oracle.run(graph, np.load(keras2_folder / "images.npy"))
+    np.testing.assert_allclose(given, np.load(keras2_folder / "nested-weights.h5.npy"), atol=1e-4, rtol=0)
+
+
+def test_weights_that_the_json_has_no_place_for(keras2_folder: Path) -> None:
+    structure = JsonStructure.read(keras2_folder / "nested.json")
+    refused(keras2_folder / "weights-sigmoid.h5", structure, "which the network in nested.json lacks")
+    refused(keras2_folder / "plates-sigmoid.h5", structure, "leave out --architecture")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is no JSON"),
+        ("[]", "expected a JSON object"),
+        ('{"config": {"layers": []}}', "lists no layers"),
+        ('{"class_name": "CRNN", "config": {}}', "model of class 'CRNN' lists no layers"),
+        ("[" * 100_000, "is no JSON"),
+        (" " * (17 << 20), "more than 16,777,216 bytes"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_json_of_something_else(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.json"
+    path.write_text(text)
+    with pytest.raises(ModelFileError) as caught:
+        structure_of(str(path), None, SPEC, seed)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert words in str(caught.value)
+    assert "expected what model.to_json() gives" in str(caught.value)
+
+
+def test_json_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="no such file"):
+        structure_of(str(tmp_path / "model.json"), None, SPEC, seed)
+    with pytest.raises(InputError, match="leave out --recurrent-activation"):
+        structure_of(str(tmp_path / "model.json"), "sigmoid", SPEC, seed)

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from converters.graph import oracle
-from converters.graph.layers import Affine, Array, Graph, LstmCell, Recurrent
+from converters.graph.cells import Array, LstmCell
+from converters.graph.graph import Graph
+from converters.graph.nodes import Affine, Recurrent
 from converters.pipeline import open_source, reference_readings
 from converters.reference.tf1 import Tf1Reference
 from converters.trained.tf1.checkpoint import Checkpoint, find_checkpoint
@@ -45,7 +47,7 @@ def test_logits_are_tensorflows(checkpoints: Path, name: str) -> None:
     expected = np.load(checkpoints / name / "logits.npy")
     images = np.load(checkpoints / "images.npy")
     for each in (graph, graph.folded()):
-        logits = oracle.run(Graph(each.input_shape, each.layers[:-1]), images)
+        logits = oracle.run(Graph(each.input_shape, each.nodes[:-1]), images)
         np.testing.assert_allclose(logits, expected, atol=1e-4)
     assert np.ptp(expected, axis=0).max() > (0.005 if name == "fresh" else 0.1)  # the images tell
 
@@ -62,7 +64,7 @@ def test_the_reference_is_tensorflow_as_of_old(checkpoints: Path, name: str) -> 
 def test_published_shapes(checkpoints: Path) -> None:
     """25 steps before the last convolution, 24 after it."""
     graph = load_tf1_graph(index(checkpoints / "full"))
-    shapes = {layer.name: given for layer, _, given in graph.shapes()}
+    shapes = graph.shapes
     assert {name: shape for name, shape in shapes.items() if "conv" in name or "pool" in name} == {
         "conv2d": (100, 32, 64),
         "max_pooling2d": (50, 16, 64),
@@ -81,14 +83,14 @@ def test_published_shapes(checkpoints: Path) -> None:
 
 def test_norms_that_stand_before_a_padded_convolution_stay(checkpoints: Path) -> None:
     fresh, trained = (load_tf1_graph(index(checkpoints / name)).folded() for name in ("fresh", "trained"))
-    norm, _ = (layer for layer in fresh.layers if isinstance(layer, Affine))
+    norm, _ = (layer for layer in fresh.nodes if isinstance(layer, Affine))
     np.testing.assert_allclose(norm.scale, 1 / np.sqrt(1.001), rtol=1e-6)
     assert not norm.shift.any()
-    assert len([layer for layer in trained.layers if isinstance(layer, Affine)]) == 2
+    assert len([layer for layer in trained.nodes if isinstance(layer, Affine)]) == 2
 
 
 def test_forget_bias_is_folded_and_gates_are_in_keras_order(checkpoints: Path) -> None:
-    layer = next(each for each in load_tf1_graph(index(checkpoints / "fresh")).layers if isinstance(each, Recurrent))
+    layer = next(each for each in load_tf1_graph(index(checkpoints / "fresh")).nodes if isinstance(each, Recurrent))
     assert isinstance(layer.forward, LstmCell)
     np.testing.assert_array_equal(layer.forward.bias.reshape(4, -1), np.repeat([[0], [1], [0], [0]], 16, axis=1))
     name = "bidirectional-rnn-1/bidirectional_rnn/fw/basic_lstm_cell/kernel"
@@ -141,6 +143,11 @@ FORWARD = "bidirectional-rnn-2/bidirectional_rnn/fw/basic_lstm_cell"
         ({"W": None, "b": None, "conv2d_6/bias": None, "conv2d/bias": None}, "lacks the variables conv2d/bias, conv"),
         ({"dense/kernel": np.zeros((2, 2))}, "has, too, the variables dense/kernel: not the digits network"),
         ({"conv2d_7/kernel": np.zeros(1)}, "conv2d_7/kernel"),
+        (
+            {"model/layer_with_weights-0/kernel/.ATTRIBUTES/VARIABLE_VALUE": np.zeros(1)},
+            "a checkpoint of TensorFlow 2, which holds weights only; build the model in code",
+        ),
+        ({"_CHECKPOINTABLE_OBJECT_GRAPH": np.zeros(1)}, "model.load_weights('NAME')"),
         ({"conv2d/kernel": np.zeros((5, 5, 1, 4))}, "conv2d/kernel and conv2d/bias have shapes (5, 5, 1, 4) and (4,)"),
         ({"conv2d/kernel": np.zeros((3, 3, 1))}, "expected (3, 3, in, out) and (out,)"),
         ({"conv2d/bias": np.zeros(5)}, "expected (3, 3, in, out)"),

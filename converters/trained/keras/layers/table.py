@@ -1,0 +1,54 @@
+"""The list of the layers that are converted, as Markdown; `python -m converters.trained.keras.layers.table` writes it.
+
+docs/layers.md is this list. A test fails if it is not.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from inspect import getdoc
+
+from .. import calls as calls  # enters models within models
+from .. import lambdas as lambdas
+from ..builder import LAYERS, Convert
+
+_START = """\
+# Layers
+
+What edge-crnn converts of Keras 2 and Keras 3, with all settings unless an error names one. `ops.` are the operations
+of `keras.ops`. A layer that is missing costs one function: see [CONTRIBUTING.md](../CONTRIBUTING.md#add-a-keras-layer).
+
+This page is generated: `python -m converters.trained.keras.layers.table > docs/layers.md`
+"""
+
+
+def markdown() -> str:
+    """The page, with a table for each family."""
+    families: dict[str, dict[Convert, list[str]]] = {}
+    for kind, convert in LAYERS.items():
+        family = convert.__module__.rpartition(".")[2]
+        families.setdefault("models" if family == "calls" else family, {}).setdefault(convert, []).append(kind)
+    tables = ("\n".join(_table(family, families[family])) for family in sorted(families))
+    return "\n".join([_START, *tables])
+
+
+def _table(family: str, functions: dict[Convert, list[str]]) -> Iterator[str]:
+    yield f"## {family.capitalize()}\n"
+    yield "| Keras | becomes |\n|---|---|"
+    rows: dict[str, list[str]] = {}
+    for convert, kinds in functions.items():
+        rows.setdefault(_first_sentence(convert) or "What its name says", []).extend(kinds)
+    for words, kinds in sorted(rows.items(), key=lambda row: sorted(row[1])):
+        yield f"| {', '.join(f'`{kind}`' for kind in sorted(kinds))} | {words} |"
+    yield ""
+
+
+def _first_sentence(convert: Convert) -> str:
+    paragraph = (getdoc(convert) or "").partition("\n\n")[0].replace("\n", " ")
+    return re.split(r"(?<=\.)\s+(?=[A-Z])", paragraph)[0].removesuffix(".").replace("|", r"\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

@@ -25,14 +25,14 @@ class Recipe:
 
     name: str
     stack: Precision
-    """Everything before the first recurrent layer: convolutions, pools, the dense layer after them."""
+    """Everything that depends on no recurrent layer: convolutions, pools, the dense layer after them."""
     head: Precision
-    """From the first recurrent layer on."""
+    """Recurrent layers, and everything that depends on one."""
     form: Form
     """Recurrence as one WHILE loop per direction, or with every step written out, or as the engine's own op."""
     summary: str
     float_layers: tuple[str, ...] = ()
-    """Layers, by the graph's names, that are float32 whatever their part is."""
+    """Nodes, by the graph's names, that are float32 whatever their part is."""
 
     @property
     def needs_calibration(self) -> bool:

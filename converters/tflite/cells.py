@@ -7,8 +7,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..graph.layers import Array, Cell, Gate, GruCell, LstmCell
-from .ops import TANH_OUT, Ops
+from ..graph.cells import Array, Cell, Gate, GruCell, LstmCell
+from .ops import Ops
+from .quantisation import TANH_OUT
 from .writer import Tensor
 
 STATES: Mapping[type[Cell], tuple[str, ...]] = {LstmCell: ("hidden", "state"), GruCell: ("hidden",)}
@@ -52,17 +53,17 @@ def step_of(
 def _lstm(cell: LstmCell, ops: Ops, name: Name, projection: Tensor, before: Mapping[str, Tensor]) -> dict[str, Tensor]:
     gates = projection
     if before:
-        feedback = ops.matmul(name("feedback"), before["hidden"], _gates(cell.recurrent), None)
+        feedback = ops.product(name("feedback"), before["hidden"], _gates(cell.recurrent), None)
         gates = ops.binary("ADD", name("gates"), projection, feedback)
     i, f, o, g = ops.split(name("gates"), gates, 4)
     gate = cell.recurrent_activation
     i, o = _open(ops, gate, name("input"), i), _open(ops, gate, name("output"), o)
-    g = ops.activate(name("candidate"), "tanh", g)
+    g = ops.tanh(name("candidate"), g)
     state = ops.binary("MUL", name("written"), i, g)
     if before:  # where there is nothing to forget, no gate: LiteRT before 2.1 crashes on a value of no use
         kept = ops.binary("MUL", name("kept"), _open(ops, gate, name("forget"), f), before["state"])
         state = ops.binary("ADD", name("state"), kept, state)
-    squashed = ops.activate(name("squashed"), "tanh", state)
+    squashed = ops.tanh(name("squashed"), state)
     return {"hidden": _hidden(ops, "MUL", name, o, squashed), "state": state}
 
 
@@ -73,21 +74,21 @@ def _gru(
     gate_weights, weights = _gru_parts(cell.recurrent)
     gates, proposed = now["projection"], now["proposal"]
     if hidden is not None:
-        feedback = ops.matmul(name("feedback"), hidden, gate_weights, None)
+        feedback = ops.product(name("feedback"), hidden, gate_weights, None)
         gates = ops.binary("ADD", name("gates"), gates, feedback)
     z, r = ops.split(name("gates"), _open(ops, cell.recurrent_activation, name("gates:open"), gates), 2)
     if cell.inner_bias is not None:
         if hidden is None:
             memory = ops.fixed(name("memory"), cell.inner_bias)
         else:
-            memory = ops.matmul(name("memory"), hidden, weights, cell.inner_bias)
+            memory = ops.product(name("memory"), hidden, weights, cell.inner_bias)
         recalled = ops.binary("MUL", name("recalled"), r, memory)
         proposed = ops.binary("ADD", name("proposed"), proposed, recalled)
     elif hidden is not None:
         recalled = ops.binary("MUL", name("recalled"), r, hidden)
-        memory = ops.matmul(name("memory"), recalled, weights, None)
+        memory = ops.product(name("memory"), recalled, weights, None)
         proposed = ops.binary("ADD", name("proposed"), proposed, memory)
-    candidate = ops.activate(name("candidate"), "tanh", proposed)
+    candidate = ops.tanh(name("candidate"), proposed)
     change = candidate if hidden is None else ops.binary("SUB", name("change"), candidate, hidden)
     withheld = ops.binary("MUL", name("withheld"), z, change)
     return {"hidden": _hidden(ops, "SUB", name, candidate, withheld)}
@@ -95,8 +96,8 @@ def _gru(
 
 def _open(ops: Ops, gate: Gate, name: str, x: Tensor) -> Tensor:
     if gate == "sigmoid":
-        return ops.activate(name, "sigmoid", x)
-    return ops.hard_sigmoid(name, x)
+        return ops.sigmoid(name, x)
+    return ops.hard_sigmoid(name, x, 0.2)
 
 
 def _hidden(ops: Ops, code: str, name: Name, a: Tensor, b: Tensor) -> Tensor:

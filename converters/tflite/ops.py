@@ -1,47 +1,78 @@
-"""The ops that a CRNN needs, each in any precision, on a subgraph under construction.
+"""The ops that lowerings are put together from, each in any precision, on a subgraph under construction.
 
 A tensor tells its precision itself: float32, or int8 with its quantisation. Ranges of int8 results come from
-calibration, by the name of the graph's value. Op versions are the lowest that know the combination, so that older
-interpreters load the file too.
+calibration, by the name of the graph's value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from edge_crnn.errors import ConversionError
 from edge_crnn.model.spec import Quantisation
 
-from ..graph.layers import Array, Function, Padding
-from ..graph.ranges import Ranges
-from ..recipe import Precision
+from ..graph.cells import Array
+from ..graph.graph import Ranges
+from ..graph.nodes import Activation
+from ..recipe import Form, Precision
+from .quantisation import SIGMOID_OUT, TANH_OUT, least_scales, quantisation_of, quantise, quantise_weight
+from .versions import version_of
 from .writer import Subgraph, Tensor
 
-_NOTHING = 127 * float(np.finfo(np.float32).tiny)  # a scale below the normal numbers may round to 0
-SIGMOID_OUT = Quantisation(1 / 256, -128)
-TANH_OUT = Quantisation(1 / 128, 0)
-
-FUSED = {
+FUSED: dict[Activation, int] = {
     "linear": schema.ActivationFunctionType.NONE,
     "relu": schema.ActivationFunctionType.RELU,
     "relu6": schema.ActivationFunctionType.RELU6,
 }
-"""Functions that a convolution or a matrix product applies itself."""
+"""Functions that ops apply to their own results."""
 
-_PADDING = {"same": schema.Padding.SAME, "valid": schema.Padding.VALID}
+_ARITHMETIC = {
+    "ADD": schema.AddOptionsT,
+    "SUB": schema.SubOptionsT,
+    "MUL": schema.MulOptionsT,
+    "DIV": schema.DivOptionsT,
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What an op multiplies by and adds."""
+
+    name: str
+    kernel: Array
+    bias: Array | None
+    axis: int
+    """The kernel's axis of output channels."""
+    float_or_static: bool = False
+    """Whether dynamic int8 leaves the kernel in float32: XNNPACK has no such op."""
+    parts: tuple[str, str] = ("kernel", "bias")
+    """What kernel and bias are called."""
 
 
 class Ops:
     """Appends ops to one subgraph, at one precision."""
 
-    def __init__(self, subgraph: Subgraph, precision: Precision, ranges: Ranges | None) -> None:
+    def __init__(
+        self, subgraph: Subgraph, precision: Precision, ranges: Ranges | None = None, form: Form = "loop"
+    ) -> None:
         self.subgraph = subgraph
         self.precision = precision
+        self.form = form
         self._ranges = ranges or {}
+
+    @property
+    def static(self) -> bool:
+        """Whether results are int8."""
+        return self.precision == "static"
+
+    def op(self, code: str, inputs: Sequence[Tensor | None], output: Tensor, options: object | None = None) -> Tensor:
+        """Append an op of one output, in the lowest version that knows it."""
+        self.subgraph.op(code, inputs, [output], options, version_of(code, inputs, output, options))
+        return output
 
     # --- precision -----------------------------------------------------------------------------------------------
 
@@ -51,36 +82,60 @@ class Ops:
 
     def enter(self, x: Tensor, name: str) -> Tensor:
         """`x`, the graph's value `name`, as this precision takes it: int8 for static, float32 for all others."""
-        if self.precision == "static" and x.dtype == "float32":
-            given = self._like(f"{name}:quantised", x.shape, self.quantisation(name))
-            self.subgraph.op("QUANTIZE", [x], [given], schema.QuantizeOptionsT())
-            return given
-        if self.precision != "static" and x.dtype == "int8":
-            given = self._like(f"{name}:real", x.shape, None)
-            self.subgraph.op("DEQUANTIZE", [x], [given], schema.DequantizeOptionsT(), 2)
-            return given
+        if self.static and x.dtype == "float32":
+            entered = self.like(f"{name}:quantised", x.shape, self.quantisation(name))
+            return self.op("QUANTIZE", [x], entered, schema.QuantizeOptionsT())
+        if not self.static and x.dtype == "int8":
+            entered = self.like(f"{name}:real", x.shape, None)
+            return self.op("DEQUANTIZE", [x], entered, schema.DequantizeOptionsT())
         return x
 
-    def _result(self, name: str, shape: Sequence[int], fixed: Quantisation | None = None) -> Tensor:
-        if self.precision != "static":
-            return self._like(name, shape, None)
-        return self._like(name, shape, fixed or self.quantisation(name))
+    def requantised(self, name: str, x: Tensor, quantisation: Quantisation | None) -> Tensor:
+        """`x` in another quantisation, unless it has that already."""
+        if x.quantisation == quantisation:
+            return x
+        return self.op("QUANTIZE", [x], self.like(name, x.shape, quantisation), schema.QuantizeOptionsT())
 
-    def _like(self, name: str, shape: Sequence[int], quantisation: Quantisation | None) -> Tensor:
+    def result(self, name: str, shape: Sequence[int], fixed: Quantisation | None = None) -> Tensor:
+        """A tensor for a result: float32, or int8 with the quantisation `fixed`, or the calibrated one."""
+        return self.like(name, shape, (fixed or self.quantisation(name)) if self.static else None)
+
+    def like(self, name: str, shape: Sequence[int], quantisation: Quantisation | None) -> Tensor:
+        """A tensor with this quantisation, float32 without any."""
         return self.subgraph.tensor(name, shape, "float32" if quantisation is None else "int8", quantisation)
 
-    def _version(self) -> int:
-        return 2 if self.precision == "static" else 1
+    # --- constants -----------------------------------------------------------------------------------------------
 
-    # --- weights -------------------------------------------------------------------------------------------------
+    def integers(self, name: str, *values: int) -> Tensor:
+        """A list of int32: sizes, axes or places."""
+        return self.subgraph.constant(name, np.array(values, np.int32))
 
-    def weight(self, name: str, value: Array, axis: int) -> Tensor:
-        """A weight in this precision; `axis` is the one of the output channels."""
+    def number(self, name: str, value: float) -> Tensor:
+        """One float32 to calculate with."""
+        return self.subgraph.constant(name, np.array([value], np.float32))
+
+    def fixed(self, name: str, value: Array) -> Tensor:
+        """A constant operand of an element-wise op; in int8 quantised by its largest value."""
+        if not self.static:
+            return self.subgraph.constant(name, value)
+        scale = float(np.abs(value).max()) / 127 or 1.0
+        return self.subgraph.constant(name, np.rint(value / scale).astype(np.int8), Quantisation(scale, 0))
+
+    def constant(self, name: str, value: Array, batch: int) -> Tensor:
+        """A value of the graph that is the same for every sample of a batch."""
+        values = np.broadcast_to(value, (batch, *value.shape))
+        if not self.static:
+            return self.subgraph.constant(name, values)
+        quantisation = self.quantisation(name)
+        return self.subgraph.constant(name, quantise(values, quantisation), quantisation)
+
+    def weight(self, name: str, value: Array, axis: int, least: Array | float = 0.0) -> Tensor:
+        """A weight in this precision; `axis` is the one of the output channels, for `least` see `quantise_weight`."""
         if self.precision == "float32":
             return self.subgraph.constant(name, value)
         if self.precision == "float16":
             return self._widened(name, value)
-        integers, scales = quantise_weight(value, axis)
+        integers, scales = quantise_weight(value, axis, least)
         return self.subgraph.channelwise(name, integers, scales, axis)
 
     def _widened(self, name: str, value: Array) -> Tensor:
@@ -88,182 +143,123 @@ class Ops:
             raise ConversionError(f"weight {name!r} exceeds float16; use --recipe float32 or dynamic")
         half = self.subgraph.constant(f"{name}:half", value.astype(np.float16))
         whole = self.subgraph.tensor(name, value.shape)
-        self.subgraph.op("DEQUANTIZE", [half], [whole], schema.DequantizeOptionsT(), 3)
-        return whole
+        return self.op("DEQUANTIZE", [half], whole, schema.DequantizeOptionsT())
 
-    def _bias(self, name: str, value: Array, x: Tensor, kernel: Array, axis: int) -> Tensor:
+    def _bias(self, name: str, weights: Weights, x: Tensor, least: Array | float) -> Tensor | None:
+        if weights.bias is None:
+            return None
         if self.precision == "float16":  # LiteRT 1.1 to 1.3 misread a convolution whose bias is float32 beside it
-            return self._widened(name, value)
-        if self.precision != "static":
-            return self.subgraph.constant(name, value)
-        assert x.quantisation is not None
-        scales = x.quantisation.scale * quantise_weight(kernel, axis)[1].astype(np.float64)
-        integers = np.clip(np.rint(value / scales), -(2**31), 2**31 - 1).astype(np.int32)
-        return self.subgraph.channelwise(name, integers, scales, 0)
+            return self._widened(name, weights.bias)
+        if x.quantisation is None:
+            return self.subgraph.constant(name, weights.bias)
+        _, scales = quantise_weight(weights.kernel, weights.axis, least)
+        products = x.quantisation.scale * scales.astype(np.float64)
+        integers = np.clip(np.rint(weights.bias / products), -(2**31), 2**31 - 1).astype(np.int32)
+        return self.subgraph.channelwise(name, integers, products, 0)
 
-    # --- layers --------------------------------------------------------------------------------------------------
+    # --- arithmetic ----------------------------------------------------------------------------------------------
 
-    def conv(
+    def linear(
         self,
+        code: str,
         name: str,
-        x: Tensor,
-        kernel: Array,
-        bias: Array,
-        strides: tuple[int, int],
-        padding: Padding,
-        function: Function,
         shape: Sequence[int],
+        x: Tensor,
+        weights: Weights,
+        options: object,
+        *,
+        before: Tensor | None = None,
+        result: Tensor | None = None,
     ) -> Tensor:
-        """2-D convolution of (N, H, W, C) with a kernel (height, width, in, out)."""
-        ohwi = np.ascontiguousarray(kernel.transpose(3, 0, 1, 2))
-        # With one input channel there is nothing to win from int8 weights, and XNNPACK has no kernel for it.
-        plain = self.precision == "dynamic" and kernel.shape[2] == 1
-        weight = self.subgraph.constant(f"{name}/kernel", ohwi) if plain else self.weight(f"{name}/kernel", ohwi, 0)
-        given = self._result(name, shape)
-        options = schema.Conv2DOptionsT(
-            padding=_PADDING[padding],
-            strideH=strides[0],
-            strideW=strides[1],
-            dilationHFactor=1,
-            dilationWFactor=1,
-            fusedActivationFunction=FUSED[function],
-        )
-        version = {"static": 3, "dynamic": 1 if plain else 5}.get(self.precision, 1)
-        self.subgraph.op(
-            "CONV_2D", [x, weight, self._bias(f"{name}/bias", bias, x, ohwi, 0)], [given], options, version
-        )
-        return given
+        """An op that multiplies `x` by a kernel and adds a bias.
 
-    def matmul(self, name: str, x: Tensor, kernel: Array, bias: Array | None, function: Function = "linear") -> Tensor:
-        """Product over the last axis with a kernel (in, out)."""
-        rows = np.ascontiguousarray(kernel.T)
-        weight = self.weight(f"{name}/kernel", rows, 0)
-        given = self._result(name, (*x.shape[:-1], kernel.shape[1]))
+        Args:
+            code: of the op.
+            name: of the result.
+            shape: of the result.
+            x: the operand.
+            weights: kernel and bias.
+            options: of the op.
+            before: what the op takes before kernel, operand and bias, if it takes them in this order.
+            result: in place of a new tensor.
+        """
+        least: Array | float = 0.0
+        if x.quantisation is not None and weights.bias is not None:
+            least = least_scales(weights.bias, x.quantisation)
+        kernel_name, bias_name = (f"{weights.name}/{part}" for part in weights.parts)
+        if weights.float_or_static and self.precision == "dynamic":
+            kernel = self.subgraph.constant(kernel_name, weights.kernel)
+        else:
+            kernel = self.weight(kernel_name, weights.kernel, weights.axis, least)
+        result = result or self.result(name, shape)
+        bias = self._bias(bias_name, weights, x, least)
+        return self.op(code, [before, kernel, x, bias] if before else [x, kernel, bias], result, options)
+
+    def product(
+        self, name: str, x: Tensor, kernel: Array, bias: Array | None, activation: Activation = "linear"
+    ) -> Tensor:
+        """Matrix product over the last axis with a kernel (in, out)."""
         options = schema.FullyConnectedOptionsT(
-            fusedActivationFunction=FUSED[function],
+            fusedActivationFunction=FUSED[activation],
             keepNumDims=True,
             asymmetricQuantizeInputs=self.precision == "dynamic",
         )
-        constant = None if bias is None else self._bias(f"{name}/bias", bias, x, rows, 0)
-        version = 12 if self.precision == "dynamic" else 6 if bias is None else 5
-        self.subgraph.op("FULLY_CONNECTED", [x, weight, constant], [given], options, version)
-        return given
+        weights = Weights(name, np.ascontiguousarray(kernel.T), bias, 0)
+        return self.linear("FULLY_CONNECTED", name, (*x.shape[:-1], kernel.shape[1]), x, weights, options)
 
-    def pool(
+    def binary(
         self,
+        code: str,
         name: str,
-        x: Tensor,
-        kind: str,
-        size: tuple[int, int],
-        strides: tuple[int, int],
-        padding: Padding,
-        shape: Sequence[int],
+        a: Tensor,
+        b: Tensor,
+        fixed: Quantisation | None = None,
+        activation: Activation = "linear",
     ) -> Tensor:
-        """Pooling; the result keeps the quantisation of `x`."""
-        given = self._like(name, shape, x.quantisation)
-        options = schema.Pool2DOptionsT(
-            padding=_PADDING[padding],
-            strideH=strides[0],
-            strideW=strides[1],
-            filterHeight=size[0],
-            filterWidth=size[1],
-        )
-        code = "MAX_POOL_2D" if kind == "max" else "AVERAGE_POOL_2D"
-        self.subgraph.op(code, [x], [given], options, self._version())
-        return given
+        """ADD, SUB, MUL or DIV, with broadcasting; see `result`."""
+        result = self.result(name, np.broadcast_shapes(a.shape, b.shape), fixed)
+        return self.op(code, [a, b], result, _ARITHMETIC[code](fusedActivationFunction=FUSED[activation]))
 
-    def affine(self, name: str, x: Tensor, scale: Array, shift: Array) -> Tensor:
-        """`x * scale + shift` per channel."""
-        if self.precision != "static":
-            product = self.binary("MUL", f"{name}:scaled", x, self.subgraph.constant(f"{name}/scale", scale))
-            return self.binary("ADD", name, product, self.subgraph.constant(f"{name}/shift", shift))
-        # In int8 a 1×1 depthwise convolution keeps one scale per channel where MUL and ADD would share one.
-        kernel = scale.reshape(1, 1, 1, -1)
-        flat = (
-            x if len(x.shape) == 4 else self.reshape(f"{name}:map", x, (1, 1, int(np.prod(x.shape[:-1])), x.shape[-1]))
-        )
-        given = self._result(name if flat is x else f"{name}:flat", flat.shape, self.quantisation(name))
-        options = schema.DepthwiseConv2DOptionsT(
-            padding=schema.Padding.VALID,
-            strideH=1,
-            strideW=1,
-            dilationHFactor=1,
-            dilationWFactor=1,
-            depthMultiplier=1,
-        )
-        weight = self.weight(f"{name}/scale", kernel, 3)
-        bias = self._bias(f"{name}/shift", shift, flat, kernel, 3)
-        self.subgraph.op("DEPTHWISE_CONV_2D", [flat, weight, bias], [given], options, 3)
-        return given if flat is x else self.reshape(name, given, x.shape)
-
-    # --- element-wise --------------------------------------------------------------------------------------------
-
-    def binary(self, code: str, name: str, a: Tensor, b: Tensor, fixed: Quantisation | None = None) -> Tensor:
-        """ADD, SUB or MUL, with broadcasting; an int8 result has the quantisation `fixed`, or the calibrated one."""
-        options = {"ADD": schema.AddOptionsT, "SUB": schema.SubOptionsT, "MUL": schema.MulOptionsT}[code]()
-        given = self._result(name, np.broadcast_shapes(a.shape, b.shape), fixed)
-        self.subgraph.op(code, [a, b], [given], options, self._version())
-        return given
+    def times(self, name: str, x: Tensor, factor: float, fixed: Quantisation | None = None) -> Tensor:
+        """The product with a number."""
+        return self.binary("MUL", name, x, self.fixed(f"{name}/factor", np.array([factor], np.float32)), fixed)
 
     def average(self, name: str, a: Tensor, b: Tensor) -> Tensor:
         """(a + b) / 2."""
-        if self.precision != "static":
-            return self._times(name, self.binary("ADD", f"{name}:sum", a, b), 0.5)
+        if not self.static:
+            return self.times(name, self.binary("ADD", f"{name}:sum", a, b), 0.5)
         range_ = self.quantisation(name)
         twice = Quantisation(2 * range_.scale, range_.zero_point)
         half = self.fixed(f"{name}/half", np.array([0.5], np.float32))
         return self.binary("MUL", name, self.binary("ADD", f"{name}:sum", a, b, twice), half)
 
-    def hard_sigmoid(self, name: str, x: Tensor) -> Tensor:
-        """clip(0.2 x + 0.5) to 0..1, the gates of Keras before 2.3.
+    def unary(
+        self, code: str, name: str, x: Tensor, fixed: Quantisation | None = None, options: object | None = None
+    ) -> Tensor:
+        """An element-wise op of one operand."""
+        return self.op(code, [x], self.result(name, x.shape, fixed), options)
 
-        As relu6(1.2 x + 3) / 6, which XNNPACK takes; in int8 as 0.2 x + 0.5, and what int8 cannot hold is clipped.
+    def sigmoid(self, name: str, x: Tensor) -> Tensor:
+        """1 / (1 + exp(-x))."""
+        return self.unary("LOGISTIC", name, x, SIGMOID_OUT)
+
+    def tanh(self, name: str, x: Tensor) -> Tensor:
+        """Hyperbolic tangent."""
+        return self.unary("TANH", name, x, TANH_OUT)
+
+    def hard_sigmoid(self, name: str, x: Tensor, slope: float) -> Tensor:
+        """clip(slope x + 0.5) to 0..1.
+
+        As relu6(6 slope x + 3) / 6, which XNNPACK takes; in int8 as slope x + 0.5, and what int8 cannot hold is
+        clipped.
         """
-        if self.precision == "static":
-            centred = self._times(f"{name}:scaled", x, 0.2, Quantisation(1 / 254, 0))  # 127 is 0.5
+        if self.static:
+            centred = self.times(f"{name}:scaled", x, slope, Quantisation(1 / 254, 0))  # 127 is 0.5
             half = self.fixed(f"{name}/half", np.array([0.5], np.float32))
             return self.binary("ADD", name, centred, half, Quantisation(1 / 254, -128))
-        three = self.subgraph.constant(f"{name}/three", np.array([3], np.float32))
-        shifted = self.binary("ADD", f"{name}:shifted", self._times(f"{name}:scaled", x, 1.2), three)
-        return self._times(name, self.activate(f"{name}:clipped", "relu6", shifted), 1 / 6)
-
-    def fixed(self, name: str, value: Array) -> Tensor:
-        """A constant operand of an element-wise op; in int8 quantised by its largest value."""
-        if self.precision != "static":
-            return self.subgraph.constant(name, value)
-        scale = float(np.abs(value).max()) / 127 or 1.0
-        return self.subgraph.constant(name, np.rint(value / scale).astype(np.int8), Quantisation(scale, 0))
-
-    def _times(self, name: str, x: Tensor, factor: float, fixed: Quantisation | None = None) -> Tensor:
-        return self.binary("MUL", name, x, self.fixed(f"{name}/factor", np.array([factor], np.float32)), fixed)
-
-    def activate(self, name: str, function: Function, x: Tensor) -> Tensor:
-        """An element-wise function, or softmax over the last axis."""
-        match function:
-            case "sigmoid":
-                return self._unary("LOGISTIC", name, x, SIGMOID_OUT)
-            case "tanh":
-                return self._unary("TANH", name, x, TANH_OUT)
-            case "softmax":
-                return self._unary("SOFTMAX", name, x, SIGMOID_OUT, schema.SoftmaxOptionsT(beta=1.0))
-            case "relu":
-                return self._unary("RELU", name, x)
-            case "relu6":
-                return self._unary("RELU6", name, x)
-            case "linear":
-                return x
-
-    def _unary(
-        self,
-        code: str,
-        name: str,
-        x: Tensor,
-        fixed: Quantisation | None = None,
-        options: object | None = None,
-    ) -> Tensor:
-        given = self._result(name, x.shape, fixed)
-        self.subgraph.op(code, [x], [given], options, self._version())
-        return given
+        three = self.number(f"{name}/three", 3)
+        shifted = self.binary("ADD", f"{name}:shifted", self.times(f"{name}:scaled", x, 6 * slope), three)
+        return self.times(name, self.unary("RELU6", f"{name}:clipped", shifted), 1 / 6)
 
     # --- shape ---------------------------------------------------------------------------------------------------
 
@@ -271,62 +267,52 @@ class Ops:
         """Row-major reshape."""
         if tuple(shape) == x.shape:
             return x
-        sizes = np.array(shape, np.int32)
-        given = self.subgraph.tensor(name, shape, x.dtype, x.quantisation)
-        target = self.subgraph.constant(f"{name}/shape", sizes)
-        self.subgraph.op("RESHAPE", [x, target], [given], schema.ReshapeOptionsT(newShape=sizes.tolist()))
-        return given
+        reshaped = self.subgraph.tensor(name, shape, x.dtype, x.quantisation)
+        target = self.integers(f"{name}/shape", *shape)
+        return self.op("RESHAPE", [x, target], reshaped, schema.ReshapeOptionsT(newShape=[*map(int, shape)]))
 
     def transpose(self, name: str, x: Tensor, axes: Sequence[int]) -> Tensor:
         """Axis i of the result is axis `axes[i]` of `x`."""
-        given = self.subgraph.tensor(name, [x.shape[axis] for axis in axes], x.dtype, x.quantisation)
-        order = self.subgraph.constant(f"{name}/axes", np.array(axes, np.int32))
-        self.subgraph.op("TRANSPOSE", [x, order], [given], schema.TransposeOptionsT(), 2 if x.dtype == "int8" else 1)
-        return given
+        transposed = self.subgraph.tensor(name, [x.shape[axis] for axis in axes], x.dtype, x.quantisation)
+        order = self.integers(f"{name}/axes", *axes)
+        return self.op("TRANSPOSE", [x, order], transposed, schema.TransposeOptionsT())
 
-    def split(self, name: str, x: Tensor, parts: int) -> list[Tensor]:
-        """Equal parts along the last axis."""
-        width = x.shape[-1] // parts
-        given = [
-            self.subgraph.tensor(f"{name}:{part}", (*x.shape[:-1], width), x.dtype, x.quantisation)
-            for part in range(parts)
-        ]
-        axis = self.subgraph.constant(f"{name}/axis", np.array(len(x.shape) - 1, np.int32))
-        self.subgraph.op("SPLIT", [axis, x], given, schema.SplitOptionsT(numSplits=parts), self._version())
-        return given
+    def split(self, name: str, x: Tensor, parts: int, axis: int = -1) -> list[Tensor]:
+        """Equal parts along an axis."""
+        axis %= len(x.shape)
+        shape = [length // parts if place == axis else length for place, length in enumerate(x.shape)]
+        tensors = [self.subgraph.tensor(f"{name}:{part}", shape, x.dtype, x.quantisation) for part in range(parts)]
+        place = self.subgraph.constant(f"{name}/axis", np.array(axis, np.int32))
+        options = schema.SplitOptionsT(numSplits=parts)
+        self.subgraph.op("SPLIT", [place, x], tensors, options, version_of("SPLIT", [place, x], tensors[0]))
+        return tensors
 
-    def concat(self, name: str, parts: Sequence[Tensor]) -> Tensor:
-        """Joined along the last axis; in int8 the parts must share their quantisation."""
-        first = parts[0]
-        width = sum(each.shape[-1] for each in parts)
-        given = self.subgraph.tensor(name, (*first.shape[:-1], width), first.dtype, first.quantisation)
-        options = schema.ConcatenationOptionsT(axis=len(first.shape) - 1)
-        self.subgraph.op("CONCATENATION", parts, [given], options, self._version())
-        return given
+    def concat(self, name: str, parts: Sequence[Tensor], axis: int = -1) -> Tensor:
+        """Joined along an axis; in int8 the parts must share their quantisation."""
+        first, axis = parts[0], axis % len(parts[0].shape)
+        length = sum(part.shape[axis] for part in parts)
+        shape = (*first.shape[:axis], length, *first.shape[axis + 1 :])
+        joined = self.subgraph.tensor(name, shape, first.dtype, first.quantisation)
+        return self.op("CONCATENATION", parts, joined, schema.ConcatenationOptionsT(axis=axis))
 
+    def slice(self, name: str, x: Tensor, starts: Sequence[int], stops: Sequence[int], steps: Sequence[int]) -> Tensor:
+        """Every `step`-th element from `start` on and before `stop`, along all axes."""
+        shape = [len(range(*bounds)) for bounds in zip(starts, stops, steps, strict=True)]
+        given = {"starts": starts, "stops": stops, "steps": steps}
+        bounds = [self.integers(f"{name}/{bound}", *values) for bound, values in given.items()]
+        part = self.subgraph.tensor(name, shape, x.dtype, x.quantisation)
+        return self.op("STRIDED_SLICE", [x, *bounds], part, schema.StridedSliceOptionsT())
 
-def quantisation_of(name: str, ranges: Ranges) -> Quantisation:
-    """Asymmetric int8 over the calibrated range of a value, zero exactly representable.
-
-    What follows a colon in a tensor's name tells tensors of the same value apart.
-
-    Raises:
-        ConversionError: there is no range of that name.
-    """
-    value = name if name in ranges else name.rpartition(":")[0]
-    if value not in ranges:
-        raise ConversionError(f"value {value!r} was never seen in calibration; this is a defect of edge-crnn")
-    low, high = min(ranges[value][0], 0.0), max(ranges[value][1], 0.0)
-    scale = (high - low) / 255 or 1.0
-    return Quantisation(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
-
-
-def quantise_weight(value: Array, axis: int) -> tuple[npt.NDArray[np.int8], Array]:
-    """Symmetric int8 with one scale per index of `axis`: value ≈ integers * scales."""
-    others = tuple(each for each in range(value.ndim) if each != axis)
-    largest = np.abs(value).max(axis=others)
-    scales = np.where(largest > _NOTHING, largest / 127, 1.0).astype(np.float32)
-    shape = [1] * value.ndim
-    shape[axis] = -1
-    integers = np.clip(np.rint(value / scales.reshape(shape)), -127, 127).astype(np.int8)
-    return integers, scales
+    def pad(self, name: str, x: Tensor, pads: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
+        """A number before and after the elements along all axes; in int8 the quantisation of `x` must know it."""
+        shape = [before + length + after for length, (before, after) in zip(x.shape, pads, strict=True)]
+        amounts = self.subgraph.constant(f"{name}/pads", np.array(pads, np.int32))
+        padded = self.subgraph.tensor(name, shape, x.dtype, x.quantisation)
+        if value == 0:
+            return self.op("PAD", [x, amounts], padded, schema.PadOptionsT())
+        filling = np.array(value, np.float32)
+        if x.quantisation is None:
+            constant = self.subgraph.constant(f"{name}/value", filling)
+        else:
+            constant = self.subgraph.constant(f"{name}/value", quantise(filling, x.quantisation), x.quantisation)
+        return self.op("PADV2", [x, amounts, constant], padded, schema.PadV2OptionsT())

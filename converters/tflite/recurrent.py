@@ -15,35 +15,35 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edge_crnn.errors import ConversionError
 
-from ..graph.layers import Cell, Recurrent
-from ..recipe import Form
+from ..graph.cells import Cell
+from ..graph.nodes import Recurrent, Shape
 from .cells import STATES, input_products, step_of
 from .ops import Ops
-from .writer import Tensor, Writer
+from .writer import Tensor
 
 
-def recurrent(ops: Ops, layer: Recurrent, x: Tensor, writer: Writer, form: Form) -> Tensor:
+def recurrent(ops: Ops, node: Recurrent, _: Shape, x: Tensor) -> Tensor:
     """(N, T, in) → (N, T, out)."""
-    steps, name = x.shape[1], layer.name
+    steps, name = x.shape[1], node.name
     outputs = []
-    for direction, cell in layer.cells:
+    for direction, cell in node.cells:
         prefix = f"{name}/{direction}"
         products = {
-            name: _swap(ops, f"{prefix}/{name}:steps", ops.matmul(f"{prefix}/{name}", x, kernel, bias))
+            name: _swap(ops, f"{prefix}/{name}:steps", ops.product(f"{prefix}/{name}", x, kernel, bias))
             for name, (kernel, bias) in input_products(cell).items()
         }
         order = range(steps) if direction == "forward" else range(steps - 1, -1, -1)
-        write = _loop if form == "loop" else _unrolled
-        hidden = write(ops, prefix, cell, products, order, writer)
+        write = _loop if ops.form == "loop" else _unrolled
+        hidden = write(ops, prefix, cell, products, order)
         outputs.append(_swap(ops, f"{prefix}/hidden:samples", hidden))
     if len(outputs) == 1:
         return outputs[0]
-    if layer.merge == "concat":
+    if node.merge == "concat":
         return ops.concat(name, outputs)
     first, second = outputs
-    if layer.merge == "product":
+    if node.merge == "product":
         return ops.binary("MUL", name, first, second)
-    if layer.merge == "average":
+    if node.merge == "average":
         return ops.average(name, first, second)
     return ops.binary("ADD", name, first, second)
 
@@ -56,18 +56,18 @@ def _swap(ops: Ops, name: str, x: Tensor) -> Tensor:
     return ops.transpose(name, x, (1, 0, 2))
 
 
-def _loop(ops: Ops, prefix: str, cell: Cell, products: Mapping[str, Tensor], order: range, writer: Writer) -> Tensor:
+def _loop(ops: Ops, prefix: str, cell: Cell, products: Mapping[str, Tensor], order: range) -> Tensor:
     """Products (T, N, ·) → hidden states (T, N, units), by WHILE over (step, *states, outputs, *products)."""
-    if ops.precision == "static":
+    if ops.static:
         raise ConversionError(f"layer {prefix!r}: a loop cannot be static int8; use an unrolled form")
-    main = ops.subgraph
+    main, writer = ops.subgraph, ops.subgraph.writer
     states = STATES[type(cell)]
     steps, batch, _ = products["projection"].shape
     shapes = {
         "step": ((), "int32"),
         **dict.fromkeys(states, ((batch, cell.units), "float32")),
         "outputs": ((steps, batch, cell.units), "float32"),
-        **{name: (each.shape, "float32") for name, each in products.items()},
+        **{name: (product.shape, "float32") for name, product in products.items()},
     }
 
     condition = writer.subgraph(f"{prefix}/condition")
@@ -82,10 +82,10 @@ def _loop(ops: Ops, prefix: str, cell: Cell, products: Mapping[str, Tensor], ord
 
     body = writer.subgraph(f"{prefix}/body")
     taken = {name: body.tensor(name, *shape) for name, shape in shapes.items()}
-    inner = Ops(body, ops.precision, None)
+    inner = Ops(body, ops.precision)
     now = {}
-    for name, each in products.items():
-        now[name] = body.tensor("now", (batch, each.shape[2]))
+    for name, product in products.items():
+        now[name] = body.tensor("now", (batch, product.shape[2]))
         body.op("GATHER", [taken[name], taken["step"]], [now[name]], schema.GatherOptionsT(axis=0))
     after = step_of(cell, inner, f"{prefix}/{{}}".format, now, {name: taken[name] for name in states})
     zero = body.constant("zero", np.array(0, np.int32))
@@ -98,7 +98,7 @@ def _loop(ops: Ops, prefix: str, cell: Cell, products: Mapping[str, Tensor], ord
     stride = body.constant("stride", np.array(order.step, np.int32))
     body.op("ADD", [taken["step"], stride], [following], schema.AddOptionsT())
     changed = {"step": following, **after, "outputs": written}
-    body.bind([*taken.values()], [changed.get(name, each) for name, each in taken.items()])
+    body.bind([*taken.values()], [changed.get(name, tensor) for name, tensor in taken.items()])
 
     zeros = main.constant(f"{prefix}/zeros", np.zeros((batch, cell.units), np.float32))
     initial = {
@@ -113,28 +113,25 @@ def _loop(ops: Ops, prefix: str, cell: Cell, products: Mapping[str, Tensor], ord
     return given["outputs"]
 
 
-def _unrolled(
-    ops: Ops, prefix: str, cell: Cell, products: Mapping[str, Tensor], order: Iterable[int], _: Writer
-) -> Tensor:
+def _unrolled(ops: Ops, prefix: str, cell: Cell, products: Mapping[str, Tensor], order: Iterable[int]) -> Tensor:
     """Products (T, N, ·) → hidden states (T, N, units), every step written out."""
     main = ops.subgraph
-    static = ops.precision == "static"
     parts: dict[str, list[Tensor]] = {}
-    for name, each in products.items():
-        steps, batch, width = each.shape
+    for name, product in products.items():
+        steps, batch, width = product.shape
         parts[name] = [
-            main.tensor(f"{prefix}/{name}:{step}", (batch, width), each.dtype, each.quantisation)
+            main.tensor(f"{prefix}/{name}:{step}", (batch, width), product.dtype, product.quantisation)
             for step in range(steps)
         ]
-        main.op("UNPACK", [each], parts[name], schema.UnpackOptionsT(num=steps, axis=0), 2 if static else 1)
+        main.op("UNPACK", [product], parts[name], schema.UnpackOptionsT(num=steps, axis=0), 2 if ops.static else 1)
     states: Mapping[str, Tensor] = {}
     outputs: dict[int, Tensor] = {}
     for step in order:
-        now = {name: each[step] for name, each in parts.items()}
+        now = {name: tensors[step] for name, tensors in parts.items()}
         states = step_of(cell, ops, f"{prefix}/{{}}:{step}".format, now, states)
         outputs[step] = states["hidden"]
     first = outputs[0]
     given = main.tensor(f"{prefix}/hidden", (steps, batch, cell.units), first.dtype, first.quantisation)
     ordered = [outputs[step] for step in range(steps)]
-    main.op("PACK", ordered, [given], schema.PackOptionsT(valuesCount=steps, axis=0), 2 if static else 1)
+    main.op("PACK", ordered, [given], schema.PackOptionsT(valuesCount=steps, axis=0), 2 if ops.static else 1)
     return given

@@ -63,7 +63,7 @@ class Subgraph:
 
     def __init__(self, writer: Writer, name: str, index: int) -> None:
         self.index = index
-        self._writer = writer
+        self.writer = writer
         self.table = schema.SubGraphT(name=name, tensors=[], operators=[], inputs=[], outputs=[])
 
     def tensor(
@@ -84,13 +84,13 @@ class Subgraph:
         parameters = None
         if quantisation is not None:
             parameters = _quantisation([quantisation.scale], [quantisation.zero_point], 0)
-        buffer = self._writer.buffer(value)
+        buffer = self.writer.buffer(value)
         return self._add(name, value.shape, value.dtype.name, buffer, parameters, quantisation)
 
     def channelwise(self, name: str, value: AnyArray, scales: AnyArray, axis: int) -> Tensor:
         """A constant tensor with one scale per index of `axis`, zero points 0."""
         parameters = _quantisation(scales.tolist(), [0] * len(scales), axis)
-        return self._add(name, value.shape, value.dtype.name, self._writer.buffer(value), parameters, None)
+        return self._add(name, value.shape, value.dtype.name, self.writer.buffer(value), parameters, None)
 
     def op(
         self,
@@ -102,9 +102,9 @@ class Subgraph:
     ) -> None:
         """Append an op; a None input is one that is left out."""
         operator = schema.OperatorT(
-            opcodeIndex=self._writer.code(code, version),
-            inputs=[-1 if each is None else each.index for each in inputs],
-            outputs=[each.index for each in outputs],
+            opcodeIndex=self.writer.code(code, version),
+            inputs=[-1 if tensor is None else tensor.index for tensor in inputs],
+            outputs=[tensor.index for tensor in outputs],
         )
         if options is not None:
             operator.builtinOptions = options
@@ -112,9 +112,9 @@ class Subgraph:
         self.table.operators.append(operator)
 
     def bind(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
-        """Say which tensors the subgraph takes and gives."""
-        self.table.inputs = [each.index for each in inputs]
-        self.table.outputs = [each.index for each in outputs]
+        """Name the tensors that the subgraph takes and gives."""
+        self.table.inputs = [tensor.index for tensor in inputs]
+        self.table.outputs = [tensor.index for tensor in outputs]
 
     def _add(
         self,
@@ -185,8 +185,8 @@ class Writer:
             schema.SignatureDefT(
                 signatureKey=signature,
                 subgraphIndex=0,
-                inputs=[schema.TensorMapT(name=name, tensorIndex=each.index) for name, each in inputs.items()],
-                outputs=[schema.TensorMapT(name=name, tensorIndex=each.index) for name, each in outputs.items()],
+                inputs=[schema.TensorMapT(name=name, tensorIndex=tensor.index) for name, tensor in inputs.items()],
+                outputs=[schema.TensorMapT(name=name, tensorIndex=tensor.index) for name, tensor in outputs.items()],
             )
         ]
         try:
@@ -197,7 +197,7 @@ class Writer:
 
 def pack(model: Any) -> bytes:
     """The file's bytes of a `schema.ModelT`, its constants aligned."""
-    model.buffers = [_AlignedBuffer(data=each.data) for each in model.buffers]
+    model.buffers = [_AlignedBuffer(data=buffer.data) for buffer in model.buffers]
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

@@ -7,14 +7,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from converters.graph.layers import Activation, Affine, Conv, Dense, Graph, GruCell, LstmCell, Pool, Recurrent, Reshape
+from converters.graph.cells import GruCell, LstmCell
+from converters.graph.graph import Graph
+from converters.graph.nodes import Affine, Conv, Dense, Pool, Recurrent, Reshape, Softmax, same_pads
 from converters.graph.ranges import calibrate
 from converters.recipe import RECIPES
-from converters.tflite.ops import Ops, quantise_weight
+from converters.tflite.quantisation import least_scales, quantisation_of, quantise_weight
 from converters.tflite.to_tflite import to_tflite
-from converters.tflite.writer import Writer
+from converters.tflite.versions import version_of
+from converters.tflite.writer import Tensor
 from edge_crnn.errors import ConversionError
-from edge_crnn.model.spec import InputSpec
+from edge_crnn.model.spec import InputSpec, Quantisation
+from tests.converters.tflite.running import DTYPES, NAMES
 
 FINITE = st.floats(-1000, 1000, width=32)
 
@@ -30,7 +34,7 @@ def test_weights_keep_8_bits_of_each_channel(value: np.ndarray, axis: int) -> No
     assert integers.dtype == np.int8
     assert np.abs(integers.astype(int)).max() <= 127  # -128 would not fit where kernels multiply pairs in 16 bits
     for channel in range(value.shape[axis]):
-        real, stored = (np.take(each, channel, axis) for each in (value, integers))
+        real, stored = (np.take(array, channel, axis) for array in (value, integers))
         error = np.abs(stored * np.float64(scales[channel]) - real).max()
         if np.abs(real).max() < 1e-35:  # as good as 0, and so stored
             assert error < 1e-35
@@ -42,21 +46,31 @@ def test_weights_keep_8_bits_of_each_channel(value: np.ndarray, axis: int) -> No
 @given(FINITE, FINITE)
 def test_ranges_are_covered_with_zero_exact(one: float, other: float) -> None:
     low, high = min(one, other), max(one, other)
-    found = Ops(Writer("w").subgraph("main"), "static", {"x": (low, high)}).quantisation("x")
-    assert -128 <= found.zero_point <= 127
-    levels = (np.array([-128, 127]) - found.zero_point) * found.scale
-    assert levels[0] <= min(low, 0) + found.scale / 2 * 1.0001
-    assert levels[1] >= max(high, 0) - found.scale / 2 * 1.0001
+    quantisation = quantisation_of("x", {"x": (low, high)})
+    assert -128 <= quantisation.zero_point <= 127
+    levels = (np.array([-128, 127]) - quantisation.zero_point) * quantisation.scale
+    assert levels[0] <= min(low, 0) + quantisation.scale / 2 * 1.0001
+    assert levels[1] >= max(high, 0) - quantisation.scale / 2 * 1.0001
     assert levels[1] - levels[0] == pytest.approx(max(high, 0) - min(low, 0)) or low == high == 0
 
 
-def test_names_of_parts_find_the_range_of_their_value() -> None:
-    ops = Ops(Writer("w").subgraph("main"), "static", {"a": (-1, 1), "a:b": (-2, 2)})
-    assert ops.quantisation("a:part") == ops.quantisation("a:3") == ops.quantisation("a")
-    assert ops.quantisation("a:b") == ops.quantisation("a:b:part")
-    assert ops.quantisation("a:b").scale == 2 * ops.quantisation("a").scale
+def test_names_of_parts_lead_to_the_range_of_their_value() -> None:
+    ranges = {"a": (-1.0, 1.0), "a:b": (-2.0, 2.0)}
+    assert quantisation_of("a:part", ranges) == quantisation_of("a:3", ranges) == quantisation_of("a", ranges)
+    assert quantisation_of("a:b", ranges) == quantisation_of("a:b:part", ranges)
+    assert quantisation_of("a:b", ranges).scale == 2 * quantisation_of("a", ranges).scale
     with pytest.raises(ConversionError, match="'c' was never seen in calibration"):
-        ops.quantisation("c:part")
+        quantisation_of("c:part", ranges)
+
+
+def test_a_bias_fits_in_32_bits() -> None:
+    """Weight decay empties channels, and their norms leave a shift: 0.5 over a scale of 1e-12 is beyond int32."""
+    operand, bias = Quantisation(0.01, 0), np.float32([0.5, -2, 0])
+    kernel = np.float32([[1e-12, 1, 0]])
+    _, scales = quantise_weight(kernel, 1, least_scales(bias, operand))
+    assert np.abs(bias / (scales * operand.scale)).max() < 2**29
+    assert scales[1] == np.float32(1 / 127)
+    assert scales[2] == scales[1]  # where there is nothing, any scale will do but one far from the others
 
 
 def network() -> Graph:
@@ -67,19 +81,19 @@ def network() -> Graph:
 
     lstms = [LstmCell(some(6, 16), some(4, 16), some(16)) for _ in range(2)]
     grus = [GruCell(some(8, 12), some(4, 12), some(12), some(4)), GruCell(some(8, 12), some(4, 12), some(12))]
-    return Graph(
+    return Graph.chain(
         (8, 6, 1),
         (
-            Conv("conv1", some(3, 3, 1, 4), some(4), activation="relu"),
+            Conv("conv1", some(3, 3, 1, 4), some(4), pads=same_pads((8, 6), (3, 3), (1, 1)), activation="relu"),
             Affine("norm", some(4), some(4)),
-            Conv("conv2", some(2, 2, 4, 6), some(6)),
+            Conv("conv2", some(2, 2, 4, 6), some(6), pads=same_pads((8, 6), (2, 2), (1, 1))),
             Pool("pool", "max", (1, 2), (1, 2)),
             Reshape("steps", (8, 18)),
             Dense("dense", some(18, 6), some(6)),
             Recurrent("lstm", *lstms),
             Recurrent("gru", *grus),
             Dense("last", some(8, 5), some(5)),
-            Activation("softmax", "softmax"),
+            Softmax("softmax"),
         ),
     )
 
@@ -92,8 +106,6 @@ def converted(recipe: str) -> schema.ModelT:
     return schema.ModelT.InitFromPackedBuf(payload, 0)
 
 
-NAMES = {number: name for name, number in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-DTYPES = {number: name for name, number in vars(schema.TensorType).items() if not name.startswith("_")}
 LINEAR = {
     "float32": {("CONV_2D", 1), ("FULLY_CONNECTED", 5), ("FULLY_CONNECTED", 6)},
     "float16": {("CONV_2D", 1), ("FULLY_CONNECTED", 5), ("FULLY_CONNECTED", 6)},
@@ -110,16 +122,51 @@ def test_versions_let_old_interpreters_in_and_keep_those_out_that_would_misread(
     With a lower one tflite-runtime 2.14 loads the file and uses the first channel's scale for all: it reads nothing.
     """
     codes = {(NAMES[code.builtinCode], code.version) for code in converted(recipe).operatorCodes}
-    assert {each for each in codes if each[0].endswith(("CONV_2D", "FULLY_CONNECTED"))} == LINEAR[recipe]
+    assert {code for code in codes if code[0].endswith(("CONV_2D", "FULLY_CONNECTED"))} == LINEAR[recipe]
     assert max(version for name, version in codes if not name.endswith(("CONV_2D", "FULLY_CONNECTED"))) <= 3
+
+
+@pytest.mark.parametrize(
+    ("code", "dtype", "axes", "version"),
+    [
+        ("ADD", "float32", 4, 1),
+        ("ADD", "int8", 5, 2),
+        ("SUB", "int8", 4, 2),
+        ("SUB", "float32", 5, 3),
+        ("DIV", "float32", 5, 2),
+        ("MAXIMUM", "int8", 5, 3),
+        ("TRANSPOSE", "int8", 4, 2),
+        ("TRANSPOSE", "int8", 5, 4),
+        ("TRANSPOSE", "float32", 6, 6),
+        ("STRIDED_SLICE", "int8", 5, 4),
+        ("PADV2", "float32", 5, 4),
+        ("REVERSE_V2", "float32", 4, 1),
+        ("REVERSE_V2", "int8", 4, 3),
+        ("LEAKY_RELU", "int8", 4, 1),
+        ("RESHAPE", "int8", 6, 1),
+        ("GELU", "int8", 3, 2),
+        ("RESIZE_BILINEAR", "float32", 4, 3),
+        ("QUANTIZE", "int8", 4, 2),
+    ],
+)
+def test_versions_are_those_of_tensorflow(code: str, dtype: str, axes: int, version: int) -> None:
+    quantisation = Quantisation(0.1, 0) if dtype == "int8" else None
+    tensor = Tensor(0, "x", (2,) * axes, dtype, quantisation)
+    assert version_of(code, [tensor, tensor], tensor) == version
+
+
+def test_a_product_with_a_scale_of_one_and_more_has_a_version_of_its_own() -> None:
+    factor, coarse, fine = (Tensor(0, "x", (2,), "int8", Quantisation(scale, 0)) for scale in (0.5, 0.26, 0.25))
+    assert version_of("MUL", [factor, factor], coarse) == 2
+    assert version_of("MUL", [factor, factor], fine) == 3
 
 
 def constants(model: schema.ModelT) -> dict[str, schema.TensorT]:
     return {
-        each.name.decode(): each
+        tensor.name.decode(): tensor
         for subgraph in model.subgraphs
-        for each in subgraph.tensors
-        if model.buffers[each.buffer].data is not None
+        for tensor in subgraph.tensors
+        if model.buffers[tensor.buffer].data is not None
     }
 
 
@@ -138,19 +185,19 @@ def is_weight(name: str) -> bool:
     ],
 )
 def test_weights_have_the_precision_of_the_recipe(recipe: str, expected: set[str]) -> None:
-    found = {name: each for name, each in constants(converted(recipe)).items() if is_weight(name)}
-    assert {DTYPES[each.type] for each in found.values()} == expected
-    kernels = {name: each for name, each in found.items() if "/kernel" in name and name != "conv1/kernel"}
+    weights = {name: tensor for name, tensor in constants(converted(recipe)).items() if is_weight(name)}
+    assert {DTYPES[tensor.type] for tensor in weights.values()} == expected
+    kernels = {name: tensor for name, tensor in weights.items() if "/kernel" in name and name != "conv1/kernel"}
     assert len(kernels) >= 6
-    assert len({DTYPES[each.type] for each in kernels.values()}) == 1
-    for each in kernels.values():
-        if each.type == schema.TensorType.INT8:  # one scale per output channel, the first axis
-            assert (len(each.quantization.scale), each.quantization.quantizedDimension) == (each.shape[0], 0)
+    assert len({DTYPES[tensor.type] for tensor in kernels.values()}) == 1
+    for tensor in kernels.values():
+        if tensor.type == schema.TensorType.INT8:  # one scale per output channel, the first axis
+            assert (len(tensor.quantization.scale), tensor.quantization.quantizedDimension) == (tensor.shape[0], 0)
 
 
 def test_nothing_but_integers_in_int8_full() -> None:
     (main,) = converted("int8-full").subgraphs
-    assert {DTYPES[each.type] for each in main.tensors} == {"UINT8", "INT8", "INT32"}
+    assert {DTYPES[tensor.type] for tensor in main.tensors} == {"UINT8", "INT8", "INT32"}
 
 
 def test_float16_convolutions_have_both_constants_widened() -> None:

@@ -1,26 +1,80 @@
-"""The form of recurrent layers in the file; what they compute is held to the oracle in test_to_tflite."""
+"""Recurrent layers: what they compute, and the form that they have in the file."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from converters.graph.layers import Activation, Graph, GruCell, LstmCell, Recurrent
+from converters.graph.cells import Gate, GruCell, LstmCell
+from converters.graph.graph import Graph
+from converters.graph.nodes import Recurrent, Softmax
 from converters.graph.ranges import calibrate
 from converters.recipe import RECIPES, Recipe
 from converters.tflite.to_tflite import to_tflite
+from tests.converters.tflite.running import (
+    KINDS,
+    NAMES,
+    RECURRENT,
+    SEQUENCE,
+    Maker,
+    Own,
+    converted,
+    ending,
+    every_form,
+    every_kind,
+    holds,
+    read,
+)
 
-NAMES = {number: name for name, number in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+M = Maker(7)
 
+
+@every_form
+@pytest.mark.parametrize("layers", RECURRENT)
+@pytest.mark.parametrize("batch", [1, 4])
+def test_recurrent_layers(layers: str, recipe: Recipe, batch: int) -> None:
+    holds(recipe, ending(SEQUENCE, *RECURRENT[layers]), batch)
+
+
+@every_form
+@every_kind
+def test_recurrence_of_one_step(kind: str, recipe: Recipe) -> None:
+    holds(recipe, ending((1, 5), *RECURRENT[KINDS[kind]]), batch=2)
+
+
+@pytest.mark.parametrize("other", get_args(Gate))
+@every_form
+@every_kind
+def test_hard_gates(kind: str, other: Gate, recipe: Recipe) -> None:
+    """Wide open and shut, so that the clipping counts."""
+    hard = M.cell(5, 4, "hard_sigmoid_keras2", kind)
+    both = Recurrent("pair", replace(hard, kernel=3 * hard.kernel), replace(hard, recurrent_activation=other))
+    holds(recipe, ending(SEQUENCE, both))
+
+
+@every_form
+@every_kind
+def test_an_interpreter_keeps_nothing_between_images(kind: str, recipe: Recipe) -> None:
+    graph = ending(SEQUENCE, *RECURRENT[KINDS[kind]])
+    images = Maker(4).images(5, SEQUENCE)
+    payload = converted(graph, recipe, calibrate(graph, [images]))
+    fresh = np.concatenate([read(payload, images[index : index + 1]) for index in range(5)])
+    assert np.ptp(fresh, axis=0).max() > 0.2
+    np.testing.assert_array_equal(read(payload, images), fresh)
+    np.testing.assert_array_equal(read(payload, images[::-1]), fresh[::-1])
+
+
+# --- in the file -----------------------------------------------------------------------------------------------------
 
 PRODUCTS = {"lstm": 1, "gru": 2}
 """In a step, and as many outside of the loop."""
 
 
-def converted(recipe: Recipe, steps: int, kind: str = "lstm") -> tuple[bytes, schema.ModelT]:
+def pair(recipe: Recipe, steps: int, kind: str = "lstm") -> tuple[bytes, schema.ModelT]:
     random = np.random.default_rng(0)
 
     def some(*shape: int) -> np.ndarray:
@@ -32,22 +86,16 @@ def converted(recipe: Recipe, steps: int, kind: str = "lstm") -> tuple[bytes, sc
         else GruCell(some(8, 48), some(16, 48), some(48), some(16))
         for _ in range(2)
     )
-    graph = Graph((steps, 8), (Recurrent("pair", first, second), Activation("softmax", "softmax")))
+    graph = Graph.chain((steps, 8), (Recurrent("pair", first, second), Softmax("softmax")))
     ranges = calibrate(graph, [random.uniform(-1, 1, (4, steps, 8)).astype(np.float32)])
-    payload = to_tflite(graph, _Own(steps), recipe, ranges)  # type: ignore[arg-type]
+    payload = to_tflite(graph, Own((steps, 8)), recipe, ranges)  # type: ignore[arg-type]
     return payload, schema.ModelT.InitFromPackedBuf(payload, 0)
-
-
-class _Own:
-    dtype = "float32"
-
-    def __init__(self, steps: int) -> None:
-        self.shape = (steps, 8)
 
 
 def ops(model: schema.ModelT) -> list[list[str]]:
     return [
-        [NAMES[model.operatorCodes[op.opcodeIndex].builtinCode] for op in each.operators] for each in model.subgraphs
+        [NAMES[model.operatorCodes[op.opcodeIndex].builtinCode] for op in subgraph.operators]
+        for subgraph in model.subgraphs
     ]
 
 
@@ -55,36 +103,36 @@ def ops(model: schema.ModelT) -> list[list[str]]:
 @pytest.mark.parametrize("kind", PRODUCTS)
 def test_loop_is_one_body_per_direction_of_any_length(kind: str, recipe: str) -> None:
     """The input's products are outside, and the step's own products once in the body."""
-    short, long = (converted(RECIPES[recipe], steps, kind)[1] for steps in (4, 40))
+    short, long = (pair(RECIPES[recipe], steps, kind)[1] for steps in (4, 40))
     assert ops(short) == ops(long)
     main, *inner = ops(long)
     assert main.count("WHILE") == 2
     assert main.count("FULLY_CONNECTED") == 2 * PRODUCTS[kind]
-    assert [each.count("FULLY_CONNECTED") for each in inner] == [0, PRODUCTS[kind]] * 2
-    assert [len(each) for each in inner[::2]] == [1, 1]  # a condition does nothing but compare
+    assert [codes.count("FULLY_CONNECTED") for codes in inner] == [0, PRODUCTS[kind]] * 2
+    assert [len(codes) for codes in inner[::2]] == [1, 1]  # a condition does nothing but compare
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda each: each.name)
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
 @pytest.mark.parametrize("kind", PRODUCTS)
 def test_unrolled_steps_share_their_weights(kind: str, recipe: Recipe) -> None:
     recipe = replace(recipe, form="unrolled")
-    (payload, model), (longer, _) = (converted(recipe, steps, kind) for steps in (10, 20))
+    (payload, model), (longer, _) = (pair(recipe, steps, kind) for steps in (10, 20))
     assert len(model.subgraphs) == 1
     assert ops(model)[0].count("FULLY_CONNECTED") == PRODUCTS[kind] * (2 + 2 * 9)  # none in a direction's first step
     weights = 16 * 64
     # Were the weights of a step stored anew, ten more steps in two directions would take at least this.
-    assert sum(0 if each.data is None else len(each.data) for each in model.buffers) < 20 * weights
+    assert sum(0 if buffer.data is None else len(buffer.data) for buffer in model.buffers) < 20 * weights
     assert len(longer) - len(payload) < 2 * 10 * 19 * 250  # ten more steps of 19 small ops in two directions
 
 
 @pytest.mark.parametrize("kind", PRODUCTS)
 def test_int8_directions_share_a_quantisation(kind: str) -> None:
     """CONCATENATION copies bytes."""
-    _, model = converted(RECIPES["int8-full"], 5, kind)
+    _, model = pair(RECIPES["int8-full"], 5, kind)
     (main,) = model.subgraphs
     (join,) = (op for op in main.operators if NAMES[model.operatorCodes[op.opcodeIndex].builtinCode] == "CONCATENATION")
-    found = {
+    quantisations = {
         (float(main.tensors[index].quantization.scale[0]), int(main.tensors[index].quantization.zeroPoint[0]))
         for index in (*join.inputs, *join.outputs)
     }
-    assert found == {(1 / 128, 0)}
+    assert quantisations == {(1 / 128, 0)}

@@ -84,7 +84,7 @@ def test_equal_constants_are_stored_once() -> None:
 def test_buffer_zero_is_empty_and_stands_for_what_is_computed() -> None:
     model = schema.ModelT.InitFromPackedBuf(sums(np.float32([1])), 0)
     assert model.buffers[0].data is None
-    assert {each.name.decode(): each.buffer for each in model.subgraphs[0].tensors} == {
+    assert {tensor.name.decode(): tensor.buffer for tensor in model.subgraphs[0].tensors} == {
         "x": 0,
         "constant 0": 1,
         "sum 0": 0,
@@ -98,17 +98,21 @@ def test_quantisation_is_told() -> None:
     main.constant("constant", np.int8([1, 2]), Quantisation(0.25, 7))
     main.channelwise("channels", np.ones((2, 3), np.int8), np.float32([1, 2, 3]), axis=1)
     tensors = schema.ModelT.InitFromPackedBuf(writer.finish("q", {}, {}), 0).subgraphs[0].tensors
-    found = [(list(q.scale), list(q.zeroPoint), q.quantizedDimension) for q in (each.quantization for each in tensors)]
-    assert found == [([0.5], [-3], 0), ([0.25], [7], 0), ([1, 2, 3], [0, 0, 0], 1)]
+    stored = [tensor.quantization for tensor in tensors]
+    assert [(list(q.scale), list(q.zeroPoint), q.quantizedDimension) for q in stored] == [
+        ([0.5], [-3], 0),
+        ([0.25], [7], 0),
+        ([1, 2, 3], [0, 0, 0], 1),
+    ]
 
 
 def test_codes_are_listed_once_per_version_and_old_readers_are_told_to_look_further() -> None:
     """Codes from 127 on live in a field of their own; the old one then says 127, as the schema asks."""
     writer = Writer("codes")
     codes = [("ADD", 1), ("RELU_0_TO_1", 1), ("ADD", 2), ("ADD", 1)]
-    assert [writer.code(*each) for each in codes] == [0, 1, 2, 0]
+    assert [writer.code(*code) for code in codes] == [0, 1, 2, 0]
     stored = schema.ModelT.InitFromPackedBuf(writer.finish("none", {}, {}), 0).operatorCodes
-    assert [(each.builtinCode, each.deprecatedBuiltinCode, each.version) for each in stored] == [
+    assert [(code.builtinCode, code.deprecatedBuiltinCode, code.version) for code in stored] == [
         (0, 0, 1),
         (152, 127, 1),
         (0, 0, 2),

@@ -1,0 +1,126 @@
+"""The parts of an ONNX file while it is written, and the forms that a value has in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from ..graph.half import to_half
+from ..graph.nodes import Shape
+from .layouts import TO_FIRST, TO_LAST, file_axis
+
+IMAGE, PROBABILITIES = "image", "probabilities"
+"""What the file takes and gives."""
+FLOAT, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
+
+
+class Writer:
+    """The operations and constants so far; an operation and its only result carry the same name, NODE/OPERATION."""
+
+    def __init__(self) -> None:
+        self.operations: list[Any] = []
+        self.constants: list[Any] = []
+        self._used: set[str] = set()
+
+    def add(self, operation: str, node: str, inputs: Sequence[str], **attributes: Any) -> str:
+        """Append an operation; the name of its result."""
+        name = self._name(f"{node}/{operation}")
+        self.operations.append(onnx.helper.make_node(operation, inputs, [name], name, **attributes))
+        return name
+
+    def constant(self, node: str, what: str, value: npt.NDArray[Any]) -> str:
+        """Append a constant as it is."""
+        name = self._name(f"{node}/{what}")
+        self.constants.append(onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def weight(self, node: str, what: str, value: npt.NDArray[Any], half: bool) -> str:
+        """Append a constant in float16 or float32."""
+        return self.constant(node, what, to_half(f"{node}/{what}", value) if half else value.astype(np.float32))
+
+    def integers(self, node: str, what: str, values: Sequence[int]) -> str:
+        """Append whole numbers."""
+        return self.constant(node, what, np.array(values, np.int64))
+
+    def _name(self, wish: str) -> str:
+        name, number = wish, 2
+        while name in self._used:
+            name, number = f"{wish}:{number}", number + 1
+        self._used.add(name)
+        return name
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a tensor holds a value."""
+
+    half: bool = False
+    """In float16; else float32."""
+    first: bool = False
+    """Channels first."""
+
+
+@dataclass
+class Value:
+    """A value of the graph in the file: one tensor for each form in which it is taken."""
+
+    origin: Form
+    """As it was computed."""
+    tensors: dict[Form, str]
+    per_sample: bool = True
+    """Whether it depends on the image; else its batch axis is of length 1."""
+    constant: npt.NDArray[Any] | None = None
+    """The value of a `Constant`, which is stored in the forms that are asked for."""
+
+    def take(self, writer: Writer, node: str, form: Form, name: str) -> str:
+        """The tensor of a form, which `node` takes; `name` is that of the value."""
+        if form not in self.tensors:
+            self.tensors[form] = self._make(writer, node, form, name)
+        return self.tensors[form]
+
+    def _make(self, writer: Writer, node: str, form: Form, name: str) -> str:
+        if self.constant is not None:
+            stored = self.constant[None]
+            return writer.weight(name, "value", stored.transpose(TO_FIRST) if form.first else stored, form.half)
+        turned = Form(self.origin.half, form.first)
+        if form.half != self.origin.half and turned in self.tensors:
+            return writer.add("Cast", node, [self.tensors[turned]], to=HALF if form.half else FLOAT)
+        straight = self.take(writer, node, Form(form.half, self.origin.first), name)
+        return writer.add("Transpose", node, [straight], perm=TO_FIRST if form.first else TO_LAST)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A node that is lowered: where its parts go and how they look."""
+
+    writer: Writer
+    name: str
+    shapes: tuple[Shape, ...]
+    """Of its inputs, in the graph's axes."""
+    half: bool
+    """Whether it is computed in float16."""
+    first: bool
+    """Whether its inputs are channels first."""
+    gives_first: bool
+    """Whether its value is."""
+
+    def add(self, operation: str, *inputs: str, **attributes: Any) -> str:
+        """Append an operation; the name of its result."""
+        return self.writer.add(operation, self.name, inputs, **attributes)
+
+    def weight(self, what: str, value: npt.ArrayLike) -> str:
+        """Append a constant in the node's precision."""
+        return self.writer.weight(self.name, what, np.asarray(value), self.half)
+
+    def integers(self, what: str, *values: int) -> str:
+        """Append whole numbers."""
+        return self.writer.integers(self.name, what, values)
+
+    def axis(self, axis: int) -> int:
+        """The file's axis of a sample's."""
+        return file_axis(axis, self.first)

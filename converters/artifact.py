@@ -15,10 +15,9 @@ from edge_crnn.files import sha256
 from edge_crnn.model.artifact import Artifact
 from edge_crnn.model.spec import ArtifactFacts, Calibration, ModelSpec, OutputSpec, Quantisation
 
-from .graph.layers import Graph
-from .graph.ranges import Ranges
+from .graph.graph import Graph, Ranges
 from .recipe import Recipe
-from .tflite.ops import SIGMOID_OUT
+from .tflite.quantisation import SIGMOID_OUT
 from .tflite.to_tflite import to_tflite
 
 _WRITERS: dict[str, str] = {"tflite": "ai-edge-litert", "onnx": "onnx"}
@@ -95,7 +94,8 @@ def _described(
 ) -> Artifact:
     image = replace(spec.input, axes="HWC", dtype="uint8") if takes_pixels else spec.input
     output = replace(spec.output, quantisation=quantisation)
-    return Artifact(path, replace(spec, input=image, output=output, artifact=facts, parity=None), payload)
+    described = replace(spec, input=image, output=output, artifact=facts, parity=None, lambdas=None)
+    return Artifact(path, described, payload)
 
 
 def _facts(

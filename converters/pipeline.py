@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,13 +32,14 @@ from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import activity, progress
 
 from .artifact import check_spec, make_onnx, make_tflite
+from .graph.graph import Graph, Ranges
 from .graph.half import refuse_values
-from .graph.layers import Graph
-from .graph.ranges import Ranges, calibrate
+from .graph.ranges import calibrate
 from .recipe import Recipe
 from .reference.seeds import seed
 from .reference.tensorflow import TensorFlowReference
-from .trained.keras.model import Network, load_network
+from .trained.keras.custom import load_layers
+from .trained.keras.model import Declarations, Ends, Network, load_network
 from .trained.keras.weights import Structure, structure_of
 from .trained.tf1.checkpoint import find_checkpoint
 from .trained.tf1.model import load_tf1_graph
@@ -57,10 +59,12 @@ class Source:
     spec: ModelSpec
     graph: Graph
     sha256: str
-    head: str | None = None
-    """Name of the training head that was left out."""
+    network: Network
+    """What the file holds; its graph is not folded."""
     structure: Structure | None = None
-    """Of a file of weights alone."""
+    """The network of a file of weights alone."""
+    classes: Mapping[str, Any] = field(default_factory=dict)
+    """Keras classes of the user's own layers, by name."""
 
 
 def open_source(
@@ -69,6 +73,7 @@ def open_source(
     *,
     architecture: str | None = None,
     recurrent_activation: str | None = None,
+    layers: Path | None = None,
 ) -> Source:
     """Read a trained model; its spec is the one given, or stands beside it.
 
@@ -77,6 +82,7 @@ def open_source(
         spec: in place of the one beside it.
         architecture: for a file of weights alone, the network that they are of.
         recurrent_activation: for a file of weights alone, the gates' function.
+        layers: a Python file of the user's own that converts further layers (see `trained.keras.custom`).
 
     Raises:
         ModelFileError: it is none that can be converted.
@@ -90,15 +96,20 @@ def open_source(
             raise InputError(f"{index}: a checkpoint's variables tell its network; leave out --architecture")
         spec = spec or load_sidecar(path)
         structure = structure_of(architecture, recurrent_activation, spec, seed)
+    custom, classes = ({}, {}) if layers is None else load_layers(layers)
     if index is None:
-        network = load_network(path, structure)
-        spec = spec or load_sidecar(path)
+        try:
+            spec = spec or load_sidecar(path)
+        except ModelSpecError:
+            load_network(path, structure)  # what is wrong with the model itself is told first
+            raise
+        network = load_network(path, structure, Declarations(spec.input.shape, spec.lambdas or {}, custom))
     else:  # which does not tell the size of its images
         path, spec = index, spec or load_sidecar(index)
-        network = Network(load_tf1_graph(index, spec.input.shape))
+        network = Network(load_tf1_graph(index, spec.input.shape), ends=Ends(softmax=True))
     graph = network.graph.folded()
     check_spec(spec, graph)
-    return Source(path, spec, graph, sha256(path.read_bytes()), network.head, structure)
+    return Source(path, spec, graph, sha256(path.read_bytes()), network, structure, classes)
 
 
 def within(source: Source, grammar: str | None) -> Source:
@@ -156,7 +167,7 @@ def check_calibration(artifact: Artifact, source: Source, folder: Path) -> None:
             f"{artifact.path.name} says that it was calibrated with {said.images} images, SHA-256 {said.sha256[:12]}…;"
             f" {folder} holds {found.images}, {found.sha256[:12]}…: name those images, or convert again with these"
         )
-    refuse_other_ranges(artifact, ranges, folder)
+    refuse_other_ranges(artifact, source.graph, ranges, folder)
 
 
 def reference_readings(source: Source, datasets: Sequence[Dataset]) -> tuple[Readings, ...]:
@@ -170,7 +181,9 @@ def reference_readings(source: Source, datasets: Sequence[Dataset]) -> tuple[Rea
 
     with activity("starting TensorFlow"):
         if find_checkpoint(source.path) is None:
-            reference: TensorFlowReference = keras_reference.KerasReference(source.path, source.structure)
+            reference: TensorFlowReference = keras_reference.KerasReference(
+                source.path, source.structure, source.network, lambdas=source.spec.lambdas, classes=source.classes
+            )
         else:
             reference = tf1_reference.Tf1Reference(source.path, source.spec.input.shape)
     try:
@@ -227,7 +240,7 @@ def convert(
     else:
         ranges, images = calibration or (None, None)
         artifact = make_tflite(*what, ranges, images, batch=batch, takes_pixels=takes_pixels)
-        refuse_other_ranges(artifact, ranges or {}, "calibration")
+        refuse_other_ranges(artifact, source.graph, ranges or {}, "calibration")
     readings = artifact_readings(artifact, datasets)
     return Candidate(artifact, readings, compare(datasets, reference, readings, gate), recipe)
 

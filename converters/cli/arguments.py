@@ -13,7 +13,6 @@ from edge_crnn.model.artifact import load_spec
 from edge_crnn.training.architectures import ARCHITECTURES
 
 from ..pipeline import Source, open_source
-from ..trained.keras.model import ADDED_SOFTMAX
 from ..trained.keras.weights import GATES
 from ..verify.gate import Gate
 
@@ -23,14 +22,21 @@ def add_structure_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spec", type=Path, metavar="FILE", help="the model's spec (default: MODEL.json beside it)")
     parser.add_argument(
         "--architecture",
-        choices=tuple(ARCHITECTURES),
-        help="for an .h5 of weights alone: the network that they are of",
+        metavar="NAME|FILE.json",
+        help="for an .h5 of weights alone: the network that they are of, which is"
+        f" {' or '.join(ARCHITECTURES)}, or the file with the output of model.to_json()",
     )
     parser.add_argument(
         "--recurrent-activation",
         choices=GATES,
         help="for an .h5 of weights alone: the gates' function, by its name in the Keras that wrote the file (Keras"
         " before 2.3 trained with hard_sigmoid unless told otherwise, later ones with sigmoid)",
+    )
+    parser.add_argument(
+        "--layers",
+        type=Path,
+        metavar="FILE.py",
+        help="your own Python file that converts layers which edge-crnn does not know (see docs/layers.md)",
     )
 
 
@@ -67,11 +73,15 @@ def source_of(path: Path, arguments: argparse.Namespace) -> Source:
         None if arguments.spec is None else load_spec(arguments.spec),
         architecture=arguments.architecture,
         recurrent_activation=arguments.recurrent_activation,
+        layers=arguments.layers,
     )
-    if source.head is not None:
-        print(f"{source.path}: left out: the training head {source.head!r}")
-    if source.graph.layers[-1].name == ADDED_SOFTMAX:
+    network = source.network
+    if network.head is not None:
+        print(f"{source.path}: left out: the training head {network.head!r}")
+    if network.ends.softmax:
         print(f"{source.path} ends in logits: a softmax is added")
+    for note in network.notes:
+        print(f"{source.path}: {note}")
     return source
 
 

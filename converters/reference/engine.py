@@ -1,4 +1,4 @@
-"""Keras on TensorFlow, imported only by who asks."""
+"""Keras 3 on TensorFlow, and Keras 2 (tf-keras), imported only when a reference needs them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .tensorflow import import_tensorflow
 
 
 def import_keras() -> tuple[Any, Any]:
-    """TensorFlow, and Keras on top of it, without their chatter.
+    """TensorFlow, and Keras 3 on top of it, without their chatter.
 
     Raises:
         BackendUnavailable: one is not installed, or Keras runs on another engine.
@@ -22,4 +22,16 @@ def import_keras() -> tuple[Any, Any]:
     tensorflow, keras = import_tensorflow("keras")
     if keras.backend.backend() != "tensorflow":
         raise BackendUnavailable(f"Keras runs on {keras.backend.backend()}; set KERAS_BACKEND=tensorflow")
+    return tensorflow, keras
+
+
+def import_keras2() -> tuple[Any, Any]:
+    """TensorFlow, and Keras 2 on top of it, which runs what Keras 2 has saved as it was meant.
+
+    Raises:
+        BackendUnavailable: one is not installed.
+    """
+    tensorflow, keras = import_tensorflow("tf_keras")
+    # TensorFlow fuses a LeakyReLU behind a residual sum into the convolution before it, and computes something else.
+    tensorflow.config.optimizer.set_experimental_options({"remapping": False})
     return tensorflow, keras

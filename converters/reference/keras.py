@@ -1,108 +1,242 @@
-"""The reference of verification: the model as Keras itself runs it."""
+"""The reference of verification: the model that the user saved, as the Keras that saved it runs it."""
 
 from __future__ import annotations
 
-from collections.abc import Set
+import re
+import sys
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
 from edge_crnn.errors import ModelFileError
 
+from ..graph.nodes import Shape
+from ..trained.keras.builder import LAYERS
+from ..trained.keras.config import is_operation
 from ..trained.keras.head import prediction
-from ..trained.keras.model import ADDED_SOFTMAX, KINDS, load_graph
-from ..trained.keras.weights import Structure, open_model
-from .engine import import_keras
+from ..trained.keras.layers.operations import TENSORFLOW_OPERATIONS
+from ..trained.keras.model import Ends, Network, load_network
+from ..trained.keras.weights import SeedStructure, Structure, open_model
+from .engine import import_keras, import_keras2
+from .standins import stand_in
 from .tensorflow import TensorFlowReference
 
+_STAND_IN = "EdgeCrnnStandIn"
 _KERAS2_GATE = "hard_sigmoid_keras2"
-_PARTS = ("Flatten", "GRUCell", "InputLayer", "LSTMCell", "StackedRNNCells")
+_MODELS = ("Functional", "Model", "Sequential")
+_PARTS = ("GRUCell", "InputLayer", "LSTMCell", "StackedRNNCells")
 """Layers of Keras that are inside others, or before all."""
 _TRUSTED_MODULES = (
     "keras",
+    "keras.activations",
     "keras.constraints",
     "keras.initializers",
     "keras.layers",
     "keras.regularizers",
     "keras.src.models.functional",
     "keras.src.models.sequential",
-    "keras.src.ops.numpy",
 )
 """What a configuration may name: Keras imports what stands there, and old versions call whatever they find in it."""
+_KERAS2_MODELS = re.compile(r"(tf_)?keras\.(src\.)?engine\.(functional|sequential)")
+"""Where the versions of Keras 2 have the classes of models."""
+_OPERATIONS = ("keras.src.ops.core", "keras.src.ops.math", "keras.src.ops.nn", "keras.src.ops.numpy")
+_CUDNN = {
+    "CuDNNGRU": {"class_name": "GRU", "settings": {"recurrent_activation": "sigmoid", "reset_after": True}},
+    "CuDNNLSTM": {"class_name": "LSTM", "settings": {"recurrent_activation": "sigmoid"}},
+}
+"""Layers that run on a GPU alone → the layers that compute the same anywhere, and read their weights."""
 
 
 class KerasReference(TensorFlowReference):
     """A trained model run by Keras, in batches of one fixed size; a model that ends in logits gets a softmax.
 
-    Keras builds the model and reads its weights itself. Code in the file is not run: a Lambda that turns a backward
-    LSTM round is replaced by a layer that does so, a training head is left out, and any other Lambda is refused.
+    Keras builds the model and reads its weights itself: Keras 2 what Keras 2 has saved, Keras 3 all else. Code in the
+    file is not run: a training head is left out, and what the user has declared stands in for Lambdas, and for layers
+    of the user's own unless their classes are given.
 
     Raises:
         BackendUnavailable: TensorFlow or Keras is not installed, or Keras runs on another engine.
-        ModelFileError: `converters.trained.keras.model.load_graph` refuses the file, or Keras does.
+        ModelFileError: `load_network` refuses the file, or Keras does.
     """
 
-    def __init__(self, path: Path, structure: Structure | None = None, batch: int = 32) -> None:
-        graph = load_graph(path, structure)
-        tensorflow, keras = import_keras()
-        model = _load(path, structure, keras)
-        has_logits = graph.layers[-1].name == ADDED_SOFTMAX
+    def __init__(
+        self,
+        path: Path,
+        structure: Structure | None = None,
+        network: Network | None = None,
+        *,
+        lambdas: Mapping[str, str] | None = None,
+        classes: Mapping[str, Any] | None = None,
+        batch: int = 32,
+    ) -> None:
+        """Load a model.
+
+        Args:
+            path: a `.keras` or `.h5` file.
+            structure: what a file of weights alone does not say.
+            network: what `load_network` made of it, with what the user has declared; without declarations if None.
+            lambdas: what the spec says of Lambdas.
+            classes: Keras classes of the user's own layers, by name.
+            batch: images per call.
+        """
+        network = network or load_network(path, structure)
+        with open_model(path, structure) as file:
+            config, _ = prediction(file.config, lambdas or {})
+            keras2 = file.keras2 and not isinstance(structure, SeedStructure)  # which Keras 3 has built
+        tensorflow, keras = import_keras2() if keras2 else import_keras()
+        rewrite = _Rewrite(tensorflow, keras, network, classes or {}, file.keras2, keras2)
+        model = rewrite.load(path, config)
+        if len(model.inputs) > 1:  # labels and lengths that nothing takes
+            model = keras.Model(model.get_layer(network.ends.image).output, model.outputs)
+        ends, shape = network.ends, network.graph.output_shape
 
         def call(images: Any) -> Any:
-            (given,) = tensorflow.nest.flatten(model(images, training=False))
-            given = tensorflow.cast(given, tensorflow.float32)
-            return tensorflow.nn.softmax(given) if has_logits else given
+            (given,) = tensorflow.nest.flatten(model(_as_taken(tensorflow, images, ends), training=False))
+            return _as_given(tensorflow, given, ends, (batch, *shape))
 
-        precision = "+".join(sorted({each.dtype_policy.name for each in model.layers}))
-        super().__init__(tensorflow, call, graph, batch, name="keras", version=keras.__version__, precision=precision)
-
-
-def _load(path: Path, structure: Structure | None, keras: Any) -> Any:
-    """The model without training head, with stand-ins for what Keras 3 would not run, or not as Keras 2 did."""
-    with open_model(path, structure) as file:
-        config, _ = prediction(file.config)
-        keras2 = file.keras2
-    settings = _safe(config["config"], keras2, set(dir(keras.layers)) - {*KINDS, *_PARTS})
-    turn = _turn(keras)
-    # In HDF5 Keras' own Flip does not say where it is from, and is not found.
-    stand_ins = {"Turn": turn, "Flip": turn, _KERAS2_GATE: _keras2_gate(keras)}
-    kind = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
-    try:
-        # Not load_model, in which a custom object cannot stand in for a class of Keras' own.
-        with keras.saving.custom_object_scope(stand_ins):  # which reaches wrapped layers, the argument the others
-            model = kind.from_config(settings, custom_objects=stand_ins)
-        model.load_weights(path)
-    except (ValueError, TypeError, KeyError, AttributeError, ImportError, OSError, RuntimeError) as error:
-        first = str(error).partition("\n")[0][:500]
-        raise ModelFileError(f"{path}: Keras {keras.__version__} cannot load it ({first}); save it anew") from error
-    return model
+        precision = "+".join(sorted({_policy(layer) for layer in model.layers}))
+        super().__init__(
+            tensorflow, call, network.graph, batch,
+            name="tf-keras" if keras2 else "keras", version=keras.__version__, precision=precision,
+        )  # fmt: skip
 
 
-def _safe(config: Any, keras2: bool, refused: Set[str]) -> Any:
-    """A layer's or model's settings with stand-ins.
+def _policy(layer: Any) -> str:
+    policy = getattr(layer, "dtype_policy", None)
+    return str(policy.name if policy is not None else layer.dtype)
 
-    `load_graph` looked at what it converts, and let pass only Lambdas that turn a sequence round. Keras would build
-    whatever else there is: what names a module outside of Keras is refused, and so are its layers that no model here
-    needs, among which are some that read files or run code.
-    """
-    if isinstance(config, list):
-        return [_safe(each, keras2, refused) for each in config]
-    if not isinstance(config, dict):
-        return config
-    module, kind = config.get("module"), config.get("class_name")
-    if module is not None and module not in _TRUSTED_MODULES:
-        raise ModelFileError(f"its configuration names module {module!r}, which is not loaded; save the model anew")
-    if kind == "Lambda":
-        settings = {"name": config["config"]["name"]}
-        return {**config, "module": None, "class_name": "Turn", "registered_name": "Turn", "config": settings}
-    if kind == "__lambda__" or str(kind).rpartition(".")[2] in refused:
-        raise ModelFileError(f"its configuration holds {kind!r}, which is not loaded; save the model anew")
-    safe = {key: _safe(each, keras2, refused) for key, each in config.items()}
-    return _as_keras3(safe) if keras2 else safe
+
+def _as_taken(tensorflow: Any, images: Any, ends: Ends) -> Any:
+    """Images of the graph, channels last, as the model takes them."""
+    match ends.axes:
+        case "channels first":
+            return tensorflow.transpose(images, (0, 3, 1, 2))
+        case "no channels":
+            return images[..., 0]
+        case _:
+            return images
+
+
+def _as_given(tensorflow: Any, output: Any, ends: Ends, shape: Shape) -> Any:
+    """The model's output as probabilities of this shape."""
+    output = tensorflow.cast(output, tensorflow.float32)
+    if ends.time_major:
+        output = tensorflow.transpose(output, (1, 0, 2))
+    output = tensorflow.reshape(output, shape)
+    return tensorflow.nn.softmax(output) if ends.softmax else output
+
+
+class _Rewrite:
+    """A model's configuration without what must not be loaded, and with stand-ins for what Keras cannot run."""
+
+    def __init__(
+        self,
+        tensorflow: Any,
+        keras: Any,
+        network: Network,
+        classes: Mapping[str, Any],
+        written_by_keras2: bool,
+        run_by_keras2: bool,
+    ) -> None:
+        self._keras = keras
+        self._network = network
+        self._classes = classes
+        self._by_keras2 = written_by_keras2
+        self._translate = written_by_keras2 and not run_by_keras2
+        self._refused: Set[str] = set(dir(keras.layers)) - {*LAYERS, *_PARTS, *_MODELS}
+        self._objects = {
+            _STAND_IN: stand_in(tensorflow, keras, network.fragments),
+            **({_KERAS2_GATE: _keras2_gate(keras)} if self._translate else {}),
+            **classes,
+        }
+
+    def load(self, path: Path, config: Mapping[str, Any]) -> Any:
+        """The model, with its weights."""
+        keras = self._keras
+        settings = self._safe(config["config"], "")
+        kind = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
+        by_name = {"by_name": True} if path.suffix in (".h5", ".hdf5") and self._has_weighted_stand_ins() else {}
+        try:
+            # Not load_model, in which a custom object cannot stand in for a class of Keras' own.
+            with keras.saving.custom_object_scope(self._objects):  # reaches wrapped layers; the argument, the others
+                model = kind.from_config(settings, custom_objects=self._objects)
+            model.load_weights(path, **by_name)
+        except (ValueError, TypeError, KeyError, AttributeError, ImportError, OSError, RuntimeError) as error:
+            first = str(error).partition("\n")[0][:500]
+            raise ModelFileError(
+                f"{path}: Keras {keras.__version__} cannot load it ({first}); save it again"
+            ) from error
+        return model
+
+    def _has_weighted_stand_ins(self) -> bool:
+        """Whether the file has weights for layers that a stand-in has none for."""
+        fragments = self._network.fragments.items()
+        return any(node.weights for name, fragment in fragments if name not in self._classes for node in fragment.nodes)
+
+    def _safe(self, config: Any, scope: str) -> Any:
+        """Settings of a model, a layer, or anything in one.
+
+        `load_network` looked at what it converts. Keras would build whatever else there is: what names a module outside
+        of Keras is refused, and so are layers that no model here needs, among which are some that read files or run
+        code.
+        """
+        if isinstance(config, list):
+            return [self._safe(part, scope) for part in config]
+        if not isinstance(config, dict):
+            return config
+        kind = config.get("class_name")
+        if kind is not None and (stand_in_config := self._stand_in(config, scope)) is not None:
+            return stand_in_config
+        module = config.get("module")
+        if model := _KERAS2_MODELS.fullmatch(str(module)):
+            module = f"keras.src.models.{model[3]}"
+            config = {**config, "module": module if self._translate else f"tf_keras.src.engine.{model[3]}"}
+        operation = module in _OPERATIONS and f"ops.{kind}" in LAYERS
+        if module is not None and not operation and module not in _TRUSTED_MODULES:
+            raise ModelFileError(
+                f"its configuration names module {module!r}, which is not loaded; save the model again"
+            )
+        if kind in ("Lambda", "__lambda__") or str(kind).rpartition(".")[2] in self._refused:
+            raise ModelFileError(f"its configuration holds {kind!r}, which is not loaded; save the model again")
+        if kind in ("SlicingOpLambda", "TFOpLambda"):
+            function = (config.get("config") or {}).get("function")
+            if function not in TENSORFLOW_OPERATIONS:
+                raise ModelFileError(f"its configuration calls TensorFlow's {function!r}; save the model without it")
+        inside = f"{scope}{config.get('name', '')}/" if kind in _MODELS and "name" in config else scope
+        safe = {key: self._safe(part, inside) for key, part in config.items()}
+        if kind in _CUDNN:
+            settings = {**safe["config"], **_CUDNN[kind]["settings"]}  # type: ignore[dict-item]
+            safe = {**safe, "class_name": _CUDNN[kind]["class_name"], "config": settings}
+        if "module" not in config and (module := self._operation_module(config)) is not None:
+            safe |= {"module": module, "registered_name": None}
+        return _as_keras3(safe) if self._translate else safe
+
+    def _operation_module(self, config: dict[str, Any]) -> str | None:
+        """Where one of `keras.ops` is, which an `.h5` of Keras 3 does not say."""
+        settings, kind = config.get("config"), str(config.get("class_name"))
+        if self._by_keras2 or not isinstance(settings, dict) or not is_operation(kind, settings):
+            return None
+        return next((name for name in _OPERATIONS if hasattr(sys.modules.get(name), kind)), None)
+
+    def _stand_in(self, config: dict[str, Any], scope: str) -> dict[str, Any] | None:
+        """What replaces a declared layer: the user's own class, or a layer that runs its part of the graph."""
+        settings = config.get("config")
+        if not isinstance(settings, dict):
+            return None
+        name = str(config.get("name") or settings.get("name"))
+        kind = str(config["class_name"]).rpartition(">")[2]
+        if kind in self._classes:
+            return {**config, "module": None, "class_name": kind, "registered_name": kind}
+        if f"{scope}{name}" not in self._network.fragments:
+            return None
+        # Another name, by which no weights are found in the file: the fragment has them.
+        replaced = {"name": f"{name}_stand_in", "key": f"{scope}{name}"}
+        return {**config, "module": None, "class_name": _STAND_IN, "registered_name": _STAND_IN, "config": replaced}
 
 
 def _as_keras3(settings: dict[str, Any]) -> dict[str, Any]:
-    """Keras 2's settings of a layer in the words of Keras 3."""
-    settings.pop("time_major", None)  # `load_graph` let pass only False
+    """Keras 2's settings of a layer in the words of Keras 3, for files of weights alone."""
+    settings.pop("time_major", None)  # `load_network` let pass only False
     match settings:
         case {"axis": [axis]}:
             settings["axis"] = axis
@@ -110,22 +244,6 @@ def _as_keras3(settings: dict[str, Any]) -> dict[str, Any]:
             function = {"module": None, "class_name": "function", "config": _KERAS2_GATE}
             settings["recurrent_activation"] = {**function, "registered_name": _KERAS2_GATE}
     return settings
-
-
-def _turn(keras: Any) -> Any:
-    """A layer that turns the steps of a sequence round."""
-
-    class Turn(keras.layers.Layer):  # type: ignore[misc]
-        def __init__(self, name: str, **_: object) -> None:
-            super().__init__(name=name)
-
-        def call(self, x: Any, **_: object) -> Any:
-            return keras.ops.flip(x, axis=1)
-
-        def compute_output_shape(self, shape: Any, **_: object) -> Any:
-            return shape
-
-    return Turn
 
 
 def _keras2_gate(keras: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edge_crnn.backends.base import BackendFacts, Probabilities, check_batch
 from edge_crnn.errors import BackendError, BackendUnavailable
 
-from ..graph.layers import Graph
+from ..graph.graph import Graph
 
 
 class TensorFlowReference:
@@ -47,7 +47,7 @@ class TensorFlowReference:
         self._batch, self._steps_classes = batch, graph.output_shape
         self._tensorflow = tensorflow
         signature = [tensorflow.TensorSpec((batch, *graph.input_shape), tensorflow.float32)]
-        self._call = tensorflow.function(call, input_signature=signature).get_concrete_function()
+        self._call = tensorflow.function(call, input_signature=signature, autograph=False).get_concrete_function()
 
     def infer(self, batch: npt.NDArray[np.generic]) -> Probabilities:
         """See `edge_crnn.backends.base.Backend.infer`."""

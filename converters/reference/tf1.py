@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..graph.layers import Shape
+from ..graph.nodes import Shape
 from ..trained.tf1.model import CELLS, CONVOLUTIONS, FORGET_BIAS, INPUT_SHAPE, NORM_EPSILON, NORMS, load_tf1_graph
 from .tensorflow import TensorFlowReference, import_tensorflow
 

@@ -30,9 +30,9 @@ def one_keras() -> Any:
     real = keras_reference.KerasReference
 
     class Kept:
-        def __init__(self, path: Path, structure: Any = None) -> None:
+        def __init__(self, path: Path, *rest: Any, **settings: Any) -> None:
             if path not in opened:
-                opened[path] = real(path, structure)
+                opened[path] = real(path, *rest, **settings)
             self.facts = opened[path].facts
             self.infer = opened[path].infer
 

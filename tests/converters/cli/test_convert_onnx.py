@@ -13,7 +13,7 @@ import pytest
 from converters import pipeline
 from converters.cli import arguments
 from converters.cli import convert as command
-from converters.graph.layers import Graph
+from converters.graph.graph import Graph
 from converters.pipeline import load_sets, open_source
 from converters.recipe import ONNX_RECIPES
 from converters.verify.gate import Gate, Readings
@@ -114,9 +114,9 @@ def test_what_fails_is_not_written(convert: Run, tmp_path: Path, monkeypatch: py
     real = pipeline.make_onnx
 
     def blind(path: Path, graph: Graph, *rest: Any, **more: Any) -> Any:
-        head = graph.layers[-2]
+        head = graph.nodes[-2]
         changed = replace(head, kernel=-head.kernel)  # type: ignore[call-arg, union-attr]
-        return real(path, Graph(graph.input_shape, (*graph.layers[:-2], changed, graph.layers[-1])), *rest, **more)
+        return real(path, Graph(graph.input_shape, (*graph.nodes[:-2], changed, graph.nodes[-1])), *rest, **more)
 
     monkeypatch.setattr(pipeline, "make_onnx", blind)
     status, _, err = convert(*WIDE)
@@ -184,10 +184,10 @@ def test_what_cannot_end_well_is_not_begun(
 def test_values_that_a_gpu_would_lose_are_refused(tiny_keras: Path, labelled_folder: Path, tmp_path: Path) -> None:
     """ONNX Runtime on a CPU reads on: it has no infinity there."""
     source = open_source(tiny_keras)
-    first = source.graph.layers[0]
+    first = source.graph.nodes[0]
     assert first.activation == "relu"  # type: ignore[union-attr]
     large = replace(first, kernel=first.kernel * 1e3, bias=first.bias * 1e6)  # type: ignore[call-arg, union-attr]
-    source = replace(source, graph=Graph(source.graph.input_shape, (large, *source.graph.layers[1:])))
+    source = replace(source, graph=Graph(source.graph.input_shape, (large, *source.graph.nodes[1:])))
     datasets = load_sets([labelled_folder], source.spec)
     steps = np.zeros((60, 16, 11), np.float32)
     reference = [Readings(tuple(entry.label for entry in datasets[0]), (1.0,) * len(datasets[0]), steps)]

@@ -60,12 +60,12 @@ def test_a_model_saved_as_it_was_trained(run: Run, models: Path, pictures: Path,
     status, out, err = run("convert", model, "--recipe", "float32", "--verify", pictures, "-o", target)
     assert (status, err) == (0, [])
     assert out[0] == f"{model}: left out: the training head 'ctc'"
-    assert "same text on 100.00%" in out[1]
+    assert any("same text on 100.00%" in line for line in out)
     # The same weights without the graph are another file of the same network.
     status, out, err = run("verify", models / "weights-hard_sigmoid.h5", target, "--images", pictures, *SAID)
     assert (status, err) == (0, [])
     assert "was converted from another file" in out[0]
-    assert "same text on 100.00%" in out[1]
+    assert any("same text on 100.00%" in line for line in out)
 
 
 def test_weights_alone(run: Run, models: Path, pictures: Path, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_weights_alone(run: Run, models: Path, pictures: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ((), "it holds weights only; name the network that they are of by --architecture"),
+        ((), "this .h5 has no model_config: it holds weights only"),
         (("--architecture", "plates"), "Keras before 2.3 trained with hard_sigmoid unless told otherwise"),
         (("--recurrent-activation", "sigmoid"), "a whole model says its own gates' function"),
         (("--architecture", "digits", "--recurrent-activation", "sigmoid"), "network 'digits' for 32×16 pixels"),

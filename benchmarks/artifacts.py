@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from converters.artifact import make_onnx, make_tflite
+from converters.graph.graph import Ranges
 from converters.graph.half import refuse_values
-from converters.graph.ranges import Ranges
 from converters.pipeline import Source, calibrated, open_source
 from converters.recipe import DEFAULT_RECIPE, ONNX_RECIPES, RECIPES, Recipe
 from converters.tensorrt.to_engine import to_engine
@@ -51,7 +51,7 @@ def make_all(source: Source, calibration: Calibrated, folder: Path) -> tuple[dic
 def tflite(source: Source, calibration: Calibrated, recipe: Recipe, path: Path, batch: int = 1) -> Artifact:
     """A `.tflite` that takes so many images at a time, saved."""
     made = make_tflite(path, source.graph, source.spec, recipe, source.sha256, *calibration, batch=batch)
-    refuse_other_ranges(made, calibration[0], "calibration")
+    refuse_other_ranges(made, source.graph, calibration[0], "calibration")
     return save(path, made.payload, made.spec)
 
 

@@ -19,7 +19,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from converters.graph import layers as g
+from converters.graph import nodes as g
+from converters.graph.cells import LstmCell
+from converters.graph.graph import Graph
 from edge_crnn.backends.tensorrt import cuda
 from edge_crnn.model.artifact import save, sidecar
 from edge_crnn.model.spec import Calibration, InputSpec, ModelSpec, OutputSpec
@@ -77,26 +79,26 @@ def tiny_images() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def tiny_graph() -> g.Graph:
+def tiny_graph() -> Graph:
     """A CRNN in small, folded, on the input and the output of `TINY`; no TensorFlow."""
     random = np.random.default_rng(15)
 
     def weights(gain: float, *shape: int) -> np.ndarray:
         return random.normal(0, gain / np.sqrt(np.prod(shape[:-1])), shape).astype(np.float32)
 
-    def cell() -> g.LstmCell:
-        return g.LstmCell(weights(3, 12, 48), weights(3, 12, 48), weights(0.5, 48))
+    def cell() -> LstmCell:
+        return LstmCell(weights(3, 12, 48), weights(3, 12, 48), weights(0.5, 48))
 
-    layers = (
-        g.Conv("conv", weights(2, 3, 3, 1, 8), weights(0.5, 8), activation="relu"),
+    nodes = (
+        g.Conv("conv", weights(2, 3, 3, 1, 8), weights(0.5, 8), pads=((1, 1), (1, 1)), activation="relu"),
         g.Pool("pool", "max", (2, 2), (2, 2)),
         g.Reshape("sequence", (16, 64)),
         g.Dense("dense", weights(2, 64, 12), weights(0.5, 12), "relu"),
         g.Recurrent("lstm", cell(), cell()),
         g.Dense("head", weights(30, 24, 11), weights(0.5, 11)),
-        g.Activation("softmax", "softmax"),
+        g.Softmax("softmax"),
     )
-    return g.Graph(TINY.input.shape, layers).folded()
+    return Graph.chain(TINY.input.shape, nodes).folded()
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +117,7 @@ def tiny_labels() -> list[str]:
 
 @pytest.fixture(scope="session")
 def tiny_artifacts(
-    tiny_graph: g.Graph, tiny_pictures: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory
+    tiny_graph: Graph, tiny_pictures: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Path]:
     """`tiny_artifacts(recipe, batch, takes_pixels)`: `tiny_graph` as an artifact, made once; copy it to change it."""
     from converters.artifact import make_tflite
@@ -138,7 +140,7 @@ def tiny_artifacts(
 
 
 @pytest.fixture(scope="session")
-def tiny_onnx(tiny_graph: g.Graph, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def tiny_onnx(tiny_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """`tiny_onnx(recipe, takes_pixels)`: `tiny_graph` as an `.onnx`, made once; copy it to change it."""
     pytest.importorskip("onnx", reason="onnx is not installed; it comes with edge-crnn[onnx]")
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed; it comes with edge-crnn[onnx]")

@@ -16,12 +16,12 @@ from ai_edge_litert import schema_py_generated as schema
 from converters import pipeline
 from converters.artifact import check_spec, make_tflite
 from converters.cli import arguments
-from converters.graph import layers as graph
-from converters.graph import oracle
+from converters.graph import graph, nodes, oracle
 from converters.graph.ranges import calibrate
 from converters.recipe import RECIPES
 from converters.reference import keras as keras_reference
 from converters.tflite.writer import pack
+from converters.trained.keras.model import Network
 from edge_crnn import ctc
 from edge_crnn.backends import BackendFacts
 from edge_crnn.dataset import content_hash, find_images
@@ -59,10 +59,10 @@ def train(network: graph.Graph, folder: Path, patch: pytest.MonkeyPatch, spec: M
     def open_source(path: Path, given: ModelSpec | None, **_: object) -> pipeline.Source:
         spec = given or load_sidecar(path)
         check_spec(spec, network)
-        return pipeline.Source(path, spec, network, sha256(path.read_bytes()))
+        return pipeline.Source(path, spec, network, sha256(path.read_bytes()), Network(network))
 
     patch.setattr(arguments, "open_source", open_source)
-    patch.setattr(keras_reference, "KerasReference", lambda *_: Oracle(network))
+    patch.setattr(keras_reference, "KerasReference", lambda *_, **__: Oracle(network))
     return path
 
 
@@ -107,9 +107,9 @@ def tensors(model: Any, name: str) -> list[Any]:
 
 def with_outlier(network: graph.Graph, channel: int, factor: int) -> graph.Graph:
     """The same function: one channel of the convolution is so much smaller, the dense layer makes up for it."""
-    conv, pool, sequence, dense, *rest = network.layers
-    assert isinstance(conv, graph.Conv)
-    assert isinstance(dense, graph.Dense)
+    conv, pool, sequence, dense, *rest = network.nodes
+    assert isinstance(conv, nodes.Conv)
+    assert isinstance(dense, nodes.Dense)
     kernel, bias, taken = conv.kernel.copy(), conv.bias.copy(), dense.kernel.copy()
     kernel[..., channel] /= factor
     bias[channel] /= factor

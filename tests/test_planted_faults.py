@@ -29,7 +29,7 @@ import numpy as np
 import pytest
 
 from converters.artifact import make_tflite
-from converters.graph import layers as graph
+from converters.graph import graph, nodes
 from converters.recipe import RECIPES
 from edge_crnn.bench.suite import measure
 from edge_crnn.bench.table import table
@@ -283,16 +283,18 @@ def test_an_artifact_that_gives_classes_by_steps(
     run: Run, tiny_graph: graph.Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With 16 of each, the shape is the same."""
-    *layers, head, softmax = tiny_graph.layers
-    assert isinstance(head, graph.Dense)
+    *layers, head, softmax = tiny_graph.nodes
+    assert isinstance(head, nodes.Dense)
     random = np.random.default_rng(4)
     kernel = random.normal(0, 3, (24, 16)).astype(np.float32)
-    wide = graph.Dense("head", kernel, random.normal(0, 0.5, 16).astype(np.float32))
+    wide = replace(head, kernel=kernel, bias=random.normal(0, 0.5, 16).astype(np.float32))
     network = graph.Graph(tiny_graph.input_shape, (*layers, wide, softmax))
     spec = replace(SPEC, symbols=tuple("0123456789abcde"), blank=15, output=OutputSpec(16, 16))
     trained = train(network, tmp_path, monkeypatch, spec)
     images = draw(tmp_path / "images", 3, 8, network, spec)
-    turned = graph.Graph(network.input_shape, (*network.layers, graph.Permute("turned", (1, 0))))
+    turned = graph.Graph(
+        network.input_shape, (*network.nodes, nodes.Permute("turned", (1, 0), inputs=(network.output,)))
+    )
     made = make_tflite(tmp_path / "x.tflite", turned, spec, RECIPES["float32"], "0" * 64)
     save(made.path, made.payload, made.spec)
     status, _, err = run("verify", trained, made.path, "--images", images)

@@ -25,11 +25,13 @@ from edge_crnn.images import Pixels
 from edge_crnn.model.artifact import Artifact, load, save
 from edge_crnn.model.spec import ModelSpec
 
-VERSION = 1
-"""Version of the folder's form. 1: the first."""
+VERSION = 2
+"""Version of the folder's form. 1: the first. 2: nodes say what they take."""
 
 _ONNX, _NETWORK, _IMAGES, _ABOUT = "model.onnx", "network.npz", "images.npz", "about.json"
 _LAYERS = "layers"
+INPUT = "input"
+"""The value that the network starts from."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,16 @@ class GpuSet:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of the network: its class in `converters.graph.layers`, its settings and its arrays by name."""
+    """A node of the network: its class in `converters.graph.nodes`, its settings and its arrays by name."""
 
     kind: str
     settings: Mapping[str, Any]
     weights: Mapping[str, npt.NDArray[Any]]
+
+    @property
+    def name(self) -> str:
+        """That of its value, which others take by it."""
+        return str(self.settings.get("name", INPUT))
 
 
 def spell(probabilities: npt.ArrayLike, spec: ModelSpec) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.artifact import make_onnx
-from converters.graph import layers as g
+from converters.graph.graph import Graph
 from converters.pipeline import open_source
 from converters.recipe import ONNX_RECIPES
 from converters.reference.keras import KerasReference
@@ -103,18 +103,18 @@ def prepare(folder: Path, path: Path, drawing: Drawing, n: int, command: str) ->
     return f"{about.what}; {about.reference} reads {right:,} of them right; {size:,} bytes in {folder}"
 
 
-def layers_of(graph: g.Graph, image: InputSpec, matrices: npt.DTypeLike = np.float16) -> list[Layer]:
+def layers_of(graph: Graph, image: InputSpec, matrices: npt.DTypeLike = np.float16) -> list[Layer]:
     """The network in plain values, what becomes of its pixels first; matrices as a peer on a GPU computes them."""
     layers = [Layer("Input", {"axes": image.axes, "scale": image.scale, "offset": image.offset}, {})]
-    for layer in graph.layers:
+    for node in graph.nodes:
         settings: dict[str, Any] = {}
         weights: dict[str, npt.NDArray[Any]] = {}
-        for path, value in _fields(layer):
+        for path, value in _fields(node):
             if isinstance(value, np.ndarray):
                 weights[path] = value.astype(matrices if value.ndim > 1 else np.float32)
             else:
                 settings[path] = value
-        layers.append(Layer(type(layer).__name__, settings, weights))
+        layers.append(Layer(type(node).__name__, settings, weights))
     return layers
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.graph.layers import Activation, Conv, Dense, Graph, LstmCell, Pool, Recurrent, Reshape
-from converters.graph.ranges import Ranges
+from converters.graph.cells import LstmCell
+from converters.graph.graph import Graph, Ranges
+from converters.graph.nodes import NO_PADS, Conv, Dense, Pool, Recurrent, Reshape, Softmax
 from edge_crnn.backends import Probabilities
 
 from .rounds import Engine, Infer
@@ -32,9 +33,8 @@ _INT8_TERM, _GIVES_INT8 = 2, 100
 def engine(source: Source, name: str, file: str, ranges: Ranges | None = None) -> Engine:
     """int8 if there are ranges, of the graph's values by name."""
     path = source.work / file
-    layers = [layer.name for layer in source.graph.layers]
-    before = zip(layers, ["input", *layers], strict=False)
-    largest = {layer: float(np.abs(ranges[given]).max()) for layer, given in before} if ranges else None
+    nodes = source.graph.nodes
+    largest = {node.name: float(np.abs(ranges[node.inputs[0]]).max()) for node in nodes} if ranges else None
     write(source.graph, path, largest)
     size = path.stat().st_size + path.with_suffix(".bin").stat().st_size
     return Engine(name, open_ncnn, path, source.spec.input, size)
@@ -44,18 +44,19 @@ def write(graph: Graph, param: Path, largest: Mapping[str, float] | None = None)
     """Write PARAM and the .bin beside it.
 
     Args:
-        graph: folded, of the layers that the plate model has.
+        graph: folded, of the nodes that the plate model has, a chain.
         param: where to.
         largest: name of a layer → largest magnitude of what it takes; if given, the file is int8.
     """
     net = _Net(largest)
     net.line("Input", "image", "")
-    following = [*graph.layers[1:], None]
-    for (layer, _, shape), after in zip(graph.shapes(), following, strict=True):
+    following = [*graph.nodes[1:], None]
+    for layer, after in zip(graph.nodes, following, strict=True):
+        shape = graph.shapes[layer.name]
         match layer:
-            case Conv():
+            case Conv(strides=(1, 1), dilation=(1, 1), groups=1, activation="relu"):
                 net.conv(layer, after.name if isinstance(after, Conv) else None)
-            case Pool(kind="max", size=(height, width)) if layer.size == layer.strides:
+            case Pool(mode="max", size=(height, width), pads=pads) if layer.size == layer.strides and pads == NO_PADS:
                 net.line("Pooling", layer.name, f"0=0 1={width} 11={height} 2={width} 12={height} 5=1")
             case Reshape():  # from channels, height, width to height, width, channels
                 net.line("Permute", f"{layer.name}:permuted", "0=3")
@@ -64,7 +65,7 @@ def write(graph: Graph, param: Path, largest: Mapping[str, float] | None = None)
                 net.dense(layer)
             case Recurrent(merge="concat" | "sum"):
                 net.recurrent(layer)
-            case Activation(function="softmax"):
+            case Softmax():
                 net.line("Softmax", layer.name, "0=1 1=1")
             case _:
                 raise NotImplementedError(f"{layer.name}: {type(layer).__name__}")
@@ -111,10 +112,7 @@ class _Net:
     def conv(self, layer: Conv, after: str | None) -> None:
         """`after`: the convolution that takes at once what this one gives."""
         height, width, _, channels = layer.kernel.shape
-        top, left = ((height - 1) // 2, (width - 1) // 2) if layer.padding == "same" else (0, 0)
-        bottom, right = (height - 1 - top, width - 1 - left) if layer.padding == "same" else (0, 0)
-        assert layer.strides == (1, 1)
-        assert layer.activation == "relu"
+        (top, bottom), (left, right) = layer.pads
         self.line(
             "Convolution", layer.name,
             f"0={channels} 1={width} 11={height} 4={left} 14={top} 15={right} 16={bottom} 5=1 6={layer.kernel.size}"

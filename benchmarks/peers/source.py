@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.artifact import make_tflite
-from converters.graph.layers import Graph
-from converters.graph.ranges import Ranges, calibrate
+from converters.graph.graph import Graph, Ranges
+from converters.graph.ranges import calibrate
 from converters.recipe import Recipe
 from converters.trained.keras.model import load_graph
 from edge_crnn.backends import open_backend

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from edge_crnn.backends.base import Probabilities
 from edge_crnn.errors import BackendError, BackendUnavailable, EdgeCrnnError
 
-from ..gpu.set import Layer, read, read_network, spell
+from ..gpu.set import INPUT, Layer, read, read_network, spell
 from ..gpu.work import Way, Work
 
 READ = 512
@@ -34,6 +34,7 @@ READ = 512
 _ROOT = Path(__file__).parents[2]
 _PATIENCE_S = 300.0
 _WARM_UP = 3
+_FUNCTIONS = ("linear", "relu", "relu6", "tanh", "sigmoid")
 
 
 class Peer:
@@ -132,11 +133,15 @@ def network(layers: Sequence[Layer], torch: Any, device: str, kind: Any) -> Call
     Raises:
         BackendUnavailable: there is a layer that is not known here.
     """
-    steps = [_step(layer, torch, device, kind) for layer in layers]
+    steps = [(layer.name, layer.settings.get("inputs", ()), _step(layer, torch, device, kind)) for layer in layers]
+    last = {taken: name for name, inputs, _ in steps for taken in inputs}
 
     def run(x: Any) -> Any:
-        for step in steps:
-            x = step(x)
+        values = {INPUT: x}
+        for name, inputs, step in steps:
+            values[name] = x = step(*(values[taken] for taken in inputs or (INPUT,)))
+            for taken in {taken for taken in inputs if last[taken] == name}:
+                del values[taken]
         return x.float()
 
     return run
@@ -150,13 +155,12 @@ def _step(layer: Layer, torch: Any, device: str, kind: Any) -> Callable[[Any], A
             axes = (0, 2, 1, 3) if settings["axes"] == "WHC" else (0, 1, 2, 3)
             scale, offset = settings["scale"], settings["offset"]
             return lambda x: (x.float() * scale + offset).to(kind).permute(axes).contiguous()
-        case "Conv":
+        case "Conv" if tuple(settings["dilation"]) == (1, 1) and settings["groups"] == 1:
             kernel = weights["kernel"].permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
-            size, strides = layer.weights["kernel"].shape[:2], tuple(settings["strides"])
+            strides, pads = tuple(settings["strides"]), _pads(settings["pads"])
             act = _function(settings["activation"], torch)
 
             def convolve(x: Any) -> Any:
-                pads = _pads(settings["padding"], x.shape[1:3], size, strides)
                 x = x.permute(0, 3, 1, 2)
                 if pads[0] == pads[1] and pads[2] == pads[3]:
                     x = functional.conv2d(x, kernel, weights["bias"], strides, (pads[2], pads[0]))
@@ -165,11 +169,10 @@ def _step(layer: Layer, torch: Any, device: str, kind: Any) -> Callable[[Any], A
                 return act(x.permute(0, 2, 3, 1))
 
             return convolve
-        case "Pool" if settings["kind"] == "max":
-            size, strides = tuple(settings["size"]), tuple(settings["strides"])
+        case "Pool" if settings["mode"] == "max":
+            size, strides, pads = tuple(settings["size"]), tuple(settings["strides"]), _pads(settings["pads"])
 
             def pool(x: Any) -> Any:
-                pads = _pads(settings["padding"], x.shape[1:3], size, strides)
                 x = x.permute(0, 3, 1, 2)
                 if any(pads):
                     x = functional.pad(x, pads, value=float("-inf"))
@@ -177,11 +180,15 @@ def _step(layer: Layer, torch: Any, device: str, kind: Any) -> Callable[[Any], A
 
             return pool
         case "Affine":
-            return lambda x: torch.addcmul(weights["shift"], x, weights["scale"])
-        case "Activation":
-            return _function(settings["function"], torch)
+            act = _function(settings["activation"], torch)
+            return lambda x: act(torch.addcmul(weights["shift"], x, weights["scale"]))
+        case "Unary" if settings["function"] in _FUNCTIONS:
+            act = _function(settings["function"], torch)
+            return lambda x: act(x.clone())  # others may take it, too
+        case "Softmax":
+            return lambda x: x.float().softmax(dim=-1)
         case "Reshape":
-            shape = tuple(settings["shape"])
+            shape = tuple(settings["target"])
             return lambda x: x.reshape(x.shape[0], *shape)
         case "Permute":
             order = (0, *(axis + 1 for axis in settings["axes"]))
@@ -231,20 +238,14 @@ def _function(name: str, torch: Any) -> Callable[[Any], Any]:
         "relu6": partial(torch.clamp_, min=0, max=6),
         "tanh": torch.tanh,
         "sigmoid": torch.sigmoid,
-        "softmax": lambda x: x.float().softmax(dim=-1),
     }
     return functions[name]
 
 
-def _pads(padding: str, shape: Sequence[int], size: Sequence[int], strides: Sequence[int]) -> tuple[int, ...]:
-    """Left, right, top, bottom, as TensorFlow pads and as PyTorch wants them."""
-    if padding == "valid":
-        return (0, 0, 0, 0)
-    totals = [
-        max((-(-length // stride) - 1) * stride + window - length, 0)
-        for length, window, stride in zip(shape, size, strides, strict=True)
-    ]
-    return tuple(part for total in reversed(totals) for part in (total // 2, total - total // 2))
+def _pads(pads: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Left, right, top, bottom, as PyTorch wants them."""
+    (top, bottom), (left, right) = pads
+    return left, right, top, bottom
 
 
 class _Captured:

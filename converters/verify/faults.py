@@ -14,8 +14,8 @@ from edge_crnn.model.artifact import Artifact
 from edge_crnn.model.spec import ModelSpec
 from edge_crnn.preprocess import preprocess
 
-from ..graph.ranges import Ranges
-from ..tflite.ops import quantisation_of
+from ..graph.graph import Graph, Ranges
+from ..tflite.quantisation import quantisation_of, shared_ranges
 from .gate import Readings
 
 _IN_ANOTHER_ORDER = 32
@@ -82,25 +82,28 @@ def refuse_other_alphabet(spec: ModelSpec, datasets: Sequence[Dataset], referenc
         )
 
 
-def refuse_other_ranges(artifact: Artifact, ranges: Ranges, images: object) -> None:
+def refuse_other_ranges(artifact: Artifact, graph: Graph, ranges: Ranges, images: object) -> None:
     """Make sure that an artifact's int8 values have the ranges that calibration images give.
 
     Args:
         artifact: a `.tflite`.
-        ranges: of the graph's values on the images, from `graph.ranges.calibrate`.
+        graph: what it was made of, folded.
+        ranges: of the graph's values on the images, from `calibration.calibrate`.
         images: what to call them.
 
     Raises:
         ArtifactError: they have others: it was quantised without these images, or with others.
     """
     wrong = []
-    for tensor, found in _calibrated(artifact.payload):
+    ranges = shared_ranges(graph, ranges)
+    for tensor, (scale, zero_point) in _calibrated(artifact.payload):
+        if ranges.keys().isdisjoint({tensor, tensor.rpartition(":")[0]}):
+            continue  # a step on the way to a node's value
         expected = quantisation_of(tensor, ranges)
         low, high = ((end - expected.zero_point) * expected.scale for end in (-128, 127))
-        scale, zero_point = found
         if abs(scale - expected.scale) > _NEAR * expected.scale or abs(zero_point - expected.zero_point) > _STEPS:
-            said = f"{(-128 - zero_point) * scale:.3g} to {(127 - zero_point) * scale:.3g}"
-            wrong.append(f"{tensor!r} from {said} where they give {low:.3g} to {high:.3g}")
+            stored = f"{(-128 - zero_point) * scale:.3g} to {(127 - zero_point) * scale:.3g}"
+            wrong.append(f"{tensor!r} from {stored} where they give {low:.3g} to {high:.3g}")
     if wrong:
         raise ArtifactError(
             f"{artifact.path.name}: {len(wrong)} of its int8 values have not the ranges that {images} gives, such as"

@@ -1,6 +1,6 @@
-"""Where an artifact goes wrong: each layer's value in the artifact against the oracle's, matched by the graph's names.
+"""Where an artifact goes wrong: each node's value in the artifact against the oracle's, matched by the graph's names.
 
-The values are those of a copy in which every layer's tensor is an output, run by the engine that ships; TensorRT fuses
+The values are those of a copy in which every node's tensor is an output, run by the engine that ships; TensorRT fuses
 less in it (see `probes`). How far the copy's probabilities are from the artifact's own tells what that changes.
 
 The measure is the signal-to-noise ratio in dB, 10 log10(Σ r² / Σ (a - r)²) over all elements of a layer on all images,
@@ -8,11 +8,11 @@ a being the artifact's value as a real number and r the right one: infinite wher
 is not finite. Float32 gives 100 and more; each bit of a quantised value is worth 6. It is taken three times:
 
 - against the oracle's value, which tells how far the artifact has drifted by then, whoever is to blame;
-- against what the oracle makes of the artifact's own value before the layer, which leaves the noise that this layer
-  adds itself: what is inherited cannot hide a fault, nor make one;
-- at the end, of the probabilities, when that noise alone is added to the right value and carried through the rest of
-  the graph. The layer to blame is the one with the lowest: one channel of large values makes a layer's own ratio look
-  well while all that the others say is lost, and of what a layer loses the text may need nothing.
+- against what the oracle makes of the artifact's own values that the layer takes, which leaves the noise that this
+  layer adds itself: what is inherited cannot hide a fault, nor make one;
+- at the end, of the probabilities, when that noise alone is added to the right value and carried through all that
+  depends on it. The layer to blame is the one with the lowest: one channel of large values makes a layer's own ratio
+  look well while all that the others say is lost, and of what a layer loses the text may need nothing.
 
 The first layer answers for what is done to the pixels before it, too. (Static int8 leaves a constant of less than half
 a grey level to the first layer with weights: pools and transpositions before that layer are shown without it.)
@@ -20,7 +20,7 @@ a grey level to the first layer with weights: pools and transpositions before th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +36,15 @@ from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import progress
 
 from ..graph import oracle
-from ..graph.layers import Array, Graph
+from ..graph.cells import Array
+from ..graph.graph import INPUT, Graph
+from ..graph.nodes import Node
 from .gate import Readings
-from .probes import probing
+from .probes import Probe, computed, probing
 
-_CARRIED = 8
-"""Images on which each layer's noise is carried to the end: as many layers, as many runs of the rest of the graph."""
+_CARRIED, _RUNS = 8, 400
+"""Most images on which each layer's noise is carried to the end, and how many runs of the graph on one image that may
+take: for each layer, all that depends on it runs again."""
 
 
 @dataclass(frozen=True)
@@ -85,18 +88,18 @@ class Drift:
     @property
     def by_blame(self) -> list[LayerDrift]:
         """The layers, the one to blame first."""
-        return sorted(self.layers, key=lambda each: each.end_snr_db)
+        return sorted(self.layers, key=lambda layer: layer.end_snr_db)
 
     @property
     def table(self) -> list[str]:
         """Lines for a person."""
-        width = max(len(each.name) for each in self.layers)
+        width = max(len(layer.name) for layer in self.layers)
         heads = f"{'SNR dB':>7}  {'own dB':>7}  {'end dB':>7}  {'max |Δ|':>9}  {'mean |Δ|':>9}"
         lines = [f"  {'layer':<{width}}  {'kind':<10}  {heads}"]
         lines += [
-            f"  {each.name:<{width}}  {each.kind:<10}  {_decibels(each.snr_db):>7}  {_decibels(each.own_snr_db):>7}"
-            f"  {_decibels(each.end_snr_db):>7}  {each.largest:>9.2e}  {each.mean:>9.2e}"
-            for each in self.layers
+            f"  {layer.name:<{width}}  {layer.kind:<10}  {_decibels(layer.snr_db):>7}  {_decibels(layer.own_snr_db):>7}"
+            f"  {_decibels(layer.end_snr_db):>7}  {layer.largest:>9.2e}  {layer.mean:>9.2e}"
+            for layer in self.layers
         ]
         if self.missing:
             lines.append(f"  without a tensor of their own: {', '.join(self.missing)}")
@@ -146,46 +149,89 @@ def localise(artifact: Artifact, graph: Graph, image: InputSpec, entries: Sequen
     fixed, size = artifact.path.suffix == ".tflite", artifact.spec.artifact.batch
     size = size if fixed else min(size, _CARRIED)
     quantised = artifact.spec.output.quantisation is not None
-    drifts: dict[str, _Sum] = {}
-    owns: dict[str, _Sum] = {}
-    carried: dict[str, _Sum] = {}
+    comparison = _Comparison(graph)
     ends, copies = _Sum(), _Sum()
-    seen = 0
     label = f"looking into {artifact.path.name}"
     with closing(open_backend(artifact)) as shipped, probing(artifact, graph, image) as probe:
-        for chunk in chunked(progress((each.load() for each in entries), len(entries), label), size):
+        for chunk in chunked(progress((entry.load() for entry in entries), len(entries), label), size):
             taken = preprocess(chunk, artifact.spec.input)
-            repeats = np.resize(np.arange(len(chunk)), size)  # the file takes whole batches
-            found = {name: value[: len(chunk)] for name, value in probe(taken[repeats]).items()}
-            expected = given = preprocess(chunk, image)
-            noisy: dict[int, Array] = {}
-            with np.errstate(over="ignore", invalid="ignore"):  # a broken value before the layer
-                for place, layer in enumerate(graph.layers):
-                    alone = Graph(expected.shape[1:], (layer,))
-                    expected, own = oracle.run(alone, expected), oracle.run(alone, given)
-                    given = found.get(layer.name, own)
-                    if layer.name in found:
-                        drifts.setdefault(layer.name, _Sum()).add(expected, given)
-                        owns.setdefault(layer.name, _Sum()).add(own, given)
-                        noisy[place] = expected + (given - own)
-                if seen < _CARRIED:
-                    for place, value in noisy.items():
-                        rest = Graph(value.shape[1:], graph.layers[place + 1 :])
-                        carried.setdefault(graph.layers[place].name, _Sum()).add(expected, oracle.run(rest, value))
-            seen += len(chunk)
+            right, given = comparison.add(preprocess(chunk, image), _values(probe, taken, size))
             probabilities = shipped.infer(taken)
-            ends.add(expected, probabilities)
+            ends.add(right, probabilities)
             copies.add(probabilities, given / given.sum(axis=-1, keepdims=True) if quantised else given)
-    layers = tuple(
-        LayerDrift(
-            each.name, type(each).__name__.lower(), drifts[each.name].snr_db, owns[each.name].snr_db,
-            carried[each.name].snr_db, drifts[each.name].largest, drifts[each.name].mean,
-        )
-        for each in graph.layers
-        if each.name in drifts
-    )  # fmt: skip
-    missing = tuple(each.name for each in graph.layers if each.name not in drifts)
-    return Drift(layers, missing, len(entries), ends.snr_db, copies.snr_db, artifact.path.suffix != ".engine")
+    fused = artifact.path.suffix != ".engine"
+    return Drift(comparison.layers, comparison.missing, len(entries), ends.snr_db, copies.snr_db, fused)
+
+
+def _values(probe: Probe, batch: Array, size: int) -> dict[str, Array]:
+    """What the artifact, which takes batches of this size, makes of a batch that may be smaller."""
+    repeats = np.resize(np.arange(len(batch)), size)
+    return {name: value[: len(batch)] for name, value in probe(batch[repeats]).items()}
+
+
+class _Comparison:
+    """All nodes of a graph, over all that was added."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._drifts: dict[str, _Sum] = {}
+        self._owns: dict[str, _Sum] = {}
+        self._ends: dict[str, _Sum] = {}
+        self._left = max(1, min(_CARRIED, _RUNS // max(len(graph.nodes), 1)))
+
+    def add(self, batch: Array, values: Mapping[str, Array]) -> tuple[Array, Array]:
+        """Compare the artifact's values of a batch; the right probabilities, and the artifact's."""
+        right, given = {INPUT: batch}, {INPUT: batch}
+        noises: dict[str, Array] = {}
+        with np.errstate(all="ignore"):  # a broken value before the layer
+            for node in self._graph.nodes:
+                name = node.name
+                right[name] = oracle.evaluate(node, [right[taken] for taken in node.inputs])
+                own = oracle.evaluate(node, [given[taken] for taken in node.inputs])
+                given[name] = values.get(name, own)
+                if name in values:
+                    expected = np.broadcast_to(right[name], given[name].shape)
+                    self._drifts.setdefault(name, _Sum()).add(expected, given[name])
+                    self._owns.setdefault(name, _Sum()).add(np.broadcast_to(own, given[name].shape), given[name])
+                    noises[name] = given[name] - own
+            if self._left:
+                self._carry({name: value[: self._left] for name, value in right.items()}, noises)
+                self._left -= min(self._left, len(batch))
+        output = self._graph.output
+        return right[output], given[output]
+
+    def _carry(self, right: Mapping[str, Array], noises: Mapping[str, Array]) -> None:
+        """Add each node's noise to its right value, and see what that makes of the probabilities."""
+        end = right[self._graph.output]
+        for name, noise in noises.items():
+            changed = end
+            if noise.any():  # what only moves values adds none
+                noisy = right[name] + noise[: self._left]
+                changed = oracle.resume(self._graph, {**_apart_from(self._graph, name, right), name: noisy})
+            self._ends.setdefault(name, _Sum()).add(end, changed)
+
+    @property
+    def layers(self) -> tuple[LayerDrift, ...]:
+        """What was compared, in the graph's order."""
+        return tuple(self._layer(node) for node in self._graph.nodes if node.name in self._drifts)
+
+    def _layer(self, node: Node) -> LayerDrift:
+        drift, own, end = (sums[node.name] for sums in (self._drifts, self._owns, self._ends))
+        return LayerDrift(node.name, node.kind, drift.snr_db, own.snr_db, end.snr_db, drift.largest, drift.mean)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Nodes that have no value in the artifact."""
+        return tuple(node.name for node in computed(self._graph) if node.name not in self._drifts)
+
+
+def _apart_from(graph: Graph, name: str, values: Mapping[str, Array]) -> dict[str, Array]:
+    """The values that do not depend on that of a node."""
+    depend = {name}
+    for node in graph.nodes:
+        if not depend.isdisjoint(node.inputs):
+            depend.add(node.name)
+    return {known: value for known, value in values.items() if known not in depend}
 
 
 def worst(
@@ -195,22 +241,22 @@ def worst(
     departures = []
     for dataset, theirs, ours in zip(datasets, reference, artifact, strict=True):
         for index, entry in enumerate(dataset):
-            one = _Sum()
-            one.add(theirs.probabilities[index], ours.probabilities[index])
-            departures.append(Departure(entry.path, one.snr_db, theirs.labels[index], ours.labels[index]))
-    return sorted(departures, key=lambda each: (each.reference == each.artifact, each.snr_db))[:count]
+            noise = _Sum()
+            noise.add(theirs.probabilities[index], ours.probabilities[index])
+            departures.append(Departure(entry.path, noise.snr_db, theirs.labels[index], ours.labels[index]))
+    return sorted(departures, key=lambda one: (one.reference == one.artifact, one.snr_db))[:count]
 
 
 def worst_table(departures: Sequence[Departure], alphabet: Alphabet) -> list[str]:
     """Lines for a person."""
     return ["  furthest from the trained model, SNR of the probabilities:"] + [
-        f"  {_decibels(each.snr_db):>7} dB  {each.path}: "
+        f"  {_decibels(departure.snr_db):>7} dB  {departure.path}: "
         + (
-            f"both {alphabet.read(each.reference)!r}"
-            if each.reference == each.artifact
-            else f"trained model {alphabet.read(each.reference)!r}, artifact {alphabet.read(each.artifact)!r}"
+            f"both {alphabet.read(departure.reference)!r}"
+            if departure.reference == departure.artifact
+            else f"trained model {alphabet.read(departure.reference)!r}, artifact {alphabet.read(departure.artifact)!r}"
         )
-        for each in departures
+        for departure in departures
     ]
 
 
@@ -225,12 +271,12 @@ class _Sum:
         self._signal = self._noise = self._distance = self.largest = 0.0
         self._count = 0
 
-    def add(self, expected: Array, found: Array) -> None:
+    def add(self, expected: Array, given: Array) -> None:
         """Elements where the expected value is not finite say nothing and are left out."""
         known = np.isfinite(expected)
         signal, difference = (
             expected[known].astype(np.float64),
-            np.abs(found[known] - expected[known].astype(np.float64)),
+            np.abs(given[known] - expected[known].astype(np.float64)),
         )
         difference = np.nan_to_num(difference, nan=np.inf, posinf=np.inf)
         self._signal += float(np.square(signal).sum())

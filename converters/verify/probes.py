@@ -1,6 +1,6 @@
-"""The values of a graph's layers inside an artifact, by the engine that runs it.
+"""The values of a graph's nodes inside an artifact, by the engine that runs it.
 
-Engines show what a file gives, so in a copy of it every layer's tensor is an output, and the copy is run instead:
+Engines show what a file gives, so in a copy of it every node's tensor is an output, and the copy is run instead:
 
 - `.tflite`, in memory, by LiteRT with the kernels that ship. (It can keep all tensors without that, but only without
   XNNPACK, whose kernels round otherwise: in int8 by one or two steps at nearly every layer.)
@@ -28,14 +28,18 @@ from edge_crnn.files import sha256
 from edge_crnn.model.artifact import Artifact, load
 from edge_crnn.model.spec import InputSpec
 
-from ..graph.layers import Array, Graph, Layer, Recurrent
+from ..graph.cells import Array
+from ..graph.graph import Graph
+from ..graph.nodes import Constant, Node, Recurrent
 from ..recipe import ONNX_RECIPES
 
 _ONNX_QUIET = 4  # only fatal errors: all others are raised as well
+_NAMED = 20
+"""Most layers that an error names."""
 
 Batch: TypeAlias = npt.NDArray[Any]
 Probe: TypeAlias = Callable[[Batch], dict[str, Array]]
-"""A batch as the artifact takes it → the value of each layer that is found in it, real and in the graph's axes."""
+"""A batch as the artifact takes it → the value of each node that has a tensor in it, real and in the graph's axes."""
 
 
 @contextmanager
@@ -48,7 +52,7 @@ def probing(artifact: Artifact, graph: Graph, image: InputSpec) -> Iterator[Prob
         image: what the graph takes, in float32.
 
     Raises:
-        VerificationError: none of the graph's layers is in it by name.
+        VerificationError: none of the graph's nodes is in it by name.
         InputError: the `.onnx` that an engine was built of is not there.
         ArtifactError: an engine does not tell how it was built.
         BackendUnavailable: its engine, or for an `.onnx` or `.engine` the package `onnx`, is not installed.
@@ -64,12 +68,19 @@ def probing(artifact: Artifact, graph: Graph, image: InputSpec) -> Iterator[Prob
                 yield probe
 
 
-def _refuse_none(artifact: Artifact, graph: Graph, found: Mapping[str, object]) -> None:
-    if not found:
-        raise VerificationError(
-            f"{artifact.path}: none of the layers {', '.join(each.name for each in graph.layers)} is in it by name;"
-            " convert the model again"
-        )
+def computed(graph: Graph) -> list[Node]:
+    """The nodes whose values are computed from something; a constant is part of what takes it."""
+    return [node for node in graph.nodes if not isinstance(node, Constant)]
+
+
+def _refuse_none(artifact: Artifact, graph: Graph, tensors: Mapping[str, object]) -> None:
+    if tensors:
+        return
+    names = [node.name for node in computed(graph)]
+    told = names if len(names) <= _NAMED else [*names[:_NAMED], f"… ({len(names)} in all)"]
+    raise VerificationError(
+        f"{artifact.path}: none of the layers {', '.join(told)} is in it by name; convert the model again"
+    )
 
 
 def _in_litert(artifact: Artifact, graph: Graph) -> Probe:
@@ -81,14 +92,14 @@ def _in_litert(artifact: Artifact, graph: Graph) -> Probe:
     model = schema.ModelT.InitFromPackedBuf(artifact.payload, 0)
     main = model.subgraphs[0]
     made = {main.tensors[index].name.decode(): int(index) for op in main.operators for index in op.outputs}
-    found = {layer.name: made[name] for layer in graph.layers for name in _tensor_names(layer) if name in made}
-    _refuse_none(artifact, graph, found)
+    tensors = {node.name: made[name] for node in computed(graph) for name in _tensor_names(node) if name in made}
+    _refuse_none(artifact, graph, tensors)
     ends = [int(index) for index in main.outputs]
-    main.outputs = [*ends, *dict.fromkeys(index for index in found.values() if index not in ends)]
+    main.outputs = [*ends, *dict.fromkeys(index for index in tensors.values() if index not in ends)]
     interpreter = Interpreter(model_content=pack(model), num_threads=1)
     interpreter.allocate_tensors()
     image = interpreter.get_input_details()[0]["index"]
-    quantisations = {each["index"]: each["quantization"] for each in interpreter.get_output_details()}
+    quantisations = {told["index"]: told["quantization"] for told in interpreter.get_output_details()}
 
     def value(index: int) -> Array:
         stored, (scale, zero_point) = interpreter.get_tensor(index), quantisations[index]
@@ -98,37 +109,37 @@ def _in_litert(artifact: Artifact, graph: Graph) -> Probe:
     def probe(batch: Batch) -> dict[str, Array]:
         interpreter.set_tensor(image, batch)
         interpreter.invoke()
-        return {name: value(index) for name, index in found.items()}
+        return {name: value(index) for name, index in tensors.items()}
 
     return probe
 
 
-def _tensor_names(layer: Layer) -> list[str]:
-    """What a layer's value may be called in a `.tflite`, the last one that is there being it."""
-    if isinstance(layer, Recurrent) and len(layer.cells) == 1:  # nothing to merge: the direction's value is the layer's
-        return [f"{layer.name}/{layer.cells[0][0]}/hidden:samples", layer.name]
-    return [layer.name]
+def _tensor_names(node: Node) -> list[str]:
+    """What a node's value may be called in a `.tflite`, the last one that is there being it."""
+    if isinstance(node, Recurrent) and len(node.cells) == 1:  # nothing to merge: the direction's value is the node's
+        return [f"{node.name}/{node.cells[0][0]}/hidden:samples", node.name]
+    return [node.name]
 
 
 @dataclass(frozen=True)
 class _Marked:
-    """An ONNX file that gives every layer's value."""
+    """An ONNX file that gives every node's value."""
 
     payload: bytes
     tensors: dict[str, str]
-    """Layer → output."""
+    """Node → output."""
     added: tuple[str, ...]
     """Outputs that the file itself does not have."""
     channels_first: frozenset[str]
-    """Layers whose values are."""
+    """Nodes whose values are."""
 
     def values(self, given: Mapping[str, npt.NDArray[Any]]) -> dict[str, Array]:
-        """Layer → value, of what each output gives."""
+        """Node → value, of what each output gives."""
         return {
-            layer: np.asarray(
-                given[name].transpose(0, 2, 3, 1) if layer in self.channels_first else given[name], np.float32
+            node: np.asarray(
+                given[name].transpose(0, 2, 3, 1) if node in self.channels_first else given[name], np.float32
             )
-            for layer, name in self.tensors.items()
+            for node, name in self.tensors.items()
         }
 
 
@@ -137,21 +148,22 @@ def _marked(artifact: Artifact, payload: bytes, graph: Graph) -> _Marked:
     try:
         import onnx
 
-        from ..onnx.to_onnx import wants_channels_first
+        from ..onnx.layouts import channels_first
     except ImportError as error:
         raise BackendUnavailable(
             f"{artifact.path.name}: looking into it takes the package onnx ({error}); pip install 'edge-crnn[onnx]'"
         ) from error
     model = onnx.load_model_from_string(payload)
-    last = {node.name.rpartition("/")[0]: node.output[0] for node in model.graph.node}  # a node is LAYER/OP
-    tensors = {layer.name: last[layer.name] for layer in graph.layers if layer.name in last}
+    # An operation is named NODE/OPERATION, and the last one of a node gives its value.
+    last = {operation.name.rpartition("/")[0]: operation.output[0] for operation in model.graph.node}
+    tensors = {node.name: last[node.name] for node in computed(graph) if node.name in last}
     _refuse_none(artifact, graph, tensors)
-    typed = {each.name: each for each in onnx.shape_inference.infer_shapes(model, strict_mode=True).graph.value_info}
-    ends = {each.name for each in model.graph.output}
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    typed = {value.name: value for value in inferred.value_info}
+    ends = {value.name for value in model.graph.output}
     added = tuple(name for name in tensors.values() if name not in ends)
     model.graph.output.extend(typed[name] for name in added)  # TensorRT takes no output without its type
-    turned = frozenset(layer.name for layer, shape, _ in graph.shapes() if wants_channels_first(layer, shape))
-    return _Marked(model.SerializeToString(), tensors, added, turned)
+    return _Marked(model.SerializeToString(), tensors, added, channels_first(graph))
 
 
 def _in_onnxruntime(marked: _Marked) -> Probe:

@@ -15,18 +15,19 @@ from edge_crnn.dataset import Dataset
 from edge_crnn.errors import InputError
 from edge_crnn.model.spec import InputSpec, Trial
 
-from ..graph.layers import Graph, Permute, Pool, Reshape
+from ..graph.graph import Graph
+from ..graph.nodes import MOVERS, Constant, Pad, Pool
 from ..recipe import Recipe
 from .gate import Candidate, Verification
 from .localise import localise, spread
 
-_EXACT = (Permute, Pool, Reshape)
+_EXACT = (*MOVERS, Constant, Pad, Pool)
 _LOOKED_AT = 32
 
 
 def keepable(graph: Graph) -> list[str]:
     """Layers that can stay float32 by themselves: those that compute, but for the last one, which gives the result."""
-    return [layer.name for layer in graph.layers[:-1] if not isinstance(layer, _EXACT)]
+    return [node.name for node in graph.nodes[:-1] if not isinstance(node, _EXACT)]
 
 
 def keeping(recipe: Recipe, layers: Sequence[str], graph: Graph) -> Recipe:

@@ -12,13 +12,15 @@ from benchmarks import accuracy
 from benchmarks.accuracy import Trial, load_groups
 from benchmarks.artifacts import NAMES, make_all
 from converters.artifact import make_tflite
-from converters.graph import layers as g
+from converters.graph import nodes as g
+from converters.graph.graph import Graph
 from converters.graph.ranges import calibrate
 from converters.pipeline import Source, artifact_readings
 from converters.recipe import RECIPES
 from converters.report.accuracy import judged
 from converters.report.records import load_record
 from converters.report.suites import Accuracy
+from converters.trained.keras.model import Network
 from edge_crnn.errors import DatasetError
 from edge_crnn.model.artifact import Artifact, load
 from edge_crnn.model.spec import Calibration
@@ -27,8 +29,8 @@ from tests.conftest import TINY
 
 
 @pytest.fixture
-def source(tiny_graph: g.Graph, tmp_path: Path) -> Source:
-    return Source(tmp_path / "tiny.keras", TINY, tiny_graph, "0" * 64)
+def source(tiny_graph: Graph, tmp_path: Path) -> Source:
+    return Source(tmp_path / "tiny.keras", TINY, tiny_graph, "0" * 64, Network(tiny_graph))
 
 
 @pytest.fixture
@@ -62,10 +64,10 @@ def test_each_kind_is_a_set_of_its_group(held: Trial, drawn: Path, tiny_artifact
 
 def test_an_artifact_that_reads_otherwise_fails(held: Trial, drawn: Path, tmp_path: Path) -> None:
     graph = held.source.graph
-    dense = next(layer for layer in graph.layers if layer.name == "head")
+    dense = next(node for node in graph.nodes if node.name == "head")
     assert isinstance(dense, g.Dense)
     other = replace(dense, bias=np.roll(dense.bias, 3) + np.linspace(0, 20, len(dense.bias), dtype=np.float32))
-    garbage = replace(graph, layers=tuple(other if layer is dense else layer for layer in graph.layers))
+    garbage = replace(graph, nodes=tuple(other if node is dense else node for node in graph.nodes))
     artifact = make_tflite(tmp_path / "x.tflite", garbage, TINY, RECIPES["dynamic"], "0" * 64)
     found, overall = held.of(artifact)
     assert overall.verdict == "fail"

@@ -12,7 +12,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from converters.artifact import check_payload, check_spec, make_onnx, make_tflite
-from converters.graph.layers import Graph
+from converters.graph.graph import Graph
 from converters.graph.ranges import calibrate
 from converters.recipe import ONNX_RECIPES, RECIPES
 from edge_crnn.backends import open_backend

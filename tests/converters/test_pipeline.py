@@ -11,7 +11,7 @@ import pytest
 
 from converters import pipeline
 from converters.graph import oracle
-from converters.graph.ranges import Ranges
+from converters.graph.graph import Ranges
 from converters.pipeline import calibrated, convert, latencies_ms, load_sets, open_source, reference_readings
 from converters.recipe import RECIPES
 from converters.verify.gate import Gate

@@ -24,7 +24,8 @@ from benchmarks.gpu.texts import layers_of
 from benchmarks.gpu.work import Work
 from benchmarks.peers import torch as torch_peer
 from converters.artifact import make_onnx
-from converters.graph import layers as g
+from converters.graph import nodes as g
+from converters.graph.graph import Graph
 from converters.recipe import ONNX_RECIPES
 from edge_crnn.backends import Backend, Probabilities, open_backend
 from edge_crnn.backends.tensorrt.build import BuildOptions
@@ -74,7 +75,7 @@ sys.exit(builds.main())
 
 @pytest.fixture
 def prepared(
-    tiny_graph: g.Graph, tiny_pictures: list[np.ndarray], tiny_labels: list[str], tmp_path: Path
+    tiny_graph: Graph, tiny_pictures: list[np.ndarray], tiny_labels: list[str], tmp_path: Path
 ) -> gpu_set.GpuSet:
     """A set of the tiny network; Keras is said to read what is right."""
     folder = tmp_path / "sets" / "plates"
@@ -382,17 +383,17 @@ def test_a_build_that_had_ended_before_the_kill_shows_nothing(prepared: gpu_set.
 
 
 def test_a_set_comes_back_as_it_was_written_and_a_damaged_one_does_not(
-    prepared: gpu_set.GpuSet, tiny_graph: g.Graph, tiny_pictures: list[np.ndarray], tiny_labels: list[str]
+    prepared: gpu_set.GpuSet, tiny_graph: Graph, tiny_pictures: list[np.ndarray], tiny_labels: list[str]
 ) -> None:
     assert list(prepared.labels) == tiny_labels
     np.testing.assert_array_equal(prepared.pixels[:, :, :, 0], np.stack(tiny_pictures))
     np.testing.assert_array_equal(prepared.pictures[3][..., 1], tiny_pictures[3])
     folder = prepared.artifact.path.parent
     layers = gpu_set.read_network(folder)
-    assert [each.kind for each in layers] == ["Input", *(type(each).__name__ for each in tiny_graph.layers)]
+    assert [each.kind for each in layers] == ["Input", *(type(each).__name__ for each in tiny_graph.nodes)]
     conv, recurrent = layers[1], layers[5]
     assert conv.settings["activation"] == "relu"
-    first = tiny_graph.layers[0]
+    first = tiny_graph.nodes[0]
     assert isinstance(first, g.Conv)
     np.testing.assert_array_equal(conv.weights["kernel"], first.kernel.astype(np.float16))
     assert recurrent.settings["forward"] == recurrent.settings["backward"] == "LstmCell"

@@ -6,18 +6,16 @@ import numpy as np
 import pytest
 
 from benchmarks.peers.ncnn import open_ncnn, write
-from converters.graph import layers as g
 from converters.graph import oracle
+from converters.graph.graph import Graph
 from edge_crnn.preprocess import preprocess
 from tests.conftest import TINY
 
 
-def magnitudes(graph: g.Graph, images: np.ndarray) -> dict[str, float]:
-    found = {}
-    for layer in graph.layers:
-        found[layer.name] = float(np.abs(images).max())
-        images = oracle.run(g.Graph(images.shape[1:], (layer,)), images)
-    return found
+def magnitudes(graph: Graph, images: np.ndarray) -> dict[str, float]:
+    largest: dict[str, float] = {}
+    oracle.run(graph, images, lambda name, value: largest.update({name: float(np.abs(value).max())}))
+    return {node.name: largest[node.inputs[0]] for node in graph.nodes}
 
 
 @pytest.fixture
@@ -25,7 +23,7 @@ def images(tiny_pictures: list[np.ndarray]) -> np.ndarray:
     return preprocess(tiny_pictures, TINY.input)
 
 
-def test_a_file_says_how_many_layers_and_values_it_has(tiny_graph: g.Graph, tmp_path: Path) -> None:
+def test_a_file_says_how_many_layers_and_values_it_has(tiny_graph: Graph, tmp_path: Path) -> None:
     write(tiny_graph, tmp_path / "tiny.param")
     magic, counts, *lines = (tmp_path / "tiny.param").read_text(encoding="utf-8").splitlines()
     values = [line.split()[4 + int(line.split()[2]) :][: int(line.split()[3])] for line in lines]
@@ -33,7 +31,7 @@ def test_a_file_says_how_many_layers_and_values_it_has(tiny_graph: g.Graph, tmp_
     assert counts.split() == [str(len(lines)), str(sum(map(len, values)))]
 
 
-def test_weights_take_four_bytes_or_one(tiny_graph: g.Graph, images: np.ndarray, tmp_path: Path) -> None:
+def test_weights_take_four_bytes_or_one(tiny_graph: Graph, images: np.ndarray, tmp_path: Path) -> None:
     write(tiny_graph, tmp_path / "float32.param")
     write(tiny_graph, tmp_path / "int8.param", magnitudes(tiny_graph, images))
     sizes = [len((tmp_path / f"{name}.bin").read_bytes()) for name in ("float32", "int8")]
@@ -46,7 +44,7 @@ def test_weights_take_four_bytes_or_one(tiny_graph: g.Graph, images: np.ndarray,
 
 @pytest.mark.parametrize(("name", "tolerance"), [("float32", 1e-5), ("int8", 0.01)])
 def test_ncnn_gives_what_the_oracle_gives(
-    name: str, tolerance: float, tiny_graph: g.Graph, images: np.ndarray, tmp_path: Path
+    name: str, tolerance: float, tiny_graph: Graph, images: np.ndarray, tmp_path: Path
 ) -> None:
     pytest.importorskip("ncnn", reason="ncnn is not installed; it comes with edge-crnn[bench]")
     write(tiny_graph, tmp_path / f"{name}.param", magnitudes(tiny_graph, images) if name == "int8" else None)

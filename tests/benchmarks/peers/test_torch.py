@@ -13,7 +13,9 @@ from benchmarks.gpu import set as gpu_set
 from benchmarks.gpu.texts import layers_of
 from benchmarks.peers.torch import Peer, network
 from converters.artifact import make_onnx
-from converters.graph import layers as g
+from converters.graph import nodes as g
+from converters.graph.cells import GruCell, LstmCell
+from converters.graph.graph import Graph
 from converters.graph.oracle import run
 from converters.recipe import ONNX_RECIPES
 from edge_crnn.errors import BackendUnavailable
@@ -32,28 +34,30 @@ def _weights(seed: int, *shape: int) -> np.ndarray:
     return values.astype(np.float16).astype(np.float32)  # as the peer is given them
 
 
-def _cell(seed: int, taken: int, units: int) -> g.LstmCell:
-    return g.LstmCell(_weights(seed, taken, 4 * units), _weights(seed, units, 4 * units), _weights(seed, 4 * units))
+def _cell(seed: int, taken: int, units: int) -> LstmCell:
+    return LstmCell(_weights(seed, taken, 4 * units), _weights(seed, units, 4 * units), _weights(seed, 4 * units))
 
 
-def _graph(merge: Any) -> g.Graph:
+def _graph(merge: Any) -> Graph:
     """All that the two networks have, and in odd sizes."""
-    layers = (
-        g.Conv("conv1", _weights(1, 3, 3, 1, 4), _weights(2, 4), activation="relu"),
+    nodes = (
+        g.Conv("conv1", _weights(1, 3, 3, 1, 4), _weights(2, 4), pads=((1, 1), (1, 1)), activation="relu"),
         g.Affine("norm", _weights(3, 4), _weights(4, 4)),
-        g.Conv("conv2", _weights(5, 2, 2, 4, 5), _weights(6, 5)),
-        g.Activation("relu", "relu"),
-        g.Pool("pool", "max", (2, 2), (1, 2), "same"),
-        g.Conv("conv3", _weights(7, 2, 2, 5, 6), _weights(8, 6), padding="valid", activation="tanh"),
+        g.Conv("conv2", _weights(5, 2, 2, 4, 5), _weights(6, 5), pads=((0, 1), (0, 1))),
+        g.Unary("relu", "relu"),
+        g.Pool("pool", "max", (2, 2), (1, 2), ((0, 1), (0, 0))),
+        g.Conv("conv3", _weights(7, 2, 2, 5, 6), _weights(8, 6)),
+        g.Unary("tanh", "tanh"),
         g.Reshape("sequence", (11, 24)),
         g.Recurrent("lstm1", _cell(9, 24, 7), _cell(10, 24, 7), merge),
         g.Recurrent("lstm2", _cell(11, 14 if merge == "concat" else 7, 5), None),
-        g.Dense("head", _weights(12, 5, 4), _weights(13, 4), "softmax"),
+        g.Dense("head", _weights(12, 5, 4), _weights(13, 4)),
+        g.Softmax("softmax"),
     )
-    return g.Graph((12, 10, 1), layers)
+    return Graph.chain((12, 10, 1), nodes)
 
 
-def _run(graph: g.Graph, pixels: np.ndarray) -> np.ndarray:
+def _run(graph: Graph, pixels: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
         peer = network(layers_of(graph, _IMAGE), torch, "cpu", torch.float32)
         return np.asarray(peer(torch.from_numpy(pixels)).numpy())
@@ -68,7 +72,7 @@ def test_it_gives_what_the_oracle_gives(merge: str) -> None:
 
 
 def test_a_layer_that_it_does_not_know_is_named() -> None:
-    gru = g.GruCell(_weights(1, 24, 9), _weights(2, 3, 9), _weights(3, 9))
+    gru = GruCell(_weights(1, 24, 9), _weights(2, 3, 9), _weights(3, 9))
     pixels = np.zeros((1, 10, 12, 1), np.uint8)
     for strange in (
         g.Recurrent("r", gru, gru),
@@ -77,11 +81,11 @@ def test_a_layer_that_it_does_not_know_is_named() -> None:
         g.Pool("p", "average", (2, 2), (2, 2)),
     ):
         with pytest.raises(BackendUnavailable, match="not known to the peer"):
-            _run(g.Graph((12, 10, 1), (strange,)), pixels)
+            _run(Graph.chain((12, 10, 1), (strange,)), pixels)
 
 
 def test_it_answers_from_its_own_process(
-    tiny_graph: g.Graph, tiny_pictures: list[np.ndarray], tiny_labels: list[str], tmp_path: Path
+    tiny_graph: Graph, tiny_pictures: list[np.ndarray], tiny_labels: list[str], tmp_path: Path
 ) -> None:
     artifact = make_onnx(tmp_path / "model.onnx", tiny_graph, TINY, ONNX_RECIPES["float16"], "0" * 64)
     pixels = preprocess(tiny_pictures, artifact.spec.input)

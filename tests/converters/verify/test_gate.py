@@ -9,7 +9,7 @@ import pytest
 
 from converters.artifact import make_tflite
 from converters.graph import oracle
-from converters.graph.layers import Graph
+from converters.graph.graph import Graph
 from converters.graph.ranges import calibrate
 from converters.recipe import RECIPES
 from converters.verify.gate import Change, Gate, Readings, Verification, compare, read_all

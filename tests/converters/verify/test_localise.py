@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +9,13 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from converters.artifact import make_onnx, make_tflite
-from converters.graph import layers as g
+from converters.graph import nodes as n
+from converters.graph import oracle
+from converters.graph.cells import LstmCell
+from converters.graph.graph import Graph
 from converters.recipe import ONNX_RECIPES, RECIPES
 from converters.tflite.writer import pack
+from converters.verify import localise as module
 from converters.verify.gate import Readings
 from converters.verify.localise import Drift, localise, spread, worst, worst_table
 from converters.verify.probes import probing
@@ -22,6 +26,7 @@ from edge_crnn.model.artifact import Artifact, load, save
 from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
 from edge_crnn.preprocess import preprocess
 from tests.converters.conftest import onnx_with
+from tests.converters.verify.made import renamed
 
 pytest.importorskip("cv2")
 Make = Callable[..., Path]
@@ -37,7 +42,7 @@ TINY_INPUT = InputSpec(width=32, height=16, axes="WHC", scale=1 / 127.5, offset=
 
 
 @pytest.fixture
-def drift(tiny_graph: g.Graph, entries: list[Entry]) -> Callable[[Artifact], Drift]:
+def drift(tiny_graph: Graph, entries: list[Entry]) -> Callable[[Artifact], Drift]:
     """The drift of an artifact of `tiny_graph`."""
     return lambda artifact: localise(artifact, tiny_graph, TINY_INPUT, entries)
 
@@ -83,7 +88,7 @@ def test_a_healthy_float32_artifact_drifts_nowhere(
 
 @pytest.mark.parametrize("recipe", ["float32", "float16", "dynamic", "int8", "int8-full"])
 def test_what_is_looked_into_is_what_ships(
-    recipe: str, tiny_artifacts: Make, tiny_graph: g.Graph, entries: list[Entry]
+    recipe: str, tiny_artifacts: Make, tiny_graph: Graph, entries: list[Entry]
 ) -> None:
     """To mark its tensors changes no bit of what the artifact gives."""
     artifact = load(tiny_artifacts(recipe))
@@ -169,54 +174,127 @@ def test_pixels_that_are_scaled_otherwise_are_blamed_on_the_first_layer(
 # --- names -----------------------------------------------------------------------------------------------------------
 
 
-def _cell(random: np.random.Generator) -> g.LstmCell:
-    return g.LstmCell(*(random.normal(0, 0.5, shape).astype(np.float32) for shape in ((32, 16), (4, 16), (16,))))
+class _Weights:
+    """Random ones."""
+
+    def __init__(self) -> None:
+        self._random = np.random.default_rng(3)
+
+    def __call__(self, *shape: int) -> np.ndarray:
+        return self._random.normal(0, 0.5, shape).astype(np.float32)
 
 
-def _other_forms() -> tuple[ModelSpec, g.Graph]:
-    """A network of the layers that `tiny_graph` lacks, one of which leaves nothing in a file."""
-    random = np.random.default_rng(3)
+SPEC = ModelSpec("forms", tuple("0123456789"), 10, TINY_INPUT, OutputSpec(16, 11), 2)
+AROUND = ((1, 1), (1, 1))
 
-    def weights(*shape: int) -> np.ndarray:
-        return random.normal(0, 0.5, shape).astype(np.float32)
 
-    layers: Sequence[g.Layer] = (
-        g.Conv("block/conv", weights(3, 3, 1, 4), weights(4), activation="tanh"),
-        g.Affine("block/norm", weights(4), weights(4)),
-        g.Pool("average", "average", (2, 2), (2, 2)),
-        g.Permute("turned", (1, 0, 2)),
-        g.Permute("back", (1, 0, 2)),
-        g.Reshape("sequence", (16, 32)),
-        g.Reshape("nothing", (16, 32)),
-        g.Recurrent("backwards", None, _cell(random)),
-        g.Dense("block", weights(4, 11), weights(11)),
-        g.Activation("softmax", "softmax"),
+def _other_forms() -> Graph:
+    """A network of nodes that `tiny_graph` lacks, one of which leaves nothing in a file."""
+    weights = _Weights()
+    nodes = (
+        n.Conv("block/conv", weights(3, 3, 1, 4), weights(4), pads=AROUND),
+        n.Unary("block/tanh", "tanh"),
+        n.Affine("block/norm", weights(4), weights(4)),
+        n.Pool("average", "average", (2, 2), (2, 2)),
+        n.Permute("turned", (1, 0, 2)),
+        n.Permute("back", (1, 0, 2)),
+        n.Reshape("sequence", (16, 32)),
+        n.Reshape("nothing", (16, 32)),
+        n.Recurrent("backwards", None, LstmCell(weights(32, 16), weights(4, 16), weights(16))),
+        n.Dense("block", weights(4, 11), weights(11)),
+        n.Softmax("softmax"),
     )
-    spec = ModelSpec("forms", tuple("0123456789"), 10, TINY_INPUT, OutputSpec(16, 11), 2)
-    return spec, g.Graph(TINY_INPUT.shape, tuple(layers))
+    return Graph.chain(TINY_INPUT.shape, nodes)
 
 
 @pytest.mark.parametrize("suffix", ["tflite", "onnx"])
 def test_layers_of_all_forms_are_found_by_name(suffix: str, entries: list[Entry], tmp_path: Path) -> None:
-    spec, graph = _other_forms()
-    path = tmp_path / f"forms.{suffix}"
-    if suffix == "tflite":
-        made = make_tflite(path, graph, spec, RECIPES["float32"], "0" * 64)
-    else:
-        made = make_onnx(path, graph, spec, ONNX_RECIPES["float32"], "0" * 64)
-    found = localise(made, graph, TINY_INPUT, entries)
+    graph = _other_forms()
+    drift = localise(_made(graph, suffix, tmp_path), graph, TINY_INPUT, entries)
     gone = ("nothing",) if suffix == "tflite" else ()
-    assert found.missing == gone
-    assert [each.name for each in found.layers] == [each.name for each in graph.layers if each.name not in gone]
-    assert min(each.snr_db for each in found.layers) > 80
+    assert drift.missing == gone
+    assert [layer.name for layer in drift.layers] == [node.name for node in graph.nodes if node.name not in gone]
+    assert min(layer.snr_db for layer in drift.layers) > 80
+
+
+def _made(graph: Graph, suffix: str, folder: Path) -> Artifact:
+    path = folder / f"forms.{suffix}"
+    if suffix == "tflite":
+        return make_tflite(path, graph, SPEC, RECIPES["float32"], "0" * 64)
+    return make_onnx(path, graph, SPEC, ONNX_RECIPES["float32"], "0" * 64)
 
 
 def test_an_artifact_of_another_network_is_refused(
-    tiny_artifacts: Make, tiny_graph: g.Graph, entries: list[Entry]
+    tiny_artifacts: Make, tiny_graph: Graph, entries: list[Entry]
 ) -> None:
-    other = g.Graph(tiny_graph.input_shape, tuple(replace(each, name=f"my_{each.name}") for each in tiny_graph.layers))
+    other = renamed(tiny_graph)
     with pytest.raises(VerificationError, match=r"none of the layers my_conv, .* is in it by name"):
         localise(load(tiny_artifacts("float32")), other, TINY_INPUT, entries)
+
+
+# --- a graph that is no chain ----------------------------------------------------------------------------------------
+
+
+def _residual() -> Graph:
+    """Two branches that meet; a value in two precisions, a constant."""
+    weights = _Weights()
+    nodes = (
+        n.Conv("stem", weights(3, 3, 1, 4), weights(4), pads=AROUND, activation="relu"),
+        n.Conv("left", weights(3, 3, 4, 4) / 4, weights(4), pads=AROUND),
+        n.Conv("right", weights(1, 1, 4, 4), weights(4), inputs=("stem",)),
+        n.Binary("sum", "add", "relu", inputs=("left", "right")),
+        n.Concat("both", 2, inputs=("stem", "sum")),
+        n.Pool("pool", "max", (2, 2), (2, 2)),
+        n.Reshape("sequence", (16, 64)),
+        n.Constant("places", weights(16, 64)),
+        n.Binary("placed", "add", inputs=("sequence", "places")),
+        n.Dense("head", weights(64, 11), weights(11)),
+        n.Softmax("softmax"),
+    )
+    return Graph.chain(TINY_INPUT.shape, nodes)
+
+
+def _with_branch(graph: Graph, name: str) -> Graph:
+    """The graph with another kernel in one convolution."""
+    conv = graph.by_name[name]
+    assert isinstance(conv, n.Conv)
+    other = replace(conv, kernel=conv.kernel * np.float32(0.5))
+    return Graph(graph.input_shape, tuple(other if node is conv else node for node in graph.nodes))
+
+
+@pytest.mark.parametrize("branch", ["left", "right"])
+@pytest.mark.parametrize("suffix", ["tflite", "onnx"])
+def test_a_fault_in_a_branch_is_found_there_and_not_beside_it(
+    suffix: str, branch: str, entries: list[Entry], tmp_path: Path
+) -> None:
+    graph = _residual()
+    artifact = _made(_with_branch(graph, branch), suffix, tmp_path)
+    drift = localise(artifact, graph, TINY_INPUT, entries)
+    by_name = {layer.name: layer for layer in drift.layers}
+    assert drift.to_blame.name == branch
+    assert drift.missing == ()
+    assert by_name[branch].own_snr_db < 15
+    assert {name for name, layer in by_name.items() if layer.snr_db > 80} == {"stem", *{"left", "right"} - {branch}}
+    assert {name for name, layer in by_name.items() if layer.own_snr_db < 80} == {branch}
+
+
+def test_of_a_large_graph_fewer_images_are_carried(
+    entries: list[Entry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = _residual()
+    artifact = _made(graph, "onnx", tmp_path)
+    runs = []
+    real = oracle.resume
+    monkeypatch.setattr(oracle, "resume", lambda *given: runs.append(1) or real(*given))
+    drifts = {}
+    for budget in (400, 3 * len(graph.nodes), 1):
+        monkeypatch.setattr(module, "_RUNS", budget)
+        runs.clear()
+        drifts[budget] = localise(artifact, graph, TINY_INPUT, entries), len(runs)
+    counts = [count for _, count in drifts.values()]
+    assert counts[0] > counts[1] > counts[2] > 0
+    assert counts[0] <= 8 * (len(graph.nodes) - 4)  # what only moves values makes no noise to be carried
+    assert len({drift.to_blame.name for drift, _ in drifts.values()}) <= 2
 
 
 # --- what is shown ---------------------------------------------------------------------------------------------------
@@ -232,7 +310,7 @@ def test_the_worst_images_are_those_with_another_text_and_then_the_noisiest() ->
     found = worst([dataset], [reference], [artifact], 3)
     assert [each.path.stem for each in found] == ["c", "d", "b"]
     assert [each.snr_db for each in found] == pytest.approx([20.0, 20 * np.log10(2.5), 20 * np.log10(5)], abs=1e-4)
-    assert worst_table(found, _other_forms()[0].alphabet)[1:] == [
+    assert worst_table(found, SPEC.alphabet)[1:] == [
         "     20.0 dB  x/c.png: trained model '1', artifact '2'",
         "      8.0 dB  x/d.png: both '1'",
         "     14.0 dB  x/b.png: both '1'",

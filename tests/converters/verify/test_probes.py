@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from converters.graph import layers as g
+from converters.graph.graph import Graph
 from converters.verify.localise import Drift, localise
 from converters.verify.probes import _marked
 from edge_crnn.backends.tensorrt import cuda
@@ -23,6 +23,7 @@ from edge_crnn.errors import ArtifactError, BackendUnavailable, InputError, Veri
 from edge_crnn.model.artifact import Artifact, load, save
 from tests.conftest import TINY
 from tests.converters.conftest import onnx_with
+from tests.converters.verify.made import renamed
 from tests.fake_cuda import FakeGpu
 from tests.fake_engine import Plan
 from tests.fake_tensorrt import tensorrt
@@ -35,7 +36,7 @@ Look = Callable[[Artifact], Drift]
 
 
 @pytest.fixture
-def look(tiny_graph: g.Graph, entries: list[Entry]) -> Look:
+def look(tiny_graph: Graph, entries: list[Entry]) -> Look:
     """The drift of an artifact of `tiny_graph`."""
     return lambda artifact: localise(artifact, tiny_graph, TINY.input, entries)
 
@@ -120,7 +121,7 @@ def _with_tools(engine: Artifact, tools: dict[str, str]) -> Artifact:
 
 
 def test_fake_what_an_engine_was_built_of_and_how_must_be_known(
-    asked: list[Any], tiny_onnx: Make, tiny_graph: g.Graph, entries: Sequence[Entry], look: Look, tmp_path: Path
+    asked: list[Any], tiny_onnx: Make, tiny_graph: Graph, entries: Sequence[Entry], look: Look, tmp_path: Path
 ) -> None:
     engine = make_engine(load(tiny_onnx()), tmp_path / "tiny.engine", OPTIONS)
     assert engine.spec.artifact is not None
@@ -130,15 +131,14 @@ def test_fake_what_an_engine_was_built_of_and_how_must_be_known(
     tools.pop("batches")
     with pytest.raises(ArtifactError, match=r"does not tell for which batches .* it was built; build it again: python"):
         look(_with_tools(engine, tools))
-    renamed = tuple(replace(each, name=f"my_{each.name}") for each in tiny_graph.layers)
     save(tmp_path / "tiny.onnx", load(tiny_onnx()).payload, load(tiny_onnx()).spec)
     with pytest.raises(VerificationError, match=r"none of the layers my_conv, .* is in it by name"):
-        localise(engine, g.Graph(tiny_graph.input_shape, renamed), TINY.input, entries)
+        localise(engine, renamed(tiny_graph), TINY.input, entries)
     assert len(asked) == 1  # no second build for that
 
 
 @pytest.mark.parametrize("recipe", ["float32", "float16", "float16-mixed"])
-def test_tensorrt_for_rtx_builds_what_is_marked(rtx: Any, recipe: str, tiny_onnx: Make, tiny_graph: g.Graph) -> None:
+def test_tensorrt_for_rtx_builds_what_is_marked(rtx: Any, recipe: str, tiny_onnx: Make, tiny_graph: Graph) -> None:
     onnx = load(tiny_onnx(recipe))
     marked = _marked(onnx, onnx.payload, tiny_graph)
     logger = rtx.Logger(rtx.Logger.ERROR)

@@ -11,7 +11,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from converters.artifact import make_onnx, make_tflite
-from converters.graph import layers as g
+from converters.graph.graph import Graph
 from converters.graph.ranges import calibrate
 from converters.recipe import ONNX_RECIPES, RECIPES, Recipe
 from converters.verify import search as module
@@ -28,7 +28,7 @@ COMPUTE = ["conv", "dense", "lstm", "head"]
 """Of `tiny_graph`."""
 
 
-def test_layers_that_compute_can_stay_float32(tiny_graph: g.Graph) -> None:
+def test_layers_that_compute_can_stay_float32(tiny_graph: Graph) -> None:
     assert keepable(tiny_graph) == COMPUTE
     assert keeping(RECIPES["int8"], ["head", "conv"], tiny_graph).float_layers == ("conv", "head")
     with pytest.raises(
@@ -49,7 +49,7 @@ def _types(payload: bytes) -> dict[str, str]:
 @pytest.mark.parametrize("recipe", ["float16", "dynamic", "int8", "int8-full"])
 @pytest.mark.parametrize("kept", [["conv"], ["conv", "dense"], ["lstm"], ["head"], COMPUTE])
 def test_a_tflite_whose_layers_are_kept(
-    recipe: str, kept: list[str], tiny_graph: g.Graph, tiny_pictures: list[np.ndarray]
+    recipe: str, kept: list[str], tiny_graph: Graph, tiny_pictures: list[np.ndarray]
 ) -> None:
     image = preprocess(tiny_pictures, SPEC.input)
     mixed = keeping(RECIPES[recipe], kept, tiny_graph)
@@ -83,7 +83,7 @@ def _read(artifact: Artifact, pictures: list[np.ndarray]) -> np.ndarray:
         backend.close()
 
 
-def test_an_onnx_whose_layers_are_kept(tiny_graph: g.Graph, tiny_pictures: list[np.ndarray]) -> None:
+def test_an_onnx_whose_layers_are_kept(tiny_graph: Graph, tiny_pictures: list[np.ndarray]) -> None:
     onnx = pytest.importorskip("onnx")
     mixed = keeping(ONNX_RECIPES["float16"], ["conv", "dense", "head"], tiny_graph)
     made = make_onnx(Path("x.onnx"), tiny_graph, SPEC, mixed, "0" * 64)
@@ -102,7 +102,7 @@ def test_an_onnx_whose_layers_are_kept(tiny_graph: g.Graph, tiny_pictures: list[
     )
 
 
-def test_values_beyond_float16_are_no_matter_in_a_layer_that_is_kept(tiny_graph: g.Graph) -> None:
+def test_values_beyond_float16_are_no_matter_in_a_layer_that_is_kept(tiny_graph: Graph) -> None:
     from converters.graph.half import refuse_values
 
     ranges = {"conv": (0.0, 1e5)}
@@ -125,7 +125,7 @@ def test_a_spec_says_nothing_of_layers_that_nobody_kept() -> None:
 
 
 @pytest.fixture
-def play(tiny_graph: g.Graph, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Candidate]:
+def play(tiny_graph: Graph, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Candidate]:
     """`play(enough, blame)`: a search in which conversions pass that keep all layers of one of `enough`."""
 
     def play(enough: list[set[str]], blame: list[str]) -> Candidate:

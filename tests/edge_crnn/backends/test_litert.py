@@ -16,7 +16,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from converters.graph import oracle
-from converters.graph.layers import Graph
+from converters.graph.graph import Graph
 from converters.recipe import RECIPES
 from converters.tflite.writer import Writer
 from edge_crnn.backends import litert, open_backend

@@ -231,24 +231,27 @@ def test_tensorrt_for_rtx_builds_what_is_converted(
 
 def test_tensorrt_for_rtx_builds_gru(rtx: Any) -> None:
     pytest.importorskip("onnx")
-    from converters.graph import layers as g
+    from converters.graph import nodes as g
+    from converters.graph.cells import Gate, GruCell
+    from converters.graph.graph import Graph
     from converters.onnx.to_onnx import to_onnx
     from converters.recipe import ONNX_RECIPES
 
     def weights(*shape: int) -> np.ndarray:
         return np.full(shape, 0.1, np.float32)
 
-    def cell(taken: int, inner: bool, gates: g.Gate = "sigmoid") -> g.GruCell:
-        return g.GruCell(weights(taken, 12), weights(4, 12), weights(12), weights(4) if inner else None, gates)
+    def cell(taken: int, inner: bool, gates: Gate = "sigmoid") -> GruCell:
+        return GruCell(weights(taken, 12), weights(4, 12), weights(12), weights(4) if inner else None, gates)
 
     layers = (
-        g.Conv("conv", weights(3, 3, 1, 4), weights(4)),
+        g.Conv("conv", weights(3, 3, 1, 4), weights(4), pads=((1, 1), (1, 1))),
         g.Reshape("columns", (8, 24)),
         g.Recurrent("both ways", cell(24, True), cell(24, True), "product"),
         g.Recurrent("as first published", None, cell(4, False, "hard_sigmoid_keras2")),
-        g.Dense("head", weights(4, 5), weights(5), "softmax"),
+        g.Dense("head", weights(4, 5), weights(5)),
+        g.Softmax("softmax"),
     )
-    onnx = to_onnx(g.Graph((8, 6, 1), layers), ONNX_RECIPES["float16"])
+    onnx = to_onnx(Graph.chain((8, 6, 1), layers), ONNX_RECIPES["float16"])
     assert build(rtx, onnx, True, BuildOptions((1, 2, 4))).precision.startswith("float16: ")
 
 

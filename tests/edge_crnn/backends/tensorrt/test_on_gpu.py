@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters.graph import layers as g
 from converters.graph import oracle
+from converters.graph.graph import Graph
 from edge_crnn.backends.tensorrt import cuda
 from edge_crnn.backends.tensorrt import engine as trt
 from edge_crnn.backends.tensorrt.build import BuildOptions, build, import_tensorrt
@@ -64,7 +64,7 @@ def images(engine: Artifact, tiny_pictures: list[np.ndarray]) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def expected(tiny_graph: g.Graph, tiny_pictures: list[np.ndarray]) -> np.ndarray:
+def expected(tiny_graph: Graph, tiny_pictures: list[np.ndarray]) -> np.ndarray:
     return oracle.run(tiny_graph, preprocess(tiny_pictures, TINY.input))
 
 

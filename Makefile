@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo report test check lint test-pythons test-arm test-arm-full bundle-pi bundle-jetson test-bundle clean
+.PHONY: help demo report test check lint test-slow test-pythons test-arm test-arm-full bundle-pi bundle-jetson test-bundle clean
 
 help:
 	@echo "make demo          set up, convert the trained model, verify it, read plates, write demo/report.html"
@@ -12,6 +12,7 @@ help:
 	@echo "                   make report FULL=1: thousands of images, hours)"
 	@echo "make test          set up, run the tests"
 	@echo "make check         what CI runs: lint, types, import rules, tests"
+	@echo "make test-slow     what takes minutes: every network of the zoo, in every recipe"
 	@echo "make test-pythons  the runtime's tests on every other Python that is installed"
 	@echo "make test-arm      the wheel on an emulated Raspberry Pi, where that can be had; make test-arm-full: all of it"
 	@echo "make bundle-pi     one tar in dist/ that installs on a Raspberry Pi without a network; make bundle-jetson: on a Jetson"
@@ -52,6 +53,9 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 check: lint test
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto -p no:benchmark -m slow tests
 
 test-pythons:
 	tests/pythons.sh

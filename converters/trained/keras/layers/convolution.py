@@ -46,6 +46,8 @@ def on_maps(convert_map: Callable[[Layer, Value], Value]) -> Callable[[Layer], V
         if _rank(layer) == 1:
             x = layer.reshape("one row", x, (1, *x.shape))
         x = convert_map(layer, x)
+        if turned:
+            _refuse_misplaced_bias(layer, x)
         if _rank(layer) == 1:
             x = layer.reshape("without rows", x, x.shape[1:])
         if turned:
@@ -53,6 +55,16 @@ def on_maps(convert_map: Callable[[Layer, Value], Value]) -> Callable[[Layer], V
         return x
 
     return convert_any
+
+
+def _refuse_misplaced_bias(layer: Layer, x: Value) -> None:
+    """Keras 3 on TensorFlow adds such a layer's bias along the columns where there are as many as channels."""
+    own = not layer.kind.startswith("Conv") or "Transpose" in layer.kind  # Conv2D leaves the bias to TensorFlow
+    if own and not layer.keras2 and layer.settings.get("use_bias") and x.shape[1] == x.shape[2]:
+        raise layer.error(
+            f"Keras adds the bias along the columns here, since there are {x.shape[1]} of them and as many channels;"
+            " use data_format='channels_last'"
+        )
 
 
 # --- convolutions ----------------------------------------------------------------------------------------------------

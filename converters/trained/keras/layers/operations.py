@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from ....graph.nodes import Dense, Function, Operator, Reduce, Unary
+from ....graph.nodes import Constant, Dense, Function, Operator, Reduce, Unary
 from ..builder import LAYERS, Convert, Layer, Value, converts
 from . import moving
 from .arguments import argument, array, axes_of, axis_of, batched, first, listed, number, operand
@@ -150,9 +150,22 @@ def _as_layer(kind: str) -> Convert:
 def _operator(operator: Operator) -> Convert:
     def convert(layer: Layer) -> Value:
         a, b = _operands(layer)
+        if layer.kind == "ops.Add":
+            _refuse_misplaced_sum(layer, a, b)
         return layer.binary("", operator, a, b)
 
     return convert
+
+
+def _refuse_misplaced_sum(layer: Layer, a: Value, b: Value) -> None:
+    """Keras on TensorFlow takes a column of numbers for a bias, and adds it along the last axis if that is as long."""
+    long = [axis for axis, length in enumerate(b.shape) if length > 1]
+    constant = isinstance(layer.builder.node(b), Constant)
+    if constant and len(long) == 1 and long[0] < len(b.shape) - 1 and b.shape[long[0]] == a.shape[-1]:
+        raise layer.error(
+            f"Keras on TensorFlow adds numbers of shape {b.shape} along the last axis of a value of shape {a.shape};"
+            " repeat them to the whole shape before the sum"
+        )
 
 
 def _operands(layer: Layer) -> tuple[Value, Value]:

@@ -172,6 +172,23 @@ def test_damaged(change: dict[str, Any], message: str, tmp_path: Path) -> None:
         converted(path, MAP)
 
 
+@pytest.mark.parametrize("kind", ["SeparableConv2D", "DepthwiseConv2D", "Conv2DTranspose"])
+def test_a_bias_that_keras_adds_along_the_columns_is_refused(kind: str, tmp_path: Path) -> None:
+    """Keras 3 on TensorFlow does where there are as many columns as channels; without a bias, all is well."""
+    settings: dict[str, Any] = {"padding": "same", "data_format": "channels_first", "kernel_size": 3}
+    settings |= {"depth_multiplier": 1} if kind == "DepthwiseConv2D" else {"filters": 5}
+    for biased in (True, False):
+        model, images, expected = made(
+            Row("", (5, 4, 5), lambda keras, x, b=biased: getattr(keras.layers, kind)(use_bias=b, **settings)(x))
+        )
+        path = save(model, tmp_path / f"{biased}.keras")
+        if biased:
+            with pytest.raises(ModelFileError, match="adds the bias along the columns"):
+                converted(path, (5, 4, 5))
+        else:
+            np.testing.assert_allclose(oracle.run(converted(path, (5, 4, 5)), images), expected, atol=1e-4)
+
+
 def test_a_map_without_channels_is_refused(tmp_path: Path) -> None:
     model, *_ = made(row("", MAP, "Conv2D", 3, 3))
     with pytest.raises(ModelFileError, match=r"takes \(7, 6\), expected 3 axes"):

@@ -199,6 +199,7 @@ REFUSED = _both(
     ("to whole numbers", STEPS, lambda ops, x: ops.cast(x, "int32"), lambda tf, x: tf.cast(x, tf.int32)),
     ("unknown", STEPS, lambda ops, x: ops.cumsum(x, axis=1), lambda tf, x: tf.cumsum(x, axis=1)),
     ("order", STEPS, lambda ops, x: ops.normalize(x, order=1), None),
+    ("a column as long as a row", (4, 4), lambda ops, x: x + np.arange(4, dtype=np.float32).reshape(4, 1), None),
 )  # fmt: skip
 
 

@@ -14,8 +14,9 @@ _HEAD = """# Public networks, converted
 
 Each row is a public Keras text recogniser, rebuilt in our own words with random weights and saved as its project saves
 it. Some are narrower than the original, where that changes nothing. The numbers are the largest |Δp| over four images,
-between Keras' own `predict` on the saved file and the artifact. Random weights make int8 look worse than trained ones
-would; [the trained networks](trained_zoo.md) show that.
+between what Keras itself makes of the saved file and what the artifact gives. Keras runs layer by layer: its `predict`
+goes through an optimiser of TensorFlow that computes network 17 wrongly. Random weights make int8 look worse than
+trained ones would; [the trained networks](trained_zoo.md) show that.
 
 This page is generated: `python -m tests.zoo.table > docs/zoo.md`
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("number", [number for number, case in CASES.items() if not case.excluded])
 def test_network(number: str, tmp_path: Path) -> None:
-    """Within 1e-4 of Keras' own predict in float32; every recipe runs; the reference runs the saved model."""
+    """Within 1e-4 of what Keras itself gives in float32; every recipe runs; the reference runs the saved model."""
     one = converted(CASES[number], tmp_path)
     apart = deviations(one)
     assert {recipe: apart[recipe] for recipe in ("float32", "onnx float32") if not apart[recipe] < 1e-4} == {}

@@ -43,7 +43,7 @@ SCALE, OFFSET = 1 / 127.5, -1.0
 LENGTH = (3, 8)
 """Fewest and most digits of a line."""
 SEED, VALIDATION_SEED = 7000, 7003
-"""Of the lines to train with and to judge each epoch by; verify and calibrate with lines of other seeds."""
+"""Seeds of the lines to train with and to judge each epoch by; verify and calibrate with lines of other seeds."""
 VALIDATION_LINES = 500
 LINES = "lines.npz"
 

@@ -21,7 +21,7 @@ INPUT = "input"
 """Name of the value that a graph starts from."""
 MAX_NODES = 20_000
 MAX_AXES = 8
-"""Of a value, without the batch."""
+"""Most axes of a value, the batch not counted."""
 
 Observer: TypeAlias = Callable[[str, Array], None]
 """Called with the name of a value and the value, (N, ...) float32."""

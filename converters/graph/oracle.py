@@ -163,20 +163,20 @@ def _with_batch(axes: Sequence[int]) -> tuple[int, ...]:
 
 def _conv(node: Conv, x: Array) -> Array:
     height, width, inside, out = node.kernel.shape
+    patches = _windows(x, (height, width), node.strides, node.pads, 0.0, node.dilation)
+    places = patches.shape[:3]
     if node.groups == 1:
-        found = _windows(x, (height, width), node.strides, node.pads, 0.0, node.dilation)
-        return found.reshape(*found.shape[:3], -1) @ node.kernel.reshape(-1, out) + node.bias
-    found = _windows(x, (height, width), node.strides, node.pads, 0.0, node.dilation)
-    blocks = found.reshape(*found.shape[:5], node.groups, inside)
+        return patches.reshape(*places, -1) @ node.kernel.reshape(-1, out) + node.bias
+    blocks = patches.reshape(*patches.shape[:5], node.groups, inside)
     kernel = node.kernel.reshape(height, width, inside, node.groups, out // node.groups)
-    total = np.zeros((*found.shape[:3], node.groups, out // node.groups), np.float32)
+    total = np.zeros((*places, node.groups, out // node.groups), np.float32)
     for row in range(height):
         for column in range(width):
             if inside == 1:
                 total += blocks[:, :, :, row, column] * kernel[row, column, 0]
             else:
                 total += np.einsum("nrcgi,igo->nrcgo", blocks[:, :, :, row, column], kernel[row, column])
-    return total.reshape(*found.shape[:3], out) + node.bias
+    return total.reshape(*places, out) + node.bias
 
 
 def _conv_transpose(node: ConvTranspose, x: Array) -> Array:

@@ -101,7 +101,7 @@ class Place:
     writer: Writer
     name: str
     shapes: tuple[Shape, ...]
-    """Of its inputs, in the graph's axes."""
+    """Shapes of its inputs, in the graph's axes."""
     half: bool
     """Whether it is computed in float16."""
     first: bool

@@ -19,7 +19,7 @@ TANH_OUT = Quantisation(1 / 128, 0)
 
 _NOTHING = 127 * float(np.finfo(np.float32).tiny)  # a scale below the normal numbers may round to 0
 _OF_ZEROS = 1 / 255
-"""Of what is always 0: neither so large nor so small that XNNPACK refuses the ratio to the scale before or after."""
+"""Scale of what is always 0, such that XNNPACK refuses neither its ratio to the scale before nor to the one after."""
 _LARGEST_BIAS = 1 << 28  # which leaves the sum of products its part of 32 bits
 _LARGEST_RATIO = 200  # 256 is refused
 _SAME_VALUES = (Concat, Permute, Reshape, Reverse)

@@ -30,13 +30,17 @@ def version_of(code: str, inputs: Sequence[Tensor | None], output: Tensor, optio
     tensors = [tensor for tensor in inputs if tensor is not None]
     integer = output.dtype == "int8"
     match code:
+        case "CONV_2D" | "DEPTHWISE_CONV_2D" if integer:
+            return 3
         case "CONV_2D":
-            return 3 if integer else 5 if tensors[1].dtype == "int8" else 1
+            return 5 if tensors[1].dtype == "int8" else 1
         case "DEPTHWISE_CONV_2D":
             dilated = (getattr(options, "dilationHFactor", 1), getattr(options, "dilationWFactor", 1)) != (1, 1)
-            return 3 if integer else 2 if dilated else 1
+            return 2 if dilated else 1
+        case "FULLY_CONNECTED" if not integer and tensors[1].dtype == "int8":
+            return 12
         case "FULLY_CONNECTED":
-            return 12 if not integer and tensors[1].dtype == "int8" else 6 if len(tensors) == 2 else 5
+            return 6 if len(tensors) == 2 else 5
         case "TRANSPOSE_CONV":
             return 4 if getattr(options, "fusedActivationFunction", 0) else 3
         case "DEQUANTIZE":

@@ -49,7 +49,7 @@ _CALL = 100
 """Settings and arguments that take as long as a call does by itself."""
 _MAX_WEIGHTS = 1 << 27
 _MAX_CONSTANT, _MAX_CONSTANT_NODES = 1 << 20, 200
-"""Of values that are computed while a model is read."""
+"""Most elements, and most nodes, of a value that is computed while a model is read."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Value:
 
     name: str
     shape: Shape
-    """Of one sample."""
+    """The shape of one sample."""
     time_major: bool = False
     """Whether Keras has the steps before the batch axis; then only functions of single steps can follow."""
     batched: bool = True

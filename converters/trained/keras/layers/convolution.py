@@ -23,6 +23,7 @@ from ....graph.nodes import (
     Resize,
     Shape,
     Slice,
+    padded_size,
     same_pads,
 )
 from ..builder import Layer, Value, converts
@@ -240,8 +241,10 @@ def resizing(layer: Layer, x: Value) -> Value:
             " or leave the layer out and resize the images, and save the model again"
         )
     factors = (size[0] // x.shape[0], size[1] // x.shape[1])
+    if factors == (1, 1):
+        return x
     bilinear = layer.settings.get("interpolation") != "nearest"
-    return x if factors == (1, 1) else layer.put(Resize("", factors, "bilinear" if bilinear else "nearest"), x)
+    return layer.put(Resize("", factors, "bilinear" if bilinear else "nearest"), x)
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
@@ -288,8 +291,8 @@ def _stored(layer: Layer, size: _Pair, *channels: int) -> Shape:
 
 def _bearable(layer: Layer, shape: Shape, pads: Pads) -> Pads:
     """The padding, unless the padded map is absurdly large: its size does not show in the layer's value."""
-    rows, columns = (before + length + after for length, (before, after) in zip(shape, pads, strict=False))
-    if rows * columns * shape[2] > MAX_VALUES:
+    if padded_size(shape, pads) > MAX_VALUES:
+        rows, columns = (before + length + after for length, (before, after) in zip(shape, pads, strict=False))
         raise layer.error(f"pads a map of {shape} to {rows:,} by {columns:,}; no such network is converted")
     return pads
 

@@ -1,7 +1,8 @@
 """Class indices ↔ symbols ↔ what a person reads.
 
-A network tells classes apart; each class but the blank is a symbol. Symbols written one after the other are a
-label (`A18sk6897`), as in the names of image files. A label map says how people read it (`서울 18 나 6897`).
+A network tells classes apart; each class is a symbol, but for the blank and for classes that no text has. Symbols
+written one after the other are a label (`A18sk6897`), as in the names of image files. A label map says how people read
+it (`서울 18 나 6897`).
 """
 
 from __future__ import annotations
@@ -14,24 +15,31 @@ from functools import cached_property
 
 from .errors import AlphabetError
 
+UNUSED = "\ufffd"
+"""What a class that no text has reads as (U+FFFD, the replacement character): it is visible, and in no label."""
+
 
 @dataclass(frozen=True)
 class Alphabet:
     """The symbols of a network, where its blank stands among its classes, and how labels are read.
 
     Raises:
-        AlphabetError: if there is no symbol, one is empty or there twice, the blank is out of range, a key of
-            the label map is not spelled with the symbols, or two keys read the same.
+        AlphabetError: if there is no symbol, one is empty or there twice, the blank or an unused class is out of range,
+            a class is unused twice or is the blank, a key of the label map is not spelled with the symbols, or two keys
+            read the same.
     """
 
     symbols: tuple[str, ...]
-    """In the order of their classes, the blank left out; held in Unicode's form NFC."""
+    """In the order of their classes, without the blank and unused classes; held in Unicode's form NFC."""
     blank: int
-    """Class index of the blank, 0 to the number of symbols; symbols from there on have an index 1 higher."""
+    """Class index of the blank."""
     label_map: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Part of a label → text for a person, whose white space counts for nothing on the way back."""
+    unused: tuple[int, ...] = ()
+    """Class indices that no text has, such as that of StringLookup's [UNK]; held in ascending order."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "unused", tuple(sorted(self.unused)))
         object.__setattr__(self, "symbols", tuple(_nfc(symbol) for symbol in self.symbols))
         object.__setattr__(self, "label_map", {_nfc(key): _nfc(text) for key, text in self.label_map.items()})
         if not self.symbols:
@@ -40,8 +48,10 @@ class Alphabet:
             raise AlphabetError(f"symbol {self.symbols.index('')} of the alphabet is empty, expected a text")
         if twice := _repeated(self.symbols):
             raise AlphabetError(f"the alphabet has {twice!r} twice, expected each symbol once")
-        if not 0 <= self.blank <= len(self.symbols):
-            raise AlphabetError(f"blank is {self.blank}, expected 0 (first) to {len(self.symbols)} (last class)")
+        if not 0 <= self.blank < self.classes:
+            raise AlphabetError(f"blank is {self.blank}, expected 0 (first) to {self.classes - 1} (last class)")
+        if (problem := self._problem_with_unused()) is not None:
+            raise AlphabetError(problem)
         for key in self.label_map:
             if not key or self._unknown_at(key) is not None:
                 raise AlphabetError(
@@ -55,21 +65,27 @@ class Alphabet:
 
     @property
     def classes(self) -> int:
-        """Number of the network's classes, the blank included."""
-        return len(self.symbols) + 1
+        """Number of the network's classes, the blank and unused ones included."""
+        return len(self.symbols) + 1 + len(self.unused)
+
+    @cached_property
+    def indices(self) -> tuple[int, ...]:
+        """The class index of each symbol, in their order."""
+        others = {self.blank, *self.unused}
+        return tuple(index for index in range(self.classes) if index not in others)
 
     def spell(self, indices: Iterable[int]) -> str:
-        """The label of class indices, as a decoder returns them.
+        """The label of class indices, as a decoder returns them, with `UNUSED` for an unused class.
 
         Raises:
             AlphabetError: if an index is the blank's or no class.
         """
-        symbols = []
-        for index in indices:
-            if index == self.blank or not 0 <= index < self.classes:
-                raise AlphabetError(f"class {index} has no symbol, expected 0 to {len(self.symbols)} but the blank")
-            symbols.append(self.symbols[index - (index > self.blank)])
-        return "".join(symbols)
+        try:
+            return "".join([self._spelling[index] for index in indices])
+        except KeyError as error:
+            raise AlphabetError(
+                f"class {error.args[0]} has no symbol, expected 0 to {self.classes - 1} but the blank"
+            ) from None
 
     def encode(self, label: str) -> tuple[int, ...]:
         """Class indices of a label; where several symbols fit, the longest is taken.
@@ -80,6 +96,18 @@ class Alphabet:
         if (place := self._unknown_at(label)) is not None:
             raise self._unknown(label, place)
         return tuple(self._index[symbol] for symbol in self._symbol.findall(label))
+
+    def encode_reading(self, label: str) -> tuple[int, ...]:
+        """Class indices of a label that a decoder read: as `encode`, with the first unused class for every `UNUSED`.
+
+        Raises:
+            AlphabetError: if the label has something that is neither a symbol nor `UNUSED`.
+        """
+        parts = label.split(UNUSED) if self.unused else [label]
+        indices = self.encode(parts[0])
+        for part in parts[1:]:
+            indices += (self.unused[0], *self.encode(part))
+        return indices
 
     def read(self, label: str) -> str:
         """The text for a person: from the left, the longest key of the label map that fits is replaced.
@@ -93,9 +121,9 @@ class Alphabet:
     def label(self, text: str) -> str:
         """The label of a text as a person writes it, or of a label: the inverse of `read`.
 
-        The text may be in NFC or NFD, with any white space. From the left, the longest text of the label map
-        that fits becomes its key, and other symbols stay. A key that reads as nothing (`Z`, no region) goes
-        in front of a label that does not start with a key.
+        The text may be in NFC or NFD. From the left, the longest text of the label map that fits becomes its key, and
+        other symbols stay. A key that reads as nothing (`Z`, no region) goes in front of a label that does not start
+        with a key. With a label map, white space that is no symbol counts for nothing.
 
         Hence a label comes back from its text only if such a silent key stands nowhere but in front, and not
         alone or before another key, and if the text can be split into texts and symbols in one way only.
@@ -103,13 +131,25 @@ class Alphabet:
         Raises:
             AlphabetError: if the text has something that is neither in the label map nor a symbol.
         """
+        label, unknown = self.sift(text)
+        if unknown:
+            raise self._unknown(_nfc(text), unknown[0])
+        return label
+
+    def sift(self, text: str) -> tuple[str, tuple[int, ...]]:
+        """The label of a text without what is neither in the label map nor a symbol, and the places of that.
+
+        The places count the characters of the text in NFC. Otherwise as `label`.
+        """
         text = _nfc(text)
-        parts = []
+        parts, unknown = [], []
         place = 0
         while place < len(text):
             part = self._text_or_symbol.match(text, place)
             if part is None:
-                raise self._unknown(text, place)
+                unknown.append(place)
+                place += 1
+                continue
             if part["text"]:
                 parts.append(self._key[_squeeze(part["text"])])
             elif part["symbol"]:
@@ -117,8 +157,19 @@ class Alphabet:
             place = part.end()
         label = "".join(parts)
         if label and not label.startswith(tuple(self.label_map)):
-            return self._key.get("", "") + label
-        return label
+            label = self._key.get("", "") + label
+        return label, tuple(unknown)
+
+    def _problem_with_unused(self) -> str | None:
+        if any(not 0 <= index < self.classes for index in self.unused):
+            return f"unused classes are {self.unused}, expected 0 to {self.classes - 1}"
+        if self.blank in self.unused:
+            return f"class {self.blank} is the blank and unused, expected one of the two"
+        if twice := {str(index) for index in self.unused if self.unused.count(index) > 1}:
+            return f"class {', '.join(sorted(twice))} is unused twice, expected each class once"
+        if self.unused and UNUSED in self.symbols:
+            return f"the symbol {UNUSED!r} stands for unused classes: name its class among these"
+        return None
 
     def _unknown_at(self, label: str) -> int | None:
         place = 0
@@ -137,7 +188,11 @@ class Alphabet:
 
     @cached_property
     def _index(self) -> dict[str, int]:
-        return {symbol: place + (place >= self.blank) for place, symbol in enumerate(self.symbols)}
+        return dict(zip(self.symbols, self.indices, strict=True))
+
+    @cached_property
+    def _spelling(self) -> dict[int, str]:
+        return {**dict.fromkeys(self.unused, UNUSED), **dict(zip(self.indices, self.symbols, strict=True))}
 
     @cached_property
     def _key(self) -> dict[str, str]:
@@ -154,7 +209,8 @@ class Alphabet:
     @cached_property
     def _text_or_symbol(self) -> re.Pattern[str]:
         texts = _longest_of((text for text in self._key if text), between=r"\s*")
-        return re.compile(rf"(?P<text>{texts})|(?P<symbol>{_longest_of(self.symbols)})|\s")
+        nothing = r"\s" if self.label_map else r"(?!)"
+        return re.compile(rf"(?P<text>{texts})|(?P<symbol>{_longest_of(self.symbols)})|{nothing}")
 
 
 def _nfc(text: str) -> str:

@@ -1,16 +1,11 @@
-"""Folders of images, with or without labels.
+"""Folders of images, with or without labels, and which images are in them.
 
-A label is the file's name without suffix (`A18sk6897.jpg`), or stands in `labels.csv` in the folder: UTF-8,
-with the header `image,label`. Either is a label of the alphabet, or the text that a person writes. Images are
-decoded only when they are used.
+Where labels come from is told in `labels.texts`. Images are decoded only when they are used.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -18,20 +13,41 @@ from pathlib import Path
 from typing import TypeVar
 
 from .alphabet import Alphabet
-from .errors import AlphabetError, DatasetError
+from .errors import DatasetError
 from .files import sha256
-from .images import SUFFIXES, Pixels, load_image
+from .images import Pixels, load_image
+from .labels.places import find_images
+from .labels.rules import DEFAULT_RULES, LabelRules
+from .labels.spelling import spelled
+from .labels.tables import LABELS
+from .labels.texts import load_texts
+from .progress import note as to_stderr
 
-LABELS = "labels.csv"
+__all__ = [
+    "DEFAULT_RULES",
+    "LABELS",
+    "Dataset",
+    "Entry",
+    "LabelRules",
+    "chunked",
+    "content_hash",
+    "content_hashes",
+    "find_images",
+    "load_labelled",
+    "load_texts",
+    "load_unlabelled",
+    "refuse_overlap",
+    "refuse_repeats",
+]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One labelled image."""
+    """One image."""
 
     path: Path
     label: str
-    """Symbols of the alphabet."""
+    """Symbols of the alphabet; empty in a folder without labels."""
 
     def load(self) -> Pixels:
         """The image as (H, W, 3) uint8 BGR; see `edge_crnn.images.load_image` for what it raises."""
@@ -40,10 +56,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A labelled folder."""
+    """A folder of images."""
 
     folder: Path
     entries: tuple[Entry, ...]
+    labelled: bool = True
+    """Whether the images have labels; without them, every label is empty."""
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -72,35 +90,35 @@ def chunked(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
         yield chunk
 
 
-def find_images(folder: Path) -> list[Path]:
-    """The image files directly in `folder`, hidden ones left out, in the order of their names in NFC.
+def load_labelled(
+    folder: Path,
+    alphabet: Alphabet,
+    rules: LabelRules = DEFAULT_RULES,
+    note: Callable[[str], None] = to_stderr,
+) -> Dataset:
+    """The labelled images of `folder`, as `load_texts` finds them.
+
+    Args:
+        folder: of images.
+        alphabet: that spells their labels.
+        rules: where the labels are, and what is done with characters that the alphabet does not have.
+        note: takes what was left out or dropped, a line at a time.
 
     Raises:
-        DatasetError: there is no such folder, it cannot be read, or holds no image.
+        DatasetError: as `load_texts`, or the labels have characters that the alphabet does not have.
     """
-    try:
-        files = [each for each in folder.iterdir() if each.is_file()]
-    except OSError as error:
-        raise DatasetError(f"{folder}: cannot be read ({error.strerror}); name a folder of images") from error
-    images = [each for each in files if each.suffix.lower() in SUFFIXES and not each.name.startswith(".")]
-    if not images:
-        raise DatasetError(
-            f"{folder}: no image among {len(files)} files, expected {', '.join(sorted(SUFFIXES))}; name another folder"
-        )
-    return sorted(images, key=lambda path: (_nfc(path.name), path.name))
+    texts = load_texts(folder, rules, note)
+    labels = spelled(texts, alphabet, folder, rules.drop_unknown, note)
+    return Dataset(folder, tuple(Entry(path, label) for path, label in labels))
 
 
-def load_labelled(folder: Path, alphabet: Alphabet) -> Dataset:
-    """The labelled images of `folder`; where there is a `labels.csv`, those that it names.
+def load_unlabelled(folder: Path) -> Dataset:
+    """The images of `folder` without labels.
 
     Raises:
-        DatasetError: no images, a label that the alphabet cannot spell, or a `labels.csv` that is no such
-            table, is empty, names a file that is missing, or names one twice.
+        DatasetError: no images.
     """
-    images = find_images(folder)
-    table = folder / LABELS
-    named = _from_table(table, images) if table.exists() else [(path, _nfc(path.stem)) for path in images]
-    return Dataset(folder, tuple(Entry(path, _label(path, text, alphabet)) for path, text in named))
+    return Dataset(folder, tuple(Entry(path, "") for path in find_images(folder)), labelled=False)
 
 
 def content_hashes(paths: Iterable[Path]) -> dict[str, Path]:
@@ -154,48 +172,6 @@ def refuse_overlap(calibration: Iterable[Path], verification: Iterable[Path]) ->
         )
 
 
-def _label(path: Path, text: str, alphabet: Alphabet) -> str:
-    try:
-        return alphabet.label(text)
-    except AlphabetError as error:
-        raise DatasetError(f"{path}: {error}") from error
-
-
-def _from_table(table: Path, images: list[Path]) -> list[tuple[Path, str]]:
-    by_name = {_nfc(path.name): path for path in images}
-    named: dict[Path, str] = {}
-    for line, name, label in _rows(table):
-        path = by_name.get(_nfc(name))  # macOS stores names in NFD, tables are written in NFC
-        if path is None:
-            raise DatasetError(f"{table}, line {line}: image {name!r} is not in the folder; add it or drop the line")
-        if path in named:
-            raise DatasetError(f"{table}, line {line}: image {name!r} a second time; keep one of the lines")
-        if not label:
-            raise DatasetError(f"{table}, line {line}: image {name!r} has no label; write it or drop the line")
-        named[path] = _nfc(label)
-    if not named:
-        raise DatasetError(f"{table}: names no image; add a line for each, such as A18sk6897.jpg,A18sk6897")
-    return list(named.items())
-
-
-def _rows(table: Path) -> Iterator[tuple[int, str, str]]:
-    try:
-        text = table.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{table}: cannot be read ({error}); save it as CSV in UTF-8") from error
-    rows = csv.DictReader(io.StringIO(text, newline=""), restval="", strict=True)
-    try:
-        if not {"image", "label"} <= set(rows.fieldnames or ()):
-            raise DatasetError(
-                f"{table}: found the columns {rows.fieldnames or 'of an empty file'}, expected image,label"
-                " in the first line, separated by a comma"
-            )
-        for row in rows:
-            yield rows.line_num, row["image"].strip(), row["label"].strip()
-    except csv.Error as error:
-        raise DatasetError(f"{table}, line {rows.line_num}: no CSV ({error}); save it as CSV in UTF-8") from error
-
-
 def _file_sha256(path: Path) -> str:
     import hashlib
 
@@ -207,7 +183,3 @@ def _file_sha256(path: Path) -> str:
             return digest.hexdigest()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror}); name an image file") from error
-
-
-def _nfc(text: str) -> str:
-    return unicodedata.normalize("NFC", text)

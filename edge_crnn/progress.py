@@ -1,4 +1,4 @@
-"""One line on stderr that says how far a long job is."""
+"""Lines on stderr: how far a long job is, and what the user should know."""
 
 from __future__ import annotations
 
@@ -39,6 +39,12 @@ def progress(items: Iterable[_T], total: int, label: str) -> Iterator[_T]:
         if width:
             sys.stderr.write(f"\r{' ' * width}\r")
             sys.stderr.flush()
+
+
+def note(text: str) -> None:
+    """Write one line on stderr about something that the user should know."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"edge-crnn: {' '.join(text.splitlines())}\n")
 
 
 def _line(label: str, done: int, total: int, seconds: float) -> str:

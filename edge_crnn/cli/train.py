@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -17,6 +17,7 @@ from ..training.fonts import HELD_OUT, FontSplit
 from ..training.optimisers import RATES
 from ..training.plan import Precision
 from .command import Command, at_least, length, share
+from .labels import add_label_arguments, label_rules_of
 
 if TYPE_CHECKING:
     from ..model.spec import ModelSpec
@@ -66,6 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A-B",
         help="characters of a drawn line (default: 1-10)",
     )
+
+    add_label_arguments(parser)
 
     run = parser.add_argument_group("training")
     add = run.add_argument
@@ -154,8 +157,10 @@ def _images(args: argparse.Namespace, spec: ModelSpec) -> tuple[Source, Batch]:
     from ..dataset import load_labelled
     from ..training.batches import Folders, make_batch
 
+    rules = label_rules_of(args)
+
     def folders(paths: list[Path], seed: int) -> Folders:
-        return Folders(tuple(load_labelled(path, spec.alphabet) for path in paths), seed)
+        return Folders(tuple(load_labelled(path, spec.alphabet, rules) for path in paths), seed)
 
     if args.images and not args.validation:
         raise InputError("images to train with, but none to judge by: name labelled ones with --validation")
@@ -186,7 +191,7 @@ def _plan(args: argparse.Namespace) -> Plan:
     from ..training.plan import Plan
 
     data: dict[str, Any] = (
-        {"images": list(map(str, args.images))}
+        {"images": list(map(str, args.images)), **_label_options(args)}
         if args.images
         else {
             "what": _what(args),
@@ -212,6 +217,12 @@ def _plan(args: argparse.Namespace) -> Plan:
         seed=args.seed,
         data=data,
     )
+
+
+def _label_options(args: argparse.Namespace) -> dict[str, str]:
+    """The options on labels that were given, so that a run of others is not resumed."""
+    rules = label_rules_of(args)
+    return {each.name: str(value) for each in fields(rules) if (value := getattr(rules, each.name)) != each.default}
 
 
 def _size(text: str) -> tuple[int, int]:

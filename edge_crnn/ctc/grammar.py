@@ -235,7 +235,7 @@ def _determined(walker: _Walker, text: str, alphabet: Alphabet) -> tuple[Integer
     nowhere = len(numbers)
     transitions = np.full((nowhere + 1, alphabet.classes), nowhere)
     table = np.array(rows)[:, kind_of]
-    transitions[:-1, np.arange(alphabet.classes) != alphabet.blank] = np.where(table < 0, nowhere, table)
+    transitions[:-1, alphabet.indices] = np.where(table < 0, nowhere, table)
     return transitions, np.array([walker.ends(spots) for spots in numbers] + [False])
 
 

@@ -76,13 +76,15 @@ class Lexicon:
         """From class indices without blanks.
 
         Raises:
-            InputError: there is no label, one is empty, or an option is out of range.
+            InputError: there is no label, one is empty or has a class without a symbol, or an option is out of range.
         """
         entries = sorted({tuple(label) for label in labels})
         if not entries:
             raise InputError(f"{origin} has no label: add one, or read without it")
         if not entries[0]:
             raise InputError(f"{origin} has an empty label: remove it")
+        if strange := set().union(*entries).difference(alphabet.indices):
+            raise InputError(f"{origin} has class {min(strange)}, which is no symbol of {alphabet}: remove it")
         automaton = minimal(entries, alphabet.classes)
         return cls(alphabet.blank, automaton, max(entries, key=steps_of), weight, rescue)
 

@@ -106,7 +106,7 @@ class Prior:
     def factors(self) -> Floats:
         """(C + 1, C + 1): P(class | class before) to the power of the weight; C is the start, and the end. Blank: 1."""
         classes, blank = self.alphabet.classes, self.alphabet.blank
-        place = {"": classes, **{symbol: at + (at >= blank) for at, symbol in enumerate(self.alphabet.symbols)}}
+        place = {"": classes, **dict(zip(self.alphabet.symbols, self.alphabet.indices, strict=True))}
         table = np.full((classes + 1, classes + 1), self.smoothing)
         table[:, blank] = 0.0
         for before, row in self.counts.items():

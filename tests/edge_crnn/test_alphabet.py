@@ -35,7 +35,9 @@ def alphabets(draw: st.DrawFn) -> Alphabet:
             unique=True,
         )
     )
-    return Alphabet(tuple(symbols), draw(st.integers(0, len(symbols))))
+    unused = draw(st.integers(0, 3))
+    blank, *others = draw(st.permutations(range(len(symbols) + 1 + unused)))
+    return Alphabet(tuple(symbols), blank, unused=tuple(others[:unused]))
 
 
 def test_class_indices_leave_out_the_blank_wherever_it_stands() -> None:
@@ -49,8 +51,9 @@ def test_class_indices_leave_out_the_blank_wherever_it_stands() -> None:
 @given(st.data())
 def test_encode_inverts_spell(data: st.DataObject) -> None:
     alphabet = data.draw(alphabets())
-    classes = [index for index in range(alphabet.classes) if index != alphabet.blank]
-    indices = data.draw(st.lists(st.sampled_from(classes)))
+    others = {alphabet.blank, *alphabet.unused}
+    assert alphabet.indices == tuple(index for index in range(alphabet.classes) if index not in others)
+    indices = data.draw(st.lists(st.sampled_from(alphabet.indices)))
     assert alphabet.encode(alphabet.spell(indices)) == tuple(indices)
 
 
@@ -184,8 +187,33 @@ def test_white_space_that_is_a_symbol_is_kept() -> None:
     assert alphabet.label("a NewYork\ta") == "a xa"
 
 
-def test_white_space_that_is_no_symbol_is_dropped() -> None:
-    assert Alphabet(tuple("0123456789"), blank=10).label(" 1 23\n") == "123"
+def test_white_space_that_is_no_symbol_counts_for_nothing_only_with_a_label_map() -> None:
+    assert Alphabet(tuple("0123456789x"), blank=11, label_map={"x": "X"}).label(" 1 23\n") == "123"
+    with pytest.raises(AlphabetError, match="'1234 2' has ' ' at position 4"):
+        Alphabet(tuple("0123456789"), blank=10).label("1234 2")
+
+
+def test_sift_tells_the_places_of_what_is_unknown() -> None:
+    alphabet = Alphabet(("a", "bc", "é"), blank=0)
+    assert alphabet.sift("a-bcb e\u0301") == ("abcé", (1, 4, 5))
+    assert alphabet.sift("") == ("", ())
+    assert PLATES.sift("서울-18나 6897") == ("A18sk6897", (2,))
+
+
+def test_symbols_take_the_classes_that_are_left() -> None:
+    alphabet = Alphabet(("a", "b", "c"), blank=5, unused=(3, 0))
+    assert (alphabet.classes, alphabet.indices, alphabet.unused) == (6, (1, 2, 4), (0, 3))
+    assert alphabet.spell([1, 2, 4]) == "abc"
+    assert alphabet.encode("cab") == (4, 1, 2)
+    assert alphabet.spell([0, 1, 3]) == alphabet.read("\ufffda\ufffd") == "\ufffda\ufffd"
+    assert alphabet.encode_reading("\ufffda\ufffd\ufffdcb") == (0, 1, 0, 0, 4, 2)
+    with pytest.raises(AlphabetError, match="has 'x' at position 1"):
+        alphabet.encode_reading("a\ufffdax")
+    for way in (alphabet.encode, alphabet.label, Alphabet(("a",), 1).encode_reading):
+        with pytest.raises(AlphabetError, match="has '\ufffd' at position 1"):
+            way("a\ufffd")
+    with pytest.raises(AlphabetError, match="class 5 has no symbol"):
+        alphabet.spell([5])
 
 
 @pytest.mark.parametrize(
@@ -208,6 +236,27 @@ def test_an_alphabet_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(AlphabetError, match=message):
         Alphabet(symbols, blank, label_map)
+
+
+@pytest.mark.parametrize(
+    ("blank", "unused", "message"),
+    [
+        (0, (3,), r"unused classes are \(3,\), expected 0 to 2"),
+        (0, (-1,), r"unused classes are \(-1,\)"),
+        (0, (0,), "class 0 is the blank and unused"),
+        (0, (1, 1), "class 1 is unused twice"),
+        (4, (1,), "blank is 4, expected 0"),
+    ],
+)
+def test_unused_classes_that_make_no_sense_are_refused(blank: int, unused: tuple[int, ...], message: str) -> None:
+    with pytest.raises(AlphabetError, match=message):
+        Alphabet(("a",), blank, unused=unused)
+
+
+def test_no_symbol_reads_as_an_unused_class_does() -> None:
+    assert Alphabet(("a", "\ufffd"), 2).spell([1]) == "\ufffd"
+    with pytest.raises(AlphabetError, match="the symbol '\ufffd' stands for unused classes"):
+        Alphabet(("a", "\ufffd"), 2, unused=(3,))
 
 
 def test_it_is_a_value() -> None:

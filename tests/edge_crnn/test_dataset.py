@@ -7,11 +7,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from edge_crnn.alphabet import KOREAN_PLATES, Alphabet
-from edge_crnn.dataset import content_hash, content_hashes, find_images, load_labelled, refuse_overlap, refuse_repeats
+from edge_crnn.dataset import (
+    LabelRules,
+    content_hash,
+    content_hashes,
+    find_images,
+    load_labelled,
+    load_unlabelled,
+    refuse_overlap,
+    refuse_repeats,
+)
 from edge_crnn.errors import DatasetError
 
 DIGITS = Alphabet(tuple("0123456789"), blank=10)
@@ -74,15 +81,40 @@ def test_file_names_as_a_person_writes_the_plate(tmp_path: Path, form: str) -> N
 
 
 def test_a_symbol_outside_the_alphabet_is_named_with_its_file(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"12x4\.png: '12x4' has 'x' at position 2"):
+    with pytest.raises(DatasetError, match=r"the alphabet does not have: 'x' 1; such as '12x4' of .*12x4\.png"):
         load_labelled(folder_of(tmp_path, "1234.png", "12x4.png"), DIGITS)
+
+
+def test_rules_reach_the_labels(tmp_path: Path) -> None:
+    folder_of(tmp_path, "1_a-B.png", table="image,label\n")
+    notes: list[str] = []
+    rules = LabelRules("{index}_{label}", fold_case="upper", drop_unknown=True)
+    (entry,) = load_labelled(tmp_path, Alphabet(tuple("AB"), 0), rules, notes.append)
+    assert entry.label == "AB"
+    assert [note.partition(": ")[2] for note in notes] == [
+        "labels come from the file names, labels.csv is not used",
+        "dropped 1 characters that the alphabet does not have: '-' 1",
+    ]
+
+
+def test_notes_go_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels(folder_of(tmp_path, "a.png", "unnamed.png", table="image,label\na.png,1\n"))
+    assert capsys.readouterr().err.startswith(f"edge-crnn: {tmp_path}: 1 images have no line in labels.csv")
+
+
+def test_a_folder_without_labels(tmp_path: Path) -> None:
+    dataset = load_unlabelled(folder_of(tmp_path, "b.png", "a.jpg"))
+    assert not dataset.labelled
+    assert [(each.path.name, each.label) for each in dataset] == [("a.jpg", ""), ("b.png", "")]
+    with pytest.raises(DatasetError, match="no image among"):
+        load_unlabelled(folder_of(tmp_path / "x"))
 
 
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_labels_from_a_table(tmp_path: Path, bom: bytes, newline: str) -> None:
-    lines = ["image,label,remark", "b.png,34,", 'a.png," 12 ","a, b"', ""]
-    folder_of(tmp_path, "a.png", "b.png", "unnamed.png", table=bom + newline.join(lines).encode())
+    lines = ["image,label,remark", "b.png,34,", 'a.png, 12 ,"a, b"', ""]
+    folder_of(tmp_path, "a.png", "b.png", table=bom + newline.join(lines).encode())
     assert labels(tmp_path) == {"b.png": "34", "a.png": "12"}
 
 
@@ -92,40 +124,6 @@ def test_a_table_in_korean(tmp_path: Path, on_disk: str, in_table: str) -> None:
     table = unicodedata.normalize(in_table, "label,image\n경기 78 부 5921,사진 1.jpg\n")
     folder_of(tmp_path, unicodedata.normalize(on_disk, "사진 1.jpg"), table=table)
     assert list(labels(tmp_path, PLATES).values()) == ["B78qn5921"]
-
-
-BAD_TABLES = {
-    "empty": ("", r"columns of an empty file, expected image,label"),
-    "no header": ("a.png,12\n", r"found the columns \['a.png', '12'\], expected image,label"),
-    "semicolons": ("image;label\na.png;12\n", r"found the columns \['image;label'\]"),
-    "no line": ("image,label\n", r"labels\.csv: names no image"),
-    "missing file": ("image,label\na.png,12\nc.png,34\n", r"line 3: image 'c.png' is not in the folder"),
-    "twice": ("image,label\na.png,12\nb.png,34\na.png,12\n", r"line 4: image 'a.png' a second time"),
-    "no label": ("image,label\na.png,\n", r"line 2: image 'a.png' has no label"),
-    "short line": ("image,label\na.png\n", r"line 2: image 'a.png' has no label"),
-    "bad label": ("image,label\na.png,1x\n", r"a\.png: '1x' has 'x' at position 1"),
-    "CP949": ("image,label\na.png,서울\n".encode("cp949"), r"cannot be read \(.*save it as CSV in UTF-8"),
-    "open quote": ('image,label\na.png,"12\n', r"no CSV \("),
-    "a folder up": ("image,label\n../a.png,12\n", r"image '../a.png' is not in the folder"),
-}
-
-
-@pytest.mark.parametrize(("table", "message"), BAD_TABLES.values(), ids=BAD_TABLES)
-def test_bad_tables(tmp_path: Path, table: str | bytes, message: str) -> None:
-    with pytest.raises(DatasetError, match=message):
-        load_labelled(folder_of(tmp_path, "a.png", "b.png", table=table), DIGITS)
-
-
-@settings(deadline=None)
-@given(st.binary(max_size=60))
-def test_no_table_gives_another_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    folder = folder_of(tmp_path_factory.getbasetemp() / "tables", "a.png", table=b"image,label\n" + data)
-    refused = ""
-    try:
-        found = labels(folder)
-    except DatasetError as error:
-        refused = str(error)
-    assert str(folder) in refused or found.keys() == {"a.png"}
 
 
 def test_images_are_decoded_only_when_they_are_used(tmp_path: Path) -> None:

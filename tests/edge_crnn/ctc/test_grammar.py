@@ -188,6 +188,29 @@ def test_languages_without_labels_and_huge_ones_are_refused() -> None:
         Grammar.compile("(a|b)*a(a|b){20}", Alphabet(("a", "b"), blank=2))
 
 
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["[ab]*", ".*", "[^a]*", "a+b?"]))
+def test_a_class_that_no_text_has_is_never_read_with_a_grammar(seed: int, regex: str) -> None:
+    alphabet = Alphabet(("a", "b"), blank=1, unused=(0, 3))
+    grammar = Grammar.compile(regex, alphabet)
+    expected = Grammar.compile(regex, Alphabet(("a", "b"), blank=0))
+    assert grammar.used[[2, 4]].tolist() == expected.used[[1, 2]].tolist()
+    assert not grammar.used[[0, 1, 3]].any()
+    assert not any(grammar.accepts(label) for label in ([0], [2, 3], [3, 4]))
+    for label in product((2, 4), repeat=3):
+        assert grammar.accepts(label) == expected.accepts([index // 2 for index in label])
+    rows = np.random.default_rng(seed).dirichlet([5, 1, 1, 5, 1], (2, 4))
+    for found in ctc.beam(rows, 1, grammar=grammar, n_best=10, width=50, min_ratio=0):
+        assert found
+        assert all(set(each.indices) <= {2, 4} and grammar.accepts(each.indices) for each in found)
+
+
+def test_without_a_grammar_a_class_that_no_text_has_is_seen() -> None:
+    rows = np.tile([0.7, 0.1, 0.1, 0.1], (1, 3, 1))
+    alphabet = Alphabet(("a", "b"), blank=1, unused=(0,))
+    assert alphabet.spell(ctc.greedy(rows, 1)[0].indices) == "\ufffd"
+    assert alphabet.spell(ctc.beam(rows, 1)[0][0].indices) == "\ufffd"
+
+
 def test_many_symbols_are_no_matter() -> None:
     hangul = tuple(map(chr, range(0xAC00, 0xAC00 + 2000)))
     grammar = Grammar.compile(r"\d{2}[가-힣]\d{4}", Alphabet((*hangul, *"0123456789"), blank=0))

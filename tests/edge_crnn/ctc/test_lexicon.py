@@ -227,6 +227,14 @@ def test_bad_weights_are_refused(options: dict[str, float], message: str) -> Non
         Lexicon.of([(), (0,)], ABC)
 
 
+def test_classes_without_a_symbol_are_in_no_label() -> None:
+    alphabet = Alphabet(("a", "b"), blank=1, unused=(3,))
+    assert Lexicon.of([(0, 2)], alphabet).accepts([0, 2])
+    for index in (1, 3, 4):
+        with pytest.raises(InputError, match=f"lexicon has class {index}, which is no symbol of ab: remove it"):
+            Lexicon.of([(0, 2), (0, index)], alphabet)
+
+
 def test_labels_that_are_too_long_are_never_read_and_a_list_of_them_is_refused() -> None:
     rows = np.full((2, 3, 4), 0.25)
     lexicon = Lexicon.of([(0, 0, 0), (0, 2, 3), (2, 2)], ABC)

@@ -115,6 +115,14 @@ def test_it_decides_between_equals() -> None:
         assert found.confidence == ctc.posterior(rows, [label], 1)[0] < 0.5 < found.weighted
 
 
+def test_symbols_stand_at_their_classes() -> None:
+    prior = Prior.fit([(1, 3), (1,)], Alphabet(("a", "b"), blank=2, unused=(0,)))
+    assert prior.counts == {"": {"a": 2}, "a": {"b": 1, "": 1}, "b": {"": 1}}
+    assert prior.factors[4, [0, 1, 3, 4]] == pytest.approx([1 / 6, 3 / 6, 1 / 6, 1 / 6])
+    with pytest.raises(InputError, match="the prior has '\ufffd', expected the symbols ab"):
+        Prior.fit([(0,)], prior.alphabet)
+
+
 def test_one_that_says_nothing_changes_nothing() -> None:
     powers = np.exp(np.random.default_rng(3).normal(size=(6, 12, 4)) * 3)
     rows = powers / powers.sum(axis=-1, keepdims=True)

@@ -1,0 +1,92 @@
+"""Tables whose first line names their columns: fields separated by commas, semicolons or tabs (RFC 4180).
+
+The standard library's csv does not say which fields were quoted; here, white space around a field is stripped unless
+it was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from ..errors import DatasetError
+from .row import Row, columns
+
+_DELIMITERS = (",", ";", "\t")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+def delimiter_of(text: str) -> str | None:
+    """The delimiter with which the first line names an image and a label; None: it does not."""
+    for delimiter in _DELIMITERS:
+        try:
+            header = next(records(text, delimiter, ""), None)
+        except DatasetError:
+            continue
+        if header is not None and columns(header[1]) is not None:
+            return delimiter
+    return None
+
+
+def rows(text: str, delimiter: str, origin: str) -> Iterator[Row]:
+    """The rows below the first line, which must name an image and a label; empty lines are left out.
+
+    Raises:
+        DatasetError: a quote is not closed, or a row has more fields than the first line.
+    """
+    lines = records(text, delimiter, origin)
+    (_, names) = next(lines)
+    places = columns(names)
+    assert places is not None  # as `delimiter_of` made sure
+    image, label = places
+    for line, fields in lines:
+        if len(fields) > len(names):
+            raise DatasetError(
+                f"{origin}, line {line}: {len(fields)} fields, the first line has {len(names)}; put a label that"
+                f" contains {delimiter!r} in double quotes"
+            )
+        padded = [*fields, *[""] * (len(names) - len(fields))]
+        yield Row(f"line {line}", padded[image], padded[label])
+
+
+def records(text: str, delimiter: str, origin: str) -> Iterator[tuple[int, list[str]]]:
+    """The number of the line in which each record begins, counted from 1, and its fields.
+
+    Raises:
+        DatasetError: a quote is not closed, or is followed by text; the message begins with `origin`.
+    """
+    space = rf"[^\S\r\n{delimiter}]*"
+    end = rf"(?={delimiter}|\r|\n|\Z)"
+    field = re.compile(rf'{space}"(?P<quoted>[^"]*(?:""[^"]*)*)"{space}{end}|(?P<plain>[^{delimiter}\r\n]*)')
+    place, line, fields = 0, 1, list[str]()
+    start = line
+    while True:
+        found = field.match(text, place)
+        assert found is not None  # the plain field may be empty
+        if found["quoted"] is not None:
+            fields.append(found["quoted"].replace('""', '"'))
+        elif found["plain"].lstrip().startswith('"'):
+            raise DatasetError(
+                f"{origin}, line {line}: a quote is not closed, or has text after it; write a quote inside a quoted"
+                ' field twice ("")'
+            )
+        else:
+            fields.append(found["plain"].strip())
+        line += sum(1 for _ in _LINE_END.finditer(found[0]))
+        place = found.end()
+        if text.startswith(delimiter, place):
+            place += 1
+            continue
+        if fields != [""]:
+            yield start, fields
+        ending = _LINE_END.match(text, place)
+        if ending is None:
+            return
+        place, line, fields = ending.end(), line + 1, []
+        start = line
+
+
+def first_line(text: str) -> str:
+    """The first line that is not empty, for a message."""
+    return next(islice((line for line in _LINE_END.split(text) if line.strip()), 1), "")

@@ -1,0 +1,31 @@
+"""What every table of labels has in its lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+IMAGE_NAMES = ("image", "filename", "file_name", "file", "path")
+LABEL_NAMES = ("label", "text", "words")
+
+
+class Row(NamedTuple):
+    """An image and its label."""
+
+    place: str
+    """Where it stands in the table, for a message."""
+    image: str
+    """Path of the image from the folder of images."""
+    label: str
+
+
+def columns(names: Sequence[str]) -> tuple[int, int] | None:
+    """Where the image and the label stand among names of columns, in any case; None unless each stands there once."""
+    folded = [name.strip().casefold() for name in names]
+    images = [place for place, name in enumerate(folded) if name in IMAGE_NAMES]
+    labels = [place for place, name in enumerate(folded) if name in LABEL_NAMES]
+    return (images[0], labels[0]) if len(images) == len(labels) == 1 else None
+
+
+EXPECTED = f"one of {', '.join(IMAGE_NAMES)} and one of {', '.join(LABEL_NAMES)}"
+"""What `columns` looks for."""

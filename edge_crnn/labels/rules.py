@@ -1,0 +1,44 @@
+"""LabelRules: where labels are, and what is done with them before the alphabet spells them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from ..errors import InputError
+from .names import NamePattern
+
+FoldCase: TypeAlias = Literal["upper", "lower"]
+
+
+@dataclass(frozen=True)
+class LabelRules:
+    """How the labels of a folder of images are read.
+
+    Raises:
+        InputError: the pattern is none, or there is a table as well.
+    """
+
+    pattern: str | None = None
+    """Where the label stands in a file's name, as `NamePattern.compile` takes it. None: in the folder's table, or in
+    a folder without a table, the whole name."""
+    fold_case: FoldCase | None = None
+    """The case that labels are turned into."""
+    drop_unknown: bool = False
+    """Whether characters outside the alphabet are dropped from labels, instead of rejected."""
+    table: Path | None = None
+    """A table of labels, named as from the folder of images or else as from the working directory. None: the only one
+    in the folder that has a usual name."""
+
+    def __post_init__(self) -> None:
+        if self.pattern is not None:
+            NamePattern.compile(self.pattern)
+            if self.table is not None:
+                raise InputError(
+                    f"labels from the table {self.table}, and from file names by {self.pattern!r}: give one of the two"
+                )
+
+
+DEFAULT_RULES = LabelRules()
+"""A table in the folder, or the file names; no character is changed."""

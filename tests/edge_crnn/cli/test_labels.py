@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from edge_crnn.cli.labels import add_label_arguments, label_rules_of
+from edge_crnn.labels.rules import LabelRules
+
+
+def rules(*words: str) -> LabelRules:
+    parser = argparse.ArgumentParser()
+    add_label_arguments(parser)
+    return label_rules_of(parser.parse_args(words))
+
+
+def test_options_become_rules() -> None:
+    assert rules() == LabelRules()
+    assert rules("--label-pattern", "{index}_{label}", "--fold-case", "upper", "--drop-unknown") == LabelRules(
+        "{index}_{label}", "upper", drop_unknown=True
+    )
+    assert rules("--labels", "gt.txt") == LabelRules(table=Path("gt.txt"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--label-pattern", "{index}"], "has 0 times {label}; expected it once"),
+        (["--label-pattern", "{label}", "--labels", "gt.txt"], "not allowed with argument"),
+        (["--fold-case", "title"], "invalid choice: 'title'"),
+    ],
+)
+def test_bad_usage(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        rules(*words)
+    assert message in capsys.readouterr().err

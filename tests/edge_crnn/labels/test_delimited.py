@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_crnn.errors import DatasetError
+from edge_crnn.labels.delimited import delimiter_of, records, rows
+
+delimiters = st.sampled_from([",", ";", "\t"])
+
+
+def parsed(text: str, delimiter: str = ",") -> list[list[str]]:
+    return [fields for _, fields in records(text, delimiter, "t.csv")]
+
+
+@given(st.lists(st.lists(st.text(alphabet='ab ,;\t"\n\r\u2028é'), min_size=2)), delimiters)
+def test_quoted_fields_come_back_as_they_are(table: list[list[str]], delimiter: str) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows(table)
+    assert parsed(text.getvalue(), delimiter) == table
+
+
+@given(st.text(alphabet='ab",\r\n'))
+def test_without_white_space_it_reads_as_the_standard_library_does(text: str) -> None:
+    def library() -> list[list[str]]:
+        found = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        return [fields for fields in found if fields not in ([], [""])]
+
+    try:
+        expected = library()
+    except csv.Error:
+        with pytest.raises(DatasetError, match="a quote is not closed, or has text after it"):
+            parsed(text)
+    else:
+        assert parsed(text) == expected
+
+
+@given(st.text(alphabet='a ",;\t\r\n'), delimiters)
+def test_no_text_gives_another_error(text: str, delimiter: str) -> None:
+    try:
+        found = parsed(text, delimiter)
+    except DatasetError:
+        return
+    assert all(fields and fields != [""] for fields in found)
+
+
+def test_white_space_is_stripped_unless_it_is_quoted() -> None:
+    assert parsed(' a b ,\t" c "\t, "d""\n" \r\n') == [["a b", " c ", 'd"\n']]
+    assert parsed('\ta b\t" c "', "\t") == [["", "a b", " c "]]
+
+
+def test_lines_are_counted_over_quoted_ends_and_empty_lines() -> None:
+    text = 'image,label\r\n\r\na.png,"1\r\n2"\nb.png,3\rc.png,4'
+    assert [line for line, _ in records(text, ",", "t.csv")] == [1, 3, 5, 6]
+    assert [row.place for row in rows(text, ",", "t.csv")] == ["line 3", "line 5", "line 6"]
+
+
+@pytest.mark.parametrize(
+    ("header", "delimiter"),
+    [
+        ("image,label", ","),
+        ("Filename;Words", ";"),
+        ("text\tfile", "\t"),
+        ('"image","label"', ","),
+        ("path,remark,label,", ","),
+        ("file_name,text", ","),
+        ("image", None),
+        ("a.png,12", None),
+        ("image,file,label", None),
+        ("label,label,image", None),
+        ('"image', None),
+        ("", None),
+    ],
+)
+def test_the_header_tells_the_delimiter(header: str, delimiter: str | None) -> None:
+    assert delimiter_of(header) == delimiter_of(f"\n{header}\na.png,1;2\t3\n") == delimiter
+
+
+def test_columns_are_taken_by_their_names() -> None:
+    (row,) = rows("remark;LABEL;image\nx;AB;a.png", ";", "t.csv")
+    assert (row.image, row.label) == ("a.png", "AB")
+    assert [row.label for row in rows("image,label,remark\na.png,1\nb.png", ",", "t.csv")] == ["1", ""]
+
+
+def test_a_surplus_field_is_refused() -> None:
+    with pytest.raises(
+        DatasetError, match=r"t\.csv, line 3: 3 fields, the first line has 2; put a label that contains"
+    ):
+        list(rows('image,label\n2.jpg,"1,234"\n1.jpg,1,234\n', ",", "t.csv"))
+
+
+@pytest.mark.parametrize("field", ['"12', '"1"2', '"1" 2', ' "12'])
+def test_a_broken_quote_is_refused_with_its_line(field: str) -> None:
+    with pytest.raises(DatasetError, match=r"t\.csv, line 2: a quote is not closed, or has text after it"):
+        parsed(f"image,label\na.png,{field}\n")

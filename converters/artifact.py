@@ -13,7 +13,7 @@ from edge_crnn import __version__
 from edge_crnn.errors import BackendUnavailable, ConversionError, ModelSpecError
 from edge_crnn.files import sha256
 from edge_crnn.model.artifact import Artifact
-from edge_crnn.model.spec import ArtifactFacts, Calibration, ModelSpec, OutputSpec, Quantisation
+from edge_crnn.model.spec import ArtifactFacts, Calibration, InputSpec, ModelSpec, OutputSpec, Quantisation
 
 from .graph.graph import Graph, Ranges
 from .recipe import Recipe
@@ -48,18 +48,19 @@ def make_tflite(
         ranges: from calibration, where the recipe needs them.
         calibration: the images behind them.
         batch: images per call.
-        takes_pixels: uint8 images in, with transposition, scale and offset inside the artifact; else the network's
-            own float32 input.
+        takes_pixels: uint8 images in, with transposition, inversion, scale and offset inside the artifact. Without it,
+            and for images that are standardised or go through a user's function, the network's own float32 input.
 
     Raises:
         ModelSpecError: the spec does not describe this graph.
         ConversionError: the conversion is not possible, or gave something that must not be shipped.
     """
     check_spec(spec, graph)
-    payload = to_tflite(graph, replace(spec.input, dtype="uint8" if takes_pixels else "float32"), recipe, ranges, batch)
+    image = _taken(spec.input, takes_pixels)
+    payload = to_tflite(graph, image, recipe, ranges, batch)
     check_payload(payload)
     facts = _facts("tflite", recipe, batch, payload, source_sha256, calibration if recipe.needs_calibration else None)
-    return _described(path, payload, spec, facts, takes_pixels, SIGMOID_OUT if recipe.head == "static" else None)
+    return _described(path, payload, spec, facts, image, SIGMOID_OUT if recipe.head == "static" else None)
 
 
 def make_onnx(
@@ -79,9 +80,15 @@ def make_onnx(
         raise BackendUnavailable(
             f"{path.name}: ONNX is written with the package onnx ({error}); pip install 'edge-crnn[onnx]'"
         ) from error
-    payload = to_onnx(graph, recipe, replace(spec.input, dtype="uint8" if takes_pixels else "float32"))
+    image = _taken(spec.input, takes_pixels)
+    payload = to_onnx(graph, recipe, image)
     facts = _facts("onnx", recipe, 1, payload, source_sha256, None)
-    return _described(path, payload, spec, facts, takes_pixels)
+    return _described(path, payload, spec, facts, image)
+
+
+def _taken(image: InputSpec, pixels: bool) -> InputSpec:
+    """What the file takes: pixels, if these are wanted and are all that it needs; else the network's own input."""
+    return replace(image, dtype="uint8" if pixels and image.affine else "float32")
 
 
 def _described(
@@ -89,10 +96,11 @@ def _described(
     payload: bytes,
     spec: ModelSpec,
     facts: ArtifactFacts,
-    takes_pixels: bool,
+    image: InputSpec,
     quantisation: Quantisation | None = None,
 ) -> Artifact:
-    image = replace(spec.input, axes="HWC", dtype="uint8") if takes_pixels else spec.input
+    if image.dtype == "uint8":
+        image = replace(image, axes="HWC")  # it transposes itself
     output = replace(spec.output, quantisation=quantisation)
     described = replace(spec, input=image, output=output, artifact=facts, parity=None, lambdas=None)
     return Artifact(path, described, payload)

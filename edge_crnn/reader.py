@@ -24,7 +24,8 @@ from .errors import BackendError, EdgeCrnnError, ImageError, InputError, ModelSp
 from .images import Pixels, as_pixels, load_image
 from .model.artifact import Artifact, load
 from .model.spec import DecoderSpec, ModelSpec
-from .preprocess import preprocess
+from .preprocess import preprocess as preprocessed
+from .preprocess.function import Function, Preprocess, function_of
 from .reading import Alternative, Character, FusedReading, Reading
 
 if TYPE_CHECKING:
@@ -58,12 +59,15 @@ class Reader:
             threshold; see `confidence.threshold`.
         lexicon: known texts, made with the spec's alphabet; needs a beam and gets one.
         prior: how probable texts are, as the lexicon.
+        preprocess: the function that the spec names in place of its steps. It takes pixels (H, W, 3) BGR or (H, W),
+            uint8, and returns one image as the network takes it. None: the one given to `preprocess.function.use`.
 
     Raises:
         ModelSpecError: the decoder's settings are out of range, or its grammar is none, or none for this network; or a
             target is given and the model is not calibrated.
         InputError: no threshold meets the target, or the model was calibrated with another decoder or
-            without the lexicon or prior; or these are for another network.
+            without the lexicon or prior; or these are for another network; or the function is not the one that the
+            spec names, by its name and the hash of its source.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Reader:
         target_precision: float | None = None,
         lexicon: ctc.Lexicon | None = None,
         prior: ctc.Prior | None = None,
+        preprocess: Function | Preprocess | None = None,
     ) -> None:
         decoder = decoder or spec.decoder
         if n_best > 1 or lexicon is not None or prior is not None:
@@ -89,6 +94,7 @@ class Reader:
                 )
             decoder = replace(decoder, reject_below=threshold(spec, target_precision, decoder))
         self.spec = replace(spec, decoder=decoder)
+        self._function = function_of(spec.input.function, preprocess)
         self._alphabet = spec.alphabet
         self._grammar = _grammar(self.spec)
         self._lexicon, self._prior = _fitting(spec, lexicon, prior)
@@ -109,6 +115,7 @@ class Reader:
 
         Raises:
             ImageError: it is none.
+            InputError: the user's function for preprocessing fails on it.
             BackendError: the engine failed, or the reader is closed, or was carried over a fork.
         """
         return _raised(self._read_chunk([image]))[0]
@@ -164,7 +171,7 @@ class Reader:
         with self._engine() as engine:
             chunks = chunked(map(_pixels, images), engine.facts.max_batch or _CHUNK)
             return self.fuse_decoded(
-                np.concatenate([engine.infer(preprocess(chunk, self.spec.input)) for chunk in chunks]), weights
+                np.concatenate([engine.infer(self._preprocessed(chunk)) for chunk in chunks]), weights
             )
 
     def fuse_decoded(self, probabilities: Probabilities, weights: npt.ArrayLike | None = None) -> FusedReading:
@@ -212,7 +219,7 @@ class Reader:
             except ImageError as error:
                 results.append(error)
         with self._engine() as engine:
-            readings = iter(self.decode(engine.infer(preprocess(pixels, self.spec.input))))
+            readings = iter(self.decode(engine.infer(self._preprocessed(pixels))))
         return [next(readings) if result is None else result for result in results]
 
     def decode(self, probabilities: Probabilities) -> list[Reading]:
@@ -236,6 +243,9 @@ class Reader:
             prior=self._prior,
         )
         return [self._reading(best) for best in found]
+
+    def _preprocessed(self, pixels: Sequence[Pixels]) -> npt.NDArray[Any]:
+        return preprocessed(pixels, self.spec.input, self._function)
 
     def _tempered(self, probabilities: Probabilities) -> Probabilities:
         if self.spec.confidence is None:
@@ -304,6 +314,7 @@ def open_reader(
     engine: str | None = None,
     lexicon: ctc.Lexicon | None = None,
     prior: ctc.Prior | None = None,
+    preprocess: Function | Preprocess | None = None,
 ) -> Reader:
     """Open a converted model.
 
@@ -319,14 +330,15 @@ def open_reader(
             None: the usual one for the kind of file, which is ONNX Runtime.
         lexicon: as for `Reader`.
         prior: as for `Reader`.
+        preprocess: as for `Reader`.
 
     Raises:
         ArtifactError: no such file, of no known kind, or damaged.
         ModelSpecError: it carries no spec, or is not calibrated and a target is given.
         BackendUnavailable: its engine is not installed.
         BackendError: the engine does not take it.
-        InputError: workers, threads or n_best are not 1 to 256, the target cannot be met, or the engine is not for this
-            kind of file.
+        InputError: workers, threads or n_best are not 1 to 256, the target cannot be met, the engine is not for this
+            kind of file, or the function is not the one that the spec names.
         OutputError: TensorRT's engine cannot be kept.
     """
     for name, value in (("workers", 1 if workers is None else workers), ("threads", threads), ("n_best", n_best)):
@@ -342,6 +354,7 @@ def open_reader(
         target_precision=target_precision,
         lexicon=lexicon,
         prior=prior,
+        preprocess=preprocess,
     )
 
 

@@ -37,8 +37,8 @@ def to_onnx(graph: Graph, recipe: Recipe = ONNX_RECIPES["float32"], image: Input
     Args:
         graph: every node is lowered as it stands.
         recipe: one of `ONNX_RECIPES`, perhaps with layers in float32.
-        image: what the file takes. dtype uint8: (N, height, width, channels) pixels, transposed, scaled and shifted
-            inside; float32, or None: (N, *graph.input_shape) as the network takes it.
+        image: what the file takes. dtype uint8: (N, height, width, channels) pixels, turned already, and transposed,
+            inverted, scaled and shifted inside; float32, or None: (N, *graph.input_shape) as the network takes it.
 
     Raises:
         ConversionError: the image is not the network's, a weight is beyond float16, or the result is no valid ONNX.
@@ -64,9 +64,11 @@ def _input(writer: Writer, graph: Graph, image: InputSpec | None) -> tuple[Any, 
     x = writer.add("Cast", INPUT, [IMAGE], to=FLOAT)
     if image.axes == "WHC":
         x = writer.add("Transpose", INPUT, [x], perm=(0, 2, 1, 3))
-    x = writer.add("Mul", INPUT, [x, writer.weight(INPUT, "scale", np.array(image.scale), half=False)])
-    x = writer.add("Add", INPUT, [x, writer.weight(INPUT, "offset", np.array(image.offset), half=False)])
-    return _value(IMAGE, onnx.TensorProto.UINT8, (image.height, image.width, image.channels)), x
+    scale, offset = image.scaling
+    x = writer.add("Mul", INPUT, [x, writer.weight(INPUT, "scale", np.array(scale), half=False)])
+    x = writer.add("Add", INPUT, [x, writer.weight(INPUT, "offset", np.array(offset), half=False)])
+    width, height = image.turned
+    return _value(IMAGE, onnx.TensorProto.UINT8, (height, width, image.channels)), x
 
 
 def _value(name: str, kind: int, shape: Shape) -> Any:

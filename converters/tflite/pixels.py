@@ -1,8 +1,8 @@
-"""The network's input, made of the pixels that a file takes: transposed, scaled and shifted inside."""
+"""The network's input, made of the pixels that a file takes: transposed, inverted, scaled and shifted inside."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -17,52 +17,103 @@ from .writer import Tensor
 IMAGE = "image"
 """Name of what the file takes."""
 
-_SHIFTABLE = (Conv, Dense, Affine)
-_PASSING = (Permute, Pool, Reshape, Resize, Reverse, Slice)
+_WEIGHTED = (Conv, Dense, Affine)
+_MOVING = (Permute, Reshape, Reverse, Slice)
+"""Nodes that give the negated result of a negated value, in its own quantisation."""
+_PASSING = (*_MOVING, Pool, Resize)
 """Nodes that give the shifted result of a shifted value."""
 
 
-def network_input(ops: Ops, image: InputSpec, batch: int, may_shift: bool) -> tuple[Tensor, Tensor, float]:
-    """The pixels, the network's input made of them, and a constant that the latter lacks (see `take_up`)."""
+@dataclass(frozen=True)
+class Lack:
+    """What the input's tensor lacks of what the network sees, which is sign · (tensor + shift).
+
+    The layers that take the input make up for it in their weights, at no cost.
+    """
+
+    shift: float = 0.0
+    sign: int = 1
+    takers: frozenset[str] = frozenset()
+    """Names of these layers."""
+
+    def made_up(self, node: Node) -> Node:
+        """The node that gives of the tensor what `node` gives of what the network sees.
+
+        Exact but for windows that reach into the padding, where what the shift moves counts as zero. With pixels scaled
+        to -1..1 the shift is half a grey level.
+        """
+        if node.name not in self.takers:
+            return node
+        if self.sign < 0:
+            node = _negated(node)
+        return _shifted(node, self.shift) if self.shift else node
+
+
+def network_input(ops: Ops, image: InputSpec, batch: int, graph: Graph) -> tuple[Tensor, Tensor, Lack]:
+    """The pixels, the network's input made of them, and what the latter lacks."""
     main = ops.subgraph
-    zero_point = round(-image.offset / image.scale)
-    shift = image.offset + image.scale * zero_point
-    # In int8, pixel p is p - 128 at the same scale: no arithmetic at all. Only the zero point has to be whole.
-    as_they_are = ops.static and image.scale > 0 and 0 <= zero_point <= 255 and (may_shift or shift == 0)
-    quantisation = Quantisation(image.scale, zero_point) if as_they_are else None
-    pixels = main.tensor(IMAGE, (batch, image.height, image.width, image.channels), "uint8", quantisation)
+    width, height = image.turned
+    exact = _exactly(image, graph) if ops.static else None
+    quantisation = None if exact is None else exact[0]
+    pixels = main.tensor(IMAGE, (batch, height, width, image.channels), "uint8", quantisation)
     upright = ops.transpose("input:transposed", pixels, (0, 2, 1, 3)) if image.axes == "WHC" else pixels
-    if as_they_are:
-        integers = main.tensor(INPUT, upright.shape, "int8", Quantisation(image.scale, zero_point - 128))
-        return pixels, ops.op("QUANTIZE", [upright], integers, schema.QuantizeOptionsT()), shift
+    if exact is not None:
+        quantisation, lack = exact
+        lower = Quantisation(quantisation.scale, quantisation.zero_point - 128)
+        integers = main.tensor(INPUT, upright.shape, "int8", lower)
+        return pixels, ops.op("QUANTIZE", [upright], integers, schema.QuantizeOptionsT()), lack
     plain = Ops(main, "float32")
     real = main.tensor("input:real", upright.shape)
     options = schema.CastOptionsT(inDataType=schema.TensorType.UINT8, outDataType=schema.TensorType.FLOAT32)
     plain.op("CAST", [upright], real, options)
-    scaled = plain.binary("MUL", "input:scaled", real, plain.number("input/scale", image.scale))
-    return pixels, plain.binary("ADD", INPUT, scaled, plain.number("input/offset", image.offset)), 0.0
+    scale, offset = (np.atleast_1d(np.asarray(value, np.float32)) for value in image.scaling)
+    scaled = plain.binary("MUL", "input:scaled", real, main.constant("input/scale", scale))
+    return pixels, plain.binary("ADD", INPUT, scaled, main.constant("input/offset", offset)), Lack()
 
 
-def shift_takers(graph: Graph) -> frozenset[str] | None:
-    """The nodes that can take up a shift of the input, if all do that it comes to; else None."""
-    shifted, takers = {INPUT}, set()
+def _exactly(image: InputSpec, graph: Graph) -> tuple[Quantisation, Lack] | None:
+    """How int8 has the pixels as they are, p - 128 at the same scale, without any arithmetic; None: it cannot.
+
+    The zero point has to be whole, and the scale positive; the layers behind make up for what that changes.
+    """
+    scale, offset = image.scaling
+    if isinstance(scale, tuple) or isinstance(offset, tuple):
+        return None
+    zero_point, sign = round(-offset / scale), 1 if scale > 0 else -1
+    lack = Lack(sign * (offset + scale * zero_point), sign)
+    if not 0 <= zero_point <= 255:
+        return None
+    if lack != Lack():
+        takers = input_takers(graph, _PASSING if sign > 0 else _MOVING)
+        if takers is None:
+            return None
+        lack = replace(lack, takers=takers)
+    return Quantisation(abs(scale), zero_point), lack
+
+
+def input_takers(graph: Graph, passing: tuple[type[Node], ...] = _PASSING) -> frozenset[str] | None:
+    """The nodes that can make up for a change of the input, if all do that it comes to; else None."""
+    changed, takers = {INPUT}, set()
     for node in graph.nodes:
-        if shifted.isdisjoint(node.inputs):
+        if changed.isdisjoint(node.inputs):
             continue
-        if isinstance(node, _SHIFTABLE):
+        if isinstance(node, _WEIGHTED):
             takers.add(node.name)
-        elif isinstance(node, _PASSING):
-            shifted.add(node.name)
+        elif isinstance(node, passing):
+            changed.add(node.name)
         else:
             return None
-    return None if graph.output in shifted else frozenset(takers)
+    return None if graph.output in changed else frozenset(takers)
 
 
-def take_up(node: Node, shift: float) -> Node:
-    """The node for an input that lacks the constant `shift`; exact but for windows that reach into the padding.
+def _negated(node: Node) -> Node:
+    if isinstance(node, Affine):
+        return replace(node, scale=-node.scale)
+    assert isinstance(node, Conv | Dense)
+    return replace(node, kernel=-node.kernel)
 
-    With pixels scaled to -1..1 the shift is half a grey level.
-    """
+
+def _shifted(node: Node, shift: float) -> Node:
     if isinstance(node, Affine):
         return replace(node, shift=node.shift + np.float32(shift) * node.scale)
     assert isinstance(node, Conv | Dense)

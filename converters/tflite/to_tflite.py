@@ -1,6 +1,6 @@
 """graph → TFLite, builtin ops only.
 
-The file takes pixels (transposition, scale and offset inside) or the network's own float32 input, and gives
+The file takes pixels (transposition, inversion, scale and offset inside) or the network's own float32 input, and gives
 probabilities. `lowering` lists how each primitive is written, `recurrent` tells how a recurrent one is, and
 `precision` what is int8.
 """
@@ -13,7 +13,7 @@ from edge_crnn.model.spec import InputSpec
 from ..graph.graph import INPUT, Graph, Ranges
 from ..recipe import Recipe
 from .lowering import Values
-from .pixels import IMAGE, network_input, shift_takers, take_up
+from .pixels import IMAGE, Lack, network_input
 from .quantisation import shared_ranges
 from .writer import Writer
 
@@ -25,8 +25,8 @@ def to_tflite(graph: Graph, image: InputSpec, recipe: Recipe, ranges: Ranges | N
 
     Args:
         graph: folded or not; every node is lowered as it stands. It must give probabilities.
-        image: what the file takes. dtype uint8: (batch, height, width, channels) pixels; float32: (batch,
-            *graph.input_shape) as the network takes it.
+        image: what the file takes. dtype uint8: (batch, height, width, channels) pixels, turned already; float32:
+            (batch, *graph.input_shape) as the network takes it.
         recipe: precisions, and the form of the recurrence.
         ranges: of the graph's values, from `ranges.calibrate`; needed where the recipe says so.
         batch: images per call, fixed in the file.
@@ -43,14 +43,14 @@ def to_tflite(graph: Graph, image: InputSpec, recipe: Recipe, ranges: Ranges | N
     writer = Writer(f"edge-crnn {recipe.name}")
     main = writer.subgraph("main")
     values = Values(graph, recipe, main, shared_ranges(graph, ranges or {}), batch)
-    takers, shift = shift_takers(graph), 0.0
+    lack = Lack()
     if image.dtype == "uint8":
-        taken, x, shift = network_input(values.stack, image, batch, takers is not None)
+        taken, x, lack = network_input(values.stack, image, batch, graph)
     else:
         taken = x = main.tensor(IMAGE, (batch, *graph.input_shape))
     values.put(INPUT, x)
     for node in graph.nodes:
-        values.lower(take_up(node, shift) if shift and node.name in (takers or ()) else node)
+        values.lower(lack.made_up(node))
     probabilities = values.output()
     main.bind([taken], [probabilities])
     return writer.finish(SIGNATURE, {IMAGE: taken}, {PROBABILITIES: probabilities})

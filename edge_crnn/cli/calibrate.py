@@ -20,10 +20,13 @@ from ..files import require_place, write_atomically
 from ..model.artifact import Artifact, load, save
 from ..model.spec import Confidence, CoveragePoint
 from ..preprocess import preprocess
+from ..preprocess.function import load_function, use
 from ..progress import progress
 from ..reader import MOST
 from .command import Command, at_least, share
 from .decoding import add_decoder_arguments, decoder_of
+from .labels import add_label_arguments, label_rules_of
+from .reader import add_preprocess_argument
 
 _CHUNK = 32
 _COVERAGES = (0.1, 0.25, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.98, 0.99, 1.0)
@@ -52,16 +55,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--curve", type=Path, metavar="PNG", help="draw the reliability curve (needs matplotlib)")
     parser.add_argument("--threads", type=at_least(1, MOST), default=1, metavar="N", help="of the engine (default: 1)")
+    add_preprocess_argument(parser)
+    add_label_arguments(parser)
     add_decoder_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Calibrate, and write the artifact."""
     artifact = load(arguments.artifact)
+    if arguments.preprocess is not None:
+        use(load_function(arguments.preprocess))
     target: Path = arguments.output or arguments.artifact
     _check_places(artifact, target, arguments.curve)
     spec = replace(artifact.spec, decoder=decoder_of(arguments, artifact.spec.decoder))
-    dataset = load_labelled(arguments.images, spec.alphabet)
+    dataset = load_labelled(arguments.images, spec.alphabet, label_rules_of(arguments))
     refuse_repeats(dataset.paths)
     engine = open_backend(artifact, arguments.threads)
     try:

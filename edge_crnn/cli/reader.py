@@ -10,6 +10,7 @@ from pathlib import Path
 from ..backends import ENGINES
 from ..errors import ImageError
 from ..model.artifact import load
+from ..preprocess.function import load_function
 from ..reader import DEFAULT_MODEL, MOST, Reader, open_reader
 from ..reading import Reading
 from .command import at_least, share
@@ -29,6 +30,7 @@ def add_reader_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=at_least(1, MOST), default=1, metavar="N", help="threads of each engine (default: 1)"
     )
+    add_preprocess_argument(parser)
     add_decoder_arguments(parser)
     add_knowledge_arguments(parser)
     parser.add_argument(
@@ -42,6 +44,15 @@ def add_reader_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="mark as many as rejected as it takes that, of the others, this share is right, such as 0.999; for a model"
         " that edge-crnn calibrate has calibrated",
+    )
+
+
+def add_preprocess_argument(parser: argparse.ArgumentParser) -> None:
+    """`--preprocess`, as `load_function` takes it."""
+    parser.add_argument(
+        "--preprocess",
+        metavar="FILE:FUNCTION",
+        help="run this Python file, for a model whose images go through a function of your own",
     )
 
 
@@ -61,6 +72,7 @@ def reader_of(arguments: argparse.Namespace) -> Reader:
         lexicon=lexicon_of(arguments, artifact.spec.alphabet),
         prior=prior_of(arguments, artifact.spec.alphabet),
         engine=arguments.engine,
+        preprocess=None if arguments.preprocess is None else load_function(arguments.preprocess),
     )
 
 

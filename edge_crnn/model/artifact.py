@@ -25,7 +25,8 @@ _CHECKPOINT = ".index"
 """Of a TensorFlow 1 checkpoint NAME, which is several files."""
 TRAINED = (".keras", ".h5", ".hdf5", _CHECKPOINT)
 """Suffixes of trained models."""
-_FORMATS = (".tflite", ".onnx", ".engine")
+FORMATS = (".tflite", ".onnx", ".engine")
+"""Suffixes of converted models."""
 _MAX_SPEC_BYTES = 4 << 20
 _MAX_PAYLOAD_BYTES = 2 << 30
 
@@ -50,9 +51,9 @@ def load(path: Path) -> Artifact:
         data = _read(path, _MAX_PAYLOAD_BYTES)
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror}); name a converted model") from error
-    if path.suffix not in _FORMATS:
+    if path.suffix not in FORMATS:
         hint = "it is a trained model: edge-crnn convert" if path.suffix in TRAINED else "name a converted model"
-        raise ArtifactError(f"{path}: found {path.suffix or 'no suffix'!r}, expected {', '.join(_FORMATS)}; {hint}")
+        raise ArtifactError(f"{path}: found {path.suffix or 'no suffix'!r}, expected {', '.join(FORMATS)}; {hint}")
     payload, text = _parts(path, data)
     spec = ModelSpec.from_json(text, origin=str(path))
     if spec.artifact is None:

@@ -8,60 +8,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from ..alphabet import Alphabet
 from ..errors import AlphabetError, ModelSpecError
+from .input import InputSpec as InputSpec
+from .input import PerChannel as PerChannel
+from .input import Preprocessing as Preprocessing
+from .input import problem_of
 from .typed import build
 
-VERSION = 1
-"""Version of the JSON form. 1: the first."""
+VERSION = 2
+"""Version of the JSON form. 1: the first. 2: more ways of preprocessing, unused classes, verdicts without labels."""
 
-_MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+_MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda data: data}
 """Version n → what turns a spec of version n into one of version n + 1."""
 
-_MAX_PIXELS = 1 << 24
 _MAX_CLASSES = 1 << 16
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """How an image becomes the tensor that the network takes."""
-
-    width: int
-    """Width in pixels of the upright image."""
-    height: int
-    """Height in pixels of the upright image."""
-    axes: Literal["HWC", "WHC"]
-    """Axis order of one image in the tensor: HWC row-major, WHC transposed."""
-    scale: float
-    """The network sees `pixel * scale + offset`."""
-    offset: float
-    """The network sees `pixel * scale + offset`."""
-    colour: Literal["grey", "bgr", "rgb"] = "grey"
-    """Channels of the tensor."""
-    resize: Literal["stretch", "fit"] = "stretch"
-    """stretch: to width × height; fit: keep the aspect, left-aligned and centred in height, the rest `padding`."""
-    padding: int = 0
-    """Grey level around a fitted image, 0 to 255."""
-    dtype: Literal["float32", "uint8"] = "float32"
-    """uint8: the artifact takes pixels as they are and applies scale and offset itself."""
-
-    @property
-    def channels(self) -> int:
-        """1 for grey, 3 for colour."""
-        return 1 if self.colour == "grey" else 3
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Shape of one image in the tensor, without the batch axis."""
-        if self.axes == "HWC":
-            return (self.height, self.width, self.channels)
-        return (self.width, self.height, self.channels)
 
 
 @dataclass(frozen=True)
@@ -109,16 +75,21 @@ class Calibration:
     sha256: str
 
 
+Verdict: TypeAlias = Literal["pass", "fail", "underpowered", "unverified"]
+"""underpowered: the gates are met, but there are too few images to show it. unverified: no image was read, only the
+probabilities of seeded pictures were compared."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """A conversion that was tried in search of the layers that must stay float32."""
 
     float_layers: tuple[str, ...]
-    verdict: Literal["pass", "fail", "underpowered"]
+    verdict: Verdict
     agreement: float
-    """As of `Parity`."""
-    accuracy_change: float
-    """As of `Parity`."""
+    """See `Parity`."""
+    accuracy_change: float | None
+    """See `Parity`."""
     bytes: int
     """Of its file, without the spec."""
 
@@ -156,19 +127,21 @@ class ParitySet:
     sha256: str
     images: int
     reference_right: int
+    """Without labels, what the reference reads counts as right."""
     artifact_right: int
     same_text: int
     """Images on which both read the same, right or wrong."""
     same_where_right: int
     """Images that the reference reads right and on which the artifact reads the same."""
+    labelled: bool = True
+    """Whether the images have labels of their own."""
 
 
 @dataclass(frozen=True)
 class Parity:
     """The verdict of verification, and the numbers behind it."""
 
-    verdict: Literal["pass", "fail", "underpowered"]
-    """underpowered: the gates are met, but there are too few images to show it."""
+    verdict: Verdict
     gate_agreement: float
     """Smallest share of the reference's right readings that the artifact must share."""
     gate_accuracy: float
@@ -178,11 +151,11 @@ class Parity:
     """95 %, two-sided, Clopper-Pearson."""
     agreement_shown: float
     """What the images show with 95 % confidence: the one-sided lower bound, 1 - 3/n where nothing differs."""
-    accuracy_change: float
-    """Artifact's accuracy less the reference's, in points of 100."""
-    accuracy_change_interval: tuple[float, float]
+    accuracy_change: float | None
+    """Artifact's accuracy less the reference's on labelled images, in points of 100; None: no image has a label."""
+    accuracy_change_interval: tuple[float, float] | None
     """95 %, paired."""
-    mcnemar_p: float
+    mcnemar_p: float | None
     """Exact two-sided p of McNemar's test on right and wrong."""
     max_probability_change: float
     """Largest |Δp| over all images, steps and classes."""
@@ -196,11 +169,21 @@ class Parity:
     @property
     def headline(self) -> str:
         """The verdict and the agreement, for a person."""
+        if self.verdict == "unverified":
+            return f"unverified: no image was read; on seeded pictures |Δp| ≤ {self.max_probability_change:.2g}"
         low, high = self.agreement_interval
+        right = "" if self.accuracy_change is None else " right"
         return (
             f"{self.verdict}: same text on {self.agreement:.2%} ({low:.2%} to {high:.2%}) of what the trained model"
-            " reads right"
+            f" reads{right}"
         )
+
+    @property
+    def accuracy_headline(self) -> str:
+        """How the accuracy moves, for a person."""
+        if self.accuracy_change is None:
+            return "accuracy was not measured"
+        return f"accuracy {self.accuracy_change:+.2f} points"
 
 
 @dataclass(frozen=True)
@@ -264,11 +247,14 @@ class ModelSpec:
 
     name: str
     symbols: tuple[str, ...]
-    """In class order, without the blank. JSON may give one string where each symbol is one character."""
+    """In class order, without the blank and unused classes. JSON may give one string where each symbol is one
+    character."""
     blank: int
     """Class index of the CTC blank: the last class for `ctc_batch_cost`, 0 for `keras.ops`."""
     input: InputSpec
     output: OutputSpec
+    unused: tuple[int, ...] = ()
+    """Class indices that no text has, such as that of StringLookup's [UNK]."""
     skip_steps: int = 0
     """Leading time steps that are dropped before decoding."""
     label_map: Mapping[str, str] = field(default_factory=dict)
@@ -289,7 +275,7 @@ class ModelSpec:
     @property
     def alphabet(self) -> Alphabet:
         """Class indices ↔ symbols ↔ text."""
-        return Alphabet(self.symbols, self.blank, self.label_map)
+        return Alphabet(self.symbols, self.blank, self.label_map, self.unused)
 
     def to_json(self) -> str:
         """The JSON form, with its version; what is not known is left out."""
@@ -311,7 +297,8 @@ class ModelSpec:
             raise ModelSpecError(f"{origin}: no JSON ({error}); write the spec anew") from error
         if not isinstance(data, dict):
             raise ModelSpecError(f"{origin}: found {type(data).__name__}, expected a JSON object")
-        version = data.pop("version", None)
+        data.pop("$schema", None)  # for editors
+        version = data.pop("version", VERSION)
         if type(version) is not int or not 1 <= version <= VERSION:
             raise ModelSpecError(
                 f"{origin}: version {version!r}, this edge-crnn reads 1 to {VERSION}; update edge-crnn or convert again"
@@ -322,15 +309,16 @@ class ModelSpec:
 
 
 def _problem(spec: ModelSpec) -> str | None:
-    image, classes = spec.input, spec.output.classes
-    if not (image.width > 0 and image.height > 0 and image.width * image.height <= _MAX_PIXELS):
-        return f"input of {image.width} × {image.height} pixels; expected both positive, at most {_MAX_PIXELS:,} in all"
-    if not (math.isfinite(image.scale) and image.scale != 0 and math.isfinite(image.offset)):
-        return f"scale {image.scale} and offset {image.offset}; both must be finite, scale not 0"
-    if not 0 <= image.padding <= 255:
-        return f"padding {image.padding}; a grey level is 0 to 255"
-    if not 2 <= classes <= _MAX_CLASSES or len(spec.symbols) != classes - 1:
-        return f"{len(spec.symbols)} symbols and {classes} classes; there must be one class more (the blank)"
+    classes = spec.output.classes
+    if (found := problem_of(spec.input)) is not None:
+        return found
+    if not 2 <= classes <= _MAX_CLASSES or len(spec.symbols) + len(spec.unused) != classes - 1:
+        unused = f", {len(spec.unused)} unused" if spec.unused else ""
+        return f"{len(spec.symbols)} symbols{unused} and {classes} classes; there must be one class more (the blank)"
+    if len(set(spec.unused)) != len(spec.unused) or not all(0 <= index < classes for index in spec.unused):
+        return f"unused classes {_list(spec.unused)}; expected different ones from 0 to {classes - 1}"
+    if spec.blank in spec.unused:
+        return f"class {spec.blank} is the blank and unused; it must be one of the two"
     if not 0 <= spec.skip_steps < spec.output.steps:
         return f"skip_steps {spec.skip_steps} of {spec.output.steps} steps; at least one step must remain"
     if spec.decoder.beam_width < 1:
@@ -359,6 +347,10 @@ def _confidence_problem(confidence: Confidence) -> str | None:
     if not all(0 <= value <= 1 for value in (*posteriors, *chances, *(each.threshold for each in confidence.coverage))):
         return "a point of isotonic or coverage is not within 0 and 1"
     return None
+
+
+def _list(indices: tuple[int, ...]) -> str:
+    return ", ".join(map(str, indices[:20])) + (", …" if len(indices) > 20 else "")
 
 
 def _without_none(data: dict[str, Any]) -> dict[str, Any]:

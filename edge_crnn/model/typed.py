@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import sys
@@ -22,7 +23,7 @@ def build(cls: type[_T], data: object, where: str, error: type[EdgeCrnnError], *
     """A dataclass from parsed JSON.
 
     Args:
-        cls: its fields are str, int, float, bool, Literal, tuple, Mapping, dataclasses, or one of them or None.
+        cls: its fields are str, int, float, bool, Literal, tuple, Mapping, dataclasses, None, or unions of them.
         data: what `json.loads` gave.
         where: what to call it in a message.
         error: what is raised.
@@ -51,6 +52,9 @@ class _Builder:
             if name in data:
                 values[name] = self.value(hints[name], data[name], f"{where}: {name}")
             elif each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING:
+                if type(None) in typing.get_args(hints[name]):
+                    values[name] = None
+                    continue
                 raise self.error(f"{where}: field {name!r} is missing; add it")
         return cls(**values)
 
@@ -59,10 +63,10 @@ class _Builder:
         if dataclasses.is_dataclass(hint):
             return self.build(typing.cast(type, hint), data, where)
         if origin is Literal:
-            if data in arguments and isinstance(data, str):
+            if isinstance(data, str | int) and any(data == known and type(data) is type(known) for known in arguments):
                 return data
         elif origin in (types.UnionType, typing.Union):  # the latter of `Literal[...] | None`
-            return None if data is None else self.value(arguments[0], data, where)
+            return self.union(arguments, data, where)
         elif origin is tuple and arguments[-1] is Ellipsis:
             if isinstance(data, list) or (isinstance(data, str) and arguments[0] is str):
                 return tuple(self.value(arguments[0], each, where) for each in data)
@@ -84,3 +88,25 @@ class _Builder:
             return data
         expected = " | ".join(map(repr, arguments)) if origin is Literal else getattr(hint, "__name__", str(hint))
         raise self.error(f"{where}: found {data!r}, expected {expected}"[:500])
+
+    def union(self, members: tuple[Any, ...], data: object, where: str) -> Any:
+        """The value as the first member that takes it; the error of the only member beside None is its own."""
+        if data is None and type(None) in members:
+            return None
+        members = tuple(member for member in members if member is not type(None))
+        if len(members) == 1:
+            return self.value(members[0], data, where)
+        for member in members:
+            with contextlib.suppress(self.error):
+                return self.value(member, data, where)
+        raise self.error(f"{where}: found {data!r}, expected {' | '.join(map(_words, members))}"[:500])
+
+
+def _words(hint: Any) -> str:
+    """A type, for a person."""
+    arguments = typing.get_args(hint)
+    if typing.get_origin(hint) is Literal:
+        return " | ".join(map(repr, arguments))
+    if typing.get_origin(hint) is tuple:
+        return f"a list of {len(arguments)} {_words(arguments[0])}"
+    return getattr(hint, "__name__", str(hint))

@@ -31,6 +31,7 @@ from edge_crnn.backends import Backend, open_backend
 from edge_crnn.model.artifact import load
 from edge_crnn.model.spec import Confidence, CoveragePoint, InputSpec, ModelSpec, OutputSpec
 from edge_crnn.preprocess import preprocess
+from edge_crnn.preprocess.function import Preprocess
 from edge_crnn.reader import usable_cores
 
 # The world of the fake engine: 2×2 pixels, 4 steps, symbols a, b, c, blank last.
@@ -501,3 +502,37 @@ def test_counts_that_would_crash_an_engine_are_refused(tiny_artifact: Path, wron
     ((name, value),) = wrong.items()
     with pytest.raises(InputError, match=f"{name} is {value}, expected 1 to 256"):
         open_reader(tiny_artifact, **wrong)
+
+
+# --- a function of the user's own ------------------------------------------------------------------------------------
+
+
+def brightest(pixels: np.ndarray) -> np.ndarray:
+    return np.full((2, 2, 1), pixels.max())
+
+
+def test_the_user_s_function_makes_the_input() -> None:
+    named = Preprocess.of(brightest).named
+    spec = replace(SPEC, input=replace(SPEC.input, function=named))
+    seen = []
+
+    class Looking(FakeBackend):
+        def infer(self, batch: np.ndarray) -> np.ndarray:
+            seen.append(batch)
+            return super().infer(batch)
+
+    with Reader(spec, lambda: Looking(ABC, SPEC.input.shape), preprocess=brightest) as reader:
+        assert reader.read(np.full((9, 7, 3), 5, np.uint8)).label == "abc"
+        assert reader.fuse([BLACK + np.uint8(6)]).label == "abc"
+    assert [batch.tolist() for batch in seen] == [np.full((1, 2, 2, 1), level).tolist() for level in (5, 6)]
+
+
+def test_a_reader_without_the_function_says_which(tmp_path: Path) -> None:
+    named = replace(Preprocess.of(brightest).named, sha256="0" * 64)
+    spec = replace(SPEC, input=replace(SPEC.input, function=named))
+    with pytest.raises(InputError, match="images go through the function 'brightest', which is not given"):
+        reader_of(ABC, spec)
+    with pytest.raises(InputError, match=r"the file that defines 'brightest' has SHA-256 .*converted with 0000"):
+        reader_of(ABC, spec, preprocess=brightest)
+    with pytest.raises(InputError, match="found the function 'brightest', but the model names none"):
+        reader_of(ABC, preprocess=brightest)

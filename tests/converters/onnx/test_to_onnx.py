@@ -218,6 +218,12 @@ IMAGES = {
     "on its side": InputSpec(8, 6, "WHC", 1 / 255, 0.25, dtype="uint8"),
     "colour": InputSpec(6, 8, "HWC", -1 / 64, 0.5, "bgr", dtype="uint8"),
     "colour, on its side": InputSpec(8, 6, "WHC", 1 / 127.5, -1.0, "rgb", dtype="uint8"),
+    "turned": InputSpec(8, 6, "HWC", 1 / 127.5, -1.0, rotate=90, dtype="uint8"),
+    "turned and on its side": InputSpec(6, 8, "WHC", 1 / 127.5, -1.0, rotate=270, dtype="uint8"),
+    "inverted": InputSpec(6, 8, "HWC", 1 / 127.5, -1.0, invert=True, dtype="uint8"),
+    "per channel": InputSpec(
+        8, 6, "WHC", (1 / 64, 1 / 255, -1 / 99), (-1.0, 0.0, 1.0), "rgb", invert=True, dtype="uint8"
+    ),
 }
 
 
@@ -228,7 +234,7 @@ def test_pixels_read_as_the_values_made_of_them(image: InputSpec, recipe: str) -
     pictures = list(np.random.default_rng(3).integers(0, 256, (3, 17, 15, 3), np.uint8))
     values = preprocess(pictures, replace(image, dtype="float32"))
     pixels = preprocess(pictures, replace(image, axes="HWC"))
-    assert pixels.shape == (3, image.height, image.width, image.channels)
+    assert pixels.shape == (3, *image.turned[::-1], image.channels)
     given = [
         run(to_onnx(graph, ONNX_RECIPES[recipe], taken), batch)
         for taken, batch in ((image, pixels), (replace(image, dtype="float32"), values))

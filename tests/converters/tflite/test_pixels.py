@@ -1,8 +1,9 @@
-"""Files that take pixels: transposition, scale and offset inside."""
+"""Files that take pixels: transposition, inversion, scale and offset inside."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,16 +22,18 @@ M = Maker(5)
 
 def holds_for_pixels(
     recipe: Recipe, layers: tuple[Node, ...], image: InputSpec, levels: tuple[int, int] = (0, 256), batch: int = 1
-) -> None:
-    """The same for a file that takes pixels: uint8, height before width, whatever the network takes."""
-    pixels = np.random.default_rng(8).integers(*levels, (32, image.height, image.width, image.channels), np.uint8)
-    images = (pixels * image.scale + image.offset).astype(np.float32)
+) -> bytes:
+    """A file that takes pixels, uint8, height before width, whatever the network takes; checked against the oracle."""
+    width, height = image.turned
+    pixels = np.random.default_rng(8).integers(*levels, (32, height, width, image.channels), np.uint8)
+    images = ((255 - pixels if image.invert else pixels) * image.scale + image.offset).astype(np.float32)
     if image.axes == "WHC":
         images = images.swapaxes(1, 2)
     graph = ending(image.shape, *layers, images=images).folded()
     ranges = calibrate(graph, [images]) if recipe.needs_calibration else None
     payload = to_tflite(graph, replace(image, dtype="uint8"), recipe, ranges, batch)
     check(recipe, read(payload, pixels), oracle.run(graph, images))
+    return payload
 
 
 SCALES = {
@@ -83,6 +86,31 @@ def test_pixels_of_any_layout(axes: str, colour: str, batch: int, recipe: Recipe
     image = InputSpec(8, 5, axes, 1 / 127.5, -1.0, colour)  # type: ignore[arg-type]
     layers = (M.conv((2, 3), image.channels, 4), Pool("pool", "max", (2, 2), (2, 2)))
     holds_for_pixels(recipe, layers, image, batch=batch)
+
+
+@every_recipe
+@pytest.mark.parametrize("colour", ["bgr", "rgb"])
+@pytest.mark.parametrize("invert", [False, True])
+def test_scale_and_offset_per_channel(colour: Any, invert: bool, recipe: Recipe) -> None:
+    image = InputSpec(8, 5, "WHC", (1 / 127.5, 1 / 200, -1 / 64), (-1.0, 0.0, 2.0), colour, invert=invert)
+    holds_for_pixels(recipe, (M.conv((2, 3), 3, 4, activation="relu"),), image)
+
+
+@every_recipe
+@pytest.mark.parametrize("axes", ["WHC", "HWC"])
+def test_pixels_come_turned(axes: Any, recipe: Recipe) -> None:
+    image = InputSpec(8, 5, axes, 1 / 127.5, -1.0, rotate=90)
+    holds_for_pixels(recipe, (M.conv((2, 3), 1, 4),), image)
+
+
+@every_recipe
+@pytest.mark.parametrize("first", FIRST)
+def test_inverted_pixels(first: str, recipe: Recipe) -> None:
+    """In int8 they cost nothing where the first layers have weights that can be negated."""
+    image = InputSpec(8, 5, "WHC", 1 / 127.5, -1.0, invert=True)
+    payload = holds_for_pixels(recipe, FIRST[first], image)
+    if recipe.stack == "static":
+        assert ("CAST" in ops_of(payload)) == (first in ("pool", "function", "lstm"))
 
 
 # --- who takes up a shift --------------------------------------------------------------------------------------------

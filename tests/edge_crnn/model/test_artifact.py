@@ -285,7 +285,7 @@ def test_a_spec_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(ModelSpecError, match=r"spec.json: cannot be read \(No such file or directory\); name a spec"):
         load_spec(path)
     path.write_text("{}")
-    with pytest.raises(ModelSpecError, match=r"spec.json: version None"):
+    with pytest.raises(ModelSpecError, match=r"spec.json: field 'name' is missing"):
         load_spec(path)
     path.write_bytes(written_spec())
     assert load_spec(path).name == "tiny"

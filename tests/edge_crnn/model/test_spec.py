@@ -20,6 +20,7 @@ from edge_crnn.model.spec import (
     OutputSpec,
     Parity,
     ParitySet,
+    Preprocessing,
     Quantisation,
     ReliabilityBin,
 )
@@ -59,7 +60,7 @@ OF_VERSION_1 = ModelSpec(
     name="plates",
     symbols=("0", "1", "2", "3", "나", "A"),
     blank=6,
-    input=InputSpec(128, 64, "HWC", 0.00784313725490196, -1.0, "grey", "fit", 128, "uint8"),
+    input=InputSpec(128, 64, "HWC", 0.00784313725490196, -1.0, resize="fit", padding=128, dtype="uint8"),
     output=OutputSpec(32, 7, Quantisation(0.00390625, -128)),
     skip_steps=2,
     label_map={"A": "서울 "},
@@ -127,6 +128,7 @@ def test_migrations_are_applied_in_order(monkeypatch: pytest.MonkeyPatch) -> Non
     )
     assert ModelSpec.from_json(VERSION_1).name == "plates, 2, 3"
     assert ModelSpec.from_json(VERSION_1.replace('"version": 1', '"version": 2')).name == "plates, 3"
+    assert ModelSpec.from_json(VERSION_1.replace('"version": 1,', "")).name == "plates"
     assert ModelSpec.from_json(OF_VERSION_1.to_json()) == OF_VERSION_1
 
 
@@ -187,28 +189,57 @@ artifacts = st.builds(
 
 
 @st.composite
+def inputs(draw: st.DrawFn) -> InputSpec:
+    colour = draw(st.sampled_from(["grey", "bgr", "rgb"]))
+    image = InputSpec(
+        width=draw(sizes),
+        height=draw(sizes),
+        axes=draw(st.sampled_from(["HWC", "WHC"])),
+        scale=draw(per_channel(colour, reals.filter(bool))),
+        offset=draw(per_channel(colour, reals)),
+        colour=colour,
+    )
+    if draw(st.booleans()):
+        function = Preprocessing(draw(st.sampled_from(["f", "binär_2"])), draw(st.sampled_from("0a")) * 64)
+        return replace(image, function=function)
+    dtype = draw(st.sampled_from(["float32", "uint8"]))
+    known = ["otsu", "adaptive mean 11 2", "adaptive gaussian 3 -1.5", "clahe 2 8", "clahe 0 1"]
+    filters = draw(st.lists(st.sampled_from(known), max_size=2)) + draw(st.lists(st.just("resize"), max_size=1))
+    return replace(
+        image,
+        resize=draw(st.sampled_from(["stretch", "fit", "height", "paste"])),
+        align=draw(st.sampled_from(["left", "centre", "right"])),
+        align_vertical=draw(st.sampled_from(["top", "centre", "bottom"])),
+        odd_pixel=draw(st.sampled_from(["after", "before"])),
+        rounding=draw(st.sampled_from(["nearest", "down", "up"])),
+        interpolation=draw(st.sampled_from(["linear", "area", "pil-bilinear", "pil-bicubic"])),
+        padding=draw(st.just("edge") | per_channel(colour, st.integers(0, 255))),
+        rotate=draw(st.sampled_from([0, 90, 180, 270])),
+        filters=tuple(filters) if colour == "grey" else (),
+        invert=draw(st.booleans()),
+        standardise=dtype == "float32" and draw(st.booleans()),
+        dtype=dtype,
+    )
+
+
+def per_channel(colour: str, numbers: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return numbers if colour == "grey" else numbers | st.tuples(numbers, numbers, numbers)
+
+
+@st.composite
 def specs(draw: st.DrawFn) -> ModelSpec:
     one, more = "0123456789ABC가나다라", ("sk", "서울", "rk", "ÅB", "\n", "\"'", "\0")
     symbols = draw(st.lists(st.sampled_from([*one, *more] if draw(st.booleans()) else one), min_size=1, unique=True))
-    steps = draw(sizes)
+    steps, unused = draw(sizes), draw(st.integers(0, 2))
+    classes = len(symbols) + 1 + unused
+    blank, *others = draw(st.permutations(range(classes)))
     return ModelSpec(
         name=draw(texts),
         symbols=tuple(symbols),
-        blank=draw(st.integers(0, len(symbols))),
-        input=InputSpec(
-            width=draw(sizes),
-            height=draw(sizes),
-            axes=draw(st.sampled_from(["HWC", "WHC"])),
-            scale=draw(reals.filter(bool)),
-            offset=draw(reals),
-            colour=draw(st.sampled_from(["grey", "bgr", "rgb"])),
-            resize=draw(st.sampled_from(["stretch", "fit"])),
-            padding=draw(st.integers(0, 255)),
-            dtype=draw(st.sampled_from(["float32", "uint8"])),
-        ),
-        output=OutputSpec(
-            steps, len(symbols) + 1, draw(st.none() | st.builds(Quantisation, reals, st.integers(-128, 127)))
-        ),
+        blank=blank,
+        unused=tuple(others[:unused]),
+        input=draw(inputs()),
+        output=OutputSpec(steps, classes, draw(st.none() | st.builds(Quantisation, reals, st.integers(-128, 127)))),
         skip_steps=draw(st.integers(0, steps - 1)),
         label_map=draw(st.dictionaries(st.sampled_from(symbols), texts, max_size=1)),
         decoder=draw(
@@ -281,10 +312,9 @@ WRONG = {
     "infinity": (changed("input.offset", float("inf")), "offset: found inf, expected float"),
     "too large a number": (changed("input.offset", 10**400), "offset: found 1000000.*, expected float"),
     "scale 0": (changed("input.scale", 0), "scale 0.0 and offset -1.0; both must be finite, scale not 0"),
-    "no version": (changed("version", ...), "version None, this edge-crnn reads 1 to 1; update edge-crnn"),
-    "newer version": (changed("version", 2), "version 2, this edge-crnn reads 1 to 1; update edge-crnn"),
-    "version 0": (changed("version", 0), "version 0, this edge-crnn reads 1 to 1"),
-    "version true": (changed("version", True), "version True, this edge-crnn reads 1 to 1"),
+    "newer version": (changed("version", 3), "version 3, this edge-crnn reads 1 to 2; update edge-crnn"),
+    "version 0": (changed("version", 0), "version 0, this edge-crnn reads 1 to 2"),
+    "version true": (changed("version", True), "version True, this edge-crnn reads 1 to 2"),
     "too few symbols": (changed("symbols", "0123"), "4 symbols and 7 classes; there must be one class more"),
     "no symbols": (changed("symbols", ""), "0 symbols and 7 classes; there must be one class more"),
     "a symbol twice": (changed("symbols", "0123나0"), "the alphabet has '0' twice, expected each symbol once"),
@@ -296,7 +326,7 @@ WRONG = {
     "steps skipped backwards": (changed("skip_steps", -1), "skip_steps -1 of 32 steps"),
     "no width": (changed("input.width", 0), "input of 0 × 64 pixels; expected both positive"),
     "huge": (changed("input.width", 10**9), "input of 1000000000 × 64 pixels; expected .* at most 16,777,216"),
-    "padding": (changed("input.padding", 256), "padding 256; a grey level is 0 to 255"),
+    "padding": (changed("input.padding", 256), "padding 256; a level is 0 to 255"),
     "no beam": (changed("decoder.beam_width", 0), "beam_width 0; it must be at least 1"),
     "reject above 1": (changed("decoder.reject_below", 1.5), "reject_below 1.5; it must be within 0 and 1"),
     "grammar": (changed("decoder.grammar", "[0-9"), r"grammar '\[0-9' is no regular expression .*; mend it"),

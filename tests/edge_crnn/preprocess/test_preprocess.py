@@ -15,11 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_crnn import preprocess as module
 from edge_crnn.errors import ImageError, InputError
 from edge_crnn.images import load_image
 from edge_crnn.model.spec import InputSpec
-from edge_crnn.preprocess import preprocess, preprocess_into, resize_exact, to_grey
+from edge_crnn.preprocess import exact, preprocess, preprocess_into, resize_exact, to_grey
 
 PLATE = InputSpec(width=16, height=8, axes="WHC", scale=1 / 255, offset=-0.5)
 RANDOM = np.random.default_rng(11)
@@ -31,10 +30,10 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     """Every test of this file runs with OpenCV and, importing it blocked, without."""
     if request.param == "numpy":
         monkeypatch.setitem(sys.modules, "cv2", None)
-    module._exact_opencv.cache_clear()
-    assert (module._exact_opencv() is cv2) == (request.param == "opencv")
+    exact.exact_opencv.cache_clear()
+    assert (exact.exact_opencv() is cv2) == (request.param == "opencv")
     yield
-    module._exact_opencv.cache_clear()
+    exact.exact_opencv.cache_clear()
 
 
 def slow_resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -68,7 +67,7 @@ def picture(height: int, width: int, channels: int, seed: int) -> np.ndarray:
 
 
 def test_import_needs_neither_opencv_nor_an_engine() -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     code = "import edge_crnn.preprocess, sys; print(*{'cv2', 'PIL', 'tensorflow'} & sys.modules.keys())"
     found = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == ""
@@ -148,12 +147,12 @@ def test_an_opencv_with_other_formulas_is_not_used(monkeypatch: pytest.MonkeyPat
 
     other = types.SimpleNamespace(**{**vars(cv2), "cvtColor": other_grey})
     monkeypatch.setitem(sys.modules, "cv2", other)
-    module._exact_opencv.cache_clear()
-    assert module._exact_opencv() is None
+    exact.exact_opencv.cache_clear()
+    assert exact.exact_opencv() is None
     other = types.SimpleNamespace(**{**vars(cv2), "INTER_LINEAR_EXACT": cv2.INTER_LINEAR})
     monkeypatch.setitem(sys.modules, "cv2", other)
-    module._exact_opencv.cache_clear()
-    assert module._exact_opencv() is None
+    exact.exact_opencv.cache_clear()
+    assert exact.exact_opencv() is None
 
 
 @pytest.mark.parametrize("colour", ["grey", "bgr", "rgb"])

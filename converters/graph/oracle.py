@@ -166,7 +166,9 @@ def _conv(node: Conv, x: Array) -> Array:
     patches = _windows(x, (height, width), node.strides, node.pads, 0.0, node.dilation)
     places = patches.shape[:3]
     if node.groups == 1:
-        return patches.reshape(*places, -1) @ node.kernel.reshape(-1, out) + node.bias
+        # One product of two matrices: NumPy takes 5 to 100 times as long for a stack of matrices.
+        products = patches.reshape(-1, height * width * inside) @ node.kernel.reshape(-1, out)
+        return products.reshape(*places, out) + node.bias
     blocks = patches.reshape(*patches.shape[:5], node.groups, inside)
     kernel = node.kernel.reshape(height, width, inside, node.groups, out // node.groups)
     total = np.zeros((*places, node.groups, out // node.groups), np.float32)

@@ -3,40 +3,86 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..backends import open_backend
 from ..errors import BackendError, BackendUnavailable, ModelFileError
-from ..model.artifact import TRAINED, Artifact, load, load_sidecar
+from ..model.artifact import FORMATS, TRAINED, Artifact, load, load_sidecar, sidecar
 from ..model.spec import ModelSpec, Parity
 from ..reader import DEFAULT_MODEL
 from .command import Command
+from .inspection import Inspection, find_inspector
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `info`."""
     parser.add_argument("model", nargs="?", type=Path, default=DEFAULT_MODEL, help="default: the one that read uses")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="json: the spec as it is stored")
+    parser.add_argument(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="json: of a converted model the spec as it is stored, of a trained model what its file says",
+    )
+    parser.add_argument("--all", action="store_true", help="show all layers of a trained model, too")
+    parser.add_argument(
+        "--architecture", metavar="FILE.json", help="for an .h5 of weights alone: the output of model.to_json()"
+    )
+    parser.add_argument(
+        "--layers", type=Path, metavar="FILE.py", help="your own Python file that converts layers (see docs/layers.md)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0, or 1 if the engine for the model does not run here."""
+    """0, or 1 if a trained model cannot be converted, or the engine for a converted one does not run here."""
     path: Path = arguments.model
     size = _size(path)
-    artifact = None if path.suffix in TRAINED else load(path)
-    spec = load_sidecar(path) if artifact is None else artifact.spec
+    if path.suffix not in FORMATS:
+        return _show_trained(arguments, size)
+    artifact = load(path)
     if arguments.format == "json":
-        print(spec.to_json())
+        print(artifact.spec.to_json())
         return 0
-    for name, value in _facts(spec, path, size):
+    for name, value in _facts(artifact.spec, path, size):
         print(f"{name:<12} {value}")
-    if artifact is None:
-        return 0
     engines = list(_engines(artifact))
     for name, _, state in engines:
         print(f"{name:<12} {state}")
     return 0 if any(runs for _, runs, _ in engines) else 1
+
+
+def _show_trained(arguments: argparse.Namespace, size: int) -> int:
+    path: Path = arguments.model
+    try:
+        inspection = find_inspector()(path, arguments.architecture, arguments.layers)
+    except BackendUnavailable as error:
+        if path.suffix not in TRAINED or not sidecar(path).exists():
+            raise
+        spec = load_sidecar(path)  # on a device, which has no converters
+        rows = [*_facts(spec, path, size), ("network", f"not looked at: {error}")]
+        print(spec.to_json() if arguments.format == "json" else "\n".join(f"{row[0]:<12} {row[1]}" for row in rows))
+        return 0
+    if arguments.format == "json":
+        print(json.dumps(inspection.data, ensure_ascii=False, indent=1))
+    else:
+        print("\n".join(_lines(inspection, arguments.all)))
+    return 1 if inspection.obstacles else 0
+
+
+def _lines(inspection: Inspection, with_layers: bool) -> Iterator[str]:
+    for name, value in inspection.rows:
+        yield f"{name:<12} {value}"
+    if with_layers:
+        width = max((len(name) for name, *_ in inspection.layers), default=0)
+        width_of_kind = max((len(kind) for _, kind, _ in inspection.layers), default=0)
+        for index, (name, kind, shape) in enumerate(inspection.layers):
+            yield f"{'' if index else 'layers':<12} {name:<{width}}  {kind:<{width_of_kind}}  {shape}"
+    if inspection.obstacles:
+        yield f"{'obstacles':<12} {len(inspection.obstacles)}, so that it cannot be converted as it is:"
+        yield from (f"  - {obstacle}" for obstacle in inspection.obstacles)
+    if inspection.advice:
+        yield f"{'next':<12} {inspection.advice}"
 
 
 def _size(path: Path) -> int:
@@ -49,15 +95,9 @@ def _size(path: Path) -> int:
 
 
 def _facts(spec: ModelSpec, path: Path, size: int) -> Iterator[tuple[str, str]]:
-    image, output = spec.input, spec.output
+    output = spec.output
     yield "model", f"{spec.name} ({path}, {size:,} bytes)"
-    yield (
-        "input",
-        (
-            f"{image.colour} {image.width} × {image.height}, {image.resize}, {image.axes} {image.dtype},"
-            f" pixel · {image.scale:.6g} {image.offset:+.6g}"
-        ),
-    )
+    yield "input", spec.input.headline
     yield (
         "output",
         f"{output.steps} steps of {output.classes} classes, blank {spec.blank}, the first {spec.skip_steps} dropped",
@@ -88,7 +128,7 @@ def _facts(spec: ModelSpec, path: Path, size: int) -> Iterator[tuple[str, str]]:
 
 
 def _parity(parity: Parity) -> Iterator[tuple[str, str]]:
-    yield "verdict", f"{parity.headline}; accuracy {parity.accuracy_change:+.2f} points; {parity.images:,} images"
+    yield "verdict", f"{parity.headline}; {parity.accuracy_headline}; {parity.images:,} images"
     for each in parity.sets:
         yield (
             "",

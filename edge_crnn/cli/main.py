@@ -1,7 +1,7 @@
 """`edge-crnn COMMAND …`: finds the command, runs it, and turns its end into an exit status.
 
-0 done, 1 an expected failure (one line on stderr), 2 bad usage, 3 a verification gate not met, 130 interrupted,
-141 nobody reads the output any more. A defect keeps its traceback.
+0 done, 1 an expected failure (one line on stderr, or a headline with a list), 2 bad usage, 3 a verification gate not
+met, 130 interrupted, 141 nobody reads the output any more. A defect keeps its traceback.
 """
 
 from __future__ import annotations
@@ -118,5 +118,7 @@ def _usage() -> str:
 
 
 def _fail(name: str, reason: object, status: int) -> int:
-    print(f"edge-crnn {name}: {' '.join(str(reason).splitlines())}", file=sys.stderr)
+    lines = str(reason).splitlines()
+    is_list = len(lines) > 1 and all(line.startswith("  - ") for line in lines[1:])
+    print(f"edge-crnn {name}:", ("\n" if is_list else " ").join(lines), file=sys.stderr)
     return status

@@ -83,7 +83,7 @@ class ContainerWeights:
             raise ModelFileError("two groups of weights carry the name of one layer; save the model anew")
         if not self.named:
             self.groups = {
-                layer["name"]: f"{root}/{name}" for layer, name in zip(layers, _containers(layers), strict=True)
+                layer["name"]: f"{root}/{name}" for layer, name in zip(layers, containers(layers), strict=True)
             }
 
     def read(self, layer: str, part: Part, shapes: Mapping[str, Shape]) -> dict[str, Array]:
@@ -273,7 +273,7 @@ def _naming(layer: str) -> Iterator[None]:
         raise ModelFileError(f"layer {layer!r}: {error}") from error.__cause__
 
 
-def _containers(layers: list[dict[str, Any]]) -> Iterator[str]:
+def containers(layers: list[dict[str, Any]]) -> Iterator[str]:
     """Keras' own names of the groups: class in snake case, counted in layer order; operations have none."""
     used: dict[str, int] = {}
     for layer in layers:

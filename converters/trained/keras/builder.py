@@ -12,7 +12,7 @@ The name given to a primitive is the part of the layer that it is; the last one,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -39,40 +39,23 @@ from ...graph.nodes import (
     Softmax,
     Unary,
 )
+from ..obstacles import ExcessError, Obstacle, TooManyFailuresError
 from .arrays import ITSELF as ITSELF
 from .arrays import Part, Weights
 from .config import LayerConfig
 from .ends import are_probabilities
+from .values import ConvertedLayer as ConvertedLayer
+from .values import Fragment as Fragment
+from .values import Value as Value
+from .values import values_in as values_in
 
 _MAX_CALLS = 10_000
 _CALL = 100
 """Settings and arguments that take as long as a call does by itself."""
 _MAX_WEIGHTS = 1 << 27
+_MAX_FAILURES = 200
 _MAX_CONSTANT, _MAX_CONSTANT_NODES = 1 << 20, 200
 """Most elements, and most nodes, of a value that is computed while a model is read."""
-
-
-@dataclass(frozen=True)
-class Value:
-    """A value of the graph, as a layer takes and gives it."""
-
-    name: str
-    shape: Shape
-    """The shape of one sample."""
-    time_major: bool = False
-    """Whether Keras has the steps before the batch axis; then only functions of single steps can follow."""
-    batched: bool = True
-    """Whether Keras has a batch axis; what is made of constants alone has none, and its axes count from 0."""
-
-
-@dataclass(frozen=True)
-class Fragment:
-    """What became of a layer that was converted as the user has declared it."""
-
-    inputs: tuple[str, ...]
-    """Names of the values that it takes."""
-    nodes: tuple[Node, ...]
-    value: Value
 
 
 @dataclass
@@ -81,12 +64,28 @@ class _Effort:
 
     calls: int = 0
     weights: int = 0
+    failures: int = 0
 
 
 class GraphBuilder:
     """A graph under construction."""
 
-    def __init__(self, input_shape: Shape, custom: Mapping[str, Callable[[Layer], Any]] | None = None) -> None:
+    def __init__(
+        self,
+        input_shape: Shape,
+        custom: Mapping[str, Callable[[Layer], Any]] | None = None,
+        obstacles: list[Obstacle] | None = None,
+        *,
+        guessed: bool = False,
+    ) -> None:
+        """Start a graph.
+
+        Args:
+            input_shape: of the image.
+            custom: name of a layer, or of its class → what converts it.
+            obstacles: is extended by what cannot be converted; None: the first such layer ends the conversion.
+            guessed: whether the input's shape is a guess.
+        """
         self.custom = custom or {}
         """Name of a layer, or of its class → what converts it, as the user has declared."""
         self.fragments: dict[str, Fragment] = {}
@@ -95,15 +94,19 @@ class GraphBuilder:
         """What the user should know of the conversion."""
         self.models: dict[int, tuple[Any, Any]] = {}
         """By identity: settings of nested models, and what was read from them."""
+        self.obstacles = obstacles
+        self.layers: list[ConvertedLayer] = []
+        """The layers in the order in which they are computed, those of nested models in place of these."""
         self._input_shape = input_shape
+        self._guessed = guessed
         self._nodes: dict[str, Node] = {}
         self._shapes: dict[str, Shape] = {INPUT: input_shape}
         self._used: dict[str, int] = {}
         self._effort = _Effort()
 
-    def inner(self, input_shape: Shape) -> GraphBuilder:
+    def inner(self, input_shape: Shape, *, guessed: bool = False) -> GraphBuilder:
         """A builder of a graph of its own, such as one for a single step, for the same model."""
-        builder = GraphBuilder(input_shape, self.custom)
+        builder = GraphBuilder(input_shape, self.custom, self.obstacles, guessed=guessed)
         builder.notes, builder.models, builder._effort = self.notes, self.models, self._effort
         return builder
 
@@ -111,19 +114,34 @@ class GraphBuilder:
         """Count the call of a layer with so many settings and arguments.
 
         Raises:
-            ModelFileError: the calls are too many: models that call each other multiply.
+            ExcessError: the calls are too many: models that call each other multiply.
         """
         self._effort.calls += settings + _CALL
         if self._effort.calls > _MAX_CALLS * _CALL:
-            raise ModelFileError(
+            raise ExcessError(
                 f"the model calls more than {_MAX_CALLS:,} layers, or a few with very long settings; no such network is"
                 " converted"
             )
 
+    def count_failure(self) -> None:
+        """Count a layer that could not be converted.
+
+        Raises:
+            TooManyFailuresError: there are too many to go on.
+        """
+        self._effort.failures += 1
+        if self._effort.failures > _MAX_FAILURES:
+            raise TooManyFailuresError(f"more than {_MAX_FAILURES} layers cannot be converted")
+
+    @property
+    def failed(self) -> bool:
+        """Whether a layer could not be converted, so that the graph is incomplete."""
+        return self._effort.failures > 0
+
     @property
     def input(self) -> Value:
         """The value that the graph starts from."""
-        return Value(INPUT, self._input_shape)
+        return Value(INPUT, self._input_shape, guessed=self._guessed)
 
     def put(self, node: Node, *values: Value) -> Value:
         """Add a node that takes these values; its name may be changed to one that is free.
@@ -132,7 +150,7 @@ class GraphBuilder:
             ModelFileError: the values do not fit the node, or there are too many nodes.
         """
         if len(self._nodes) >= MAX_NODES:
-            raise ModelFileError(f"the model gives more than {MAX_NODES:,} nodes; no such network is converted")
+            raise ExcessError(f"the model gives more than {MAX_NODES:,} nodes; no such network is converted")
         late = next((value for value in values if value.time_major), None)
         if late is not None and not isinstance(node, Affine | Dense | Softmax | Unary):
             raise ModelFileError(
@@ -141,7 +159,7 @@ class GraphBuilder:
             )
         self._effort.weights += sum(array.size for array in node.weights)
         if self._effort.weights > _MAX_WEIGHTS:
-            raise ModelFileError(f"the model has more than {_MAX_WEIGHTS:,} weights and constants")
+            raise ExcessError(f"the model has more than {_MAX_WEIGHTS:,} weights and constants")
         name = node.name
         while name in self._shapes:
             self._used[node.name] = self._used.get(node.name, 1) + 1
@@ -151,7 +169,8 @@ class GraphBuilder:
         self._shapes[name] = Graph.shape_of(placed, known)
         self._nodes[name] = placed
         batched = any(value.batched for value in values)
-        return Value(name, self._shapes[name], time_major=late is not None, batched=batched)
+        guessed = any(value.guessed for value in values)
+        return Value(name, self._shapes[name], time_major=late is not None, batched=batched, guessed=guessed)
 
     def note(self, text: str) -> None:
         """Tell the user something, once."""
@@ -195,7 +214,7 @@ class GraphBuilder:
     def constant(self, value: Value) -> Array | None:
         """A small value that is the same for every image; None: it depends on the image, or is large."""
         needed = self._needed(value.name, _MAX_CONSTANT_NODES)
-        if INPUT in needed or any(math.prod(self._shapes[name]) > _MAX_CONSTANT for name in needed):
+        if value.guessed or INPUT in needed or any(math.prod(self._shapes[name]) > _MAX_CONSTANT for name in needed):
             return None
         constant: Array = oracle.run(self.graph(value), np.zeros((1, *self._input_shape), np.float32))[0]
         return constant
@@ -331,17 +350,6 @@ class Layer(LayerConfig):
         )  # fmt: skip
 
 
-def values_in(structure: object) -> Iterator[Value]:
-    """All values in nested lists, tuples and dictionaries, in Keras' order, which is that of sorted keys."""
-    if isinstance(structure, Value):
-        yield structure
-    elif isinstance(structure, dict):
-        yield from values_in([structure[name] for name in sorted(structure, key=str)])
-    elif isinstance(structure, list | tuple):
-        for part in structure:
-            yield from values_in(part)
-
-
 Convert: TypeAlias = Callable[[Layer], Value | tuple[Value, ...]]
 """Puts a layer into the graph and gives its value, or several values."""
 _Convert = TypeVar("_Convert", bound=Convert)
@@ -375,7 +383,7 @@ def convert(layer: Layer) -> Value | tuple[Value, ...]:
     if declared is not None:
         return layer.builder.declare(layer, declared)
     if layer.kind not in LAYERS:
-        raise layer.error(
+        raise layer.unsupported(
             "not supported; convert it by your own function, --layers FILE (see docs/what_a_file_cannot_say.md), or use"
             " a layer from the list"
         )

@@ -16,9 +16,10 @@ import numpy as np
 
 from edge_crnn.errors import ModelFileError
 
-from .builder import GraphBuilder, Layer, Value, convert, converts, values_in
+from .builder import ConvertedLayer, GraphBuilder, Layer, Value, convert, converts, values_in
 from .config import MAX_SIZE, LayerConfig, layer_config
 from .file import Weights, layers_of
+from .guesses import attempt
 
 _MODELS = ("Functional", "Model", "Sequential")
 _MAX_DEPTH = 16
@@ -321,8 +322,11 @@ def evaluate(
             builder=builder, weights=weights, owner=config.name, depth=depth,
             args=tuple(bound(list(call.args))), keywords=bound(dict(call.keywords)),
         )  # fmt: skip
-        results = convert(layer)
+        results = convert(layer) if builder.obstacles is None else attempt(layer, config.built_for)
         values[ref] = results if isinstance(results, tuple) else (results,)
+        if config.kind not in _MODELS:
+            first = values[ref][0]
+            builder.layers.append(ConvertedLayer(layer.name, config.kind, None if first.guessed else first.shape))
     return tuple(_bound(output, values) for output in model.outputs)
 
 
@@ -331,6 +335,8 @@ def _bound(structure: Any, values: Mapping[Ref, tuple[Value, ...]]) -> Any:
     if isinstance(structure, Ref):
         results = values[structure.whole]
         if structure.result >= len(results):
+            if results[0].guessed:
+                return results[0]
             raise ModelFileError(
                 f"result {structure.result + 1} of layer {structure.layer!r} is used, which gives {len(results)} here;"
                 " supported: a recurrent layer's sequence, not its states"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,9 @@ import numpy as np
 from edge_crnn.errors import ModelFileError
 
 from ...graph.cells import Array
+from ...graph.graph import MAX_AXES
+from ...graph.nodes import Shape
+from ..obstacles import LayerError, UnsupportedError
 
 MAX_SIZE = 1 << 24
 """Largest whole number in a layer's settings, and most values in an image."""
@@ -26,28 +30,34 @@ class LayerConfig:
     settings: Mapping[str, Any]
     keras2: bool = False
     """Whether Keras 2 wrote it, whose `hard_sigmoid` is another function than Keras 3's."""
+    built_for: Shape | None = None
+    """Shape of one sample of its only input, where the file states it."""
 
-    def error(self, message: str) -> ModelFileError:
+    def error(self, message: str) -> LayerError:
         """An error that names the layer and its class."""
-        return ModelFileError(f"layer {self.name!r} ({self.kind}): {message}")
+        return LayerError(self.name, self.kind, message)
+
+    def unsupported(self, message: str) -> UnsupportedError:
+        """The same for what cannot be converted, whatever the shape of the layer's input."""
+        return UnsupportedError(self.name, self.kind, message)
 
     def get(self, setting: str) -> Any:
         """A setting that must be there."""
         if setting not in self.settings:
-            raise self.error(f"no setting {setting!r}; save the model again with Keras 3")
+            raise self.unsupported(f"no setting {setting!r}; save the model again with Keras 3")
         return self.settings[setting]
 
     def expect(self, setting: str, *supported: object) -> None:
         """Refuse any other value of a setting that may be absent."""
         value = self.settings.get(setting, supported[0])
         if value not in supported:
-            raise self.error(f"{setting} {value!r}; supported: {', '.join(map(repr, supported))}")
+            raise self.unsupported(f"{setting} {value!r}; supported: {', '.join(map(repr, supported))}")
 
     def flag(self, setting: str) -> bool:
         """True or false."""
         value = self.get(setting)
         if not isinstance(value, bool):
-            raise self.error(f"{setting} {value!r}, expected true or false")
+            raise self.unsupported(f"{setting} {value!r}, expected true or false")
         return value
 
     def sizes(self, setting: str, count: int) -> tuple[int, ...]:
@@ -55,7 +65,7 @@ class LayerConfig:
         value = self.get(setting)
         sizes = value if isinstance(value, list) else [value] * count
         if len(sizes) != count or not all(type(item) is int and 0 < item <= MAX_SIZE for item in sizes):
-            raise self.error(f"{setting} {value!r}, expected {count} whole numbers from 1 to {MAX_SIZE:,}")
+            raise self.unsupported(f"{setting} {value!r}, expected {count} whole numbers from 1 to {MAX_SIZE:,}")
         return tuple(sizes)
 
     def size(self, setting: str) -> int:
@@ -73,7 +83,7 @@ class LayerConfig:
         numbers = value if isinstance(value, list) else [value]
         fits = len(numbers) == count or not isinstance(value, list)
         if not fits or not all(type(item) in (int, float) and abs(item) < 1e30 for item in numbers):
-            raise self.error(f"{setting} {value!r}, expected {count} numbers")
+            raise self.unsupported(f"{setting} {value!r}, expected {count} numbers")
         return np.array(numbers, np.float32) if isinstance(value, list) else np.full(count, value, np.float32)
 
     def number(self, setting: str) -> float:
@@ -88,7 +98,7 @@ class LayerConfig:
         """The layers inside a wrapper of several."""
         value = self.get(setting)
         if not isinstance(value, list) or not value:
-            raise self.error(f"{setting} {value!r}, expected a list of layers")
+            raise self.unsupported(f"{setting} {value!r}, expected a list of layers")
         return [layer_config(config, self.keras2) for config in value]
 
 
@@ -114,7 +124,17 @@ def layer_config(layer: object, keras2: bool) -> LayerConfig:
         kind = f"ops.{kind}"
     elif module is not None and str(module).split(".")[0] not in ("keras", "tf_keras"):
         kind = f"{module}.{kind}"
-    return LayerConfig(str(fields.get("name") or settings.get("name")), kind, settings, keras2=keras2)
+    name = str(fields.get("name") or settings.get("name"))
+    return LayerConfig(name, kind, settings, keras2=keras2, built_for=_built_for(fields.get("build_config")))
+
+
+def _built_for(config: object) -> Shape | None:
+    """The shape in a layer's `build_config`, without the batch axis."""
+    match config:
+        case {"input_shape": [_, *sizes]} if len(sizes) <= MAX_AXES:
+            whole = all(type(size) is int and 0 < size <= MAX_SIZE for size in sizes)
+            return tuple(sizes) if whole and math.prod(sizes) <= MAX_SIZE else None
+    return None
 
 
 def is_operation(kind: str, settings: Mapping[str, Any]) -> bool:

@@ -14,17 +14,19 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from edge_crnn.errors import ModelFileError
 
 from ..hdf5.client import MAX_BYTES, MAX_TEXT_BYTES, Hdf5
+from ..kinds import advice_on_archive, advice_on_file, advice_on_folder
 from .arrays import ContainerWeights, NamedWeights
 from .arrays import Part as Part
 from .arrays import Weights as Weights
@@ -34,10 +36,12 @@ _MAX_LAYERS = 10_000
 _MAX_DEFLATE_RATIO = 100
 """Weights and JSON shrink by less; deflate itself reaches 1032."""
 _MAX_DIRECTORY_BYTES = 1 << 20
-_SAVED_MODEL = (
-    "a SavedModel, TensorFlow's own form; load it with the TensorFlow that wrote it, and save it as HDF5:"
-    " tf.keras.models.load_model('FOLDER').save('NAME.h5')"
-)
+_ASSETS, _VOCABULARY = "assets/", "/vocabulary.txt"
+_MAX_ASSETS = 100
+_WEIGHTS = ("layers", "_layer_checkpoint_dependencies", "top_level_model_weights")
+"""Groups in Keras 3's files of weights alone."""
+_ROLES = re.compile(r"(kernel|bias|gamma|beta|moving_mean|[WUb])(_\d+)?(:0)?")
+"""Names of arrays in Keras 2's."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,10 @@ class KerasFile:
     weights: Weights
     keras2: bool = False
     """Whether a Keras before 3 wrote it."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """What the model was compiled with."""
+    assets: Mapping[str, str] = field(default_factory=dict)
+    """Texts that layers keep beside their weights, such as a vocabulary, by the layer's place in the file."""
 
 
 @contextlib.contextmanager
@@ -64,13 +72,14 @@ def open_keras_file(path: Path) -> Iterator[KerasFile]:
             with Hdf5(head + stream.read()) as tree:
                 yield _from_hdf5(tree)
         elif head.startswith(b"PK"):
+            config, data, keras2, assets = _members(stream)
             check_name(path, "ZIP", (".keras",))
-            config, data, keras2 = _members(stream)
             with Hdf5(data) as tree:
-                yield KerasFile(config, ContainerWeights(tree, layers_of(config)), keras2)
+                training = config.get("compile_config")
+                weights = ContainerWeights(tree, layers_of(config))
+                yield KerasFile(config, weights, keras2, training if isinstance(training, dict) else {}, assets)
         else:
-            found = f"it starts with {head!r}" if head else "it is empty"
-            raise ModelFileError(f"no Keras model ({found}); name a .keras file or a whole-model .h5")
+            raise ModelFileError(advice_on_file(path))
 
 
 @contextlib.contextmanager
@@ -80,8 +89,8 @@ def opened(path: Path) -> Iterator[tuple[bytes, IO[bytes]]]:
     Raises:
         ModelFileError: no such file, or too large.
     """
-    if (path / "saved_model.pb").is_file() or path.name in ("saved_model.pb", "keras_metadata.pb"):
-        raise ModelFileError(_SAVED_MODEL)
+    if (advice := advice_on_folder(path)) is not None:
+        raise ModelFileError(advice)
     if not path.is_file():
         kind = "a folder or device" if path.exists() else "no such file"
         raise ModelFileError(f"{kind}; name a trained model, .keras or .h5")
@@ -132,13 +141,22 @@ def layers_of(config: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _from_hdf5(tree: Hdf5) -> KerasFile:
     text = tree.text("", "model_config")
     if text is None:
+        if not any(tree.names(group) for group in _WEIGHTS) and not any(map(_is_weight, tree.arrays(""))):
+            raise ModelFileError("HDF5, but not written by Keras; name the trained model, .keras or .h5")
         raise ModelFileError(
             "this .h5 has no model_config: it holds weights only; give the network that they are of by --architecture"
-            " model.json, a file with what model.to_json() gives, or build it in Keras, load the weights, and save the"
-            " whole model: model.save('NAME.keras')"
+            " model.json, which your training code writes: open('model.json', 'w').write(model.to_json()); or build it"
+            " in Keras, load the weights, and save the whole model: model.save('NAME.keras')"
         )
     keras2 = is_keras2(tree.text("", "keras_version") or "")
-    return KerasFile(model_in(text, "model_config"), NamedWeights(tree, "model_weights"), keras2)
+    training: dict[str, Any] = {}
+    with contextlib.suppress(ModelFileError):  # nothing is converted of it
+        training = _parsed(tree.text("", "training_config") or "{}", "training_config")
+    return KerasFile(model_in(text, "model_config"), NamedWeights(tree, "model_weights"), keras2, training)
+
+
+def _is_weight(path: str) -> bool:
+    return _ROLES.search(path.rpartition("/")[2]) is not None
 
 
 def is_keras2(version: str) -> bool:
@@ -169,18 +187,27 @@ def _parsed(text: str | bytes, origin: str) -> dict[str, Any]:
     return config
 
 
-def _members(stream: IO[bytes]) -> tuple[dict[str, Any], bytes, bool]:
-    """Configuration and weights file of a `.keras` archive, read by name, and whether Keras 2 wrote them."""
+def _members(stream: IO[bytes]) -> tuple[dict[str, Any], bytes, bool, dict[str, str]]:
+    """Configuration and weights file of a `.keras` archive, whether Keras 2 wrote them, and the vocabularies in it."""
     _check_directory(stream)
     try:
         with zipfile.ZipFile(stream) as archive:
             for name in archive.namelist():
                 if name.startswith("/") or "\\" in name or ".." in name.split("/"):
                     raise ModelFileError(f"its member {name!r} leads out of the archive; Keras writes no such thing")
+            if "config.json" not in archive.namelist() and (advice := advice_on_archive(archive)) is not None:
+                raise ModelFileError(advice)
             config = _member(archive, "config.json", MAX_TEXT_BYTES)
             weights = _member(archive, "model.weights.h5", MAX_BYTES)
             known = "metadata.json" in archive.namelist()
             metadata = _member(archive, "metadata.json", MAX_TEXT_BYTES) if known else b"{}"
+            texts = [name for name in archive.namelist() if name.startswith(_ASSETS) and name.endswith(_VOCABULARY)]
+            assets = {
+                name.removeprefix(_ASSETS).removesuffix(_VOCABULARY): _member(archive, name, MAX_TEXT_BYTES).decode(
+                    errors="replace"
+                )
+                for name in texts[:_MAX_ASSETS]
+            }
     except ModelFileError:
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
@@ -188,7 +215,7 @@ def _members(stream: IO[bytes]) -> tuple[dict[str, Any], bytes, bool]:
             f"damaged ZIP ({error}); the file is cut short or changed: copy or save it again"
         ) from error
     version = _parsed(metadata, "metadata.json").get("keras_version", "3")
-    return model_in(config, "config.json"), weights, is_keras2(str(version))
+    return model_in(config, "config.json"), weights, is_keras2(str(version)), assets
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:

@@ -24,8 +24,10 @@ _Tensor: TypeAlias = tuple[str, int, int]
 _LOSS_NAME = re.compile("ctc|loss", re.IGNORECASE)
 _NUMBERS_PER_IMAGE: tuple[list[int | None], ...] = ([], [1], [None, 1])
 """Output shapes of a Lambda that gives one number per image."""
-_OPERATIONS = ("Lambda", "SlicingOpLambda", "TFOpLambda")
-"""What computes the lengths that a loss takes."""
+_OPERATIONS = (
+    "IntegerLookup", "Lambda", "SlicingOpLambda", "StringLookup", "TFOpLambda", "TextVectorization",
+)  # fmt: skip
+"""What computes the lengths that a loss takes, or turns its labels into numbers."""
 _OWN = (
     "Add", "AdditiveAttention", "Attention", "Average", "Concatenate", "Dot", "Maximum", "Minimum",
     "MultiHeadAttention", "Multiply", "SlicingOpLambda", "Subtract", "TFOpLambda",

@@ -16,6 +16,7 @@ from edge_crnn.errors import InputError
 from ...graph.nodes import Affine, Recurrent, Reduce, Reverse, SpatialTransform
 from .builder import Layer, Value, converts
 from .config import MAX_SIZE
+from .guesses import may_go_backwards
 from .layers import moving
 
 LOSS = "loss"
@@ -75,9 +76,12 @@ def turn(layer: Layer) -> Value:
     something else, both read labelled images alike, and alike badly.
     """
     if not is_turn(layer):
-        raise layer.error(
-            "code in a model file is never run. Say what it does in the spec, such as"
-            f' "lambdas": {{"{layer.name}": "squeeze 1"}}, or convert it by a function of your own with --layers FILE'
+        may_turn = any(may_go_backwards(layer.builder.node(value)) for value in layer.inputs)
+        refuse = layer.error if may_turn else layer.unsupported
+        raise refuse(
+            "code in a model file is never run. Say what it does, such as"
+            f' --lambda \'{layer.name}=squeeze 1\' (in the spec "lambdas": {{"{layer.name}": "squeeze 1"}}), or'
+            " convert it by a function of your own with --layers FILE"
         )
     layer.builder.note(
         f"layer {layer.name!r} (Lambda) is taken to turn round the steps of the backward layer before it; if it does"

@@ -6,14 +6,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from edge_crnn.errors import ModelFileError
 
 from ...graph.graph import Graph
 from ...graph.nodes import Permute, Reshape, Shape, Softmax, Unary
+from ..obstacles import Obstacle, TooManyFailuresError, grouped, message
 from . import layers as layers  # fills the table of layers
-from .builder import Fragment, GraphBuilder, Layer, Value
+from .builder import ConvertedLayer, Fragment, GraphBuilder, Layer, Value
 from .calls import ModelConfig, Ref, evaluate, model_config, order
 from .config import MAX_SIZE, LayerConfig
 from .file import KerasFile
@@ -25,8 +26,11 @@ ADDED_SOFTMAX = "softmax (added)"
 """Name of the last node of the graph of a model that ends in logits."""
 
 _MAX_MESSAGE = 1000
+_STAND_IN = 128
+"""Length of an open axis of the image, as long as nobody has said it."""
 _CHANNELS = (1, 3)
 
+_Size = TypeVar("_Size")
 Axes = Literal["channels last", "channels first", "no channels"]
 
 
@@ -70,6 +74,23 @@ class Network:
     """What the user should know of the conversion."""
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What a model file holds, whether or not it can be converted."""
+
+    file: KerasFile
+    """Its weights can no longer be read."""
+    stated: tuple[int | None, ...] = ()
+    """Shape of an image as the graph takes it, channels last; None where the file leaves it open; () if not known."""
+    layers: tuple[ConvertedLayer, ...] = ()
+    """Those that the prediction needs, in the order in which they are computed."""
+    network: Network | None = None
+    """None where there are obstacles. Where `missing` says that a size is open, its lengths are those of a stand-in."""
+    obstacles: tuple[Obstacle, ...] = ()
+    missing: Obstacle | None = None
+    """What must be declared so that the model can be converted: the size of the image."""
+
+
 def load_network(path: Path, structure: Structure | None = None, declarations: Declarations | None = None) -> Network:
     """The CRNN in a model file as a graph from image to probabilities.
 
@@ -81,11 +102,33 @@ def load_network(path: Path, structure: Structure | None = None, declarations: D
         declarations: what the user says of the model.
 
     Raises:
-        ModelFileError: the file cannot be read, is damaged or hostile, or is no CRNN that can be converted.
+        ModelFileError: the file cannot be read, is damaged or hostile, or is no CRNN that can be converted; then the
+            message lists all that is in the way.
+    """
+    return converted(path, read_network(path, structure, declarations))
+
+
+def converted(path: Path, reading: Reading) -> Network:
+    """The network of a model file that was read.
+
+    Raises:
+        ModelFileError: something is in the way; the message lists all of it.
+    """
+    obstacles = reading.obstacles if reading.missing is None else (reading.missing, *reading.obstacles)
+    if obstacles or reading.network is None:
+        raise ModelFileError(message(path, obstacles))
+    return reading.network
+
+
+def read_network(path: Path, structure: Structure | None = None, declarations: Declarations | None = None) -> Reading:
+    """What is in a model file, also where it cannot be converted. Arguments as of `load_network`.
+
+    Raises:
+        ModelFileError: the file cannot be read, is damaged, or is no model.
     """
     try:
         with open_model(path, structure) as file:
-            return _network(file, declarations or Declarations())
+            return _reading(file, declarations or Declarations())
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}"[:_MAX_MESSAGE]) from error.__cause__
     except RecursionError as error:
@@ -97,22 +140,37 @@ def load_graph(path: Path, structure: Structure | None = None, declarations: Dec
     return load_network(path, structure, declarations).graph
 
 
-def _network(file: KerasFile, declarations: Declarations) -> Network:
-    config, head = prediction(file.config, declarations.lambdas)
-    model = model_config(config, file.keras2)
-    start = _start(model)
-    shape, axes = _image_shape(model, start, declarations.image)
-    custom = {**{name: declared(words) for name, words in declarations.lambdas.items()}, **declarations.custom}
-    builder = GraphBuilder(_graph_shape(shape, axes), custom)
-    entry = _entry(builder, shape, axes)
-    outputs = evaluate(model, {start: entry}, builder, file.weights)
-    if len(outputs) != 1:
-        raise ModelFileError(f"the model has {len(outputs)} outputs, expected one: the probabilities (steps, classes)")
-    value = _probabilities(builder, outputs[0])
-    ends = Ends(
-        start.layer, axes, outputs[0].time_major, softmax=builder.source(outputs[0]) is not builder.source(value)
-    )
-    return Network(builder.graph(value), head, ends, builder.fragments, tuple(builder.notes))
+def _reading(file: KerasFile, declarations: Declarations) -> Reading:
+    found: list[Obstacle] = []
+    reading = Reading(file)
+    try:
+        config, head = prediction(file.config, declarations.lambdas)
+        model = model_config(config, file.keras2)
+        start = _start(model)
+        image = _image(model, start, declarations.image)
+        reading = replace(reading, stated=image.stated, missing=image.missing)
+        custom = {**{name: declared(words) for name, words in declarations.lambdas.items()}, **declarations.custom}
+        guessed = image.missing is not None
+        builder = GraphBuilder(_graph_shape(image.shape, image.axes), custom, found, guessed=guessed)
+        entry = _entry(builder, image.shape, image.axes)
+        outputs = evaluate(model, {start: entry}, builder, file.weights)
+        reading = replace(reading, layers=tuple(builder.layers))
+        if len(outputs) != 1:
+            raise ModelFileError(
+                f"the model has {len(outputs)} outputs, expected one: the probabilities (steps, classes)"
+            )
+        if not builder.failed:
+            value = _probabilities(builder, outputs[0])
+            softmax = builder.source(outputs[0]) is not builder.source(value)
+            ends = Ends(start.layer, image.axes, outputs[0].time_major, softmax)
+            network = Network(builder.graph(value), head, ends, builder.fragments, tuple(builder.notes))
+            return replace(reading, network=network)
+    except ModelFileError as error:
+        consequence = found and isinstance(error, TooManyFailuresError)
+        # With a stand-in, its size may be to blame for what is wrong at the end.
+        if not consequence and (reading.missing is None or not reading.layers):
+            found.append(Obstacle.of(error))
+    return replace(reading, obstacles=grouped(found))
 
 
 # --- where the model starts ------------------------------------------------------------------------------------------
@@ -124,7 +182,10 @@ def _start(model: ModelConfig) -> Ref:
     if len(starts) != 1:
         names = ", ".join(ref.layer for ref in starts) or "none"
         end = model.outputs[0].layer
-        loss = f'; if layer {end!r} is the loss, say so in the spec: "lambdas": {{"{end}": "loss"}}'
+        loss = (
+            f"; if layer {end!r} is the loss, say so by --lambda '{end}=loss', or in the spec:"
+            f' "lambdas": {{"{end}": "loss"}}'
+        )
         raise ModelFileError(
             f"the prediction depends on the inputs {names}; expected one, the image: save keras.Model(image,"
             f" prediction){loss if len(starts) > 1 else ''}"
@@ -137,8 +198,25 @@ def _is_input(model: ModelConfig, ref: Ref) -> bool:
     return layer is None or layer.kind == "InputLayer"
 
 
-def _image_shape(model: ModelConfig, start: Ref, image: Shape | None) -> tuple[Shape, Axes]:
-    """Shape of the model's own input without the batch axis, and how its axes are meant."""
+@dataclass(frozen=True)
+class _Image:
+    """What the model takes."""
+
+    shape: Shape
+    """Without the batch axis, as the model takes it; of a stand-in where the file leaves the size open."""
+    axes: Axes
+    stated: tuple[int | None, ...]
+    """The shape that the file states, as the graph takes it."""
+    missing: Obstacle | None
+    """What must be said of the size."""
+
+
+def _image(model: ModelConfig, start: Ref, image: Shape | None) -> _Image:
+    """The image that the model takes.
+
+    Raises:
+        ModelFileError: what it takes is no image.
+    """
     layer = model.layers.get(start.layer) or next(iter(model.layers.values()))
     settings = layer.settings
     key = "batch_shape" if "batch_shape" in settings else "batch_input_shape"
@@ -150,16 +228,22 @@ def _image_shape(model: ModelConfig, start: Ref, image: Shape | None) -> tuple[S
     if len(sizes) not in (2, 3):
         raise layer.error(f"shape {stated!r}, expected an image: (batch, width, height, channels)")
     wanted = None if image is None else _model_shape(image, axes)
+    missing = None
+    known = list(sizes)
     if None in sizes:
-        if wanted is None or any(size not in (None, known) for size, known in zip(sizes, wanted, strict=True)):
-            raise layer.error(
-                f"shape {stated!r}; the spec must fix its open axes: give input.width and input.height in MODEL.json,"
-                f" such that they fit{'' if wanted is None else f' (they give {wanted} now)'}"
+        known = [_STAND_IN if size is None else size for size in sizes]
+        if wanted is None or any(size not in (None, given) for size, given in zip(sizes, wanted, strict=True)):
+            now = "" if wanted is None else f" (they give {wanted} now)"
+            reason = (
+                f"shape {stated!r}; the spec must fix its open axes: give --width and --height (input.width and"
+                f" input.height in MODEL.json) such that they fit{now}"
             )
-        sizes = list(wanted)
-    if math.prod(sizes) > MAX_SIZE:
+            missing = Obstacle((layer.name,), layer.kind, reason)
+        else:
+            known = list(wanted)
+    if math.prod(known) > MAX_SIZE:
         raise layer.error(f"shape {stated!r}, expected at most {MAX_SIZE:,} values")
-    return tuple(sizes), axes
+    return _Image(tuple(known), axes, _graph_shape(tuple(sizes), axes), missing)
 
 
 def _axes(model: ModelConfig, sizes: Sequence[int | None], image: Shape | None) -> Axes:
@@ -189,7 +273,7 @@ def _model_shape(image: Shape, axes: Axes) -> Shape:
             return image[:2]
 
 
-def _graph_shape(shape: Shape, axes: Axes) -> Shape:
+def _graph_shape(shape: tuple[_Size, ...], axes: Axes) -> tuple[_Size | int, ...]:
     """Shape of an image as the model takes it → as the graph takes it, channels last."""
     match axes:
         case "channels last":

@@ -138,14 +138,14 @@ class SeedStructure(Structure):
 
 
 def structure_of(
-    architecture: str | None, recurrent_activation: str | None, spec: ModelSpec, build: Build
+    architecture: str | None, recurrent_activation: str | None, spec_of: Callable[[], ModelSpec], build: Build
 ) -> Structure:
     """The structure that a user names.
 
     Args:
         architecture: a seed architecture, or a JSON file.
         recurrent_activation: the gates' function of a seed architecture.
-        spec: of the model.
+        spec_of: gives the model's spec, which a seed architecture needs.
         build: what builds a seed architecture.
 
     Raises:
@@ -167,6 +167,7 @@ def structure_of(
             " tell it. Keras before 2.3 trained with hard_sigmoid unless told otherwise, later ones with sigmoid; the"
             " wrong one spoils the texts. Add --recurrent-activation"
         )
+    spec = spec_of()
     image = spec.input
     if max(image.width, image.height) > _MAX_SIDE:
         raise InputError(

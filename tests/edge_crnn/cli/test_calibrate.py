@@ -141,7 +141,10 @@ def test_a_target_that_nothing_shows_writes_nothing(
 EXPECTED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     "few": (lambda folder: ["--images", folder / "few"], "2 images to calibrate with, expected at least 100"),
     "twice": (lambda folder: ["--images", folder / "twice"], "1 images are there more than once"),
-    "no label": (lambda folder: ["--images", folder / "strange"], "has 'x' at position 0, expected the symbols"),
+    "no label": (
+        lambda folder: ["--images", folder / "strange"],
+        "labels have characters that the alphabet does not have: 'x' 1; such as 'x4'",
+    ),
     "another kind": (
         lambda folder: ["--images", folder / "few", "-o", folder / "new.onnx"],
         "an artifact keeps its kind; name a file that ends in .tflite",
@@ -158,11 +161,11 @@ EXPECTED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
 def test_expected_failures_are_one_line(
     tiny_artifact: Path, tmp_path: Path, run: Run, words: Callable[[Path], list[object]], message: str
 ) -> None:
-    for name, labels in (("few", ("12", "34")), ("twice", ("12", "12 ")), ("strange", ("12", "x4"))):
+    for name, labels in (("few", ("12", "34")), ("twice", ("12", "34")), ("strange", ("12", "x4"))):
         place = tmp_path / name
         place.mkdir()
         for index, label in enumerate(labels):
-            picture = np.full((16, 32), 10 * len(label.strip()) if name == "twice" else index, np.uint8)
+            picture = np.full((16, 32), 10 if name == "twice" else index, np.uint8)
             (place / f"{label}.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
     status, lines, said = run("calibrate", tiny_artifact, *words(tmp_path))
     assert (status, lines) == (1, [])
@@ -170,6 +173,21 @@ def test_expected_failures_are_one_line(
     assert message in said
     assert said.count("\n") == 1
     assert load(tiny_artifact).spec.confidence is None
+
+
+def test_labels_come_from_where_the_options_say(tiny_artifact: Path, folder: Path, tmp_path: Path, run: Run) -> None:
+    other = tmp_path / "images"
+    shutil.copytree(folder, other)
+    rows = [line.split(",") for line in (other / "labels.csv").read_text().splitlines()[1:]]
+    (other / "labels.csv").unlink()
+    (tmp_path / "list.txt").write_text("\n".join(f"{image}\t{label[:2]}-{label[2:]}" for image, label in rows))
+    words = ["calibrate", tiny_artifact, "-o", tmp_path / "new.tflite", "--images", other]
+    status, _, said = run(*words, "--labels", tmp_path / "list.txt")
+    assert status == 1
+    assert f"'-' {IMAGES}; such as" in said
+    status, _, said = run(*words, "--labels", tmp_path / "list.txt", "--drop-unknown")
+    assert status == 0
+    assert f"dropped {IMAGES} characters that the alphabet does not have: '-' {IMAGES}\n" in said
 
 
 def test_two_ways_to_reject_are_not_one(tiny_artifact: Path, folder: Path, run: Run) -> None:

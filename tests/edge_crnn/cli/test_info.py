@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from edge_crnn.backends import litert
+from edge_crnn.cli import info, inspection
+from edge_crnn.cli.inspection import Inspection
 from edge_crnn.cli.main import main
 from edge_crnn.errors import BackendError
 from edge_crnn.model.artifact import load, save, sidecar
@@ -66,29 +68,64 @@ def test_json_is_the_spec(tiny_artifact: Path, capsys: pytest.CaptureFixture[str
     assert main(["info", "--format", "json", str(tiny_artifact)]) == 0
     streams = capsys.readouterr()
     assert ModelSpec.from_json(streams.out) == load(tiny_artifact).spec
-    assert json.loads(streams.out)["version"] == 1
+    assert json.loads(streams.out)["version"] == 2
     assert streams.err == ""
 
 
 @pytest.mark.parametrize("name", ["plates.keras", "plates.h5"])
-def test_a_trained_model(name: str, tiny_artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_trained_model_where_the_converters_are_not_installed(
+    name: str,
+    tiny_artifact: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """Its file is not opened: its spec lies beside it."""
+    monkeypatch.setattr(inspection, "entry_points", lambda **_: ())
     path = tmp_path / name
     path.write_bytes(b"12345")
     sidecar(path).write_text(replace(load(tiny_artifact).spec, artifact=None).to_json(), encoding="utf-8")
     assert main(["info", str(path)]) == 0
     streams = capsys.readouterr()
     assert f"tiny ({path}, 5 bytes)" in streams.out
+    assert "network      not looked at: " in streams.out
+    assert "pip install 'edge-crnn[convert]'" in streams.out
     assert "engine" not in streams.out
     assert streams.err == ""
+    sidecar(path).unlink()
+    assert main(["info", str(path)]) == 1
+    assert "pip install 'edge-crnn[convert]'" in capsys.readouterr().err
+
+
+def test_a_trained_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.keras"
+    path.write_bytes(b"12345")
+    rows, layers = (("model", "mine"), ("network", "2 layers")), (("a", "Conv2D", "3 × 4"), ("dense", "Dense", "?"))
+
+    def show(obstacles: tuple[str, ...], *options: str) -> tuple[int, list[str]]:
+        found = Inspection(rows, layers, obstacles, "" if obstacles else "edge-crnn convert", {"steps": 3})
+        monkeypatch.setattr(info, "find_inspector", lambda: lambda *_: found)
+        status = main(["info", *options, str(path)])
+        return status, capsys.readouterr().out.splitlines()
+
+    status, lines = show(())
+    assert status == 0
+    assert lines == ["model        mine", "network      2 layers", "next         edge-crnn convert"]
+    status, lines = show(("no", "neither"), "--all")
+    assert status == 1
+    assert lines[2:4] == ["layers       a      Conv2D  3 × 4", "             dense  Dense   ?"]
+    assert lines[4].startswith("obstacles    2")
+    assert lines[5:] == ["  - no", "  - neither"]
+    status, lines = show((), "--format", "json")
+    assert (status, json.loads("".join(lines))) == (0, {"steps": 3})
 
 
 EXPECTED = {
     "missing artifact": ("none.tflite", "none.tflite: cannot be read (No such file or directory); name a trained or"),
     "missing model": ("none.keras", "none.keras: cannot be read (No such file or directory); name a trained or"),
-    "no spec beside": ("bare.keras", "no spec (bare.keras.json: No such file or directory)"),
+    "no model": ("bare.keras", "bare.keras: no Keras model (it starts with b'12345')"),
     "damaged": ("damaged.tflite", "damaged.tflite: payload has SHA-256"),
-    "a folder": (".", "cannot be read (a folder or a device)"),
+    "a folder": (".", "a folder or device; name a trained model"),
 }
 
 
@@ -126,4 +163,4 @@ def test_a_format_without_an_engine_here(
     made = load(tiny_artifact)
     save(path, made.payload, made.spec)
     assert main(["info", str(path)]) == 1
-    assert "found '.other', expected .tflite, .onnx, .engine; name a converted model" in capsys.readouterr().err
+    assert "a TFLite model, which is converted already" in capsys.readouterr().err

@@ -100,6 +100,8 @@ ENDS = {
     "done": (lambda: 0, 0, ""),
     "its own failure": (lambda: 1, 1, ""),
     "expected": (DatasetError("plates: no  image,\nexpected some"), 1, "plates: no  image, expected some\n"),
+    "a list": (DatasetError("2 images:\n  - a\n  - b"), 1, "2 images:\n  - a\n  - b\n"),
+    "no list": (DatasetError("2 images:\n  - a\nand b"), 1, "2 images:   - a and b\n"),
     "no engine": (BackendUnavailable("needs LiteRT"), 1, "needs LiteRT\n"),
     "no room": (OutputError(28, "a.tflite: cannot write"), 1, "a.tflite: cannot write\n"),
     "gate": (VerificationError("reads 98 %"), 3, "reads 98 %\n"),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,9 @@ import numpy as np
 import pytest
 
 from edge_crnn.cli.main import main
-from edge_crnn.model.artifact import load
+from edge_crnn.model.artifact import load, save
+from edge_crnn.model.spec import InputSpec
+from edge_crnn.preprocess.function import load_function
 from edge_crnn.reader import open_reader
 
 
@@ -251,3 +254,34 @@ def test_a_labelled_folder_copied_from_a_mac_is_read(names: Path, read: Read) ->
     (names / unicodedata.normalize("NFD", "12가3456.png")).write_bytes(png(np.zeros((16, 32), np.uint8)))
     status, lines, _ = read(names)
     assert (status, len(lines)) == (0, 1)
+
+
+# --- a function of the user's own ------------------------------------------------------------------------------------
+
+OWN = """
+import numpy as np
+
+def own(pixels):
+    return pixels[:, :, :1].swapaxes(0, 1) / 127.5 - 1
+"""
+
+
+def test_images_go_through_the_user_s_function(
+    folder: Path, tiny_artifacts: Callable[..., Path], tiny_labels: list[str], read: Read, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(OWN)
+    made = load(tiny_artifacts("float32", takes_pixels=False))
+    plain = made.spec.input
+    image = InputSpec(plain.width, plain.height, plain.axes, 1.0, 0.0, function=load_function(f"{file}:own").named)
+    artifact = save(tmp_path / "own.tflite", made.payload, replace(made.spec, input=image))
+    status, lines, said = read(folder, "--preprocess", f"{file}:own", model=artifact.path)
+    assert (status, said) == (0, "")
+    assert [line.split("\t")[1] for line in lines] == tiny_labels
+    status, lines, said = read(folder, model=artifact.path)
+    assert (status, lines) == (1, [])
+    assert "go through the function 'own', which is not given; give --preprocess FILE:own" in said
+    file.write_text(OWN + "\n")
+    status, lines, said = read(folder, "--preprocess", f"{file}:own", model=artifact.path)
+    assert (status, lines) == (1, [])
+    assert "the file that defines 'own' has SHA-256" in said

@@ -183,9 +183,9 @@ def _refuse_masks(layer: Layer) -> None:
     """Refuse masks that depend on the image, and dropout at inference."""
     masks = [name for name in _MASKS if _is_given(layer.keywords.get(name))]
     if masks:
-        raise layer.error(f"is called with {', '.join(masks)}; supported: none, or use_causal_mask")
+        raise layer.unsupported(f"is called with {', '.join(masks)}; supported: none, or use_causal_mask")
     if layer.keras2 and layer.keywords.get("training") and layer.settings.get("dropout"):
-        raise layer.error("is called with training=True, so its dropout is random; leave that out")
+        raise layer.unsupported("is called with training=True, so its dropout is random; leave that out")
 
 
 def _is_given(mask: object) -> bool:

@@ -115,7 +115,7 @@ def _applied(layer: Layer, setting: str, x: Value, part: str | None) -> Value:
     functions = _KERAS2 if layer.keras2 else _FUNCTIONS
     known = _ALIASES.get(name, name) if isinstance(name, str) else ""
     if known not in functions:
-        raise layer.error(
+        raise layer.unsupported(
             f"{setting} {str(name)[:100]!r}; supported: {', '.join(sorted({*functions, *_ALIASES}))}. Use one of them,"
             " or a layer of its own"
         )
@@ -144,7 +144,7 @@ def relu(layer: Layer) -> Value:
     """`x` from 0 to a limit; below, 0 or a slope."""
     slope, limit = _number(layer, "negative_slope", "alpha"), layer.settings.get("max_value")
     if _number(layer, "threshold") != 0 or slope < 0:
-        raise layer.error(
+        raise layer.unsupported(
             f"threshold {layer.settings.get('threshold')!r} and slope {slope:g}; supported: 0 and at least 0. Write it"
             " with other layers"
         )

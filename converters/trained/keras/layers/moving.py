@@ -288,7 +288,7 @@ def pad(layer: Layer) -> Value:
     x = _moved(layer)
     mode = argument(layer, "mode", default="constant")
     if str(mode).lower() != "constant":
-        raise layer.error(f"mode {mode!r}; supported: 'constant'")
+        raise layer.unsupported(f"mode {mode!r}; supported: 'constant'")
     widths = array(layer, argument(layer, "pad_width", "paddings")).tolist()
     pads = [tuple(map(int, pair)) if isinstance(pair, list) else (int(pair), int(pair)) for pair in _each(x, widths)]
     if any(len(pair) != 2 for pair in pads) or len(pads) != len(x.shape) + x.batched:

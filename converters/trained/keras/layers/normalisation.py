@@ -28,7 +28,7 @@ def batch_normalisation(layer: Layer) -> Value:
     Batch renormalisation (`renorm`) computes the same at inference.
     """
     if layer.keras2 and layer.keywords.get("training"):  # Keras 3 overrides it at inference
-        raise layer.error(
+        raise layer.unsupported(
             "is called with training=True, so an image would depend on the images beside it; leave it out"
         )
     layer.expect("virtual_batch_size", None)

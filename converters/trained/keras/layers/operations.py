@@ -38,7 +38,7 @@ def _with_alpha(function: Function, default: float) -> Convert:
 
 def _celu(layer: Layer) -> Value:
     if number(layer, argument(layer, "alpha", default=1.0)) != 1:
-        raise layer.error("alpha is not 1; supported: 1")
+        raise layer.unsupported("alpha is not 1; supported: 1")
     return layer.put(Unary("", "elu", 1.0), first(layer))
 
 
@@ -66,7 +66,7 @@ def _cast(layer: Layer) -> Value:
     x = first(layer)
     kind = str(argument(layer, "dtype", place=1))
     if "float" not in kind and (x.batched or "bool" in kind):
-        raise layer.error(f"casts to {kind!r}; supported: floating point")
+        raise layer.unsupported(f"casts to {kind!r}; supported: floating point")
     return x
 
 
@@ -130,7 +130,7 @@ def _normalise(layer: Layer) -> Value:
     """`x` over its Euclidean length; Keras bounds the length, TensorFlow its square."""
     x = first(layer)
     if argument(layer, "order", default=2) != 2:
-        raise layer.error("order is not 2; supported: 2")
+        raise layer.unsupported("order is not 2; supported: 2")
     epsilon = argument(layer, "epsilon", default=None)
     if layer.kind.startswith("ops."):
         least = number(layer, 1e-7 if epsilon is None else epsilon) ** 2
@@ -228,7 +228,7 @@ def _matmul(layer: Layer) -> Value:
     a, b = argument(layer, "a", "x1", place=0), argument(layer, "b", "x2", place=1)
     for name in ("transpose_a", "adjoint_a", "adjoint_b"):
         if argument(layer, name, default=False):
-            raise layer.error(f"{name}; supported: transpose_b")
+            raise layer.unsupported(f"{name}; supported: transpose_b")
     transposed = bool(argument(layer, "transpose_b", default=False))
     if isinstance(a, Value) and not isinstance(b, Value):
         matrix = array(layer, b)
@@ -248,7 +248,7 @@ def _matmul(layer: Layer) -> Value:
 def _reduction(mode: Literal["mean", "max", "min", "sum"]) -> Convert:
     def convert(layer: Layer) -> Value:
         if argument(layer, "initial", default=None) is not None:
-            raise layer.error("has an initial value; supported: none")
+            raise layer.unsupported("has an initial value; supported: none")
         x, axes, keepdims = _reduced(layer)
         return layer.put(Reduce("", mode, axes, keepdims), x)
 
@@ -336,7 +336,7 @@ def tensorflow_function(layer: Layer) -> Value | tuple[Value, ...]:
     """A function of TensorFlow that tf.keras 2 has wrapped in a layer."""
     name = layer.get("function")
     if not isinstance(name, str) or name not in TENSORFLOW_OPERATIONS:
-        raise layer.error(
+        raise layer.unsupported(
             f"the function tf.{name} is not supported; convert this layer by a function of your own with --layers FILE"
             " (see docs/what_a_file_cannot_say.md)"
         )

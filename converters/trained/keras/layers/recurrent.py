@@ -49,7 +49,7 @@ def bidirectional(layer: Layer) -> Value | tuple[Value, ...]:
     if mode is None:
         return _stack(layer, first, [], "forward"), _stack(layer, [], second, "backward")
     if not isinstance(mode, str) or mode not in _MERGES:
-        raise layer.error(f"merge_mode {mode!r}; supported: {', '.join(_MERGES)}, None")
+        raise layer.unsupported(f"merge_mode {mode!r}; supported: {', '.join(_MERGES)}, None")
     if forward.flag("return_sequences"):
         return _stack(layer, first, second, merge=_MERGES[mode])
     ends = [
@@ -82,9 +82,9 @@ def _directions(layer: Layer) -> tuple[LayerConfig, LayerConfig]:
         backward = replace(forward, name=name, settings={**forward.settings, "go_backwards": True})
     for direction, config in (("forward", forward), ("backward", backward)):
         if config.kind not in _KINDS:
-            raise config.error(f"not supported in Bidirectional; supported: {', '.join(_KINDS)}")
+            raise config.unsupported(f"not supported in Bidirectional; supported: {', '.join(_KINDS)}")
         if config.flag("go_backwards") != (direction == "backward"):
-            raise config.error(f"go_backwards {config.get('go_backwards')} in the {direction} direction")
+            raise config.unsupported(f"go_backwards {config.get('go_backwards')} in the {direction} direction")
     return forward, backward
 
 
@@ -137,7 +137,7 @@ def _cells(layer: Layer, config: LayerConfig, owner: str, part: Part) -> list[Ce
     """
     x = layer.x
     if layer.keywords.get("mask") is not None:
-        raise layer.error("is called with a mask; masks are not supported: leave out Masking or mask_zero")
+        raise layer.unsupported("is called with a mask; masks are not supported: leave out Masking or mask_zero")
     if len(x.shape) != 2:
         raise layer.error(f"takes {x.shape} per image, expected (steps, channels)")
     config.expect("time_major", False)
@@ -159,12 +159,12 @@ def _cells(layer: Layer, config: LayerConfig, owner: str, part: Part) -> list[Ce
 
 def _cell(layer: Layer, config: LayerConfig, width: int, owner: str, part: Part) -> Cell:
     if config.kind not in _GATES:
-        raise config.error(f"not supported here; supported: {', '.join(_GATES)}")
+        raise config.unsupported(f"not supported here; supported: {', '.join(_GATES)}")
     gates, units = _GATES[config.kind], config.size("units")
     if config.kind in _CUDNN:
         return _from_cudnn(layer.weights.read(owner, part, _cudnn_shapes(width, units, gates)), gates)
     if (name := config.get("activation")) != "tanh":
-        raise config.error(f"activation {name!r}; supported: 'tanh'")
+        raise config.unsupported(f"activation {name!r}; supported: 'tanh'")
     function, factor = _gate(config)
     reset_after = gates == 3 and bool(config.settings.get("reset_after", False))
     roles: dict[str, Shape] = {"kernel": (width, gates * units), "recurrent_kernel": (units, gates * units)}
@@ -221,4 +221,4 @@ def _gate(config: LayerConfig) -> tuple[Gate, float]:
         case "hard_sigmoid":
             return "hard_sigmoid_keras2", 1.0 if config.keras2 else 1 / 1.2
         case name:
-            raise config.error(f"recurrent_activation {name!r}; supported: 'sigmoid', 'hard_sigmoid'")
+            raise config.unsupported(f"recurrent_activation {name!r}; supported: 'sigmoid', 'hard_sigmoid'")

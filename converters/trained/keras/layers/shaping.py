@@ -55,7 +55,7 @@ def repeat_vector(layer: Layer) -> Value:
 @converts("Masking")
 def masking(layer: Layer) -> Value:
     """Refused, as masks are not supported."""
-    raise layer.error(
+    raise layer.unsupported(
         "masks are not supported, and it would mask every step that is"
         f" {layer.settings.get('mask_value', 0)!r} throughout; the steps of an image are all there: take it out, and"
         " save the model again"
@@ -73,7 +73,7 @@ def masking(layer: Layer) -> Value:
 def act_in_training(layer: Layer) -> Value:
     """Nothing, outside of training."""
     if layer.keras2 and layer.keywords.get("training") is True:
-        raise layer.error(
+        raise layer.unsupported(
             "called with training=True, so that it changes values at random even at inference; call it without, and"
             " save the model again"
         )
@@ -89,7 +89,7 @@ def time_distributed(layer: Layer) -> Value:
     config = layer.wrapped("layer")
     wrapped = part_of(layer, config, Part("layer", config.name), layer.name)
     keywords = {name: value for name, value in layer.keywords.items() if name == "training"}
-    builder = layer.builder.inner(x.shape[1:])
+    builder = layer.builder.inner(x.shape[1:], guessed=x.guessed)
     result = only(layer, convert(replace(wrapped, builder=builder, args=(builder.input,), keywords=keywords)))
     layer.builder.fragments.update(builder.fragments)
     return on_every_step(layer.builder, builder.graph(result), x)

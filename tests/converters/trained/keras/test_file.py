@@ -136,7 +136,7 @@ def test_no_file(tmp_path: Path) -> None:
     refused(tmp_path, "a folder or device")
     (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01\x12")
     for path in (tmp_path, tmp_path / "saved_model.pb"):
-        refused(path, "a SavedModel", "tf.keras.models.load_model('FOLDER').save('NAME.h5')")
+        refused(path, "a SavedModel", "model.save('NAME.keras')")
     os.mkfifo(tmp_path / "pipe.keras")
     refused(tmp_path / "pipe.keras", "a folder or device")
 

@@ -194,7 +194,7 @@ SPEC = ModelSpec(
 
 
 def test_a_structure_is_what_the_user_says_and_the_spec() -> None:
-    assert structure_of("plates", "sigmoid", SPEC, seed) == SIGMOID
+    assert structure_of("plates", "sigmoid", lambda: SPEC, seed) == SIGMOID
     assert all(isinstance(each, Architecture) for each in ARCHITECTURES.values())
 
 
@@ -209,12 +209,14 @@ def test_a_structure_is_what_the_user_says_and_the_spec() -> None:
 )
 def test_what_the_user_must_say(architecture: str | None, gate: str | None, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        structure_of(architecture, gate, SPEC, seed)
+        structure_of(architecture, gate, lambda: SPEC, seed)
 
 
 def test_absurdly_large_images() -> None:
     with pytest.raises(InputError, match="1×8388608 pixels; at most 4,096 either way"):
-        structure_of("plates", "sigmoid", replace(SPEC, input=replace(SPEC.input, width=1, height=1 << 23)), seed)
+        structure_of(
+            "plates", "sigmoid", lambda: replace(SPEC, input=replace(SPEC.input, width=1, height=1 << 23)), seed
+        )
 
 
 # --- the structure in JSON -------------------------------------------------------------------------------------------
@@ -222,7 +224,7 @@ def test_absurdly_large_images() -> None:
 
 @pytest.mark.parametrize("name", ["nested-weights.h5", "nested.weights.h5"])
 def test_json_of_keras_2(name: str, keras2_folder: Path) -> None:
-    structure = structure_of(str(keras2_folder / "nested.json"), None, SPEC, seed)
+    structure = structure_of(str(keras2_folder / "nested.json"), None, lambda: SPEC, seed)
     images, expected = (np.load(keras2_folder / file) for file in ("images.npy", f"{name}.npy"))
     given = oracle.run(load_graph(keras2_folder / name, structure), images)
     np.testing.assert_allclose(given, expected, atol=1e-4, rtol=0)
@@ -298,7 +300,7 @@ def test_json_of_something_else(text: str, words: str, tmp_path: Path) -> None:
     path = tmp_path / "model.json"
     path.write_text(text)
     with pytest.raises(ModelFileError) as caught:
-        structure_of(str(path), None, SPEC, seed)
+        structure_of(str(path), None, lambda: SPEC, seed)
     assert str(caught.value).startswith(f"{path}: ")
     assert words in str(caught.value)
     assert "expected what model.to_json() gives" in str(caught.value)
@@ -306,6 +308,6 @@ def test_json_of_something_else(text: str, words: str, tmp_path: Path) -> None:
 
 def test_json_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="no such file"):
-        structure_of(str(tmp_path / "model.json"), None, SPEC, seed)
+        structure_of(str(tmp_path / "model.json"), None, lambda: SPEC, seed)
     with pytest.raises(InputError, match="leave out --recurrent-activation"):
         structure_of(str(tmp_path / "model.json"), "sigmoid", SPEC, seed)

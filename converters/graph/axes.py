@@ -1,0 +1,98 @@
+"""Along which axis of the image the text runs: the one that becomes the steps of the output.
+
+Every axis of every value has the set of the image's axes, 0 and 1, whose positions it keeps apart. A convolution or a
+pool passes neighbouring positions on in their order; a matrix product over an axis mixes its positions, so nothing is
+left of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+from .graph import INPUT, Graph
+from .nodes import (
+    Binary,
+    Concat,
+    Constant,
+    Conv,
+    ConvTranspose,
+    Dense,
+    MatMul,
+    Node,
+    Permute,
+    Recurrent,
+    Reduce,
+    Reshape,
+    Shape,
+)
+
+Origin: TypeAlias = frozenset[int]
+"""Axes of the image."""
+Origins: TypeAlias = tuple[Origin, ...]
+"""One for each axis of a value."""
+
+_NONE: Origin = frozenset()
+
+
+def step_axis(graph: Graph) -> int | None:
+    """The axis of the image, 0 or 1, that the steps of the output run along; None: both, or neither."""
+    known: dict[str, Origins] = {INPUT: (frozenset({0}), frozenset({1}), *(_NONE,) * (len(graph.input_shape) - 2))}
+    for node in graph.nodes:
+        shapes, shape = graph.input_shapes(node), graph.shapes[node.name]
+        origins = _origins(node, [known[name] for name in node.inputs], shapes, shape)
+        # An axis of length 1 has one position, so it tells nothing apart.
+        known[node.name] = tuple(origin if length > 1 else _NONE for origin, length in zip(origins, shape, strict=True))
+    steps = known[graph.output][0]
+    return next(iter(steps)) if len(steps) == 1 else None
+
+
+def _origins(node: Node, sources: Sequence[Origins], shapes: Sequence[Shape], shape: Shape) -> Origins:
+    match node:
+        case Constant():
+            return (_NONE,) * len(shape)
+        case Conv() | ConvTranspose() | Dense() | Recurrent():
+            return (*sources[0][:-1], _NONE)
+        case MatMul(transposed=transposed):
+            first, second = sources
+            return (*_united([first[:-2], second[:-2]]), first[-2], second[-2 if transposed else -1])
+        case Binary() | Concat():
+            return _united(sources)
+        case Permute(axes=axes):
+            return tuple(sources[0][axis] for axis in axes)
+        case Reduce(axes=axes, keepdims=False):
+            return tuple(origin for axis, origin in enumerate(sources[0]) if axis not in axes)
+        case Reshape():
+            return _reshaped(sources[0], shapes[0], shape)
+    return sources[0]  # of an element-wise node, or one that moves or repeats values along their own axis
+
+
+def _united(sources: Sequence[Origins]) -> Origins:
+    return tuple(frozenset().union(*origins) for origins in zip(*sources, strict=True))
+
+
+def _reshaped(origins: Origins, before: Shape, after: Shape) -> Origins:
+    """Origins after a row-major reshape: axes of the result have those of the axes that they are made of."""
+    result = [_NONE] * len(after)
+    for sources, targets in _blocks(before, after):
+        whole = frozenset().union(*(origins[axis] for axis in sources))
+        for axis in targets:
+            result[axis] = whole
+    return tuple(result)
+
+
+def _blocks(before: Shape, after: Shape) -> Iterator[tuple[list[int], list[int]]]:
+    """The smallest runs of axes, before and after a reshape, with as many elements; axes of length 1 are in none."""
+    rest = [axis for axis, length in enumerate(before) if length > 1]
+    made = [axis for axis, length in enumerate(after) if length > 1]
+    while rest and made:
+        sources, targets = [rest.pop(0)], [made.pop(0)]
+        while (count := math.prod(before[axis] for axis in sources)) != (
+            wanted := math.prod(after[axis] for axis in targets)
+        ):
+            if count < wanted:
+                sources.append(rest.pop(0))
+            else:
+                targets.append(made.pop(0))
+        yield sources, targets

@@ -152,7 +152,7 @@ def test_every_format_reads_the_same_text(
 
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^    (edge-crnn (?:read .*samples|info|doctor).*)", README, re.M)
+COMMANDS = re.findall(r"^    (edge-crnn (?:read .*samples|info(?! mine)|doctor).*)", README, re.M)
 
 
 @pytest.mark.parametrize("line", COMMANDS)

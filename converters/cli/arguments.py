@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from edge_crnn.cli.command import between
+from edge_crnn.cli.reader import add_preprocess_argument
 from edge_crnn.errors import OutputError
 from edge_crnn.files import require_place
 from edge_crnn.model.artifact import load_spec
+from edge_crnn.preprocess.function import load_function, use
 from edge_crnn.training.architectures import ARCHITECTURES
 
-from ..pipeline import Source, open_source
+from ..conventions.declared import Draft, add_declarations, declared_by, put
+from ..source import Source, open_source
 from ..trained.keras.weights import GATES
 from ..verify.gate import Gate
 
@@ -38,6 +42,22 @@ def add_structure_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.py",
         help="your own Python file that converts layers which edge-crnn does not know (see docs/layers.md)",
     )
+    add_declarations(parser)
+    add_preprocess_argument(parser)
+
+
+def declarations_of(arguments: argparse.Namespace) -> Draft:
+    """What the options declare of the model; a function to preprocess with is loaded and put in use.
+
+    Raises:
+        InputError: the function cannot be loaded.
+    """
+    declared = declared_by(arguments)
+    if arguments.preprocess is not None:
+        function = load_function(arguments.preprocess)
+        use(function)
+        put(declared, "input.function", asdict(function.named))
+    return declared
 
 
 def add_gate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +91,7 @@ def source_of(path: Path, arguments: argparse.Namespace) -> Source:
     source = open_source(
         path,
         None if arguments.spec is None else load_spec(arguments.spec),
+        declared=declarations_of(arguments),
         architecture=arguments.architecture,
         recurrent_activation=arguments.recurrent_activation,
         layers=arguments.layers,

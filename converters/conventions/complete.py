@@ -1,0 +1,202 @@
+"""A spec completed with what the model file says: nothing is asked for that the file knows, and nothing is guessed."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from edge_crnn.errors import ModelSpecError
+from edge_crnn.model.spec import VERSION, ModelSpec
+
+from ..trained.facts import FileFacts
+from .declared import Draft, get, put
+from .scales import SCALES
+
+_SHOWN_CLASSES = 20
+
+
+def complete(draft: Draft, facts: FileFacts) -> ModelSpec:
+    """The whole spec of a model.
+
+    Args:
+        draft: what the user says of it, in its spec and by options.
+        facts: what its file says.
+
+    Raises:
+        ModelSpecError: something is missing, with all that is, or contradicts the file.
+    """
+    path = facts.path
+    draft, missing = filled(draft, facts)
+    if missing:
+        measure = f"; or measure it on labelled images: edge-crnn spec {path} --images DIR"
+        raise ModelSpecError(f"{path} does not say {_listed(missing)}{measure}")
+    return ModelSpec.from_json(json.dumps(draft), origin=f"spec of {path.name}")
+
+
+def filled(draft: Draft, facts: FileFacts) -> tuple[Draft, list[str]]:
+    """A draft with all that follows from the file, and what it still lacks, in words.
+
+    Raises:
+        ModelSpecError: it contradicts the file, or itself.
+    """
+    draft = copy.deepcopy(draft)
+    draft.setdefault("version", VERSION)
+    draft.setdefault("name", facts.path.stem)
+    missing: list[str] = []
+    _fill_size(draft, facts, missing)
+    _fill_colour(draft, facts, missing)
+    _fill_scale(draft, facts, missing)
+    _fill_output(draft, facts)
+    _fill_alphabet(draft, facts, missing)
+    return draft, missing
+
+
+def _fill_size(draft: Draft, facts: FileFacts, missing: list[str]) -> None:
+    """Axes from the steps, which run along the width; width and height from the shape."""
+    turned = get(draft, "input.rotate") in (90, 270)
+    if get(draft, "input.axes") is None and facts.axes is not None:
+        along_columns = facts.axes == "HWC"
+        put(draft, "input.axes", "HWC" if along_columns != turned else "WHC")
+    axes = get(draft, "input.axes")
+    if axes is None:
+        missing.append("along which axis the text runs (--axes)")
+        return
+    assert facts.shape is not None
+    first, second = facts.shape[:2]
+    width, height = (second, first) if (axes == "HWC") != turned else (first, second)
+    for name, size in (("width", width), ("height", height)):
+        declared = get(draft, f"input.{name}")
+        if declared is None and size is not None:
+            put(draft, f"input.{name}", size)
+        elif declared is None:
+            missing.append(f"the {name} of its image (--{name})")
+        elif size is not None and declared != size:
+            raise ModelSpecError(
+                f"the spec says {name} {declared} with axes {axes}; the network takes {facts.shape}: correct the spec"
+            )
+
+
+def _fill_colour(draft: Draft, facts: FileFacts, missing: list[str]) -> None:
+    if get(draft, "input.colour") is None:
+        if facts.shape is not None and facts.shape[2] == 1:
+            put(draft, "input.colour", "grey")
+        else:
+            missing.append("the order of its colours (--colour bgr|rgb)")
+
+
+def _fill_scale(draft: Draft, facts: FileFacts, missing: list[str]) -> None:
+    image: Draft = draft.setdefault("input", {})
+    pixels = image.pop("pixels", None)
+    if pixels is None and (facts.expects_raw_pixels or image.get("function") is not None):
+        pixels = "raw" if "scale" not in image else None
+    if pixels is not None and "colour" in image:
+        for name, value in SCALES[pixels].settings(image["colour"]).items():
+            if image.setdefault(name, value) != value:
+                raise ModelSpecError(f"the spec says {name} {image[name]!r}, pixels {pixels} says {value!r}; keep one")
+    if image.get("standardise"):
+        image.setdefault("scale", 1.0)
+    if "scale" in image:
+        image.setdefault("offset", 0.0)
+    elif pixels is None:
+        missing.append("how pixels are scaled (--pixels, or --scale and --offset)")
+
+
+def _fill_output(draft: Draft, facts: FileFacts) -> None:
+    for name, number in (("steps", facts.steps), ("classes", facts.classes)):
+        declared = get(draft, f"output.{name}")
+        if number is None:  # until the size of the image is known
+            continue
+        if declared is None:
+            put(draft, f"output.{name}", number)
+        elif declared != number:
+            raise ModelSpecError(f"the spec says {declared} {name}; the network gives {number}: correct the spec")
+
+
+def _fill_alphabet(draft: Draft, facts: FileFacts, missing: list[str]) -> None:
+    classes = facts.classes
+    if classes is None:
+        return
+    if "symbols" not in draft and facts.vocabulary:
+        _take_vocabulary(draft, facts, classes)
+    if "blank" not in draft and facts.blank is not None:
+        draft["blank"] = facts.blank
+    if "blank" not in draft:
+        missing.append("the class of its blank (--blank first|last)")
+    else:
+        draft["blank"] = _index(draft["blank"], classes)
+    if "unused" in draft:
+        draft["unused"] = sorted({_index(place, classes) for place in draft["unused"]})
+    if "symbols" not in draft:
+        missing.append(f"its alphabet of {classes - 1 - len(draft.get('unused', []))} symbols (--alphabet)")
+        return
+    symbols, unused = len(draft["symbols"]), len(draft.get("unused", []))
+    if symbols + unused + 1 != classes and not missing:
+        raise ModelSpecError(
+            f"the alphabet has {symbols} symbols{f' and {unused} unused classes' if unused else ''}, which with the"
+            f" blank is {symbols + unused + 1} classes; the network gives {classes}: correct the alphabet, or mark"
+            " classes that no text has by --unused CLASS"
+        )
+
+
+def _take_vocabulary(draft: Draft, facts: FileFacts, classes: int) -> None:
+    """The alphabet of a lookup layer; its places for what it does not know are classes that no text has."""
+    assert facts.vocabulary is not None
+    words = facts.vocabulary
+    if len(words) == classes and words[0] is None:  # the blank shares class 0 with what no label has
+        draft.setdefault("blank", 0)
+        words, first = words[1:], 1
+    elif len(words) + 1 == classes:
+        blank = _index(draft.get("blank", facts.blank or "last"), classes)
+        first = int(blank == 0)
+    else:
+        return
+    draft["symbols"] = [word for word in words if word is not None]
+    unused = [place for place, word in enumerate(words, first) if word is None]
+    if unused and "unused" not in draft:
+        draft["unused"] = unused
+
+
+def _index(place: int | str, classes: int) -> int:
+    match place:
+        case "first":
+            return 0
+        case "last":
+            return classes - 1
+        case int() if 0 <= place < classes:
+            return place
+    raise ModelSpecError(f"class {place!r} of {classes}; expected first, last or 0 to {classes - 1}")
+
+
+def _listed(words: Sequence[str]) -> str:
+    *before, last = words
+    return f"{', '.join(before)} and {last}" if before else last
+
+
+def essential(spec: ModelSpec) -> str:
+    """The JSON form of a spec without what is as usual: what a person would write."""
+    data = json.loads(spec.to_json())
+    kept = {name: value for name, value in data.items() if not _is_default(ModelSpec, name, value)}
+    for name, kind in (("input", type(spec.input)), ("output", type(spec.output)), ("decoder", type(spec.decoder))):
+        if name in kept:
+            kept[name] = {field: value for field, value in kept[name].items() if not _is_default(kind, field, value)}
+    return json.dumps(kept, ensure_ascii=False, indent=1, allow_nan=False)
+
+
+def _is_default(kind: Any, name: str, value: Any) -> bool:
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    if name not in fields:
+        return False
+    field = fields[name]
+    if field.default is not dataclasses.MISSING:
+        default = field.default
+    elif field.default_factory is not dataclasses.MISSING:
+        default = field.default_factory()
+        default = dataclasses.asdict(default) if dataclasses.is_dataclass(default) else default  # type: ignore[arg-type]
+        if isinstance(value, dict) and isinstance(default, dict):
+            return value == {key: part for key, part in default.items() if part is not None}
+    else:
+        return False
+    return bool(value == (list(default) if isinstance(default, tuple) else default))

@@ -1,0 +1,298 @@
+"""What the user declares of a model on the command line, and how it joins the spec beside the model.
+
+A draft is the JSON form of a spec, of which anything may be missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from edge_crnn.cli.command import at_least
+from edge_crnn.errors import InputError, ModelSpecError
+from edge_crnn.model.spec import InputSpec
+
+from .scales import SCALES
+
+Draft: TypeAlias = dict[str, Any]
+"""The JSON form of a spec, of which anything may be missing."""
+
+FUNCTION = "input.function"
+"""The field that --preprocess sets."""
+_MAX_ALPHABET_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of the command line, and the field of the spec that it sets."""
+
+    flag: str
+    key: str
+    """Path of the field, such as `input.scale`."""
+    help: str
+    read: Callable[[str], Any] | None = None
+    """Text → value; None: the option takes no value, and --no-… declares the opposite."""
+    metavar: str | None = None
+    choices: tuple[Any, ...] | None = None
+    repeated: bool = False
+    """Whether the option may be given several times, which makes a list."""
+
+    @property
+    def name(self) -> str:
+        """Its name in argparse's namespace."""
+        return self.flag.lstrip("-").replace("-", "_")
+
+
+def number(text: str) -> float:
+    """A number such as `0.5`, or a quotient such as `1/255`.
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither.
+    """
+    dividend, _, divisor = text.partition("/")
+    try:
+        return float(dividend) / float(divisor or 1)
+    except (ValueError, ZeroDivisionError) as error:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number such as 0.5 or 1/255") from error
+
+
+def numbers(text: str) -> float | list[float]:
+    """One number, or three with commas between."""
+    parts = [number(part) for part in text.split(",")]
+    if len(parts) not in (1, 3):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected one number, or three with commas between")
+    return parts[0] if len(parts) == 1 else parts
+
+
+def class_index(text: str) -> int | str:
+    """A class: `first`, `last` or its index."""
+    if text in ("first", "last"):
+        return text
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected first, last or the index of a class") from error
+
+
+def padding(text: str) -> int | list[int] | str:
+    """A grey level, three levels with commas between, or `edge`."""
+    if text == "edge":
+        return text
+    try:
+        levels = [int(part) for part in text.split(",")]
+    except ValueError:
+        levels = []
+    if len(levels) not in (1, 3):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a level from 0 to 255, three of them, or edge")
+    return levels[0] if len(levels) == 1 else levels
+
+
+def alphabet(text: str) -> list[str]:
+    """Symbols in the order of their classes: the characters of a text, or those in a file of that name.
+
+    A file has one symbol to a line, or all characters on one line.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    path = Path(text)
+    try:
+        is_file = path.is_file()
+    except (OSError, ValueError):
+        is_file = False
+    if not is_file:
+        return list(text)
+    try:
+        content = path.read_bytes()[: _MAX_ALPHABET_BYTES + 1]
+        lines = content.decode("utf-8-sig").replace("\r\n", "\n").removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: cannot be read as an alphabet ({error}); save it in UTF-8, one symbol to a line"
+        ) from error
+    if len(content) > _MAX_ALPHABET_BYTES:
+        raise InputError(f"{path}: more than {_MAX_ALPHABET_BYTES:,} bytes; expected one symbol to a line")
+    return lines if len(lines) > 1 else list(lines[0])
+
+
+def _choice(field: str) -> tuple[Any, ...]:
+    """The values of a field of `InputSpec` that has a few."""
+    return typing.get_args(typing.get_type_hints(InputSpec)[field])
+
+
+def _choosing(field: str, help_: str) -> Option:
+    choices = _choice(field)
+    return Option(f"--{field.replace('_', '-')}", f"input.{field}", help_, type(choices[0]), None, choices)
+
+
+OPTIONS: Sequence[Option] = (
+    Option("--name", "name", "name of the model (default: the file's)", str, "NAME"),
+    Option(
+        "--alphabet", "symbols", "symbols in the order of their classes, without the blank, or a file with one symbol"
+        " to a line", alphabet, "TEXT|FILE",
+    ),
+    Option(
+        "--blank", "blank", "class of the CTC blank: last for ctc_batch_cost, first for keras.ops.ctc_loss",
+        class_index, "first|last|N",
+    ),
+    Option(
+        "--unused", "unused", "a class that no text has, such as StringLookup's [UNK]; may be repeated",
+        class_index, "CLASS", repeated=True,
+    ),
+    Option("--skip-steps", "skip_steps", "leading time steps that the training loss left out", at_least(0), "N"),
+    Option("--width", "input.width", "width of the image, where the file leaves it open", at_least(1), "N"),
+    Option("--height", "input.height", "height of the image, where the file leaves it open", at_least(1), "N"),
+    _choosing("axes", "HWC: rows first; WHC: columns first, for a network that takes its images transposed"),
+    _choosing("colour", "channels of the network's image"),
+    Option(
+        "--pixels", "input.pixels", "how pixels are scaled, in place of --scale and --offset: "
+        + "; ".join(f"{name}, {scale.meaning}" for name, scale in SCALES.items()),
+        str, None, tuple(SCALES),
+    ),
+    Option(
+        "--scale", "input.scale", "the network sees pixel * SCALE + OFFSET; one number or one for each channel",
+        numbers, "SCALE",
+    ),
+    Option("--offset", "input.offset", "see --scale; write --offset=-1,-1,-1 for several", numbers, "OFFSET"),
+    Option("--standardise", "input.standardise", "subtract each image's mean, and divide by its standard deviation"),
+    Option("--invert", "input.invert", "the network sees 255 - pixel"),
+    _choosing("resize", "stretch: fill the canvas; fit: keep the aspect ratio; height: scale to the height, and squeeze"
+              " what is too wide; paste: do not scale, crop"),
+    _choosing("align", "where an image that is narrower than the canvas stands"),
+    _choosing("align_vertical", "where an image that is lower than the canvas stands"),
+    _choosing("odd_pixel", "side of a centred image that gets the odd pixel: after (right, below) or before"),
+    _choosing("rounding", "how the scaled side of a fitted image is rounded"),
+    _choosing("interpolation", "linear: as OpenCV and tf.image; area: as OpenCV; pil-…: as Pillow"),
+    Option("--padding", "input.padding", "level around the image, or one for each channel", padding, "LEVEL|edge"),
+    _choosing("rotate", "degrees clockwise by which the canvas is turned"),
+    Option(
+        "--filter", "input.filters", "a filter on the pixels, such as 'otsu', 'adaptive mean 11 2' or 'clahe 2 8';"
+        " may be repeated", str, "FILTER", repeated=True,
+    ),
+)  # fmt: skip
+"""All of them; `convert`, `verify` and `spec` take them."""
+
+
+def add_declarations(parser: argparse.ArgumentParser) -> None:
+    """Add the options that declare what a model file does not say."""
+    group = parser.add_argument_group(
+        "what the model file does not say", "kept in MODEL.json beside the model; edge-crnn spec measures most of it"
+    )
+    for option in OPTIONS:
+        if option.read is None:
+            group.add_argument(option.flag, action=argparse.BooleanOptionalAction, help=option.help)
+            continue
+        group.add_argument(
+            option.flag, type=option.read, choices=option.choices, metavar=option.metavar, help=option.help,
+            action="append" if option.repeated else "store",
+        )  # fmt: skip
+    group.add_argument(
+        "--lambda", dest="lambdas", action="append", type=_lambda, metavar="LAYER=WORDS",
+        help="what a Lambda does, such as 'lambda_1=squeeze 1'; may be repeated (see docs/what_a_file_cannot_say.md)",
+    )  # fmt: skip
+
+
+def _lambda(text: str) -> tuple[str, str]:
+    name, separator, words = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected LAYER=WORDS such as 'lambda_1=squeeze 1'")
+    return name, words
+
+
+def declared_by(arguments: argparse.Namespace) -> Draft:
+    """The part of a spec that the options declare."""
+    draft: Draft = {}
+    for option in OPTIONS:
+        value = getattr(arguments, option.name)
+        if value is not None:
+            put(draft, option.key, value)
+    if arguments.lambdas:
+        draft["lambdas"] = dict(arguments.lambdas)
+    return draft
+
+
+def put(draft: Draft, key: str, value: Any) -> None:
+    """Set a field by its path."""
+    *path, last = key.split(".")
+    for name in path:
+        draft = draft.setdefault(name, {})
+    draft[last] = value
+
+
+def get(draft: Mapping[str, Any], key: str) -> Any:
+    """A field by its path; None: it is not there."""
+    value: Any = draft
+    for name in key.split("."):
+        if not isinstance(value, Mapping) or name not in value:
+            return None
+        value = value[name]
+    return value
+
+
+def read_draft(path: Path) -> Draft:
+    """The spec in a file, of which anything may be missing.
+
+    Raises:
+        ModelSpecError: it cannot be read, or holds no JSON object.
+    """
+    try:
+        draft = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ModelSpecError(f"{path}: cannot be read ({error.strerror}); name a spec in JSON") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelSpecError(f"{path}: no JSON ({error}); write the spec anew") from error
+    if not isinstance(draft, dict):
+        raise ModelSpecError(f"{path}: found {type(draft).__name__}, expected a JSON object")
+    return draft
+
+
+def join(written: Draft, declared: Draft, origin: object) -> Draft:
+    """A spec together with what the options declare.
+
+    Args:
+        written: the spec in a file.
+        declared: what `declared_by` gives.
+        origin: what to call the file.
+
+    Raises:
+        InputError: they disagree.
+    """
+    joined = copy.deepcopy(written)
+    conflicts = []
+    for option in OPTIONS:
+        ours, theirs = get(declared, option.key), get(written, option.key)
+        if ours is None:
+            continue
+        if theirs is None or _plain(ours) == _plain(theirs):
+            put(joined, option.key, ours if theirs is None else theirs)
+        else:
+            conflicts.append(f"{option.key} {_shown(theirs)}, {option.flag} says {_shown(ours)}")
+    function, known = get(declared, FUNCTION), get(written, FUNCTION)
+    if function is not None:
+        put(joined, FUNCTION, function)
+        if known not in (None, function):
+            conflicts.append(f"{FUNCTION} {known}, --preprocess says {function}")
+    for name, words in declared.get("lambdas", {}).items():
+        known = joined.setdefault("lambdas", {}).setdefault(name, words)
+        if known != words:
+            conflicts.append(f"lambdas.{name} {known!r}, --lambda says {words!r}")
+    if conflicts:
+        raise InputError(f"{origin} says {'; it says '.join(conflicts)}; correct the file, or leave out the option")
+    return joined
+
+
+def _plain(value: Any) -> Any:
+    """A value in a form that compares: an alphabet may be one text or a list of symbols."""
+    return list(value) if isinstance(value, str) and len(value) > 1 else value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        value = "".join(value)
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"

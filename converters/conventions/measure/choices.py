@@ -1,0 +1,118 @@
+"""The ways of preparing an image that are tried: for each dimension a few usual choices, each a change of the spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from edge_crnn.model.spec import InputSpec, PerChannel
+
+from ..scales import SCALES
+
+Dimension = Literal["pixels", "invert", "orientation", "colour", "resize", "padding", "interpolation"]
+
+_COMMON = (("fit", "left", "centre"), ("fit", "centre", "centre"), ("height", "left", "top"), ("paste", "left", "top"))
+"""Ways of placing an image that keep its aspect ratio, tried from the beginning."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way in one dimension."""
+
+    name: str
+    settings: Mapping[str, Any]
+    """Fields of `InputSpec`."""
+    coarse: bool = True
+    """Whether it is tried from the beginning, or only beside the best."""
+
+
+def apply(image: InputSpec, choice: Choice) -> InputSpec:
+    """The spec with a choice made."""
+    if "axes" in choice.settings:
+        return oriented(image, choice.settings["axes"], choice.settings["rotate"])
+    if choice.settings.get("colour", image.colour) != image.colour:  # numbers of a channel go with it
+        image = replace(image, scale=_turned(image.scale), offset=_turned(image.offset))
+    return replace(image, **choice.settings)
+
+
+def _turned(number: PerChannel) -> PerChannel:
+    return (number[2], number[1], number[0]) if isinstance(number, tuple) else number
+
+
+def oriented(image: InputSpec, axes: Literal["HWC", "WHC"], rotate: Literal[0, 90, 180, 270]) -> InputSpec:
+    """The spec of a tensor of the same shape, whose axes are meant otherwise; the canvas may change sides."""
+    first, second, _ = image.shape
+    turned = rotate in (90, 270)
+    width, height = (second, first) if (axes == "HWC") != turned else (first, second)
+    return replace(image, axes=axes, rotate=rotate, width=width, height=height)
+
+
+def choices(dimension: Dimension, image: InputSpec, step_axis: int | None) -> Sequence[Choice]:
+    """What is tried in a dimension.
+
+    Args:
+        dimension: of the preparation.
+        image: a spec of the network's shape; per-channel numbers follow its colours.
+        step_axis: 0 or 1: the axis of the tensor along which the steps run; None: unknown.
+    """
+    match dimension:
+        case "pixels":
+            return [
+                Choice(name, scale.settings(image.colour))
+                for name, scale in SCALES.items()
+                if image.channels == 3 or not scale.needs_colour
+            ]
+        case "invert":
+            return [Choice("no", {"invert": False}), Choice("yes", {"invert": True})]
+        case "orientation":
+            return list(_orientations(step_axis))
+        case "colour":
+            return [Choice(name, {"colour": name}) for name in (("bgr", "rgb") if image.channels == 3 else ("grey",))]
+        case "resize":
+            return list(_placements())
+        case "padding":
+            return [
+                Choice("black", {"padding": 0}),
+                Choice("white", {"padding": 255}),
+                Choice("grey", {"padding": 127}, coarse=False),
+                Choice("edge", {"padding": "edge"}, coarse=False),
+            ]
+        case "interpolation":
+            return [
+                Choice(name, {"interpolation": name}, coarse=name == "linear")
+                for name in ("linear", "area", "pil-bilinear", "pil-bicubic")
+            ]
+
+
+def _orientations(step_axis: int | None) -> Iterator[Choice]:
+    """The upright image first, then its mirror images and turns, as far as the text runs along the steps."""
+    names = {
+        ("HWC", 0): "as it is",
+        ("WHC", 0): "transposed",
+        ("HWC", 90): "turned clockwise",
+        ("HWC", 270): "turned anticlockwise",
+        ("HWC", 180): "upside down",
+        ("WHC", 90): "upside down and mirrored",
+        ("WHC", 180): "transposed across the other diagonal",
+        ("WHC", 270): "mirrored",
+    }
+    for (axes, rotate), name in names.items():
+        along = 1 if (axes == "HWC") != (rotate in (90, 270)) else 0
+        if step_axis in (None, along):
+            yield Choice(name, {"axes": axes, "rotate": rotate})
+
+
+def _placements() -> Iterator[Choice]:
+    yield Choice("stretch", {"resize": "stretch"})
+    for resize in ("fit", "height", "paste"):
+        for align in ("left", "centre", "right"):
+            for align_vertical in ("top", "centre", "bottom"):
+                if resize == "height" and align_vertical != "top":
+                    continue  # it fills the height
+                coarse = (resize, align, align_vertical) in _COMMON
+                yield Choice(
+                    f"{resize} {align}" + ("" if resize == "height" else f" {align_vertical}"),
+                    {"resize": resize, "align": align, "align_vertical": align_vertical},
+                    coarse,
+                )

@@ -1,0 +1,89 @@
+"""What a search found: for each dimension how much each choice reads, and whether the images tell them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...verify.statistics import paired_change_interval
+from .judges import Scored
+
+
+@dataclass(frozen=True)
+class Option:
+    """One choice in one dimension."""
+
+    name: str
+    right: int
+    """Images read as labelled."""
+    images: int
+    """Images that it was tried on: all, or the first few where it reads clearly less."""
+    level: bool
+    """Whether the images do not tell it from the best choice."""
+    change: tuple[float, float]
+    """95 % interval of the share of images read, less the best choice's, in points of 100."""
+
+    def shown(self, images: int) -> str:
+        """For a person."""
+        return f"{self.name} {self.right}" + (f" of {self.images}" if self.images < images else "")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The choices in one dimension, the best one first."""
+
+    dimension: str
+    options: tuple[Option, ...]
+    images: int
+
+    @property
+    def unsure(self) -> tuple[Option, ...]:
+        """Choices that are level with the best."""
+        return tuple(option for option in self.options[1:] if option.level)
+
+    @property
+    def line(self) -> str:
+        """For a person."""
+        shown = " · ".join(option.shown(self.images) for option in self.options[:6])
+        more = f" · {len(self.options) - 6} more" if len(self.options) > 6 else ""
+        return f"{self.dimension:<14} {shown}{more}"
+
+    @property
+    def doubts(self) -> Iterator[str]:
+        """What the images do not tell, for a person."""
+        if self.unsure:
+            first = self.unsure[0]
+            low, high = first.change
+            names = ", ".join(option.name for option in self.unsure)
+            yield (
+                f"unsure: {self.dimension} {self.options[0].name} or {names} ({first.name}: {low:+.1f} to {high:+.1f}"
+                " points of the images read)"
+            )
+
+
+def finding(dimension: str, best: Scored, options: Mapping[str, Scored]) -> Finding | None:
+    """The choices in a dimension, ordered by how well they read; None: there is no choice."""
+    if len(options) < 2:
+        return None
+    ordered = sorted(options.items(), key=lambda item: (not _same(item[1], best), -item[1].score))
+    return Finding(dimension, tuple(_option(name, best, scored) for name, scored in ordered), len(best.right))
+
+
+def _same(scored: Scored, best: Scored) -> bool:
+    return (scored.image, scored.spelling) == (best.image, best.spelling)
+
+
+def _option(name: str, best: Scored, scored: Scored) -> Option:
+    count = len(scored.right)
+    first = best.right[:count]
+    only_best, only_other = int((first & ~scored.right).sum()), int((scored.right & ~first).sum())
+    low, high = paired_change_interval(only_best, only_other, count)
+    level = not scored.is_beaten_by(best)
+    return Option(name, int(scored.right.sum()), count, level, (100 * low, 100 * high))
+
+
+def table(findings: Sequence[Finding]) -> Iterator[str]:
+    """All findings, for a person."""
+    for one in findings:
+        yield one.line
+        yield from (f"{'':<14} {doubt}" for doubt in one.doubts)

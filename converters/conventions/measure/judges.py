@@ -1,0 +1,194 @@
+"""Judges how well a network reads images with one convention: by their labels, or without any by how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_crnn import ctc
+from edge_crnn.backends.base import Probabilities
+from edge_crnn.model.spec import InputSpec
+
+from ...verify.statistics import mcnemar
+from .spelling import (
+    Characters,
+    Spelling,
+    agreeing,
+    alphabets,
+    learned,
+    likely_blanks,
+    likeness,
+    log_likelihoods,
+    right,
+    sequences,
+    skips,
+)
+
+_FLOOR = 1e-5
+_LEAST_GAIN = 0.02
+"""Log-likelihood for each image that counts: less is within what rounding and luck do."""
+_DOUBT = 0.01
+"""Chance of an error that is taken when a choice is called better."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What need not be measured."""
+
+    settings: frozenset[str] = frozenset()
+    """Fields of `InputSpec` that are declared."""
+    blank: int | None = None
+    skip_steps: int | None = None
+    characters: tuple[Characters, ...] = ()
+    """Possible alphabets; none: unknown."""
+    step_axis: int | None = None
+
+    def alphabets(self, blank: int) -> list[Characters]:
+        """The possible alphabets with this blank."""
+        return [characters for characters in self.characters if characters[blank] is None]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How well a network reads images with one convention: all of them, or the first few where that is clearly less."""
+
+    image: InputSpec
+    spelling: Spelling
+    log_likelihoods: npt.NDArray[np.float64]
+    """(N,), of the labels."""
+    right: npt.NDArray[np.bool_]
+    """(N,), whether the text is the label."""
+
+    @property
+    def score(self) -> float:
+        """Mean log-likelihood of the labels."""
+        return float(self.log_likelihoods.mean())
+
+    def is_beaten_by(self, best: Scored) -> bool:
+        """Whether another convention is surely better: it reads more images, or makes most labels likelier.
+
+        Both are judged by exact sign tests on the images where the two differ. What was tried on a few images only was
+        far behind on them.
+        """
+        count = len(self.right)
+        if count < len(best.right):
+            return True
+        first, second = best.right[:count], self.right[:count]
+        gain = best.log_likelihoods[:count] - self.log_likelihoods[:count]
+        reads_more = _is_sure(first & ~second, second & ~first)
+        return reads_more or bool(gain.mean() > _LEAST_GAIN and _is_sure(gain > 0, gain < 0))
+
+
+def _is_sure(better: npt.NDArray[np.bool_], worse: npt.NDArray[np.bool_]) -> bool:
+    more, fewer = int(better.sum()), int(worse.sum())
+    return more > fewer and mcnemar(fewer, more) < _DOUBT
+
+
+class Judge(Protocol):
+    """Scores what a network gives for the first images of a set."""
+
+    reads: float
+    """Least coarse score of a convention that reads anything."""
+
+    def coarse(self, probabilities: Probabilities) -> tuple[float, int, int]:
+        """A score with the best blank and number of skipped steps, and these two."""
+
+    def spelling(self, probabilities: Probabilities, blank: int, skip_steps: int) -> Spelling:
+        """The best spelling with a blank and a number of skipped steps."""
+
+    def scored(self, image: InputSpec, spelling: Spelling, probabilities: Probabilities) -> Scored:
+        """How well the images are read."""
+
+
+@dataclass(frozen=True)
+class ByLabels:
+    """Judges by the labels of the images."""
+
+    texts: Sequence[str]
+    known: Known
+    reads = 0.3
+
+    def coarse(self, probabilities: Probabilities) -> tuple[float, int, int]:
+        """See `Judge.coarse`; the score is the share of characters that are right in the best order of the alphabet."""
+        texts = self.texts[: len(probabilities)]
+        best = (-1.0, 0, 0)
+        for blank in likely_blanks(probabilities, self.known.blank):
+            for skip in skips(probabilities.shape[1], self.known.skip_steps):
+                read = self._agreement(sequences(probabilities, blank, skip), texts, blank)
+                sure = float(probabilities[:, skip:].max(axis=2).mean())
+                best = max(best, (max(read, 0.0) + 0.01 * sure - 0.001 * skip, blank, skip), key=lambda score: score[0])
+        return best
+
+    def spelling(self, probabilities: Probabilities, blank: int, skip_steps: int) -> Spelling:
+        """See `Judge.spelling`; where the alphabet is not known, the labels show it."""
+        if known := self.known.alphabets(blank):
+            spellings = [Spelling(blank, skip_steps, characters) for characters in known]
+            return max(spellings, key=lambda one: float(log_likelihoods(probabilities, one, self.texts).mean()))
+        classes = probabilities.shape[2]
+        shown = learned(sequences(probabilities, blank, skip_steps), self.texts, classes, blank)
+        usual = agreeing(shown, list(alphabets(classes, blank, self.texts)))
+        return Spelling(blank, skip_steps, usual[0] if usual else shown)
+
+    def scored(self, image: InputSpec, spelling: Spelling, probabilities: Probabilities) -> Scored:
+        """See `Judge.scored`."""
+        texts = self.texts[: len(probabilities)]
+        likely = log_likelihoods(probabilities, spelling, texts)
+        return Scored(image, spelling, likely, right(probabilities, spelling, texts))
+
+    def _agreement(self, read: Sequence[tuple[int, ...]], texts: Sequence[str], blank: int) -> float:
+        spellings = [Spelling(blank, 0, characters) for characters in self.known.alphabets(blank)]
+        if not spellings:
+            return likeness(read, texts)
+        return max(alike(read, [spelling.classes_of(text) or () for text in texts]) for spelling in spellings)
+
+
+@dataclass(frozen=True)
+class ByConfidence:
+    """Judges by how sure the network is of its own texts, which must not be empty, nor the same for most images."""
+
+    known: Known
+    reads = -1e9
+
+    def coarse(self, probabilities: Probabilities) -> tuple[float, int, int]:
+        """See `Judge.coarse`; the score is the mean log-posterior, less for empty and for repeated texts."""
+        skip = self.known.skip_steps or 0
+        scores = [
+            (float(self._log_posteriors(probabilities, blank, skip).mean()), blank, skip)
+            for blank in likely_blanks(probabilities, self.known.blank)
+        ]
+        return max(scores, key=lambda score: score[0])
+
+    def spelling(self, probabilities: Probabilities, blank: int, skip_steps: int) -> Spelling:  # noqa: ARG002
+        """See `Judge.spelling`; the alphabet must be known."""
+        return Spelling(blank, skip_steps, self.known.alphabets(blank)[0])
+
+    def scored(self, image: InputSpec, spelling: Spelling, probabilities: Probabilities) -> Scored:
+        """See `Judge.scored`; an image counts as right if its text is not empty."""
+        values = self._log_posteriors(probabilities, spelling.blank, spelling.skip_steps)
+        texts = sequences(probabilities, spelling.blank, spelling.skip_steps)
+        return Scored(image, spelling, values, np.array([bool(text) for text in texts]))
+
+    def _log_posteriors(self, probabilities: Probabilities, blank: int, skip: int) -> npt.NDArray[np.float64]:
+        read = sequences(probabilities, blank, skip)
+        values = np.log(np.maximum(ctc.posterior(probabilities, read, blank, skip), _FLOOR))
+        implausible = np.array([not text or read.count(text) > max(1, len(read) // 4) for text in read])
+        return np.where(implausible, np.log(_FLOOR), values)
+
+
+def alike(read: Sequence[Any], truth: Sequence[Any]) -> float:
+    """1 less the edit distance per character, over all images (Levenshtein 1966)."""
+    errors = sum(_distance(one, other) for one, other in zip(read, truth, strict=True))
+    return 1 - errors / max(1, sum(map(len, truth)))
+
+
+def _distance(one: Sequence[int], other: Sequence[int]) -> int:
+    row = list(range(len(other) + 1))
+    for place, value in enumerate(one, 1):
+        diagonal, row[0] = row[0], place
+        for index, target in enumerate(other, 1):
+            diagonal, row[index] = row[index], min(row[index] + 1, row[index - 1] + 1, diagonal + (value != target))
+    return row[-1]

@@ -1,0 +1,221 @@
+"""Measures the conventions of a model on images, beginning with what its file and the user say."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from edge_crnn.alphabet import Alphabet
+from edge_crnn.errors import InputError
+from edge_crnn.images import Pixels
+from edge_crnn.model.spec import InputSpec, Preprocessing
+
+from ...graph.axes import step_axis
+from ...graph.graph import Graph
+from ...trained.facts import FileFacts
+from ..complete import filled
+from ..declared import Draft, put
+from .choices import Dimension
+from .findings import Finding, finding
+from .judges import ByConfidence, ByLabels, Judge, Known, Scored
+from .search import Search
+from .spelling import (
+    Characters,
+    Spelling,
+    agreeing,
+    alphabets,
+    learned,
+    likely_blanks,
+    placed,
+    sequences,
+)
+from .trials import Trials
+
+_DIMENSIONS: tuple[Dimension, ...] = (
+    "pixels", "invert", "orientation", "colour", "resize", "padding", "interpolation",
+)  # fmt: skip
+_PRIVATE = 0xE000
+"""Start of Unicode's private use area: symbols of several characters stand as one while they are measured."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured."""
+
+    draft: Draft
+    """The spec with it."""
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    images: int
+    right: int
+    """Images that the network reads right so; without labels, those on which it reads anything."""
+    runs: int
+    """Inferences."""
+
+
+def measure(draft: Draft, facts: FileFacts, images: Sequence[Pixels], texts: Sequence[str] | None) -> Measured:
+    """Measure what neither the file nor the user says.
+
+    Args:
+        draft: what the user says.
+        facts: what the file says.
+        images: (H, W, 3) uint8 BGR, or (H, W).
+        texts: their labels; None: there are none, so that the network's confidence must do.
+
+    Raises:
+        InputError: there are no labels, and the alphabet is not known.
+        VerificationError: no convention reads the images.
+        ModelFileError: the model cannot be converted.
+    """
+    graph = facts.require_network().graph.folded()
+    completed, _ = filled(draft, facts)
+    known = _known(draft, completed, facts, graph)
+    symbols = completed.get("symbols")
+    if texts is not None and symbols is not None:
+        texts = _as_characters(texts, symbols, completed.get("label_map", {}))
+    judge: Judge
+    if texts is None:
+        if not known.characters:
+            raise InputError("without labels the alphabet cannot be measured; add --alphabet, or give labelled images")
+        judge = ByConfidence(known)
+    else:
+        judge = ByLabels(texts, known)
+    with Trials(graph, _start(completed, graph), images) as trials:
+        search = Search(trials, judge, _start(completed, graph), known)
+        best = search.best()
+        table = trials.probabilities(best.image, len(images))
+        findings = [finding(name, best, search.around(best, name)) for name in _DIMENSIONS]
+        findings.append(finding("blank", best, _blanks(best, judge, table, known)))
+        findings.append(finding("skipped steps", best, search.around_skip(best)))
+        notes: list[str] = []
+        spelling = best.spelling
+        if symbols is None and texts is not None:
+            spelling, notes = _settled(best.spelling, table, texts)
+    result = _written(completed, best.image, spelling, symbols)
+    return Measured(
+        result, tuple(filter(None, findings)), tuple(notes), len(images), int(best.right.sum()), trials.runs
+    )
+
+
+def _known(draft: Draft, completed: Draft, facts: FileFacts, graph: Graph) -> Known:
+    settings = set(draft.get("input", {}))
+    if "function" in settings:  # it replaces all steps
+        settings = {field.name for field in fields(InputSpec)}
+    if "pixels" in settings or facts.expects_raw_pixels or settings & {"scale", "offset", "standardise"}:
+        settings |= {"scale", "offset", "standardise"}
+    if settings & {"axes", "rotate"}:
+        settings |= {"axes", "rotate"}
+    classes = graph.output_shape[1]
+    blank = completed.get("blank")
+    return Known(
+        frozenset(settings),
+        blank,
+        completed.get("skip_steps"),
+        tuple(_alphabets(completed, classes, blank)),
+        None if facts.axes is None else step_axis(graph),
+    )
+
+
+def _alphabets(completed: Draft, classes: int, blank: int | None) -> list[Characters]:
+    """The declared symbols, wherever blank and unused classes may stand."""
+    if "symbols" not in completed:
+        return []
+    characters = _characters(completed["symbols"])
+    blanks = (0, classes - 1) if blank is None else (blank,)
+    if "unused" in completed:
+        free = [[place for place in range(classes) if place not in (one, *completed["unused"])] for one in blanks]
+        tables = [dict(zip(places, characters, strict=False)) for places in free if len(places) == len(characters)]
+        return [tuple(table.get(place) for place in range(classes)) for table in tables]
+    spare = classes - 1 - len(characters)
+    if spare < 0:
+        raise InputError(
+            f"the alphabet has {len(characters)} symbols; the network gives {classes} classes with the blank: at most"
+            f" {classes - 1} symbols"
+        )
+    return [placed(characters, classes, one, front) for one in blanks for front in range(spare + 1)]
+
+
+def _characters(symbols: Sequence[str]) -> list[str]:
+    """One character for each symbol."""
+    if all(len(symbol) == 1 for symbol in symbols):
+        return list(symbols)
+    return [chr(_PRIVATE + place) for place in range(len(symbols))]
+
+
+def _as_characters(texts: Sequence[str], symbols: Sequence[str], label_map: Mapping[str, str]) -> list[str]:
+    """Labels, spelled with one character for each symbol."""
+    alphabet, characters = Alphabet(tuple(symbols), len(symbols), label_map), _characters(symbols)
+    return ["".join(characters[place] for place in alphabet.encode(alphabet.label(text))) for text in texts]
+
+
+def _start(completed: Draft, graph: Graph) -> InputSpec:
+    """A spec of the network's shape with all that is known of it."""
+    first, second, channels = graph.input_shape
+    image: dict[str, Any] = {
+        "width": second, "height": first, "axes": "HWC", "scale": 1.0, "offset": 0.0,
+        "colour": "grey" if channels == 1 else "bgr", **completed.get("input", {}),
+    }  # fmt: skip
+    for name in ("scale", "offset", "padding", "filters"):
+        if isinstance(image.get(name), list):
+            image[name] = tuple(image[name])
+    if isinstance(image.get("function"), dict):
+        image["function"] = Preprocessing(**image["function"])
+    return InputSpec(**image)
+
+
+def _blanks(best: Scored, judge: Judge, table: Any, known: Known) -> dict[str, Scored]:
+    """How well the network reads with other blanks."""
+    classes = table.shape[2]
+    names = {0: "first", classes - 1: "last"}
+    options = {}
+    for blank in dict.fromkeys((best.spelling.blank, *likely_blanks(table, known.blank))):
+        spelling = best.spelling
+        if blank != spelling.blank:
+            if known.characters and not known.alphabets(blank):
+                continue
+            spelling = judge.spelling(table, blank, spelling.skip_steps)
+        options[names.get(blank, str(blank))] = judge.scored(best.image, spelling, table)
+    return options
+
+
+def _settled(spelling: Spelling, table: Any, texts: Sequence[str]) -> tuple[Spelling, list[str]]:
+    """The alphabet as the labels show it, and what they do not show."""
+    classes = table.shape[2]
+    read = sequences(table, spelling.blank, spelling.skip_steps)
+    shown = learned(read, texts, classes, spelling.blank)
+    usual = agreeing(shown, list(alphabets(classes, spelling.blank, texts)))
+    if len(usual) == 1:
+        return replace(spelling, characters=usual[0]), []
+    if usual:
+        first, second = ("".join(filter(None, characters)) for characters in usual[:2])
+        doubt = (
+            f"unsure: alphabet {first!r} or {second!r}: no label shows what tells them apart; give --alphabet if the"
+            " first is wrong"
+        )
+        return replace(spelling, characters=usual[0]), [doubt]
+    lacking = [place for place, one in enumerate(shown) if one is None and place != spelling.blank]
+    notes = [f"alphabet: in no usual order; taken from the labels: {''.join(filter(None, shown))!r}"]
+    if lacking:
+        places = ", ".join(map(str, lacking[:20]))
+        notes.append(
+            f"unsure: alphabet, classes {places}: no label shows their characters; they are marked as unused: give more"
+            " labels, or --alphabet"
+        )
+    return replace(spelling, characters=shown), notes
+
+
+def _written(completed: Draft, image: InputSpec, spelling: Spelling, symbols: Sequence[str] | None) -> Draft:
+    """The spec with what was measured."""
+    draft = copy.deepcopy(completed)
+    for name, value in asdict(image).items():
+        if value is not None:
+            put(draft, f"input.{name}", list(value) if isinstance(value, tuple) else value)
+    draft["blank"] = spelling.blank
+    draft["skip_steps"] = spelling.skip_steps
+    draft["symbols"] = list(symbols) if symbols is not None else [one for one in spelling.characters if one is not None]
+    unused = [place for place, one in enumerate(spelling.characters) if one is None and place != spelling.blank]
+    if unused:
+        draft["unused"] = unused
+    return draft

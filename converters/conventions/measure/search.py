@@ -1,0 +1,175 @@
+"""Searches for the preparation and the spelling with which a network reads images best: coarse to fine.
+
+All combinations of the dimensions that depend on each other are tried on few images, and the better ones on more. From
+the best of them on, one dimension is changed at a time, on all images, until nothing is better.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from edge_crnn.errors import VerificationError
+from edge_crnn.model.spec import InputSpec
+from edge_crnn.progress import progress
+
+from .choices import Choice, Dimension, apply, choices
+from .judges import Judge, Known, Scored
+from .spelling import Spelling, skips
+from .trials import Trials
+
+_ROUNDS = ((4, 48), (10, 12), (24, 4))
+"""Images of a coarse round, and combinations that it keeps."""
+_FIRST_ROUND_S = 20.0
+"""Seconds that the first round may take; with a slow network it uses fewer images, at least 2."""
+_SWEEPS = 2
+_FEW, _FAR = 12, 2.0
+"""Images that show whether a convention is far from the best one: by this mean log-likelihood."""
+_COARSE: tuple[Dimension, ...] = ("colour", "pixels", "invert", "orientation", "resize", "padding", "interpolation")
+_FINE: tuple[Dimension, ...] = ("resize", "padding", "interpolation", "pixels", "invert", "orientation", "colour")
+
+
+class Search:
+    """A search over the conventions of one network."""
+
+    def __init__(self, trials: Trials, judge: Judge, start: InputSpec, known: Known) -> None:
+        """Prepare a search.
+
+        Args:
+            trials: the network, and the images.
+            judge: of what the network gives.
+            start: a spec of the network's shape, with all that is declared.
+            known: what need not be measured.
+        """
+        self._trials, self._judge, self._start, self._known = trials, judge, start, known
+        self._count = len(trials.images)
+        self._scored: dict[tuple[InputSpec, Spelling], Scored] = {}
+
+    def best(self) -> Scored:
+        """The convention that reads best.
+
+        Raises:
+            VerificationError: none reads anything.
+        """
+        finalists = self._coarse()
+        spelling = self._spelling(finalists)
+        best = max((self.scored(image, spelling) for image in finalists), key=lambda scored: scored.score)
+        for _ in range(_SWEEPS):
+            before = best.image
+            for name in _FINE:
+                best = max([best, *self.around(best, name).values()], key=_full_score)
+            best = self._best_skip(best)
+            if best.image == before:
+                break
+        for name in _FINE:
+            best = self._simplest(best, name)
+        return best
+
+    def _simplest(self, best: Scored, name: Dimension) -> Scored:
+        """The first choice in a dimension that the images do not tell from the best: usual choices come first."""
+        options = self.around(best, name).values()
+        return next((scored for scored in options if not scored.is_beaten_by(best)), best)
+
+    def around(self, best: Scored, name: Dimension) -> Mapping[str, Scored]:
+        """Conventions that differ from the best one in one dimension, by the name of the choice."""
+        return {
+            choice.name: self.scored(apply(best.image, choice), best.spelling, best)
+            for choice in self._open(name, best.image)
+        }
+
+    def around_skip(self, best: Scored) -> Mapping[str, Scored]:
+        """Conventions that differ from the best one in the number of skipped steps."""
+        steps = self._trials.probabilities(best.image, 1).shape[1]
+        counts = skips(steps, self._known.skip_steps)
+        return {str(count): self.scored(best.image, replace(best.spelling, skip_steps=count)) for count in counts}
+
+    def scored(self, image: InputSpec, spelling: Spelling, best: Scored | None = None) -> Scored:
+        """How well the images are read: all of them, unless the first few show that it is far from the best."""
+        key = image, spelling
+        if key not in self._scored:
+            few = self._judged(image, spelling, min(_FEW, self._count))
+            if best is not None and few.score < float(best.log_likelihoods[:_FEW].mean()) - _FAR:
+                return few
+            self._scored[key] = self._judged(image, spelling, self._count)
+        return self._scored[key]
+
+    def _judged(self, image: InputSpec, spelling: Spelling, count: int) -> Scored:
+        return self._judge.scored(image, spelling, self._trials.probabilities(image, count))
+
+    def _best_skip(self, best: Scored) -> Scored:
+        """The fewest skipped steps with which as many images are read, and as surely."""
+        options = self.around_skip(best).values()
+        return max(options, key=lambda one: (one.right.sum(), round(one.score, 3), -one.spelling.skip_steps))
+
+    def _open(self, name: Dimension, image: InputSpec) -> Sequence[Choice]:
+        """The choices of a dimension that the declared settings leave."""
+        if name == "padding" and image.resize == "stretch":
+            return []
+        return [
+            choice
+            for choice in choices(name, image, self._known.step_axis)
+            if self._is_open(choice, image) and (choice.coarse or _is_near(choice, image))
+        ]
+
+    def _is_open(self, choice: Choice, image: InputSpec) -> bool:
+        """Whether a choice agrees with what is declared."""
+        return all(
+            field not in self._known.settings or getattr(image, field) == value
+            for field, value in choice.settings.items()
+        )
+
+    def _coarse(self) -> list[InputSpec]:
+        images = list(self._combinations())
+        for round_, (most, kept) in enumerate(_ROUNDS):
+            count = min(most, self._count)
+            if round_ == 0:
+                count = min(count, max(2, int(_FIRST_ROUND_S / (self._seconds(images[0]) * len(images)))))
+            scores = [
+                self._judge.coarse(self._trials.probabilities(image, count))[0]
+                for image in progress(images, len(images), f"trying on {count} images")
+            ]
+            order = sorted(range(len(images)), key=lambda place: -scores[place])
+            images = [images[place] for place in order[:kept]]
+        return images
+
+    def _seconds(self, image: InputSpec) -> float:
+        """What one image takes."""
+        count = min(4, self._count)
+        started = time.perf_counter()
+        self._trials.probabilities(image, count)
+        return (time.perf_counter() - started) / count
+
+    def _combinations(self) -> Iterator[InputSpec]:
+        """All coarse combinations, the simple ones first."""
+        images = [self._start]
+        for name in _COARSE:
+            images = [apply(image, choice) for image in images for choice in self._coarse_choices(name, image)]
+        yield from dict.fromkeys(images)
+
+    def _coarse_choices(self, name: Dimension, image: InputSpec) -> Sequence[Choice]:
+        left = self._open(name, image)
+        return [choice for choice in left if choice.coarse] or left[:1] or [Choice("declared", {})]
+
+    def _spelling(self, finalists: Sequence[InputSpec]) -> Spelling:
+        """The spelling of the finalist that is read best."""
+        tables = [self._trials.probabilities(image, self._count) for image in finalists]
+        scores = [self._judge.coarse(table) for table in tables]
+        place = max(range(len(scores)), key=lambda index: scores[index][0])
+        score, blank, skip = scores[place]
+        if score < self._judge.reads:
+            raise VerificationError(
+                f"no usual convention reads the images: the best explains {max(score, 0):.0%} of their characters;"
+                " check the labels, or declare what is unusual"
+            )
+        return self._judge.spelling(tables[place], blank, skip)
+
+
+def _is_near(choice: Choice, image: InputSpec) -> bool:
+    """Whether a finer choice is tried beside an image: other alignments only with the same way of resizing."""
+    return bool(choice.settings.get("resize", image.resize) == image.resize)
+
+
+def _full_score(scored: Scored) -> tuple[int, float]:
+    """Those that were tried on all images come first."""
+    return len(scored.right), scored.score

@@ -1,0 +1,159 @@
+"""How the network's classes become text: the blank, skipped steps, and the order of the alphabet.
+
+Where the alphabet is not known, it is learned: sequences of classes that are as long as their labels pair each class
+with a character, and the pairs that agree most often make a one-to-one map.
+"""
+
+from __future__ import annotations
+
+import itertools
+import string
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_crnn import ctc
+from edge_crnn.backends.base import Probabilities
+
+Classes: TypeAlias = tuple[int, ...]
+"""Class indices of a text."""
+Characters: TypeAlias = tuple[str | None, ...]
+"""Character of each class; None: the blank, or a class that no text has."""
+
+_MOST_SKIPPED = 4
+_MOST_UNUSED = 4
+_FLOOR = 1e-5
+"""Least probability of a label that counts: an image that cannot be read, such as a wrong label, must not outweigh the
+others."""
+_DIGITS, _LOWER, _UPPER = string.digits, string.ascii_lowercase, string.ascii_uppercase
+_ORDERS = (
+    _DIGITS,
+    *(case for case in (_LOWER, _UPPER)),
+    *("".join(parts) for case in (_LOWER, _UPPER) for parts in itertools.permutations((_DIGITS, case))),
+    *("".join(parts) for parts in itertools.permutations((_LOWER, _UPPER))),
+    *("".join(parts) for parts in itertools.permutations((_DIGITS, _LOWER, _UPPER))),
+    string.printable[:94],
+    string.printable[:95],
+    "".join(map(chr, range(33, 127))),
+    "".join(map(chr, range(32, 127))),
+)
+"""Alphabets in the orders that people use."""
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """A way of turning classes into text."""
+
+    blank: int
+    skip_steps: int
+    characters: Characters
+
+    def classes_of(self, text: str) -> Classes | None:
+        """The classes of a text; None: one of its characters has no class."""
+        places = {character: place for place, character in enumerate(self.characters) if character is not None}
+        if any(character not in places for character in text):
+            return None
+        return tuple(places[character] for character in text)
+
+
+def sequences(probabilities: Probabilities, blank: int, skip_steps: int) -> list[Classes]:
+    """The best path of each image, without repeats and blanks (Graves 2006, section 3.2)."""
+    best: npt.NDArray[np.intp] = probabilities[:, skip_steps:].argmax(axis=2)
+    kept = best != blank
+    kept[:, 1:] &= best[:, 1:] != best[:, :-1]
+    return [tuple(row[mask].tolist()) for row, mask in zip(best, kept, strict=True)]
+
+
+def likely_blanks(probabilities: Probabilities, declared: int | None) -> tuple[int, ...]:
+    """The class declared as blank, or the first, the last, and the one that most steps have."""
+    if declared is not None:
+        return (declared,)
+    classes = probabilities.shape[2]
+    counts = np.bincount(probabilities.argmax(axis=2).ravel(), minlength=classes)
+    return tuple(dict.fromkeys((classes - 1, 0, int(counts.argmax()))))
+
+
+def skips(steps: int, declared: int | None) -> Sequence[int]:
+    """Numbers of leading steps that may have been skipped."""
+    return (declared,) if declared is not None else range(min(_MOST_SKIPPED + 1, steps))
+
+
+def likeness(found: Sequence[Classes], texts: Sequence[str]) -> float:
+    """Share of all characters that the best one-to-one map from classes to characters explains, 0 to 1."""
+    counts = _pairs(found, texts)
+    matched = sum(counts[pair] for pair in _matched(counts).items())
+    return matched / max(1, sum(map(len, texts)))
+
+
+def learned(found: Sequence[Classes], texts: Sequence[str], classes: int, blank: int) -> Characters:
+    """Character of each class, as labels show it; None: they do not."""
+    mapped = _matched(_pairs(found, texts))
+    return tuple(None if place == blank else mapped.get(place) for place in range(classes))
+
+
+def _pairs(found: Sequence[Classes], texts: Sequence[str]) -> Counter[tuple[int, str]]:
+    counts: Counter[tuple[int, str]] = Counter()
+    for sequence, text in zip(found, texts, strict=True):
+        if len(sequence) == len(text):
+            counts.update(zip(sequence, text, strict=True))
+    return counts
+
+
+def _matched(counts: Counter[tuple[int, str]]) -> dict[int, str]:
+    """One-to-one pairs, the most frequent first."""
+    mapped: dict[int, str] = {}
+    taken: set[str] = set()
+    for (place, character), _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        if place not in mapped and character not in taken:
+            mapped[place] = character
+            taken.add(character)
+    return mapped
+
+
+def alphabets(classes: int, blank: int, texts: Sequence[str]) -> Iterator[Characters]:
+    """Usual alphabets that have all characters of the labels, as the character of each class."""
+    used = set("".join(texts))
+    for order in dict.fromkeys(("".join(sorted(used)), *_ORDERS)):
+        spare = classes - 1 - len(order)
+        if not used <= set(order) or not 0 <= spare <= _MOST_UNUSED:
+            continue
+        for front in range(spare + 1):
+            yield placed(order, classes, blank, front)
+
+
+def placed(symbols: Sequence[str], classes: int, blank: int, front: int) -> Characters:
+    """Character of each class, with `front` unused classes before the alphabet and the rest of them behind it."""
+    spare = classes - 1 - len(symbols)
+    characters: list[str | None] = [*[None] * front, *symbols, *[None] * (spare - front)]
+    characters.insert(blank, None)
+    return tuple(characters)
+
+
+def agreeing(shown: Sequence[str | None], counts_of: Sequence[Characters]) -> list[Characters]:
+    """Alphabets that have every character where the labels show it."""
+    return [
+        characters
+        for characters in counts_of
+        if all(character in (None, other) for character, other in zip(shown, characters, strict=True))
+    ]
+
+
+def log_likelihoods(probabilities: Probabilities, spelling: Spelling, texts: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Logarithm of the probability of each image's label (Graves 2006, section 4.1): (N,), at least -11.5."""
+    labels = [spelling.classes_of(text) for text in texts]
+    known = [label if label is not None else () for label in labels]
+    values = ctc.posterior(probabilities, known, spelling.blank, spelling.skip_steps)
+    values = np.where([label is not None for label in labels], values, 0.0)
+    return np.log(np.maximum(values, _FLOOR))
+
+
+def right(probabilities: Probabilities, spelling: Spelling, texts: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which images read as their labels say: (N,)."""
+    found = sequences(probabilities, spelling.blank, spelling.skip_steps)
+    return np.array(
+        [sequence == spelling.classes_of(text) for sequence, text in zip(found, texts, strict=True)], np.bool_
+    )

@@ -31,7 +31,7 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 demo: $(VENV)/.convert
 	@mkdir -p demo
 	$(BIN)/edge-crnn convert models/plates.keras --recipe int8 --calibration samples/calibration \
-	    --verify samples/plates -o demo/plates-int8.tflite --images-are 'rendered plates' --page demo/report.html
+	    --labelled samples/plates -o demo/plates-int8.tflite --images-are 'rendered plates' --page demo/report.html
 	$(BIN)/edge-crnn read --model demo/plates-int8.tflite samples/plates > demo/readings.tsv
 	@head -n 5 demo/readings.tsv
 	@echo "… $$(wc -l < demo/readings.tsv) plates in demo/readings.tsv; open demo/report.html"
@@ -69,12 +69,12 @@ test-arm-full: $(VENV)/.dev
 
 dist/digits-int8.tflite: models/digits.keras models/digits.keras.json | $(VENV)/.convert
 	@mkdir -p $(@D)
-	$(BIN)/edge-crnn convert $< --recipe int8 --calibration samples/lines-calibration --verify samples/lines -o $@
+	$(BIN)/edge-crnn convert $< --recipe int8 --calibration samples/lines-calibration --labelled samples/lines -o $@
 
 dist/plates.onnx: models/plates.keras models/plates.keras.json | $(VENV)/.convert
 	@mkdir -p $(@D)
 	$(PIP) -e '.[onnx]'
-	$(BIN)/edge-crnn convert $< --to onnx --recipe float16 --verify samples/plates -o $@
+	$(BIN)/edge-crnn convert $< --to onnx --recipe float16 --labelled samples/plates -o $@
 
 # The plate model for CPUs is in the wheel.
 bundle-pi: dist/digits-int8.tflite

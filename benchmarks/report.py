@@ -75,7 +75,7 @@ def _measure(model: Model, folder: Path, n: int, rounds: int, per_round: int, no
     notes += [f"Absent: {name} ({reason})." for name, reason in absent.items()]
     artifacts = [str(each.path) for each in made.values()]
     kinds = [
-        word for preset in model.fresh(images) for kind in model.kinds for word in ("--images", str(preset / kind))
+        word for preset in model.fresh(images) for kind in model.kinds for word in ("--labelled", str(preset / kind))
     ]
     told = "--images-are", model.images_are, "--results", str(folder / f"{model.name}-verify.json")
     yield _run(["edge-crnn", "verify", str(model.path), *artifacts, *kinds, *told])

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_crnn.backends import open_backend
 from edge_crnn.ctc import Grammar
-from edge_crnn.dataset import Dataset, chunked, content_hash, find_images, load_labelled, refuse_overlap, refuse_repeats
+from edge_crnn.dataset import (
+    DEFAULT_RULES,
+    Dataset,
+    LabelRules,
+    chunked,
+    content_hash,
+    content_hashes,
+    find_images,
+    load_labelled,
+    load_unlabelled,
+    refuse_overlap,
+    refuse_repeats,
+)
 from edge_crnn.errors import (
     ArtifactError,
     BackendError,
@@ -24,92 +35,29 @@ from edge_crnn.errors import (
     ModelSpecError,
     VerificationError,
 )
-from edge_crnn.files import sha256
 from edge_crnn.images import load_image
-from edge_crnn.model.artifact import Artifact, load_sidecar
+from edge_crnn.model.artifact import Artifact
 from edge_crnn.model.spec import Calibration, ModelSpec
 from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import activity, progress
 
-from .artifact import check_spec, make_onnx, make_tflite
-from .graph.graph import Graph, Ranges
+from .artifact import make_onnx, make_tflite
+from .graph.graph import Ranges
 from .graph.half import refuse_values
 from .graph.ranges import calibrate
 from .recipe import Recipe
-from .reference.seeds import seed
+from .reference import cache
 from .reference.tensorflow import TensorFlowReference
-from .trained.keras.custom import load_layers
-from .trained.keras.model import Declarations, Ends, Network, load_network
-from .trained.keras.weights import Structure, structure_of
+from .source import Source as Source
+from .source import open_source as open_source
 from .trained.tf1.checkpoint import find_checkpoint
-from .trained.tf1.model import load_tf1_graph
 from .verify.faults import refuse_company, refuse_other_alphabet, refuse_other_ranges
 from .verify.gate import Candidate, Gate, Readings, compare, read_all
+from .verify.pictures import Pictures, compare_pictures
 
 _CALIBRATION_BATCH = 8
 _HALF_IMAGES = 32
 _ROUNDS, _PER_ROUND = 7, 10
-
-
-@dataclass(frozen=True)
-class Source:
-    """A trained model: its file (a checkpoint's index), what it says about itself, and its folded graph."""
-
-    path: Path
-    spec: ModelSpec
-    graph: Graph
-    sha256: str
-    network: Network
-    """What the file holds; its graph is not folded."""
-    structure: Structure | None = None
-    """The network of a file of weights alone."""
-    classes: Mapping[str, Any] = field(default_factory=dict)
-    """Keras classes of the user's own layers, by name."""
-
-
-def open_source(
-    path: Path,
-    spec: ModelSpec | None = None,
-    *,
-    architecture: str | None = None,
-    recurrent_activation: str | None = None,
-    layers: Path | None = None,
-) -> Source:
-    """Read a trained model; its spec is the one given, or stands beside it.
-
-    Args:
-        path: of the model.
-        spec: in place of the one beside it.
-        architecture: for a file of weights alone, the network that they are of.
-        recurrent_activation: for a file of weights alone, the gates' function.
-        layers: a Python file of the user's own that converts further layers (see `trained.keras.custom`).
-
-    Raises:
-        ModelFileError: it is none that can be converted.
-        ModelSpecError: no spec, or not of this network.
-        InputError: a file of weights alone is not told enough about.
-    """
-    index = find_checkpoint(path)
-    structure = None
-    if architecture is not None or recurrent_activation is not None:
-        if index is not None:
-            raise InputError(f"{index}: a checkpoint's variables tell its network; leave out --architecture")
-        spec = spec or load_sidecar(path)
-        structure = structure_of(architecture, recurrent_activation, spec, seed)
-    custom, classes = ({}, {}) if layers is None else load_layers(layers)
-    if index is None:
-        try:
-            spec = spec or load_sidecar(path)
-        except ModelSpecError:
-            load_network(path, structure)  # what is wrong with the model itself is told first
-            raise
-        network = load_network(path, structure, Declarations(spec.input.shape, spec.lambdas or {}, custom))
-    else:  # which does not tell the size of its images
-        path, spec = index, spec or load_sidecar(index)
-        network = Network(load_tf1_graph(index, spec.input.shape), ends=Ends(softmax=True))
-    graph = network.graph.folded()
-    check_spec(spec, graph)
-    return Source(path, spec, graph, sha256(path.read_bytes()), network, structure, classes)
 
 
 def within(source: Source, grammar: str | None) -> Source:
@@ -135,6 +83,15 @@ def calibrated(source: Source, folder: Path, verification: Sequence[Dataset]) ->
     """
     paths = find_images(folder)
     refuse_overlap(paths, [path for dataset in verification for path in dataset.paths])
+    return calibrated_with(source, paths)
+
+
+def calibrated_with(source: Source, paths: Sequence[Path]) -> tuple[Ranges, Calibration]:
+    """Ranges of the graph's values on images, and which images they were.
+
+    Raises:
+        ImageError: a file is no image.
+    """
     consumed = 0
 
     def batches() -> Iterator[npt.NDArray[np.float32]]:
@@ -145,7 +102,7 @@ def calibrated(source: Source, folder: Path, verification: Sequence[Dataset]) ->
 
     ranges = calibrate(source.graph, batches())
     if consumed != len(paths):
-        raise DatasetError(f"{folder}: {consumed} of {len(paths)} images were used; this is a defect of edge-crnn")
+        raise DatasetError(f"{consumed} of {len(paths)} images were used; this is a defect of edge-crnn")
     return ranges, Calibration(consumed, content_hash(paths))
 
 
@@ -170,12 +127,42 @@ def check_calibration(artifact: Artifact, source: Source, folder: Path) -> None:
     refuse_other_ranges(artifact, source.graph, ranges, folder)
 
 
-def reference_readings(source: Source, datasets: Sequence[Dataset]) -> tuple[Readings, ...]:
+def reference_readings(source: Source, datasets: Sequence[Dataset], *, cached: bool = False) -> tuple[Readings, ...]:
     """What the trained model itself reads, run by Keras, or a checkpoint by TensorFlow.
+
+    Args:
+        source: the trained model.
+        datasets: images.
+        cached: take from the cache what earlier runs have read, and keep there what is read now; TensorFlow is not
+            started where all is there. Readings by Keras classes of the user's own are never kept: what their code
+            depends on is not known.
 
     Raises:
         VerificationError: its spec has the symbols in another order than it was trained with.
     """
+    keys = [_key(source, each) if cached else None for each in datasets]
+    shapes = [(len(each), *source.network.graph.output_shape) for each in datasets]
+    kept = [cache.find(key, shape) if key else None for key, shape in zip(keys, shapes, strict=True)]
+    missing = [each for each, found in zip(datasets, kept, strict=True) if found is None]
+    read = iter(_read_by_reference(source, missing) if missing else ())
+    readings = tuple(next(read) if found is None else Readings.of(found, source.spec) for found in kept)
+    for key, found, each in zip(keys, kept, readings, strict=True):
+        if key is not None and found is None:
+            cache.keep(key, each.probabilities)
+    refuse_other_alphabet(source.spec, datasets, readings)
+    return readings
+
+
+def _key(source: Source, dataset: Dataset) -> str | None:
+    """The name of a dataset's readings in the cache; None: they are not kept."""
+    images = dataset.digests if isinstance(dataset, Pictures) else list(content_hashes(dataset.paths))
+    if source.classes or len(images) < len(dataset):
+        return None
+    spec = source.spec
+    return cache.key(source.path, source.network, source.structure, spec.lambdas or {}, spec.input, images)
+
+
+def _read_by_reference(source: Source, datasets: Sequence[Dataset]) -> tuple[Readings, ...]:
     from .reference import keras as keras_reference
     from .reference import tf1 as tf1_reference
 
@@ -188,11 +175,9 @@ def reference_readings(source: Source, datasets: Sequence[Dataset]) -> tuple[Rea
             reference = tf1_reference.Tf1Reference(source.path, source.spec.input.shape)
     try:
         task = f"reading with {reference.facts.name}"
-        readings = tuple(read_all(reference, source.spec, each, task) for each in datasets)
+        return tuple(read_all(reference, source.spec, each, task) for each in datasets)
     finally:
         reference.close()
-    refuse_other_alphabet(source.spec, datasets, readings)
-    return readings
 
 
 def artifact_readings(artifact: Artifact, datasets: Sequence[Dataset]) -> tuple[Readings, ...]:
@@ -225,7 +210,8 @@ def convert(
 ) -> Candidate:
     """Convert by one recipe and verify; nothing is written.
 
-    The target's suffix tells its format; `calibration` and `batch` are for a `.tflite`.
+    The target's suffix tells its format; `calibration` and `batch` are for a `.tflite`. Where the only dataset is
+    `Pictures`, probabilities are compared, and the verdict is `unverified`.
 
     Raises:
         ConversionError: the conversion is not possible, or what it gives could not be shipped.
@@ -242,7 +228,11 @@ def convert(
         artifact = make_tflite(*what, ranges, images, batch=batch, takes_pixels=takes_pixels)
         refuse_other_ranges(artifact, source.graph, ranges or {}, "calibration")
     readings = artifact_readings(artifact, datasets)
-    return Candidate(artifact, readings, compare(datasets, reference, readings, gate), recipe)
+    if isinstance(datasets[0], Pictures):
+        verification = compare_pictures(target.name, reference, readings, recipe, gate)
+    else:
+        verification = compare(datasets, reference, readings, gate)
+    return Candidate(artifact, readings, verification, recipe)
 
 
 def attempts(
@@ -308,13 +298,22 @@ def choose(candidates: Sequence[Candidate], speeds: Sequence[float], strict: boo
     return min(passing, key=lambda pair: pair[0])[1]
 
 
-def load_sets(folders: Sequence[Path], spec: ModelSpec) -> list[Dataset]:
-    """The labelled folders to verify with.
+def load_sets(
+    labelled: Sequence[Path], spec: ModelSpec, rules: LabelRules = DEFAULT_RULES, unlabelled: Sequence[Path] = ()
+) -> list[Dataset]:
+    """The folders to verify with.
+
+    Args:
+        labelled: folders of images with labels.
+        spec: of the trained model.
+        rules: where the labels are.
+        unlabelled: folders of images whose labels, if there are any, do not count.
 
     Raises:
         DatasetError: one is empty, has a label outside the alphabet, or an image is in them twice.
     """
-    datasets = [load_labelled(folder, spec.alphabet) for folder in folders]
+    datasets = [load_labelled(folder, spec.alphabet, rules) for folder in labelled]
+    datasets += map(load_unlabelled, unlabelled)
     refuse_repeats(path for dataset in datasets for path in dataset.paths)
     return datasets
 

@@ -40,6 +40,23 @@ def write_atomically(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
 
 
+def cache_folder(kind: str) -> Path:
+    """Where files of a kind are kept from one run to the next; may be removed at any time, and need not exist.
+
+    It is the folder `kind` of $EDGE_CRNN_CACHE, else of edge-crnn in $XDG_CACHE_HOME or ~/.cache.
+
+    Raises:
+        OutputError: there is none.
+    """
+    if given := os.environ.get("EDGE_CRNN_CACHE"):
+        return Path(given) / kind
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        return (base if base.is_absolute() else Path.home() / ".cache") / "edge-crnn" / kind
+    except RuntimeError as error:
+        raise OutputError(f"no folder to keep {kind} in ({error}); set EDGE_CRNN_CACHE to one") from error
+
+
 def require_place(path: Path) -> None:
     """Make sure, before long work, that a file can be put at `path`; sweeps what killed writers left there.
 

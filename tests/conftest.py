@@ -9,7 +9,7 @@ import importlib.util
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import invalidate_caches
 from pathlib import Path
@@ -46,6 +46,15 @@ TINY = ModelSpec(
     output=OutputSpec(steps=16, classes=11),
     skip_steps=2,
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The user's own cache is neither read nor written."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGE_CRNN_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ def test_it_reads_the_sample_lines_and_its_artifact_reads_the_same(tmp_path: Pat
     lines = str(ROOT / "samples" / "lines")
     assert (
         main(
-            ["convert", str(ROOT / "models/digits.keras"), "--recipe", "dynamic", "--verify", lines, "-o", str(target)]
+            ["convert", str(ROOT / "models/digits.keras"), "--recipe", "dynamic", "--labelled", lines, "-o", str(target)]
         )
         == 0
     )

@@ -95,7 +95,7 @@ def test_calibration_whose_images_were_used_is_confirmed(
     run: Run, trained: Path, tiny_graph: graph.Graph, images: Path, others: Path, tmp_path: Path
 ) -> None:
     artifact = int8(tmp_path / "x.tflite", tiny_graph, others)
-    status, out, _ = run("verify", trained, artifact, "--images", images, "--calibration", others, *WIDE)
+    status, out, _ = run("verify", trained, artifact, "--labelled", images, "--calibration", others, *WIDE)
     assert status == 0
     assert f"x.tflite: its ranges are those of the images of {others}\n" in out
 
@@ -104,7 +104,7 @@ def test_a_quantiser_that_used_other_images_than_it_names(
     run: Run, trained: Path, tiny_graph: graph.Graph, images: Path, others: Path, fewer: Path, tmp_path: Path
 ) -> None:
     artifact = int8(tmp_path / "x.tflite", tiny_graph, fewer, named=others)
-    status, _, err = run("verify", trained, artifact, "--images", images, "--calibration", others)
+    status, _, err = run("verify", trained, artifact, "--labelled", images, "--calibration", others)
     assert status == 1
     assert re.fullmatch(
         rf"edge-crnn verify: x\.tflite: [23] of its int8 values have not the ranges that {others} gives, such as"
@@ -118,7 +118,7 @@ def test_calibration_images_that_are_not_those_it_names(
     run: Run, trained: Path, tiny_graph: graph.Graph, images: Path, others: Path, fewer: Path, tmp_path: Path
 ) -> None:
     artifact = int8(tmp_path / "x.tflite", tiny_graph, others)
-    status, _, err = run("verify", trained, artifact, "--images", images, "--calibration", fewer)
+    status, _, err = run("verify", trained, artifact, "--labelled", images, "--calibration", fewer)
     assert status == 1
     assert re.search(r"says that it was calibrated with 20 images, SHA-256 \w{12}…; .*fewer holds 1, \w{12}…", err)
     assert err.endswith(": name those images, or convert again with these\n")
@@ -136,7 +136,7 @@ def test_a_quantiser_that_never_looks_at_the_ranges(
         return write(network, image, recipe, dict.fromkeys(ranges, (-6.0, 6.0)), batch)
 
     monkeypatch.setattr(artifact, "to_tflite", blind)
-    words = ["--recipe", "int8", "--calibration", others, "--verify", images]
+    words = ["--recipe", "int8", "--calibration", others, "--labelled", images]
     status, _, err = run("convert", trained, *words, "-o", tmp_path / "x.tflite")
     assert status == 1
     assert "int8 values have not the ranges that calibration gives, such as 'conv' from -6.02 to 5.98 where" in err
@@ -155,14 +155,14 @@ def test_an_artifact_quantised_to_garbage(
         buffer.data = np.random.default_rng(1).permutation(buffer.data)
 
     artifact = rewrite(int8(tmp_path / "x.tflite", tiny_graph, others), scramble)
-    status, out, err = run("verify", trained, artifact, "--images", images)
+    status, out, err = run("verify", trained, artifact, "--labelled", images)
     assert status == 3
     assert re.search(r"x\.tflite: fail: same text on \d\.\d\d% .* reads right, gate 99\.50%;", out)
     assert err == (
         "edge-crnn verify: x.tflite: the gate is not met; see the images that changed, and with --localise which layer"
         " is to blame\n"
     )
-    _, out, err = run("verify", trained, artifact, "--images", images, "--localise")
+    _, out, err = run("verify", trained, artifact, "--labelled", images, "--localise")
     assert re.search(r"^  to blame: dense; its noise alone leaves -", out, re.M)
     assert "furthest from the trained model" in out
     assert err == "edge-crnn verify: x.tflite: the gate is not met; see the images that changed\n"
@@ -182,8 +182,8 @@ def test_output_that_depends_on_the_batch(
 
     path = tmp_path / "x.tflite"
     path.write_bytes(tiny_artifacts("float32", 16).read_bytes())
-    assert run("verify", trained, path, "--images", images, *WIDE)[0] == 0
-    status, _, err = run("verify", trained, rewrite(path, keep_order), "--images", images)
+    assert run("verify", trained, path, "--labelled", images, *WIDE)[0] == 0
+    status, _, err = run("verify", trained, rewrite(path, keep_order), "--labelled", images)
     assert status == 3
     assert re.search(
         r"x\.tflite: \d\d of 30 images gave other probabilities when they were read in the opposite order, by up to"
@@ -201,7 +201,7 @@ def test_a_model_whose_spec_has_two_symbols_in_each_others_place(
 ) -> None:
     """Reference and artifact agree on every text, and most of them are wrong."""
     sidecar(trained).write_text(replace(SPEC, symbols=tuple("0183456729")).to_json(), encoding="utf-8")
-    words = ["--recipe", "float32", "--verify", images, "-o", tmp_path / "x.tflite"]
+    words = ["--recipe", "float32", "--labelled", images, "-o", tmp_path / "x.tflite"]
     status, _, err = run("convert", trained, *words)
     assert status == 3
     assert re.search(r"the trained model reads '\d' for '\d' \(\d+ of \d+\), ", err)
@@ -216,7 +216,7 @@ def test_an_artifact_whose_spec_has_its_symbols_in_another_order(
     artifact = load(tiny_artifacts("float32"))
     path = tmp_path / "x.tflite"
     save(path, artifact.payload, replace(artifact.spec, symbols=tuple("9876543210")))
-    status, _, err = run("verify", trained, path, "--images", images)
+    status, _, err = run("verify", trained, path, "--labelled", images)
     assert status == 1
     assert (
         f"{path}: its alphabet or its images are not those of {trained} (symbols '9 8 7 6 5 4 3 2 1 0', there"
@@ -238,7 +238,7 @@ def test_a_model_whose_spec_has_another_number_of_symbols(
     told.update(symbols=symbols, blank=classes - 1)
     told["output"]["classes"] = classes
     sidecar(trained).write_text(json.dumps(told), encoding="utf-8")
-    status, _, err = run("convert", trained, "--recipe", "float32", "--verify", images, "-o", tmp_path / "x.tflite")
+    status, _, err = run("convert", trained, "--recipe", "float32", "--labelled", images, "-o", tmp_path / "x.tflite")
     assert status == 1
     assert message in err
 
@@ -262,7 +262,7 @@ def test_a_model_whose_spec_has_height_and_width_swapped(run: Run, trained: Path
     """The shape is the same, the image lies on its side."""
     lying = replace(SPEC, input=replace(SPEC.input, axes="HWC", width=16, height=32))
     sidecar(trained).write_text(lying.to_json(), encoding="utf-8")
-    status, _, err = run("convert", trained, "--recipe", "float32", "--verify", images, "-o", tmp_path / "x.tflite")
+    status, _, err = run("convert", trained, "--recipe", "float32", "--labelled", images, "-o", tmp_path / "x.tflite")
     assert status == 3
     assert "the trained model reads none of the 60 images right; check the labels, the spec's alphabet, blank," in err
     assert "width, height, axes, scale and offset" in err
@@ -274,7 +274,7 @@ def test_an_artifact_that_was_made_with_height_and_width_swapped(
     lying = replace(SPEC, input=replace(SPEC.input, axes="HWC", width=16, height=32))
     made = make_tflite(tmp_path / "x.tflite", tiny_graph, lying, RECIPES["float32"], "0" * 64)
     save(made.path, made.payload, made.spec)
-    status, _, err = run("verify", trained, made.path, "--images", images)
+    status, _, err = run("verify", trained, made.path, "--labelled", images)
     assert status == 1
     assert f"are not those of {trained} (width 16, there 32; height 32, there 16); name the model" in err
 
@@ -297,7 +297,7 @@ def test_an_artifact_that_gives_classes_by_steps(
     )
     made = make_tflite(tmp_path / "x.tflite", turned, spec, RECIPES["float32"], "0" * 64)
     save(made.path, made.payload, made.spec)
-    status, _, err = run("verify", trained, made.path, "--images", images)
+    status, _, err = run("verify", trained, made.path, "--labelled", images)
     assert status == 3
     assert re.search(
         r"reading with x\.tflite: found steps whose probabilities sum to [\d.e-]+ up to [\d.]+, expected 1; those of a"
@@ -450,7 +450,7 @@ def test_the_layers_that_eight_bits_do_not_hold_are_found_and_stay_float32(
     held = keep_what_holds(images, int8(tmp_path / "sound.tflite", tiny_graph, others), tmp_path / "held")
     trained = train(with_outlier(tiny_graph, 3, 64), tmp_path, monkeypatch)
     target = tmp_path / "x.tflite"
-    words = ["convert", trained, "--recipe", "int8", "--calibration", others, "--verify", held, "-o", target]
+    words = ["convert", trained, "--recipe", "int8", "--calibration", others, "--labelled", held, "-o", target]
     gate = ["--gate-agreement", 85, "--gate-accuracy", 15]
     status, out, err = run(*words, *gate)
     assert status == 3

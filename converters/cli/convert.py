@@ -18,29 +18,37 @@ from edge_crnn.errors import (
     OutputError,
     VerificationError,
 )
-from edge_crnn.model.artifact import save
+from edge_crnn.files import write_atomically
+from edge_crnn.model.artifact import save, sidecar
+from edge_crnn.model.spec import Calibration
 
+from ..graph.graph import Ranges
 from ..graph.half import faint_weights
 from ..pipeline import (
     attempts,
     calibrated,
+    calibrated_with,
     choose,
     convert,
     latencies_ms,
-    load_sets,
-    reference_readings,
     within,
 )
 from ..recipe import DEFAULT_RECIPE, ONNX_RECIPES, RECIPES, RECIPES_FOR, Recipe, Target
 from ..report.verification import Outcome
+from ..source import Source
 from ..tensorrt.to_engine import how_to_build, to_engine
 from ..verify.gate import Candidate
+from ..verify.pictures import Pictures, seeded_pictures
 from ..verify.search import keeping, search, table
+from ..verify.sets import set_aside
 from .arguments import add_gate_arguments, add_structure_arguments, check_places, gate_of, source_of
+from .images import add_image_arguments, readings_of, sets_of
 from .outcome import tell, write_results
 
 _SUFFIXES: dict[Target, str] = {"tflite": ".tflite", "onnx": ".onnx", "tensorrt": ".engine"}
 """What `--to` can be → how its artifacts are named."""
+_WITHOUT_IMAGES = "dynamic"
+"""The recipe where the usual one lacks images to calibrate with."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("auto", *dict.fromkeys(name for target in _SUFFIXES for name in RECIPES_FOR[target])),
         help=f"tflite: {_said(RECIPES)}. onnx and tensorrt: {_said(ONNX_RECIPES)}. Defaults: "
         + ", ".join(f"{recipe} for {target}" for target, recipe in DEFAULT_RECIPE.items())
-        + ". auto, not for tensorrt: tries them all and takes the fastest that passes",
+        + f"; without any images, {_WITHOUT_IMAGES} for tflite. auto, not for tensorrt: tries them all and takes the"
+        " fastest that passes",
     )
     parser.add_argument(
         "--float",
@@ -69,11 +78,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="layers that stay float32 whatever the recipe says, by the names that verify --localise shows; auto: where"
         " the gate is not met, those that are to blame. Not for tensorrt",
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="where the artifact goes")
-    parser.add_argument("--calibration", type=Path, metavar="DIR", help="images that set the ranges of int8")
     parser.add_argument(
-        "--verify", type=Path, metavar="DIR", action="append", required=True, help="labelled images; may be repeated"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="OUT",
+        help="where the artifact goes (default: the model's name with another suffix, in the current folder)",
     )
+    parser.add_argument("--dry-run", action="store_true", help="convert and verify, but write nothing")
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="DIR",
+        help="images that set the ranges of int8 (default: some of those to verify with, which then do not verify)",
+    )
+    add_image_arguments(parser, "--verify")
     add_structure_arguments(parser)
     parser.add_argument(
         "--batch",
@@ -92,7 +111,7 @@ def _said(recipes: Mapping[str, Recipe]) -> str:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert, verify, and write the artifact if it passes."""
-    target: Path = arguments.output
+    target: Path = arguments.output or Path(arguments.model.stem + _SUFFIXES[arguments.to])
     if target.suffix != _SUFFIXES[arguments.to]:
         raise OutputError(
             f"{target}: --to {arguments.to} writes a NAME{_SUFFIXES[arguments.to]}, which is found by it; name it so"
@@ -100,18 +119,18 @@ def run(arguments: argparse.Namespace) -> int:
     engine = target if arguments.to == "tensorrt" else None
     if engine is not None:
         target = engine.with_suffix(".onnx")
-    check_places([arguments.model], [target, engine, arguments.page, arguments.results])
+    if not arguments.dry_run:
+        check_places([arguments.model], [target, engine, arguments.page, arguments.results])
     recipes = _recipes(arguments)
     grammar = grammar_of(arguments.grammar)
     source = within(source_of(arguments.model, arguments), grammar)
     if arguments.float not in ([], ["auto"]):
         recipes = [keeping(recipe, arguments.float, source.graph) for recipe in recipes]
-    datasets = load_sets(arguments.verify, source.spec)
+    datasets = sets_of(arguments, source.spec) or [seeded_pictures(source.spec.input)]
     calibration = None
     if any(recipe.needs_calibration for recipe in recipes):
-        calibration = calibrated(source, arguments.calibration, datasets)
-        print(f"calibrated with {calibration[1].images} images of {arguments.calibration}")
-    reference = reference_readings(source, datasets)
+        datasets, calibration = _calibrate(source, datasets, arguments.calibration)
+    reference = readings_of(arguments, source, datasets)
 
     def make(recipe: Recipe) -> Candidate:
         return convert(
@@ -136,7 +155,8 @@ def run(arguments: argparse.Namespace) -> int:
     for line in table(facts.trials or ()):
         print(line)
     tell(outcome, arguments)
-    write_results(arguments, source, [outcome], reference)
+    if not arguments.dry_run:
+        write_results(arguments, source, [outcome], reference)
     for line in faint_weights(source.graph, chosen.recipe):
         print(f"  {line}")
     if "half" in (chosen.recipe.stack, chosen.recipe.head):
@@ -148,11 +168,32 @@ def run(arguments: argparse.Namespace) -> int:
         raise VerificationError(
             f"{target.name} does not meet the gate and was not written{kept}; see the images that changed{advice}"
         )
+    if arguments.dry_run:
+        print(f"dry run: {target}, {len(chosen.artifact.payload):,} bytes, recipe {facts.headline}, was not written")
+        return 0
     save(target, chosen.artifact.payload, chosen.verified.spec)
     print(f"{target}: {target.stat().st_size:,} bytes, recipe {facts.headline}")
+    if source.unwritten is not None:
+        write_atomically(sidecar(source.path), source.unwritten.encode())
+        print(f"{sidecar(source.path)}: the spec of the trained model")
+    if chosen.verification.parity.verdict == "unverified":
+        print(f"to verify it: edge-crnn verify {source.path} {target} --images DIR")
     if engine is not None:
         _build(target, engine, arguments.batch)
     return 0
+
+
+def _calibrate(
+    source: Source, datasets: list[Dataset], folder: Path | None
+) -> tuple[list[Dataset], tuple[Ranges, Calibration]]:
+    """Ranges from the images of a folder, else from some of the datasets; and the datasets that are left."""
+    if folder is not None:
+        found = calibrated(source, folder, [each for each in datasets if not isinstance(each, Pictures)])
+        print(f"calibrated with {found[1].images} images of {folder}")
+        return datasets, found
+    kept, aside = set_aside(datasets)
+    print(f"calibrated with {len(aside)} of the images, which are left out of the verification")
+    return kept, calibrated_with(source, aside)
 
 
 def _build(onnx: Path, engine: Path, batch: int | None) -> None:
@@ -168,6 +209,10 @@ def _build(onnx: Path, engine: Path, batch: int | None) -> None:
 
 def _recipes(arguments: argparse.Namespace) -> list[Recipe]:
     recipes, wish = RECIPES_FOR[arguments.to], arguments.recipe or DEFAULT_RECIPE[arguments.to]
+    verified = bool(arguments.labelled or arguments.images)
+    calibrates = verified or arguments.calibration is not None
+    if not verified and (arguments.page or arguments.results):
+        raise InputError("--page and --results are about images; add --images DIR or --labelled DIR, or leave them out")
     if arguments.to == "onnx" and arguments.batch is not None:
         raise InputError("--batch is for tflite and tensorrt; an .onnx takes any number of images: leave it out")
     if arguments.float and arguments.to == "tensorrt":
@@ -179,12 +224,18 @@ def _recipes(arguments: argparse.Namespace) -> list[Recipe]:
     if wish != "auto":
         if wish not in recipes:
             raise InputError(f"recipe {wish} is not for --to {arguments.to}, whose recipes are {', '.join(recipes)}")
-        if recipes[wish].needs_calibration and arguments.calibration is None:
-            raise DatasetError(f"recipe {wish} needs images to calibrate with; add --calibration DIR")
+        if recipes[wish].needs_calibration and not calibrates:
+            if arguments.recipe is not None:
+                raise DatasetError(
+                    f"recipe {wish} needs images to calibrate with; add --images DIR, of which some calibrate and the"
+                    " others verify, or --calibration DIR"
+                )
+            print(f"no images: recipe {_WITHOUT_IMAGES} in place of {wish}; add --images DIR for {wish}")
+            wish = _WITHOUT_IMAGES
         return [recipes[wish]]
-    known = [each for each in recipes.values() if arguments.calibration is not None or not each.needs_calibration]
+    known = [each for each in recipes.values() if calibrates or not each.needs_calibration]
     if len(known) < len(recipes):
-        print("auto: recipes that need calibration are left out; add --calibration DIR to try them")
+        print("auto: recipes that need calibration are left out; add --images DIR or --calibration DIR to try them")
     return known
 
 
@@ -194,9 +245,11 @@ def _choose(candidates: Sequence[Candidate], dataset: Dataset, strict: bool) -> 
     print(f"{'recipe':<13} {'verdict':<13} {'agreement':>9} {'accuracy':>9} {'bytes':>11} {'ms, 1 thread':>13}")
     for each, ms in zip(candidates, speeds, strict=True):
         parity = each.verification.parity
-        right = sum(one.artifact_right for one in parity.sets) / parity.images
+        labelled = [one for one in parity.sets if one.labelled]
+        images = sum(one.images for one in labelled)
+        right = f"{sum(one.artifact_right for one in labelled) / images:.2%}" if images else ""
         size = len(each.artifact.payload)
-        shares = f"{parity.agreement:>9.2%} {right:>9.2%}"
+        shares = f"{parity.agreement:>9.2%} {right:>9}"
         print(f"{each.recipe.name:<13} {parity.verdict:<13} {shares} {size:>11,} {ms:>13.2f}")
     return choose(candidates, speeds, strict)
 

@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from edge_crnn.files import write_atomically
 
 from ..pipeline import Source
-from ..report.compose import compose
-from ..report.page import page
-from ..report.records import from_json
 from ..report.verification import Outcome, to_json
 from ..verify.gate import Readings
 
@@ -22,13 +19,15 @@ def tell(outcome: Outcome, arguments: argparse.Namespace) -> None:
     artifact, verification = outcome.artifact, outcome.verification
     print(f"{artifact.path.name}: {verification.summary}")
     for each in verification.parity.sets:
-        print(
-            f"  {each.name}: {each.images:,} images; right {each.artifact_right / each.images:.2%},"
-            f" trained model {each.reference_right / each.images:.2%}; same text {each.same_text / each.images:.2%}"
+        right = (
+            f"right {each.artifact_right / each.images:.2%}, trained model {each.reference_right / each.images:.2%}"
+            if each.labelled
+            else "no labels"
         )
+        print(f"  {each.name}: {each.images:,} images; {right}; same text {each.same_text / each.images:.2%}")
     for change in verification.changes[:_LISTED]:
         path = change.dataset.entries[change.index].path
-        _, reference, found = change.texts(artifact.spec.alphabet)
+        reference, found = change.texts(artifact.spec.alphabet)
         print(f"  {path}: trained model {reference!r}, artifact {found!r}")
     if len(verification.changes) > _LISTED:
         more = "" if arguments.page else "; --page FILE shows them"
@@ -50,6 +49,10 @@ def write_results(
         write_atomically(arguments.results, record.encode())
         print(f"{arguments.results}: the results")
     if arguments.page is not None:
+        from ..report.compose import compose  # most runs write no page
+        from ..report.page import page
+        from ..report.records import from_json
+
         origin = str(arguments.results or "this run")
         write_atomically(arguments.page, page(compose([from_json(record, origin)])).encode())
         print(f"{arguments.page}: the images")

@@ -20,7 +20,7 @@ _MOST_SETS = 4
 """Sets that are shown one by one; of more, those in one folder are counted together, and a table has each."""
 _COUNTS = ("images", "reference_right", "artifact_right", "same_text", "same_where_right")
 _CONFUSIONS = 3
-_WORST: tuple[Status, ...] = ("fail", "underpowered", "pass")
+_WORST: tuple[Status, ...] = ("fail", "unverified", "underpowered", "pass")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def pictured(record: Record) -> str:
     """What was read, for a sentence: 10,000 rendered plates."""
     found = judged(record)
     count = max((sum(each.images for each in one.sets) for one in found), default=0)
-    return f"{count:,} {record.images or 'labelled images'}"
+    labelled = all(each.labelled for one in found for each in one.sets)
+    return f"{count:,} {record.images or ('labelled images' if labelled else 'images')}"
 
 
 def finding(each: Judged, model: str) -> Finding:
@@ -93,13 +94,19 @@ def finding(each: Judged, model: str) -> Finding:
     details = [f"{of(same, right)}, 95% interval {between(low, high)}"]
     if len(each.parities) == 1:
         (parity,) = each.parities
-        low, high = parity.accuracy_change_interval
-        details.append(f"accuracy {points(parity.accuracy_change)} points ({points(low)} to {points(high)})")
+        details.append(_accuracy(parity))
         if parity.verdict == "underpowered":
             details.append(f"these images show {percent(parity.agreement_shown)}: more would show more")
     if each.file_bytes is not None:
         details.append(megabytes(each.file_bytes))
     return Finding(each.status, title, "; ".join(details))
+
+
+def _accuracy(parity: Parity) -> str:
+    if parity.accuracy_change is None or parity.accuracy_change_interval is None:
+        return "accuracy was not measured: no image has a label"
+    low, high = parity.accuracy_change_interval
+    return f"accuracy {points(parity.accuracy_change)} points ({points(low)} to {points(high)})"
 
 
 def accuracy_blocks(record: Record) -> list[Block]:
@@ -117,7 +124,8 @@ def accuracy_blocks(record: Record) -> list[Block]:
             "Lines are 95% intervals (Clopper and Pearson).",
         )
     )
-    blocks.append(Figure("Change of accuracy, in points of 100", _change(found), "Lines are paired 95% intervals."))
+    if any(parity.accuracy_change is not None for each in found for parity in each.parities):
+        blocks.append(Figure("Change of accuracy, in points of 100", _change(found), "Lines are paired 95% intervals."))
     blocks.append(_table(found))
     if len(_set_names(found)) > _MOST_SETS:
         blocks.append(_kinds(found))
@@ -147,7 +155,9 @@ def _grouped(sets: Sequence[ParitySet], names: Sequence[str]) -> list[ParitySet]
 
 
 def _together(name: str, sets: Sequence[ParitySet]) -> ParitySet:
-    return ParitySet(name, "", *(sum(getattr(each, count) for each in sets) for count in _COUNTS))
+    labelled = all(each.labelled for each in sets)
+    counts = {count: sum(getattr(each, count) for each in sets) for count in _COUNTS}
+    return ParitySet(name, "", **counts, labelled=labelled)
 
 
 def _agreement(found: Sequence[Judged]) -> Markup:
@@ -180,6 +190,8 @@ def _change(found: Sequence[Judged]) -> Markup:
     reach = [-gate, gate]
     for each in found:
         for parity in each.parities:
+            if parity.accuracy_change is None or parity.accuracy_change_interval is None:
+                continue
             low, high = parity.accuracy_change_interval
             reach += [low, high]
             where = f", {_where(parity, found)}" if len(each.parities) > 1 else ""
@@ -202,7 +214,8 @@ def _table(found: Sequence[Judged]) -> Table:
     many = len(_set_names(found)) > _MOST_SETS
     for each in found:
         for parity in each.parities:
-            judged = f"{parity.mcnemar_p:.3g}", f"{parity.max_probability_change:.3f}", parity.verdict
+            p = "" if parity.mcnemar_p is None else f"{parity.mcnemar_p:.3g}"
+            judged = p, f"{parity.max_probability_change:.3f}", parity.verdict
             apart = len(parity.sets) > 1 and not many
             if apart:
                 lines += [(each.name, *_counts(one), "", "", "") for one in parity.sets]
@@ -219,8 +232,8 @@ def _counts(one: ParitySet) -> tuple[str, ...]:
     return (
         one.name,
         f"{one.images:,}",
-        percent(one.reference_right / one.images),
-        percent(one.artifact_right / one.images),
+        percent(one.reference_right / one.images) if one.labelled else "",
+        percent(one.artifact_right / one.images) if one.labelled else "",
         percent(one.same_text / one.images),
         of(one.same_where_right, one.reference_right),
     )
@@ -234,8 +247,9 @@ def _kinds(found: Sequence[Judged]) -> Table:
     for name in sorted(dict.fromkeys(one.name for sets in shown for one in sets)):
         sets = [next((one for one in each if one.name == name), None) for each in shown]
         known = next(one for one in sets if one is not None)
-        shares = ("" if one is None else percent(one.artifact_right / one.images) for one in sets)
-        lines.append((name, f"{known.images:,}", percent(known.reference_right / known.images), *shares))
+        if known.labelled:
+            shares = ("" if one is None else percent(one.artifact_right / one.images) for one in sets)
+            lines.append((name, f"{known.images:,}", percent(known.reference_right / known.images), *shares))
     head = ("images of", "images", "trained model", *(each.name for each in found))
     return Table(head, tuple(lines), "Read right, by kind of image")
 
@@ -295,12 +309,13 @@ def sample_blocks(record: Record) -> list[Block]:
 
 
 def _changed(each: Picture) -> Plate:
-    texts = [("label", each.truth, True), ("trained model", each.reference.text, each.reference.right)]
+    texts = [] if each.truth is None else [("label", each.truth, True)]
+    texts = [*texts, ("trained model", each.reference.text, each.reference.right)]
     return _plate(each, [*texts, *((name, found.text, found.right) for name, found in each.artifacts.items())])
 
 
 def _same(each: Picture) -> Plate:
-    texts = [] if each.reference.right else [("label", each.truth, True)]
+    texts = [] if each.reference.right or each.truth is None else [("label", each.truth, True)]
     return _plate(each, [*texts, ("reads", each.reference.text, each.reference.right)])
 
 

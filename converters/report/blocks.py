@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from .markup import Markup
 
-Status: TypeAlias = Literal["pass", "fail", "underpowered", "noisy"]
+Status: TypeAlias = Literal["pass", "fail", "underpowered", "unverified", "noisy"]
 """noisy: times that are not to be quoted."""
 
 

@@ -149,8 +149,9 @@ def trade_off_blocks(
     for _, record in benched:
         for name, artifact, result in results(record, "single"):
             parity = accuracy.get(artifact.payload_sha256)
-            if parity is not None:
-                right, images = (sum(getattr(one, of) for one in parity.sets) for of in ("artifact_right", "images"))
+            labelled = [one for one in parity.sets if one.labelled] if parity is not None else []
+            if labelled:
+                right, images = (sum(getattr(one, of) for one in labelled) for of in ("artifact_right", "images"))
                 points.append(
                     (Point(summarise(result).cost_ms, right / images, name, "ours", strong=True), right, images)
                 )

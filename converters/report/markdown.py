@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from .blocks import Block, Paragraph, Plates, Report, Section, Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$@])")
-_MARKS = {"pass": "✅", "fail": "❌", "underpowered": "⚠️", "noisy": "⚠️"}
+_MARKS = {"pass": "✅", "fail": "❌", "underpowered": "⚠️", "unverified": "⚠️", "noisy": "⚠️"}
 
 
 def markdown(report: Report) -> str:

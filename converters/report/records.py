@@ -257,7 +257,7 @@ def _check(body: Body, origin: str) -> None:
 
 
 def _counts(parity: Parity) -> bool:
-    low, high = parity.accuracy_change_interval
+    low, high = parity.accuracy_change_interval or (0, 0)
     if not (0 <= parity.gate_agreement <= 1 and 0 <= parity.gate_accuracy <= 100 and -100 <= low <= high <= 100):
         return False
     return bool(parity.sets) and all(

@@ -27,11 +27,11 @@ p { margin: .4rem 0; max-width: 44rem } .soft, .note, figcaption small, .about {
 .note { font-size: .875rem } .about { font-size: .95rem; max-width: none; text-wrap: pretty }
 header { border-top: 6px solid var(--soft); padding-top: 1.2rem }
 header.pass { border-color: var(--pass) } header.fail { border-color: var(--fail) }
-header.underpowered { border-color: var(--underpowered) }
+header.underpowered, header.unverified { border-color: var(--underpowered) }
 .mark { display: inline-block; font-size: .75rem; font-weight: 650; letter-spacing: .04em; text-transform: uppercase;
   white-space: nowrap; line-height: 1.5; padding: 0 .5em; border: 1.5px solid; border-radius: 1em }
 .mark.pass { color: var(--pass) } .mark.fail { color: var(--fail) }
-.mark.underpowered, .mark.noisy { color: var(--underpowered) }
+.mark.underpowered, .mark.unverified, .mark.noisy { color: var(--underpowered) }
 .numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: 1.2rem 2rem;
   margin: 1.8rem 0 0; padding: 0 }
 .numbers dt { font-size: .875rem; line-height: 1.4; color: var(--soft) }
@@ -45,7 +45,7 @@ header.underpowered { border-color: var(--underpowered) }
 .findings li > span { justify-self: start } .findings small { display: block; font-size: .875rem; color: var(--soft) }
 .warning { border-left: 3px solid; padding: .1rem 0 .1rem .8rem }
 .warning.fail { border-color: var(--fail) } .warning.pass { border-color: var(--pass) }
-.warning.underpowered, .warning.noisy { border-color: var(--underpowered) }
+.warning.underpowered, .warning.unverified, .warning.noisy { border-color: var(--underpowered) }
 figure { margin: 0 } .chart { margin: 1.2rem 0 2rem; break-inside: avoid }
 .chart > figcaption { font-weight: 600; font-size: .95rem; margin-bottom: .7rem }
 .chart > .note { margin-top: .6rem }

@@ -39,7 +39,8 @@ class Picture:
     image: str
     """Its file's name."""
     set: str
-    truth: str
+    truth: str | None
+    """None: it has no label, and what the reference reads counts as right."""
     reference: Reader
     artifacts: Mapping[str, Reader]
     """By name; only those that read otherwise than the reference."""

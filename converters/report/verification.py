@@ -74,7 +74,9 @@ def to_json(
 
 def _artifact(outcome: Outcome, name: str, reference: Sequence[Readings]) -> dict[str, Any]:
     artifact = outcome.artifact
-    found = detail(artifact.spec, outcome.verification.datasets, reference, outcome.readings)
+    read = zip(outcome.verification.datasets, reference, outcome.readings, strict=True)
+    labelled = [each for each in read if each[0].labelled]
+    found = detail(artifact.spec, *zip(*labelled, strict=True)) if labelled else None
     facts = artifact.spec.artifact
     return {
         "name": name,
@@ -83,7 +85,7 @@ def _artifact(outcome: Outcome, name: str, reference: Sequence[Readings]) -> dic
         "bytes": len(artifact.payload),
         "payload_sha256": facts.payload_sha256 if facts else "",
         "parity": dataclasses.asdict(outcome.verification.parity),
-        "detail": dataclasses.asdict(found),
+        **({} if found is None else {"detail": dataclasses.asdict(found)}),
     }
 
 
@@ -117,17 +119,18 @@ class _Pictures:
         """An image, what it is, and what those read in it that read otherwise than the reference."""
         dataset: Dataset = self.outcomes[0].verification.datasets[number]
         entry, theirs = dataset.entries[index], self.reference[number].labels[index]
+        truth = entry.label if dataset.labelled else theirs
         found = {
             name: each.readings[number].labels[index] for name, each in zip(self.names, self.outcomes, strict=True)
         }
         differ = {name: label for name, label in found.items() if label != theirs}
-        text = self._texts({entry.label, theirs, *differ.values()})
+        text = self._texts({truth, theirs, *differ.values()})
         return {
             "image": entry.path.name,
             "set": "/".join(dataset.folder.parts[-2:]),
-            "truth": text[entry.label],
-            "reference": {"text": text[theirs], "right": theirs == entry.label},
-            "artifacts": {name: {"text": text[label], "right": label == entry.label} for name, label in differ.items()},
+            "truth": text[truth] if dataset.labelled else None,
+            "reference": {"text": text[theirs], "right": theirs == truth},
+            "artifacts": {name: {"text": text[label], "right": label == truth} for name, label in differ.items()},
             "picture": _picture(entry),
         }
 

@@ -114,7 +114,7 @@ def alignment(truth: Labels, read: Labels) -> list[Pair]:
 def _mistakes(alphabet: Alphabet, dataset: Dataset, readings: Readings) -> Iterator[list[Pair]]:
     for entry, label in zip(dataset, readings.labels, strict=True):
         if label != entry.label:
-            aligned = alignment(alphabet.encode(entry.label), alphabet.encode(label))
+            aligned = alignment(alphabet.encode(entry.label), alphabet.encode_reading(label))
             yield [pair for pair in aligned if pair[0] != pair[1]]
 
 

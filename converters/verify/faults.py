@@ -64,8 +64,8 @@ def refuse_other_alphabet(spec: ModelSpec, datasets: Sequence[Dataset], referenc
     found: dict[str, Counter[str]] = {}
     alphabet = spec.alphabet
     for dataset, readings in zip(datasets, reference, strict=True):
-        for entry, label in zip(dataset, readings.labels, strict=True):
-            truth, given = alphabet.encode(entry.label), alphabet.encode(label)
+        for entry, label in zip(dataset, readings.labels, strict=True) if dataset.labelled else ():
+            truth, given = alphabet.encode(entry.label), alphabet.encode_reading(label)
             if len(truth) == len(given):
                 for one, other in zip(truth, given, strict=True):
                     found.setdefault(alphabet.spell([one]), Counter())[alphabet.spell([other])] += 1

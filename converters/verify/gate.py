@@ -1,10 +1,12 @@
-"""Does an artifact read what the trained model reads? Both read the same labelled images, through the same code."""
+"""Does an artifact read what the trained model reads? Both read the same images, through the same code.
+
+On images without labels, what the trained model reads counts as right: they show agreement, but no accuracy.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from edge_crnn.backends import Backend, Probabilities
 from edge_crnn.dataset import Dataset, chunked
 from edge_crnn.errors import VerificationError
 from edge_crnn.model.artifact import Artifact
-from edge_crnn.model.spec import ModelSpec, Parity, ParitySet
+from edge_crnn.model.spec import ModelSpec, Parity, ParitySet, Verdict
 from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import progress
 
@@ -62,16 +64,10 @@ class Change:
     reference: str
     artifact: str
 
-    @property
-    def truth(self) -> str:
-        """The image's own label."""
-        return self.dataset.entries[self.index].label
-
-    def texts(self, alphabet: Alphabet) -> tuple[str, str, str]:
-        """Truth, reference and artifact as a person reads them; as labels where the latter two read alike."""
-        labels = self.truth, self.reference, self.artifact
-        truth, reference, artifact = (alphabet.read(label) for label in labels)
-        return labels if reference == artifact else (truth, reference, artifact)
+    def texts(self, alphabet: Alphabet) -> tuple[str, str]:
+        """Reference and artifact as a person reads them; as labels where these are alike."""
+        reference, artifact = alphabet.read(self.reference), alphabet.read(self.artifact)
+        return (self.reference, self.artifact) if reference == artifact else (reference, artifact)
 
 
 @dataclass(frozen=True)
@@ -86,14 +82,17 @@ class Verification:
     def summary(self) -> str:
         """One line for a person."""
         parity = self.parity
+        if parity.verdict == "unverified":
+            return f"{parity.headline}; {parity.accuracy_headline}"
+        gate = "" if parity.accuracy_change is None else f", gate ±{parity.gate_accuracy:.2f}"
         return (
-            f"{parity.headline}, gate {parity.gate_agreement:.2%}; accuracy {parity.accuracy_change:+.2f} points, gate"
-            f" ±{parity.gate_accuracy:.2f}; {parity.images:,} images, {len(self.changes)} changed"
+            f"{parity.headline}, gate {parity.gate_agreement:.2%}; {parity.accuracy_headline}{gate};"
+            f" {parity.images:,} images, {len(self.changes)} changed"
         )
 
     def passes(self, strict: bool) -> bool:
-        """Whether the gate is met; if not strict, also where there are too few images to show that it is."""
-        return self.parity.verdict == "pass" or (self.parity.verdict == "underpowered" and not strict)
+        """Whether the gate is met; if not strict, also where there are too few images, or none, to show that it is."""
+        return self.parity.verdict == "pass" or (self.parity.verdict in ("underpowered", "unverified") and not strict)
 
 
 @dataclass(frozen=True)
@@ -149,18 +148,22 @@ def compare(
 ) -> Verification:
     """Judge an artifact by its readings and the reference's on the same datasets.
 
-    `pass`: both gates are met with 95 % confidence; `fail`: the estimates miss one, or one dataset alone is shown to
-    miss it; `underpowered`: neither, for want of images.
+    Accuracy is judged on labelled datasets alone. `pass`: all gates are met with 95 % confidence; `fail`: the estimates
+    miss one, or one dataset alone is shown to miss it; `underpowered`: neither, for want of images.
+
+    Raises:
+        VerificationError: there are labelled images, and the reference reads none of them right.
     """
     sets, changes = [], []
     only_reference = only_artifact = 0
     largest = 0.0
     for dataset, ours, theirs in zip(datasets, artifact, reference, strict=True):
-        truth = np.array([entry.label for entry in dataset])
         first, second = np.array(theirs.labels), np.array(ours.labels)
+        truth = np.array([entry.label for entry in dataset]) if dataset.labelled else first
         right, also_right, same = first == truth, second == truth, first == second
-        only_reference += int(np.sum(right & ~also_right))
-        only_artifact += int(np.sum(also_right & ~right))
+        if dataset.labelled:
+            only_reference += int(np.sum(right & ~also_right))
+            only_artifact += int(np.sum(also_right & ~right))
         largest = max(largest, float(np.abs(ours.probabilities - theirs.probabilities).max()))
         sets.append(
             ParitySet(
@@ -171,6 +174,7 @@ def compare(
                 artifact_right=int(also_right.sum()),
                 same_text=int(same.sum()),
                 same_where_right=int(np.sum(right & same)),
+                labelled=dataset.labelled,
             )
         )
         changes += [Change(dataset, int(i), str(first[i]), str(second[i])) for i in np.flatnonzero(~same)]
@@ -180,20 +184,23 @@ def compare(
 
 
 def _parity(sets: tuple[ParitySet, ...], only_reference: int, only_artifact: int, largest: float, gate: Gate) -> Parity:
-    images = sum(each.images for each in sets)
     right, same = (sum(getattr(each, name) for each in sets) for name in ("reference_right", "same_where_right"))
-    low, high = statistics.paired_change_interval(only_reference, only_artifact, images)
-    change = 100 * (only_artifact - only_reference) / images
-    shown = statistics.lower_bound(same, right)
-    verdict: Literal["pass", "fail", "underpowered"]
-    if right == 0:
+    labelled = [each for each in sets if each.labelled]
+    images = sum(each.images for each in labelled)
+    if labelled and not any(each.reference_right for each in labelled):
         raise VerificationError(
             f"the trained model reads none of the {images} images right; check the labels, the spec's alphabet, blank,"
             " skip_steps, width, height, axes, scale and offset"
         )
+    change, low, high = 0.0, 0.0, 0.0
+    if labelled:
+        low, high = (100 * end for end in statistics.paired_change_interval(only_reference, only_artifact, images))
+        change = 100 * (only_artifact - only_reference) / images
+    shown = statistics.lower_bound(same, right)
+    verdict: Verdict
     if any(_shown_to_miss(each, gate) for each in sets) or same / right < gate.agreement or abs(change) > gate.accuracy:
         verdict = "fail"
-    elif shown >= gate.agreement and -gate.accuracy <= 100 * low and 100 * high <= gate.accuracy:
+    elif shown >= gate.agreement and -gate.accuracy <= low and high <= gate.accuracy:
         verdict = "pass"
     else:
         verdict = "underpowered"
@@ -204,9 +211,9 @@ def _parity(sets: tuple[ParitySet, ...], only_reference: int, only_artifact: int
         agreement=same / right,
         agreement_interval=statistics.binomial_interval(same, right),
         agreement_shown=shown,
-        accuracy_change=change,
-        accuracy_change_interval=(100 * low, 100 * high),
-        mcnemar_p=statistics.mcnemar(only_reference, only_artifact),
+        accuracy_change=change if labelled else None,
+        accuracy_change_interval=(low, high) if labelled else None,
+        mcnemar_p=statistics.mcnemar(only_reference, only_artifact) if labelled else None,
         max_probability_change=largest,
         sets=sets,
     )

@@ -94,10 +94,14 @@ def table(trials: Sequence[Trial]) -> list[str]:
     lines = ["layers kept in float32, and what that gives:"]
     lines.append(f"  {'float32':<{width}}  {'verdict':<12}  {'agreement':>9}  {'accuracy':>9}  {'bytes':>11}")
     return lines + [
-        f"  {name:<{width}}  {each.verdict:<12}  {each.agreement:>9.2%}  {each.accuracy_change:>+9.2f}"
+        f"  {name:<{width}}  {each.verdict:<12}  {each.agreement:>9.2%}  {_points(each.accuracy_change):>9}"
         f"  {each.bytes:>11,}"
         for name, each in zip(names, trials, strict=True)
     ]
+
+
+def _points(change: float | None) -> str:
+    return "" if change is None else f"{change:+.2f}"
 
 
 def _trial(candidate: Candidate) -> Trial:

@@ -19,7 +19,7 @@ from edge_crnn.backends import open_backend
 from edge_crnn.errors import BackendUnavailable, ConversionError, ModelSpecError
 from edge_crnn.files import sha256
 from edge_crnn.model.artifact import load
-from edge_crnn.model.spec import Calibration, InputSpec, ModelSpec, OutputSpec, Parity, Quantisation
+from edge_crnn.model.spec import Calibration, InputSpec, ModelSpec, OutputSpec, Parity, Preprocessing, Quantisation
 from edge_crnn.preprocess import preprocess
 
 TINY = ModelSpec(
@@ -102,6 +102,32 @@ def test_pixels_and_values_read_the_same(tiny_artifacts: Callable[..., Path], ti
     for takes_pixels in (True, False):
         artifact = load(tiny_artifacts("float32", 1, takes_pixels))
         found.append(open_backend(artifact).infer(preprocess(tiny_pictures, artifact.spec.input)))
+    np.testing.assert_allclose(*found, atol=1e-5)
+
+
+FUNCTION = Preprocessing("binarised", "a" * 64)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"standardise": True}, {"function": FUNCTION}], ids=lambda changes: next(iter(changes))
+)
+def test_what_is_more_than_scaled_pixels_is_done_outside(changes: dict[str, Any], tiny_graph: Graph) -> None:
+    spec = replace(TINY, input=replace(TINY.input, **changes))
+    tflite = make_tflite(Path("x.tflite"), tiny_graph, spec, RECIPES["float32"], "a" * 64)
+    onnx = make_onnx(Path("x.onnx"), tiny_graph, spec, ONNX_RECIPES["float32"], "a" * 64)
+    for made in (tflite, onnx):
+        assert made.spec.input == spec.input
+        assert made.spec.input.dtype == "float32"
+
+
+def test_inversion_is_inside_and_rotation_outside(tiny_graph: Graph, tiny_pictures: list[np.ndarray]) -> None:
+    image = replace(TINY.input, width=TINY.input.height, height=TINY.input.width, rotate=90, invert=True)
+    spec = replace(TINY, input=image)
+    found = []
+    for pixels in (True, False):
+        made = make_onnx(Path("x.onnx"), tiny_graph, spec, ONNX_RECIPES["float32"], "a" * 64, takes_pixels=pixels)
+        assert made.spec.input == replace(image, **({"dtype": "uint8", "axes": "HWC"} if pixels else {}))
+        found.append(open_backend(made).infer(preprocess(tiny_pictures, made.spec.input)))
     np.testing.assert_allclose(*found, atol=1e-5)
 
 

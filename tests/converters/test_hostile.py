@@ -82,7 +82,7 @@ def ends(model: Path, folder: Path, target: Path, capfd: pytest.CaptureFixture[s
 
     def ends(*words: object, status: int = 1) -> str:
         before = sorted(target.parent.iterdir()) if target.parent.is_dir() else []
-        given = ["convert", model, "--recipe", "float32", "--verify", folder, "-o", target, *WIDE, *words]
+        given = ["convert", model, "--recipe", "float32", "--labelled", folder, "-o", target, *WIDE, *words]
         assert main([str(each) for each in given]) == status
         err = capfd.readouterr().err.splitlines()
         (line,) = (each for each in err if not each.startswith("INFO: "))  # LiteRT's greeting
@@ -170,7 +170,7 @@ def test_file_that_is_no_picture(data: bytes, where: str, ends: Ends, folder: Pa
 def test_empty_folder(ends: Ends, tmp_path: Path, calibration_folder: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert "empty: no image among 0 files" in ends("--verify", empty)
+    assert "empty: no image among 0 files" in ends("--labelled", empty)
     assert "empty: no image among 0 files" in ends("--recipe", "int8", "--calibration", empty)
 
 
@@ -281,8 +281,8 @@ def child(
 
     def child(moment: str) -> subprocess.Popen[str]:
         words = [
-            "convert", model, "--recipe", "int8", "--calibration", calibration_folder, "--verify", folder, "-o", target,
-            "--gate-agreement", "0", "--gate-accuracy", "100",
+            "convert", model, "--recipe", "int8", "--calibration", calibration_folder, "--labelled", folder,
+            "-o", target, "--gate-agreement", "0", "--gate-accuracy", "100", "--no-cache",
         ]  # fmt: skip
         command = [sys.executable, "-c", CHILD, __file__, moment, *words]
         started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))

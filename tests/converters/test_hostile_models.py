@@ -229,7 +229,7 @@ def test_one_error_and_nothing_else(
             read(path)
         messages.append(str(caught.value))
     target = tmp_path / "x.tflite"
-    given = ["convert", path, "--recipe", "float32", "--verify", labelled_folder, "-o", target]
+    given = ["convert", path, "--recipe", "float32", "--labelled", labelled_folder, "-o", target]
     assert main([str(each) for each in given]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     messages.append(line.removeprefix("edge-crnn convert: "))

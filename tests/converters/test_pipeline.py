@@ -38,7 +38,7 @@ def test_a_source_is_file_spec_and_folded_graph(source: pipeline.Source, tiny_ke
 def test_a_spec_given_wins_over_the_one_beside(tiny_keras: Path) -> None:
     other = replace(load_sidecar(tiny_keras), name="other")
     assert open_source(tiny_keras, other).spec.name == "other"
-    with pytest.raises(ModelSpecError, match="mend the spec"):
+    with pytest.raises(ModelSpecError, match="the spec says"):
         open_source(tiny_keras, replace(other, input=replace(other.input, axes="HWC")))
 
 

@@ -8,7 +8,7 @@ from typing import TextIO
 
 import pytest
 
-from edge_crnn.progress import progress
+from edge_crnn.progress import note, progress
 
 
 class Clock:
@@ -145,3 +145,10 @@ def test_silent_where_stderr_is_no_terminal(clock: Clock, capfd: pytest.CaptureF
 def test_silent_without_stderr(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     assert list(progress(work(clock, 9, 1.0), 9, "read")) == list(range(9))
+
+
+def test_a_note_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    note("3 images\nhave no label")
+    assert capsys.readouterr() == ("", "edge-crnn: 3 images have no label\n")
+    monkeypatch.setattr(sys, "stderr", None)
+    note("nobody listens")

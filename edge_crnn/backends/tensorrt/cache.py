@@ -1,7 +1,6 @@
 """Engines of `.onnx` files, each built once and kept for the next start.
 
-They lie in the folder `engines` of $EDGE_CRNN_CACHE, else of edge-crnn in $XDG_CACHE_HOME or ~/.cache, which may be
-removed at any time; the eight that were used last are kept. An engine's name is the hash of all that it depends on:
+They lie in `edge_crnn.files.cache_folder("engines")`; the eight that were used last are kept. An engine's name is the hash of all that it depends on:
 the network (the `.onnx` without its spec), TensorRT, the GPU, how it is built. So a stale or a foreign one is not
 found, and one whose content is not what its name says is built anew. One build runs at a time, for two would disturb
 each other's measurements; a lock that ends with its process sees to that.
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ...errors import ArtifactError, BackendError, BackendUnavailable, ModelSpecError, OutputError
-from ...files import sha256
+from ...files import cache_folder, sha256
 from ...model.artifact import Artifact, load, sidecar
 from . import cuda
 from .build import REVISION, BuildOptions, import_tensorrt, version
@@ -177,14 +176,10 @@ def _requirements() -> dict[str, str | BackendUnavailable]:
 
 
 def _folder() -> Path:
-    given = os.environ.get("EDGE_CRNN_CACHE")
-    if given:
-        return Path(given) / "engines"
-    base = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "edge-crnn" / "engines"
-    except RuntimeError as error:
-        raise BackendError(f"no folder to keep engines in ({error}); set EDGE_CRNN_CACHE to one") from error
+        return cache_folder("engines")
+    except OutputError as error:
+        raise BackendError(str(error)) from error
 
 
 @contextmanager

@@ -49,4 +49,4 @@ def one_keras() -> Any:
 @pytest.fixture
 def convert(run: Run, tiny_keras: Path, labelled_folder: Path, tmp_path: Path) -> Run:
     """Converts `tiny_keras` to x.tflite."""
-    return lambda *words: run("convert", tiny_keras, "--verify", labelled_folder, "-o", tmp_path / "x.tflite", *words)
+    return lambda *words: run("convert", tiny_keras, "--labelled", labelled_folder, "-o", tmp_path / "x.tflite", *words)

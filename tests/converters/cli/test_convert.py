@@ -140,9 +140,9 @@ def test_auto_takes_the_fastest_that_passes(
 def test_auto_measures(convert: Run, tmp_path: Path) -> None:
     status, out, _ = convert("--recipe", "auto", *WIDE)
     assert status == 0
-    assert out[0] == "auto: recipes that need calibration are left out; add --calibration DIR to try them"
-    assert [line.split()[0] for line in out[2:5]] == ["float32", "float16", "dynamic"]
-    assert all(float(line.split()[-1]) > 0 for line in out[2:5])
+    assert "15 of the images" in out[0]
+    assert [line.split()[0] for line in out[2:7]] == ["float32", "float16", "dynamic", "int8", "int8-full"]
+    assert all(float(line.split()[-1]) > 0 for line in out[2:7])
 
 
 def test_auto_with_none_that_passes_shows_the_best(convert: Run, calibration_folder: Path, tmp_path: Path) -> None:
@@ -177,19 +177,18 @@ def test_batches_and_values(convert: Run, labelled_folder: Path, tmp_path: Path)
 def test_spec_may_be_elsewhere(run: Run, tiny_keras: Path, labelled_folder: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare.keras"
     shutil.copy(tiny_keras, bare)
-    words = ["convert", bare, "--recipe", "float32", "--verify", labelled_folder, "-o", tmp_path / "x.tflite", *WIDE]
+    words = ["convert", bare, "--recipe", "float32", "--labelled", labelled_folder, "-o", tmp_path / "x.tflite", *WIDE]
     status, _, err = run(*words)
     assert status == 1
     assert len(err) == 1
-    assert err[0].startswith(f"edge-crnn convert: {bare}: no spec")
-    assert "examples/own_model.md" in err[0]
+    assert err[0].startswith(f"edge-crnn convert: {bare} does not say")
     (tmp_path / "spec.json").write_text(replace(load_sidecar(tiny_keras), name="other").to_json())
     assert run(*words, "--spec", tmp_path / "spec.json")[0] == 0
     assert load(tmp_path / "x.tflite").spec.name == "other"
 
 
 def test_no_image_counts_twice(convert: Run, labelled_folder: Path, tmp_path: Path) -> None:
-    status, out, err = convert("--recipe", "float32", "--verify", labelled_folder)
+    status, out, err = convert("--recipe", "float32", "--labelled", labelled_folder)
     assert (status, out, len(err)) == (1, [], 1)
     assert "60 images are there more than once" in err[0]
     assert not list(tmp_path.iterdir())
@@ -201,7 +200,7 @@ def test_folders_count_together(convert: Run, labelled_folder: Path, tmp_path: P
     first = find_images(labelled_folder)[0]
     label = (labelled_folder / "labels.csv").read_text().splitlines()[1].partition(",")[2]
     another_file(first, second / f"{label}.png")
-    status, out, _ = convert("--recipe", "float32", "--verify", second, *WIDE)
+    status, out, _ = convert("--recipe", "float32", "--labelled", second, *WIDE)
     assert status == 0
     assert "61 images" in out[0]
     parity = load(tmp_path / "x.tflite").spec.parity
@@ -230,7 +229,6 @@ def test_bad_usage(words: list[str], expected: str, convert: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], "recipe int8 needs images to calibrate with; add --calibration DIR"),
         (["-o", "x.bin"], "x.bin: --to tflite writes a NAME.tflite"),
         (["-o", "no/x.tflite"], "no/x.tflite: cannot write"),
         (["--page", "no/page.html"], "no/page.html: cannot write"),

@@ -33,25 +33,10 @@ WIDE = ["--gate-agreement", "90", "--gate-accuracy", "10"]
 Run = Callable[..., tuple[int, list[str], list[str]]]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_reference() -> Any:
-    """What Keras reads, asked once: there is one model and one folder here."""
-    kept: list[tuple[Readings, ...]] = []
-
-    def once(*words: Any) -> tuple[Readings, ...]:
-        if not kept:
-            kept.append(pipeline.reference_readings(*words))
-        return kept[0]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "reference_readings", once)
-        yield
-
-
 @pytest.fixture
 def convert(run: Run, tiny_keras: Path, labelled_folder: Path, tmp_path: Path) -> Run:
     """Converts `tiny_keras` to x.onnx."""
-    where = ["--verify", labelled_folder, "-o", tmp_path / "x.onnx"]
+    where = ["--labelled", labelled_folder, "-o", tmp_path / "x.onnx"]
     return lambda *words: run("convert", tiny_keras, "--to", "onnx", *where, *words)
 
 
@@ -94,7 +79,7 @@ def test_verify_and_info_take_it(
     convert: Run, run: Run, tiny_keras: Path, labelled_folder: Path, tmp_path: Path
 ) -> None:
     assert convert("--recipe", "float16", *WIDE)[0] == 0
-    status, out, err = run("verify", tiny_keras, tmp_path / "x.onnx", "--images", labelled_folder, *WIDE)
+    status, out, err = run("verify", tiny_keras, tmp_path / "x.onnx", "--labelled", labelled_folder, *WIDE)
     assert (status, err) == (0, [])
     assert out[0].startswith("x.onnx: pass: ")
     status, out, err = run("info", tmp_path / "x.onnx")

@@ -14,7 +14,7 @@ def test_a_grammar_goes_into_the_artifact(run: Run, tiny_keras: Path, labelled_f
     form, target = tmp_path / "form.txt", tmp_path / "x.tflite"
     form.write_text("[0-9]{2,}\n", encoding="utf-8")
     words = ["--recipe", "float32", "--gate-agreement", "90", "--gate-accuracy", "10", "--grammar"]
-    status, _, said = run("convert", tiny_keras, "--verify", labelled_folder, "-o", target, *words, form)
+    status, _, said = run("convert", tiny_keras, "--labelled", labelled_folder, "-o", target, *words, form)
     assert (status, said) == (0, [])
     decoder = load(target).spec.decoder
     assert (decoder.method, decoder.grammar) == ("beam", "[0-9]{2,}")
@@ -29,8 +29,8 @@ def test_a_grammar_that_is_none_is_refused_before_the_work(
         ("x+", "which no symbol of"),
         ("0{99}", "time steps"),
     ):
-        words = ["--verify", labelled_folder, "-o", tmp_path / "x.tflite", "--recipe", "float32", "--grammar", grammar]
-        status, out, said = run("convert", tiny_keras, *words)
+        words = ["--labelled", labelled_folder, "-o", tmp_path / "x.tflite", "--recipe", "float32"]
+        status, out, said = run("convert", tiny_keras, *words, "--grammar", grammar)
         assert (status, out, len(said)) == (1, [], 1)
         assert reason in said[0]
     assert not (tmp_path / "x.tflite").exists()

@@ -57,12 +57,12 @@ def pictures(models: Path, calibration_folder: Path, tmp_path_factory: pytest.Te
 
 def test_a_model_saved_as_it_was_trained(run: Run, models: Path, pictures: Path, tmp_path: Path) -> None:
     model, target = models / "plates-hard_sigmoid.h5", tmp_path / "x.tflite"
-    status, out, err = run("convert", model, "--recipe", "float32", "--verify", pictures, "-o", target)
+    status, out, err = run("convert", model, "--recipe", "float32", "--labelled", pictures, "-o", target)
     assert (status, err) == (0, [])
     assert out[0] == f"{model}: left out: the training head 'ctc'"
     assert any("same text on 100.00%" in line for line in out)
     # The same weights without the graph are another file of the same network.
-    status, out, err = run("verify", models / "weights-hard_sigmoid.h5", target, "--images", pictures, *SAID)
+    status, out, err = run("verify", models / "weights-hard_sigmoid.h5", target, "--labelled", pictures, *SAID)
     assert (status, err) == (0, [])
     assert "was converted from another file" in out[0]
     assert any("same text on 100.00%" in line for line in out)
@@ -70,7 +70,7 @@ def test_a_model_saved_as_it_was_trained(run: Run, models: Path, pictures: Path,
 
 def test_weights_alone(run: Run, models: Path, pictures: Path, tmp_path: Path) -> None:
     target = tmp_path / "x.tflite"
-    given = ("convert", models / "weights-hard_sigmoid.h5", "--recipe", "float32", "--verify", pictures, "-o", target)
+    given = ("convert", models / "weights-hard_sigmoid.h5", "--recipe", "float32", "--labelled", pictures, "-o", target)
     status, out, err = run(*given, *SAID)
     assert (status, err) == (0, [])
     assert "same text on 100.00%" in out[0]
@@ -91,7 +91,7 @@ def test_what_is_not_said_is_asked_for(
     words: tuple[str, ...], told: str, run: Run, models: Path, pictures: Path, tmp_path: Path
 ) -> None:
     model, target = models / "weights-hard_sigmoid.h5", tmp_path / "x.tflite"
-    status, out, err = run("convert", model, "--recipe", "float32", "--verify", pictures, "-o", target, *words)
+    status, out, err = run("convert", model, "--recipe", "float32", "--labelled", pictures, "-o", target, *words)
     assert (status, out) == (1, [])
     (line,) = err
     assert line.startswith("edge-crnn convert: ")
@@ -103,7 +103,7 @@ def test_the_wrong_gates_do_not_read_what_the_labels_say(
     run: Run, models: Path, pictures: Path, tmp_path: Path
 ) -> None:
     """Which is what tells a user who does not know them: the trained model itself reads badly."""
-    given = ("convert", models / "weights-hard_sigmoid.h5", "--recipe", "float32", "--verify", pictures)
+    given = ("convert", models / "weights-hard_sigmoid.h5", "--recipe", "float32", "--labelled", pictures)
     _, out, _ = run(
         *given, "-o", tmp_path / "x.tflite", "--architecture", "plates", "--recurrent-activation", "sigmoid"
     )

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("one_keras")
 @pytest.fixture(scope="module")
 def converted(tiny_keras: Path, labelled_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("converted") / "good.tflite"
-    words = ["convert", tiny_keras, "--recipe", "float32", "--verify", labelled_folder, "-o", path]
+    words = ["convert", tiny_keras, "--recipe", "float32", "--labelled", labelled_folder, "-o", path]
     assert main([str(word) for word in words]) == 0
     return path
 
@@ -29,7 +29,7 @@ def test_verify_says_of_each_what_it_reads(
     run: Run, converted: Path, tiny_artifact: Path, tiny_keras: Path, labelled_folder: Path, tmp_path: Path
 ) -> None:
     """The other one was made from another network: that is said, and it fails."""
-    words = ["verify", tiny_keras, converted, tiny_artifact, "--images", labelled_folder, *WIDE]
+    words = ["verify", tiny_keras, converted, tiny_artifact, "--labelled", labelled_folder, *WIDE]
     page, results = tmp_path / "page.html", tmp_path / "results.json"
     status, out, err = run(*words, "--page", page, "--results", results, "--images-are", "soft blobs")
     assert status == 3
@@ -53,7 +53,7 @@ def test_verify_says_of_each_what_it_reads(
 
 
 def test_verify_refuses_an_artifact_of_another_alphabet(run: Run, tiny_keras: Path, labelled_folder: Path) -> None:
-    status, out, err = run("verify", tiny_keras, DEFAULT_MODEL, "--images", labelled_folder)
+    status, out, err = run("verify", tiny_keras, DEFAULT_MODEL, "--labelled", labelled_folder)
     assert (status, out, len(err)) == (1, [], 1)
     assert "its alphabet or its images are not those of" in err[0]
     assert "; classes 42, there 11; " in err[0]
@@ -72,14 +72,14 @@ def test_verify_refuses_the_images_that_calibrated(
     assert (
         convert("--recipe", "int8", "--calibration", folder, "--gate-agreement", "0", "--gate-accuracy", "100")[0] == 0
     )
-    status, out, err = run("verify", tiny_keras, tmp_path / "x.tflite", "--images", folder)
+    status, out, err = run("verify", tiny_keras, tmp_path / "x.tflite", "--labelled", folder)
     assert (status, out, len(err)) == (1, [], 1)
     assert "x.tflite was calibrated with these images; verify with others" in err[0]
 
 
 def test_verify_changes_nothing(run: Run, converted: Path, tiny_keras: Path, labelled_folder: Path) -> None:
     before = converted.read_bytes()
-    status, out, err = run("verify", tiny_keras, converted, "--images", labelled_folder, *WIDE)
+    status, out, err = run("verify", tiny_keras, converted, "--labelled", labelled_folder, *WIDE)
     assert (status, err) == (0, [])
     assert out[0].startswith("good.tflite: pass: ")
     assert converted.read_bytes() == before
@@ -89,7 +89,7 @@ def test_verify_changes_nothing(run: Run, converted: Path, tiny_keras: Path, lab
 def test_verify_underpowered_is_met_unless_strict(
     run: Run, converted: Path, tiny_keras: Path, labelled_folder: Path
 ) -> None:
-    words = ["verify", tiny_keras, converted, "--images", labelled_folder]
+    words = ["verify", tiny_keras, converted, "--labelled", labelled_folder]
     assert run(*words)[0] == 0
     status, _, err = run(*words, "--strict")
     assert (status, len(err)) == (3, 1)
@@ -100,7 +100,7 @@ def test_verify_refuses_what_is_damaged(run: Run, converted: Path, tiny_keras: P
     data = bytearray(converted.read_bytes())
     data[5000:9000] = np.random.default_rng(0).bytes(4000)
     bad.write_bytes(data)
-    status, out, err = run("verify", tiny_keras, bad, "--images", tmp_path)
+    status, out, err = run("verify", tiny_keras, bad, "--labelled", tmp_path)
     assert (status, out, len(err)) == (1, [], 1)
     assert "the file is damaged or was changed" in err[0]
 
@@ -112,7 +112,7 @@ def test_verify_tells_a_model_that_reads_nothing_right(
     folder.mkdir()
     for index, path in enumerate(find_images(labelled_folder)[:3]):
         shutil.copy(path, folder / f"{77777 + index}.png")
-    status, out, err = run("verify", tiny_keras, converted, "--images", folder)
+    status, out, err = run("verify", tiny_keras, converted, "--labelled", folder)
     assert (status, out, len(err)) == (3, [], 1)
     assert "the trained model reads none of the 3 images right; check the labels" in err[0]
     assert sidecar(converted).exists() is False

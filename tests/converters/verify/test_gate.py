@@ -20,6 +20,7 @@ from edge_crnn.errors import ImageError, VerificationError
 from edge_crnn.model.artifact import Artifact, load
 from edge_crnn.model.spec import ModelSpec
 from edge_crnn.preprocess import preprocess
+from tests.conftest import TINY
 
 GATE = Gate()
 
@@ -134,7 +135,36 @@ def test_changes_tell_image_and_texts(tmp_path: Path) -> None:
     images = dataset(tmp_path, ["a", "b", "c", "d"])
     found = compare([images], [readings(["a", "b", "x", "d"])], [readings(["a", "y", "c", ""])], GATE)
     assert found.changes == (Change(images, 1, "b", "y"), Change(images, 2, "x", "c"), Change(images, 3, "d", ""))
-    assert [each.truth for each in found.changes] == ["b", "c", "d"]
+    assert [each.texts(TINY.alphabet) for each in found.changes] == [("b", "y"), ("x", "c"), ("d", "")]
+
+
+def test_without_labels_what_the_reference_reads_is_right(tmp_path: Path) -> None:
+    labels = ["t"] * 998 + ["", "u"]
+    images = replace(dataset(tmp_path, [""] * 1000), labelled=False)
+    found = compare([images], [readings(labels)], [readings(["t"] * 998 + ["", "v"])], GATE)
+    parity = found.parity
+    assert (parity.agreement, parity.verdict) == (0.999, "pass")
+    assert (parity.accuracy_change, parity.accuracy_change_interval, parity.mcnemar_p) == (None, None, None)
+    (only,) = parity.sets
+    assert (only.reference_right, only.artifact_right, only.same_text, only.labelled) == (1000, 999, 999, False)
+    assert "of what the trained model reads, gate" in found.summary
+    assert "accuracy was not measured; 1,000 images, 1 changed" in found.summary
+
+
+def test_labelled_and_unlabelled_images_count_together(tmp_path: Path) -> None:
+    """Agreement over all that the reference reads right or without labels, accuracy over labelled images alone."""
+    labelled = dataset(tmp_path, ["a"] * 400)
+    unlabelled = replace(dataset(tmp_path, [""] * 1000), labelled=False)
+    reference = readings(["a"] * 390 + ["x"] * 10), readings(["t"] * 1000)
+    artifact = readings(["a"] * 389 + ["x"] * 11), readings(["t"] * 999 + ["u"])
+    parity = compare([labelled, unlabelled], reference, artifact, GATE).parity
+    assert parity.agreement == (389 + 999) / 1390
+    assert parity.accuracy_change == pytest.approx(-100 / 400)
+    assert parity.mcnemar_p == mcnemar(1, 0)
+    alone = compare([labelled], reference[:1], artifact[:1], GATE).parity
+    assert alone.accuracy_change_interval == parity.accuracy_change_interval
+    with pytest.raises(VerificationError, match="reads none of the 400 images right"):
+        compare([labelled, unlabelled], (readings(["x"] * 400), reference[1]), artifact, GATE)
 
 
 def test_largest_change_of_a_probability(tmp_path: Path) -> None:

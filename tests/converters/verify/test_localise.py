@@ -184,7 +184,7 @@ class _Weights:
         return self._random.normal(0, 0.5, shape).astype(np.float32)
 
 
-SPEC = ModelSpec("forms", tuple("0123456789"), 10, TINY_INPUT, OutputSpec(16, 11), 2)
+SPEC = ModelSpec("forms", tuple("0123456789"), 10, TINY_INPUT, OutputSpec(16, 11), skip_steps=2)
 AROUND = ((1, 1), (1, 1))
 
 
@@ -330,11 +330,11 @@ def test_verify_says_where(
     converted = tmp_path / "x.tflite"
     wide = ["--gate-agreement", "40", "--gate-accuracy", "60"]
     assert (
-        run("convert", tiny_keras, "--recipe", "dynamic", "--verify", labelled_folder, "-o", converted, *wide)[0] == 0
+        run("convert", tiny_keras, "--recipe", "dynamic", "--labelled", labelled_folder, "-o", converted, *wide)[0] == 0
     )
     broken = _tflite_with(converted, "dense1/kernel", 4.0)
     save(converted, broken.payload, broken.spec)
-    status, out, err = run("verify", tiny_keras, converted, "--images", labelled_folder, "--localise")
+    status, out, err = run("verify", tiny_keras, converted, "--labelled", labelled_folder, "--localise")
     assert (status, err) == (3, ["edge-crnn verify: x.tflite: the gate is not met; see the images that changed"])
     assert out[0] == "x.tflite, layer by layer:"
     assert any(line.startswith("  to blame: dense1; its noise alone leaves ") for line in out)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_crnn.backends import litert
-from edge_crnn.cli import info, inspection
+from edge_crnn.cli import info
 from edge_crnn.cli.inspection import Inspection
 from edge_crnn.cli.main import main
 from edge_crnn.errors import BackendError
@@ -81,7 +81,7 @@ def test_a_trained_model_where_the_converters_are_not_installed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Its file is not opened: its spec lies beside it."""
-    monkeypatch.setattr(inspection, "entry_points", lambda **_: ())
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: ())
     path = tmp_path / name
     path.write_bytes(b"12345")
     sidecar(path).write_text(replace(load(tiny_artifact).spec, artifact=None).to_json(), encoding="utf-8")

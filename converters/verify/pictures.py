@@ -1,0 +1,115 @@
+"""Seeded pictures, in place of images where there are none: they tell whether an artifact computes the same at all.
+
+They are noise at several scales, gradients and strokes, as large as the network's canvas. They hold no text, so only
+probabilities are compared; that an artifact reads the same text is for images to show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge_crnn.dataset import Dataset, Entry
+from edge_crnn.errors import VerificationError
+from edge_crnn.files import sha256
+from edge_crnn.images import Pixels
+from edge_crnn.model.spec import InputSpec, Parity
+
+from ..recipe import Recipe
+from .gate import Gate, Readings, Verification
+
+_SEED = 20
+_ROUNDS = 6
+_CELLS_PX = (1, 2, 4, 8)
+"""Sides of the cells of noise."""
+_STROKES = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Picture(Entry):
+    """An image that is in no file."""
+
+    pixels: Pixels
+
+    def load(self) -> Pixels:
+        """The image as (H, W, 3) uint8."""
+        return self.pixels
+
+
+class Pictures(Dataset):
+    """Seeded pictures in place of images."""
+
+    @property
+    def digests(self) -> list[str]:
+        """SHA-256 of the pixels of each."""
+        return [sha256(entry.load().tobytes()) for entry in self]
+
+
+def seeded_pictures(image: InputSpec) -> Pictures:
+    """Three dozen pictures (height, width, 3) uint8, always the same for a canvas of one size."""
+    random = np.random.default_rng(_SEED)
+    drawn = [picture for _ in range(_ROUNDS) for picture in _drawn(random, image.height, image.width)]
+    entries = (Picture(Path(f"seeded picture {number}"), "", pixels) for number, pixels in enumerate(drawn))
+    return Pictures(Path("seeded pictures"), tuple(entries), labelled=False)
+
+
+def _drawn(random: np.random.Generator, height: int, width: int) -> Iterator[Pixels]:
+    """One picture of each kind, (height, width, 3) uint8."""
+    for cell in _CELLS_PX:
+        noise = random.integers(0, 256, (-(-height // cell), -(-width // cell), 3), np.uint8)
+        yield noise.repeat(cell, axis=0).repeat(cell, axis=1)[:height, :width]
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    left, right, below = random.uniform(0, 255, (3, 3))
+    across, down = columns[..., None] / width, rows[..., None] / height
+    yield np.asarray((left * (1 - across) + right * across) * (1 - down) + below * down).astype(np.uint8)
+    paper, ink = random.integers(0, 256, (2, 3))
+    inked = np.zeros((height, width), bool)
+    for _ in range(_STROKES):
+        x, y, angle = random.uniform(0, width), random.uniform(0, height), random.uniform(0, np.pi)
+        along = (columns - x) * np.cos(angle) + (rows - y) * np.sin(angle)
+        across = (rows - y) * np.cos(angle) - (columns - x) * np.sin(angle)
+        inked |= (np.abs(along) < height / 3) & (np.abs(across) < height / 24 + 0.5)
+    yield np.asarray(np.where(inked[..., None], ink, paper), np.uint8)
+
+
+def compare_pictures(
+    name: str, reference: Sequence[Readings], artifact: Sequence[Readings], recipe: Recipe, gate: Gate
+) -> Verification:
+    """Compare the probabilities of seeded pictures; the verdict is `unverified`.
+
+    Args:
+        name: of the artifact.
+        reference: what the trained model makes of them.
+        artifact: what the artifact makes of them.
+        recipe: of the artifact; tells how far its probabilities may be from the trained model's.
+        gate: that images would have to meet.
+
+    Raises:
+        VerificationError: they are further.
+    """
+    (theirs,), (ours,) = reference, artifact
+    largest = float(np.abs(theirs.probabilities - ours.probabilities).max())
+    if not largest <= recipe.largest_change:
+        raise VerificationError(
+            f"{name}: on seeded pictures its probabilities are up to {largest:.2g} from the trained model's, expected"
+            f" at most {recipe.largest_change:g} for recipe {recipe.name}; try --recipe float32, or let images judge:"
+            " --images DIR"
+        )
+    same = float(np.mean([one == other for one, other in zip(theirs.labels, ours.labels, strict=True)]))
+    parity = Parity(
+        verdict="unverified",
+        gate_agreement=gate.agreement,
+        gate_accuracy=gate.accuracy,
+        agreement=same,
+        agreement_interval=(0.0, 1.0),
+        agreement_shown=0.0,
+        accuracy_change=None,
+        accuracy_change_interval=None,
+        mcnemar_p=None,
+        max_probability_change=largest,
+        sets=(),
+    )
+    return Verification(parity, (), ())

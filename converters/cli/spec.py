@@ -87,7 +87,8 @@ def _measured(arguments: argparse.Namespace, opened: Opened) -> Draft:
     seconds = time.perf_counter() - started
     kind = "labelled images" if texts is not None else "images without labels"
     print(f"{opened.facts.path} on {len(paths)} {kind}, {seconds:.0f} s, {measured.runs:,} inferences")
-    print("images that each choice reads, the others being as the best:")
+    what = "images that each choice reads" if texts is not None else "confidence of each choice in its own texts"
+    print(f"{what}, all else being as in the best:")
     print(*table(measured.findings), *measured.notes, sep="\n")
     if texts is None:
         print(

@@ -12,7 +12,12 @@ from ..scales import SCALES
 
 Dimension = Literal["pixels", "invert", "orientation", "colour", "resize", "padding", "interpolation"]
 
-_COMMON = (("fit", "left", "centre"), ("fit", "centre", "centre"), ("height", "left", "top"), ("paste", "left", "top"))
+_COMMON = (
+    ("fit", "left", "centre"),
+    ("fit", "centre", "centre"),
+    ("height", "left", "centre"),
+    ("paste", "left", "top"),
+)
 """Ways of placing an image that keep its aspect ratio, tried from the beginning."""
 
 
@@ -75,8 +80,8 @@ def choices(dimension: Dimension, image: InputSpec, step_axis: int | None) -> Se
             return [
                 Choice("black", {"padding": 0}),
                 Choice("white", {"padding": 255}),
+                Choice("edge", {"padding": "edge"}),
                 Choice("grey", {"padding": 127}, coarse=False),
-                Choice("edge", {"padding": "edge"}, coarse=False),
             ]
         case "interpolation":
             return [
@@ -104,11 +109,11 @@ def _orientations(step_axis: int | None) -> Iterator[Choice]:
 
 
 def _placements() -> Iterator[Choice]:
-    yield Choice("stretch", {"resize": "stretch"})
+    yield Choice("stretch", {"resize": "stretch", "align": "left", "align_vertical": "centre", "padding": 0})
     for resize in ("fit", "height", "paste"):
         for align in ("left", "centre", "right"):
             for align_vertical in ("top", "centre", "bottom"):
-                if resize == "height" and align_vertical != "top":
+                if resize == "height" and align_vertical != "centre":
                     continue  # it fills the height
                 coarse = (resize, align, align_vertical) in _COMMON
                 yield Choice(

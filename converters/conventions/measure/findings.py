@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,8 +24,13 @@ class Option:
     change: tuple[float, float]
     """95 % interval of the share of images read, less the best choice's, in points of 100."""
 
-    def shown(self, images: int) -> str:
+    likelihood: float
+    """Geometric mean of the probabilities of the labels, or without labels of the network's own texts, 0 to 1."""
+
+    def shown(self, images: int, labelled: bool) -> str:
         """For a person."""
+        if not labelled:
+            return f"{self.name} {self.likelihood:.0%}"
         return f"{self.name} {self.right}" + (f" of {self.images}" if self.images < images else "")
 
 
@@ -35,6 +41,7 @@ class Finding:
     dimension: str
     options: tuple[Option, ...]
     images: int
+    labelled: bool = True
 
     @property
     def unsure(self) -> tuple[Option, ...]:
@@ -44,7 +51,7 @@ class Finding:
     @property
     def line(self) -> str:
         """For a person."""
-        shown = " · ".join(option.shown(self.images) for option in self.options[:6])
+        shown = " · ".join(option.shown(self.images, self.labelled) for option in self.options[:6])
         more = f" · {len(self.options) - 6} more" if len(self.options) > 6 else ""
         return f"{self.dimension:<14} {shown}{more}"
 
@@ -54,19 +61,17 @@ class Finding:
         if self.unsure:
             first = self.unsure[0]
             low, high = first.change
+            interval = f" ({first.name}: {low:+.1f} to {high:+.1f} points of the images read)" if self.labelled else ""
             names = ", ".join(option.name for option in self.unsure)
-            yield (
-                f"unsure: {self.dimension} {self.options[0].name} or {names} ({first.name}: {low:+.1f} to {high:+.1f}"
-                " points of the images read)"
-            )
+            yield f"unsure: {self.dimension} {self.options[0].name} or {names}{interval}"
 
 
-def finding(dimension: str, best: Scored, options: Mapping[str, Scored]) -> Finding | None:
+def finding(dimension: str, best: Scored, options: Mapping[str, Scored], labelled: bool = True) -> Finding | None:
     """The choices in a dimension, ordered by how well they read; None: there is no choice."""
     if len(options) < 2:
         return None
     ordered = sorted(options.items(), key=lambda item: (not _same(item[1], best), -item[1].score))
-    return Finding(dimension, tuple(_option(name, best, scored) for name, scored in ordered), len(best.right))
+    return Finding(dimension, tuple(_option(name, best, scored) for name, scored in ordered), len(best.right), labelled)
 
 
 def _same(scored: Scored, best: Scored) -> bool:
@@ -79,7 +84,7 @@ def _option(name: str, best: Scored, scored: Scored) -> Option:
     only_best, only_other = int((first & ~scored.right).sum()), int((scored.right & ~first).sum())
     low, high = paired_change_interval(only_best, only_other, count)
     level = not scored.is_beaten_by(best)
-    return Option(name, int(scored.right.sum()), count, level, (100 * low, 100 * high))
+    return Option(name, int(scored.right.sum()), count, level, (100 * low, 100 * high), math.exp(scored.score))
 
 
 def table(findings: Sequence[Finding]) -> Iterator[str]:

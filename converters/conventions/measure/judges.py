@@ -68,6 +68,10 @@ class Scored:
         """Mean log-likelihood of the labels."""
         return float(self.log_likelihoods.mean())
 
+    def is_as_likely_as(self, best: Scored) -> bool:
+        """Whether the labels are as likely as with the best convention but for a trifle, on all images."""
+        return len(self.right) == len(best.right) and best.score - self.score <= _LEAST_GAIN
+
     def is_beaten_by(self, best: Scored) -> bool:
         """Whether another convention is surely better: it reads more images, or makes most labels likelier.
 
@@ -159,6 +163,7 @@ class ByConfidence:
         scores = [
             (float(self._log_posteriors(probabilities, blank, skip).mean()), blank, skip)
             for blank in likely_blanks(probabilities, self.known.blank)
+            if self.known.alphabets(blank)
         ]
         return max(scores, key=lambda score: score[0])
 

@@ -86,9 +86,12 @@ def measure(draft: Draft, facts: FileFacts, images: Sequence[Pixels], texts: Seq
         search = Search(trials, judge, _start(completed, graph), known)
         best = search.best()
         table = trials.probabilities(best.image, len(images))
-        findings = [finding(name, best, search.around(best, name)) for name in _DIMENSIONS]
-        findings.append(finding("blank", best, _blanks(best, judge, table, known)))
-        findings.append(finding("skipped steps", best, search.around_skip(best)))
+        options: dict[str, Mapping[str, Scored]] = {
+            **{name: search.around(best, name) for name in _DIMENSIONS},
+            "blank": _blanks(best, judge, table, known),
+            "skipped steps": search.around_skip(best),
+        }
+        findings = [finding(name, best, scored, texts is not None) for name, scored in options.items()]
         notes: list[str] = []
         spelling = best.spelling
         if symbols is None and texts is not None:

@@ -67,16 +67,26 @@ class Search:
         return best
 
     def _simplest(self, best: Scored, name: Dimension) -> Scored:
-        """The first choice in a dimension that the images do not tell from the best: usual choices come first."""
+        """The first choice in a dimension that is as likely as the best but for a trifle: usual choices come first."""
         options = self.around(best, name).values()
-        return next((scored for scored in options if not scored.is_beaten_by(best)), best)
+        return next((scored for scored in options if scored.is_as_likely_as(best)), best)
 
     def around(self, best: Scored, name: Dimension) -> Mapping[str, Scored]:
-        """Conventions that differ from the best one in one dimension, by the name of the choice."""
+        """Conventions that differ from the best one in one dimension, by the name of the choice.
+
+        A way of placing the image stands with the padding that suits it best.
+        """
         return {
-            choice.name: self.scored(apply(best.image, choice), best.spelling, best)
+            choice.name: max(
+                (self.scored(image, best.spelling, best) for image in self._padded(apply(best.image, choice), name)),
+                key=_full_score,
+            )
             for choice in self._open(name, best.image)
         }
+
+    def _padded(self, image: InputSpec, name: Dimension) -> Sequence[InputSpec]:
+        paddings = self._open("padding", image) if name == "resize" else ()
+        return list(dict.fromkeys([image, *(apply(image, padding) for padding in paddings)]))
 
     def around_skip(self, best: Scored) -> Mapping[str, Scored]:
         """Conventions that differ from the best one in the number of skipped steps."""
@@ -98,9 +108,10 @@ class Search:
         return self._judge.scored(image, spelling, self._trials.probabilities(image, count))
 
     def _best_skip(self, best: Scored) -> Scored:
-        """The fewest skipped steps with which as many images are read, and as surely."""
-        options = self.around_skip(best).values()
-        return max(options, key=lambda one: (one.right.sum(), round(one.score, 3), -one.spelling.skip_steps))
+        """The fewest skipped steps that are as likely as the best number but for a trifle."""
+        options = [*self.around_skip(best).values()]
+        likeliest = max(options, key=lambda scored: scored.score)
+        return next(scored for scored in options if scored.is_as_likely_as(likeliest))
 
     def _open(self, name: Dimension, image: InputSpec) -> Sequence[Choice]:
         """The choices of a dimension that the declared settings leave."""

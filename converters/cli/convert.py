@@ -114,16 +114,17 @@ def run(arguments: argparse.Namespace) -> int:
     target: Path = arguments.output or Path(arguments.model.stem + _SUFFIXES[arguments.to])
     if target.suffix != _SUFFIXES[arguments.to]:
         raise OutputError(
-            f"{target}: --to {arguments.to} writes a NAME{_SUFFIXES[arguments.to]}, which is found by it; name it so"
+            f"{target}: the output must end in {_SUFFIXES[arguments.to]} with --to {arguments.to}; rename it or change"
+            " --to"
         )
     engine = target if arguments.to == "tensorrt" else None
     if engine is not None:
         target = engine.with_suffix(".onnx")
+    grammar = grammar_of(arguments.grammar)
+    source = within(source_of(arguments.model, arguments), grammar)
     if not arguments.dry_run:
         check_places([arguments.model], [target, engine, arguments.page, arguments.results])
     recipes = _recipes(arguments)
-    grammar = grammar_of(arguments.grammar)
-    source = within(source_of(arguments.model, arguments), grammar)
     if arguments.float not in ([], ["auto"]):
         recipes = [keeping(recipe, arguments.float, source.graph) for recipe in recipes]
     datasets = sets_of(arguments, source.spec) or [seeded_pictures(source.spec.input)]
@@ -169,15 +170,18 @@ def run(arguments: argparse.Namespace) -> int:
             f"{target.name} does not meet the gate and was not written{kept}; see the images that changed{advice}"
         )
     if arguments.dry_run:
-        print(f"dry run: {target}, {len(chosen.artifact.payload):,} bytes, recipe {facts.headline}, was not written")
+        print(
+            f"dry run: {target} was not written, about {len(chosen.artifact.payload):,} bytes, recipe {facts.headline}"
+        )
         return 0
     save(target, chosen.artifact.payload, chosen.verified.spec)
-    print(f"{target}: {target.stat().st_size:,} bytes, recipe {facts.headline}")
+    verdict = chosen.verification.parity.verdict
+    print(f"wrote {target}: {target.stat().st_size:,} bytes, recipe {facts.headline}, verdict {verdict}")
     if source.unwritten is not None:
         write_atomically(sidecar(source.path), source.unwritten.encode())
-        print(f"{sidecar(source.path)}: the spec of the trained model")
-    if chosen.verification.parity.verdict == "unverified":
-        print(f"to verify it: edge-crnn verify {source.path} {target} --images DIR")
+        print(f"wrote {sidecar(source.path)}: the spec of the trained model")
+    if verdict == "unverified":
+        print(f"to verify it: edge-crnn verify {source.path} {target} --labelled DIR, or --images DIR without labels")
     if engine is not None:
         _build(target, engine, arguments.batch)
     return 0

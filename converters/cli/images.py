@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_crnn.cli.labels import add_label_arguments, label_rules_of
-from edge_crnn.dataset import Dataset
+from edge_crnn.dataset import DEFAULT_RULES, Dataset
+from edge_crnn.errors import InputError
 from edge_crnn.model.spec import ModelSpec
 
 from ..pipeline import load_sets, reference_readings
@@ -34,7 +35,13 @@ def add_image_arguments(parser: argparse.ArgumentParser, *aliases: str) -> None:
 
 
 def sets_of(arguments: argparse.Namespace, spec: ModelSpec) -> list[Dataset]:
-    """The images that are asked for; raises as `load_sets`."""
+    """The images that are asked for; raises as `load_sets`.
+
+    Raises:
+        InputError: there are options for labels, but no labelled images.
+    """
+    if not arguments.labelled and label_rules_of(arguments) != DEFAULT_RULES:
+        raise InputError("options for labels are about --labelled DIR; --images DIR takes images without labels")
     datasets = load_sets(arguments.labelled, spec, label_rules_of(arguments), arguments.images)
     for dataset in datasets:
         if not dataset.labelled and seems_labelled(dataset, spec):

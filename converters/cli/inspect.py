@@ -151,10 +151,10 @@ def _advice(path: Path, facts: FileFacts, spec: _Spec) -> str:
         return f"correct {sidecar(facts.path)}"
     if spec.missing or facts.missing is not None:
         return (
-            f"edge-crnn spec {path} --images DIR measures what is missing on labelled images; or give the options above"
-            " to edge-crnn convert"
+            f"edge-crnn spec {path} --labelled DIR measures what is missing on labelled images; or give the options"
+            " above to edge-crnn convert"
         )
-    return f"edge-crnn convert {path} --images DIR"
+    return f"edge-crnn convert {path} --labelled DIR"
 
 
 def _sizes(shape: Sequence[int | None] | Shape | None) -> str:

@@ -15,7 +15,11 @@ from ..trained.facts import FileFacts
 from .declared import Draft, get, put
 from .scales import SCALES
 
-_SHOWN_CLASSES = 20
+_STATED = (
+    "skip_steps", "input.colour", "input.resize", "input.interpolation", "input.rotate", "input.invert",
+    "input.standardise",
+)  # fmt: skip
+"""Fields that a written spec states even where they are as usual."""
 
 
 def complete(draft: Draft, facts: FileFacts) -> ModelSpec:
@@ -31,7 +35,7 @@ def complete(draft: Draft, facts: FileFacts) -> ModelSpec:
     path = facts.path
     draft, missing = filled(draft, facts)
     if missing:
-        measure = f"; or measure it on labelled images: edge-crnn spec {path} --images DIR"
+        measure = f"; or measure it on labelled images: edge-crnn spec {path} --labelled DIR"
         raise ModelSpecError(f"{path} does not say {_listed(missing)}{measure}")
     return ModelSpec.from_json(json.dumps(draft), origin=f"spec of {path.name}")
 
@@ -176,9 +180,12 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def essential(spec: ModelSpec) -> str:
-    """The JSON form of a spec without what is as usual: what a person would write."""
+    """The JSON form of a spec without what is as usual: what a person would write.
+
+    What decides how an image is read stands there in any case, so that an option that says otherwise is noticed.
+    """
     data = json.loads(spec.to_json())
-    kept = {name: value for name, value in data.items() if not _is_default(ModelSpec, name, value)}
+    kept = {name: value for name, value in data.items() if name in _STATED or not _is_default(ModelSpec, name, value)}
     for name, kind in (("input", type(spec.input)), ("output", type(spec.output)), ("decoder", type(spec.decoder))):
         if name in kept:
             kept[name] = {field: value for field, value in kept[name].items() if not _is_default(kind, field, value)}

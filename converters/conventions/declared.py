@@ -48,6 +48,11 @@ class Option:
         """Its name in argparse's namespace."""
         return self.flag.lstrip("-").replace("-", "_")
 
+    def typed(self, value: Any) -> str:
+        """What the option says, as it was typed."""
+        flag = f"--no-{self.flag.lstrip('-')}" if self.read is None and not value else self.flag
+        return f"{flag} says {_shown(value)}"
+
 
 def number(text: str) -> float:
     """A number such as `0.5`, or a quotient such as `1/255`.
@@ -268,10 +273,10 @@ def join(written: Draft, declared: Draft, origin: object) -> Draft:
         ours, theirs = get(declared, option.key), get(written, option.key)
         if ours is None:
             continue
-        if theirs is None or _plain(ours) == _plain(theirs):
+        if theirs is None or _plain(ours, written) == _plain(theirs, written):
             put(joined, option.key, ours if theirs is None else theirs)
         else:
-            conflicts.append(f"{option.key} {_shown(theirs)}, {option.flag} says {_shown(ours)}")
+            conflicts.append(f"{option.key} {_shown(theirs)}, {option.typed(ours)}")
     function, known = get(declared, FUNCTION), get(written, FUNCTION)
     if function is not None:
         put(joined, FUNCTION, function)
@@ -282,12 +287,20 @@ def join(written: Draft, declared: Draft, origin: object) -> Draft:
         if known != words:
             conflicts.append(f"lambdas.{name} {known!r}, --lambda says {words!r}")
     if conflicts:
-        raise InputError(f"{origin} says {'; it says '.join(conflicts)}; correct the file, or leave out the option")
+        raise InputError(
+            f"{origin} says {'; it says '.join(conflicts)}; leave out the option, correct the file, or measure again:"
+            " edge-crnn spec MODEL --anew"
+        )
     return joined
 
 
-def _plain(value: Any) -> Any:
-    """A value in a form that compares: an alphabet may be one text or a list of symbols."""
+def _plain(value: Any, written: Draft) -> Any:
+    """A value in a form that compares: an alphabet may be a text or a list of symbols, a class a word or a number."""
+    if isinstance(value, str) and value in ("first", "last"):
+        classes = get(written, "output.classes")
+        return 0 if value == "first" else classes and classes - 1
+    if isinstance(value, list):
+        return [_plain(part, written) for part in value]
     return list(value) if isinstance(value, str) and len(value) > 1 else value
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..backends import open_backend
 from ..errors import BackendError, BackendUnavailable, ModelFileError
 from ..model.artifact import FORMATS, TRAINED, Artifact, load, load_sidecar, sidecar
-from ..model.spec import ModelSpec, Parity
+from ..model.spec import ModelSpec, Parity, ParitySet
 from ..reader import DEFAULT_MODEL
 from .command import Command
 from .inspection import Inspection, find_inspector
@@ -100,7 +100,7 @@ def _facts(spec: ModelSpec, path: Path, size: int) -> Iterator[tuple[str, str]]:
     yield "input", spec.input.headline
     yield (
         "output",
-        f"{output.steps} steps of {output.classes} classes, blank {spec.blank}, the first {spec.skip_steps} dropped",
+        f"{output.steps} steps of {output.classes} classes, blank {spec.blank}, {spec.skip_steps} leading steps skipped",
     )
     yield "alphabet", str(spec.alphabet)
     yield (
@@ -129,14 +129,15 @@ def _facts(spec: ModelSpec, path: Path, size: int) -> Iterator[tuple[str, str]]:
 
 def _parity(parity: Parity) -> Iterator[tuple[str, str]]:
     yield "verdict", f"{parity.headline}; {parity.accuracy_headline}; {parity.images:,} images"
-    for each in parity.sets:
-        yield (
-            "",
-            (
-                f"{each.name}: {each.images:,} images, {each.artifact_right / max(each.images, 1):.2%} right"
-                f" (trained model {each.reference_right / max(each.images, 1):.2%})"
-            ),
-        )
+    for images in parity.sets:
+        yield "", f"{images.name}: {images.images:,} images, {_shares(images)}"
+
+
+def _shares(images: ParitySet) -> str:
+    count = max(images.images, 1)
+    if not images.labelled:
+        return f"no labels, same text {images.same_text / count:.2%}"
+    return f"{images.artifact_right / count:.2%} right (trained model {images.reference_right / count:.2%})"
 
 
 def _engines(artifact: Artifact) -> Iterator[tuple[str, bool, str]]:

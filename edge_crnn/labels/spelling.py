@@ -65,4 +65,7 @@ def _advice(unknown: Counter[str], alphabet: Alphabet) -> str:
     for case, fold in (("upper", str.upper), ("lower", str.lower)):
         if all(fold(character) in symbols for character in unknown):
             return f"or fold their case (--fold-case {case})"
-    return "or drop these characters (--drop-unknown)"
+    return (
+        "or say where the label stands in the names (--label-pattern '{index}_{label}'), or drop these characters"
+        " (--drop-unknown)"
+    )

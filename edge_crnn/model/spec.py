@@ -172,7 +172,7 @@ class Parity:
         if self.verdict == "unverified":
             return f"unverified: no image was read; on seeded pictures |Δp| ≤ {self.max_probability_change:.2g}"
         low, high = self.agreement_interval
-        right = "" if self.accuracy_change is None else " right"
+        right = ", right or wrong" if self.accuracy_change is None else " right"
         return (
             f"{self.verdict}: same text on {self.agreement:.2%} ({low:.2%} to {high:.2%}) of what the trained model"
             f" reads{right}"

@@ -152,7 +152,10 @@ class ByLabels:
 
 @dataclass(frozen=True)
 class ByConfidence:
-    """Judges by how sure the network is of its own texts, which must not be empty, nor the same for most images."""
+    """Judges by how sure the network is of its own texts, which must not be empty, nor the same for most images.
+
+    Most steps of a network trained with CTC have the blank; a blank that few steps have is unlikely to be one.
+    """
 
     known: Known
     reads = -1e9
@@ -181,7 +184,13 @@ class ByConfidence:
         read = sequences(probabilities, blank, skip)
         values = np.log(np.maximum(ctc.posterior(probabilities, read, blank, skip), _FLOOR))
         implausible = np.array([not text or read.count(text) > max(1, len(read) // 4) for text in read])
-        return np.where(implausible, np.log(_FLOOR), values)
+        return np.where(implausible, np.log(_FLOOR), values + _log_share(probabilities, blank))
+
+
+def _log_share(probabilities: Probabilities, blank: int) -> float:
+    """Logarithm of the steps that have a blank over those that have the commonest class, which usually is the blank."""
+    counts = np.bincount(probabilities.argmax(axis=2).ravel(), minlength=probabilities.shape[2])
+    return float(np.log(max(counts[blank] / counts.max(), _FLOOR)))
 
 
 def alike(read: Sequence[Any], truth: Sequence[Any]) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from edge_crnn.alphabet import Alphabet
+from edge_crnn.alphabet import UNUSED, Alphabet
 from edge_crnn.errors import InputError
 from edge_crnn.images import Pixels
 from edge_crnn.model.spec import InputSpec, Preprocessing
@@ -36,6 +36,7 @@ from .trials import Trials
 _DIMENSIONS: tuple[Dimension, ...] = (
     "pixels", "invert", "orientation", "colour", "resize", "padding", "interpolation",
 )  # fmt: skip
+_SPELLING = ("symbols", "blank", "unused", "skip_steps")
 _PRIVATE = 0xE000
 """Start of Unicode's private use area: symbols of several characters stand as one while they are measured."""
 
@@ -53,6 +54,10 @@ class Measured:
     """Images that the network reads right so; without labels, those on which it reads anything."""
     runs: int
     """Inferences."""
+    kept: tuple[str, ...]
+    """Fields of the spec that were not measured, because they are declared."""
+    read: tuple[str, ...]
+    """What the network reads in each image so, in symbols."""
 
 
 def measure(draft: Draft, facts: FileFacts, images: Sequence[Pixels], texts: Sequence[str] | None) -> Measured:
@@ -97,9 +102,26 @@ def measure(draft: Draft, facts: FileFacts, images: Sequence[Pixels], texts: Seq
         if symbols is None and texts is not None:
             spelling, notes = _settled(best.spelling, table, texts)
     result = _written(completed, best.image, spelling, symbols)
+    kept = (*(f"input.{name}" for name in draft.get("input", {})), *(name for name in _SPELLING if name in draft))
+    named = _names(spelling, symbols)
+    read = sequences(table, spelling.blank, spelling.skip_steps)
     return Measured(
-        result, tuple(filter(None, findings)), tuple(notes), len(images), int(best.right.sum()), trials.runs
+        draft=result,
+        findings=tuple(filter(None, findings)),
+        notes=tuple(notes),
+        images=len(images),
+        right=int(best.right.sum()),
+        runs=trials.runs,
+        kept=kept,
+        read=tuple("".join(named.get(place, UNUSED) for place in sequence) for sequence in read),
     )
+
+
+def _names(spelling: Spelling, symbols: Sequence[str] | None) -> dict[int, str]:
+    """Symbol of each class."""
+    places = [place for place, character in enumerate(spelling.characters) if character is not None]
+    known = symbols or [character for character in spelling.characters if character is not None]
+    return dict(zip(places, known, strict=True))
 
 
 def _known(draft: Draft, completed: Draft, facts: FileFacts, graph: Graph) -> Known:

@@ -53,7 +53,7 @@ def test_a_model_with_its_spec(tiny_keras: Path, run: Run) -> None:
     assert said["spec"].startswith(f"{sidecar(tiny_keras).name}: grey 32 × 16")
     assert f"blank {spec.blank}" in said["spec"]
     assert f"alphabet {spec.alphabet}" in "\n".join(out)
-    assert said["next"] == f"edge-crnn convert {tiny_keras} --images DIR"
+    assert said["next"] == f"edge-crnn convert {tiny_keras} --labelled DIR"
     assert "missing" not in said
 
 

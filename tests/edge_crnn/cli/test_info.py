@@ -41,7 +41,7 @@ def test_an_artifact(tiny_artifacts: Callable[..., Path], tmp_path: Path, capsys
     size = path.stat().st_size
     assert said["model"] == f"tiny ({path}, {size:,} bytes)"
     assert said["input"] == "grey 32 × 16, stretch, HWC uint8, pixel · 0.00784314 -1"
-    assert said["output"] == "16 steps of 11 classes, blank 10, the first 2 dropped"
+    assert said["output"] == "16 steps of 11 classes, blank 10, 2 leading steps skipped"
     assert said["alphabet"] == "0123456789"
     assert said["decoder"] == "greedy, grammar none, reject below 0.0"
     assert said["recipe"] == "int8, tflite, batch 4"

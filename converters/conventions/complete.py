@@ -188,7 +188,11 @@ def essential(spec: ModelSpec) -> str:
     kept = {name: value for name, value in data.items() if name in _STATED or not _is_default(ModelSpec, name, value)}
     for name, kind in (("input", type(spec.input)), ("output", type(spec.output)), ("decoder", type(spec.decoder))):
         if name in kept:
-            kept[name] = {field: value for field, value in kept[name].items() if not _is_default(kind, field, value)}
+            kept[name] = {
+                field: value
+                for field, value in kept[name].items()
+                if f"{name}.{field}" in _STATED or not _is_default(kind, field, value)
+            }
     return json.dumps(kept, ensure_ascii=False, indent=1, allow_nan=False)
 
 

@@ -71,7 +71,7 @@ def numbers(text: str) -> float | list[float]:
     """One number, or three with commas between."""
     parts = [number(part) for part in text.split(",")]
     if len(parts) not in (1, 3):
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected one number, or three with commas between")
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected one number, or three separated by commas")
     return parts[0] if len(parts) == 1 else parts
 
 
@@ -118,10 +118,10 @@ def alphabet(text: str) -> list[str]:
         lines = content.decode("utf-8-sig").replace("\r\n", "\n").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path}: cannot be read as an alphabet ({error}); save it in UTF-8, one symbol to a line"
+            f"{path}: cannot be read as an alphabet ({error}); save it in UTF-8, one symbol per line"
         ) from error
     if len(content) > _MAX_ALPHABET_BYTES:
-        raise InputError(f"{path}: more than {_MAX_ALPHABET_BYTES:,} bytes; expected one symbol to a line")
+        raise InputError(f"{path}: more than {_MAX_ALPHABET_BYTES:,} bytes; expected one symbol per line")
     return lines if len(lines) > 1 else list(lines[0])
 
 
@@ -136,57 +136,59 @@ def _choosing(field: str, help_: str) -> Option:
 
 
 OPTIONS: Sequence[Option] = (
-    Option("--name", "name", "name of the model (default: the file's)", str, "NAME"),
+    Option("--name", "name", "name of the model (default: that of the file)", str, "NAME"),
     Option(
         "--alphabet", "symbols", "symbols in the order of their classes, without the blank, or a file with one symbol"
-        " to a line", alphabet, "TEXT|FILE",
+        " per line", alphabet, "TEXT|FILE",
     ),
     Option(
-        "--blank", "blank", "class of the CTC blank: last for ctc_batch_cost, first for keras.ops.ctc_loss",
+        "--blank", "blank", "class of the CTC blank: last with ctc_batch_cost, first with keras.ops.ctc_loss",
         class_index, "first|last|N",
     ),
     Option(
-        "--unused", "unused", "a class that no text has, such as StringLookup's [UNK]; may be repeated",
+        "--unused", "unused", "class that occurs in no text, such as [UNK] of StringLookup; may be repeated",
         class_index, "CLASS", repeated=True,
     ),
-    Option("--skip-steps", "skip_steps", "leading time steps that the training loss left out", at_least(0), "N"),
-    Option("--width", "input.width", "width of the image, where the file leaves it open", at_least(1), "N"),
-    Option("--height", "input.height", "height of the image, where the file leaves it open", at_least(1), "N"),
-    _choosing("axes", "HWC: rows first; WHC: columns first, for a network that takes its images transposed"),
-    _choosing("colour", "channels of the network's image"),
+    Option("--skip-steps", "skip_steps", "leading time steps that the training loss ignored", at_least(0), "N"),
+    Option("--width", "input.width", "width of the image in pixels, if the file leaves it open", at_least(1), "N"),
+    Option("--height", "input.height", "height of the image in pixels, if the file leaves it open", at_least(1), "N"),
+    _choosing("axes", "order of the axes: HWC, or WHC for a network that takes transposed images"),
+    _choosing("colour", "channels of the image that the network sees"),
     Option(
-        "--pixels", "input.pixels", "how pixels are scaled, in place of --scale and --offset: "
-        + "; ".join(f"{name}, {scale.meaning}" for name, scale in SCALES.items()),
-        str, None, tuple(SCALES),
+        "--pixels", "input.pixels", "how pixels are scaled, instead of --scale and --offset: "
+        + "; ".join(f"{name} ({scale.meaning})" for name, scale in SCALES.items()),
+        str, "NAME", tuple(SCALES),
     ),
     Option(
-        "--scale", "input.scale", "the network sees pixel * SCALE + OFFSET; one number or one for each channel",
+        "--scale", "input.scale", "the network sees pixel * SCALE + OFFSET; one number, or one per channel",
         numbers, "SCALE",
     ),
-    Option("--offset", "input.offset", "see --scale; write --offset=-1,-1,-1 for several", numbers, "OFFSET"),
-    Option("--standardise", "input.standardise", "subtract each image's mean, and divide by its standard deviation"),
-    Option("--invert", "input.invert", "the network sees 255 - pixel"),
-    _choosing("resize", "stretch: fill the canvas; fit: keep the aspect ratio; height: scale to the height, and squeeze"
-              " what is too wide; paste: do not scale, crop"),
-    _choosing("align", "where an image that is narrower than the canvas stands"),
-    _choosing("align_vertical", "where an image that is lower than the canvas stands"),
-    _choosing("odd_pixel", "side of a centred image that gets the odd pixel: after (right, below) or before"),
-    _choosing("rounding", "how the scaled side of a fitted image is rounded"),
-    _choosing("interpolation", "linear: as OpenCV and tf.image; area: as OpenCV; pil-…: as Pillow"),
-    Option("--padding", "input.padding", "level around the image, or one for each channel", padding, "LEVEL|edge"),
-    _choosing("rotate", "degrees clockwise by which the canvas is turned"),
+    Option("--offset", "input.offset", "see --scale; write several as --offset=-1,-1,-1", numbers, "OFFSET"),
     Option(
-        "--filter", "input.filters", "a filter on the pixels, such as 'otsu', 'adaptive mean 11 2' or 'clahe 2 8';"
-        " may be repeated", str, "FILTER", repeated=True,
+        "--standardise", "input.standardise", "subtract the mean of each image and divide by its standard deviation"
+    ),
+    Option("--invert", "input.invert", "the network sees 255 - pixel"),
+    _choosing("resize", "stretch: fill the canvas; fit: keep the aspect ratio; height: scale to the height and squeeze"
+              " images that are too wide; paste: crop without scaling"),
+    _choosing("align", "place of an image that is narrower than the canvas"),
+    _choosing("align_vertical", "place of an image that is lower than the canvas"),
+    _choosing("odd_pixel", "side of a centred image that gets the odd pixel: after (right or below), or before"),
+    _choosing("rounding", "how the size of a scaled image is rounded"),
+    _choosing("interpolation", "linear as in OpenCV and tf.image, area as in OpenCV, pil-… as in Pillow"),
+    Option("--padding", "input.padding", "grey level around the image, or one per channel", padding, "LEVEL|edge"),
+    _choosing("rotate", "degrees by which the canvas is turned clockwise"),
+    Option(
+        "--filter", "input.filters", "filter for the pixels, such as 'otsu', 'adaptive mean 11 2' or 'clahe 2 8'; may"
+        " be repeated", str, "FILTER", repeated=True,
     ),
 )  # fmt: skip
-"""All of them; `convert`, `verify` and `spec` take them."""
+"""The options that `convert`, `verify` and `spec` take."""
 
 
 def add_declarations(parser: argparse.ArgumentParser) -> None:
     """Add the options that declare what a model file does not say."""
     group = parser.add_argument_group(
-        "what the model file does not say", "kept in MODEL.json beside the model; edge-crnn spec measures most of it"
+        "what the model file does not say", "stored in MODEL.json; edge-crnn spec measures most of it"
     )
     for option in OPTIONS:
         if option.read is None:

@@ -47,7 +47,7 @@ SCALES: Mapping[str, Scale] = {
     "x/255": Scale("0 to 1", 1 / 255),
     "x/127.5-1": Scale("-1 to 1", 1 / 127.5, -1.0),
     "x/255-0.5": Scale("-0.5 to 0.5", 1 / 255, -0.5),
-    "raw": Scale("0 to 255, as they are"),
+    "raw": Scale("0 to 255"),
     "standardised": Scale("mean 0 and deviation 1 in each image", standardise=True),
     "imagenet": Scale(
         "ImageNet's mean and deviation of each channel",

@@ -10,7 +10,9 @@ from edge_crnn.model.spec import InputSpec, PerChannel
 
 from ..scales import SCALES
 
-Dimension = Literal["pixels", "invert", "orientation", "colour", "resize", "padding", "interpolation"]
+Dimension = Literal[
+    "pixels", "invert", "orientation", "colour", "resize", "padding", "interpolation", "rounding", "odd pixel"
+]
 
 _COMMON = (
     ("fit", "left", "centre"),
@@ -82,12 +84,17 @@ def choices(dimension: Dimension, image: InputSpec, step_axis: int | None) -> Se
                 Choice("white", {"padding": 255}),
                 Choice("edge", {"padding": "edge"}),
                 Choice("grey", {"padding": 127}, coarse=False),
+                Choice("grey 114", {"padding": 114}, coarse=False),
             ]
         case "interpolation":
             return [
                 Choice(name, {"interpolation": name}, coarse=name == "linear")
                 for name in ("linear", "area", "pil-bilinear", "pil-bicubic")
             ]
+        case "rounding":
+            return [Choice(name, {"rounding": name}, coarse=False) for name in ("nearest", "down", "up")]
+        case "odd pixel":
+            return [Choice(name, {"odd_pixel": name}, coarse=False) for name in ("after", "before")]
 
 
 def _orientations(step_axis: int | None) -> Iterator[Choice]:
@@ -109,7 +116,8 @@ def _orientations(step_axis: int | None) -> Iterator[Choice]:
 
 
 def _placements() -> Iterator[Choice]:
-    yield Choice("stretch", {"resize": "stretch", "align": "left", "align_vertical": "centre", "padding": 0})
+    filled = {"align": "left", "align_vertical": "centre", "padding": 0, "rounding": "nearest", "odd_pixel": "after"}
+    yield Choice("stretch", {"resize": "stretch", **filled})
     for resize in ("fit", "height", "paste"):
         for align in ("left", "centre", "right"):
             for align_vertical in ("top", "centre", "bottom"):

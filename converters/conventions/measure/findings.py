@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from ...verify.statistics import paired_change_interval
 from .judges import Scored
 
+_SHOWN = 6
+"""Most choices of a dimension that a line shows."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -49,21 +52,26 @@ class Finding:
         return tuple(option for option in self.options[1:] if option.level)
 
     @property
-    def line(self) -> str:
-        """For a person."""
-        shown = " · ".join(option.shown(self.images, self.labelled) for option in self.options[:6])
-        more = f" · {len(self.options) - 6} more" if len(self.options) > 6 else ""
-        return f"{self.dimension:<14} {shown}{more}"
+    def lines(self) -> Iterator[str]:
+        """How much each choice reads, and which are level with the best, for a person."""
+        shown = " · ".join(option.shown(self.images, self.labelled) for option in self.options[:_SHOWN])
+        more = f" · {len(self.options) - _SHOWN} more" if len(self.options) > _SHOWN else ""
+        doubt = self._doubt if self.unsure else ""
+        if len(self.unsure) == len(self.options) - 1:
+            yield f"{self.dimension:<14} {shown}{more}  unsure: all level{doubt}"
+            return
+        yield f"{self.dimension:<14} {shown}{more}"
+        if self.unsure:
+            names = ", ".join(option.name for option in self.unsure)
+            yield f"{'':<14} unsure: {self.options[0].name} or {names}{doubt}"
 
     @property
-    def doubts(self) -> Iterator[str]:
-        """What the images do not tell, for a person."""
-        if self.unsure:
-            first = self.unsure[0]
-            low, high = first.change
-            interval = f" ({first.name}: {low:+.1f} to {high:+.1f} points of the images read)" if self.labelled else ""
-            names = ", ".join(option.name for option in self.unsure)
-            yield f"unsure: {self.dimension} {self.options[0].name} or {names}{interval}"
+    def _doubt(self) -> str:
+        """The interval of the first level choice."""
+        if not self.labelled:
+            return ""
+        low, high = self.unsure[0].change
+        return f" ({self.unsure[0].name}: {low:+.1f} to {high:+.1f} points of the images read)"
 
 
 def finding(dimension: str, best: Scored, options: Mapping[str, Scored], labelled: bool = True) -> Finding | None:
@@ -90,5 +98,4 @@ def _option(name: str, best: Scored, scored: Scored) -> Option:
 def table(findings: Sequence[Finding]) -> Iterator[str]:
     """All findings, for a person."""
     for one in findings:
-        yield one.line
-        yield from (f"{'':<14} {doubt}" for doubt in one.doubts)
+        yield from one.lines

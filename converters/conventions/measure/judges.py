@@ -129,12 +129,13 @@ class ByLabels:
 
     def spelling(self, probabilities: Probabilities, blank: int, skip_steps: int) -> Spelling:
         """See `Judge.spelling`; where the alphabet is not known, the labels show it."""
+        texts = self.texts[: len(probabilities)]
         if known := self.known.alphabets(blank):
             spellings = [Spelling(blank, skip_steps, characters) for characters in known]
-            return max(spellings, key=lambda one: float(log_likelihoods(probabilities, one, self.texts).mean()))
+            return max(spellings, key=lambda one: float(log_likelihoods(probabilities, one, texts).mean()))
         classes = probabilities.shape[2]
-        shown = learned(sequences(probabilities, blank, skip_steps), self.texts, classes, blank)
-        usual = agreeing(shown, list(alphabets(classes, blank, self.texts)))
+        shown = learned(sequences(probabilities, blank, skip_steps), texts, classes, blank)
+        usual = agreeing(shown, list(alphabets(classes, blank, texts)))
         return Spelling(blank, skip_steps, usual[0] if usual else shown)
 
     def scored(self, image: InputSpec, spelling: Spelling, probabilities: Probabilities) -> Scored:

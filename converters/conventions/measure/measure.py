@@ -34,7 +34,7 @@ from .spelling import (
 from .trials import Trials
 
 _DIMENSIONS: tuple[Dimension, ...] = (
-    "pixels", "invert", "orientation", "colour", "resize", "padding", "interpolation",
+    "pixels", "invert", "orientation", "colour", "resize", "padding", "interpolation", "rounding", "odd pixel",
 )  # fmt: skip
 _SPELLING = ("symbols", "blank", "unused", "skip_steps")
 _PRIVATE = 0xE000

@@ -1,7 +1,7 @@
 """Searches for the preparation and the spelling with which a network reads images best: coarse to fine.
 
 All combinations of the dimensions that depend on each other are tried on few images, and the better ones on more. From
-the best of them on, one dimension is changed at a time, on all images, until nothing is better.
+the best of them on, one dimension is changed at a time, until nothing is better. All images settle what is left open.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ _SWEEPS = 2
 _FEW, _FAR = 12, 2.0
 """Images that show whether a convention is far from the best one: by this mean log-likelihood."""
 _COARSE: tuple[Dimension, ...] = ("colour", "pixels", "invert", "orientation", "resize", "padding", "interpolation")
-_FINE: tuple[Dimension, ...] = ("resize", "padding", "interpolation", "pixels", "invert", "orientation", "colour")
+_FINE: tuple[Dimension, ...] = (
+    "resize", "padding", "interpolation", "rounding", "odd pixel", "pixels", "invert", "orientation", "colour",
+)  # fmt: skip
+_SEARCHED = 50
+"""Images to search on; all of them settle what these leave open."""
 
 
 class Search:
@@ -43,8 +47,8 @@ class Search:
             known: what need not be measured.
         """
         self._trials, self._judge, self._start, self._known = trials, judge, start, known
-        self._count = len(trials.images)
-        self._scored: dict[tuple[InputSpec, Spelling], Scored] = {}
+        self._count = min(_SEARCHED, len(trials.images))
+        self._scored: dict[tuple[InputSpec, Spelling, int], Scored] = {}
 
     def best(self) -> Scored:
         """The convention that reads best.
@@ -62,9 +66,15 @@ class Search:
             best = self._best_skip(best)
             if best.image == before:
                 break
+        self._count = len(self._trials.images)
+        table = self._trials.probabilities(best.image, self._count)
+        spelling = self._judge.spelling(table, best.spelling.blank, best.spelling.skip_steps)
+        best = self.scored(best.image, spelling)
+        for name in _FINE:
+            best = max([best, *self.around(best, name).values()], key=_full_score)
         for name in _FINE:
             best = self._simplest(best, name)
-        return best
+        return self._best_skip(best)
 
     def _simplest(self, best: Scored, name: Dimension) -> Scored:
         """The first choice in a dimension that is as likely as the best but for a trifle: usual choices come first."""
@@ -96,7 +106,7 @@ class Search:
 
     def scored(self, image: InputSpec, spelling: Spelling, best: Scored | None = None) -> Scored:
         """How well the images are read: all of them, unless the first few show that it is far from the best."""
-        key = image, spelling
+        key = image, spelling, self._count
         if key not in self._scored:
             few = self._judged(image, spelling, min(_FEW, self._count))
             if best is not None and few.score < float(best.log_likelihoods[:_FEW].mean()) - _FAR:
@@ -115,7 +125,11 @@ class Search:
 
     def _open(self, name: Dimension, image: InputSpec) -> Sequence[Choice]:
         """The choices of a dimension that the declared settings leave."""
-        if name == "padding" and image.resize == "stretch":
+        if name in ("padding", "rounding", "odd pixel") and image.resize == "stretch":
+            return []
+        if name == "rounding" and image.resize == "paste":
+            return []
+        if name == "odd pixel" and "centre" not in (image.align, image.align_vertical):
             return []
         return [
             choice

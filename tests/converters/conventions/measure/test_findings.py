@@ -37,10 +37,19 @@ def test_a_level_choice_is_named_with_an_interval() -> None:
     result = finding("padding", BEST, {"white": scored(-0.1 + NOISE, 48, 255), "black": BEST})
     assert result is not None
     assert [option.name for option in result.unsure] == ["white"]
+    (line,) = table([result])
+    assert "black 48" in line
+    assert "unsure: all level (white: " in line
+    assert "points" in line
+
+
+def test_choices_that_are_level_are_told_from_those_that_are_not() -> None:
+    options = {"black": BEST, "white": scored(-0.1 + NOISE, 48, 255), "grey": scored(np.full(50, -9.0), 3, 127)}
+    result = finding("padding", BEST, options)
+    assert result is not None
     lines = list(table([result]))
-    assert "black 48" in lines[0]
-    assert "unsure: padding black or white" in lines[1]
-    assert "points" in lines[1]
+    assert "grey 3" in lines[0]
+    assert "unsure: black or white (white: " in lines[1]
 
 
 def test_a_small_gain_on_every_image_is_a_trifle() -> None:
@@ -57,7 +66,7 @@ def test_one_image_is_no_proof() -> None:
 def test_a_choice_tried_on_few_images_shows_how_many() -> None:
     result = finding("padding", BEST, {"black": BEST, "white": scored(np.full(12, -9.0), 1, 255)})
     assert result is not None
-    assert "white 1 of 12" in result.line
+    assert "white 1 of 12" in next(result.lines)
 
 
 def test_where_nothing_is_open_there_is_no_finding() -> None:

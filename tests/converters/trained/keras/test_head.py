@@ -176,8 +176,8 @@ def product(k: Any, x: Any, other: Any) -> Any:
 
 def custom_softmax(k: Any, x: Any, other: Any) -> Any:
     class Sharper(k.layers.Layer):  # type: ignore[misc]
-        def call(self, given: Any) -> Any:
-            return given[0] * given[1]
+        def call(self, logits: Any) -> Any:
+            return logits[0] * logits[1]
 
     return Sharper(name="sharper")([x, other])
 
@@ -204,9 +204,9 @@ def test_a_nameless_loss_is_declared(version: str, tmp_path: Path) -> None:
     k = engine(version)
     image, labels = k.Input((8, 4, 1), name="image"), k.Input((8, 5), name="labels")
     x = k.layers.Dense(5, activation="softmax", name="last")(k.layers.Reshape((8, 4))(image))
-    y = k.layers.Lambda(lambda given: given[0] - given[1], output_shape=(8, 5), name="end")([x, labels])
+    y = k.layers.Lambda(lambda tensors: tensors[0] - tensors[1], output_shape=(8, 5), name="end")([x, labels])
     path = save(k.Model([image, labels], y), tmp_path / "model.h5")
-    with pytest.raises(ModelFileError, match=r"""say so in the spec: "lambdas": \{"end": "loss"\}"""):
+    with pytest.raises(ModelFileError, match=r"""--lambda 'end=loss'.* "lambdas": \{"end": "loss"\}"""):
         load_network(path)
     network = load_network(path, declarations=Declarations(lambdas={"end": "loss"}))
     assert (network.head, network.graph.output_shape) == ("end", (8, 5))
@@ -222,7 +222,9 @@ def test_a_prediction_that_is_a_model_of_its_own(version: str, sequential: bool,
     if sequential:
         inner = k.Sequential([k.Input((8, 4, 1)), k.layers.Reshape((8, 4)), k.layers.Dense(5, "softmax")], name="inner")
     image, labels = k.Input((8, 4, 1), name="image"), k.Input((8, 5), name="labels")
-    y = k.layers.Lambda(lambda given: given[0] - given[1], output_shape=(8, 5), name="ctc")([inner(image), labels])
+    y = k.layers.Lambda(lambda tensors: tensors[0] - tensors[1], output_shape=(8, 5), name="ctc")(
+        [inner(image), labels]
+    )
     path = save(k.Model([image, labels], y), tmp_path / "model.h5")
     network = load_network(path)
     images = np.random.default_rng(1).normal(size=(2, 8, 4, 1)).astype(np.float32)

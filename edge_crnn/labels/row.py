@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 IMAGE_NAMES = ("image", "filename", "file_name", "file", "path")
-LABEL_NAMES = ("label", "text", "words")
+LABEL_NAMES = ("label", "text", "words", "identity")
 
 
 class Row(NamedTuple):

@@ -55,7 +55,7 @@ class InputSpec:
     """The same in height."""
     odd_pixel: Literal["after", "before"] = "after"
     """Side of a centred image that gets the odd pixel of padding: after (right, below) or before (left, above)."""
-    rounding: Literal["nearest", "down", "up"] = "nearest"
+    rounding: Literal["nearest", "half-even", "down", "up"] = "nearest"
     """How the scaled side of a fitted image is rounded; nearest rounds half a pixel up."""
     interpolation: Literal["linear", "area", "pil-bilinear", "pil-bicubic"] = "linear"
     """linear: as OpenCV's INTER_LINEAR and tf.image.resize; area: as OpenCV's INTER_AREA; pil-…: as Pillow's, which

@@ -41,9 +41,12 @@ def _size(pixels: Pixels, spec: InputSpec) -> tuple[int, int]:
 
 
 def _ratio(whole: int, part: int, spec: InputSpec) -> int:
-    """The rounded quotient, at least 1; nearest rounds half up."""
-    added = {"down": 0, "nearest": part, "up": 2 * part - 1}[spec.rounding]
-    return max(1, (2 * whole + added) // (2 * part))
+    """The rounded quotient, at least 1."""
+    added = {"down": 0, "nearest": part, "half-even": part, "up": 2 * part - 1}[spec.rounding]
+    rounded, rest = divmod(2 * whole + added, 2 * part)
+    if spec.rounding == "half-even" and rest == 0:  # exactly between two
+        rounded -= rounded % 2
+    return max(1, rounded)
 
 
 def _fitted(pixels: Pixels, size: int, side: _Side, odd: Literal["after", "before"]) -> tuple[int, int, Pixels]:

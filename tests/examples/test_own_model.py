@@ -5,8 +5,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from edge_crnn import open_reader
 from edge_crnn.model.artifact import load
+
+pytestmark = pytest.mark.slow
 
 
 def test_own_model(run: Callable[[str], list[str]], tmp_path: Path) -> None:
@@ -18,9 +22,9 @@ def test_own_model(run: Callable[[str], list[str]], tmp_path: Path) -> None:
     facts, parity = artifact.spec.artifact, artifact.spec.parity
     assert facts is not None
     assert parity is not None
-    assert parity.verdict in ("pass", "underpowered")
-    assert parity.images == 1000
-    assert parity.sets[0].reference_right >= 950  # it has learnt to read
+    assert parity.verdict == "pass"
+    assert parity.images == 2000
+    assert parity.sets[0].reference_right >= 1900  # it has learnt to read
     assert parity.agreement >= 0.995
     assert re.findall(r"^(float32|float16|dynamic|int8|int8-full) +(?:pass|fail|underpowered)", converted, re.MULTILINE)
     assert f"recipe {facts.recipe}" in converted

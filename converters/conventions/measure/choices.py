@@ -77,7 +77,7 @@ def choices(dimension: Dimension, image: InputSpec, step_axis: int | None) -> Se
         case "colour":
             return [Choice(name, {"colour": name}) for name in (("bgr", "rgb") if image.channels == 3 else ("grey",))]
         case "resize":
-            return list(_placements())
+            return sorted(_placements(), key=lambda choice: not choice.coarse)
         case "padding":
             return [
                 Choice("black", {"padding": 0}),
@@ -92,7 +92,7 @@ def choices(dimension: Dimension, image: InputSpec, step_axis: int | None) -> Se
                 for name in ("linear", "area", "pil-bilinear", "pil-bicubic")
             ]
         case "rounding":
-            return [Choice(name, {"rounding": name}, coarse=False) for name in ("nearest", "down", "up")]
+            return [Choice(name, {"rounding": name}, coarse=False) for name in ("nearest", "half-even", "down", "up")]
         case "odd pixel":
             return [Choice(name, {"odd_pixel": name}, coarse=False) for name in ("after", "before")]
 

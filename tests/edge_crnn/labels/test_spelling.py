@@ -26,10 +26,8 @@ def spell(*texts: str, alphabet: Alphabet = DIGITS, drop: bool = False) -> tuple
 def test_all_unknown_characters_are_counted_in_one_error() -> None:
     with pytest.raises(DatasetError) as caught:
         spell("12", "1-2 3-", "x-", "4")
-    assert str(caught.value) == (
-        "images: labels have characters that the alphabet does not have: '-' 3, ' ' 1, 'x' 1; such as '1-2 3-' of"
-        " images/1.png. Expected the symbols 0123456789: correct the labels, or drop these characters (--drop-unknown)"
-    )
+    for part in ("'-' 3, ' ' 1, 'x' 1", "'1-2 3-' of images/1.png", "0123456789", "--label-pattern", "--drop-unknown"):
+        assert part in str(caught.value)
 
 
 def test_another_case_is_recognised() -> None:

@@ -4,7 +4,7 @@
 #
 #   jetson/build_engine.sh plates.onnx [plates.engine] [--batches MIN OPT MAX] [--log FILE] …
 #
-# Other options are those of `python -m converters.tensorrt.to_engine --help`. TensorRT chooses by measuring: let nothing
+# Other options are those of `edge-crnn build-engine --help`. TensorRT chooses by measuring: let nothing
 # else run. The environment is that of PYTHON, else the one that install.sh has made.
 set -euo pipefail
 
@@ -23,5 +23,5 @@ fi
 if command -v nvpmodel > /dev/null; then
     nvpmodel -q 2> /dev/null || true  # the mode it is built in, for whoever reads this later
 fi
-"$PYTHON" -m converters.tensorrt.to_engine "$onnx" -o "$engine" --timing-cache "${engine%.engine}.timings" "$@"
+"$PYTHON" -m edge_crnn build-engine "$onnx" -o "$engine" --timing-cache "${engine%.engine}.timings" "$@"
 exec "$PYTHON" -m edge_crnn doctor "$engine"

@@ -1,26 +1,263 @@
-"""What the pages in docs/ say is so."""
+"""The README and the documentation: their commands run or at least parse, their links and their figures are right."""
 
 from __future__ import annotations
 
+import inspect
+import json
 import re
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("h5py", reason="h5py comes with edge-crnn[convert]")
+import edge_crnn
+from docs.tools import schemas
+from docs.tools.commands import reference
+from docs.tools.pages import repository_path, site_path
+from docs.tools.text import cell, code
+from edge_crnn.binomial import lower_bound
+from edge_crnn.cli.commands import COMMANDS, find_command
+from edge_crnn.cli.main import main
+from edge_crnn.records.record import SUITES
+from tests.pages import anchors, command_lines, links, python_blocks, words
 
-from converters.trained.keras.lambdas import VOCABULARY
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+SAMPLES = ("A04ak8687", "E58qh5053", "Z92wh6795")
+"""The images that are left of samples/plates where commands run, so that they are quick."""
 
-DOCS = Path(__file__).parents[1] / "docs"
+OTHER_PROGRAMS = {"--board", "--calls", "--purge", "--system-site-packages", "--venv", "--wheels"}
+"""Options of the installers, of benchmarks and of Python's venv."""
+
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md")),
+    *sorted(DOCS.glob("*.md")),
+    *(
+        ROOT / folder / "README.md"
+        for folder in ("benchmarks", "examples", "jetson", "models", "raspberry-pi", "samples")
+    ),
+    *sorted((ROOT / "examples").glob("[a-z]*.md")),
+]
+LINES = [(page, line) for page in PAGES for line in command_lines(page.read_text(encoding="utf-8"))]
+PARSED = [pytest.param(line, id=f"{page.relative_to(ROOT)}: {line[:60]}") for page, line in LINES]
+RUNNABLE = re.compile(r"(read|info|doctor)\b(?!.*(--model|--engine|mine\.|plate\.jpg))")
+"""Commands that need the model in the package and the samples only."""
+RUN = sorted(
+    {shlex.join(words(line)) for page, line in LINES if page.parent.name != "examples" and RUNNABLE.match(line)}
+)
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("line", PARSED)
+def test_command_lines_parse_without_former_names(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    name, *rest = words(line)
+    try:
+        command = find_command(name)
+    except ImportError as error:
+        pytest.skip(f"{error.name} is not installed")
+    assert command is not None, f"no command {name}"
+    if "--help" in rest:
+        return
+    try:
+        command.parser(name).parse_args(rest)
+    except SystemExit:
+        pytest.fail(capsys.readouterr().err)
+    assert " is now " not in capsys.readouterr().err
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a few samples, in which the commands of the documentation run."""
+    (tmp_path / "samples/plates").mkdir(parents=True)
+    for name in SAMPLES:
+        shutil.copy(ROOT / f"samples/plates/{name}.jpg", tmp_path / "samples/plates")
+    (tmp_path / "residents.txt").write_text("서울 04 마 8687\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("line", RUN)
+def test_commands_run(line: str, newcomer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(line)) == 0
+    assert capsys.readouterr().out
+
+
+def test_the_readme_shows_what_is_read(newcomer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    readme = text("README.md")
+    assert main(["read", "samples/plates/A04ak8687.jpg"]) == 0
+    assert f"`{capsys.readouterr().out.strip()}`" in readme
+    exec(compile(python_blocks(readme)[0], "README.md", "exec"), {})
+    assert f"# {capsys.readouterr().out}" in readme
+
+
+def test_the_default_model_rejects_as_many_samples_as_the_pages_say() -> None:
+    images = sorted((ROOT / "samples/plates").iterdir())
+    with edge_crnn.open_reader() as reader:
+        readings = reader.read_batch(images)
+    rejected = [
+        reading.label == path.stem for path, reading in zip(images, readings, strict=True) if not reading.accepted
+    ]
+    wrong = sum(reading.label != path.stem for path, reading in zip(images, readings, strict=True))
+    assert (len(rejected), sum(rejected), wrong) == (18, 14, 4)
+    assert "rejects 18: the 4 that it misreads, and 14 that are right" in text("README.md")
+    assert "marks 18 of the 500 samples as rejected: the 4 that it\nmisreads and 14" in text("docs/concepts.md")
+
+
+def test_the_quickstart_runs(newcomer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = python_blocks(text("docs/index.md"))
+    exec(compile(block, "index.md", "exec"), {})
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first == "서울 04 마 8687"
+    assert [line.split()[-1] for line in others] == ["True", "True"]
+
+
+def test_the_lexicon_in_python_runs(newcomer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = python_blocks(text("docs/lexicon_and_grammar.md"))
+    exec(compile(block, "lexicon_and_grammar.md", "exec"), {})
+    assert capsys.readouterr().out == "서울 04 마 8687\n"
+
+
+def test_calls_of_convert_fit_its_signature() -> None:
+    calls = re.findall(r"edge_crnn\.convert\((.+)\)", "\n".join(page.read_text(encoding="utf-8") for page in PAGES))
+    assert calls
+    for call in calls:
+        bound = eval(f"bind({call})", {"bind": inspect.signature(edge_crnn.convert).bind})
+        assert "conventions" not in bound.arguments, call
+
+
+def test_options_in_the_text_exist() -> None:
+    commands = [find_command(name) for name in COMMANDS]
+    known = {option for command in commands if command for option in command.parser("")._option_string_actions}
+    for page in PAGES:
+        for span in re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8")):
+            assert {*re.findall(r"(?<!\S)--[a-z-]+", span)} <= known | OTHER_PROGRAMS, f"{page}: {span}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in links(page.read_text(encoding="utf-8")):
+        place = page.parent / target if target else page
+        assert place.exists(), target
+        if anchor and place.suffix == ".md":
+            assert anchor in anchors(place), f"{target}#{anchor}"
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", text("Makefile"), re.M))
+    for page in PAGES:
+        shown = re.findall(r"(?:`|^    )make ([a-z-]+)", page.read_text(encoding="utf-8"), re.M)
+        assert set(shown) <= targets, page
+
+
+def test_the_readme_is_short() -> None:
+    assert len(text("README.md").splitlines()) <= 120
+
+
+def test_the_readme_shows_figures_of_the_benchmarks() -> None:
+    rows = re.findall(r"^\| .* \| [\d.]+ \| [\d.]+ \| .*$", text("README.md"), re.M)
+    assert len(rows) > 5
+    assert set(rows) <= set(text("benchmarks/README.md").splitlines())
+
+
+def test_the_python_api_is_complete() -> None:
+    described = set(re.findall(r"^::: edge_crnn\.(\w+)$", text("docs/python_api.md"), re.M))
+    others = {name for name in edge_crnn.__all__ if name.endswith(("Error", "Unavailable", "Spec", "__"))}
+    assert described == {*edge_crnn.__all__} - others
 
 
 def test_the_page_on_lambdas_lists_the_vocabulary() -> None:
-    page = (DOCS / "what_a_file_cannot_say.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
-    assert [words.replace("…", "...") for words in listed] == list(VOCABULARY)
+    pytest.importorskip("h5py", reason="h5py comes with edge-crnn[convert]")
+    from converters.trained.keras.lambdas import VOCABULARY
+
+    listed = re.findall(r"^\| `([^`]+)` \|", text("docs/what_a_file_cannot_say.md"), re.MULTILINE)
+    assert [line.replace("…", "...") for line in listed] == list(VOCABULARY)
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
-    assert [target for target in targets if not target.startswith("http") and not (DOCS / target).exists()] == []
+def test_the_architecture_shows_the_floors_of_the_import_contracts() -> None:
+    page = text("docs/architecture.md")
+    contracts = re.findall(r'containers = \["(\w+)"\].*?layers = \[\n(.*?)\]', text("pyproject.toml"), re.S)
+    assert {name for name, _ in contracts} == {"converters", "edge_crnn"}
+    for name, layers in contracts:
+        floors = "".join(f"    {floor}\n" for floor in re.findall(r'"(.+)",', layers))
+        assert f"`{name}`:\n\n{floors}\n" in page
+
+
+def test_the_figures_of_the_gate() -> None:
+    pytest.importorskip("h5py", reason="h5py comes with edge-crnn[convert]")
+    from converters.verify.statistics import paired_change_interval
+
+    def is_shown(lost: int, images: int) -> bool:
+        low, high = paired_change_interval(lost, 0, images)
+        return lower_bound(images - lost, images) >= 0.995 and low >= -0.003 and high <= 0.003
+
+    page = text("docs/concepts.md")
+    rows = re.findall(r"^\| (\d+) \| ([\d,]+) \|$", page, re.M)
+    assert len(rows) == 4
+    for lost, images in ((int(lost), int(images.replace(",", ""))) for lost, images in rows):
+        assert is_shown(lost, images)
+        assert not is_shown(lost, images - 1)
+    assert f"lower bound is {lower_bound(1979, 1980):.2%}".replace("%", " %") in page.replace("\n", " ")
+    assert f"±{100 * paired_change_interval(1, 1, 2000)[1]:.2f} points" in page
+    assert f"agreement is {lower_bound(99, 99):.2%}".replace("%", " %") in page.replace("\n", " ")
+    assert f"±{100 * paired_change_interval(0, 0, 100)[1]:.2f} points" in page
+
+
+def test_the_reference_has_every_command_and_option() -> None:
+    page = reference()
+    for name in COMMANDS:
+        assert f"\n## {name}\n" in page
+    assert "<code>--min-confidence</code>" in page
+    assert "<code>IMAGE&#124;DIR" in page
+
+
+def test_the_reference_has_every_field() -> None:
+    page = schemas.spec_fields() + schemas.record_fields()
+    assert "| <code>reject_below</code> | number | " in page
+    for suite in SUITES:
+        assert f"\n### {suite}\n" in page
+    assert all(json.loads(schema)["properties"]["version"] for schema in schemas.files().values())
+
+
+def test_text_of_the_reference_is_escaped_outside_code() -> None:
+    assert cell("a|b *c* `d * e` --page <x>") == r"a\|b \*c\* `d * e` `--page` &lt;x>"
+    assert code("IMAGE|DIR") == "<code>IMAGE&#124;DIR</code>"
+
+
+@pytest.mark.parametrize(
+    ("page", "target", "path"),
+    [
+        ("convert.md", "../jetson/README.md", "jetson/README.md"),
+        ("jetson.md", "../raspberry-pi/README.md", "raspberry-pi/README.md"),
+        ("examples/captcha.md", "../docs/labels.md", "docs/labels.md"),
+        ("index.md", "../samples", "samples/README.md"),
+        ("index.md", "missing.md", None),
+        ("index.md", "../../../etc/passwd", None),
+    ],
+)
+def test_links_of_the_site_are_relative_to_the_file_in_the_repository(page: str, target: str, path: str | None) -> None:
+    assert repository_path(page, target) == path
+
+
+def test_files_of_the_repository_have_a_place_in_the_site() -> None:
+    assert site_path("jetson/README.md") == "jetson.md"
+    assert site_path("docs/labels.md") == "labels.md"
+    assert site_path("edge_crnn/data/spec.schema.json") == "files/edge_crnn/data/spec.schema.json"
+
+
+def test_the_picture_is_drawn_and_small(tmp_path: Path) -> None:
+    pytest.importorskip("PIL", reason="Pillow comes with edge-crnn[train]")
+    from docs.tools.picture import draw
+    from edge_crnn.training.fonts import find_fonts
+
+    path = ROOT / "samples/plates/A04ak8687.jpg"
+    assert draw({path: edge_crnn.read(path)}, find_fonts()[0]).size == (920, 150)
+    assert (DOCS / "images/readings.png").stat().st_size < 100_000
+
+
+def test_the_workflow_calls_what_ci_runs() -> None:
+    assert "- run: .ci/run\n" in text(".github/workflows/ci.yml")

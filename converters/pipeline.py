@@ -40,6 +40,7 @@ from edge_crnn.model.artifact import Artifact
 from edge_crnn.model.spec import Calibration, ModelSpec
 from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import activity, progress
+from edge_crnn.reader.decoder import decoder_for
 
 from .artifact import make_onnx, make_tflite
 from .graph.graph import Ranges
@@ -71,7 +72,7 @@ def within(source: Source, grammar: str | None) -> Source:
     spec = source.spec
     compiled = Grammar.compile(grammar, spec.alphabet)
     compiled.check_fits(spec.output.classes, spec.blank, [spec.output.steps - spec.skip_steps])
-    return replace(source, spec=replace(spec, decoder=replace(spec.decoder, method="beam", grammar=grammar)))
+    return replace(source, spec=replace(spec, decoder=decoder_for(spec, grammar=grammar)))
 
 
 def calibrated(source: Source, folder: Path, verification: Sequence[Dataset]) -> tuple[Ranges, Calibration]:

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 from .alphabet import Alphabet
+from .chunks import chunked
 from .errors import DatasetError
 from .files import sha256
 from .images import Pixels, load_image
@@ -78,16 +77,6 @@ class Dataset:
     def sha256(self) -> str:
         """`content_hash` of the files as they were when it was first asked for."""
         return content_hash(self.paths)
-
-
-_T = TypeVar("_T")
-
-
-def chunked(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    """The items in lists of `size`, the last one shorter."""
-    source = iter(items)
-    while chunk := list(islice(source, size)):
-        yield chunk
 
 
 def load_labelled(

@@ -2,12 +2,14 @@
 
     EdgeCrnnError
     ├── ImageError            (ValueError)   a file or an array is no image that can be read
+    │   └── ImageTypeError    (TypeError)    an image is given as an object of a type that is not read
     ├── ModelSpecError        (ValueError)   an artifact says too little, or something wrong, about itself
     ├── AlphabetError         (ValueError)   a label or text has a symbol that the alphabet lacks
     ├── DatasetError          (ValueError)   a folder of images is empty, unlabelled or overlaps with another
     ├── ModelFileError        (ValueError)   a trained model cannot be read, or is no CRNN that can be converted
     ├── ArtifactError         (ValueError)   a converted model is damaged, or not what its spec describes
     ├── InputError            (ValueError)   a batch or an argument is not what was asked for
+    │   └── InputTypeError    (TypeError)    an argument has the wrong type
     ├── BackendUnavailable    (ImportError)  the engine for this kind of file is not installed
     ├── BackendError          (RuntimeError) the engine failed, or was used after close()
     ├── ConversionError       (RuntimeError) the conversion gave something that must not be shipped
@@ -27,6 +29,10 @@ class EdgeCrnnError(Exception):
 
 class ImageError(EdgeCrnnError, ValueError):
     """A file or an array is no image that can be read."""
+
+
+class ImageTypeError(ImageError, TypeError):
+    """An image is given as an object of a type that is not read."""
 
 
 class ModelSpecError(EdgeCrnnError, ValueError):
@@ -51,6 +57,10 @@ class ArtifactError(EdgeCrnnError, ValueError):
 
 class InputError(EdgeCrnnError, ValueError):
     """A batch or an argument is not what was asked for."""
+
+
+class InputTypeError(InputError, TypeError):
+    """An argument has the wrong type."""
 
 
 class BackendUnavailable(EdgeCrnnError, ImportError):  # noqa: N818 - reads as a state, and ImportError carries the suffix

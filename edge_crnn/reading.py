@@ -43,13 +43,18 @@ class Reading:
     alternatives: tuple[Alternative, ...]
     """The next best, best first; as many as were asked for."""
     accepted: bool
-    """Whether confidence and grammar meet what the model's spec or the caller asks for; with a lexicon or a prior it is
-    `weighted` that must be high enough."""
+    """Whether the confidence is at least the threshold in the model's spec or the caller's, and the text matches the
+    grammar; with a lexicon or a prior it is `weighted` that must be high enough. A text that is rejected is given, too.
+    """
     weighted: float | None = None
     """With a lexicon or a prior: what they make of the posterior, in [0, 1]; `confidence` stays the network's own. See
     `ctc.Decoded.weighted`."""
     rescued: bool = False
     """Whether it is a known text, and the network sees another, one symbol more, less or other."""
+
+    def __str__(self) -> str:
+        """The text."""
+        return self.text
 
 
 @dataclass(frozen=True)

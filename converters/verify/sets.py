@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edge_crnn.dataset import DEFAULT_RULES, Dataset, load_labelled
+from edge_crnn.dataset import DEFAULT_RULES, Dataset, content_hash, load_labelled
 from edge_crnn.errors import DatasetError, EdgeCrnnError
+from edge_crnn.model.artifact import Artifact
 from edge_crnn.model.spec import ModelSpec
 
 from .gate import Readings
@@ -45,6 +46,20 @@ def set_aside(datasets: Sequence[Dataset]) -> tuple[list[Dataset], list[Path]]:
         if rest:
             kept.append(replace(dataset, entries=rest))
     return kept, aside
+
+
+def not_set_aside(artifacts: Sequence[Artifact], datasets: list[Dataset]) -> tuple[list[Dataset], int]:
+    """Leave out the images that a conversion set aside to calibrate one of the artifacts.
+
+    Returns:
+        The datasets to verify with, and the number of images that are left out.
+    """
+    if sum(map(len, datasets)) < 2:
+        return datasets, 0
+    kept, aside = set_aside(datasets)
+    calibrations = [each.spec.artifact.calibration for each in artifacts if each.spec.artifact is not None]
+    known = {each.sha256 for each in calibrations if each is not None and each.images == len(aside)}
+    return (kept, len(aside)) if known and content_hash(aside) in known else (datasets, 0)
 
 
 def suspicions(datasets: Sequence[Dataset], reference: Sequence[Readings]) -> Iterator[str]:

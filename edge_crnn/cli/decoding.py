@@ -1,28 +1,34 @@
-"""The options that say how texts are searched, for every command that reads."""
+"""The options that choose the decoder, for every command that reads."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from typing import Any
 
-from ..model.spec import DecoderSpec
-from ..reader import MOST
+from ..model.spec import DecoderSpec, ModelSpec
+from ..reader.decoder import MOST, decoder_for
 from .command import at_least
 from .knowledge import add_grammar_argument, grammar_of
 
 
 def add_decoder_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `decoder_of`."""
-    parser.add_argument("--decoder", choices=("greedy", "beam"), help="instead of the model's own")
-    add_grammar_argument(parser, "read only labels that match it, with a beam unless --decoder says otherwise")
+    """Add the arguments of `decoder_wishes`."""
+    parser.add_argument(
+        "--decoder", choices=("greedy", "beam"), help="how to search for the text (default: as the model's spec says)"
+    )
+    add_grammar_argument(parser, "restrict decoding to matching text, which uses a beam")
     parser.add_argument("--beam-width", type=at_least(1, MOST), metavar="N", help="prefixes that the beam keeps")
 
 
-def decoder_of(arguments: argparse.Namespace, own: DecoderSpec) -> DecoderSpec:
-    """The model's own decoder, changed as the options say."""
-    wishes = {
-        "method": arguments.decoder or (None if arguments.grammar is None else "beam"),
+def decoder_wishes(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what the options ask for, as keyword arguments of `open_reader` and `decoder_for`."""
+    return {
+        "method": arguments.decoder,
         "grammar": grammar_of(arguments.grammar),
         "beam_width": arguments.beam_width,
     }
-    return replace(own, **{name: wish for name, wish in wishes.items() if wish is not None})
+
+
+def decoder_of(arguments: argparse.Namespace, spec: ModelSpec) -> DecoderSpec:
+    """Return the model's own decoder, changed as the options say."""
+    return decoder_for(spec, **decoder_wishes(arguments))

@@ -9,16 +9,24 @@ from pathlib import Path
 
 from ..backends import open_backend
 from ..errors import BackendError, BackendUnavailable, ModelFileError
-from ..model.artifact import FORMATS, TRAINED, Artifact, load, load_sidecar, sidecar
+from ..model.artifact import FORMATS, TRAINED, Artifact, load_sidecar, sidecar
 from ..model.spec import ModelSpec, Parity, ParitySet
-from ..reader import DEFAULT_MODEL
+from ..reader import load
+from ..reader.decoder import origin_of_threshold
+from ..reader.opening import NAMES
 from .command import Command
 from .inspection import Inspection, find_inspector
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `info`."""
-    parser.add_argument("model", nargs="?", type=Path, default=DEFAULT_MODEL, help="default: the one that read uses")
+    """Add the arguments of `info`."""
+    parser.add_argument(
+        "model",
+        nargs="?",
+        default="plates",
+        metavar="MODEL",
+        help="a trained or a converted model, or the name of one (default: plates, which read uses)",
+    )
     parser.add_argument(
         "--format",
         choices=("text", "json"),
@@ -35,11 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0, or 1 if a trained model cannot be converted, or the engine for a converted one does not run here."""
-    path: Path = arguments.model
+    """Return 0, or 1 if a trained model cannot be converted, or the engine for a converted one does not run here."""
+    path = _path_of(arguments.model)
     size = _size(path)
     if path.suffix not in FORMATS:
-        return _show_trained(arguments, size)
+        return _show_trained(path, arguments, size)
     artifact = load(path)
     if arguments.format == "json":
         print(artifact.spec.to_json())
@@ -52,8 +60,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if any(runs for _, runs, _ in engines) else 1
 
 
-def _show_trained(arguments: argparse.Namespace, size: int) -> int:
-    path: Path = arguments.model
+def _path_of(model: str) -> Path:
+    """Return the file of a model that comes with the package, or the path itself."""
+    named = NAMES.get(model)
+    return named if named is not None and named.exists() else Path(model)
+
+
+def _show_trained(path: Path, arguments: argparse.Namespace, size: int) -> int:
     try:
         inspection = find_inspector()(path, arguments.architecture, arguments.layers)
     except BackendUnavailable as error:
@@ -100,13 +113,11 @@ def _facts(spec: ModelSpec, path: Path, size: int) -> Iterator[tuple[str, str]]:
     yield "input", spec.input.headline
     yield (
         "output",
-        f"{output.steps} steps of {output.classes} classes, blank {spec.blank}, {spec.skip_steps} leading steps skipped",
+        f"{output.steps} steps of {output.classes} classes, blank {spec.blank}, {spec.skip_steps} leading skipped",
     )
     yield "alphabet", str(spec.alphabet)
-    yield (
-        "decoder",
-        f"{spec.decoder.headline}, reject below {spec.decoder.reject_below}",
-    )
+    yield "decoder", spec.decoder.headline
+    yield from _rejection(spec)
     facts = spec.artifact
     if facts is not None:
         yield "recipe", f"{facts.headline}, {facts.format}, batch {facts.batch}"
@@ -125,6 +136,21 @@ def _facts(spec: ModelSpec, path: Path, size: int) -> Iterator[tuple[str, str]]:
         yield from _parity(spec.parity)
     if spec.confidence is not None:
         yield "confidence", spec.confidence.headline
+
+
+def _rejection(spec: ModelSpec) -> Iterator[tuple[str, str]]:
+    limit = spec.decoder.reject_below
+    if limit == 0 and spec.decoder.grammar is None:
+        yield "rejection", "none: every reading is accepted"
+    elif limit == 0:
+        yield "rejection", "readings that do not match the grammar are marked as rejected"
+    else:
+        yield "rejection", f"readings of confidence below {limit:.6f} are marked as rejected"
+        yield "", f"the threshold was {origin_of_threshold(spec)}"
+    if limit:
+        yield "", "to accept all: --min-confidence 0; for another threshold: --min-confidence P"
+    if spec.confidence is not None:
+        yield "", "to choose the threshold by the share of correct readings: --target-precision P"
 
 
 def _parity(parity: Parity) -> Iterator[tuple[str, str]]:
@@ -158,4 +184,12 @@ def _engine(artifact: Artifact) -> tuple[bool, str]:
     return True, "; ".join((f"{facts.name}, {facts.version}", *facts.notes))
 
 
-COMMAND = Command("show what a model says about itself", add_arguments, run)
+COMMAND = Command(
+    "show what a model says about itself",
+    add_arguments,
+    run,
+    details="For a converted model: how it was made and verified, which readings it rejects by default and why, and"
+    " whether this machine can run it. For a trained model: what its file says, what it leaves open, and what keeps it"
+    " from being converted.",
+    examples=("info", "info my_model.keras --all"),
+)

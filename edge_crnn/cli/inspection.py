@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ..errors import BackendUnavailable
-
-_GROUP = "edge_crnn.inspectors"
-_INSTALL = "a trained model is looked at by the converters; pip install 'edge-crnn[convert]'"
+from ..conversion import find_converter
 
 
 @dataclass(frozen=True)
@@ -40,13 +37,5 @@ def find_inspector() -> Inspector:
     Raises:
         BackendUnavailable: the converters, or what they import, are not installed.
     """
-    from importlib.metadata import entry_points  # which is slow to import
-
-    points = tuple(entry_points(group=_GROUP, name="trained"))
-    if not points:
-        raise BackendUnavailable(_INSTALL)
-    try:
-        inspector: Inspector = points[0].load()
-    except ModuleNotFoundError as error:
-        raise BackendUnavailable(f"{_INSTALL} ({error.name} is missing)") from error
+    inspector: Inspector = find_converter("trained")
     return inspector

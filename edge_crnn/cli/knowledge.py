@@ -1,4 +1,4 @@
-"""What a reader is told of the texts that there are: grammar, known texts and prior, from files that options name."""
+"""The options for what is known about texts: a grammar, a list of known texts, and a prior, read from files."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ from .command import share
 
 
 def add_grammar_argument(parser: argparse.ArgumentParser, what: str) -> None:
-    """The option `--grammar`, for `grammar_of`; `what` begins its help."""
+    """Add the option `--grammar`, for `grammar_of`; `what` begins its help."""
     parser.add_argument(
         "--grammar",
         metavar="REGEX|FILE",
-        help=f"{what}: a regular expression, a file that has it, or one of {', '.join(GRAMMARS)}",
+        help=f"{what}: a regular expression over labels, a file that holds it, or one of {', '.join(GRAMMARS)}",
     )
 
 
 def add_knowledge_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `lexicon_of` and `prior_of`."""
+    """Add the arguments of `lexicon_of` and `prior_of`."""
     parser.add_argument(
         "--lexicon",
         type=Path,
         metavar="FILE",
-        help="known texts, one a line, as a person writes them or as labels; read no other",
+        help="read only the texts in this file, one per line, as a person writes them or as labels",
     )
     parser.add_argument(
         "--lexicon-weight",
         type=_positive,
         metavar="W",
-        help="read others, too; a known text counts as W times as probable",
+        help="also read other texts, and count a text of --lexicon as W times as probable",
     )
     parser.add_argument(
         "--rescue",
         type=share,
         metavar="COST",
-        help="read a known text where the network sees one symbol more, less or other: as COST, 0 to 1, times as "
-        "probable as what it sees",
+        help="also read a text of --lexicon that differs by one symbol from what the network sees, as COST (0 to 1)"
+        " times as probable",
     )
     parser.add_argument(
         "--prior",
         type=Path,
         metavar="FILE",
-        help="texts, one a line, in which symbols follow one another as often as in what is read; or a fitted .json",
+        help="prefer symbols that often follow one another in the texts of this file, one per line; or a fitted .json",
     )
     parser.add_argument(
-        "--prior-weight", type=_not_negative, metavar="W", help="how much the prior counts for (default: 1; 0: nothing)"
+        "--prior-weight", type=_not_negative, metavar="W", help="how much the prior counts (default: 1; 0: not at all)"
     )
 
 
 def grammar_of(wish: str | None) -> str | None:
-    """The regular expression or name that `--grammar` gives; a file is read, but a name comes first.
+    """Return the regular expression or name that `--grammar` gives; a file is read, but a name comes first.
 
     Raises:
         InputError: the file cannot be read, or is empty.
@@ -68,7 +68,7 @@ def grammar_of(wish: str | None) -> str | None:
 
 
 def lexicon_of(arguments: argparse.Namespace, alphabet: Alphabet) -> Lexicon | None:
-    """What `--lexicon`, `--lexicon-weight` and `--rescue` give.
+    """Make the lexicon of `--lexicon`, `--lexicon-weight` and `--rescue`.
 
     Raises:
         InputError: the file cannot be read or is no list of texts, or an option lacks its file.
@@ -76,14 +76,14 @@ def lexicon_of(arguments: argparse.Namespace, alphabet: Alphabet) -> Lexicon | N
     path: Path | None = arguments.lexicon
     if path is None:
         if arguments.lexicon_weight is not None or arguments.rescue is not None:
-            raise InputError("--lexicon-weight and --rescue are about known texts; add --lexicon FILE")
+            raise InputError("--lexicon-weight and --rescue need known texts; add --lexicon FILE")
         return None
     weight = math.inf if arguments.lexicon_weight is None else arguments.lexicon_weight
     return Lexicon.parse(_text(path).splitlines(), alphabet, str(path), weight=weight, rescue=arguments.rescue or 0.0)
 
 
 def prior_of(arguments: argparse.Namespace, alphabet: Alphabet) -> Prior | None:
-    """What `--prior` and `--prior-weight` give.
+    """Make the prior of `--prior` and `--prior-weight`.
 
     Raises:
         InputError: the file cannot be read, or is neither a prior nor a list of texts, or the weight lacks its file.
@@ -91,7 +91,7 @@ def prior_of(arguments: argparse.Namespace, alphabet: Alphabet) -> Prior | None:
     path: Path | None = arguments.prior
     if path is None:
         if arguments.prior_weight is not None:
-            raise InputError("--prior-weight is about a prior; add --prior FILE")
+            raise InputError("--prior-weight needs a prior; add --prior FILE")
         return None
     weight = 1.0 if arguments.prior_weight is None else arguments.prior_weight
     if path.suffix == ".json":
@@ -106,9 +106,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); name a file of text") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); name a text file") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is no UTF-8 at byte {error.start}; save it as UTF-8") from error
+        raise InputError(f"{path}: is not UTF-8 at byte {error.start}; save it as UTF-8") from error
 
 
 def _is_file(path: Path) -> bool:

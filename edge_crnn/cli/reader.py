@@ -1,26 +1,30 @@
-"""The options that open a reader, and the line of JSON that says what it read, for every command that reads."""
+"""The options that open a reader, and the line of JSON about what it read, for every command that reads."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from ..backends import ENGINES
 from ..errors import ImageError
-from ..model.artifact import load
 from ..preprocess.function import load_function
-from ..reader import DEFAULT_MODEL, MOST, Reader, open_reader
+from ..reader import MOST, Reader, load, open_reader
 from ..reading import Reading
 from .command import at_least, share
-from .decoding import add_decoder_arguments, decoder_of
+from .decoding import add_decoder_arguments, decoder_wishes
 from .knowledge import add_knowledge_arguments, lexicon_of, prior_of
 
 
 def add_reader_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `reader_of`."""
-    parser.add_argument("--model", type=Path, metavar="M", help="a converted model (default: Korean plates, int8)")
+    """Add the arguments of `reader_of`."""
+    parser.add_argument(
+        "--model",
+        default="plates",
+        metavar="MODEL",
+        help="a converted model, or the name of one (default: plates, Korean plates in int8)",
+    )
     parser.add_argument(
         "--engine", choices=ENGINES, help="tensorrt: run an .onnx as an engine, built once, which takes minutes"
     )
@@ -37,18 +41,23 @@ def add_reader_arguments(parser: argparse.ArgumentParser) -> None:
         "--n-best", type=at_least(1, MOST), default=1, metavar="N", help="texts per image, best first (jsonl)"
     )
     rejection = parser.add_mutually_exclusive_group()
-    rejection.add_argument("--min-confidence", type=share, metavar="P", help="mark readings below it as rejected")
+    rejection.add_argument(
+        "--min-confidence",
+        type=share,
+        metavar="P",
+        help="reject readings of lower confidence, instead of the model's own threshold; 0 accepts all",
+    )
     rejection.add_argument(
         "--target-precision",
         type=share,
         metavar="P",
-        help="mark as many as rejected as it takes that, of the others, this share is right, such as 0.999; for a model"
-        " that edge-crnn calibrate has calibrated",
+        help="reject low-confidence readings so that at least this share of the accepted ones is correct, such as"
+        " 0.999; the model must be calibrated (edge-crnn calibrate)",
     )
 
 
-def add_preprocess_argument(parser: argparse.ArgumentParser) -> None:
-    """`--preprocess`, as `load_function` takes it."""
+def add_preprocess_argument(parser: argparse._ActionsContainer) -> None:
+    """Add `--preprocess`, as `load_function` takes it."""
     parser.add_argument(
         "--preprocess",
         metavar="FILE:FUNCTION",
@@ -57,28 +66,26 @@ def add_preprocess_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def reader_of(arguments: argparse.Namespace) -> Reader:
-    """The reader that the options describe; see `open_reader`, `lexicon_of` and `prior_of` for what it raises."""
-    artifact = load(arguments.model or DEFAULT_MODEL)
-    decoder = decoder_of(arguments, artifact.spec.decoder)
-    if arguments.min_confidence is not None:
-        decoder = replace(decoder, reject_below=arguments.min_confidence)
+    """Open the reader that the options describe; see `open_reader`, `lexicon_of` and `prior_of` for what it raises."""
+    artifact = load("plates" if arguments.model is None else arguments.model)
     return open_reader(
         artifact,
         workers=arguments.workers,
         threads=arguments.threads,
-        decoder=decoder,
         n_best=arguments.n_best,
+        min_confidence=arguments.min_confidence,
         target_precision=arguments.target_precision,
         lexicon=lexicon_of(arguments, artifact.spec.alphabet),
         prior=prior_of(arguments, artifact.spec.alphabet),
         engine=arguments.engine,
         preprocess=None if arguments.preprocess is None else load_function(arguments.preprocess),
+        **decoder_wishes(arguments),
     )
 
 
 def json_line(path: Path, result: Reading | ImageError, **more: str | int) -> str:
-    """One object without a line break: `more`, the image, and what was read in it or why nothing was."""
+    """Return one JSON object without a line break: `more`, the image, and what was read in it or why nothing was."""
     unread = {"text": None, "label": None, "confidence": None}
-    said = {**unread, "error": str(result)} if isinstance(result, ImageError) else asdict(result)
-    line = json.dumps({**more, "image": str(path), **said}, ensure_ascii=False)
+    outcome = {**unread, "error": str(result)} if isinstance(result, ImageError) else asdict(result)
+    line = json.dumps({**more, "image": str(path), **outcome}, ensure_ascii=False)
     return line.encode("utf-8", "backslashreplace").decode()  # a byte of a name that is no UTF-8, as JSON spells it

@@ -1,7 +1,7 @@
-"""The JSON Schema of a spec, for editors that complete and check what a person writes.
+"""JSON Schemas, draft 2020-12, made from dataclasses: from their types and their docstrings.
 
-It is made of the dataclasses, their types and docstrings. `python -m edge_crnn.model.schema` prints what
-`edge_crnn/data/spec.schema.json` holds.
+That of a spec is for editors that complete and check what a person writes: `python -m edge_crnn.model.schema` prints
+what `edge_crnn/data/spec.schema.json` holds.
 """
 
 from __future__ import annotations
@@ -25,16 +25,34 @@ _PRIMITIVES = {str: "string", bool: "boolean", int: "integer", float: "number", 
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema, in draft 2020-12, of what may be written beside a trained model or into an artifact."""
-    definitions: dict[str, Any] = {}
-    _define(ModelSpec, definitions)
-    spec = definitions.pop("ModelSpec")
+    """The schema of what may be written beside a trained model or into an artifact."""
     version = {"enum": list(range(1, VERSION + 1)), "description": "Of this form; the newest if it is left out."}
+    about = {"$schema": {"type": "string"}, "version": version}
+    return schema_of("What a model says about itself to edge-crnn", about, ModelSpec)
+
+
+def schema_of(title: str, properties: Mapping[str, Any], *classes: type, open_ended: bool = False) -> dict[str, Any]:
+    """The schema of an object that holds the fields of one or several dataclasses.
+
+    Args:
+        title: its heading.
+        properties: field → schema, for the fields that no dataclass has.
+        classes: dataclasses of the types that `typed.build` takes; the description is that of the last one.
+        open_ended: whether objects may have other fields as well, as for `typed.build`.
+    """
+    definitions: dict[str, Any] = {}
+    for cls in classes:
+        _define(cls, definitions, open_ended)
+    parts = [definitions.pop(cls.__name__) for cls in classes]
+    required = list(dict.fromkeys(name for part in parts for name in part.get("required", ())))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "What a model says about itself to edge-crnn",
-        **spec,
-        "properties": {"$schema": {"type": "string"}, "version": version, **spec["properties"]},
+        "title": title,
+        "type": "object",
+        "description": parts[-1]["description"],
+        "properties": {**properties, **{name: field for part in parts for name, field in part["properties"].items()}},
+        **({"required": required} if required else {}),
+        "additionalProperties": open_ended,
         "$defs": definitions,
     }
 
@@ -44,49 +62,51 @@ def as_text() -> str:
     return json.dumps(json_schema(), ensure_ascii=False, indent=1) + "\n"
 
 
-def _define(cls: type, definitions: dict[str, Any]) -> None:
-    hints, described = typing.get_type_hints(cls), _docstrings(cls)
+def _define(cls: type, definitions: dict[str, Any], open_ended: bool) -> None:
+    hints = typing.get_type_hints(cls)
+    described = _docstrings(cls)
     definitions[cls.__name__] = {}  # keeps the order in which they are met
-    properties, required = {}, []
-    for each in dataclasses.fields(cls):
-        description = {"description": described[each.name]} if each.name in described else {}
-        properties[each.name] = {**_of(hints[each.name], definitions), **description}
-        if cls not in _SUPPLIED and each.default is each.default_factory is dataclasses.MISSING:
-            required.append(each.name)
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+    for field in dataclasses.fields(cls):
+        description = {"description": described[field.name]} if field.name in described else {}
+        properties[field.name] = {**_of(hints[field.name], definitions, open_ended), **description}
+        if cls not in _SUPPLIED and field.default is field.default_factory is dataclasses.MISSING:
+            required.append(field.name)
     definitions[cls.__name__] = {
         "type": "object",
         "description": _paragraphs(cls.__doc__ or ""),
         "properties": properties,
         **({"required": required} if required else {}),
-        "additionalProperties": False,
+        "additionalProperties": open_ended,
     }
 
 
-def _of(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+def _of(hint: Any, definitions: dict[str, Any], open_ended: bool) -> dict[str, Any]:
     """The schema of a type, as `typed.build` takes it."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
         cls = typing.cast(type, hint)
         if cls.__name__ not in definitions:
-            _define(cls, definitions)
+            _define(cls, definitions, open_ended)
         return {"$ref": f"#/$defs/{cls.__name__}"}
     if origin is Literal:
         return {"enum": list(arguments)}
     if origin in (types.UnionType, typing.Union):
-        return {"anyOf": [_of(each, definitions) for each in arguments]}
+        return {"anyOf": [_of(member, definitions, open_ended) for member in arguments]}
     if origin is tuple and arguments[-1] is Ellipsis:
-        several = {"type": "array", "items": _of(arguments[0], definitions)}
+        several = {"type": "array", "items": _of(arguments[0], definitions, open_ended)}
         return {"anyOf": [{"type": "string"}, several]} if arguments[0] is str else several
     if origin is tuple:
-        items = [_of(each, definitions) for each in arguments]
+        items = [_of(member, definitions, open_ended) for member in arguments]
         return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items)}
-    if origin is Mapping:
-        return {"type": "object", "additionalProperties": _of(arguments[1], definitions)}
+    if origin in (Mapping, dict):
+        return {"type": "object", "additionalProperties": _of(arguments[1], definitions, open_ended)}
     return {"type": _PRIMITIVES[hint]}
 
 
 def _docstrings(cls: type) -> dict[str, str]:
-    """Field → the string that stands below it in the source."""
+    """Field → the string below it in the source."""
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
     assert isinstance(definition, ast.ClassDef)
     found = {}

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from ..alphabet import Alphabet
 from ..errors import AlphabetError, ModelSpecError
@@ -48,17 +48,25 @@ class OutputSpec:
     """Set where the artifact's own output is int8."""
 
 
+DecodingMethod: TypeAlias = Literal["greedy", "beam"]
+
+
 @dataclass(frozen=True)
 class DecoderSpec:
     """How probabilities become text unless the caller says otherwise."""
 
-    method: Literal["greedy", "beam"] = "greedy"
+    method: DecodingMethod = "greedy"
     beam_width: int = 10
     grammar: str | None = None
     """A regular expression over labels that every text must match, or the name of one in `edge_crnn.ctc.GRAMMARS`:
     a beam searches such texts alone, and what greedy decoding reads beside them is marked as rejected."""
     reject_below: float = 0.0
     """A reading of lower confidence is marked as rejected."""
+
+    def __post_init__(self) -> None:
+        problem = _decoder_problem(self)
+        if problem is not None:
+            raise ModelSpecError(problem)
 
     @property
     def headline(self) -> str:
@@ -321,20 +329,28 @@ def _problem(spec: ModelSpec) -> str | None:
         return f"class {spec.blank} is the blank and unused; it must be one of the two"
     if not 0 <= spec.skip_steps < spec.output.steps:
         return f"skip_steps {spec.skip_steps} of {spec.output.steps} steps; at least one step must remain"
-    if spec.decoder.beam_width < 1:
-        return f"beam_width {spec.decoder.beam_width}; it must be at least 1"
-    if not 0 <= spec.decoder.reject_below <= 1:
-        return f"reject_below {spec.decoder.reject_below}; it must be within 0 and 1"
-    try:
-        re.compile(spec.decoder.grammar or "")
-    except (re.error, OverflowError, RecursionError) as error:
-        return f"grammar {spec.decoder.grammar!r} is no regular expression ({error}); mend it"
     if spec.confidence is not None and (found := _confidence_problem(spec.confidence)) is not None:
         return f"confidence: {found}; calibrate again"
     try:
         _ = spec.alphabet
     except AlphabetError as error:
         return str(error)
+    return None
+
+
+def _decoder_problem(decoder: DecoderSpec) -> str | None:
+    if decoder.method not in get_args(DecodingMethod):
+        return f"method {decoder.method!r}; it must be one of {', '.join(get_args(DecodingMethod))}"
+    if not isinstance(decoder.beam_width, int) or decoder.beam_width < 1:
+        return f"beam_width {decoder.beam_width!r}; it must be at least 1"
+    if not isinstance(decoder.reject_below, int | float) or not 0 <= decoder.reject_below <= 1:
+        return f"reject_below {decoder.reject_below!r}; it must be within 0 and 1"
+    if decoder.grammar is not None and not isinstance(decoder.grammar, str):
+        return f"grammar {decoder.grammar!r}; it must be a regular expression, or the name of a grammar"
+    try:
+        re.compile(decoder.grammar or "")
+    except (re.error, OverflowError, RecursionError) as error:
+        return f"grammar {decoder.grammar!r} is no regular expression ({error}); correct it"
     return None
 
 

@@ -56,7 +56,10 @@ class _Builder:
                     values[name] = None
                     continue
                 raise self.error(f"{where}: field {name!r} is missing; add it")
-        return cls(**values)
+        try:
+            return cls(**values)
+        except EdgeCrnnError as error:  # of the class's own checks, which do not know where the values come from
+            raise self.error(f"{where}: {error}") from error
 
     def value(self, hint: Any, data: object, where: str) -> Any:
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)

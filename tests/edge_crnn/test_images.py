@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import struct
 import sys
 import unicodedata
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageOps
 
-from edge_crnn.errors import BackendUnavailable, ImageError
-from edge_crnn.images import SUFFIXES, as_pixels, load_image
+from edge_crnn.errors import BackendUnavailable, ImageError, ImageTypeError
+from edge_crnn.images import SUFFIXES, as_pixels, decode_image, from_rgb, load_image, read_pixels
 
 RANDOM = np.random.default_rng(7)
 COLOUR = RANDOM.integers(0, 256, (12, 20, 3), np.uint8)
@@ -237,3 +238,113 @@ def test_any_shape_is_taken_or_refused(image: np.ndarray) -> None:
         assert image.size == 0 or image.ndim not in (2, 3) or image.shape[2:] in ((2,), (5,))
     else:
         assert pixels.shape in (image.shape[:2], (*image.shape[:2], 3))
+
+
+# --- whatever holds a picture ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+def test_whatever_holds_a_picture_gives_the_same_pixels(tmp_path: Path, suffix: str) -> None:
+    path = saved(tmp_path / f"a{suffix}", COLOUR)
+    data = path.read_bytes()
+    expected = load_image(path)
+    with path.open("rb") as file:
+        for image in (path, str(path), data, bytearray(data), memoryview(data), file, io.BytesIO(data), expected):
+            assert np.array_equal(read_pixels(image), expected)
+    if suffix != ".jpg":  # Pillow may round another way than OpenCV
+        assert np.array_equal(read_pixels(Image.open(path)), expected)
+    assert np.array_equal(read_pixels(from_rgb(expected[..., ::-1])), expected)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_a_pillow_image_is_read_as_its_file(tmp_path: Path, mode: str) -> None:
+    rgba = Image.fromarray(RGBA)
+    deep = Image.fromarray(RANDOM.integers(0, 65536, (12, 20), np.uint16))
+    picture = deep if mode == "I;16" else rgba.convert(mode)
+    assert picture.mode == mode
+    path = tmp_path / "a"
+    picture.save(path, "TIFF" if mode == "CMYK" else "PNG")
+    pixels = read_pixels(Image.open(path))
+    grey = pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=2)
+    assert np.abs(grey.astype(int) - load_image(path)).max() <= (1 if mode == "CMYK" else 0)
+    assert np.array_equal(read_pixels(picture), pixels)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_pillow_image_is_turned_upright(tmp_path: Path, orientation: int) -> None:
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    path = tmp_path / "a.png"
+    Image.fromarray(COLOUR).save(path, exif=tags)
+    opened = Image.open(path)
+    assert np.array_equal(read_pixels(opened), load_image(path))
+    assert np.array_equal(read_pixels(ImageOps.exif_transpose(opened)), load_image(path))  # not a second time
+
+
+def test_transparency_of_a_palette_counts(tmp_path: Path) -> None:
+    picture = Image.fromarray(COLOUR).convert("P")
+    picture.save(tmp_path / "a.png", transparency=picture.getpixel((0, 0)))
+    pixels = read_pixels(Image.open(tmp_path / "a.png"))
+    assert np.array_equal(pixels, load_image(tmp_path / "a.png"))
+    assert pixels[0, 0].tolist() == [255, 255, 255]
+
+
+class Unreadable:
+    def read(self, size: int = -1) -> bytes:
+        raise OSError("the camera is gone")
+
+
+def closed() -> io.BytesIO:
+    file = io.BytesIO(b"any")
+    file.close()
+    return file
+
+
+OTHERS = {
+    "None": (None, "found NoneType, expected a path, the bytes", TypeError),
+    "number": (7, "found int", TypeError),
+    "list": ([[0, 1]], "found list", TypeError),
+    "text file": (io.StringIO("text"), r"read\(\) returned str.*'rb'", TypeError),
+    "file at its end": (io.BytesIO(), r"nothing is left to read; rewind the file with seek\(0\)", ValueError),
+    "closed file": (closed(), "cannot be read .*closed file", ValueError),
+    "file that fails": (Unreadable(), "the camera is gone", ValueError),
+    "no bytes": (b"", "found 0 bytes", ValueError),
+    "other bytes": (b"no picture", "10 bytes that start with", ValueError),
+    "cut JPEG": (encoded(".jpg")[:-40], "cut short", ValueError),
+    "Pillow, 32 bits": (Image.fromarray(np.ones((3, 4), np.int32)), "mode I, whose white is not known", ValueError),
+    "Pillow, float": (Image.fromarray(np.ones((3, 4), np.float32)), "mode F", ValueError),
+    "Pillow, cut": (
+        Image.open(io.BytesIO(encoded(".png", np.tile(COLOUR, (9, 9, 1)))[:-900])),
+        "Pillow cannot",
+        ValueError,
+    ),
+}
+
+
+@pytest.mark.parametrize(("image", "message", "builtin"), OTHERS.values(), ids=OTHERS)
+def test_what_holds_no_picture(image: object, message: str, builtin: type[Exception]) -> None:
+    with pytest.raises(ImageError, match=f"^image 3: .*{message}") as caught:
+        read_pixels(image, "image 3")  # type: ignore[arg-type]
+    assert isinstance(caught.value, builtin)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8", b"BM", b"P5 ", b"\x89PNG\r\n\x1a\n", b"II*\0"]))
+def test_any_bytes_are_a_picture_or_the_one_error(data: bytes, magic: bytes) -> None:
+    refused = ""
+    try:
+        pixels = decode_image(magic + data)
+    except ImageError as error:
+        refused = str(error)
+    assert refused.startswith("image: ") or pixels.shape[2] == 3
+
+
+def test_rgb_becomes_bgr() -> None:
+    assert np.array_equal(from_rgb(COLOUR), COLOUR[..., ::-1])
+    assert np.shares_memory(from_rgb(COLOUR), COLOUR)
+    assert np.array_equal(from_rgb(RGBA), BGRA)
+    for wrong in (COLOUR[..., 0], COLOUR[..., :2], COLOUR[np.newaxis]):
+        with pytest.raises(ImageError, match=r"from_rgb: found shape .*expected \(H, W, 3\) RGB"):
+            from_rgb(wrong)
+    with pytest.raises(ImageTypeError, match=r"from_rgb: found Image, .*pass paths, bytes, files and Pillow images"):
+        from_rgb(Image.fromarray(COLOUR))  # type: ignore[arg-type]

@@ -16,11 +16,11 @@ ROOT = Path(__file__).parents[3]
 SCHEMA = json_schema()
 
 
-def fits(data: Any, schema: Any) -> bool:
+def fits(data: Any, schema: Any, definitions: Any = SCHEMA["$defs"]) -> bool:
     """What a validator says, as far as these keywords go."""
     if isinstance(schema, bool):
         return schema
-    schema = {**schema, **(SCHEMA["$defs"][schema["$ref"].split("/")[-1]] if "$ref" in schema else {})}
+    schema = {**schema, **(definitions[schema["$ref"].split("/")[-1]] if "$ref" in schema else {})}
     kinds: dict[str, Any] = {
         "object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": int | float,
         "null": type(None),
@@ -31,19 +31,19 @@ def fits(data: Any, schema: Any) -> bool:
             return False
     if "enum" in schema and not any(data == each and type(data) is type(each) for each in schema["enum"]):
         return False
-    if "anyOf" in schema and not any(fits(data, each) for each in schema["anyOf"]):
+    if "anyOf" in schema and not any(fits(data, each, definitions) for each in schema["anyOf"]):
         return False
     if isinstance(data, list):
         first = schema.get("prefixItems", [])
         return (
             len(data) >= schema.get("minItems", 0)
-            and all(map(fits, data, first))
-            and all(fits(each, schema.get("items", True)) for each in data[len(first) :])
+            and all(fits(item, each, definitions) for item, each in zip(data, first, strict=False))
+            and all(fits(each, schema.get("items", True), definitions) for each in data[len(first) :])
         )
     if isinstance(data, dict):
         known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
         return set(schema.get("required", ())) <= data.keys() and all(
-            fits(value, known.get(name, others)) for name, value in data.items()
+            fits(value, known.get(name, others), definitions) for name, value in data.items()
         )
     return True
 

@@ -329,7 +329,7 @@ WRONG = {
     "padding": (changed("input.padding", 256), "padding 256; a level is 0 to 255"),
     "no beam": (changed("decoder.beam_width", 0), "beam_width 0; it must be at least 1"),
     "reject above 1": (changed("decoder.reject_below", 1.5), "reject_below 1.5; it must be within 0 and 1"),
-    "grammar": (changed("decoder.grammar", "[0-9"), r"grammar '\[0-9' is no regular expression .*; mend it"),
+    "grammar": (changed("decoder.grammar", "[0-9"), r"grammar '\[0-9' is no regular expression .*; correct it"),
     "huge grammar": (changed("decoder.grammar", "a{99999999999}"), "grammar '.*' is no regular"),
     "label map": (changed("label_map", {"X": "x"}), "label map has the key 'X', expected symbols of the alphabet"),
     "temperature": (

@@ -20,6 +20,7 @@ from edge_crnn import (
     DecoderSpec,
     FakeBackend,
     ImageError,
+    ImageTypeError,
     InputError,
     ModelSpecError,
     Reader,
@@ -138,12 +139,9 @@ def test_a_beam_reads_what_the_grammar_allows(
 @pytest.mark.parametrize(
     ("decoder", "message"),
     [
-        (DecoderSpec(grammar="(a"), r"grammar '\(a' is no regular expression"),
         (DecoderSpec(grammar="(?=a)"), r"^spec of .*: grammar '\(\?=a\)' has a look-ahead at position 0"),
-        (DecoderSpec("beam", grammar="a{30}"), "needs 59 time steps for its shortest label, image 0 has 4"),
+        (DecoderSpec("beam", grammar="a{30}"), "needs 59 time steps for its shortest label"),
         (DecoderSpec("beam", grammar="containers"), "which no symbol of"),
-        (DecoderSpec(beam_width=0), "beam_width 0"),
-        (DecoderSpec(reject_below=float("nan")), "reject_below nan"),
     ],
 )
 def test_a_decoder_that_is_none(decoder: DecoderSpec, message: str) -> None:
@@ -281,7 +279,7 @@ def test_what_is_no_image_gives_its_error_in_its_place(
         results = list(reader.read_each(images))  # type: ignore[arg-type]
         assert [each.label if isinstance(each, Reading) else type(each) for each in results] == [
             *(ImageError, tiny_labels[0], ImageError, tiny_labels[1]),
-            *(ImageError, ImageError, tiny_labels[3], ImageError),
+            *(ImageError, ImageTypeError, tiny_labels[3], ImageError),
         ]
         assert str(missing) in str(results[2])
         assert "found dtype float64" in str(results[4])

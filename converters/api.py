@@ -1,0 +1,293 @@
+"""`convert` and `verify` for Python; `edge_crnn.conversion` has the signatures, documents them, and finds these."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edge_crnn.conversion import Folders, GateResult, PathLike, TextChange
+from edge_crnn.dataset import DEFAULT_RULES, LabelRules
+from edge_crnn.errors import DatasetError, EdgeCrnnError, InputError, InputTypeError, OutputError
+from edge_crnn.files import require_place, write_atomically
+from edge_crnn.model.artifact import Artifact, load, load_spec, save, sidecar
+from edge_crnn.preprocess.function import Function, Preprocess, use
+
+from .conventions.declared import FUNCTION, OPTIONS, Draft, Option, put
+from .graph.half import faint_weights
+from .pipeline import (
+    artifact_readings,
+    attempts,
+    calibrated,
+    calibrated_with,
+    check_same_network,
+    choose,
+    latencies_ms,
+    load_sets,
+    reference_readings,
+    refuse_calibration_images,
+    within,
+)
+from .pipeline import convert as convert_by
+from .recipe import DEFAULT_RECIPE, RECIPES_FOR, Recipe, Target
+from .source import Source, open_source
+from .verify.gate import Candidate, Gate, Verification, compare
+from .verify.pictures import seeded_pictures
+from .verify.search import keeping
+from .verify.sets import not_set_aside, set_aside, suspicions
+
+_TARGETS: dict[str, Target] = {".tflite": "tflite", ".onnx": "onnx"}
+_WITHOUT_IMAGES = "dynamic"
+"""The recipe where the usual one lacks images to calibrate with."""
+
+
+def convert(
+    model: PathLike,
+    output: PathLike | None,
+    *,
+    images: Folders,
+    labelled: Folders,
+    calibration: PathLike | None,
+    recipe: str | None,
+    keep_float: Iterable[str],
+    batch: int | None,
+    takes_pixels: bool,
+    grammar: str | None,
+    gate_agreement: float,
+    gate_accuracy: float,
+    strict: bool,
+    label_rules: LabelRules | None,
+    **about_model: Any,
+) -> GateResult:
+    """Convert, verify, and write the artifact unless the gate is not met; see `edge_crnn.convert`."""
+    path = _path(model, "model")
+    target = Path(f"{path.stem}.tflite") if output is None else _path(output, "output")
+    if target.suffix not in _TARGETS:
+        raise OutputError(
+            f"{target}: found {target.suffix or 'no suffix'}, expected an output that ends in"
+            f" {' or '.join(_TARGETS)}; for an .engine run edge-crnn convert"
+        )
+    source = within(_source(path, **about_model), grammar)
+    _check_place(target, path)
+    given = load_sets(
+        _folders(labelled, "labelled"), source.spec, label_rules or DEFAULT_RULES, _folders(images, "images")
+    )
+    recipes, notes = _recipes(_TARGETS[target.suffix], recipe, bool(given or calibration is not None))
+    if names := list(keep_float):
+        recipes = [keeping(each, names, source.graph) for each in recipes]
+    datasets = given or [seeded_pictures(source.spec.input)]
+    ranges = None
+    if any(each.needs_calibration for each in recipes):
+        if calibration is None:
+            datasets, aside = set_aside(datasets)
+            ranges = calibrated_with(source, aside)
+            notes.append(f"{len(aside)} of the images calibrated the model and are left out of the verification")
+        else:
+            ranges = calibrated(source, _path(calibration, "calibration"), given)
+    reference = reference_readings(source, datasets, cached=True)
+
+    def make(one: Recipe) -> Candidate:
+        gate = _gate(gate_agreement, gate_accuracy)
+        return convert_by(
+            source, target, one, datasets, reference, gate, ranges, batch=batch or 1, takes_pixels=takes_pixels
+        )
+
+    def failed(one: Recipe, error: EdgeCrnnError) -> None:
+        notes.append(f"recipe {one.name} was not possible: {error}")
+
+    candidates = attempts(recipes, make, failed)
+    chosen = candidates[0]
+    if len(candidates) > 1:
+        chosen = choose(candidates, latencies_ms(candidates, datasets[0]), strict)
+    written = chosen.verification.passes(strict)
+    if written:
+        save(target, chosen.artifact.payload, chosen.verified.spec)
+        if source.unwritten is not None:
+            write_atomically(sidecar(source.path), source.unwritten.encode())
+            notes.append(f"wrote {sidecar(source.path)}: the spec of the trained model")
+    return GateResult(
+        chosen.verified,
+        chosen.verification.parity,
+        _changes(chosen.verification, chosen.artifact),
+        written,
+        (
+            *_notes_on(source),
+            *suspicions(datasets, reference),
+            *notes,
+            *faint_weights(source.graph, chosen.recipe),
+        ),
+    )
+
+
+def verify(
+    model: PathLike,
+    artifact: PathLike | Artifact,
+    *,
+    images: Folders,
+    labelled: Folders,
+    gate_agreement: float,
+    gate_accuracy: float,
+    label_rules: LabelRules | None,
+    **about_model: Any,
+) -> GateResult:
+    """Compare an artifact with the trained model; see `edge_crnn.verify`."""
+    opened = artifact if isinstance(artifact, Artifact) else load(_path(artifact, "artifact"))
+    source = _source(_path(model, "model"), **about_model)
+    given = load_sets(
+        _folders(labelled, "labelled"), source.spec, label_rules or DEFAULT_RULES, _folders(images, "images")
+    )
+    if not given:
+        raise InputError("no images to verify with; give images=FOLDER, or labelled=FOLDER where they have labels")
+    datasets, aside = not_set_aside([opened], given)
+    check_same_network(opened, source)
+    refuse_calibration_images(opened, datasets)
+    reference = reference_readings(source, datasets, cached=True)
+    verification = compare(
+        datasets, reference, artifact_readings(opened, datasets), _gate(gate_agreement, gate_accuracy)
+    )
+    notes = [*_notes_on(source), *suspicions(datasets, reference)]
+    if aside:
+        notes.append(f"{aside} of the images calibrated the model and are left out")
+    if opened.spec.artifact is not None and opened.spec.artifact.source_sha256 != source.sha256:
+        notes.append(f"{opened.path} was converted from another file than {source.path}")
+    return GateResult(opened, verification.parity, _changes(verification, opened), written=False, notes=tuple(notes))
+
+
+def _source(
+    path: Path,
+    *,
+    spec: PathLike | None,
+    architecture: str | None,
+    recurrent_activation: str | None,
+    layers: PathLike | None,
+    preprocess: Function | Preprocess | None,
+    **conventions: Any,
+) -> Source:
+    declared = declared_in(conventions)
+    if preprocess is not None:
+        function = preprocess if isinstance(preprocess, Preprocess) else Preprocess.of(preprocess)
+        use(function)
+        put(declared, FUNCTION, asdict(function.named))
+    return open_source(
+        path,
+        None if spec is None else load_spec(_path(spec, "spec")),
+        declared=declared,
+        architecture=architecture,
+        recurrent_activation=recurrent_activation,
+        layers=None if layers is None else _path(layers, "layers"),
+    )
+
+
+def declared_in(conventions: Mapping[str, Any]) -> Draft:
+    """The part of a spec that keyword arguments declare.
+
+    Args:
+        conventions: name of an option, with underscores → its value, or the text of it that the command line takes.
+
+    Raises:
+        InputTypeError: a name is unknown.
+        InputError: a value is not one that the option takes.
+    """
+    options = {option.name: option for option in OPTIONS}
+    draft: Draft = {}
+    for name, value in conventions.items():
+        if name == "lambdas":
+            draft["lambdas"] = dict(value)
+        elif name not in options:
+            near = difflib.get_close_matches(name, [*options, "lambdas"], 1)
+            raise InputTypeError(
+                f"found the argument {name!r}, which is not known{f'; did you mean {near[0]!r}?' if near else ''};"
+                f" what a model file does not say is declared by {', '.join([*options, 'lambdas'])}"
+            )
+        elif value is not None:
+            put(draft, options[name].key, _value(options[name], value))
+    return draft
+
+
+def _value(option: Option, value: Any) -> Any:
+    if option.repeated:
+        values = value if isinstance(value, list | tuple) else [value]
+        return [_single(option, each) for each in values]
+    return _single(option, value)
+
+
+def _single(option: Option, value: Any) -> Any:
+    if isinstance(value, Path):
+        value = str(value)
+    try:
+        read = option.read(value) if isinstance(value, str) and option.read is not None else value
+    except (argparse.ArgumentTypeError, ValueError) as error:
+        raise InputError(f"{option.name} is {value!r}: {error}") from error
+    if option.choices is not None and read not in option.choices:
+        raise InputError(f"{option.name} is {value!r}, expected {', '.join(map(repr, option.choices))}")
+    return list(read) if isinstance(read, tuple) else read
+
+
+def _recipes(target: Target, wish: str | None, calibrates: bool) -> tuple[list[Recipe], list[str]]:
+    """The recipes to try, and what to tell about them."""
+    known = RECIPES_FOR[target]
+    if wish == "auto":
+        usable = [recipe for recipe in known.values() if calibrates or not recipe.needs_calibration]
+        return usable, [] if len(usable) == len(known) else [
+            "without images, recipes that need calibration are left out"
+        ]
+    if wish is not None and wish not in known:
+        raise InputError(f"recipe is {wish!r}, expected {', '.join(map(repr, [*known, 'auto']))} for .{target}")
+    chosen = known[wish or DEFAULT_RECIPE[target]]
+    if not chosen.needs_calibration or calibrates:
+        return [chosen], []
+    if wish is not None:
+        raise DatasetError(
+            f"recipe {wish} needs images to calibrate with; give images=FOLDER, of which some calibrate and the others"
+            " verify, or calibration=FOLDER"
+        )
+    return [known[_WITHOUT_IMAGES]], [f"no images: recipe {_WITHOUT_IMAGES} instead of {chosen.name}"]
+
+
+def _gate(agreement: float, accuracy: float) -> Gate:
+    if not 0 <= agreement <= 1:
+        raise InputError(f"gate_agreement is {agreement}, expected a share from 0 to 1, such as 0.995")
+    if not 0 <= accuracy <= 100:
+        raise InputError(f"gate_accuracy is {accuracy}, expected percentage points from 0 to 100, such as 0.3")
+    return Gate(agreement, accuracy)
+
+
+def _changes(verification: Verification, artifact: Artifact) -> tuple[TextChange, ...]:
+    changes = []
+    for change in verification.changes:
+        trained, converted = change.texts(artifact.spec.alphabet)
+        changes.append(TextChange(change.dataset.entries[change.index].path, trained, converted))
+    return tuple(changes)
+
+
+def _notes_on(source: Source) -> Iterator[str]:
+    network = source.network
+    if network.head is not None:
+        yield f"{source.path}: the training head {network.head!r} is left out"
+    if network.ends.softmax:
+        yield f"{source.path} ends in logits: a softmax is added"
+    yield from (f"{source.path}: {note}" for note in network.notes)
+
+
+def _path(value: PathLike, name: str) -> Path:
+    if not isinstance(value, str | os.PathLike):
+        raise InputTypeError(f"{name} is {value!r} ({type(value).__name__}), expected a path")
+    return Path(value)
+
+
+def _folders(value: Folders, name: str) -> list[Path]:
+    if isinstance(value, str | os.PathLike):
+        return [Path(value)]
+    if not isinstance(value, Iterable):
+        raise InputTypeError(f"{name} is {value!r} ({type(value).__name__}), expected a folder, or a list of folders")
+    return [_path(each, name) for each in value]
+
+
+def _check_place(target: Path, model: Path) -> None:
+    require_place(target)
+    if target.resolve() == model.resolve():
+        raise OutputError(f"{target}: is the trained model itself; name another file for the output")

@@ -1,0 +1,244 @@
+"""Conversion and verification from Python; the work is done by the converters, which are imported on first use.
+
+The runtime does not import the converters. They are found as entry points of the group `edge_crnn.inspectors`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from .errors import BackendUnavailable
+from .model.artifact import Artifact
+from .model.spec import Parity, Verdict
+
+if TYPE_CHECKING:
+    from .labels.rules import LabelRules
+    from .preprocess.function import Function, Preprocess
+
+PathLike: TypeAlias = str | os.PathLike[str]
+Folders: TypeAlias = PathLike | Iterable[PathLike]
+"""A folder, or several."""
+
+_GROUP = "edge_crnn.inspectors"
+
+
+@dataclass(frozen=True)
+class TextChange:
+    """An image in which the converted model reads another text than the trained model."""
+
+    path: Path
+    trained: str
+    """What the trained model reads."""
+    converted: str
+    """What the converted model reads."""
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """How a converted model compares with the trained model. True if it passes the gate.
+
+    Too few images make the verdict `underpowered`, and no images make it `unverified`; both are not a pass.
+    """
+
+    artifact: Artifact
+    """The converted model; after `convert`, with the numbers below in its spec."""
+    parity: Parity
+    """The numbers behind the verdict."""
+    changes: tuple[TextChange, ...]
+    """All images whose text changed."""
+    written: bool
+    """Whether the converted model was written to `path`."""
+    notes: tuple[str, ...]
+    """What a user should know about the images, the trained model and the recipe."""
+
+    @property
+    def path(self) -> Path:
+        """Path of the converted model, which exists if it was written or only verified."""
+        return self.artifact.path
+
+    @property
+    def verdict(self) -> Verdict:
+        """`pass`, `fail`, `underpowered` or `unverified`."""
+        return self.parity.verdict
+
+    @property
+    def passed(self) -> bool:
+        """Whether the verdict is `pass`."""
+        return self.verdict == "pass"
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __str__(self) -> str:
+        """The verdict, and the agreement and accuracy behind it."""
+        return f"{self.parity.headline}; {self.parity.accuracy_headline}; {self.parity.images:,} images"
+
+
+def convert(
+    model: PathLike,
+    output: PathLike | None = None,
+    *,
+    images: Folders = (),
+    labelled: Folders = (),
+    calibration: PathLike | None = None,
+    recipe: str | None = None,
+    keep_float: Iterable[str] = (),
+    batch: int | None = None,
+    takes_pixels: bool = True,
+    grammar: str | None = None,
+    gate_agreement: float = 0.995,
+    gate_accuracy: float = 0.3,
+    strict: bool = False,
+    spec: PathLike | None = None,
+    architecture: str | None = None,
+    recurrent_activation: str | None = None,
+    layers: PathLike | None = None,
+    preprocess: Function | Preprocess | None = None,
+    label_rules: LabelRules | None = None,
+    **conventions: Any,
+) -> GateResult:
+    """Convert a trained model to TFLite or ONNX, and verify that it reads the same text.
+
+        result = edge_crnn.convert("plates.keras", "plates.tflite", labelled="photos")
+        print(result)  # pass: same text on 99.98% …
+
+    The converted model is written unless the gate is not met; see `GateResult.written`. In a shell this is
+    `edge-crnn convert`, which also builds TensorRT engines.
+
+    Args:
+        model: a trained CRNN: .keras, .h5 or a TensorFlow 1 checkpoint.
+        output: where the converted model goes; the suffix, .tflite or .onnx, says what it becomes. None: the model's
+            name with the suffix .tflite, in the current folder.
+        images: folders of images without labels, which show agreement with the trained model alone.
+        labelled: folders of images with labels, which show agreement and accuracy.
+        calibration: folder of images that set the ranges of int8; None: some of the other images, which then do not
+            verify.
+        recipe: "int8", "float16", … as `edge-crnn convert --help` lists them, or "auto", which tries all and takes the
+            fastest that passes; None: int8 for .tflite, dynamic without images, and float32 for .onnx.
+        keep_float: names of layers that stay float32 whatever the recipe says.
+        batch: images per call of a .tflite; None: 1.
+        takes_pixels: whether the converted model takes uint8 pixels rather than the network's own float32 input.
+        grammar: what the converted model reads by default; see `open_reader`.
+        gate_agreement: least share, from 0 to 1, of the trained model's correct readings that must stay the same.
+        gate_accuracy: largest move of the accuracy, in percentage points.
+        strict: do not write a model that is not shown to pass, for lack of images.
+        spec: the model's spec; None: MODEL.json beside it, if there is one.
+        architecture: for a file of weights alone, the file with the output of `model.to_json()`.
+        recurrent_activation: for a file of weights alone, the gates' function.
+        layers: your own Python file that converts layers which edge-crnn does not know.
+        preprocess: your own function in place of all steps of preprocessing; see `preprocess.function`.
+        label_rules: where the labels of `labelled` are; None: the usual places.
+        conventions: what the model file does not say, by the names of the options of `edge-crnn convert` with
+            underscores, such as `alphabet="0123456789"`, `blank="last"`, `pixels="x/255"`, `resize="fit"`; and
+            `lambdas={"squeeze": "squeeze 1"}`.
+
+    Raises:
+        BackendUnavailable: the extra `convert` is not installed.
+        InputTypeError: an argument has the wrong type or an unknown name, which is also a TypeError.
+        EdgeCrnnError: the model cannot be read or converted, the images cannot be used, or the output cannot be
+            written. A gate that is not met is not an error here.
+    """
+    function: Callable[..., GateResult] = find_converter("convert")
+    return function(
+        model,
+        output,
+        images=images,
+        labelled=labelled,
+        calibration=calibration,
+        recipe=recipe,
+        keep_float=keep_float,
+        batch=batch,
+        takes_pixels=takes_pixels,
+        grammar=grammar,
+        gate_agreement=gate_agreement,
+        gate_accuracy=gate_accuracy,
+        strict=strict,
+        spec=spec,
+        architecture=architecture,
+        recurrent_activation=recurrent_activation,
+        layers=layers,
+        preprocess=preprocess,
+        label_rules=label_rules,
+        **conventions,
+    )
+
+
+def verify(
+    model: PathLike,
+    artifact: PathLike | Artifact,
+    *,
+    images: Folders = (),
+    labelled: Folders = (),
+    gate_agreement: float = 0.995,
+    gate_accuracy: float = 0.3,
+    spec: PathLike | None = None,
+    architecture: str | None = None,
+    recurrent_activation: str | None = None,
+    layers: PathLike | None = None,
+    preprocess: Function | Preprocess | None = None,
+    label_rules: LabelRules | None = None,
+    **conventions: Any,
+) -> GateResult:
+    """Compare a converted model with the trained model on images; nothing is written.
+
+        assert edge_crnn.verify("plates.keras", "plates.tflite", images="photos")
+
+    Args:
+        model: as for `convert`.
+        artifact: the converted model, or its path.
+        images: as for `convert`; at least one folder here or in `labelled`.
+        labelled: as for `convert`.
+        gate_agreement: as for `convert`.
+        gate_accuracy: as for `convert`.
+        spec: as for `convert`.
+        architecture: as for `convert`.
+        recurrent_activation: as for `convert`.
+        layers: as for `convert`.
+        preprocess: as for `convert`.
+        label_rules: as for `convert`.
+        conventions: as for `convert`.
+
+    Raises:
+        EdgeCrnnError: as `convert`.
+    """
+    function: Callable[..., GateResult] = find_converter("verify")
+    return function(
+        model,
+        artifact,
+        images=images,
+        labelled=labelled,
+        gate_agreement=gate_agreement,
+        gate_accuracy=gate_accuracy,
+        spec=spec,
+        architecture=architecture,
+        recurrent_activation=recurrent_activation,
+        layers=layers,
+        preprocess=preprocess,
+        label_rules=label_rules,
+        **conventions,
+    )
+
+
+def find_converter(name: str) -> Any:
+    """Import a function of the converters.
+
+    Args:
+        name: `convert`, `verify`, or `trained`, which looks at a trained model.
+
+    Raises:
+        BackendUnavailable: the converters, or what they import, are not installed.
+    """
+    from importlib.metadata import entry_points  # which is slow to import
+
+    install = "trained models are opened by the converters: pip install 'edge-crnn[convert]'"
+    points = tuple(entry_points(group=_GROUP, name=name))
+    if not points:
+        raise BackendUnavailable(install)
+    try:
+        return points[0].load()
+    except ModuleNotFoundError as error:
+        raise BackendUnavailable(f"{install} ({error.name} is missing)") from error

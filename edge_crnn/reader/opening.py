@@ -1,0 +1,261 @@
+"""Names of models, and how a reader is opened: with options by `open_reader`, or on first use by `read`."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from pathlib import Path
+from typing import TypeAlias
+
+from .. import ctc
+from ..backends import open_backend
+from ..errors import ArtifactError, InputError, InputTypeError
+from ..images import Image
+from ..model import artifact as artifacts
+from ..model.artifact import Artifact
+from ..model.spec import DecoderSpec, DecodingMethod
+from ..preprocess.function import Function, Preprocess
+from ..reading import Reading
+from .decoder import MOST, decoder_for
+from .decoding import Texts
+from .reader import Reader
+
+Model: TypeAlias = str | os.PathLike[str] | Artifact
+"""A name in `NAMES`, the path of a converted model, or one in memory."""
+
+_DATA = Path(__file__).parents[1] / "data"
+
+DEFAULT_MODEL = _DATA / "plates-int8.tflite"
+"""Korean plates, int8: what is read with when no model is named."""
+
+_DIGITS = _DATA / "digits-int8.tflite"
+
+NAMES = {"plates": DEFAULT_MODEL, "digits": _DIGITS}
+"""Name of a model → its file, which need not be part of this installation."""
+
+_KEPT = 4
+"""Readers that `read` keeps open at most."""
+
+
+def open_reader(
+    model: Model | None = None,
+    *,
+    workers: int | None = None,
+    threads: int = 1,
+    decoder: DecoderSpec | None = None,
+    n_best: int = 1,
+    target_precision: float | None = None,
+    engine: str | None = None,
+    lexicon: ctc.Lexicon | Texts | None = None,
+    prior: ctc.Prior | None = None,
+    preprocess: Function | Preprocess | None = None,
+    grammar: str | None = None,
+    min_confidence: float | None = None,
+    method: DecodingMethod | None = None,
+    beam_width: int | None = None,
+) -> Reader:
+    """Open a converted model.
+
+        with open_reader("plates", grammar="[A-Z]?[0-9]{2,3}[a-z]{1,2}[0-9]{4}", min_confidence=0.9) as reader:
+            for reading in reader.read_batch(["front.jpg", "back.jpg"]):
+                print(reading, reading.confidence)
+
+    Unless `decoder`, `min_confidence` or `target_precision` says otherwise, readings below the threshold in the
+    model's spec are marked as rejected (`Reading.accepted` is False); their text is given all the same. See
+    `reader.decoder` for how the options work together.
+
+    Args:
+        model: the name of a model ("plates"), the path of a converted model, or one in memory; None: "plates", Korean
+            plates in int8, which comes with the package.
+        workers: engines side by side; None: as for `Reader`. For the soonest answer to one image at a time, 1 worker
+            with more `threads`.
+        threads: of each engine.
+        decoder: replaces the decoder in the model's spec as a whole, with its threshold.
+        n_best: texts per reading; more than 1 uses a beam.
+        target_precision: reject low-confidence readings so that at least this share of the accepted ones is correct,
+            such as 0.999; for a calibrated model.
+        engine: "tensorrt" runs an `.onnx` as an engine that is built once and cached, on its first start for minutes;
+            None: the usual one for the kind of file, which is ONNX Runtime.
+        lexicon: the only texts that are read, as a person writes them or as labels; or a `ctc.Lexicon`, which may
+            prefer them to others instead. Uses a beam.
+        prior: how probable texts are. Uses a beam.
+        preprocess: as for `Reader`.
+        grammar: restricts decoding to matching text: a regular expression over labels, or a name in `ctc.GRAMMARS`.
+            Uses a beam; the threshold stays.
+        min_confidence: readings of lower confidence are marked as rejected, from 0 (none) to 1.
+        method: "greedy" or "beam"; None: as the other options need it.
+        beam_width: prefixes that the beam keeps.
+
+    Raises:
+        ArtifactError: no such file or name, of no known kind, or damaged.
+        ModelSpecError: it carries no spec, or a value for the decoder is out of range, or a target is given and it is
+            not calibrated.
+        BackendUnavailable: its engine is not installed.
+        BackendError: the engine does not take it.
+        InputError: workers, threads or n_best are not 1 to 256, the target cannot be met, the engine is not for this
+            kind of file, or the function is not the one that the spec names.
+        InputTypeError: an argument has the wrong type, which is also a TypeError.
+        OutputError: TensorRT's engine cannot be kept.
+    """
+    for name, value in (("workers", 1 if workers is None else workers), ("threads", threads), ("n_best", n_best)):
+        if not isinstance(value, int):
+            raise InputTypeError(f"{name} is {value!r} ({type(value).__name__}), expected a whole number")
+        if not 1 <= value <= MOST:
+            raise InputError(f"{name} is {value}, expected 1 to {MOST}")
+    opened = load("plates" if model is None else model)
+    chosen = decoder_for(
+        opened.spec,
+        decoder=decoder,
+        method=method,
+        beam_width=beam_width,
+        grammar=grammar,
+        lexicon=lexicon,
+        prior=prior,
+        n_best=n_best,
+        min_confidence=min_confidence,
+        target_precision=target_precision,
+    )
+    return Reader(
+        opened.spec,
+        lambda: open_backend(opened, threads, engine),
+        workers=workers,
+        decoder=chosen,
+        n_best=n_best,
+        lexicon=lexicon,
+        prior=prior,
+        preprocess=preprocess,
+    )
+
+
+def load(model: Model) -> Artifact:
+    """Read a converted model and check that its payload is the one that its spec describes.
+
+        print(load("plate.tflite").spec.parity.headline)
+
+    Args:
+        model: the name of a model, or the path of a converted model; an `Artifact` is returned as it is.
+
+    Raises:
+        ArtifactError: no such file or name, or the file is damaged.
+        ModelSpecError: the file carries no spec, or one that cannot be read.
+        InputTypeError: `model` has another type.
+    """
+    if isinstance(model, Artifact):
+        return model
+    return artifacts.load(_path_of(model))
+
+
+def _path_of(model: str | os.PathLike[str]) -> Path:
+    if not isinstance(model, str | os.PathLike):
+        raise InputTypeError(
+            f"model is {model!r} ({type(model).__name__}), expected the path of a converted model, or one of"
+            f" {', '.join(map(repr, NAMES))}"
+        )
+    if model not in NAMES:  # a Path is never a name
+        path = Path(model)
+        if not path.suffix:
+            raise ArtifactError(
+                f"{path}: found no suffix, expected a converted model ({', '.join(artifacts.FORMATS)}); name one, or"
+                f" use the name of a model, as a string: {', '.join(map(repr, NAMES))}"
+            )
+        return path
+    named = NAMES[str(model)]
+    if not named.exists():
+        raise ArtifactError(
+            f"the model {model!r} is not part of this installation; convert it from the repository of edge-crnn:"
+            f" edge-crnn convert models/{model}.keras -o {model}.tflite --labelled samples/lines; then open"
+            f" {model}.tflite"
+        )
+    return named
+
+
+def read(
+    image: Image,
+    model: Model | None = None,
+    *,
+    grammar: str | None = None,
+    min_confidence: float | None = None,
+    target_precision: float | None = None,
+    n_best: int = 1,
+) -> Reading:
+    """Read one image.
+
+        print(edge_crnn.read("plate.jpg"))
+
+    The model is opened by the first call and shared by all later ones with the same options, in all threads; at most
+    four stay open. To read with a lexicon or another engine, or to free the model, use `open_reader`.
+
+    Args:
+        image: a path, the bytes of a picture file, an open binary file, a Pillow image, or an array (H, W) grey or
+            (H, W, 3) BGR, uint8 or uint16; for RGB see `from_rgb`.
+        model: as for `open_reader`. A file that has changed since is opened again.
+        grammar: as for `open_reader`.
+        min_confidence: as for `open_reader`.
+        target_precision: as for `open_reader`.
+        n_best: as for `open_reader`.
+
+    Raises:
+        ImageError: the image cannot be read as a picture.
+        EdgeCrnnError: as `open_reader`.
+    """
+    return _shared.reader("plates" if model is None else model, grammar, min_confidence, target_precision, n_best).read(
+        image
+    )
+
+
+class _SharedReaders:
+    """The readers of `read`, opened on first use; those that were not used for longest are dropped."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers: OrderedDict[Hashable, tuple[Reader, Model]] = OrderedDict()
+
+    def reader(
+        self,
+        model: Model,
+        grammar: str | None,
+        min_confidence: float | None,
+        target_precision: float | None,
+        n_best: int,
+    ) -> Reader:
+        key = (_identity(model), grammar, min_confidence, target_precision, n_best)
+        with self._lock:
+            if key not in self._readers:
+                reader = open_reader(
+                    model,
+                    grammar=grammar,
+                    min_confidence=min_confidence,
+                    target_precision=target_precision,
+                    n_best=n_best,
+                )
+                self._readers[key] = reader, model  # an identity is that of the model only as long as it lives
+                if len(self._readers) > _KEPT:
+                    self._readers.popitem(last=False)  # not closed: another thread may be reading with it
+            self._readers.move_to_end(key)
+            return self._readers[key][0]
+
+
+def _identity(model: Model) -> Hashable:
+    """What tells models apart: the file and its version, or the object in memory."""
+    if isinstance(model, Artifact):
+        return id(model)
+    path = _path_of(model)
+    try:
+        about = path.stat()
+    except OSError:
+        return str(path)  # opening it says what is wrong
+    return path.resolve(), about.st_mtime_ns, about.st_size
+
+
+_shared = _SharedReaders()
+
+
+def _forget() -> None:
+    global _shared
+    _shared = _SharedReaders()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)  # engines do not survive a fork

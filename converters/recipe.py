@@ -53,17 +53,19 @@ def _by_name(*recipes: Recipe) -> dict[str, Recipe]:
 
 RECIPES = _by_name(
     Recipe("float32", "float32", "float32", "loop", "the reference precision", 0.003),
-    Recipe("float16", "float16", "float16", "loop", "half the size, the speed of float32", 0.1),
-    Recipe("dynamic", "dynamic", "dynamic", "loop", "a quarter of the size, no calibration images", 0.5),
-    Recipe("int8", "static", "dynamic", "loop", "int8 convolutions, recurrent head in dynamic int8", 0.5),
-    Recipe("int8-full", "static", "static", "unrolled", "every op int8; for accelerators that take nothing else", 1.0),
+    Recipe("float16", "float16", "float16", "loop", "half the size, as fast as float32", 0.1),
+    Recipe("dynamic", "dynamic", "dynamic", "loop", "a quarter of the size, needs no calibration", 0.5),
+    Recipe("int8", "static", "dynamic", "loop", "int8 convolutions, dynamic int8 recurrent layers", 0.5),
+    Recipe(
+        "int8-full", "static", "static", "unrolled", "int8 throughout, for accelerators that take nothing else", 1.0
+    ),
 )
 """Of a `.tflite`."""
 
 ONNX_RECIPES = _by_name(
     Recipe("float32", "float32", "float32", "op", "the reference precision", 0.003),
-    Recipe("float16", "half", "half", "op", "float16 throughout, for GPUs; CPUs widen it, and gain nothing", 0.1),
-    Recipe("float16-mixed", "half", "float32", "op", "float16 convolutions, recurrent head in float32", 0.1),
+    Recipe("float16", "half", "half", "op", "float16 throughout, for GPUs", 0.1),
+    Recipe("float16-mixed", "half", "float32", "op", "float16 convolutions, float32 recurrent layers", 0.1),
 )
 """Of an `.onnx`, and of the engine that TensorRT builds of it."""
 

@@ -1,4 +1,4 @@
-"""Arguments that `convert` and `verify` share, and what they mean."""
+"""The arguments that `convert`, `verify` and `spec` share, and what they mean."""
 
 from __future__ import annotations
 
@@ -22,32 +22,33 @@ from ..verify.gate import Gate
 
 
 def add_structure_arguments(parser: argparse.ArgumentParser) -> None:
-    """What tells more of the trained model than its file does."""
-    parser.add_argument("--spec", type=Path, metavar="FILE", help="the model's spec (default: MODEL.json beside it)")
-    parser.add_argument(
+    """Add the arguments that complete what the file of the trained model says."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--spec", type=Path, metavar="FILE", help="the model's spec (default: MODEL.json beside it)")
+    group.add_argument(
         "--architecture",
         metavar="NAME|FILE.json",
-        help="for an .h5 of weights alone: the network that they are of, which is"
-        f" {' or '.join(ARCHITECTURES)}, or the file with the output of model.to_json()",
+        help=f"for an .h5 with weights alone: the network, {' or '.join(ARCHITECTURES)}, or a file with the output of"
+        " model.to_json()",
     )
-    parser.add_argument(
+    group.add_argument(
         "--recurrent-activation",
         choices=GATES,
-        help="for an .h5 of weights alone: the gates' function, by its name in the Keras that wrote the file (Keras"
-        " before 2.3 trained with hard_sigmoid unless told otherwise, later ones with sigmoid)",
+        help="for an .h5 with weights alone: the activation of the gates, which defaulted to hard_sigmoid before Keras"
+        " 2.3 and to sigmoid since",
     )
-    parser.add_argument(
+    group.add_argument(
         "--layers",
         type=Path,
         metavar="FILE.py",
         help="your own Python file that converts layers which edge-crnn does not know (see docs/layers.md)",
     )
+    add_preprocess_argument(group)
     add_declarations(parser)
-    add_preprocess_argument(parser)
 
 
 def declarations_of(arguments: argparse.Namespace) -> Draft:
-    """What the options declare of the model; a function to preprocess with is loaded and put in use.
+    """Return what the options declare of the model, and put a function for preprocessing in use.
 
     Raises:
         InputError: the function cannot be loaded.
@@ -61,33 +62,33 @@ def declarations_of(arguments: argparse.Namespace) -> Draft:
 
 
 def add_gate_arguments(parser: argparse.ArgumentParser) -> None:
-    """What an artifact must meet, and where it is told whether it does."""
+    """Add the arguments about the gate and about the files that show its verdict."""
     gate = Gate()
-    parser.add_argument(
+    group = parser.add_argument_group("gate")
+    group.add_argument(
         "--gate-agreement", type=between(0, 100), default=100 * gate.agreement, metavar="PERCENT",
-        help="least share of the trained model's right readings that must stay the same (default: %(default)s)",
+        help="least share of the trained model's correct readings that must stay the same (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--gate-accuracy", type=between(0, 100), default=gate.accuracy, metavar="POINTS",
-        help="largest move of the accuracy, in points of 100 (default: %(default)s)",
+        help="largest change of the accuracy, in percentage points (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--strict", action="store_true", help="too few images to show it is a failure, too")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="write an HTML page with the changed images")
-    parser.add_argument(
-        "--results", type=Path, metavar="FILE", help="write what the page is made of, for `edge-crnn report`"
-    )
-    parser.add_argument(
-        "--images-are", default="", metavar="WORDS", help="what the images are, such as 'rendered plates', for the page"
+    group.add_argument("--strict", action="store_true", help="also fail when there are too few images to tell")
+    group = parser.add_argument_group("results")
+    group.add_argument("--page", type=Path, metavar="FILE", help="write an HTML page with the images that changed")
+    group.add_argument("--results", type=Path, metavar="FILE", help="write the results as JSON, for edge-crnn report")
+    group.add_argument(
+        "--images-are", default="", metavar="WORDS", help="what the page calls the images, such as 'rendered plates'"
     )
 
 
 def gate_of(arguments: argparse.Namespace) -> Gate:
-    """The gate that is asked for."""
+    """Return the gate that the options describe."""
     return Gate(arguments.gate_agreement / 100, arguments.gate_accuracy)
 
 
 def source_of(path: Path, arguments: argparse.Namespace) -> Source:
-    """The trained model, and a word on what of it is converted."""
+    """Open the trained model, and print what is special about its conversion."""
     source = open_source(
         path,
         None if arguments.spec is None else load_spec(arguments.spec),
@@ -98,23 +99,23 @@ def source_of(path: Path, arguments: argparse.Namespace) -> Source:
     )
     network = source.network
     if network.head is not None:
-        print(f"{source.path}: left out: the training head {network.head!r}")
+        print(f"{source.path}: the training head {network.head!r} is left out")
     if network.ends.softmax:
-        print(f"{source.path} ends in logits: a softmax is added")
+        print(f"{source.path}: ends in logits, so a softmax is added")
     for note in network.notes:
         print(f"{source.path}: {note}")
     return source
 
 
 def check_places(read: Sequence[Path], written: Sequence[Path | None]) -> None:
-    """Make sure that all can be written that is to be, over nothing else of this run.
+    """Make sure that every output can be written, and that none overwrites another file of this run.
 
     Raises:
-        OutputError: a place cannot be written, or is named twice.
+        OutputError: a file cannot be written, or is named twice.
     """
     taken = {path.resolve() for path in read}
     for place in filter(None, written):
         require_place(place)
         if place.resolve() in taken:
-            raise OutputError(f"{place}: names two files of this run; name another for the page or the artifact")
+            raise OutputError(f"{place}: is named for two files of this run; choose another name for one of them")
         taken.add(place.resolve())

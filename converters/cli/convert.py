@@ -52,79 +52,95 @@ _WITHOUT_IMAGES = "dynamic"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `convert`."""
+    """Add the arguments of `convert`."""
     parser.add_argument(
-        "model", type=Path, help="a trained CRNN: .keras, .h5 or TensorFlow 1 checkpoint; its spec beside it"
+        "model", type=Path, metavar="MODEL", help="trained CRNN: .keras, .h5 or TensorFlow 1 checkpoint"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the converted model, NAME.tflite, NAME.onnx or NAME.engine (default: the model's name in the current"
+        " folder)",
     )
     parser.add_argument(
         "--to",
         choices=tuple(_SUFFIXES),
-        default="tflite",
-        help="kind of artifact; tensorrt: an .onnx beside OUT, and OUT built of it where TensorRT is (default: tflite)",
+        help="target (default: as the suffix of -o says, else tflite); tensorrt writes an .onnx and, where TensorRT is"
+        " installed, builds the .engine from it",
     )
     parser.add_argument(
         "--recipe",
         choices=("auto", *dict.fromkeys(name for target in _SUFFIXES for name in RECIPES_FOR[target])),
-        help=f"tflite: {_said(RECIPES)}. onnx and tensorrt: {_said(ONNX_RECIPES)}. Defaults: "
+        metavar="NAME",
+        help=f"precision. For tflite: {_listed(RECIPES)}. For onnx and tensorrt: {_listed(ONNX_RECIPES)}. auto: try"
+        " all and take the fastest that passes, not for tensorrt (default: "
         + ", ".join(f"{recipe} for {target}" for target, recipe in DEFAULT_RECIPE.items())
-        + f"; without any images, {_WITHOUT_IMAGES} for tflite. auto, not for tensorrt: tries them all and takes the"
-        " fastest that passes",
+        + f"; {_WITHOUT_IMAGES} for tflite without images)",
     )
     parser.add_argument(
         "--float",
         type=lambda text: text.split(","),
         default=[],
         metavar="LAYER,…|auto",
-        help="layers that stay float32 whatever the recipe says, by the names that verify --localise shows; auto: where"
-        " the gate is not met, those that are to blame. Not for tensorrt",
+        help="keep these layers in float32, by the names that verify --localise shows; auto: if the gate is not met,"
+        " find the layers to blame; not for tensorrt",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="OUT",
-        help="where the artifact goes (default: the model's name with another suffix, in the current folder)",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="convert and verify, but write nothing")
-    parser.add_argument(
-        "--calibration",
-        type=Path,
-        metavar="DIR",
-        help="images that set the ranges of int8 (default: some of those to verify with, which then do not verify)",
-    )
-    add_image_arguments(parser, "--verify")
-    add_structure_arguments(parser)
     parser.add_argument(
         "--batch",
         type=at_least(1),
         metavar="N",
-        help="images per call: always so many for tflite (default: 1), at most for tensorrt (default: 32)",
+        help="images per call: a fixed number for tflite (default: 1), the most for tensorrt (default: 32)",
     )
-    parser.add_argument("--float-input", action="store_true", help="take the network's float32 input, not pixels")
-    add_grammar_argument(parser, "what the artifact reads unless told otherwise, with a beam")
+    parser.add_argument(
+        "--float-input", action="store_true", help="let the model take its network's float32 input instead of pixels"
+    )
+    add_grammar_argument(parser, "grammar that the converted model reads by default, with a beam")
+    parser.add_argument("--dry-run", action="store_true", help="convert and verify, but write nothing")
+    add_image_arguments(
+        parser, "images that set the ranges of int8 (default: some of the other images, which then do not verify)"
+    )
     add_gate_arguments(parser)
+    add_structure_arguments(parser)
 
 
-def _said(recipes: Mapping[str, Recipe]) -> str:
-    return "; ".join(f"{name}, {recipe.summary}" for name, recipe in recipes.items())
+def _listed(recipes: Mapping[str, Recipe]) -> str:
+    return "; ".join(f"{name} ({recipe.summary})" for name, recipe in recipes.items())
+
+
+def _target_of(arguments: argparse.Namespace) -> tuple[Target, Path]:
+    """Return what to convert to and where to write it.
+
+    Raises:
+        OutputError: the suffix of the output is none of a target, or contradicts `--to`.
+    """
+    output: Path | None = arguments.output
+    wish: Target | None = arguments.to
+    if output is None:
+        target = wish or "tflite"
+        return target, Path(arguments.model.stem + _SUFFIXES[target])
+    if wish is not None and output.suffix != _SUFFIXES[wish]:
+        raise OutputError(
+            f"{output}: the output must end in {_SUFFIXES[wish]} with --to {wish}; rename it or change --to"
+        )
+    for target, suffix in _SUFFIXES.items():
+        if output.suffix == suffix:
+            return target, output
+    raise OutputError(f"{output}: the output must end in {', '.join(_SUFFIXES.values())}")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert, verify, and write the artifact if it passes."""
-    target: Path = arguments.output or Path(arguments.model.stem + _SUFFIXES[arguments.to])
-    if target.suffix != _SUFFIXES[arguments.to]:
-        raise OutputError(
-            f"{target}: the output must end in {_SUFFIXES[arguments.to]} with --to {arguments.to}; rename it or change"
-            " --to"
-        )
+    arguments.to, target = _target_of(arguments)
     engine = target if arguments.to == "tensorrt" else None
     if engine is not None:
         target = engine.with_suffix(".onnx")
     grammar = grammar_of(arguments.grammar)
-    source = within(source_of(arguments.model, arguments), grammar)
+    recipes = _recipes(arguments)
     if not arguments.dry_run:
         check_places([arguments.model], [target, engine, arguments.page, arguments.results])
-    recipes = _recipes(arguments)
+    source = within(source_of(arguments.model, arguments), grammar)
     if arguments.float not in ([], ["auto"]):
         recipes = [keeping(recipe, arguments.float, source.graph) for recipe in recipes]
     datasets = sets_of(arguments, source.spec) or [seeded_pictures(source.spec.input)]
@@ -141,7 +157,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     def keep_what_is_to_blame(recipe: Recipe) -> Candidate:
         return search(
-            recipe, source.graph, source.spec.input, datasets, make, lambda each: each.passes(arguments.strict)
+            recipe,
+            source.graph,
+            source.spec.input,
+            datasets,
+            make,
+            lambda candidate: candidate.passes(arguments.strict),
         )
 
     candidates = attempts(
@@ -161,17 +182,16 @@ def run(arguments: argparse.Namespace) -> int:
     for line in faint_weights(source.graph, chosen.recipe):
         print(f"  {line}")
     if "half" in (chosen.recipe.stack, chosen.recipe.head):
-        print("  float16 was verified as this CPU computes it, most of it in float32; verify it on the device, too")
+        print("  this CPU computes most of float16 in float32; verify again on the device")
     if not chosen.verification.passes(arguments.strict):
-        kept = "; the older file of that name is as it was" if target.exists() else ""
+        kept = "; the existing file is unchanged" if target.exists() else ""
         searched = arguments.float or engine is not None or arguments.recipe in ("auto", "float32")
-        advice = "" if searched else ", or add --float auto, which keeps the layers that are to blame in float32"
-        raise VerificationError(
-            f"{target.name} does not meet the gate and was not written{kept}; see the images that changed{advice}"
-        )
+        advice = "" if searched else "; --float auto keeps the layers to blame in float32"
+        raise VerificationError(f"{target.name} does not meet the gate and was not written{kept}{advice}")
     if arguments.dry_run:
         print(
-            f"dry run: {target} was not written, about {len(chosen.artifact.payload):,} bytes, recipe {facts.headline}"
+            f"dry run: {target} was not written; it would have about {len(chosen.artifact.payload):,} bytes, recipe"
+            f" {facts.headline}"
         )
         return 0
     save(target, chosen.artifact.payload, chosen.verified.spec)
@@ -181,7 +201,7 @@ def run(arguments: argparse.Namespace) -> int:
         write_atomically(sidecar(source.path), source.unwritten.encode())
         print(f"wrote {sidecar(source.path)}: the spec of the trained model")
     if verdict == "unverified":
-        print(f"to verify it: edge-crnn verify {source.path} {target} --labelled DIR, or --images DIR without labels")
+        print(f"next: edge-crnn verify {source.path} {target} --labelled DIR, or --images DIR without labels")
     if engine is not None:
         _build(target, engine, arguments.batch)
     return 0
@@ -190,11 +210,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _calibrate(
     source: Source, datasets: list[Dataset], folder: Path | None
 ) -> tuple[list[Dataset], tuple[Ranges, Calibration]]:
-    """Ranges from the images of a folder, else from some of the datasets; and the datasets that are left."""
+    """Measure ranges on the images of a folder, else on some of the datasets; return them and the datasets left."""
     if folder is not None:
-        found = calibrated(source, folder, [each for each in datasets if not isinstance(each, Pictures)])
-        print(f"calibrated with {found[1].images} images of {folder}")
-        return datasets, found
+        others = [dataset for dataset in datasets if not isinstance(dataset, Pictures)]
+        ranges, calibration = calibrated(source, folder, others)
+        print(f"calibrated with {calibration.images} images of {folder}")
+        return datasets, (ranges, calibration)
     kept, aside = set_aside(datasets)
     print(f"calibrated with {len(aside)} of the images, which are left out of the verification")
     return kept, calibrated_with(source, aside)
@@ -204,11 +225,11 @@ def _build(onnx: Path, engine: Path, batch: int | None) -> None:
     usual = BuildOptions()
     options = usual if batch is None else replace(usual, batches=(1, min(usual.batches[1], batch), batch))
     if not is_there():
-        print(f"no TensorRT is installed here: {engine} is not built")
+        print(f"TensorRT is not installed here, so {engine} was not built")
         print(how_to_build(onnx, engine, options))
         return
     made = to_engine(onnx, engine, options)
-    print(f"{engine}: {len(made.payload):,} bytes, for up to {options.batches[2]} images; for this machine's GPU only")
+    print(f"wrote {engine}: {len(made.payload):,} bytes, for up to {options.batches[2]} images, for this GPU only")
 
 
 def _recipes(arguments: argparse.Namespace) -> list[Recipe]:
@@ -216,46 +237,62 @@ def _recipes(arguments: argparse.Namespace) -> list[Recipe]:
     verified = bool(arguments.labelled or arguments.images)
     calibrates = verified or arguments.calibration is not None
     if not verified and (arguments.page or arguments.results):
-        raise InputError("--page and --results are about images; add --images DIR or --labelled DIR, or leave them out")
+        raise InputError("--page and --results need images; add --labelled DIR or --images DIR")
     if arguments.to == "onnx" and arguments.batch is not None:
-        raise InputError("--batch is for tflite and tensorrt; an .onnx takes any number of images: leave it out")
+        raise InputError("--batch does not apply to --to onnx, which takes any number of images; leave it out")
     if arguments.float and arguments.to == "tensorrt":
-        raise InputError("--float is for tflite and onnx: an engine shows that it is float16 by all its convolutions")
+        raise InputError(
+            "--float does not apply to --to tensorrt, whose convolutions must all be float16; leave it out"
+        )
     if arguments.float and wish == "auto":
-        raise InputError("--float changes one recipe; name it in place of --recipe auto")
+        raise InputError("--float does not go with --recipe auto; name one recipe")
     if arguments.to == "tensorrt" and wish == "auto":
-        raise InputError("--recipe auto measures on this CPU, which tells nothing of an engine; name a recipe")
+        raise InputError("--recipe auto does not apply to --to tensorrt, since it measures on this CPU; name a recipe")
     if wish != "auto":
         if wish not in recipes:
-            raise InputError(f"recipe {wish} is not for --to {arguments.to}, whose recipes are {', '.join(recipes)}")
+            raise InputError(f"recipe {wish} does not apply to --to {arguments.to}; choose from {', '.join(recipes)}")
         if recipes[wish].needs_calibration and not calibrates:
             if arguments.recipe is not None:
                 raise DatasetError(
-                    f"recipe {wish} needs images to calibrate with; add --images DIR, of which some calibrate and the"
-                    " others verify, or --calibration DIR"
+                    f"recipe {wish} needs images for calibration; add --labelled DIR, --images DIR or --calibration DIR"
                 )
-            print(f"no images: recipe {_WITHOUT_IMAGES} in place of {wish}; add --images DIR for {wish}")
+            print(
+                f"no images: using recipe {_WITHOUT_IMAGES} instead of {wish}; for {wish}, add --labelled DIR or"
+                " --images DIR"
+            )
             wish = _WITHOUT_IMAGES
         return [recipes[wish]]
-    known = [each for each in recipes.values() if calibrates or not each.needs_calibration]
+    known = [recipe for recipe in recipes.values() if calibrates or not recipe.needs_calibration]
     if len(known) < len(recipes):
-        print("auto: recipes that need calibration are left out; add --images DIR or --calibration DIR to try them")
+        print("auto: skips recipes that need calibration; add --images DIR or --calibration DIR to try them")
     return known
 
 
 def _choose(candidates: Sequence[Candidate], dataset: Dataset, strict: bool) -> Candidate:
-    """Measure all of them, show what that gave, and take one."""
+    """Measure the speed of all candidates, print a table, and choose one."""
     speeds = latencies_ms(candidates, dataset)
     print(f"{'recipe':<13} {'verdict':<13} {'agreement':>9} {'accuracy':>9} {'bytes':>11} {'ms, 1 thread':>13}")
-    for each, ms in zip(candidates, speeds, strict=True):
-        parity = each.verification.parity
-        labelled = [one for one in parity.sets if one.labelled]
-        images = sum(one.images for one in labelled)
-        right = f"{sum(one.artifact_right for one in labelled) / images:.2%}" if images else ""
-        size = len(each.artifact.payload)
+    for candidate, ms in zip(candidates, speeds, strict=True):
+        parity = candidate.verification.parity
+        labelled = [part for part in parity.sets if part.labelled]
+        images = sum(part.images for part in labelled)
+        right = f"{sum(part.artifact_right for part in labelled) / images:.2%}" if images else ""
+        size = len(candidate.artifact.payload)
         shares = f"{parity.agreement:>9.2%} {right:>9}"
-        print(f"{each.recipe.name:<13} {parity.verdict:<13} {shares} {size:>11,} {ms:>13.2f}")
+        print(f"{candidate.recipe.name:<13} {parity.verdict:<13} {shares} {size:>11,} {ms:>13.2f}")
     return choose(candidates, speeds, strict)
 
 
-CONVERT = Command("convert a trained Keras CRNN, and verify that it reads the same", add_arguments, run)
+CONVERT = Command(
+    "convert a trained model and verify that it reads the same text",
+    add_arguments,
+    run,
+    details="Writes the converted model only if it reads the same text as the trained model on your images, as far as"
+    " the gate asks; otherwise exits with 3.",
+    examples=(
+        "convert model.keras -o model.tflite --labelled images",
+        "convert model.keras -o model.onnx --images images-without-labels",
+        "convert model.keras --labelled images --recipe auto --page page.html",
+    ),
+    renamed={"--verify": "--labelled"},
+)

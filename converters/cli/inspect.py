@@ -1,4 +1,4 @@
-"""What `edge-crnn info` shows of a trained model: all that its file says, what is still to be said, and obstacles."""
+"""What `edge-crnn info` shows of a trained model: what its file says, what is missing, and obstacles."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _of_file(facts: FileFacts) -> Iterator[tuple[str, str]]:
         yield "pixels", f"{kind} it scales itself: {facts.scaling} ({names})"
     if facts.classes is not None:
         steps = "steps" if facts.steps is None else f"{facts.steps} steps"
-        softmax = "; these are logits, so that a softmax is added" if facts.softmax else ""
+        softmax = "; logits, so a softmax is added" if facts.softmax else ""
         yield "output", f"{steps} of {facts.classes} classes{softmax}"
     if facts.head is not None:
         yield "", f"the training head {facts.head!r} is left out"
@@ -151,8 +151,7 @@ def _advice(path: Path, facts: FileFacts, spec: _Spec) -> str:
         return f"correct {sidecar(facts.path)}"
     if spec.missing or facts.missing is not None:
         return (
-            f"edge-crnn spec {path} --labelled DIR measures what is missing on labelled images; or give the options"
-            " above to edge-crnn convert"
+            f"edge-crnn spec {path} --labelled DIR measures what is missing; or give these options to edge-crnn convert"
         )
     return f"edge-crnn convert {path} --labelled DIR"
 

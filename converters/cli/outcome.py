@@ -1,4 +1,4 @@
-"""What `convert` and `verify` tell of an artifact: lines, a record, a page."""
+"""What `convert` and `verify` say about an artifact: lines, a record, a page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LISTED = 20
 
 
 def tell(outcome: Outcome, arguments: argparse.Namespace) -> None:
-    """Print how an artifact was judged, and the first images that changed."""
+    """Print the verdict on an artifact and the first images that changed."""
     artifact, verification = outcome.artifact, outcome.verification
     print(f"{artifact.path.name}: {verification.summary}")
     for each in verification.parity.sets:
@@ -33,26 +33,25 @@ def tell(outcome: Outcome, arguments: argparse.Namespace) -> None:
         more = "" if arguments.page else "; --page FILE shows them"
         print(f"  and {len(verification.changes) - _LISTED} more{more}")
     if verification.parity.verdict == "underpowered":
-        print(
-            f"  these images show an agreement of {verification.parity.agreement_shown:.2%}; give more to show the gate"
-        )
+        print(f"  these images prove an agreement of only {verification.parity.agreement_shown:.2%}; use more images")
 
 
 def write_results(
     arguments: argparse.Namespace, source: Source, outcomes: Sequence[Outcome], reference: Sequence[Readings]
 ) -> None:
-    """Write the record and the page, if they are asked for."""
+    """Write the record and the page if the options name them."""
     if arguments.page is None and arguments.results is None:
         return
     record = to_json(source.spec, source.sha256, outcomes, reference, arguments.images_are)
     if arguments.results is not None:
         write_atomically(arguments.results, record.encode())
-        print(f"{arguments.results}: the results")
+        print(f"wrote {arguments.results}: the results")
     if arguments.page is not None:
+        from edge_crnn.records.record import from_json
+
         from ..report.compose import compose  # most runs write no page
         from ..report.page import page
-        from ..report.records import from_json
 
         origin = str(arguments.results or "this run")
         write_atomically(arguments.page, page(compose([from_json(record, origin)])).encode())
-        print(f"{arguments.page}: the images")
+        print(f"wrote {arguments.page}: the images that changed")

@@ -25,34 +25,36 @@ from ..conventions.measure.measure import measure
 from ..source import Opened, open_draft
 from .arguments import add_structure_arguments, declarations_of
 
-_COUNT = 50
+_COUNT = 200
 _SHOWN = 3
 _T = TypeVar("_T")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `spec`."""
-    parser.add_argument("model", type=Path, help="a trained CRNN: .keras or .h5")
-    parser.add_argument(
-        "--labelled", "--images", dest="images", type=Path, metavar="DIR", help="labelled images to measure on"
-    )
-    parser.add_argument(
+    """Add the arguments of `spec`."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="trained CRNN: .keras or .h5")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the spec to write (default: MODEL.json)")
+    parser.add_argument("--anew", action="store_true", help="ignore an existing spec and measure everything again")
+    group = parser.add_argument_group("images")
+    images = group.add_mutually_exclusive_group()
+    images.add_argument("--labelled", type=Path, metavar="DIR", help="images with labels, to measure on")
+    images.add_argument("--images", type=Path, metavar="DIR", help="the same; without labels with --unlabelled")
+    group.add_argument(
         "--unlabelled",
         action="store_true",
-        help="the images have no labels: rank conventions by the network's confidence, which is weaker evidence",
+        help="rank choices by the confidence of the network instead of by labels, which is weaker evidence",
     )
-    parser.add_argument(
-        "--count", type=at_least(5), default=_COUNT, metavar="N", help="images to use (default: %(default)s)"
+    group.add_argument(
+        "--count", type=at_least(5), default=_COUNT, metavar="N", help="number of images to use (default: %(default)s)"
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the spec (default: MODEL.json)")
-    parser.add_argument("--anew", action="store_true", help="measure again what an existing spec says")
     add_label_arguments(parser)
     add_structure_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure, show what was measured, and write the spec."""
+    """Measure, print the findings, and write the spec."""
     target: Path = arguments.output or sidecar(arguments.model)
+    folder: Path | None = arguments.labelled or arguments.images
     opened = open_draft(
         arguments.model,
         {} if arguments.anew else None,
@@ -63,15 +65,14 @@ def run(arguments: argparse.Namespace) -> int:
     )
     facts = opened.facts
     facts.require_network()
-    if arguments.images is None:
+    if folder is None:
         draft, missing = filled(opened.draft, facts)
         if missing:
             raise ModelSpecError(
-                f"{facts.path} does not say {', '.join(missing)}; add these options, or labelled images to measure on:"
-                " --labelled DIR"
+                f"{facts.path} does not say {', '.join(missing)}; add these options, or --labelled DIR to measure them"
             )
     else:
-        draft = _measured(arguments, opened)
+        draft = _measured(arguments, folder, opened)
     spec = ModelSpec.from_json(json.dumps(draft), origin=f"spec of {facts.path.name}")
     write_atomically(target, f"{essential(spec)}\n".encode())
     where = "" if target == sidecar(arguments.model) else f" --spec {target}"
@@ -79,14 +80,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _measured(arguments: argparse.Namespace, opened: Opened) -> Draft:
+def _measured(arguments: argparse.Namespace, folder: Path, opened: Opened) -> Draft:
     if arguments.unlabelled:
         if label_rules_of(arguments) != DEFAULT_RULES:
-            raise InputError("options for labels make no sense with --unlabelled; leave one of them out")
-        paths, texts = find_images(arguments.images), None
+            raise InputError("options about labels do not go with --unlabelled; leave one of them out")
+        paths, texts = find_images(folder), None
         paths = _some(paths, arguments.count)
     else:
-        pairs = _some(load_texts(arguments.images, label_rules_of(arguments)), arguments.count)
+        pairs = _some(load_texts(folder, label_rules_of(arguments)), arguments.count)
         paths, texts = [path for path, _ in pairs], [text for _, text in pairs]
     started = time.perf_counter()
     try:
@@ -95,19 +96,19 @@ def _measured(arguments: argparse.Namespace, opened: Opened) -> Draft:
         if texts is None:
             raise
         raise VerificationError(
-            f"{error}. The label of {paths[0].name} is taken to be {texts[0]!r}; if it is only a part of that, say"
-            " which by --label-pattern, such as '{index}_{label}'"
+            f"{error}. The label of {paths[0].name} was taken to be {texts[0]!r}; if that is wrong, say where the label"
+            " is, such as --label-pattern '{index}_{label}'"
         ) from error
     seconds = time.perf_counter() - started
     kind = "labelled images" if texts is not None else "images without labels"
     print(f"{opened.facts.path} on {len(paths)} {kind}, {seconds:.0f} s, {measured.runs:,} inferences")
     if measured.kept:
-        print(f"not measured, because options or the spec beside the model say it: {', '.join(measured.kept)}")
-    what = "images that each choice reads" if texts is not None else "confidence of each choice in its own texts"
-    print(f"{what}, all else being as in the best:")
+        print(f"not measured, since options or the existing spec state it: {', '.join(measured.kept)}")
+    what = "images read correctly" if texts is not None else "confidence of the network"
+    print(f"{what} with each choice, all others as in the best:")
     print(*table(measured.findings), *measured.notes, sep="\n")
     if any(finding.unsure for finding in measured.findings):
-        print("Choices that are listed as unsure read these images alike; the first one is written.")
+        print("Choices marked as unsure read these images equally well; the first is written.")
     draft = measured.draft
     print(
         f"alphabet       {''.join(draft['symbols'])!r}, blank {draft['blank']}, unused {draft.get('unused') or 'none'}"
@@ -116,18 +117,28 @@ def _measured(arguments: argparse.Namespace, opened: Opened) -> Draft:
         print(f"  {path.name}: {text!r}")
     if texts is None:
         print(
-            f"reads something in {measured.right} of {measured.images}. Without labels nothing shows that these texts"
-            " are right: compare them with the images"
+            f"reads some text in {measured.right} of {measured.images} images. Without labels nothing shows that it is"
+            " correct: compare it with the images"
         )
     else:
-        print(f"reads {measured.right} of {measured.images} as labelled")
+        print(f"reads {measured.right} of {measured.images} images as labelled")
     return draft
 
 
 def _some(items: Sequence[_T], most: int) -> list[_T]:
-    """At most so many, from all over."""
+    """Return at most `most` items, evenly spread."""
     step = max(1, len(items) / most)
     return [items[int(place * step)] for place in range(min(most, len(items)))]
 
 
-SPEC = Command("measure on images what a model file does not say, and write its spec", add_arguments, run)
+SPEC = Command(
+    "measure what a model file leaves open and write its spec",
+    add_arguments,
+    run,
+    details="A model file does not say how its images were scaled, resized or turned. This command tries the usual ways"
+    " on your images and writes the best one to MODEL.json, which convert and verify read.",
+    examples=(
+        "spec model.keras --labelled images",
+        "spec model.keras --images images-without-labels --unlabelled",
+    ),
+)

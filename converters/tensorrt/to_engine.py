@@ -1,9 +1,8 @@
 """ONNX artifact → TensorRT engine, on the device that it is for.
 
-    python -m converters.tensorrt.to_engine plates.onnx -o plates.engine
+    edge-crnn build-engine plates.onnx -o plates.engine
 
-An engine runs on the TensorRT and the kind of GPU that built it, and on no other, so that it is the `.onnx` that
-travels.
+An engine runs only with the TensorRT and on the kind of GPU that built it, so it is the `.onnx` that travels.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from edge_crnn.errors import EdgeCrnnError, InputError
 from edge_crnn.model.artifact import Artifact, load
 
 _FAILED = 1
-_HINT = """{onnx} is what the device needs; TensorRT builds the engine there, for its own GPU:
-    python -m converters.tensorrt.to_engine {name} -o {engine} --batches {batches}"""
+_HINT = """Copy {onnx} to the device and build the engine there, for its own GPU:
+    edge-crnn build-engine {name} -o {engine} --batches {batches}"""
 
 
 def to_engine(onnx: Path, target: Path, options: BuildOptions | None = None, timeout: float = TIMEOUT_S) -> Artifact:
@@ -47,44 +46,63 @@ def to_engine(onnx: Path, target: Path, options: BuildOptions | None = None, tim
 
 
 def how_to_build(onnx: Path, target: Path, options: BuildOptions) -> str:
-    """What to do on the device, for a person on a machine without TensorRT."""
+    """Say what to do on the device, for a person on a machine without TensorRT."""
     batches = " ".join(map(str, options.batches))
     return _HINT.format(onnx=onnx, name=onnx.name, engine=target.name, batches=batches)
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """The command; 0, or 1 with a line on stderr."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `run`."""
     usual = BuildOptions()
-    parser = argparse.ArgumentParser(
-        "python -m converters.tensorrt.to_engine", description="build a TensorRT engine, here"
+    parser.add_argument("onnx", type=Path, metavar="ONNX", help="an .onnx that edge-crnn convert wrote")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="ENGINE", help="the engine to write, NAME.engine"
     )
-    parser.add_argument("onnx", type=Path, help="what `edge-crnn convert --to onnx` or `--to tensorrt` made")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="NAME.engine")
     parser.add_argument(
         "--batches", type=int, nargs=3, default=usual.batches, metavar=("MIN", "OPT", "MAX"),
-        help="images per call: fewest, those to be fastest at, most (default: 1 8 32)",
+        help="images per call: the fewest, the number to be fastest at, the most (default: 1 8 32)",
     )  # fmt: skip
     parser.add_argument(
-        "--workspace", type=int, default=usual.workspace, metavar="BYTES", help="for a layer's own ends"
-    )
-    parser.add_argument("--timing-cache", type=Path, metavar="FILE", help="makes the next build take seconds")
-    parser.add_argument("--log", type=Path, metavar="FILE", help="all that TensorRT says")
-    parser.add_argument("--tactic-sources", nargs="*", metavar="NAME", help="default: TensorRT's own choice")
+        "--workspace", type=int, default=usual.workspace, metavar="BYTES",
+        help=f"GPU memory that a layer may use as scratch space (default: {usual.workspace >> 20} MiB)",
+    )  # fmt: skip
     parser.add_argument(
-        "--timeout", type=float, default=TIMEOUT_S, metavar="SECONDS", help=f"stop the build then ({TIMEOUT_S:g})"
+        "--timing-cache", type=Path, metavar="FILE", help="keep TensorRT's measurements, so that the next build is fast"
     )
-    given = parser.parse_args(words)
-    sources = None if given.tactic_sources is None else tuple(given.tactic_sources)
-    options = BuildOptions(tuple(given.batches), given.workspace, given.timing_cache, given.log, sources)
-    try:
-        made = to_engine(given.onnx, given.output, options, given.timeout)
-    except EdgeCrnnError as error:
-        sys.stderr.write(f"{error}\n")
-        return _FAILED
+    parser.add_argument("--log", type=Path, metavar="FILE", help="write TensorRT's whole log to this file")
+    parser.add_argument(
+        "--tactic-sources", nargs="*", metavar="NAME",
+        help="kernel libraries that TensorRT may choose from (default: its own choice)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--timeout", type=float, default=TIMEOUT_S, metavar="SECONDS",
+        help="stop the build after this time (default: %(default)g)",
+    )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build the engine and print what it is; raises as `to_engine`."""
+    sources = None if arguments.tactic_sources is None else tuple(arguments.tactic_sources)
+    options = BuildOptions(
+        tuple(arguments.batches), arguments.workspace, arguments.timing_cache, arguments.log, sources
+    )
+    made = to_engine(arguments.onnx, arguments.output, options, arguments.timeout)
     assert made.spec.artifact is not None
     tools = made.spec.artifact.tools
     sys.stdout.write(f"{made.path}: {len(made.payload):,} bytes, {tools['engine']}, {tools['precision']}\n")
     return 0
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run as a module, as it was called before `edge-crnn build-engine`; 0, or 1 with a line on stderr."""
+    sys.stderr.write("python -m converters.tensorrt.to_engine is now edge-crnn build-engine\n")
+    parser = argparse.ArgumentParser("python -m converters.tensorrt.to_engine")
+    add_arguments(parser)
+    try:
+        return run(parser.parse_args(words))
+    except EdgeCrnnError as error:
+        sys.stderr.write(f"{error}\n")
+        return _FAILED
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Engines: one module each, imported when a file of its kind is opened."""
+"""Inference engines: one module per engine, imported when a file of its kind is opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every engine looks like to the rest of the runtime."""
+"""The interface of every engine to the rest of the runtime."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class BackendFacts:
     """What an open engine says about itself."""
 
     name: str
-    """The engine: litert, trt, onnxrt, fake."""
+    """The engine: litert, onnxrt, tensorrt, fake."""
     version: str
     precision: str
     input_shape: tuple[int, int, int]
-    """Of one image, without the batch axis."""
+    """Shape of one image, without the batch axis."""
     input_dtype: str
     max_batch: int | None
-    """Largest batch that one call of the engine takes; larger ones are split. None: any."""
+    """Largest batch for one call of the engine; larger batches are split. None: no limit."""
     device: Literal["cpu", "gpu"] = "cpu"
-    """Where it computes: a core has an engine of its own, a GPU works for all with one."""
+    """Device: every CPU core has an engine of its own, a GPU serves all with one."""
     notes: tuple[str, ...] = ()
     """What else `info` should show, such as the delegate that took the graph."""
 
 
 class Backend(Protocol):
-    """An open model: one verb, its facts, and `close`."""
+    """An open model."""
 
     @property
     def facts(self) -> BackendFacts:
@@ -56,7 +56,7 @@ class Backend(Protocol):
 
 
 def check_batch(batch: npt.NDArray[np.generic], facts: BackendFacts) -> None:
-    """Refuse a batch that the engine would misread.
+    """Reject a batch that the engine would misread.
 
     Raises:
         InputError: wrong shape or dtype, or a value that is not finite.

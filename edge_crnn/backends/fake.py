@@ -1,4 +1,4 @@
-"""A backend without an engine, for tests of whatever uses one."""
+"""A backend without an engine, for tests of code that uses a backend."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .base import BackendFacts, Probabilities, check_batch
 
 
 class FakeBackend:
-    """Gives scripted probabilities: row i of the answer belongs to the i-th image that it ever sees, in a cycle.
+    """Returns scripted probabilities: the i-th image ever seen gets row i, in a cycle.
 
     Args:
         probabilities: (M, T, C) float32, M at least 1.
@@ -32,7 +32,7 @@ class FakeBackend:
         self.facts = BackendFacts("fake", "1", "float32", input_shape, input_dtype, None)
 
     def infer(self, batch: npt.NDArray[np.generic]) -> Probabilities:
-        """The next rows of the script; see `Backend.infer`."""
+        """Return the next rows of the script; see `Backend.infer`."""
         if self._closed:
             raise BackendError("fake: used after close(); open the model again")
         check_batch(batch, self.facts)
@@ -41,5 +41,5 @@ class FakeBackend:
         return self._script[rows]
 
     def close(self) -> None:
-        """Refuse further work."""
+        """Reject further calls."""
         self._closed = True

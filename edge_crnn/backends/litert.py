@@ -18,7 +18,7 @@ _INTERPRETERS = (
     ("tflite_runtime", "interpreter"),
     ("tensorflow", "lite.python.interpreter"),
 )
-"""Package and module, in the order of preference: the first that is installed is used."""
+"""Package and module, in order of preference: the first that is installed is used."""
 
 
 def _import_interpreter() -> tuple[ModuleType, str]:
@@ -35,34 +35,38 @@ _LITERT, _ENGINE = _import_interpreter()
 
 
 class LiteRtBackend:
-    """One interpreter over one artifact; safe to share between threads, which then take turns.
+    """One interpreter for one artifact; threads may share it and then take turns.
 
     Raises:
-        BackendError: the interpreter does not take the file, or XNNPACK does not take the graph: without it the same
-            file runs up to six times slower and gives other numbers than those that were verified.
+        BackendError: the interpreter rejects the file, or XNNPACK rejects the graph: without it the same file runs
+            up to six times slower and returns other numbers than those that were verified.
         ArtifactError: its tensors are not those that its spec describes.
     """
 
     def __init__(self, artifact: Artifact, threads: int = 1) -> None:
-        spec, name = artifact.spec, artifact.path.name
+        spec = artifact.spec
+        name = artifact.path.name
         assert spec.artifact is not None  # `artifact.load` and `save` see to it
         self._name = name
         try:
             self._interpreter = _LITERT.Interpreter(model_content=artifact.payload, num_threads=threads)
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise BackendError(f"{name}: {_ENGINE} refuses it ({_first_line(error)}); convert it again") from error
-        batch, self._quantisation = spec.artifact.batch, spec.output.quantisation
+            raise BackendError(f"{name}: {_ENGINE} rejects it ({_first_line(error)}); convert it again") from error
+        batch = spec.artifact.batch
+        self._quantisation = spec.output.quantisation
         self._no_images = np.zeros((0, spec.output.steps, spec.output.classes), np.float32)
         takes, gives = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        found = [[(*map(int, each["shape"]), np.dtype(each["dtype"]).name) for each in side] for side in (takes, gives)]
+        actual = [
+            [(*map(int, tensor["shape"]), np.dtype(tensor["dtype"]).name) for tensor in side] for side in (takes, gives)
+        ]
         expected = [
             [(batch, *spec.input.shape, spec.input.dtype)],
             [(batch, *self._no_images.shape[1:], "float32" if self._quantisation is None else "int8")],
         ]
-        if found != expected:
+        if actual != expected:
             raise ArtifactError(
-                f"{name}: takes {found[0]} and gives {found[1]}, its spec says {expected[0]} and {expected[1]};"
+                f"{name}: takes {actual[0]} and gives {actual[1]}, its spec says {expected[0]} and {expected[1]};"
                 " convert the model again"
             )
         self._image, self._probabilities = takes[0]["index"], gives[0]["index"]
@@ -112,11 +116,11 @@ class LiteRtBackend:
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             raise BackendError(f"{self._name}: inference failed ({_first_line(error)})") from error
-        given = self._interpreter.get_tensor(self._probabilities)[: len(images)]  # a copy, never a view of the arena
+        output = self._interpreter.get_tensor(self._probabilities)[: len(images)]  # a copy, never a view of the arena
         if self._quantisation is None:
-            return np.asarray(given, np.float32)
+            return np.asarray(output, np.float32)
         # The scale cancels. In steps of 1/256, many small probabilities can miss a sum of 1 by several hundredths.
-        real = given.astype(np.float32) - np.float32(self._quantisation.zero_point)
+        real = output.astype(np.float32) - np.float32(self._quantisation.zero_point)
         return np.asarray(real / np.maximum(real.sum(axis=-1, keepdims=True), 1), np.float32)
 
 

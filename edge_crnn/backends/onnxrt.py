@@ -18,33 +18,35 @@ _ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
     ValueError,
     *(
-        each
-        for each in vars(onnxruntime_pybind11_state).values()
-        if isinstance(each, type) and issubclass(each, Exception)
+        member
+        for member in vars(onnxruntime_pybind11_state).values()
+        if isinstance(member, type) and issubclass(member, Exception)
     ),
 )
-"""Its own exceptions have no base in common but Exception."""
+"""ONNX Runtime's own exceptions, whose only common base is Exception, among others."""
 _QUIET = 4
-"""Fatal errors only: all others are raised as well."""
+"""Log fatal errors only: all other errors are raised, too."""
 
 
 class OnnxRuntimeBackend:
-    """One session over one artifact; threads that share it run side by side.
+    """One session for one artifact; threads that share it run in parallel.
 
-    Whatever the batch, the engine gets one image at a time: its sums, and so in the end a text, would depend on how
-    many images there are. On a CPU more at once gains little; more workers do.
+    The engine gets one image at a time, whatever the batch, because its sums, and so possibly a text, would depend on
+    the number of images. Larger batches gain little on a CPU; more workers do.
 
     Raises:
-        BackendError: the engine does not take the file.
+        BackendError: the engine rejects the file.
         ArtifactError: its tensors are not those that its spec describes.
     """
 
     def __init__(self, artifact: Artifact, threads: int = 1) -> None:
-        spec, name = artifact.spec, artifact.path.name
+        spec = artifact.spec
+        name = artifact.path.name
         assert spec.artifact is not None  # `artifact.load` and `save` see to it
         engine = f"onnxruntime {onnxruntime.__version__}"
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
         options.log_severity_level = _QUIET
         try:
             session = onnxruntime.InferenceSession(
@@ -54,16 +56,16 @@ class OnnxRuntimeBackend:
                 enable_fallback=0,  # or it tries again, and prints
             )
             taken = session.get_inputs()
-            found = [[(*each.shape[1:], each.type) for each in side] for side in (taken, session.get_outputs())]
+            actual = [[(*tensor.shape[1:], tensor.type) for tensor in side] for side in (taken, session.get_outputs())]
             image = taken[0].name if taken else ""
         except _ERRORS as error:
-            raise BackendError(f"{name}: {engine} refuses it ({_first_line(error)}); convert it again") from error
+            raise BackendError(f"{name}: {engine} rejects it ({_first_line(error)}); convert it again") from error
         steps = (spec.output.steps, spec.output.classes)
         expected = [[(*spec.input.shape, _TYPES[spec.input.dtype])], [(*steps, _TYPES["float32"])]]
-        if found != expected or spec.output.quantisation is not None:
+        if actual != expected or spec.output.quantisation is not None:
             raise ArtifactError(
-                f"{name}: takes {found[0]} and gives {found[1]}, its spec says {expected[0]} and {expected[1]}, for an"
-                " image; convert the model again"
+                f"{name}: takes {actual[0]} and gives {actual[1]}, its spec says {expected[0]} and {expected[1]},"
+                " per image; convert the model again"
             )
         self._name = name
         self._image = image
@@ -88,13 +90,13 @@ class OnnxRuntimeBackend:
         session = self._session
         if session is None:
             raise BackendError(f"{self._name}: used after close(); open the model again")
-        given = np.empty((len(batch), *self._steps), np.float32)
+        probabilities = np.empty((len(batch), *self._steps), np.float32)
         for index in range(len(batch)):
             try:
-                (given[index : index + 1],) = session.run(None, {self._image: batch[index : index + 1]})
+                (probabilities[index : index + 1],) = session.run(None, {self._image: batch[index : index + 1]})
             except _ERRORS as error:
                 raise BackendError(f"{self._name}: inference failed ({_first_line(error)})") from error
-        return given
+        return probabilities
 
     def close(self) -> None:
         """Free the session; calls that are under way end first."""

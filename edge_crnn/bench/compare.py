@@ -25,10 +25,13 @@ STATISTIC = f"one-sided exact rank test (Mann-Whitney U) at {LEVEL:g}"
 
 METHOD = (
     f"per-round figures, {STATISTIC}, and a change of the median by more"
-    f" than {EQUAL:.0%} and more than an artifact differed from itself in either run"
+    f" than {EQUAL:.0%} and more than a model differed from itself in either run"
 )
 
-_UNLIKE = "measure both on the same machine, set alike, with the same arguments"
+_FORMER_BACKENDS = {"trt": "tensorrt"}
+"""How older records name a backend → its name now."""
+
+_UNLIKE = "measure both on the same machine, with the same settings and arguments"
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,10 @@ class Comparison:
     least: float
     """The smallest change of the median that counts, as a share."""
     p: float
-    """Of the rank test in the direction of the change."""
+    """One-sided p of the rank test, in the direction of the change."""
     verdict: Verdict
     why: str | None = None
-    """Of `unclear`: what else may have made the slower one slow."""
+    """Why the verdict is `unclear`: what else may have made the slower one slow."""
 
 
 def refuse_unlike(
@@ -65,15 +68,15 @@ def refuse_unlike(
     refuse_other_machine(old.board, board)
     if old.images.sha256 != images.sha256:
         raise InputError(
-            f"not comparable: {old.images.count} images of {old.images.folder} then, {images.count} others of"
-            f" {images.folder} now; {_UNLIKE}"
+            f"not comparable: then {old.images.count} images of {old.images.folder}, now {images.count} others of"
+            f" {images.folder}; {_UNLIKE}"
         )
     for artifact in artifacts:
         then = len(_counterpart(old, artifact, scenario).rounds)
         if smallest_p(then, rounds) > LEVEL:
             raise InputError(
-                f"not comparable: {then} rounds then and {rounds} now can show nothing at {LEVEL:g};"
-                " measure at least 5 each"
+                f"not comparable: {then} rounds then and {rounds} now are too few at {LEVEL:g}; measure at least 5"
+                " rounds each"
             )
 
 
@@ -98,9 +101,13 @@ def _compared(old: Record, new: Record, result: Result) -> Comparison:
     _same_settings(artifact.path, before, result)
     for when, each in (("then", before), ("now", result)):
         if reasons := throttled(each):
-            raise InputError(f"not comparable: throttled {when} ({', '.join(reasons)}); cool it and measure again")
-    then, now = costs_ms(before), costs_ms(result)
-    old_ms, new_ms = statistics.median(then), statistics.median(now)
+            raise InputError(
+                f"not comparable: throttled {when} ({', '.join(reasons)}); cool the machine and measure again"
+            )
+    then = costs_ms(before)
+    now = costs_ms(result)
+    old_ms = statistics.median(then)
+    new_ms = statistics.median(now)
     least = max(EQUAL, noise(old, result.scenario), noise(new, result.scenario))
     p = larger_p(then, now) if new_ms >= old_ms else larger_p(now, then)
     verdict: Verdict = "same"
@@ -122,8 +129,8 @@ def _counterpart(old: Record, artifact: Opened, scenario: Scenario) -> Result:
     if not twins:
         had = ", ".join(f"{each.path} ({each.payload_sha256[:12]}…)" for each in old.artifacts if not each.control)
         raise InputError(
-            f"not comparable: {artifact.path} is another artifact now (SHA-256 {artifact.payload_sha256[:12]}…), then"
-            f" there was {had}; to compare two artifacts, measure them in one run"
+            f"not comparable: {artifact.path} has changed (SHA-256 {artifact.payload_sha256[:12]}… now, then {had}); to"
+            " compare two models, measure them in one run"
         )
     alike = [place for place in twins if _setting(old.artifacts[place]) == _setting(artifact)]
     if not alike:
@@ -134,24 +141,25 @@ def _counterpart(old: Record, artifact: Opened, scenario: Scenario) -> Result:
         )
     if old.artifacts[alike[0]].texts_sha256 != artifact.texts_sha256:
         raise InputError(
-            f"not comparable: {artifact.path} reads other texts in the same images than it did then; find out why"
-            " before its speed matters: edge-crnn verify"
+            f"not comparable: {artifact.path} reads the same images differently than it did then; find out why with"
+            " edge-crnn verify"
         )
     found = [each for each in old.results if each.artifact == alike[0] and each.scenario == scenario]
     if not found:
         had = "; ".join(_full_name(each.scenario) for each in old.results if each.artifact == alike[0]) or "nothing"
         raise InputError(
-            f"not comparable: {artifact.path} is to be measured in {_full_name(scenario)}; then it was {had}; {_UNLIKE}"
+            f"not comparable: {artifact.path} was measured in {had} then, in {_full_name(scenario)} now; {_UNLIKE}"
         )
     return found[0]
 
 
 def _full_name(scenario: Scenario) -> str:
-    return f"{scenario.name}, {scenario.images} images a round"
+    return f"{scenario.name}, {scenario.images} images per round"
 
 
 def _setting(artifact: Opened) -> object:
-    return artifact.backend, artifact.threads, artifact.decoder
+    backend = _FORMER_BACKENDS.get(artifact.backend, artifact.backend)
+    return backend, artifact.threads, artifact.decoder
 
 
 def refuse_other_machine(old: Board, new: Board) -> None:

@@ -50,13 +50,13 @@ def marks(record: Record, result: Result) -> tuple[str, ...]:
 def _marks(record: Record, result: Result) -> Iterator[str]:
     slowed, others = throttled(result), busy(result)
     if slowed:
-        yield f"throttled: {', '.join(slowed)}; cool it, or give it the power that it needs, and measure again"
+        yield f"throttled: {', '.join(slowed)}; improve cooling or power supply, and measure again"
     apart = difference(record, result)
     if apart is not None and apart > EQUAL:
         reasons = [*(["it was throttled"] if slowed else []), *([others] if others else []), *_clocks(result)]
         yield (
             f"noisy: the same artifact measured twice differs by {apart:.1%}, more than {EQUAL:.0%};"
-            f" {', and '.join(reasons) if reasons else 'nothing tells why: give it more rounds'}"
+            f" {', and '.join(reasons) if reasons else 'the reason is unknown; use more rounds'}"
         )
     elif others:
         yield f"busy: {others}"
@@ -79,7 +79,7 @@ def _clocks(result: Result) -> list[str]:
         governor for measured in result.rounds for each in measured.snapshots for governor in each.clocks.governors
     )
     moving = [governor for governor in governors if governor != "performance"]
-    return [f"clocks change as governor {' and '.join(moving)} decides"] if moving else []
+    return [f"the governor {' and '.join(moving)} changes the clocks"] if moving else []
 
 
 def _begun(before: Snapshot, after: Snapshot) -> Sequence[str]:

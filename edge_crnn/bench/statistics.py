@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ..binomial import Interval, binomial_cdf
 
 CONFIDENCE = 0.95
-"""Of every interval here, two-sided, with equal tails."""
+"""Confidence of every interval here, two-sided, with equal tails."""
 
 MLPERF = {0.90: (64, 23_886), 0.99: (662, 262_742)}
 """Share → queries that MLPerf wants for it: the fewest from which it estimates that percentile (early stopping), and

@@ -6,24 +6,23 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Protocol
 
 from ..board.board import board
 from ..board.snapshot import Snapshot, snapshot
+from ..board.versions import versions
 from ..dataset import content_hash, find_images
 from ..errors import InputError
 from ..images import load_image
 from ..progress import activity, progress
 from ..records.bench import Images, Measured, Opened, Record, Result, Round, Scenario, fingerprint
+from ..records.form import now
 from .absent import absent
 from .clock import SystemClock
 from .compare import refuse_other_machine, refuse_unlike
 from .contention import Contention
 from .worker import Worker
-
-_PACKAGES = ("numpy", "opencv-python-headless", "opencv-python", "ai-edge-litert", "onnxruntime", "tensorrt", "pycuda")
 
 
 class Bench(Protocol):
@@ -33,7 +32,7 @@ class Bench(Protocol):
 
     @property
     def pid(self) -> int:
-        """Of the process that is measured."""
+        """Identifier of the process that is measured."""
         ...
 
     def play(self, scenario: Scenario, meanwhile: Callable[[], None]) -> Round:
@@ -66,7 +65,7 @@ def run_suite(
         EdgeCrnnError: an artifact is named twice, or as `find_images`, `load_image`, `Worker` and `refuse_unlike`.
     """
     if len(set(models)) < len(models):
-        raise InputError("an artifact is named twice; once is enough, the first is measured twice anyway")
+        raise InputError("a model is named twice; name it once, since the first is measured twice anyway")
     machine, paths = board(), find_images(folder)
     if old is not None:
         refuse_other_machine(old.board, machine)
@@ -90,9 +89,9 @@ def run_suite(
     opened = tuple(worker.opened for worker in workers)
     return Record(
         command=command,
-        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        date=now(),
         clock=str(SystemClock()),
-        versions=dict(_versions()),
+        versions=versions(),
         board=machine,
         images=images,
         artifacts=opened,
@@ -140,19 +139,6 @@ def _measured(bench: Bench, scenario: Scenario, snapshot: Callable[[], Snapshot]
     snapshots = [snapshot()]
     played = bench.play(scenario, lambda: snapshots.append(snapshot()))
     return Measured(played, (*snapshots, snapshot()))
-
-
-def _versions() -> Iterator[tuple[str, str]]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    from .. import __version__
-
-    yield "edge-crnn", __version__
-    for package in _PACKAGES:
-        try:
-            yield package, version(package)
-        except PackageNotFoundError:
-            continue
 
 
 def _contention(benches: Sequence[Bench]) -> Contention | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..board.board import Board
 from ..board.snapshot import Snapshot
+from ..board.summary import line
 from ..records.bench import STAGES, Measured, Opened, Record, Result
+from ..rounding import three_digits
 from .compare import METHOD, Comparison
 from .marks import EQUAL, difference, marks
 from .statistics import MLPERF, fewest, steady_after
@@ -33,8 +34,8 @@ def comparison_table(comparisons: Sequence[Comparison], old_name: str) -> str:
     rows += [
         (
             f"{each.path}, {each.scenario.name}",
-            _ms(each.old_ms),
-            _ms(each.new_ms),
+            three_digits(each.old_ms),
+            three_digits(each.new_ms),
             f"{each.new_ms / each.old_ms - 1:+.1%}",
             f"{each.p:.2g}",
             f"{each.least:.0%}",
@@ -42,12 +43,12 @@ def comparison_table(comparisons: Sequence[Comparison], old_name: str) -> str:
         )
         for each in comparisons
     ]
-    return "\n".join([f"Beside {old_name}, by {METHOD}:", *_aligned(rows)])
+    return "\n".join([f"Compared with {old_name} by {METHOD}:", *_aligned(rows)])
 
 
 def _machine(record: Record) -> Iterator[str]:
     board = record.board
-    yield f"{_board(board)}; {record.images.count} images of {record.images.folder}"
+    yield f"{line(board)}; {record.images.count} images of {record.images.folder}"
     if record.results:
         first = record.results[0].rounds[0].snapshots[0]
         last = record.results[-1].rounds[-1].snapshots[-1]
@@ -56,12 +57,6 @@ def _machine(record: Record) -> Iterator[str]:
     yield ", ".join(f"{name} {version}" for name, version in record.versions.items())
     for what, why in record.absent.items():
         yield f"absent: {what}: {why}"
-
-
-def _board(board: Board) -> str:
-    cores = f"{board.cpu.cores or '?'} × {board.cpu.name or board.cpu.architecture or 'unknown processor'}"
-    facts = (board.model, cores, board.os, board.kernel, board.virtual and f"in {board.virtual}", board.container)
-    return ", ".join(filter(None, facts))
 
 
 def _snapshot(snapshot: Snapshot) -> str:
@@ -91,7 +86,6 @@ def _opened(artifact: Opened) -> Iterator[str]:
     yield f"  {'; '.join((artifact.engine, *artifact.notes))}; {artifact.decoder.method} decoding"
     steady = steady_after(artifact.warm_up_ns)
     settled = "not steady yet" if steady is None else f"steady after {steady}"
-    first = artifact.warm_up_ns[0] / 1e6
     memory = [
         f"{name} {size / 1e6:.0f} MB"
         for name, size in (
@@ -101,8 +95,8 @@ def _opened(artifact: Opened) -> Iterator[str]:
         )
         if size is not None
     ]
-    of = len(artifact.warm_up_ns)
-    yield f"  loaded in {_ms(artifact.load_ns / 1e6)} ms, first image {_ms(first)} ms, {settled} of {of} images"
+    loaded, first = (three_digits(ns / 1e6) for ns in (artifact.load_ns, artifact.warm_up_ns[0]))
+    yield f"  loaded in {loaded} ms, first image {first} ms, {settled} of {len(artifact.warm_up_ns)} images"
     if memory:
         yield f"  resident memory {', '.join(memory)}"
 
@@ -125,16 +119,16 @@ def _figures(record: Record, result: Result, summary: Summary) -> Iterator[str]:
     yield f"{summary.per_second:.1f} images/s"
     if result.scenario.fps is not None:
         frames = summary.images + summary.dropped
-        yield f"{summary.dropped} of {frames} frames dropped, {summary.late} read later than the next one came"
-    yield f"{_ms(summary.processor_ms)} ms of processor time an image"
+        yield f"{summary.dropped} of {frames} frames dropped, {summary.late} read after the next frame arrived"
+    yield f"{three_digits(summary.processor_ms)} ms of processor time per image"
     resident = result.rounds[-1].round.rss_bytes
     if resident is not None:
         yield f"{resident / 1e6:.0f} MB resident"
     if summary.joules is not None:
-        yield f"{summary.joules:.3g} J an image at {summary.watts:.3g} W ({_power_source(result)})"
+        yield f"{summary.joules:.3g} J per image at {summary.watts:.3g} W ({_power_source(result)})"
     apart = difference(record, result)
     if apart is not None:
-        yield f"the same artifact again differs by {apart:.1%}"
+        yield f"the same model again differs by {apart:.1%}"
     if result.other_cores is not None:
         yield f"other programs kept {result.other_cores:.2f} cores busy"
     if summary.collections:
@@ -155,7 +149,7 @@ def _curve(result: Result) -> Iterator[str]:
         rows.append((f"{at:.0f}", *_moment(result, measured)))
     yield from _aligned(rows)
     first, last = (each.round.images / each.round.elapsed_ns for each in (result.rounds[0], result.rounds[-1]))
-    yield f"ends at {last / first:.1%} of the pace at which it began"
+    yield f"ends at {last / first:.1%} of its initial speed"
 
 
 def _moment(result: Result, measured: Measured) -> tuple[str, ...]:
@@ -165,8 +159,8 @@ def _moment(result: Result, measured: Measured) -> tuple[str, ...]:
     p50, _, p99 = one.percentiles[TOTAL]
     return (
         f"{one.per_second:.1f}",
-        _ms(p50.ms),
-        _ms(p99.ms),
+        three_digits(p50.ms),
+        three_digits(p99.ms),
         f"{max(clocks):.0f}" if clocks else "–",
         f"{after.hottest.celsius:.1f}" if after.hottest else "–",
         "–" if one.watts is None else f"{one.watts:.3g}",
@@ -175,9 +169,9 @@ def _moment(result: Result, measured: Measured) -> tuple[str, ...]:
 
 def _percentile(found: Percentile) -> str:
     if found.interval_ms is None:
-        return f"{_ms(found.ms)} (too few)"
+        return f"{three_digits(found.ms)} (too few)"
     low, high = found.interval_ms
-    return f"{_ms(found.ms)} ({_ms(low)}–{_ms(high)})"
+    return f"{three_digits(found.ms)} ({three_digits(low)}–{three_digits(high)})"
 
 
 def _legend(record: Record) -> Iterator[str]:
@@ -185,16 +179,11 @@ def _legend(record: Record) -> Iterator[str]:
     wanted = "; ".join(
         f"p{share * 100:.0f}: {least} at least, {full:,} for 99 %" for share, (least, full) in MLPERF.items()
     )
-    yield f"In brackets: 95 % intervals by order statistics, which take independent readings: {needed}; fewer: too few."
-    yield f"MLPerf wants more ({wanted})."
+    yield f"In brackets: 95 % intervals from order statistics of independent readings ({needed}; fewer are too few)."
+    yield f"MLPerf requires more ({wanted})."
     if any(each.control for each in record.artifacts):
-        yield f"The first artifact was measured twice; what differs from itself by more than {EQUAL:.0%} is noisy."
+        yield f"The first model was measured twice; a result that differs by over {EQUAL:.0%} is marked as noisy."
     yield "Images were in the file cache, and Python's garbage collector was on."
-
-
-def _ms(value: float) -> str:
-    """Three digits, as far as there are decimals to drop."""
-    return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3}f}"
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

@@ -15,7 +15,8 @@ from ..records.bench import Opened, Round, Scenario
 from .scenarios import play
 from .session import Session
 
-_FIRST_LOOK_S, _LOOK_S = 0.2, 1.0
+_FIRST_LOOK_S = 0.2
+_LOOK_S = 1.0
 """When `meanwhile` is called: so long after a round has begun, then so often."""
 _PATIENCE_S = 10
 
@@ -51,7 +52,7 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """Identifier of the process."""
         assert self._process.pid is not None
         return self._process.pid
 
@@ -79,8 +80,8 @@ class Worker:
         except (EOFError, ConnectionError) as error:
             self._process.join(_PATIENCE_S)
             raise BackendError(
-                f"{self._path}: the process that measured it ended with {self._process.exitcode}; is there memory for"
-                " it? With EDGE_CRNN_VERBOSE=1 it says more"
+                f"{self._path}: its process ended with {self._process.exitcode}; check that there is enough memory, and"
+                " set EDGE_CRNN_VERBOSE=1 to see more"
             ) from error
         if isinstance(answer, EdgeCrnnError):
             raise answer

@@ -1,4 +1,4 @@
-"""`edge-crnn bench`: what reading an image costs on this machine, stage by stage, and whether that has changed."""
+"""`edge-crnn bench`: measures how long reading an image takes, stage by stage, and whether that has changed."""
 
 from __future__ import annotations
 
@@ -25,52 +25,68 @@ _MOST_SECONDS = 1e5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `bench`."""
-    parser.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="artifacts (default: the one of read)")
+    """Add the arguments of `bench`."""
     parser.add_argument(
-        "--images", type=Path, required=True, metavar="DIR", help="a folder of images, such as are read"
+        "models", nargs="*", type=Path, metavar="MODEL", help="converted models (default: the built-in model)"
     )
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of images to read")
     parser.add_argument(
         "--scenario",
         type=_scenarios,
         default=("single", "offline"),
-        metavar="S,…",
-        help="single: one image after the other; offline: all at once; multi: readers side by side; camera: as frames"
-        " come; all (default: single,offline)",
+        metavar="NAME,…",
+        help="single: one image after the other; offline: all images at once; multi: several readers in parallel;"
+        " camera: frames at a fixed rate; or all (default: single,offline)",
     )
     parser.add_argument(
-        "--rounds", type=at_least(1, 100), default=10, metavar="N", help="of each artifact (default: 10)"
+        "--rounds", type=at_least(1, 100), default=10, metavar="N", help="rounds per model (default: %(default)s)"
     )
     parser.add_argument(
-        "--per-round", type=at_least(1, 1_000_000), default=100, metavar="N", help="images a round (default: 100)"
+        "--per-round", type=at_least(1, 1_000_000), default=100, metavar="N", help="images per round (default: 100)"
     )
-    parser.add_argument("--engine", choices=ENGINES, help="tensorrt: run an .onnx as an engine, built once")
-    parser.add_argument("--threads", type=at_least(1, MOST), default=1, metavar="N", help="of each engine (default: 1)")
     parser.add_argument(
-        "--readers", type=at_least(1, MOST), metavar="N", help="of offline, multi, --minutes (default: one per core)"
+        "--engine", choices=ENGINES, help="engine to run the models with; tensorrt first builds one from an .onnx"
     )
-    parser.add_argument("--fps", type=_positive, default=30.0, metavar="F", help="of the camera (default: 30)")
+    parser.add_argument(
+        "--threads", type=at_least(1, MOST), default=1, metavar="N", help="threads per engine (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=at_least(1, MOST),
+        metavar="N",
+        help="engines in parallel, for offline, multi and --minutes (default: one per core)",
+    )
+    parser.add_argument(
+        "--fps", type=_positive, default=30.0, metavar="F", help="frames per second of camera (default: %(default)g)"
+    )
     parser.add_argument(
         "--late",
         choices=("drop", "queue"),
         default="drop",
-        help="a frame that comes while an earlier one is still being read is dropped (default), or waits for its turn",
+        help="what happens to a frame that arrives while another is being read (default: %(default)s)",
+    )
+    parser.add_argument("--minutes", type=_positive, metavar="M", help="afterwards read for this long without a pause")
+    parser.add_argument(
+        "--every",
+        type=_positive,
+        default=5.0,
+        metavar="S",
+        help="seconds between two points of the curve over --minutes (default: %(default)g)",
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write all measurements as JSON")
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="OLD",
+        help="compare with a file that -o wrote earlier; exit with 3 if a model has become slower",
     )
     parser.add_argument(
-        "--minutes", type=_positive, metavar="M", help="then read so long without a pause, for its curve"
-    )
-    parser.add_argument("--every", type=_positive, default=5.0, metavar="S", help="seconds to a point of that curve")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="all that was measured, as JSON")
-    parser.add_argument(
-        "--compare", type=Path, metavar="OLD", help="an earlier FILE: exit with 3 if an artifact is slower now"
-    )
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="text: tables; json: what -o writes (default: text)"
+        "--format", choices=("text", "json"), default="text", help="format of the output (default: %(default)s)"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0; beside an older record 3 if an artifact has become slower, 1 if that cannot be told."""
+    """Measure. Return 0, or with --compare 3 if a model has become slower and 1 if that is unclear."""
     if arguments.output is not None:
         require_place(arguments.output)
     old = None if arguments.compare is None else load_record(arguments.compare)
@@ -97,23 +113,28 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _end(comparisons: Sequence[Comparison], old: Path | None) -> int:
     slower = [
-        f"{each.path} ({each.scenario.kind}, {each.new_ms / each.old_ms - 1:+.1%}, p = {each.p:.2g})"
-        for each in comparisons
-        if each.verdict == "slower"
+        f"{comparison.path} ({comparison.scenario.kind}, {comparison.new_ms / comparison.old_ms - 1:+.1%},"
+        f" p = {comparison.p:.2g})"
+        for comparison in comparisons
+        if comparison.verdict == "slower"
     ]
-    unclear = [f"{each.path} ({each.scenario.kind}): {each.why}" for each in comparisons if each.why]
+    unclear = [
+        f"{comparison.path} ({comparison.scenario.kind}): {comparison.why}"
+        for comparison in comparisons
+        if comparison.why
+    ]
     if not slower and not unclear:
         return 0
     sys.stdout.flush()
     if slower:
-        print(f"edge-crnn bench: slower than in {old} by {STATISTIC}: {', '.join(slower)}", file=sys.stderr)
+        print(f"edge-crnn bench: slower than in {old} ({STATISTIC}): {', '.join(slower)}", file=sys.stderr)
         return 3
-    print(f"edge-crnn bench: cannot be told beside {old}: {', '.join(unclear)}; measure again", file=sys.stderr)
+    print(f"edge-crnn bench: comparison with {old} is unclear: {', '.join(unclear)}; measure again", file=sys.stderr)
     return 1
 
 
 def _plays(arguments: argparse.Namespace) -> Iterator[tuple[Scenario, int]]:
-    readers, images, rounds = arguments.readers or usable_cores(), arguments.per_round, arguments.rounds
+    readers, images, rounds = arguments.workers or usable_cores(), arguments.per_round, arguments.rounds
     for kind in arguments.scenario:
         if kind == "single":
             yield Scenario(kind, 1, images), rounds
@@ -127,33 +148,47 @@ def _plays(arguments: argparse.Namespace) -> Iterator[tuple[Scenario, int]]:
 
 
 def _json(record: Record, comparisons: Sequence[Comparison] = ()) -> str:
-    """With what follows from the record, for those who do not want to compute it; it is not read back."""
+    """The record as JSON, with summaries and comparisons, which follow from it and are not read back."""
     summaries = [
         {
-            **dataclasses.asdict(summarise(each)),
-            "control_differs": difference(record, each),
-            "marks": marks(record, each),
+            **dataclasses.asdict(summarise(result)),
+            "control_differs": difference(record, result),
+            "marks": marks(record, result),
         }
-        for each in record.results
+        for result in record.results
     ]
     if not comparisons:
         return record.to_json(summaries=summaries)
-    compared = [dataclasses.asdict(each) for each in comparisons]
+    compared = [dataclasses.asdict(comparison) for comparison in comparisons]
     return record.to_json(summaries=summaries, comparisons=compared, compared_by=METHOD)
 
 
 def _scenarios(text: str) -> tuple[Kind, ...]:
     kinds = _KINDS if text == "all" else tuple(kind for name in text.split(",") for kind in _KINDS if kind == name)
     if not kinds or (text != "all" and len(kinds) != len(text.split(","))):
-        raise argparse.ArgumentTypeError(f"{text!r} is not among {', '.join(_KINDS)}, all; separate several by commas")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not one of {', '.join(_KINDS)}, all; separate several with commas"
+        )
     return tuple(dict.fromkeys(kinds))
 
 
 def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value <= _MOST_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most {_MOST_SECONDS:g}")
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0 and up to {_MOST_SECONDS:g}")
     return value
 
 
-COMMAND = Command("measure what reading costs on this machine", add_arguments, run)
+COMMAND = Command(
+    "measure how fast models read on this machine",
+    add_arguments,
+    run,
+    details="The time of every image is split into loading, preprocessing, inference and decoding. The first model is"
+    " measured twice, which shows how far equal models differ.",
+    examples=(
+        "bench --images samples/plates",
+        "bench model.tflite --images folder --scenario all -o today.json",
+        "bench model.tflite --images folder --compare today.json",
+    ),
+    renamed={"--readers": "--workers"},
+)

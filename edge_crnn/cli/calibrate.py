@@ -1,4 +1,4 @@
-"""`edge-crnn calibrate`: makes an artifact's confidences say how often they are right, and finds thresholds."""
+"""`edge-crnn calibrate`: makes a model's confidences match how often it is right, and finds thresholds."""
 
 from __future__ import annotations
 
@@ -34,40 +34,47 @@ _COVERAGES = (0.1, 0.25, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.98, 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `calibrate`."""
-    parser.add_argument("artifact", type=Path, help="a converted model; it is written anew, its network as it was")
+    """Add the arguments of `calibrate`."""
+    parser.add_argument("artifact", type=Path, metavar="MODEL", help="a converted model; its network does not change")
     parser.add_argument(
         "--images",
         type=Path,
         required=True,
         metavar="DIR",
-        help="labelled images such as it will read, thousands; not those that its confidences are to be judged by",
+        help="labelled images like those it will read, best thousands; judge the confidences on other images",
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="write here, and leave the model alone")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write the calibrated model here (default: overwrite MODEL)"
+    )
     parser.add_argument(
         "--target-precision",
         type=share,
         metavar="P",
-        help="from now on reject by default, so that of the accepted readings this share is right, such as 0.999",
+        help="store a threshold that rejects low-confidence readings, so that at least this share of the accepted ones"
+        " is correct, such as 0.999",
     )
     parser.add_argument(
-        "--isotonic", action="store_true", help="after the temperature, isotonic regression; for thousands of images"
+        "--isotonic", action="store_true", help="add isotonic regression, which needs thousands of images"
     )
-    parser.add_argument("--curve", type=Path, metavar="PNG", help="draw the reliability curve (needs matplotlib)")
-    parser.add_argument("--threads", type=at_least(1, MOST), default=1, metavar="N", help="of the engine (default: 1)")
+    parser.add_argument(
+        "--curve", type=Path, metavar="PNG", help="draw the reliability curve to this file (needs matplotlib)"
+    )
+    parser.add_argument(
+        "--threads", type=at_least(1, MOST), default=1, metavar="N", help="threads of the engine (default: %(default)s)"
+    )
     add_preprocess_argument(parser)
     add_label_arguments(parser)
     add_decoder_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Calibrate, and write the artifact."""
+    """Calibrate the model and write it."""
     artifact = load(arguments.artifact)
     if arguments.preprocess is not None:
         use(load_function(arguments.preprocess))
     target: Path = arguments.output or arguments.artifact
     _check_places(artifact, target, arguments.curve)
-    spec = replace(artifact.spec, decoder=decoder_of(arguments, artifact.spec.decoder))
+    spec = replace(artifact.spec, decoder=decoder_of(arguments, artifact.spec))
     dataset = load_labelled(arguments.images, spec.alphabet, label_rules_of(arguments))
     refuse_repeats(dataset.paths)
     engine = open_backend(artifact, arguments.threads)
@@ -85,12 +92,12 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{target.name}: {confidence.headline}; {spec.decoder.headline}")
     print(table(confidence))
     if arguments.target_precision is not None:
-        print(f"precision {arguments.target_precision:g}: confidences from {spec.decoder.reject_below:.6f} on")
+        print(f"precision {arguments.target_precision:g}: rejects confidences below {spec.decoder.reject_below:.6f}")
     if arguments.curve is not None:
         write_atomically(arguments.curve, curve(confidence))
-        print(f"{arguments.curve}: the reliability curve")
+        print(f"wrote {arguments.curve}: the reliability curve")
     save(target, artifact.payload, spec)
-    print(f"{target}: {target.stat().st_size:,} bytes")
+    print(f"wrote {target}: {target.stat().st_size:,} bytes")
     return 0
 
 
@@ -106,7 +113,7 @@ def infer(artifact: Artifact, engine: Backend, dataset: Dataset) -> Probabilitie
 
 
 def table(confidence: Confidence) -> str:
-    """The accuracy-coverage curve at some coverages, for a person."""
+    """Return the accuracy-coverage curve at some coverages, for a person."""
     lines = [f"{'coverage':>9} {'threshold':>10} {'precision':>10} {'shown':>8}   ({confidence.right:,} right)"]
     lines += [
         f"{point.accepted / confidence.images:>9.2%} {point.threshold:>10.6f} {point.right / point.accepted:>10.3%}"
@@ -136,22 +143,22 @@ def curve(confidence: Confidence) -> bytes:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     least = 0.5 / confidence.images  # where no error is shown, so that a logarithm has a place for it
-    said = [max(1 - each.confidence, least) for each in confidence.reliability]
-    found = [max(1 - each.right, least) for each in confidence.reliability]
+    expected = [max(1 - point.confidence, least) for point in confidence.reliability]
+    actual = [max(1 - point.right, least) for point in confidence.reliability]
     left.plot([least, 1], [least, 1], color="tab:grey", linewidth=1)
-    left.plot(said, found, marker="o", color="tab:blue")
-    left.set(xscale="log", yscale="log", xlabel="said to be wrong", ylabel=f"wrong ({least:.1e}: none)")
+    left.plot(expected, actual, marker="o", color="tab:blue")
+    left.set(xscale="log", yscale="log", xlabel="expected to be wrong", ylabel=f"wrong ({least:.1e}: none)")
     left.set_title(f"expected calibration error {confidence.error:.4f} ({confidence.error_before:.4f} before)")
-    covered = [each.accepted / confidence.images for each in confidence.coverage]
+    covered = [point.accepted / confidence.images for point in confidence.coverage]
     right.plot(
         covered,
-        [max(1 - each.right / each.accepted, least) for each in confidence.coverage],
+        [max(1 - point.right / point.accepted, least) for point in confidence.coverage],
         color="tab:blue",
         label="wrong among accepted",
     )
     right.plot(
         covered,
-        [max(1 - each.shown, least) for each in confidence.coverage],
+        [max(1 - point.shown, least) for point in confidence.coverage],
         color="tab:red",
         label="the most that 95 % confidence allows",
     )
@@ -164,15 +171,22 @@ def curve(confidence: Confidence) -> bytes:
 
 def _check_places(artifact: Artifact, target: Path, picture: Path | None) -> None:
     if target.suffix != artifact.path.suffix:
-        raise OutputError(f"{target}: an artifact keeps its kind; name a file that ends in {artifact.path.suffix}")
+        raise OutputError(f"{target}: the output must end in {artifact.path.suffix}, like the model")
     require_place(target)
     if picture is None:
         return
     if picture.suffix.lower() != ".png":
-        raise OutputError(f"{picture}: the curve is a PNG file: name it so")
+        raise OutputError(f"{picture}: the curve must end in .png")
     if importlib.util.find_spec("matplotlib") is None:
         raise BackendUnavailable("--curve needs matplotlib, which is not installed: pip install 'edge-crnn[train]'")
     require_place(picture)
 
 
-COMMAND = Command("make confidences say how often they are right", add_arguments, run)
+COMMAND = Command(
+    "make confidences match the share of correct readings",
+    add_arguments,
+    run,
+    details="Fits a temperature to the confidences of a converted model and stores it in the model, with the precision"
+    " at every threshold. edge-crnn read --target-precision then knows what to reject.",
+    examples=("calibrate model.tflite --images labelled --target-precision 0.999",),
+)

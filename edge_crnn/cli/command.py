@@ -1,26 +1,46 @@
-"""What a subcommand is; entry points of the group `edge_crnn.commands` name objects of this kind."""
+"""What a command of `edge-crnn` is. Entry points of the group `edge_crnn.commands` name objects of this kind."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .parser import CommandParser
 
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand of `edge-crnn`."""
+    """A command of `edge-crnn`."""
 
     help: str
-    """One line."""
+    """One line that begins with a verb and has no full stop."""
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
-    """Gives the exit status; raises EdgeCrnnError for an expected failure."""
+    """Returns the exit status; raises EdgeCrnnError for an expected failure."""
+    details: str = ""
+    """What else a user should know before the options, one paragraph."""
+    examples: Sequence[str] = ()
+    """Words after `edge-crnn`, one example each."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Former name of an option → its name now. The former one still works, with a warning."""
+
+    def parser(self, name: str) -> CommandParser:
+        """Create the parser of this command, to be run as `edge-crnn NAME`."""
+        parser = CommandParser(
+            f"edge-crnn {name}",
+            summary=f"{self.help[:1].upper()}{self.help[1:]}.",
+            details=self.details,
+            examples=[f"edge-crnn {example}" for example in self.examples],
+            renamed=self.renamed,
+        )
+        self.add_arguments(parser)
+        return parser
 
 
 def between(least: float, most: float) -> Callable[[str], float]:
-    """The `type` of an argument that is a number from `least` to `most`."""
+    """Return the `type` of an argument that is a number from `least` to `most`."""
 
     def number(text: str) -> float:
         value = float(text)
@@ -36,7 +56,7 @@ share = between(0, 1)
 
 
 def at_least(least: int, most: int = sys.maxsize) -> Callable[[str], int]:
-    """The `type` of an argument that is a whole number from `least` to `most`."""
+    """Return the `type` of an argument that is a whole number from `least` to `most`."""
 
     def number(text: str) -> int:
         value = int(text)
@@ -50,9 +70,9 @@ def at_least(least: int, most: int = sys.maxsize) -> Callable[[str], int]:
 
 
 def length(text: str) -> tuple[int, int]:
-    """The `type` of an argument such as `4` or `1-10`: fewest and most."""
+    """Parse an argument such as `4` or `1-10` into the least and the greatest length."""
     least, _, most = text.partition("-")
     bounds = int(least), int(most or least)
     if not 1 <= bounds[0] <= bounds[1]:
-        raise argparse.ArgumentTypeError(f"{text} is no length such as 4 or 1-10")
+        raise argparse.ArgumentTypeError(f"{text} is not a length such as 4 or 1-10")
     return bounds

@@ -1,4 +1,4 @@
-"""`edge-crnn doctor`: what this machine is, what is installed, whether it reads, and what to type where it does not."""
+"""`edge-crnn doctor`: checks the machine, what is installed and whether a model reads, and says what to type."""
 
 from __future__ import annotations
 
@@ -28,13 +28,25 @@ _INDENT = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `doctor`."""
-    parser.add_argument("model", nargs="?", type=Path, default=DEFAULT_MODEL, help="default: the one that read uses")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="json: all facts, for programs")
+    """Add the arguments of `doctor`."""
+    parser.add_argument(
+        "model",
+        nargs="?",
+        type=Path,
+        default=DEFAULT_MODEL,
+        metavar="MODEL",
+        help="a converted model (default: the built-in model)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="text for people, or json with all facts for programs (default: %(default)s)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 if the model reads here, else 1."""
+    """Return 0 if the model reads here, else 1."""
     return examine(arguments.model, arguments.format)
 
 
@@ -84,10 +96,16 @@ def _lines(check: Check, colour: bool, width: int | None) -> Iterator[str]:
 
 def _verdict(checks: list[Check]) -> str:
     failed, warned = _failed(checks), sum(check.status == "warn" for check in checks)
-    look = "" if not warned else f"; {warned} thing{'s' * (warned > 1)} to look at"
+    look = "" if not warned else f"; {warned} warning{'s' * (warned > 1)}"
     if failed:
-        return f"Does not read here: {', '.join(failed)}{look}"
-    return f"Reads here{look}"
+        return f"Cannot read here: {', '.join(failed)}{look}"
+    return f"Ready to read{look}"
 
 
-COMMAND = Command("say what this machine has and lacks, and what to type", add_arguments, run)
+COMMAND = Command(
+    "check what this machine has and lacks",
+    add_arguments,
+    run,
+    details="Tries every engine and reads a sample image. Where something is missing, shows what to type.",
+    examples=("doctor", "doctor model.onnx"),
+)

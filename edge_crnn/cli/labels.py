@@ -1,4 +1,4 @@
-"""The options that say where labels are, for every command that takes labelled images."""
+"""The options about labels, for every command that takes labelled images."""
 
 from __future__ import annotations
 
@@ -12,32 +12,34 @@ from ..labels.rules import FoldCase, LabelRules
 
 
 def add_label_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `label_rules_of`."""
-    group = parser.add_argument_group("labels", "default: a table such as labels.csv in the folder, or the file names")
+    """Add the arguments of `label_rules_of`."""
+    group = parser.add_argument_group(
+        "labels", "by default from a table such as labels.csv in the folder, or from file names"
+    )
     source = group.add_mutually_exclusive_group()
     source.add_argument(
         "--labels",
         type=Path,
         metavar="FILE",
-        help="table of labels, in the folder of images or elsewhere; the paths in it begin at the folder of images",
+        help="table of labels; the paths in it are relative to the folder of images",
     )
     source.add_argument(
         "--label-pattern",
         type=_pattern,
         metavar="PATTERN",
-        help="where the label stands in file names without suffix, such as {index}_{label} or {label}_{any}, or a"
+        help="where the label is in a file name without its suffix, such as {index}_{label} or {label}_{any}, or a"
         " regular expression with a group (?P<label>…)",
     )
-    group.add_argument("--fold-case", choices=get_args(FoldCase), help="turn labels into this case")
+    group.add_argument("--fold-case", choices=get_args(FoldCase), help="convert labels to this case")
     group.add_argument(
         "--drop-unknown",
         action="store_true",
-        help="drop characters that the alphabet does not have from labels, and count them (default: an error)",
+        help="remove characters that are not in the alphabet from labels, and report how many (default: an error)",
     )
 
 
 def label_rules_of(arguments: argparse.Namespace) -> LabelRules:
-    """The rules that the options state."""
+    """Return the rules that the options state."""
     return LabelRules(arguments.label_pattern, arguments.fold_case, arguments.drop_unknown, arguments.labels)
 
 

@@ -1,35 +1,46 @@
 """`edge-crnn COMMAND …`: finds the command, runs it, and turns its end into an exit status.
 
-0 done, 1 an expected failure (one line on stderr, or a headline with a list), 2 bad usage, 3 a verification gate not
-met, 130 interrupted, 141 nobody reads the output any more. A defect keeps its traceback.
+| status | meaning |
+|---|---|
+| 0 | done |
+| 1 | an expected failure: one line on stderr, or a headline with a list |
+| 2 | bad usage |
+| 3 | a verification gate is not met |
+| 130 | interrupted |
+| 141 | nobody reads the output any more |
+
+A defect keeps its traceback.
 """
 
 from __future__ import annotations
 
-import argparse
 import errno
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 
 from ..errors import EdgeCrnnError, VerificationError
-from .command import Command
+from .commands import COMMANDS, all_names, find_command, table
+from .parser import did_you_mean
 
-_BUILT_IN = {
-    "read": ("edge_crnn.cli.read", "read the text in images", "litert,opencv"),
-    "serve-folder": ("edge_crnn.cli.serve_folder", "read each image that comes into a folder", "litert,opencv"),
-    "calibrate": ("edge_crnn.cli.calibrate", "make confidences say how often they are right", "litert,opencv"),
-    "info": ("edge_crnn.cli.info", "show what a model says about itself", "litert"),
-    "doctor": ("edge_crnn.cli.doctor", "say what this machine has and lacks, and what to type", "litert"),
-    "bench": ("edge_crnn.cli.bench", "measure what reading costs on this machine", "litert,opencv"),
-    "train": ("edge_crnn.cli.train", "train a network on labelled or drawn images", "train"),
-    "synth": ("edge_crnn.cli.synth", "draw labelled plates", "train"),
-}
-"""Command → module with a COMMAND, its help, extra with what it imports. Entry points are scanned only for others."""
+_ABOUT = """\
+usage: edge-crnn COMMAND [options]
 
-_GROUP = "edge_crnn.commands"
+edge-crnn converts trained Keras CRNN text recognisers to int8 TFLite, ONNX and
+FP16 TensorRT, proves that they still read the same text, and reads images with
+them on a Raspberry Pi or a Jetson.
+
+examples:
+  edge-crnn read plate.jpg
+  edge-crnn convert model.keras -o model.tflite --labelled images
+  edge-crnn read --model model.tflite folder
+
+commands:
+"""
+_MORE = """
+edge-crnn COMMAND --help shows the options of a command.
+edge-crnn -V shows the version."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "edge_crnn").partition(".")[0] in ("edge_crnn", "converters"):
             raise
-        extra = _BUILT_IN[name][2] if name in _BUILT_IN else "convert"
+        extra = COMMANDS[name].extra if name in COMMANDS else "convert"
         return _fail(name, f"needs {error.name}, which is not installed; pip install 'edge-crnn[{extra}]'", 1)
     except KeyboardInterrupt:
         return _fail(name, "interrupted", 130)
@@ -73,48 +84,27 @@ def entry() -> None:
 
 def _run(name: str, rest: Sequence[str]) -> int:
     if name in ("-h", "--help"):
-        print(_usage())
+        print("\n".join([_ABOUT.rstrip("\n"), *table(), _MORE]))
         return 0
-    if name == "--version":
+    if name in ("-V", "--version"):
         from .. import __version__
 
         print(f"edge-crnn {__version__}")
         return 0
-    command = _find(name)
+    if name == "help":
+        return _run(rest[0], ["--help"]) if rest else _run("--help", [])
+    command = find_command(name)
     if command is None:
-        print(f"edge-crnn: no command {name!r}\n{_usage()}", file=sys.stderr)
+        kind = "option" if name.startswith("-") else "command"
+        known = ("--help", "--version") if kind == "option" else all_names()
+        print(f"edge-crnn: unknown {kind} {name!r}{did_you_mean(name, known)}", file=sys.stderr)
+        print("See edge-crnn --help.", file=sys.stderr)
         return 2
-    parser = argparse.ArgumentParser(f"edge-crnn {name}", description=command.help)
-    command.add_arguments(parser)
     try:
-        parsed = parser.parse_args(rest)
+        parsed = command.parser(name).parse_args(rest)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 2
     return command.run(parsed)
-
-
-def _find(name: str) -> Command | None:
-    if name in _BUILT_IN:
-        found = import_module(_BUILT_IN[name][0]).COMMAND
-    else:
-        from importlib.metadata import entry_points
-
-        points = tuple(entry_points(group=_GROUP, name=name))
-        if not points:
-            return None
-        found = points[0].load()
-    assert isinstance(found, Command)
-    return found
-
-
-def _usage() -> str:
-    from importlib.metadata import entry_points
-
-    more = sorted({point.name for point in entry_points(group=_GROUP)} - _BUILT_IN.keys())
-    lines = ["usage: edge-crnn COMMAND …", "", "commands:"]
-    lines += [f"  {name:<12} {help_}" for name, (_, help_, _) in _BUILT_IN.items()]
-    lines += [f"  {name:<12} see edge-crnn {name} --help" for name in more]
-    return "\n".join([*lines, "", "edge-crnn COMMAND --help tells more; --version prints the version"])
 
 
 def _fail(name: str, reason: object, status: int) -> int:

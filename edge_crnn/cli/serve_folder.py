@@ -1,4 +1,4 @@
-"""`edge-crnn serve-folder`: reads each image that comes into a folder, once, whatever befalls the process."""
+"""`edge-crnn serve-folder`: reads each image that arrives in a folder once, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -33,32 +33,33 @@ _SHARE = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `serve-folder`."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where images appear; nothing in it is changed")
+    """Add the arguments of `serve-folder`."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where images arrive; nothing in it is changed")
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         default=Path("readings.jsonl"),
         metavar="FILE",
-        help="a line of JSON for each image, added; what it has is not read again (default: readings.jsonl)",
+        help="append one line of JSON per image; images in this file are not read again (default: %(default)s)",
     )
     parser.add_argument(
         "--interval",
         type=between(0.01, 3600),
         default=1.0,
         metavar="S",
-        help="look so often; an image is read when it stayed the same for so long (default: 1 second)",
+        help="seconds between two looks at the folder; an image is read once it has not changed for this long (default:"
+        " %(default)g)",
     )
-    parser.add_argument("--once", action="store_true", help="end when all that is there has been read")
+    parser.add_argument("--once", action="store_true", help="stop when all images have been read")
     add_reader_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 when stopped by SIGTERM or SIGINT; with --once, 1 if an image could not be read, else 0."""
+    """Return 0 when stopped by SIGTERM or SIGINT; with --once, 1 if an image could not be read, else 0."""
     folder: Path = arguments.folder
     if not folder.is_dir():
-        raise DatasetError(f"{folder}: is no folder; name the one where images appear")
+        raise DatasetError(f"{folder}: is not a folder; name the folder where images arrive")
     with Journal(arguments.output) as journal, reader_of(arguments) as reader, Stop() as stop:
         reader.read_batch([SAMPLE])  # what ends the process here is no fault of an image in the folder
         with _attempts(folder, journal) as attempts:
@@ -99,7 +100,7 @@ class _Service:
         self._gone = False
 
     def run(self, interval: float, once: bool) -> None:
-        _say(f"{self._folder} → {self._journal.path}, which has {len(self._journal):,} readings")
+        _say(f"reading {self._folder} into {self._journal.path}, which has {len(self._journal):,} readings")
         self._systemd.ready(self._status())
         while not self._stop.asked:
             started = time.monotonic()
@@ -119,7 +120,7 @@ class _Service:
             arrivals = self._arrivals.look()
         except OSError as error:
             if not self._gone:
-                _say(f"{self._folder}: cannot be looked at ({error.strerror}); waiting for it")
+                _say(f"{self._folder}: cannot be listed ({error.strerror}); waiting for it")
             self._gone = True
             return []
         if self._gone:
@@ -150,8 +151,8 @@ class _Service:
 
     def _given_up(self, arrival: Arrival) -> ImageError:
         return ImageError(
-            f"{self._folder / arrival.name}: was being read at each of {self._attempts.count(arrival)} untimely ends of"
-            " the process, and is read no more; look at it elsewhere, and write it anew to have it tried again"
+            f"{self._folder / arrival.name}: the process died {self._attempts.count(arrival)} times while reading it;"
+            " it is skipped now; check the file, and copy it here again to retry"
         )
 
     def _begun(self, arrival: Arrival) -> Path:
@@ -192,11 +193,17 @@ class _Service:
             self._stop.sleep(left if patience is None else min(left, patience / 4))
 
     def _status(self) -> str:
-        return f"{self.read:,} images read, {self.unread:,} could not be"
+        return f"{self.read:,} images read, {self.unread:,} failed"
 
 
 def _say(text: str) -> None:
     print(f"edge-crnn serve-folder: {text}", file=sys.stderr, flush=True)
 
 
-COMMAND = Command("read each image that comes into a folder, once", add_arguments, run)
+COMMAND = Command(
+    "read each image that arrives in a folder",
+    add_arguments,
+    run,
+    details="Runs until it is stopped, and reads every image once, even if the process is killed and started again.",
+    examples=("serve-folder incoming -o readings.jsonl",),
+)

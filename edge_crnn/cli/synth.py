@@ -1,4 +1,4 @@
-"""`edge-crnn synth`: draw labelled pictures of number plates or text lines into a folder."""
+"""`edge-crnn synth`: renders labelled images of number plates or lines of text into a folder."""
 
 from __future__ import annotations
 
@@ -24,67 +24,84 @@ from ..training.layouts import KINDS
 from .command import Command, at_least, length, share
 
 _SHEET = 100
-"""Most pictures of a contact sheet."""
+"""Most images on a contact sheet."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `edge-crnn synth`."""
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the pictures")
+    """Add the arguments of `synth`."""
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the images")
+    parser.add_argument(
+        "-n", "--count", type=at_least(1), default=100, metavar="N", help="number of images (default: %(default)s)"
+    )
     parser.add_argument(
         "--what",
         choices=WHATS,
         default=WHATS[0],
-        help="plates of the five kinds, plates of 2019, or lines of text (default: %(default)s)",
+        help="plates of five kinds, plates of 2019, or lines of text (default: %(default)s)",
     )
-    parser.add_argument("-n", type=at_least(1), default=100, help="how many (default: %(default)s)")
-    parser.add_argument("--seed", type=at_least(0), default=0, help="run to draw from (default: %(default)s)")
+    parser.add_argument(
+        "--preset", choices=list(PRESETS), default=MILD.name, help="how degraded the images are (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=at_least(0), default=0, metavar="N", help="number of the random series (default: %(default)s)"
+    )
     parser.add_argument(
         "--start",
         type=at_least(0),
         default=0,
-        metavar="I",
-        help="first picture of the run (default: %(default)s)",
+        metavar="N",
+        help="place in the series of the first image (default: %(default)s)",
     )
     parser.add_argument(
-        "--preset",
-        choices=list(PRESETS),
-        default=MILD.name,
-        help="how badly they are pictured (default: %(default)s)",
+        "--kind", choices=KINDS, metavar="KIND", help=f"one kind of plate: {', '.join(KINDS)} (default: all in turn)"
     )
-    parser.add_argument("--kind", choices=KINDS, help="one kind of plate (default: all in rotation)")
-    parser.add_argument("--alphabet", metavar="LETTERS", help=f"what lines are made of (default: {Drawing.alphabet})")
+    parser.add_argument(
+        "--alphabet", metavar="TEXT", help=f"characters that lines are made of (default: {Drawing.alphabet})"
+    )
     parser.add_argument(
         "--length",
         type=length,
         metavar="A-B",
-        help="fewest and most letters of a line (default: {}-{})".format(*Drawing.length),
+        help="least and greatest number of characters in a line (default: {}-{})".format(*Drawing.length),
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--fonts",
         type=Path,
         metavar="DIR",
-        help="fonts to draw with (default: NanumGothic of koreanize-matplotlib; for lines also DejaVu)",
+        help="folder of fonts (default: NanumGothic from koreanize-matplotlib, for lines also DejaVu)",
     )
-    source.add_argument("--glyphs", type=Path, metavar="DIR", help="glyph images of plates instead of fonts")
+    source.add_argument(
+        "--glyphs", type=Path, metavar="DIR", help="folder of glyph images, which replace fonts on plates"
+    )
     parser.add_argument(
         "--font-split",
         choices=get_args(FontSplit),
         default="all",
-        help="only the families of fonts to train with, or those held out (default: %(default)s)",
+        help="use only the font families for training, or only those held out for testing (default: %(default)s)",
     )
     parser.add_argument(
         "--held-out",
         type=share,
         default=HELD_OUT,
         metavar="SHARE",
-        help="of the families, by a hash of the name (default: %(default)s)",
+        help="share of the font families that is held out, chosen by name (default: %(default)s)",
     )
-    parser.add_argument("--format", choices=("png", "jpg"), default="png", help="(default: %(default)s)")
-    parser.add_argument("--unlabelled", action="store_true", help="number the files, and write no labels")
-    parser.add_argument("--add", action="store_true", help="the folder may have files already; none is replaced")
-    parser.add_argument("--workers", type=at_least(1, 256), default=1, metavar="N", help="processes that draw")
-    parser.add_argument("--sheet", type=Path, metavar="PNG", help="also put the first 100 on a page to look at")
+    parser.add_argument(
+        "--format", choices=("png", "jpg"), default="png", help="format of the images (default: %(default)s)"
+    )
+    parser.add_argument("--unlabelled", action="store_true", help="number the files and write no labels")
+    parser.add_argument("--add", action="store_true", help="add to a folder that has files; none is replaced")
+    parser.add_argument(
+        "--workers",
+        type=at_least(1, 256),
+        default=1,
+        metavar="N",
+        help="processes that render images (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--sheet", type=Path, metavar="PNG", help=f"also put the first {_SHEET} images on one page in this file"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -104,13 +121,13 @@ def run(args: argparse.Namespace) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".synth.", dir=folder) as place:
-            files = draw_files(drawing, Path(place), args.n, args.start, args.workers)
+            files = draw_files(drawing, Path(place), args.count, args.start, args.workers)
             with closing(files):
-                drawn = list(progress(files, args.n, "draw"))
+                drawn = list(progress(files, args.count, "rendering"))
             page = _sheet(drawing, Path(place), drawn[:_SHEET]) if sheet else None
             for file in drawn:
                 if (folder / file.name).exists():
-                    raise OutputError(f"{folder / file.name}: is there already: choose another --seed or --start")
+                    raise OutputError(f"{folder / file.name}: already exists; choose another --seed or --start")
             if in_table:  # first, since a number alone would be taken for a label
                 _add_labels(folder / LABELS, drawn)
             for file in drawn:
@@ -118,13 +135,13 @@ def run(args: argparse.Namespace) -> int:
     except OutputError:
         raise
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror}): choose another folder") from error
+        raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
     except BrokenProcessPool as error:
-        raise OutputError(f"{folder}: a process that drew was killed: run fewer --workers") from error
+        raise OutputError(f"{folder}: a rendering process was killed; use fewer --workers") from error
     if page is not None:
         write_atomically(sheet, page)
     what = "lines" if drawing.what == "lines" else "plates"
-    sys.stdout.write(f"{folder}: {args.n} {what}, preset {args.preset}, seed {args.seed}\n")
+    sys.stdout.write(f"wrote {folder}: {args.count} {what}, preset {args.preset}, seed {args.seed}\n")
     return 0
 
 
@@ -137,9 +154,9 @@ def _drawing(args: argparse.Namespace) -> Drawing:
         ("length", lines),
     ):
         if getattr(args, option) is not None and not fits:
-            raise InputError(f"--{option} says nothing about --what {args.what}: leave one of them out")
+            raise InputError(f"--{option} does not apply to --what {args.what}; leave one of them out")
     if args.glyphs and args.font_split != "all":
-        raise InputError("--font-split is about fonts, not about a glyph folder: leave one of them out")
+        raise InputError("--font-split does not apply to --glyphs; leave one of them out")
     fonts = () if args.glyphs else pick_fonts(args.fonts, lines, args.font_split, args.held_out)
     return Drawing(
         what=args.what,
@@ -158,15 +175,17 @@ def _drawing(args: argparse.Namespace) -> Drawing:
 def _require_room(folder: Path, sheet: Path | None, drawing: Drawing, args: argparse.Namespace) -> None:
     filled = folder.is_dir() and any(folder.iterdir())
     if filled and not args.add:
-        raise OutputError(f"{folder}: has files already: choose an empty folder, or add to it with --add")
+        raise OutputError(f"{folder}: already has files; choose an empty folder, or add to it with --add")
     if filled and not args.unlabelled and (folder / LABELS).exists() == drawing.named:
         there, wanted = (LABELS, "file names") if drawing.named else ("file names", LABELS)
-        raise OutputError(f"{folder}: has its labels in {there}, these pictures in {wanted}: choose another folder")
+        raise OutputError(
+            f"{folder}: has its labels in {there}, but these images have theirs in {wanted}; choose another folder"
+        )
     if sheet:
         if sheet.suffix.lower() != ".png":
-            raise OutputError(f"{sheet}: the sheet is a PNG file: name it so")
+            raise OutputError(f"{sheet}: the sheet must end in .png")
         if sheet.resolve().parent == folder.resolve():
-            raise OutputError(f"{sheet}: would be taken for one of the pictures: put the sheet into another folder")
+            raise OutputError(f"{sheet}: would be mistaken for one of the images; put the sheet in another folder")
         require_place(sheet)
 
 
@@ -198,4 +217,13 @@ def _sheet(drawing: Drawing, folder: Path, drawn: list[Drawn]) -> bytes:
     return cv2.imencode(".png", page)[1].tobytes()
 
 
-COMMAND = Command("draw labelled plates or lines of text", add_arguments, run)
+COMMAND = Command(
+    "render labelled plates or lines of text",
+    add_arguments,
+    run,
+    details="The same seed, preset and fonts give the same images.",
+    examples=(
+        "synth -o plates -n 1000 --preset heavy",
+        "synth -o lines -n 1000 --what lines --length 4-8 --sheet lines.png",
+    ),
+)

@@ -1,4 +1,4 @@
-"""`edge-crnn train`: train one of the two networks, on labelled images or on drawn ones."""
+"""`edge-crnn train`: trains one of the two networks on labelled or rendered images."""
 
 from __future__ import annotations
 
@@ -29,73 +29,115 @@ _VALIDATION_SEED, _APART = 1 << 31, 1 << 32
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `edge-crnn train`."""
+    """Add the arguments of `train`."""
     add = parser.add_argument
     add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the model, the log and the state")
-    add("--architecture", choices=list(ARCHITECTURES), required=True, help="the network")
+    add("--architecture", choices=list(ARCHITECTURES), required=True, help="network to train")
+    add("--resume", action="store_true", help="continue the run in the folder")
+    _add_network_arguments(parser)
+    _add_image_arguments(parser)
+    add_label_arguments(parser)
+    _add_training_arguments(parser)
 
-    network = parser.add_argument_group("network")
-    add = network.add_argument
-    add("--width", type=float, default=1.0, help="factor on all filters and units (default: %(default)s)")
-    add("--rnn", choices=get_args(Rnn), default="lstm", help="recurrent layers (default: %(default)s)")
-    add("--alphabet", metavar="TEXT", help="characters of the texts (default: Korean plates, or the digits)")
-    add("--size", type=_size, metavar="WxH", help="of the image in pixels (default: 128x64, or 100x32)")
-    add("--initial", type=Path, metavar="MODEL", help="start from this trained model's weights")
 
-    data = parser.add_argument_group("images")
-    add = data.add_argument
-    add("--what", choices=WHATS, help="what is drawn (default: plates for plates, lines for digits)")
-    add("--images", type=Path, action="append", metavar="DIR", help="labelled images (default: they are drawn)")
-    add("--validation", type=Path, action="append", metavar="DIR", help="labelled images to judge each epoch by")
-    add("--validation-images", type=at_least(1), default=1000, metavar="N", help="drawn ones (default: %(default)s)")
+def _add_network_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("network").add_argument
+    add("--width-factor", type=float, default=1.0, metavar="F", help="multiplies all layer widths (default: 1)")
+    add("--rnn", choices=get_args(Rnn), default="lstm", help="kind of recurrent layers (default: %(default)s)")
+    add("--alphabet", metavar="TEXT", help="characters to read (default: those of Korean plates, or the digits)")
+    add("--size", type=_size, metavar="WxH", help="size of the network's image in pixels (default: 128x64 or 100x32)")
+    add("--initial", type=Path, metavar="MODEL", help="start from the weights of this trained model")
+
+
+def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
     presets = [MILD.name, TRAINING.name]
+    add = parser.add_argument_group("images").add_argument
+    add(
+        "--images",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="labelled images to train on; may be repeated (default: rendered images)",
+    )
+    add(
+        "--validation",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="labelled images to judge every epoch by; may be repeated (default: rendered images)",
+    )
+    add(
+        "--validation-count",
+        type=at_least(1),
+        default=1000,
+        metavar="N",
+        help="number of rendered images to judge every epoch by (default: %(default)s)",
+    )
+    add("--what", choices=WHATS, help="what to render (default: plates for plates, lines for digits)")
     add(
         "--preset",
         choices=list(PRESETS),
         nargs="+",
         default=presets,
-        help=f"of drawn images, in turn (default: {' '.join(presets)})",
+        metavar="NAME",
+        help=f"how degraded rendered images are: {', '.join(PRESETS)}; several are used in turn (default:"
+        f" {' '.join(presets)})",
     )
-    add("--fonts", type=Path, metavar="DIR", help="fonts to draw with (default: those of the train extra)")
-    add("--font-split", choices=get_args(FontSplit), default="all", help="part of the fonts (default: %(default)s)")
-    add("--held-out", type=share, default=HELD_OUT, help="share of font families for testing (default: %(default)s)")
-    add("--glyphs", type=Path, metavar="DIR", help="glyph images, for every other plate")
+    add("--fonts", type=Path, metavar="DIR", help="folder of fonts (default: the fonts of the train extra)")
+    add(
+        "--font-split",
+        choices=get_args(FontSplit),
+        default="all",
+        help="use only the font families for training, or only those held out for testing (default: %(default)s)",
+    )
+    add(
+        "--held-out",
+        type=share,
+        default=HELD_OUT,
+        metavar="SHARE",
+        help="share of the font families that is held out, chosen by name (default: %(default)s)",
+    )
+    add("--glyphs", type=Path, metavar="DIR", help="folder of glyph images, which replace fonts on every other plate")
     add(
         "--length",
         type=length,
         default=Drawing.length,
         metavar="A-B",
-        help="characters of a drawn line (default: 1-10)",
+        help="least and greatest number of characters in a rendered line (default: {}-{})".format(*Drawing.length),
     )
 
-    add_label_arguments(parser)
 
-    run = parser.add_argument_group("training")
-    add = run.add_argument
-    add("--epochs", type=at_least(1), default=50, help="(default: %(default)s)")
-    add("--steps", type=at_least(1), default=250, help="batches to an epoch (default: %(default)s)")
-    add("--batch", type=at_least(1), default=32, help="images to a batch (default: %(default)s)")
-    add("--optimiser", choices=list(RATES), default="adamw", help="(default: %(default)s)")
-    add("--learning-rate", type=float, help="(default: the optimiser's)")
+def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("training").add_argument
+    add("--epochs", type=at_least(1), default=50, metavar="N", help="number of epochs (default: %(default)s)")
+    add("--steps", type=at_least(1), default=250, metavar="N", help="batches per epoch (default: %(default)s)")
+    add("--batch", type=at_least(1), default=32, metavar="N", help="images per batch (default: %(default)s)")
+    add("--optimiser", choices=list(RATES), default="adamw", help="optimiser (default: %(default)s)")
+    add("--learning-rate", type=float, metavar="F", help="learning rate (default: depends on the optimiser)")
     add(
         "--precision",
         choices=get_args(Precision),
         default="float32",
-        help="that layers compute in; the model is saved in float32 (default: %(default)s)",
+        help="precision that layers compute in; the model is saved in float32 (default: %(default)s)",
     )
     add("--patience", type=at_least(1), metavar="N", help="stop after N epochs without a better model")
-    add("--seed", type=at_least(0), default=0, help="(default: %(default)s)")
-    add("--workers", type=at_least(0), default=max(1, (os.cpu_count() or 1) - 1), help="processes that make images")
-    add("--resume", action="store_true", help="go on with the run in the folder")
+    add("--seed", type=at_least(0), default=0, metavar="N", help="random seed (default: %(default)s)")
+    add(
+        "--workers",
+        type=at_least(0),
+        default=max(1, (os.cpu_count() or 1) - 1),
+        metavar="N",
+        help="processes that prepare images (default: one less than there are cores)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, and say where the best model is.
+    """Train the network and print where the best model is.
 
     Raises:
         OutputError: the folder has a run already, or cannot be written.
-        DatasetError: images, fonts or glyphs will not do.
-        InputError: an option is out of range, or the run in the folder had other ones.
+        DatasetError: images, fonts or glyphs are unusable.
+        InputError: an option is out of range, or differs from that of the run in the folder.
     """
     from ..training.fit import MODEL, STATE, fit
 
@@ -103,9 +145,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror}): choose another folder") from error
+        raise OutputError(f"{folder}: cannot be created ({error.strerror}); choose another folder") from error
     if (folder / STATE).exists() and not args.resume:
-        raise OutputError(f"{folder}: has a run already: go on with --resume, or choose another folder")
+        raise OutputError(f"{folder}: already has a run; continue it with --resume, or choose another folder")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     spec = _spec(args)
     source, images = _images(args, spec)
@@ -120,7 +162,9 @@ def run(args: argparse.Namespace) -> int:
         resume=args.resume,
         on_epoch=lambda row: print(row, flush=True),
     )
-    sys.stdout.write(f"{folder / MODEL}: epoch {best.epoch}, {best.exact:.2%} of {len(images.labels):,} texts right\n")
+    sys.stdout.write(
+        f"wrote {folder / MODEL}: epoch {best.epoch}, {best.exact:.2%} of {len(images.labels):,} texts right\n"
+    )
     return 0
 
 
@@ -163,13 +207,13 @@ def _images(args: argparse.Namespace, spec: ModelSpec) -> tuple[Source, Batch]:
         return Folders(tuple(load_labelled(path, spec.alphabet, rules) for path in paths), seed)
 
     if args.images and not args.validation:
-        raise InputError("images to train with, but none to judge by: name labelled ones with --validation")
+        raise InputError("--images needs --validation DIR: labelled images to judge every epoch by")
     source = folders(args.images, args.seed) if args.images else _drawn(args, spec, args.seed)
     if args.validation:
         labelled = folders(args.validation, 0)
         return source, make_batch(labelled, spec.input, len(labelled), 0)
     drawn = _drawn(args, spec, args.seed + _VALIDATION_SEED)
-    return source, make_batch(drawn, spec.input, args.validation_images, 0)
+    return source, make_batch(drawn, spec.input, args.validation_count, 0)
 
 
 def _drawn(args: argparse.Namespace, spec: ModelSpec, seed: int) -> Source:
@@ -208,7 +252,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         epochs=args.epochs,
         steps=args.steps,
         batch=args.batch,
-        width=args.width,
+        width=args.width_factor,
         rnn=args.rnn,
         optimiser=args.optimiser,
         learning_rate=args.learning_rate,
@@ -228,8 +272,17 @@ def _label_options(args: argparse.Namespace) -> dict[str, str]:
 def _size(text: str) -> tuple[int, int]:
     width, height = (int(part) for part in text.lower().split("x"))
     if min(width, height) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no size such as 128x64")
+        raise argparse.ArgumentTypeError(f"{text} is not a size such as 128x64")
     return width, height
 
 
-COMMAND = Command("train a network on labelled or drawn images", add_arguments, run)
+COMMAND = Command(
+    "train a network on labelled or rendered images",
+    add_arguments,
+    run,
+    examples=(
+        "train -o run --architecture plates",
+        "train -o run --architecture digits --images train --validation test",
+    ),
+    renamed={"--width": "--width-factor", "--validation-images": "--validation-count"},
+)

@@ -27,8 +27,8 @@ main(sys.argv[2], sys.argv[3:])
 _ENDS = {
     "SIGILL": "illegal instruction: it was built for another processor",
     "SIGSEGV": "segmentation fault",
-    "SIGABRT": "it aborts",
-    "SIGKILL": "killed, as it is where memory runs out",
+    "SIGABRT": "aborted",
+    "SIGKILL": "killed, perhaps since memory ran out",
 }
 
 
@@ -77,6 +77,6 @@ def _end(status: int, errors: str) -> str:
             name = signal.Signals(-status).name
         except ValueError:  # a real-time one
             name = f"signal {-status}"
-        return f"it ends its process ({_ENDS.get(name, name)})"
+        return f"it ends the process ({_ENDS.get(name, name)})"
     last = next((line.strip() for line in reversed(errors.splitlines()) if line.strip()), f"exit status {status}")
-    return f"it ends its process ({last})"
+    return f"it ends the process ({last})"

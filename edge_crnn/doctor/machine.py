@@ -21,8 +21,8 @@ _DYNAMIC_POWERSAVE = re.compile("intel_pstate|amd-pstate")
 """Drivers whose powersave follows the load; that of all others is the lowest clock."""
 _STEADY = ("powersave", "conservative", "userspace")
 _SUPPLY = {
-    "raspberry-pi": "a supply that holds 5 V: 5 A for a Pi 5, 3 A for a Pi 4, 2.5 A for a Pi 3; a short, thick cable",
-    "jetson": "a supply with more amperes, or a lower power mode: sudo nvpmodel -m ID",
+    "raspberry-pi": "use a 5 V supply with 5 A for a Pi 5, 3 A for a Pi 4, 2.5 A for a Pi 3, and a short, thick cable",
+    "jetson": "use a stronger power supply, or a lower power mode: sudo nvpmodel -m ID",
 }
 
 
@@ -46,7 +46,7 @@ def checks(board: Board, now: Snapshot) -> Iterator[Check]:
 
 
 def _board(board: Board) -> Check:
-    facts = [board.model or "not told by this system", board.soc, board.form]
+    facts = [board.model or "unknown", board.soc, board.form]
     if board.virtual:
         facts.append(f"virtual machine ({board.virtual})")
     return Check("board", "ok", ", ".join(filter(None, facts)))
@@ -55,14 +55,14 @@ def _board(board: Board) -> Check:
 def _processor(board: Board) -> Check:
     cpu = board.cpu
     if cpu.cores is None:
-        fix = "mount /proc: without it, engines cannot tell which instructions they may use"
-        return Check("processor", "warn", "not told by this system", fix)
+        fix = "mount /proc, so that engines know which instructions they may use"
+        return Check("processor", "warn", "unknown", fix)
     features = ", ".join(cpu.features)
     found = f"{cpu.cores} × {cpu.name or cpu.architecture or 'unknown'}" + (f" with {features}" if features else "")
     if cpu.cores_offline:
-        found += f"; {cpu.cores_offline} more are switched off"
+        found += f"; {cpu.cores_offline} more are offline"
     if cpu.architecture == "aarch64" and "dotprod" not in cpu.features:
-        found += "; no dotprod, so that int8 gains less"
+        found += "; no dotprod, so int8 gains less"
     return Check("processor", "ok", found)
 
 
@@ -75,12 +75,12 @@ def _system(board: Board) -> Check:
     if board.container:
         found.append(f"in a container ({board.container})")
     if board.cpu_limit is not None:
-        found.append(f"of {board.cpu_limit:g} cores at most")
+        found.append(f"limited to {board.cpu_limit:g} cores")
     fix = None
     if board.python_bits == 32:
-        fix = "install the 64-bit system: there are no wheels of LiteRT for 32 bits"
+        fix = "install a 64-bit system: LiteRT has no wheels for 32 bits"
     elif board.os_id == "alpine":
-        fix = "use a system with glibc, such as the image python:3.12-slim: there are no wheels of LiteRT for musl"
+        fix = "use a system with glibc, such as the image python:3.12-slim: LiteRT has no wheels for musl"
     return Check("system", "warn" if fix else "ok", ", ".join(found), fix)
 
 
@@ -92,7 +92,7 @@ def _jetpack(board: Board) -> Check:
         return Check("jetpack", "warn" if fix else "absent", "no /etc/nv_tegra_release", fix)
     found = f"JetPack {board.jetpack or '?'} (L4T {board.l4t})"
     if not has_tensorrt(board):
-        fix = "JetPack 6, where the board takes it: the TensorRT of older ones is for a Python that is too old"
+        fix = "install JetPack 6 if the board supports it: the TensorRT of older ones needs a Python that is too old"
         return Check("jetpack", "warn", found, fix)
     return Check("jetpack", "ok", found)
 
@@ -104,7 +104,7 @@ def has_tensorrt(board: Board) -> bool:
 
 def _memory(board: Board, now: Snapshot) -> Check:
     if board.memory_bytes is None:
-        return Check("memory", "absent", "not told by this system")
+        return Check("memory", "absent", "unknown")
     available, swap = now.memory_available_bytes, board.swap_bytes or 0
     found = [_gib(board.memory_bytes)]
     if available is not None:
@@ -116,22 +116,22 @@ def _memory(board: Board, now: Snapshot) -> Check:
         least = min(board.memory_limit_bytes, board.memory_limit_bytes if available is None else available)
     fix = None
     if least is not None and least < _LEAST_MEMORY:
-        fix = f"end other programs, or allow more: reading takes about {_LEAST_MEMORY >> 21} MiB"
+        fix = f"close other programs or raise the limit: reading takes about {_LEAST_MEMORY >> 21} MiB"
     elif board.kind == "jetson" and not swap and board.memory_bytes < _BUILD_MEMORY:
-        fix = "swap, to build engines with: sudo systemctl enable --now nvzramconfig"
+        fix = "add swap, which building engines needs: sudo systemctl enable --now nvzramconfig"
     return Check("memory", "warn" if fix else "ok", ", ".join(found), fix)
 
 
 def _power_mode(board: Board, now: Snapshot) -> Check:
     mode = now.power_mode
     if mode is None:
-        where = "not told in a container" if board.container else "not told: no /var/lib/nvpmodel/status"
+        where = "unknown in a container" if board.container else "unknown: no /var/lib/nvpmodel/status"
         return Check("power mode", "absent", where)
     found = f"{mode.name or 'unknown'} (mode {mode.number})"
     fastest = mode.fastest
     if fastest is None or mode.name == fastest:
         return Check("power mode", "ok", found)
-    fix = f"sudo nvpmodel -m {mode.modes[fastest]}  # {fastest}, if supply and cooling carry it"
+    fix = f"sudo nvpmodel -m {mode.modes[fastest]}  # {fastest}, if the power supply and cooling allow it"
     return Check("power mode", "warn", f"{found}, slower than {fastest}", fix)
 
 
@@ -166,18 +166,18 @@ def _temperature(zones: tuple[Zone, ...]) -> Check:
     limit = zone.slows_at or _HOT_C
     found = f"{zone.celsius:.0f} °C ({zone.name})"
     if zone.slows_at is not None:
-        found += f", slows down from {zone.slows_at:.0f} °C on"
+        found += f", slows down at {zone.slows_at:.0f} °C"
     if zone.celsius < limit - (_NEARLY_C if zone.slows_at is not None else 0):
         return Check("temperature", "ok", found)
-    return Check("temperature", "warn", found, "a heat sink or a fan, and air around it")
+    return Check("temperature", "warn", found, "add a heat sink or a fan, and leave air around it")
 
 
 def _throttling(board: Board, state: Throttling | None) -> Check:
     if state is None:
         if board.container:
-            return Check("throttling", "absent", "the firmware cannot be asked in a container")
+            return Check("throttling", "absent", "the firmware cannot be queried in a container")
         fix = "sudo apt install raspi-utils && sudo usermod -aG video $USER, then log in again"
-        return Check("throttling", "warn", "the firmware cannot be asked", fix)
+        return Check("throttling", "warn", "the firmware cannot be queried", fix)
     told = []
     if state.now:
         told.append(f"now: {', '.join(state.now)}")
@@ -190,13 +190,13 @@ def _throttling(board: Board, state: Throttling | None) -> Check:
     electric = any(re.search("voltage|current", reason) for reason in (*state.now, *state.occurred))
     fixes = [_SUPPLY[board.kind]] if electric and board.kind in _SUPPLY else []
     if any(re.search("heat|hot|throttled|capped|temperature", reason) for reason in (*state.now, *state.occurred)):
-        fixes.append("a heat sink or a fan")
+        fixes.append("add a heat sink or a fan")
     return Check("throttling", "warn", "; ".join(told), "; ".join(fixes) or None)
 
 
 def _power(now: Snapshot) -> Iterator[Check]:
     if now.on_battery:
-        yield Check("power", "warn", "on battery", "connect the supply: on battery, clocks are lower")
+        yield Check("power", "warn", "on battery", "connect the power supply: on battery, clocks are lower")
     elif now.power is not None and now.power.watts is not None:
         yield Check("power", "ok", f"{now.power.watts:.1f} W, {now.power.source}")
 

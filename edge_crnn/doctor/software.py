@@ -29,7 +29,7 @@ def checks(board: Board, model: Path = DEFAULT_MODEL, root: Path = tree.ROOT) ->
     """Checks in the order in which they are shown; the last one says whether `model` reads here."""
     for check in _checks(board, model, root):
         late = check.found.startswith(LATE)
-        yield replace(check, fix="ask again when this machine has less to do") if late else check
+        yield replace(check, fix="try again when this machine is less busy") if late else check
 
 
 def _checks(board: Board, model: Path, root: Path) -> Iterator[Check]:
@@ -55,10 +55,10 @@ def _python(board: Board) -> Check:
     oldest, newest = _PYTHONS
     found, fix = f"{board.python} in {sys.prefix}", None
     if not oldest <= sys.version_info[:2] <= newest:
-        fix = f"Python {_dotted(oldest)} to {_dotted(newest)}: others are not tested, and may have no wheels"
+        fix = f"use Python {_dotted(oldest)} to {_dotted(newest)}: others are not tested and may lack wheels"
     elif sysconfig.get_config_var("Py_GIL_DISABLED"):
         found += ", free-threaded"
-        fix = "Python with its global lock: there are no wheels of LiteRT without"
+        fix = "use a Python with the global lock: LiteRT has no wheels for free-threaded ones"
     return Check("python", "warn" if fix else "ok", found, fix)
 
 
@@ -82,9 +82,9 @@ def _litert(trial: Trial, board: Board, needed: bool) -> Check:
     if trial.state == "works":
         return Check("litert", "ok", trial.facts["engine"])
     if board.python_bits == 32:
-        fix = "install the 64-bit system: there are no wheels of LiteRT for 32 bits"
+        fix = "install a 64-bit system: LiteRT has no wheels for 32 bits"
     elif board.os_id == "alpine":
-        fix = "use a system with glibc, such as the image python:3.12-slim: there are no wheels of LiteRT for musl"
+        fix = "use a system with glibc, such as the image python:3.12-slim: LiteRT has no wheels for musl"
     elif trial.state == "absent":
         fix = _install(_extra("litert"))
     else:
@@ -94,7 +94,7 @@ def _litert(trial: Trial, board: Board, needed: bool) -> Check:
 
 def _cv2(trial: Trial, board: Board) -> Check:
     if trial.state == "absent":
-        return Check("opencv", "warn", "not installed: arrays are read, files are not", _install(_extra("opencv")))
+        return Check("opencv", "warn", "not installed: reads arrays, but no files", _install(_extra("opencv")))
     if trial.state == "broken":
         headless = "opencv-python-headless"
         fix = f"pip uninstall opencv-python && {_install(headless)}"
@@ -130,11 +130,13 @@ def _tensorrt_fix(trial: Trial, board: Board, root: Path) -> str:
     ]
     exact = [version for version in theirs if "." in version]  # python3 is that of all
     if trial.state == "broken":
-        return "TensorRT, CUDA and the driver must be of one JetPack: sudo apt install --reinstall python3-libnvinfer"
+        return (
+            "TensorRT, CUDA and the driver must come from one JetPack: sudo apt install --reinstall python3-libnvinfer"
+        )
     if board.kind != "jetson":
         return _install("tensorrt")
     if exact and ours not in exact:
-        return f"JetPack's is for another Python: python{exact[-1]} -m venv --system-site-packages env"
+        return f"JetPack's TensorRT needs another Python: python{exact[-1]} -m venv --system-site-packages env"
     if theirs:
         return _VENV
     return "sudo apt install python3-libnvinfer"
@@ -163,15 +165,15 @@ def _reading(trial: Trial, model: Path) -> Check:
         return Check("reading", "fail", found or fix, fix if found else None)
     facts: dict[str, Any] = trial.facts
     if not facts["finite"]:
-        return Check("reading", "fail", f"{model.name} gives numbers that are none", "convert the model again")
+        return Check("reading", "fail", f"{model.name} gives invalid numbers", "convert the model again")
     ms = facts["ms"]
     how = f"about {ms:,.{1 if ms < 10 else 0}f} ms; {', '.join((facts['precision'], *facts['notes']))}"
     if model != DEFAULT_MODEL:  # which may be trained on anything
         return Check("reading", "ok", f"{model.name} runs, {how}")
     if facts["label"] != SAMPLE.stem:
-        found = f"{model.name} reads {facts['label'] or 'nothing'} in a plate that says {SAMPLE.stem}"
+        found = f"{model.name} reads {facts['label'] or 'nothing'} on a plate that says {SAMPLE.stem}"
         return Check("reading", "fail", f"{found}; {facts['engine']}", "install another version of the engine")
-    return Check("reading", "ok", f"{model.name} reads {facts['text']} as it should, {how}")
+    return Check("reading", "ok", f"{model.name} reads {facts['text']} correctly, {how}")
 
 
 _VENV = "python3 -m venv --system-site-packages env"

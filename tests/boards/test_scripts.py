@@ -106,7 +106,7 @@ def test_an_engine_of_a_fake_tensorrt(
     assert facts is not None
     assert facts.batch == 4
     assert "plates.engine: 4 bytes, tensorrt 10.3.0" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith(("Reads here", "Does not read here")), done.stdout
+    assert done.stdout.splitlines()[-1].startswith(("Ready to read", "Cannot read here")), done.stdout
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from edge_crnn.board.board import board
-from edge_crnn.cli.main import _BUILT_IN
+from edge_crnn.cli.commands import COMMANDS
 from edge_crnn.cli.serve_folder import add_arguments
 from tests.bundle.stubs import pip, wheel
 from tests.edge_crnn.board.trees import BARE, plant
@@ -44,7 +44,7 @@ def test_it_starts_a_command_that_there_is() -> None:
     (start,) = unit["Service"]["ExecStart"]
     program, command, *words = start.split()
     assert program == "/opt/edge-crnn/bin/edge-crnn"
-    assert command in _BUILT_IN
+    assert command in COMMANDS
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     assert words.pop() == "$OPTIONS"

@@ -1,1 +1,1 @@
-"""TensorRT: an engine, how one is built in a process of its own, and where it is kept."""
+"""TensorRT: runs engines, builds them in a process of their own, and caches them."""

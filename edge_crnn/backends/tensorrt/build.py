@@ -1,6 +1,6 @@
 """ONNX → TensorRT engine, on TensorRT 8.6 to 11 and TensorRT for RTX, through one code path.
 
-What a version can do is asked of its module, never told from its number. Three things differ:
+The module is asked what it can do; version numbers are never compared. Three things differ:
 
 | | 8.6 | 10 | 11, RTX |
 |---|---|---|---|
@@ -8,8 +8,8 @@ What a version can do is asked of its module, never told from its number. Three 
 | an explicit batch axis | must be asked for | always | always |
 | progress of a build | no | IProgressMonitor | IProgressMonitor |
 
-Where types do not bind, the convolutions are asked for in float16 one by one, else one that is as fast in float32 may
-stay so; and nothing holds the builder to float32 where the file has it, as in the head of recipe float16-mixed.
+Where types are not binding, float16 is requested for every convolution, because one that is as fast in float32 might
+stay float32. Nothing then forces the builder to use float32 where the file has it, as in the head of float16-mixed.
 
 Sources: NVIDIA/TensorRT, python/src/infer at the tags v8.6.1 to v11.1; the migration guides 8.x → 10.x → 11.x;
 TensorRT Developer Guide, "Engine Inspector".
@@ -31,10 +31,10 @@ from . import cuda
 from .log import Log, make_logger
 
 MODULES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
-"""In the order of preference: the first that is installed is used."""
+"""Modules in order of preference: the first that is installed is used."""
 
 REVISION = 2
-"""Of how `build` sets up a build: a change that may change engines raises it, and no engine of before is used."""
+"""Version of how `build` sets up a build: raised by changes that may affect engines; older ones are not used."""
 
 Verdict: TypeAlias = Literal["half", "not half", "cannot tell"]
 
@@ -51,13 +51,13 @@ class BuildOptions:
     """How an engine is built."""
 
     batches: tuple[int, int, int] = (1, 8, 32)
-    """Images per call: fewest, those that the engine is tuned for, most."""
+    """Images per call: minimum, the number that the engine is tuned for, maximum."""
     workspace: int = 1 << 30
-    """Bytes of device memory that a layer may use for its own ends."""
+    """Bytes of device memory that a layer may use as workspace."""
     timing_cache: Path | None = None
-    """What was measured in earlier builds, so that the next one takes seconds; made if it is not there."""
+    """File with the timings of earlier builds, so that the next build takes seconds; created if absent."""
     log: Path | None = None
-    """Everything that TensorRT says goes there, old content lost."""
+    """File for all messages of TensorRT; overwritten."""
     tactic_sources: tuple[str, ...] | None = None
     """Names of `TacticSource`; None: TensorRT's own choice."""
 
@@ -68,15 +68,15 @@ class Built:
 
     plan: bytes
     version: str
-    """Module and version that made it, and the only ones that run it."""
+    """Module and version that made the engine; no other can run it."""
     precision: str
-    """What is known of how precisely the engine computes, and how it was found out."""
+    """The precision of the engine, and how it was determined."""
     gpu: str | None
-    """Name and compute capability of the GPU that it was built on; None where there is none to ask."""
+    """Name and compute capability of the GPU that it was built on; None without a GPU."""
 
 
 def import_tensorrt() -> Any:
-    """TensorRT's Python module.
+    """Import TensorRT's Python module.
 
     Raises:
         BackendUnavailable: none is installed, or it does not start.
@@ -98,14 +98,14 @@ def import_tensorrt() -> Any:
 def build(
     trt: Any, onnx: bytes, half: bool, options: BuildOptions, on_step: Callable[[str, int, int], None] | None = None
 ) -> Built:
-    """Build an engine; nothing is written but the timing cache and the log.
+    """Build an engine; only the timing cache and the log are written.
 
     Args:
         trt: TensorRT's module.
         onnx: the file's payload, typed as it is to be computed.
-        half: whether there is float16 in it, so that an engine without would not be what was asked for.
-        options: how.
-        on_step: called with a phase of the build, steps done, and steps in all, where TensorRT tells.
+        half: whether the file has float16, so that an engine without it is an error.
+        options: how to build.
+        on_step: called with the phase of the build, steps done, and steps in total, if TensorRT reports them.
 
     Raises:
         BackendError: TensorRT does not take the graph or an option, finds no GPU, fails, or gave an engine that is not,
@@ -124,13 +124,13 @@ def build(
         parser = trt.OnnxParser(network, logger)
         if not parser.parse(onnx):
             errors = [str(parser.get_error(index)) for index in range(parser.num_errors)]
-            raise BackendError(f"TensorRT {trt.__version__} does not take the graph ({'; '.join(errors)[:500]})")
+            raise BackendError(f"TensorRT {trt.__version__} rejects the graph ({'; '.join(errors)[:500]})")
         config = builder.create_builder_config()
         if half and not strongly_typed:
             config.set_flag(trt.BuilderFlag.FP16)
             config.set_flag(trt.BuilderFlag.PREFER_PRECISION_CONSTRAINTS)
-            for each in _convolutions(trt, network):
-                each.precision = trt.DataType.HALF
+            for layer in _convolutions(trt, network):
+                layer.precision = trt.DataType.HALF
         if hasattr(trt.BuilderFlag, "TF32"):
             config.clear_flag(trt.BuilderFlag.TF32)  # what the file types as float32 is to be float32
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # else the engine says nothing of its layers
@@ -157,7 +157,7 @@ def build(
 
 
 def version(trt: Any) -> str:
-    """Which TensorRT this is, as an engine's spec keeps it."""
+    """Return module and version of TensorRT, as an engine's spec records it."""
     return f"{trt.__name__} {trt.__version__}"
 
 
@@ -169,7 +169,7 @@ def _gpu() -> str | None:
 
 
 def _flags(kind: Any, *names: str) -> int:
-    """The bits of those flags that this version has."""
+    """Combine the bits of those flags that this version has."""
     return sum(1 << int(getattr(kind, name)) for name in names if hasattr(kind, name))
 
 
@@ -184,7 +184,7 @@ def _add_profile(builder: Any, config: Any, network: Any, batches: tuple[int, in
 
 
 def _use_timing_cache(config: Any, path: Path | None) -> Any:
-    """The cache in use; an empty one where the file is absent, or is of another TensorRT or GPU."""
+    """Set and return the timing cache; an empty one if the file is absent, or from another TensorRT or GPU."""
     if path is None:
         return None
     cache = config.create_timing_cache(path.read_bytes() if path.exists() else b"")
@@ -219,14 +219,14 @@ def _monitor(trt: Any, on_step: Callable[[str, int, int], None]) -> Any:
 def _show_half(
     trt: Any, account: str | None, network: Any, plan_bytes: int, onnx_bytes: int, strongly_typed: bool
 ) -> str:
-    """How it was found out that the engine is half precision.
+    """Check that the engine is half precision, and return how that was determined.
 
     Raises:
-        BackendError: it is not, or that could not be found out.
+        BackendError: it is not, or the precision cannot be determined.
     """
     verdict, why = inspect(account)
     if verdict == "cannot tell":
-        types = {str(each.get_output(0).dtype).rpartition(".")[2] for each in _convolutions(trt, network)}
+        types = {str(layer.get_output(0).dtype).rpartition(".")[2] for layer in _convolutions(trt, network)}
         why += f"; convolutions are {', '.join(sorted(types)) or 'absent'}, {plan_bytes:,} bytes for {onnx_bytes:,}"
         size_tells = onnx_bytes > 2 * _OVERHEAD
         if (size_tells and plan_bytes > 1.5 * onnx_bytes + _OVERHEAD) or (strongly_typed and types != {"HALF"}):
@@ -234,29 +234,32 @@ def _show_half(
         elif strongly_typed or size_tells:  # types tell where they bind
             verdict = "half"
     if verdict != "half":
-        said = "cannot be shown to be half" if verdict == "cannot tell" else "is not half"
-        raise BackendError(f"the engine {said} precision ({why}); look at the build's log, or build it of float32")
+        problem = "cannot be shown to be half" if verdict == "cannot tell" else "is not half"
+        raise BackendError(f"the engine {problem} precision ({why}); look at the build's log, or build it of float32")
     return f"float16: {why}"
 
 
 def inspect(account: str | None) -> tuple[Verdict, str]:
-    """What an engine's own account of its layers, in JSON, says of its convolutions, and the words for it."""
+    """Judge the precision of convolutions from an engine's JSON description of its layers, and give the reason."""
     layers = list(_layers(account))
-    said = {str(each.get("Name")): _precision(each) for each in layers if _is_convolution(each)}
-    if not said:
-        hidden = any(_FUSED.search(str(each.get("LayerType"))) for each in layers)
+    precisions = {str(layer.get("Name")): _precision(layer) for layer in layers if _is_convolution(layer)}
+    if not precisions:
+        hidden = any(_FUSED.search(str(layer.get("LayerType"))) for layer in layers)
         return "cannot tell", "its layers are fused" if hidden else "it tells nothing of its layers"
-    half = {name for name, words in said.items() if _HALF.search(words)}
-    single = {name for name, words in said.items() if _SINGLE.search(words)}
+    half = {name for name, words in precisions.items() if _HALF.search(words)}
+    single = {name for name, words in precisions.items() if _SINGLE.search(words)}
     if single - half:
-        return "not half", f"{len(single - half)} of {len(said)} convolutions are float32, such as {min(single - half)}"
-    if half - single == said.keys():
-        return "half", f"all {len(said)} convolutions are float16"
+        return (
+            "not half",
+            f"{len(single - half)} of {len(precisions)} convolutions are float32, such as {min(single - half)}",
+        )
+    if half - single == precisions.keys():
+        return "half", f"all {len(precisions)} convolutions are float16"
     return "cannot tell", "the precision of its convolutions is unknown"
 
 
 def _account(trt: Any, logger: Any, plan: bytes, image: Any, batch: int) -> str | None:
-    """What an engine says of its layers, for so many images; None where there is no GPU that it runs on."""
+    """Return an engine's description of its layers for a batch size; None without a GPU that runs it."""
     runtime = trt.Runtime(logger)
     engine = None if runtime is None else runtime.deserialize_cuda_engine(plan)
     if engine is None:
@@ -275,11 +278,11 @@ def _layers(information: str | None) -> Iterator[dict[str, Any]]:
         return
     layers = account.get("Layers") if isinstance(account, dict) else None
     if isinstance(layers, list):
-        yield from (each for each in layers if isinstance(each, dict))  # names alone, where verbosity was lower
+        yield from (layer for layer in layers if isinstance(layer, dict))  # names alone, where verbosity was lower
 
 
 def _is_convolution(layer: dict[str, Any]) -> bool:
-    """Whether it is one of the file's; a matrix product, too, may run as a convolution."""
+    """Whether a layer is a convolution of the file; a matrix product may also run as a convolution."""
     origin = f"{layer.get('Name')} {layer.get('Metadata')}"
     return bool(_CONVOLUTION.search(f"{layer.get('LayerType')} {layer.get('ParameterType')}")) and not (
         "/MatMul" in origin and "/Conv" not in origin
@@ -287,13 +290,13 @@ def _is_convolution(layer: dict[str, Any]) -> bool:
 
 
 def _precision(layer: dict[str, Any]) -> str:
-    """What tells of it: the type of its weights, and what it takes; such as 'Half Channel major FP16 format'."""
-    told = [layer.get("Weights"), *layer.get("Inputs", [])[:1]]
+    """Collect what shows a layer's precision, the types of weights and input: 'Half Channel major FP16 format'."""
+    tensors = [layer.get("Weights"), *layer.get("Inputs", [])[:1]]
     return " ".join(
         str(value)
-        for each in told
-        if isinstance(each, dict)
-        for key, value in each.items()
+        for tensor in tensors
+        if isinstance(tensor, dict)
+        for key, value in tensor.items()
         if key == "Type" or _FORMAT.search(key)
     )
 

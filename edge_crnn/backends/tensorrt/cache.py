@@ -1,9 +1,9 @@
 """Engines of `.onnx` files, each built once and kept for the next start.
 
-They lie in `edge_crnn.files.cache_folder("engines")`; the eight that were used last are kept. An engine's name is the hash of all that it depends on:
-the network (the `.onnx` without its spec), TensorRT, the GPU, how it is built. So a stale or a foreign one is not
-found, and one whose content is not what its name says is built anew. One build runs at a time, for two would disturb
-each other's measurements; a lock that ends with its process sees to that.
+They are in `edge_crnn.files.cache_folder("engines")`; the eight used most recently are kept. The name of an engine is
+the hash of everything that it depends on: the network (the `.onnx` without its spec), TensorRT, the GPU, and the build
+options. So a stale or foreign engine is never used, and one whose content does not match its name is built again. A
+lock, released when its process ends, allows one build at a time, because two would disturb each other's timings.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ASK_AGAIN_S = 0.2
 
 
 def cached_engine(onnx: Artifact, options: BuildOptions | None = None, timeout: float = TIMEOUT_S) -> Artifact:
-    """The engine of an `.onnx` for this machine, built if there is none yet, with the spec that the `.onnx` has now.
+    """Return the engine of an `.onnx` for this machine, built if there is none yet, with the `.onnx`'s current spec.
 
     Args:
         onnx: what `edge-crnn convert --to onnx` made.
@@ -45,17 +45,17 @@ def cached_engine(onnx: Artifact, options: BuildOptions | None = None, timeout: 
         OutputError: the cache cannot be written.
     """
     wanted = _Wanted.of(onnx, options or BuildOptions())
-    found = wanted.find()
-    if found is None:
+    engine = wanted.find()
+    if engine is None:
         with _lock(wanted.path.parent, onnx.path.name, timeout):
-            found = wanted.find() or wanted.build(timeout)
+            engine = wanted.find() or wanted.build(timeout)
     with contextlib.suppress(OSError):  # a cache that is only read has no order of use
         os.utime(wanted.path)
-    return found
+    return engine
 
 
 def state(onnx: Artifact) -> tuple[bool, str]:
-    """Whether an `.onnx` can run as an engine here, and what stands in the way or is still to be done."""
+    """Return whether an `.onnx` can run as an engine here, and what prevents it or remains to be done."""
     missing = [name for name, here in _requirements().items() if isinstance(here, BackendUnavailable)]
     if missing:
         return False, f"not here: {', '.join(missing)}; edge-crnn read --engine tensorrt says why"
@@ -66,7 +66,7 @@ def state(onnx: Artifact) -> tuple[bool, str]:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """An engine that may be in the cache, and what its spec then says."""
+    """An engine that may be in the cache, and what its spec must say."""
 
     onnx: Artifact
     options: BuildOptions
@@ -87,22 +87,22 @@ class _Wanted:
         return cls(onnx, options, engine, gpu, folder / f"{key}.engine")
 
     def find(self) -> Artifact | None:
-        """None where there is none, or none that is whole."""
+        """Load the engine from the cache; None if it is absent or damaged."""
         try:
-            found = load(self.path)
+            cached = load(self.path)
         except (ArtifactError, ModelSpecError):
             return None
-        facts, network = found.spec.artifact, self.onnx.spec.artifact
+        facts, network = cached.spec.artifact, self.onnx.spec.artifact
         assert facts is not None
         assert network is not None
         expected = {"engine": self.engine, "gpu": self.gpu, "onnx sha256": network.payload_sha256}
         if any(facts.tools.get(name) != value for name, value in expected.items()):
             return None
         # Messages name what the user opened.
-        return Artifact(self.onnx.path, replace(self.onnx.spec, artifact=facts, parity=None), found.payload)
+        return Artifact(self.onnx.path, replace(self.onnx.spec, artifact=facts, parity=None), cached.payload)
 
     def build(self, timeout: float) -> Artifact:
-        """To be called under the lock."""
+        """Build the engine and load it from the cache; the caller holds the lock."""
         again = ", anew: the one in the cache is damaged" if self.path.exists() else ", once; it may take minutes"
         _say(f"building the engine of {self.onnx.path.name}{again}")
         for left in self.path.parent.glob(".*.partial"):  # whoever wrote it is gone, as the lock was free
@@ -112,21 +112,21 @@ class _Wanted:
             made = make_engine(self.onnx, self.path, self.options, timeout)
         except BackendError as error:
             raise BackendError(
-                f"{self.onnx.path}: no engine ({error}); python -m converters.tensorrt.to_engine with --log tells more"
+                f"{self.onnx.path}: no engine ({error}); edge-crnn build-engine with --log shows why"
             ) from error
-        found = self.find()
-        if found is None:
+        engine = self.find()
+        if engine is None:
             built = made.spec.artifact.tools if made.spec.artifact else {}
             raise BackendError(
                 f"{self.onnx.path}: built by {built.get('engine')} on {built.get('gpu')}, to be run by {self.engine} on"
                 f" {self.gpu}; let CUDA_VISIBLE_DEVICES name one GPU"
             )
         _forget_oldest(self.path.parent)
-        return found
+        return engine
 
 
 def refuse_stale(engine: Artifact) -> None:
-    """Make sure that NAME.engine was built of the NAME.onnx beside it, if there is one.
+    """Check that NAME.engine was built from the NAME.onnx beside it, if there is one.
 
     Raises:
         BackendError: it was built of another.
@@ -141,38 +141,38 @@ def refuse_stale(engine: Artifact) -> None:
     if network is not None and network.payload_sha256 != built_of:
         raise BackendError(
             f"{engine.path}: built of another network, SHA-256 {str(built_of)[:12]}…, than is in {beside.name} beside"
-            f" it now, {network.payload_sha256[:12]}…; build it again: python -m"
-            f" converters.tensorrt.to_engine {beside} -o {engine.path}"
+            f" it now, {network.payload_sha256[:12]}…; build it again:"
+            f" edge-crnn build-engine {beside} -o {engine.path}"
         )
 
 
 def require(name: str) -> tuple[str, str]:
-    """TensorRT and the GPU that engines run with here.
+    """Return TensorRT and the GPU that engines run with here.
 
     Raises:
         BackendUnavailable: `name` cannot run, as TensorRT, pycuda or a GPU is missing; all that are missing are named.
     """
     here = _requirements()
-    missing = [str(each) for each in here.values() if isinstance(each, BackendUnavailable)]
+    missing = [str(reason) for reason in here.values() if isinstance(reason, BackendUnavailable)]
     if missing:
         raise BackendUnavailable(f"{name}: no TensorRT engine runs here: {'. '.join(missing)}")
     return str(here["TensorRT"]), str(here["a GPU"])
 
 
 def _requirements() -> dict[str, str | BackendUnavailable]:
-    """What an engine needs to run → which one is here, or why there is none."""
+    """Look for everything that an engine needs: name → what is installed, or why it is missing."""
     asked: dict[str, Callable[[], str]] = {
         "TensorRT": lambda: version(import_tensorrt()),
         "pycuda": lambda: import_pycuda().__name__,
         "a GPU": lambda: str(cuda.gpu()),
     }
-    found: dict[str, str | BackendUnavailable] = {}
+    requirements: dict[str, str | BackendUnavailable] = {}
     for name, ask in asked.items():
         try:
-            found[name] = ask()
+            requirements[name] = ask()
         except BackendUnavailable as error:
-            found[name] = error
-    return found
+            requirements[name] = error
+    return requirements
 
 
 def _folder() -> Path:
@@ -184,7 +184,7 @@ def _folder() -> Path:
 
 @contextmanager
 def _lock(folder: Path, name: str, timeout: float) -> Iterator[None]:
-    """Be the only process that builds."""
+    """Hold the lock for builds."""
     waits_until = None
     with contextlib.ExitStack() as held:
         try:

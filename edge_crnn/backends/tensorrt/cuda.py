@@ -1,4 +1,4 @@
-"""The CUDA driver itself, through ctypes: which GPU there is, and CUDA graphs, which pycuda does not have.
+"""Calls the CUDA driver through ctypes: identifies the GPU and runs CUDA graphs, which pycuda lacks.
 
 Source of the calls: CUDA Driver API, "Initialization", "Device Management", "Graph Management", "Stream Management".
 """
@@ -40,28 +40,28 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
 
 
 class CudaError(RuntimeError):
-    """The driver refuses; its own words."""
+    """An error of the CUDA driver, in its own words."""
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU, as far as an engine is bound to it."""
+    """The properties of a GPU that an engine depends on."""
 
     name: str
     compute_capability: str
-    """Such as 8.7."""
+    """Compute capability, such as 8.7."""
     driver: str
     """The newest CUDA that the driver knows, such as 12.6."""
     index: int = 0
-    """Which of this process's GPUs it is."""
+    """Number of the GPU among those of this process."""
 
     def __str__(self) -> str:
-        """What an engine's spec keeps."""
+        """The name that an engine's spec records."""
         return f"{self.name}, {self.compute_capability}"
 
 
 def gpu() -> Gpu:
-    """The GPU that work of this thread goes to: that of its current context, else the first.
+    """Return the GPU that this thread uses: that of its current context, or else the first one.
 
     Raises:
         BackendUnavailable: there is no driver, or no GPU.
@@ -90,7 +90,7 @@ def gpu() -> Gpu:
 
 
 class Graph:
-    """What was put on a stream once, to be put there again by one call. All calls want the stream's context current.
+    """Work captured from a stream, to be launched again by one call. All calls need the stream's context to be current.
 
     Args:
         stream: handle of a stream that is not the default one.
@@ -104,7 +104,8 @@ class Graph:
         self._driver = _driver()
         self._stream = stream
         self._check("no capture begins", self._driver.cuStreamBeginCapture_v2(stream, _THREAD_LOCAL))
-        captured, launchable = _pointer(), _pointer()
+        captured = _pointer()
+        launchable = _pointer()
         try:
             try:
                 work()
@@ -127,7 +128,7 @@ class Graph:
         self._check("no launch", self._driver.cuGraphLaunch(self._launchable, self._stream))
 
     def close(self) -> None:
-        """Free it; a second call does nothing. No launch may be under way."""
+        """Free the graph; a second call does nothing. No launch may be in progress."""
         launchable, self._launchable = self._launchable, None
         if launchable is not None:
             self._check("not freed", self._driver.cuGraphExecDestroy(launchable))
@@ -139,7 +140,7 @@ class Graph:
 
 @cache
 def _driver() -> Any:
-    """The driver's library, started. A failure is not kept: the next call tries again."""
+    """Load and initialise the driver's library. A failure is not remembered: the next call tries again."""
     try:
         driver = ctypes.CDLL(_LIBRARY)
     except OSError as error:
@@ -152,7 +153,8 @@ def _driver() -> Any:
             function = getattr(driver, name)
         except AttributeError as error:
             raise BackendUnavailable(f"the NVIDIA driver is too old ({error}); CUDA 11.4 or newer is needed") from error
-        function.argtypes, function.restype = arguments, _int
+        function.argtypes = arguments
+        function.restype = _int
     count = _int()
     error_code = driver.cuInit(0) or driver.cuDeviceGetCount(count) or (0 if count.value else _NO_DEVICE)
     if error_code:
@@ -164,9 +166,9 @@ def _driver() -> Any:
 
 
 def _words(driver: Any, error: int) -> str:
-    """The driver's own words for an error."""
+    """Return the driver's own words for an error."""
     name, text = _text(), _text()
     driver.cuGetErrorName(error, name)
     driver.cuGetErrorString(error, text)
-    words = [each.value.decode(errors="replace") for each in (name, text) if each.value]
+    words = [buffer.value.decode(errors="replace") for buffer in (name, text) if buffer.value]
     return ": ".join(words) or f"CUDA error {error}"

@@ -31,7 +31,7 @@ from .build import import_tensorrt, version
 from .log import Log, make_logger
 
 GRAPHS = 16
-"""Batch sizes that get a CUDA graph, unless told otherwise."""
+"""Default number of batch sizes that get a CUDA graph."""
 
 _TYPES = {"float32": "FLOAT", "float16": "HALF", "uint8": "UINT8"}
 _DTYPES = {kind: dtype for dtype, kind in _TYPES.items()}
@@ -69,18 +69,21 @@ class TrtBackend:
         also: Sequence[str] = (),
     ) -> None:
         del threads
-        spec, self._name = artifact.spec, artifact.path.name
+        spec = artifact.spec
+        self._name = artifact.path.name
         assert spec.artifact is not None  # `artifact.load` and `save` see to it
         gpu = cuda.gpu()
-        self._trt, self._driver = import_tensorrt(), import_pycuda()
-        self._log, self._lock = Log(), threading.Lock()
+        self._trt = import_tensorrt()
+        self._driver = import_pycuda()
+        self._log = Log()
+        self._lock = threading.Lock()
         self._context = _primary_context(self._driver, gpu.index) if context is None else context
         with self._working("does not open it", "build the engine again, here"):
             gpu = cuda.gpu()  # of that context
             self._refuse_foreign(spec.artifact.tools, gpu)
             self._engine: _Engine | None = _Engine(artifact, self._trt, self._driver, self._log, graphs, also)
         self.facts = BackendFacts(
-            name="trt",
+            name="tensorrt",
             version=version(self._trt),
             precision=spec.artifact.recipe,
             input_shape=spec.input.shape,
@@ -95,22 +98,23 @@ class TrtBackend:
         return next(iter(self.values(batch).values()))
 
     def values(self, batch: npt.NDArray[np.generic]) -> dict[str, npt.NDArray[Any]]:
-        """All outputs (N, …) by the names that they have in the engine, as it types them, the probabilities first."""
+        """Run a batch; return all outputs (N, …) by name, in the engine's types, the probabilities first."""
         check_batch(batch, self.facts)
         with self._lock:
             engine = self._engine
             if engine is None:
                 raise BackendError(f"{self._name}: used after close(); open the model again")
-            given = {
-                each.name: np.empty((len(batch), *each.host.shape[1:]), each.host.dtype) for each in engine.outputs
+            values = {
+                output.name: np.empty((len(batch), *output.host.shape[1:]), output.host.dtype)
+                for output in engine.outputs
             }
             with self._working("fails", "if it does so again, start the program anew"):
                 for start in range(0, len(batch), engine.most):
                     part = batch[start : start + engine.most]
                     engine.run(part)
-                    for each in engine.outputs:
-                        given[each.name][start : start + len(part)] = each.host[: len(part)]
-        return given
+                    for output in engine.outputs:
+                        values[output.name][start : start + len(part)] = output.host[: len(part)]
+        return values
 
     def close(self) -> None:
         """Free the engine and all its memory, on the host and on the GPU."""
@@ -122,7 +126,7 @@ class TrtBackend:
 
     @contextmanager
     def _working(self, failure: str, advice: str) -> Iterator[None]:
-        """The CUDA context is the thread's meanwhile; what CUDA or TensorRT complain of is one error."""
+        """Make the CUDA context current, and turn errors of CUDA or TensorRT into one BackendError."""
         self._log.forget()
         try:
             self._context.push()
@@ -134,7 +138,8 @@ class TrtBackend:
             raise
         except (self._driver.Error, RuntimeError) as error:
             if isinstance(error, MemoryError):
-                failure, advice = "has too little GPU memory", "free some, or build the engine for smaller batches"
+                failure = "has too little GPU memory"
+                advice = "free some, or build the engine for smaller batches"
             reason = _reason(error, self._log)
             raise BackendError(f"{self._name}: {version(self._trt)} {failure} ({reason}); {advice}") from error
 
@@ -143,17 +148,17 @@ class TrtBackend:
             if tools.get(built, here) != here:
                 raise BackendError(
                     f"{self._name}: built {word} {tools[built]}, here is {here}, and an engine runs where it was built"
-                    f" only; build it here: python -m converters.tensorrt.to_engine NAME.onnx -o {self._name}"
+                    f" only; build it here: edge-crnn build-engine NAME.onnx -o {self._name}"
                 )
 
 
 class _RefusalError(RuntimeError):
-    """TensorRT said no, and the reason to its log."""
+    """TensorRT failed, and wrote the reason to its log."""
 
 
 @dataclass(frozen=True)
 class _Buffer:
-    """A tensor for the largest batch, in pinned memory of the host and on the device."""
+    """Memory of a tensor for the largest batch: pinned on the host, and on the device."""
 
     name: str
     host: npt.NDArray[Any]
@@ -162,11 +167,11 @@ class _Buffer:
 
 @dataclass(frozen=True)
 class _Captured:
-    """All the work for batches of one size."""
+    """The captured work for batches of one size."""
 
     graph: cuda.Graph
     context: Any
-    """The execution context that the graph came from, and lives on."""
+    """The execution context that the graph was captured from and depends on."""
 
 
 class _Engine:
@@ -180,8 +185,10 @@ class _Engine:
     def __init__(self, artifact: Artifact, trt: Any, driver: Any, log: Log, graphs: int, also: Sequence[str]) -> None:
         spec = artifact.spec
         self.outputs: list[_Buffer] = []
-        """What `run` leaves there is of the images of that call; the probabilities first."""
-        self._trt, self._driver, self._graphs = trt, driver, graphs
+        """The outputs, the probabilities first; `run` overwrites them."""
+        self._trt = trt
+        self._driver = driver
+        self._graphs = graphs
         self._captured: dict[int, _Captured] = {}
         self._logger = make_logger(trt, log)
         try:
@@ -226,9 +233,9 @@ class _Engine:
         self._stream.synchronize()
 
     def close(self) -> None:
-        """Free all; TensorRT and the stream go when nothing refers to them any more."""
-        for each in self._captured.values():
-            each.graph.close()
+        """Free everything; TensorRT and the stream are freed when nothing refers to them any more."""
+        for captured in self._captured.values():
+            captured.graph.close()
         self._captured.clear()
         self._opened.close()
         self._let_go()
@@ -237,7 +244,7 @@ class _Engine:
         self._any_size = self._stream = self._engine = self._runtime = None
 
     def _try_a_graph(self, log: Log) -> str:
-        """Capture the smallest batch, and say what becomes of graphs: without them all works too, if more slowly."""
+        """Try to capture the smallest batch, and describe the use of graphs; without them inference is only slower."""
         if not self._graphs:
             return "no CUDA graphs"
         try:
@@ -255,14 +262,14 @@ class _Engine:
         self._captured[size] = _Captured(graph, context)
 
     def _enqueue(self, context: Any, size: int) -> None:
-        """Put the copies and the kernels of a batch on the stream."""
+        """Enqueue the copies and kernels of a batch on the stream."""
         self._driver.memcpy_htod_async(self._image.device, self._image.host[:size], self._stream)
         _require(context.execute_async_v3(self._stream.handle), f"{size} images are not run")
-        for each in self.outputs:
-            self._driver.memcpy_dtoh_async(each.host[:size], each.device, self._stream)
+        for output in self.outputs:
+            self._driver.memcpy_dtoh_async(output.host[:size], output.device, self._stream)
 
     def _context(self, size: int) -> Any:
-        """A new execution context for batches of that size, on the memory that all share."""
+        """Create an execution context for batches of that size; all contexts share their memory."""
         if hasattr(self._trt, "ExecutionContextAllocationStrategy"):
             strategy = self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
             context = self._engine.create_execution_context(strategy)
@@ -282,8 +289,8 @@ class _Engine:
         return context
 
     def _give_memory(self, context: Any) -> None:
-        for each in (self._image, *self.outputs):
-            _require(context.set_tensor_address(each.name, int(each.device)), f"{each.name} takes no address")
+        for buffer in (self._image, *self.outputs):
+            _require(context.set_tensor_address(buffer.name, int(buffer.device)), f"{buffer.name} takes no address")
 
     def _set_size(self, context: Any, size: int) -> None:
         shape = (size, *self._image.host.shape[1:])
@@ -298,30 +305,32 @@ class _Engine:
         return _Buffer(name, host, device)
 
     def _check_tensors(self, artifact: Artifact, also: Sequence[str]) -> tuple[str, dict[str, str]]:
-        """Name of the one input; name → dtype of the probabilities, and of the outputs that are asked for beside."""
-        engine, modes, spec = self._engine, self._trt.TensorIOMode, artifact.spec
+        """Check the tensors; return the input's name, and name → dtype of the probabilities and further outputs."""
+        engine = self._engine
+        modes = self._trt.TensorIOMode
+        spec = artifact.spec
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-        taken, given = (
+        taken, outputs = (
             {name: engine.get_tensor_dtype(name).name for name in names if engine.get_tensor_mode(name) == mode}
             for mode in (modes.INPUT, modes.OUTPUT)
         )
-        probabilities = [name for name in given if name not in also]
-        found = (
+        probabilities = [name for name in outputs if name not in also]
+        actual = (
             [(*tuple(engine.get_tensor_shape(name))[1:], kind) for name, kind in taken.items()],
-            [given[name] for name in probabilities],
+            [outputs[name] for name in probabilities],
         )
         expected = [(*spec.input.shape, _TYPES[spec.input.dtype])], [_TYPES["float32"]]
-        if found != expected or spec.output.quantisation is not None:
+        if actual != expected or spec.output.quantisation is not None:
             raise ArtifactError(
-                f"{artifact.path.name}: takes {found[0]} and gives {found[1]}, its spec says {expected[0]} and"
-                f" {expected[1]}, for an image; build it again"
+                f"{artifact.path.name}: takes {actual[0]} and gives {actual[1]}, its spec says {expected[0]} and"
+                f" {expected[1]}, per image; build it again"
             )
-        if absent := [name for name in also if given.get(name) not in _DTYPES]:
+        if absent := [name for name in also if outputs.get(name) not in _DTYPES]:
             raise ArtifactError(f"{artifact.path.name}: gives no {', '.join(absent)}; build it again")
-        return next(iter(taken)), {name: _DTYPES[given[name]] for name in (*probabilities, *also)}
+        return next(iter(taken)), {name: _DTYPES[outputs[name]] for name in (*probabilities, *also)}
 
     def _check_profile(self, artifact: Artifact, image: str) -> tuple[int, int]:
-        """Images that a batch has at least, and at most."""
+        """Check the batch sizes; return the smallest and the largest."""
         least, _, most = (shape[0] for shape in self._engine.get_tensor_profile_shape(image, 0))
         assert artifact.spec.artifact is not None
         if most != artifact.spec.artifact.batch:
@@ -332,15 +341,16 @@ class _Engine:
         return least, most
 
     def _check_steps(self, artifact: Artifact, probabilities: str) -> None:
-        output, found = artifact.spec.output, self._shape(probabilities)
+        output = artifact.spec.output
+        actual = self._shape(probabilities)
         expected = (output.steps, output.classes)
-        if found != (self.most, *expected):
+        if actual != (self.most, *expected):
             raise ArtifactError(
-                f"{artifact.path.name}: gives {found[1:]} for an image, its spec says {expected}; build it again"
+                f"{artifact.path.name}: gives {actual[1:]} for an image, its spec says {expected}; build it again"
             )
 
     def _shape(self, name: str) -> tuple[int, ...]:
-        """Of a tensor, for the largest batch: the engine itself may not know."""
+        """Return the shape of a tensor for the largest batch, which the engine itself may not know."""
         return tuple(self._any_size.get_tensor_shape(name))
 
 
@@ -376,6 +386,6 @@ def import_pycuda() -> Any:
 
 @cache
 def _primary_context(driver: Any, index: int) -> Any:
-    """Kept for good: pycuda lets go of one in the thread only that took it, and leaves it half current there."""
+    """Return the primary context, which is never released: pycuda can do so only in one thread, and incompletely."""
     driver.init()
     return driver.Device(index).retain_primary_context()

@@ -1,4 +1,4 @@
-"""What TensorRT says meanwhile: it hardly ever raises, and tells the reason to its logger instead."""
+"""Collects the messages of TensorRT, which rarely raises and reports reasons to its logger instead."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _KEPT = 20
 
 
 class Log:
-    """Keeps the errors, and writes everything into a file if there is one."""
+    """Keeps errors, and writes all messages to a file if there is one."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._file = None if path is None else path.open("w", encoding="utf-8")
@@ -23,28 +23,28 @@ class Log:
             self._file.close()
 
     def add(self, severity: str, message: str, is_error: bool) -> None:
-        """One message."""
+        """Add a message."""
         if self._file is not None and not self._file.closed:
             self._file.write(f"{severity}: {message}\n")
         if is_error and len(self._errors) < _KEPT:
             self._errors.append(message)
 
     def forget(self) -> None:
-        """Errors so far are no reason for what fails from now on."""
+        """Forget earlier errors, so that they do not explain later failures."""
         self._errors.clear()
 
     @property
     def first(self) -> str:
-        """The first error, or nothing: it is the cause, and those that follow its consequence."""
+        """Return the first error, which is the cause of those that follow; empty if there is none."""
         return self._errors[0][:500] if self._errors else ""
 
     def reason(self, error: BaseException | None) -> str:
-        """Why something failed, in TensorRT's own words where it said any."""
+        """Return why something failed, in TensorRT's own words if it gave any."""
         return self.first or str(error or "no reason was given")[:500]
 
 
 def make_logger(trt: Any, log: Log) -> Any:
-    """TensorRT's view of a log. It must live as long as what was made with it."""
+    """Make a TensorRT logger. It must live as long as everything made with it."""
 
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:

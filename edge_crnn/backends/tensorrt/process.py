@@ -1,7 +1,7 @@
-"""ONNX artifact → engine artifact, by a build in a process of its own.
+"""Builds an engine artifact from an ONNX artifact in a process of its own.
 
-It can be stopped at any moment, what TensorRT's libraries do to a process ends with it, and it writes no engine: what
-it gives is put where it belongs here, whole or not at all.
+That process can be stopped at any moment, and crashes of TensorRT's libraries end with it. It writes no engine: this
+process puts its result in place, completely or not at all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ...progress import steps
 from .build import MODULES, BuildOptions, Built, build, import_tensorrt
 
 TIMEOUT_S = 1800.0
-"""Of a build, unless told otherwise: minutes on a small board."""
+"""Default time limit of a build, which takes minutes on a small board."""
 
 _CHILD = """
 import json, sys
@@ -37,7 +37,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def is_there() -> bool:
-    """Whether some TensorRT is installed."""
+    """Whether any TensorRT is installed."""
     return any(find_spec(name) is not None for name in MODULES)
 
 
@@ -79,22 +79,22 @@ def make_engine(
         **({} if built.gpu is None else {"gpu": built.gpu}),
         "precision": built.precision,
         "onnx sha256": facts.payload_sha256,
-        **_told(options),
+        **_recorded(options),
     }
     described = replace(facts, format="engine", batch=options.batches[2], tools=tools)
     # Parity and confidences are of another file.
     return save(target, built.plan, replace(onnx.spec, artifact=described, parity=None, confidence=None))
 
 
-def _told(options: BuildOptions) -> dict[str, str]:
-    """What of a build's options an engine depends on."""
-    told = {"batches": " ".join(map(str, options.batches)), "workspace": str(options.workspace)}
+def _recorded(options: BuildOptions) -> dict[str, str]:
+    """Return the build options that an engine depends on."""
+    tools = {"batches": " ".join(map(str, options.batches)), "workspace": str(options.workspace)}
     sources = options.tactic_sources
-    return told if sources is None else {**told, "tactic sources": " ".join(sources)}
+    return tools if sources is None else {**tools, "tactic sources": " ".join(sources)}
 
 
 def options_of(engine: Artifact) -> BuildOptions:
-    """The options by which an engine was built, as its spec tells them.
+    """Read the options that an engine was built with from its spec.
 
     Raises:
         ArtifactError: it does not, being older than that, or written by others.
@@ -107,7 +107,7 @@ def options_of(engine: Artifact) -> BuildOptions:
     except (KeyError, ValueError) as error:
         raise ArtifactError(
             f"{engine.path}: its spec does not tell for which batches and in how much memory it was built; build it"
-            f" again: python -m converters.tensorrt.to_engine NAME.onnx -o {engine.path}"
+            f" again: edge-crnn build-engine NAME.onnx -o {engine.path}"
         ) from error
     sources = facts.tools.get("tactic sources")
     return BuildOptions(
@@ -117,7 +117,7 @@ def options_of(engine: Artifact) -> BuildOptions:
 
 def _build_apart(onnx: Artifact, name: str, half: bool, options: BuildOptions, timeout: float) -> Built:
     wish = {
-        "path": [each for each in sys.path if isinstance(each, str)],
+        "path": [entry for entry in sys.path if isinstance(entry, str)],
         "parent": os.getpid(),
         "name": name,
         "half": half,
@@ -135,14 +135,14 @@ def _build_apart(onnx: Artifact, name: str, half: bool, options: BuildOptions, t
     head, _, plan = ended.stdout.partition(b"\n")
     if ended.returncode > 0 or not head:
         raise BackendError(f"{name}: the build ended with status {ended.returncode} and said nothing")
-    said = json.loads(head)
-    if "error" in said:
-        raise BackendError(f"{name}: {said['error']}")
-    return Built(plan, **said)
+    answer = json.loads(head)
+    if "error" in answer:
+        raise BackendError(f"{name}: {answer['error']}")
+    return Built(plan, **answer)
 
 
 def _stderr() -> Any:
-    """The user's, where it is a file: it says how far the build is."""
+    """Return the user's stderr, if it is a file, because the build writes its progress there."""
     try:
         sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):
@@ -151,7 +151,7 @@ def _stderr() -> Any:
 
 
 def serve(parent: int, name: str, half: bool, options: dict[str, Any]) -> None:
-    """The other process: an `.onnx` comes in at stdin; a line of JSON and the engine go out at stdout."""
+    """Run in the build process: read an `.onnx` from stdin; write a line of JSON and the engine to stdout."""
     _end_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is answered by the other end
     out = os.fdopen(os.dup(1), "wb")
@@ -161,22 +161,22 @@ def serve(parent: int, name: str, half: bool, options: dict[str, Any]) -> None:
     for key in ("batches", "tactic_sources"):
         options[key] = options[key] and tuple(options[key])
     onnx = sys.stdin.buffer.read()
-    said: dict[str, str | None]
+    answer: dict[str, str | None]
     plan = b""
     try:
         with steps(f"building {name}") as show:
             built = build(import_tensorrt(), onnx, half, BuildOptions(**options), show)
     except (EdgeCrnnError, OSError) as error:
-        said = {"error": str(error)}
+        answer = {"error": str(error)}
     else:
-        said = {"version": built.version, "precision": built.precision, "gpu": built.gpu}
+        answer = {"version": built.version, "precision": built.precision, "gpu": built.gpu}
         plan = built.plan
     with out:
-        out.write(json.dumps(said).encode() + b"\n" + plan)
+        out.write(json.dumps(answer).encode() + b"\n" + plan)
 
 
 def _end_with(parent: int) -> None:
-    """End as soon as nobody waits for the engine. Source: prctl(2)."""
+    """End this process as soon as nobody waits for the engine. Source: prctl(2)."""
     if sys.platform == "linux":
         import ctypes
 

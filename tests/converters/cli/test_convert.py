@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from converters.cli.convert import CONVERT, _target_of
 from edge_crnn import open_reader
 from edge_crnn.dataset import content_hash, find_images
 from edge_crnn.files import sha256
@@ -30,11 +31,11 @@ def test_what_passes_is_written_with_its_verdict(
         "pass: same text on 100.00% (94.04% to 100.00%) of what the trained model reads right, gate 90.00%;"
         " accuracy +0.00 points, gate ±10.00; 60 images, 0 changed"
     )
-    assert out == [
+    assert out[:2] == [
         f"x.tflite: {artifact_says}",
         f"  {'/'.join(labelled_folder.parts[-2:])}: 60 images; right 100.00%, trained model 100.00%; same text 100.00%",
-        f"{artifact.path}: {artifact.path.stat().st_size:,} bytes, recipe float32",
     ]
+    assert f"{artifact.path}: {artifact.path.stat().st_size:,} bytes, recipe float32" in out[2]
     assert artifact.spec.parity is not None
     assert artifact.spec.parity.verdict == "pass"
     assert artifact.spec.artifact is not None
@@ -74,12 +75,8 @@ def test_what_fails_is_not_written_but_shown(
         "--recipe", "int8", "--calibration", calibration_folder, "--page", tmp_path / "page.html"
     )
     assert status == 3
-    assert err == [
-        (
-            "edge-crnn convert: x.tflite does not meet the gate and was not written; see the images that changed, or"
-            " add --float auto, which keeps the layers that are to blame in float32"
-        )
-    ]
+    assert len(err) == 1
+    assert "x.tflite does not meet the gate and was not written; --float auto" in err[0]
     assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
     assert "Images that read differently" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert out[1].startswith("x.tflite: fail: same text on ")
@@ -91,7 +88,7 @@ def test_what_fails_leaves_an_older_file_alone(convert: Run, calibration_folder:
     before = (tmp_path / "x.tflite").read_bytes()
     status, _, err = convert("--recipe", "int8", "--calibration", calibration_folder)
     assert status == 3
-    assert "was not written; the older file of that name is as it was" in err[0]
+    assert "was not written; the existing file is unchanged" in err[0]
     assert (tmp_path / "x.tflite").read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["x.tflite"]
 
@@ -100,7 +97,7 @@ def test_too_few_images_are_said_to_be(convert: Run, tmp_path: Path) -> None:
     status, out, _ = convert("--recipe", "float32")
     assert status == 0
     assert out[0].startswith("x.tflite: underpowered: ")
-    assert "  these images show an agreement of 95.13%; give more to show the gate" in out
+    assert any("an agreement of only 95.13%" in line for line in out)
     parity = load(tmp_path / "x.tflite").spec.parity
     assert parity is not None
     assert parity.verdict == "underpowered"
@@ -223,13 +220,16 @@ def test_folders_count_together(convert: Run, labelled_folder: Path, tmp_path: P
 def test_bad_usage(words: list[str], expected: str, convert: Run) -> None:
     status, out, err = convert(*words)
     assert (status, out) == (2, [])
-    assert expected in err[-1]
+    assert expected in err[0]
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["-o", "x.bin"], "x.bin: --to tflite writes a NAME.tflite"),
+        (["-o", "x.bin"], "x.bin: the output must end in .tflite, .onnx, .engine"),
+        (["-o", "x"], "x: the output must end in .tflite"),
+        (["-o", "x.onnx", "--to", "tflite"], "x.onnx: the output must end in .tflite with --to tflite"),
+        (["-o", "x.tflite", "--to", "onnx"], "x.tflite: the output must end in .onnx with --to onnx"),
         (["-o", "no/x.tflite"], "no/x.tflite: cannot write"),
         (["--page", "no/page.html"], "no/page.html: cannot write"),
     ],
@@ -248,7 +248,23 @@ def test_files_that_are_read_are_not_written_over(convert: Run, tiny_keras: Path
     for page in (tiny_keras, tmp_path / "x.tflite"):
         status, _, err = convert("--recipe", "float32", "--page", page)
         assert status == 1
-        assert err == [
-            f"edge-crnn convert: {page}: names two files of this run; name another for the page or the artifact"
-        ]
+        assert len(err) == 1
+        assert f"{page}: is named for two files of this run" in err[0]
     assert tiny_keras.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "target", "name"),
+    [
+        ([], "tflite", "m.tflite"),
+        (["--to", "onnx"], "onnx", "m.onnx"),
+        (["--to", "tensorrt"], "tensorrt", "m.engine"),
+        (["-o", "a/x.tflite"], "tflite", "a/x.tflite"),
+        (["-o", "a/x.onnx"], "onnx", "a/x.onnx"),
+        (["-o", "a/x.engine"], "tensorrt", "a/x.engine"),
+        (["-o", "x.engine", "--to", "tensorrt"], "tensorrt", "x.engine"),
+    ],
+)
+def test_the_suffix_of_the_output_says_what_to_convert_to(words: list[str], target: str, name: str) -> None:
+    parsed = CONVERT.parser("convert").parse_args(["a/m.keras", *words])
+    assert _target_of(parsed) == (target, Path(name))

@@ -48,7 +48,7 @@ def test_what_passes_is_written_with_its_verdict(
     status, out, err = convert("--recipe", recipe, *values, *WIDE)
     assert (status, err) == (0, [])
     assert out[0].startswith("x.onnx: pass: same text on ")
-    assert any("float16 was verified as this CPU computes it" in line for line in out) == (recipe != "float32")
+    assert any("this CPU computes most of float16 in float32" in line for line in out) == (recipe != "float32")
     artifact = load(tmp_path / "x.onnx")
     assert artifact.spec.parity is not None
     assert artifact.spec.parity.verdict == "pass"
@@ -116,11 +116,11 @@ def test_without_tensorrt_the_onnx_is_written_and_the_way_to_the_engine_told(
     engine = tmp_path / "x.engine"
     status, out, err = convert("--to", "tensorrt", "-o", engine, "--batch", "4", *WIDE)
     assert (status, err) == (0, [])
-    assert out[-4].startswith(f"{tmp_path / 'x.onnx'}: ")
+    assert f"{tmp_path / 'x.onnx'}: " in out[-4]
     assert out[-3:] == [
-        f"no TensorRT is installed here: {engine} is not built",
-        f"{tmp_path / 'x.onnx'} is what the device needs; TensorRT builds the engine there, for its own GPU:",
-        "    python -m converters.tensorrt.to_engine x.onnx -o x.engine --batches 1 4 4",
+        f"TensorRT is not installed here, so {engine} was not built",
+        f"Copy {tmp_path / 'x.onnx'} to the device and build the engine there, for its own GPU:",
+        "    edge-crnn build-engine x.onnx -o x.engine --batches 1 4 4",
     ]
     assert [each.name for each in tmp_path.iterdir()] == ["x.onnx"]
     facts = load(tmp_path / "x.onnx").spec.artifact
@@ -137,23 +137,23 @@ def test_with_tensorrt_the_engine_is_built(convert: Run, tmp_path: Path, monkeyp
     monkeypatch.setattr(command, "to_engine", to_engine)
     status, out, _ = convert("--to", "tensorrt", "-o", tmp_path / "x.engine", *WIDE)
     assert status == 0
-    assert out[-1] == f"{tmp_path / 'x.engine'}: 13 bytes, for up to 32 images; for this machine's GPU only"
+    assert f"{tmp_path / 'x.engine'}: 13 bytes, for up to 32 images" in out[-1]
     assert sorted(each.name for each in tmp_path.iterdir()) == ["x.engine", "x.engine.json", "x.onnx"]
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--recipe", "int8"], "recipe int8 is not for --to onnx, whose recipes are float32, float16, float16-mixed"),
+        (["--recipe", "int8"], "recipe int8 does not apply to --to onnx; choose from float32, float16, float16-mixed"),
         (
             ["--to", "tflite", "--recipe", "float16-mixed", "-o", "x.tflite"],
-            "recipe float16-mixed is not for --to tflite",
+            "recipe float16-mixed does not apply to --to tflite",
         ),
-        (["--batch", "4"], "--batch is for tflite and tensorrt; an .onnx takes any number of images: leave it out"),
-        (["--to", "tensorrt", "-o", "x.onnx"], "x.onnx: --to tensorrt writes a NAME.engine"),
-        (["--to", "tensorrt", "-o", "x.engine", "--recipe", "auto"], "tells nothing of an engine; name a recipe"),
-        (["--to", "tensorrt", "-o", "x.engine", "--recipe", "int8"], "recipe int8 is not for --to tensorrt"),
-        (["-o", "x.tflite"], "x.tflite: --to onnx writes a NAME.onnx, which is found by it; name it so"),
+        (["--batch", "4"], "--batch does not apply to --to onnx"),
+        (["--to", "tensorrt", "-o", "x.onnx"], "x.onnx: the output must end in .engine with --to tensorrt"),
+        (["--to", "tensorrt", "-o", "x.engine", "--recipe", "auto"], "--recipe auto does not apply to --to tensorrt"),
+        (["--to", "tensorrt", "-o", "x.engine", "--recipe", "int8"], "recipe int8 does not apply to --to tensorrt"),
+        (["-o", "x.tflite"], "x.tflite: the output must end in .onnx with --to onnx"),
     ],
 )
 def test_what_cannot_end_well_is_not_begun(

@@ -49,7 +49,7 @@ def _table(source, pictures):  # type: ignore[no-untyped-def]
 
 
 def test_a_measured_spec_converts(bare: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["spec", str(bare), "--images", str(folder), "--alphabet", "0123456789"]) == 0
+    assert main(["spec", str(bare), "--labelled", str(folder), "--alphabet", "0123456789"]) == 0
     out = capsys.readouterr().out
     assert "16 labelled images" in out
     assert "orientation    transposed" in out
@@ -60,7 +60,7 @@ def test_a_measured_spec_converts(bare: Path, folder: Path, capsys: pytest.Captu
 
 def test_without_images_it_says_what_is_missing(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["spec", str(bare)]) == 1
-    assert "--images" in capsys.readouterr().err
+    assert "--labelled DIR" in capsys.readouterr().err
     assert not sidecar(bare).exists()
 
 
@@ -68,22 +68,31 @@ def test_without_images_options_make_a_spec(bare: Path, tiny_keras: Path) -> Non
     words = ["--alphabet", "0123456789", "--blank", "last", "--skip-steps", "2", "--pixels", "x/127.5-1"]
     assert main(["spec", str(bare), "--name", "tiny", *words]) == 0
     assert load_sidecar(bare) == load_sidecar(tiny_keras)
-    assert "resize" not in json.loads(sidecar(bare).read_text())["input"]
+    assert main(["convert", str(bare), "--invert", "--dry-run"]) == 1  # which the spec has as False
 
 
 def test_what_the_spec_says_is_measured_again_only_if_asked(
     bare: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["spec", str(bare), "--images", str(folder), "--alphabet", "0123456789"]
+    words = ["spec", str(bare), "--labelled", str(folder), "--alphabet", "0123456789"]
     sidecar(bare).write_text(json.dumps({"blank": 10, "input": {"axes": "WHC", "interpolation": "area"}}))
     assert main(words) == 0
-    assert "interpolation" not in capsys.readouterr().out
+    assert "\ninterpolation" not in capsys.readouterr().out
     assert main([*words, "--anew"]) == 0
-    assert "interpolation" in capsys.readouterr().out
+    assert "\ninterpolation" in capsys.readouterr().out
 
 
 def test_without_labels_it_says_that_this_is_weaker(
     bare: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["spec", str(bare), "--images", str(folder), "--unlabelled", "--alphabet", "0123456789"]) == 0
-    assert "without labels this is a guess" in capsys.readouterr().out
+    assert "Without labels nothing shows" in capsys.readouterr().out
+
+
+def test_images_without_unlabelled_are_still_labelled(
+    bare: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["spec", str(bare), "--images", str(folder), "--alphabet", "0123456789"]) == 0
+    streams = capsys.readouterr()
+    assert streams.err == ""
+    assert "16 labelled images" in streams.out

@@ -113,8 +113,8 @@ def test_labels_that_are_not_asked_for_are_mentioned(
 
 
 def test_an_older_name_of_labelled(run: Run, tiny_keras: Path, labelled_folder: Path, here: Path) -> None:
-    status, out, _ = run("convert", tiny_keras, "--recipe", "float32", "--verify", labelled_folder, *WIDE)
-    assert status == 0
+    status, out, err = run("convert", tiny_keras, "--recipe", "float32", "--verify", labelled_folder, *WIDE)
+    assert (status, err) == (0, ["edge-crnn convert: --verify is now --labelled"])
     assert has(out, "accuracy +0.00 points")
 
 
@@ -130,7 +130,7 @@ def test_options_for_labels_are_about_labelled_images(run: Run, tiny_keras: Path
 def test_no_images_give_an_unverified_artifact(run: Run, tiny_keras: Path, here: Path) -> None:
     status, out, err = run("convert", tiny_keras)
     assert (status, err) == (0, [])
-    assert "recipe dynamic in place of int8" in out[0]
+    assert "recipe dynamic instead of int8" in out[0]
     assert "unverified: no image was read" in out[1]
     assert f"edge-crnn verify {tiny_keras} tiny.tflite --labelled DIR" in out[-1]
     spec = load(here / "tiny.tflite").spec
@@ -161,9 +161,9 @@ def test_auto_without_images(target: str, suffix: str, run: Run, tiny_keras: Pat
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--recipe", "int8"], "recipe int8 needs images to calibrate with; add --images DIR"),
-        (["--page", "x.html"], "--page and --results are about images; add --images DIR"),
-        (["--results", "x.json"], "--page and --results are about images; add --images DIR"),
+        (["--recipe", "int8"], "recipe int8 needs images for calibration"),
+        (["--page", "x.html"], "--page and --results need images"),
+        (["--results", "x.json"], "--page and --results need images"),
     ],
 )
 def test_what_needs_images(words: list[str], expected: str, run: Run, tiny_keras: Path, here: Path) -> None:
@@ -176,7 +176,7 @@ def test_what_needs_images(words: list[str], expected: str, run: Run, tiny_keras
 def test_verify_wants_images(run: Run, tiny_keras: Path, tiny_artifact: Path) -> None:
     status, out, err = run("verify", tiny_keras, tiny_artifact)
     assert (status, out, len(err)) == (1, [], 1)
-    assert "no images to verify with; add --images DIR" in err[0]
+    assert "no images to verify with; add --labelled DIR" in err[0]
 
 
 # --- a dry run -------------------------------------------------------------------------------------------------------

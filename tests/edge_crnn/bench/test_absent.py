@@ -50,12 +50,12 @@ def test_what_is_missing_is_named_and_nothing_else(name: str, tmp_path: Path) ->
 def test_why(tmp_path: Path) -> None:
     """And what to do, where something can be done."""
     server, pi, virtual = (of(name, tmp_path / name) for name in ("server", "Pi 4", "VM"))
-    assert server["power"].startswith("RAPL's counters are for root alone, ")
+    assert server["power"].startswith("only root may read RAPL's counters, ")
     assert ": sudo chmod a+r /sys/class/powercap/" in server["power"]
-    assert pi["power"].startswith("vcgencmd pmic_read_adc tells nothing: only a Raspberry Pi 5 has")
-    assert virtual["power"] == "no RAPL counters, as in most virtual machines; so no joules an image"
-    assert virtual["memory of a GPU"] == "no nvidia-smi here: no NVIDIA GPU, or no driver of it"
-    assert virtual["power mode"] == "nvpmodel is on a Jetson alone"
+    assert pi["power"].startswith("vcgencmd pmic_read_adc shows nothing: only a Raspberry Pi 5")
+    assert virtual["power"] == "no RAPL counters, as in most virtual machines; so no joules per image"
+    assert virtual["memory of a GPU"] == "no nvidia-smi: no NVIDIA GPU, or no driver"
+    assert virtual["power mode"] == "only a Jetson has nvpmodel"
 
 
 def test_a_jetson_in_a_container_that_shows_little(tmp_path: Path) -> None:
@@ -63,9 +63,9 @@ def test_a_jetson_in_a_container_that_shows_little(tmp_path: Path) -> None:
     plant(shown, tmp_path)
     found = absent(board(tmp_path), snapshot(tmp_path), [opened()], tmp_path)
     assert found["power mode"].startswith("neither /etc/nvpmodel.conf nor /var/lib/nvpmodel/status can be read")
-    assert found["power"].startswith("no INA3221 and no INA238 can be read")
-    assert found["clocks"] == "neither cpufreq nor /proc/cpuinfo tells them"
-    assert found["memory of a GPU"] == "a Jetson's GPU shares the board's: see what is available of it"
+    assert found["power"].startswith("neither an INA3221 nor an INA238 can be read")
+    assert found["clocks"] == "neither cpufreq nor /proc/cpuinfo shows them"
+    assert found["memory of a GPU"] == "a Jetson's GPU shares the memory of the board"
 
 
 def test_a_gpu_whose_memory_is_told(tmp_path: Path) -> None:

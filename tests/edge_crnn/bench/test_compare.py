@@ -117,22 +117,22 @@ UNLIKE: dict[str, tuple[Callable[[], Record], str]] = {
     "limited container": (lambda: _on(cpu_limit=1.5), "another machine: cpu_limit 1.5 then, None now"),
     "changed artifact": (
         lambda: _of(payload_sha256="e" * 64),
-        r"plates\.tflite is another artifact now",
+        r"plates\.tflite has changed",
     ),
     "other threads": (lambda: _of(threads=2), "ran on litert with 2 threads"),
     "other decoder": (lambda: _of(decoder=DecoderSpec("beam")), "with 1 threads and DecoderSpec"),
     "other engine": (lambda: _of(backend="onnxrt"), "ran on onnxrt with 1 threads .* now on litert"),
-    "other texts": (lambda: _of(texts_sha256="f" * 64), "reads other texts in the same images than it did then"),
+    "other texts": (lambda: _of(texts_sha256="f" * 64), "reads the same images differently than it did then"),
     "other images": (
         lambda: replace(_of(), images=replace(_of().images, sha256="e" * 64, count=3)),
-        "3 images of plates then, 500 others of plates now",
+        "then 3 images of plates, now 500 others of plates",
     ),
     "other scenario": (
         lambda: record(result(_TEN, scenario=OFFLINE)),
-        "is to be measured in single: .*, 4 images",
+        "in single: .*, 4 images per round now",
     ),
-    "other rounds": (lambda: record(result(_TEN, scenario=Scenario("single", 1, 9))), "then it was single.*, 9 images"),
-    "too few samples": (lambda: record(result(_TEN[:3])), "3 rounds then and 5 now can show nothing at 0.01"),
+    "other rounds": (lambda: record(result(_TEN, scenario=Scenario("single", 1, 9))), "in single.*, 9 images per"),
+    "too few samples": (lambda: record(result(_TEN[:3])), "3 rounds then and 5 now are too few at 0.01"),
     "throttled": (
         lambda: record(result(_TEN, snapshot=lambda: moment(throttling=throttling(now=["throttled"])))),
         r"throttled then \(throttled\)",

@@ -41,9 +41,7 @@ def test_throttling_during_a_run(states: Sequence[Throttling | None], reasons: t
 
 def test_a_throttle_flag_that_is_set_during_the_run_marks_it() -> None:
     hot = _looked(_CALM, _PI_HOT)
-    assert marks(record(hot), hot) == (
-        "throttled: clock capped; cool it, or give it the power that it needs, and measure again",
-    )
+    assert marks(record(hot), hot) == ("throttled: clock capped; improve cooling or power supply, and measure again",)
 
 
 def _marks(again: Sequence[float], other_cores: float | None = 0.0, governor: str = "performance") -> tuple[str, ...]:
@@ -58,12 +56,12 @@ def test_the_same_twice_agrees() -> None:
 
 def test_the_same_twice_differs() -> None:
     noisy = "noisy: the same artifact measured twice differs by 9.1%, more than 5%; "
-    assert _marks([11, 11, 11]) == (f"{noisy}nothing tells why: give it more rounds",)
+    assert _marks([11, 11, 11]) == (f"{noisy}the reason is unknown; use more rounds",)
     assert _marks([11, 11, 11], 0.42) == (f"{noisy}other programs kept 0.4 cores busy",)
     assert _marks([11, 11, 11], 0.42, "ondemand") == (
-        f"{noisy}other programs kept 0.4 cores busy, and clocks change as governor ondemand decides",
+        f"{noisy}other programs kept 0.4 cores busy, and the governor ondemand changes the clocks",
     )
-    assert _marks([9, 9, 9], None) == (f"{noisy}nothing tells why: give it more rounds",)  # faster is no better
+    assert _marks([9, 9, 9], None) == (f"{noisy}the reason is unknown; use more rounds",)  # faster is no better
 
 
 def test_other_programs_are_told_of_even_where_it_does_not_show() -> None:

@@ -50,14 +50,14 @@ def test_an_artifact_and_its_stages() -> None:
         "inference 10.0 (9.90–10.2) 10.3 (too few) 10.5 (too few)",
         "decoding 0.500 (0.500–0.500) 0.500 (too few) 0.500 (too few)",
     ]
-    assert lines[start + 12].startswith("90.7 images/s, 22.1 ms of processor time an image, 67 MB resident, the same")
+    assert lines[start + 12].startswith("90.7 images/s, 22.1 ms of processor time per image, 67 MB resident, the same")
     assert "differs by 0.0%, other programs kept 0.00 cores busy, garbage collected 5 times" in lines[start + 12]
     assert sum("plates.tflite" in line for line in lines) == 1  # the control shows in a figure only
 
 
 def test_too_few_readings_for_a_percentile_are_said_to_be() -> None:
     text = table(record(result([10] * 92)))
-    assert "too few)" not in text  # 368 readings
+    assert "(too few)" not in text  # 368 readings
     assert "too few)" in table(record(result([10] * 91)))
     assert "6 for p50, 36 for p90, 368 for p99" in text
     assert "262,742 for 99 %" in text
@@ -65,7 +65,7 @@ def test_too_few_readings_for_a_percentile_are_said_to_be() -> None:
 
 def test_marks_stand_below_the_figures() -> None:
     hot = result(_TEN, snapshot=lambda: moment(throttling=throttling(now=["clock capped"])))
-    assert "! throttled: clock capped; cool it, or give" in table(record(hot))
+    assert "! throttled: clock capped; improve cooling" in table(record(hot))
     assert "! noisy: the same artifact measured twice differs by 90.9%" in table(
         record(result(_TEN), result([20], artifact=1))
     )
@@ -78,8 +78,8 @@ def test_a_camera_s_frames_and_joules() -> None:
     camera = Scenario("camera", 1, 9, fps=50.0, late="drop")
     made = record(Result(0, camera, "", None, (Measured(played, (moment(0), moment(1, power=power), moment(2))),)))
     (line,) = (line for line in _lines(made) if "dropped, " in line)
-    assert "5 of 9 frames dropped, 1 read later than the next one came" in line
-    assert "0.12 J an image at 6 W (rail VDD_IN)" in line
+    assert "5 of 9 frames dropped, 1 read after the next frame arrived" in line
+    assert "0.12 J per image at 6 W (rail VDD_IN)" in line
     assert "camera: 50 frames a second, late ones drop; 1 round, 4 images" in _lines(made)
 
 
@@ -96,7 +96,7 @@ def test_the_curve_of_a_sustained_run() -> None:
         "2 2.0 10.0 10.0 2400 50.0 –",
         "4 2.0 10.0 10.0 2400 60.0 –",
         "8 1.0 20.0 20.0 2400 70.0 –",
-        "ends at 50.0% of the pace at which it began",
+        "ends at 50.0% of its initial speed",
     ]
 
 
@@ -118,7 +118,7 @@ def test_then_and_now() -> None:
     old, new = record(result(_TEN)), record(result([each + 3 for each in _TEN]))
     heading, titles, line = comparison_table(compare(old, new), "old.json").splitlines()
     assert heading.startswith(
-        "Beside old.json, by per-round figures, one-sided exact rank test (Mann-Whitney U) at 0.01"
+        "Compared with old.json by per-round figures, one-sided exact rank test (Mann-Whitney U) at 0.01"
     )
     assert titles.split() == [
         "artifact",

@@ -25,7 +25,7 @@ def test_the_shipped_model_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPat
         opened = worker.opened
         played = worker.play(Scenario("single", 1, 2), lambda: looks.append(worker.pid))
         os.kill(worker.pid, signal.SIGKILL)
-        with pytest.raises(BackendError, match=r"plates-int8\.tflite: the process that measured it ended with -9"):
+        with pytest.raises(BackendError, match=r"plates-int8\.tflite: its process ended with -9"):
             worker.play(Scenario("single", 1, 2), lambda: None)
     finally:
         worker.close()

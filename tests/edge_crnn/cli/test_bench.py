@@ -54,7 +54,7 @@ def test_the_shipped_model_on_real_plates(bench: Bench, tmp_path: Path) -> None:
     for path in sorted(_PLATES.glob("*.jpg"))[:3]:
         shutil.copy(path, plates)
     words = ["--images", plates, "--scenario", "single,offline,camera", "--rounds", 1, "--per-round", 2, "--fps", 500]
-    status, said, errors = bench(*words, "--readers", 2, "--minutes", 0.001, "--every", 0.06, "-o", tmp_path / "r.json")
+    status, said, errors = bench(*words, "--workers", 2, "--minutes", 0.001, "--every", 0.06, "-o", tmp_path / "r.json")
     assert (status, errors) == (0, "")
     for line in ("loaded in", "end to end", "image file", "preprocessing", "inference", "decoding", "ends at"):
         assert line in said
@@ -90,7 +90,7 @@ def test_what_is_asked_for(bench: Bench, made: Callable[[Record], list[dict[str,
             "tensorrt",
             "--threads",
             2,
-            "--readers",
+            "--workers",
             3,
             "--fps",
             12.5,
@@ -144,10 +144,8 @@ def test_a_regression_exits_with_3(
     status, said, errors = bench("--images", "plates", "--compare", old, "-o", tmp_path / "new.json")
     assert status == 3
     assert "+18.2%" in said
-    assert errors == (
-        f"edge-crnn bench: slower than in {old} by one-sided exact rank test (Mann-Whitney U) at 0.01: plates.tflite"
-        " (single, +18.2%, p = 0.004)\n"
-    )
+    assert f"edge-crnn bench: slower than in {old}" in errors
+    assert "plates.tflite (single, +18.2%, p = 0.004)\n" in errors
     assert load_record(tmp_path / "new.json") == slower
     assert asked[0]["old"] == load_record(old)
     status, said, _ = bench("--images", "plates", "--compare", old, "--format", "json")
@@ -166,10 +164,7 @@ def test_what_cannot_be_told_exits_with_1(
     status, said, errors = bench("--images", "plates", "--compare", old)
     assert status == 1
     assert "unclear: other programs kept 0.7 cores busy now" in said
-    assert errors == (
-        f"edge-crnn bench: cannot be told beside {old}: plates.tflite (single): other programs kept 0.7 cores busy now;"
-        " measure again\n"
-    )
+    assert f"comparison with {old} is unclear: plates.tflite (single): other programs kept 0.7 cores busy" in errors
 
 
 def test_what_is_not_comparable_exits_with_1_and_keeps_what_was_measured(
@@ -198,9 +193,9 @@ def test_nothing_is_measured_for_a_comparison_that_must_fail(bench: Bench, tmp_p
     ("words", "message"),
     [
         ((), "the following arguments are required: --images"),
-        (("--images", "x", "--scenario", "fast"), "'fast' is not among single, offline, multi, camera, all"),
-        (("--images", "x", "--scenario", "single,"), "'single,' is not among"),
-        (("--images", "x", "--fps", "0"), "0 is not above 0"),
+        (("--images", "x", "--scenario", "fast"), "'fast' is not one of single, offline, multi, camera, all"),
+        (("--images", "x", "--scenario", "single,"), "'single,' is not one of"),
+        (("--images", "x", "--fps", "0"), "0 is not a number above 0"),
         (("--images", "x", "--rounds", "101"), "101 is more than 100"),
     ],
 )
@@ -216,7 +211,7 @@ def test_expected_failures_are_one_line(bench: Bench, tmp_path: Path) -> None:
         (("--images", tmp_path / "none"), "none: cannot be read"),
         (("--images", tmp_path), "bad.jpg: 10 bytes"),
         (("--images", _PLATES, "-o", tmp_path / "no" / "r.json"), "r.json: cannot write"),
-        (("--images", _PLATES, "--compare", tmp_path / "bad.jpg"), "bad.jpg: no JSON"),
+        (("--images", _PLATES, "--compare", tmp_path / "bad.jpg"), "bad.jpg: not JSON"),
         (("a.tflite", "a.tflite", "--images", _PLATES), "named twice"),
     ):
         status, said, errors = bench(*words)
@@ -232,3 +227,10 @@ def test_artifacts_without_a_file_are_one_line(bench: Bench, tmp_path: Path) -> 
     assert (status, said, errors.count("\n")) == (1, "", 1)
     assert "none.tflite: cannot be read" in errors
     assert opened().path not in errors
+
+
+def test_a_former_name_of_workers(bench: Bench, made: Callable[[Record], list[dict[str, Any]]]) -> None:
+    asked = made(record(result(_TEN)))
+    status, _, errors = bench("--images", "plates", "--scenario", "offline", "--readers", 3)
+    assert (status, errors) == (0, "edge-crnn bench: --readers is now --workers\n")
+    assert [scenario.readers for scenario, _ in asked[0]["plays"]] == [3]

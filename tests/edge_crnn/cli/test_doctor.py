@@ -34,8 +34,8 @@ def test_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     lines = streams.out.splitlines()
     names = [line[6:20].strip() for line in lines if line[:1].strip() and line[:6].strip() in ("ok", "warn", "-")]
     assert [name for name in names if name in LINES] == LINES
-    assert lines[-1].startswith("Reads here")
-    assert "plates-int8.tflite reads 대전 77 너 1771 as it should" in streams.out
+    assert lines[-1].startswith("Ready to read")
+    assert "plates-int8.tflite reads 대전 77 너 1771 correctly" in streams.out
 
 
 def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,10 +64,10 @@ def test_with_numpy_alone(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (1, "")
     assert "\nfail  litert        not installed\n" in ended.stdout
     assert "pip install 'edge-crnn[litert]'\n" in ended.stdout
-    assert "\nwarn  opencv        not installed: arrays are read, files are not\n" in ended.stdout
+    assert "\nwarn  opencv        not installed: reads arrays, but no files\n" in ended.stdout
     assert "\n-     tensorrt      not installed\n" in ended.stdout
     assert "\nfail  reading       plates-int8.tflite needs litert: see above\n" in ended.stdout
-    assert "\nDoes not read here: litert, reading; " in ended.stdout
+    assert "\nCannot read here: litert, reading; " in ended.stdout
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_a_model_that_is_not_there(format_: str, tmp_path: Path, capsys: pytest.
     assert streams.err == ""
     assert "none.tflite: cannot be read (No such file or directory)" in streams.out
     if format_ == "text":
-        assert "\nDoes not read here: reading" in streams.out
+        assert "\nCannot read here: reading" in streams.out
         assert "→ name a converted model" in streams.out
     else:
         assert json.loads(streams.out)["reads"] is False

@@ -75,7 +75,7 @@ def test_files_that_are_none_are_one_error(cars: Path, tmp_path: Path) -> None:
     for option, of in (("--lexicon", lexicon_of), ("--prior", prior_of)):
         with pytest.raises(InputError, match=r"absent\.txt: cannot be read \(No such file or directory\)"):
             of(parsed(option, tmp_path / "absent.txt"), PLATES)
-        with pytest.raises(InputError, match=r"latin\.txt: is no UTF-8 at byte 10; save it as UTF-8"):
+        with pytest.raises(InputError, match=r"latin\.txt: is not UTF-8 at byte 10; save it as UTF-8"):
             of(parsed(option, tmp_path / "latin.txt"), PLATES)
         with pytest.raises(InputError, match=r"none\.txt has no"):
             of(parsed(option, tmp_path / "none.txt"), PLATES)

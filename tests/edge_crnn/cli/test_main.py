@@ -48,7 +48,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return install
 
 
-@pytest.mark.parametrize("words", [[], ["-h"], ["--help"]])
+@pytest.mark.parametrize("words", [[], ["-h"], ["--help"], ["help"]])
 def test_help_lists_the_commands(
     words: list[str], command: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -58,17 +58,19 @@ def test_help_lists_the_commands(
     assert "usage: edge-crnn COMMAND" in streams.out
     for name in ("read", "info", "synth", "try"):
         assert f"\n  {name} " in streams.out
+    assert "\n  try           try it\n" in streams.out
     assert streams.err == ""
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--version"]) == 0
+@pytest.mark.parametrize("word", ["-V", "--version"])
+def test_version(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([word]) == 0
     assert capsys.readouterr() == (f"edge-crnn {__version__}\n", "")
 
 
 @pytest.mark.parametrize("name", ["read", "info", "synth"])
 def test_help_of_a_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([name, "--help"]) == 0
+    assert main([name, "--help"]) == main(["help", name]) == 0
     streams = capsys.readouterr()
     assert streams.out.startswith(f"usage: edge-crnn {name} ")
     assert streams.err == ""
@@ -77,8 +79,11 @@ def test_help_of_a_command(name: str, capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["fly"], "edge-crnn: no command 'fly'\nusage: edge-crnn COMMAND"),
-        (["--fly"], "no command '--fly'"),
+        (["fly"], "edge-crnn: unknown command 'fly'\nSee edge-crnn --help.\n"),
+        (["raed"], "edge-crnn: unknown command 'raed'; did you mean read?\n"),
+        (["serve_folder"], "did you mean serve-folder?"),
+        (["--versoin"], "edge-crnn: unknown option '--versoin'; did you mean --version?\n"),
+        (["read", "a.png", "--wrokers", "2"], "edge-crnn read: unknown option --wrokers; did you mean --workers?\n"),
         (["read"], "the following arguments are required: IMAGE|DIR"),
         (["read", "a.png", "--workers", "0"], "argument --workers: 0 is less than 1"),
         (["read", "a.png", "--n-best", "many"], "argument --n-best: invalid"),
@@ -157,13 +162,39 @@ def test_a_command_whose_module_lacks_a_package(
     )
 
 
+def test_help_says_what_to_install_where_packages_are_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # as if it were not installed
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (place,) = (place for place, line in enumerate(lines) if line.startswith("  convert "))
+    assert lines[place + 1].strip() == "(not installed: pip install 'edge-crnn[convert]')"
+
+
+def test_help_imports_no_command() -> None:
+    code = (
+        "import sys; from edge_crnn.cli.main import main; main(['--help']);"
+        "assert not {'cv2', 'tensorflow', 'PIL', 'edge_crnn.cli.read', 'converters'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_without_the_converters_their_commands_say_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: ())
+    assert main(["convert", "model.keras"]) == 1
+    assert "edge-crnn convert: it belongs to the converters" in capsys.readouterr().err
+
+
 def test_a_built_in_command_that_lacks_a_package(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def import_module(name: str) -> object:
         raise ModuleNotFoundError("No module named 'PIL'", name="PIL")
 
-    monkeypatch.setattr("edge_crnn.cli.main.import_module", import_module)
+    monkeypatch.setattr("edge_crnn.cli.commands.import_module", import_module)
     assert main(["synth", "-o", "plates"]) == 1
     assert (
         capsys.readouterr().err
@@ -181,7 +212,7 @@ def test_entry_points_are_scanned_only_for_unknown_names(
     assert main(["info", str(tiny_artifact)]) == 0
     assert main(["read", "--model", str(tiny_artifact), "missing.png"]) == 1
     assert main(["read", "--help"]) == 0
-    assert "missing.png" in capsys.readouterr().out
+    assert "missing.png" in capsys.readouterr().err
     with pytest.raises(AssertionError, match="scanned"):
         main(["fly"])
 

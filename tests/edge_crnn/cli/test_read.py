@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from edge_crnn.cli.main import main
 from edge_crnn.model.artifact import load, save
 from edge_crnn.model.spec import InputSpec
 from edge_crnn.preprocess.function import load_function
-from edge_crnn.reader import open_reader
+from edge_crnn.reader import DEFAULT_MODEL, open_reader
 
 
 @pytest.fixture
@@ -89,17 +91,19 @@ def test_a_bad_file_among_good_ones(folder: Path, tiny_labels: list[str], read: 
     (folder / "3 bad.jpg").write_bytes(b"no picture\nat all")
     status, lines, said = read(folder, "--format", form)
     assert status == 1
-    assert said.startswith(f"edge-crnn read: 1 of 9 images could not be read; {folder}/3 bad.jpg: 17 bytes that")
-    assert said.count("\n") == 1
-    assert len(lines) == 9
-    bad = lines.pop(next(index for index, line in enumerate(lines) if "3 bad.jpg" in line))
     if form == "jsonl":
+        assert said.startswith(f"edge-crnn read: 1 of 9 images could not be read; {folder}/3 bad.jpg: 17 bytes that")
+        assert said.count("\n") == 1
+        assert len(lines) == 9
+        bad = lines.pop(next(index for index, line in enumerate(lines) if "3 bad.jpg" in line))
         error = json.loads(bad)
         assert error.pop("error").startswith(f"{folder}/3 bad.jpg: ")
         assert error == {"image": f"{folder}/3 bad.jpg", "text": None, "label": None, "confidence": None}
         assert [json.loads(line)["label"] for line in lines] == tiny_labels
     else:
-        assert bad.startswith(f"{folder}/3 bad.jpg\terror\t{folder}/3 bad.jpg: ")
+        first, second = said.splitlines()
+        assert first.startswith(f"edge-crnn read: {folder}/3 bad.jpg: 17 bytes that")
+        assert second == "edge-crnn read: 1 of 9 images could not be read"
         assert [line.split("\t")[1] for line in lines] == tiny_labels
 
 
@@ -107,10 +111,12 @@ def test_a_missing_file_among_good_ones(folder: Path, tiny_labels: list[str], re
     long = folder / ("x" * 300 + ".png")
     status, lines, said = read(folder / "0.png", folder / "none.png", long, folder / "1.png", Path("/dev/null"))
     assert status == 1
-    assert said.startswith(f"edge-crnn read: 3 of 5 images could not be read; {folder}/none.png: cannot be read")
-    assert [line.split("\t")[1] for line in lines] == [tiny_labels[0], "error", "error", tiny_labels[1], "error"]
-    assert "No such file or directory" in lines[1]
-    assert "File name too long" in lines[2]
+    assert [line.split("\t")[1] for line in lines] == [tiny_labels[0], tiny_labels[1]]
+    missing, too_long, device, count = said.splitlines()
+    assert missing.startswith(f"edge-crnn read: {folder}/none.png: cannot be read (No such file or directory)")
+    assert "File name too long" in too_long
+    assert "/dev/null: found a folder or a device" in device
+    assert count == "edge-crnn read: 3 of 5 images could not be read"
 
 
 EXPECTED = {
@@ -146,6 +152,57 @@ def test_rejected_readings_are_marked(folder: Path, read: Read, words: list[str]
     status, lines, _ = read(folder, *words)
     assert status == 0
     assert sum(line.endswith("\trejected") for line in lines) == rejected
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (
+            ["--min-confidence", "1"],
+            "(confidence below 1.0000); --min-confidence sets another threshold, and 0 accepts all",
+        ),
+        (["--grammar", "x?", "--decoder", "greedy"], "(no match with the grammar)"),
+        (["--min-confidence", "0"], ""),
+    ],
+)
+def test_a_terminal_is_told_of_rejected_readings(
+    folder: Path, read: Read, monkeypatch: pytest.MonkeyPatch, words: list[str], reason: str
+) -> None:
+    words = [word.replace("x", "0") for word in words]
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    (folder / "bad.jpg").write_bytes(b"no picture")
+    assert read(folder, *words)[0] == 1
+    told = [line for line in terminal.getvalue().splitlines() if "rejected" in line]
+    assert told == ([f"edge-crnn read: 8 of 8 readings are marked as rejected {reason}"] if reason else [])
+
+
+def test_the_help_tells_of_rejection(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["read", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    limit = load(DEFAULT_MODEL).spec.decoder.reject_below
+    rejected = re.search(r"rejects below (\S+), which marks (\d+) of the 500 sample plates", said)
+    assert rejected is not None
+    assert float(rejected[1]) == pytest.approx(limit, abs=5e-5)
+    with open_reader() as reader:
+        readings = reader.read_batch(sorted((Path(__file__).parents[3] / "samples" / "plates").glob("*.jpg")))
+    assert (sum(not reading.accepted for reading in readings), len(readings)) == (int(rejected[2]), 500)
+    assert "To accept all readings, add --min-confidence 0" in said
+
+
+@pytest.mark.parametrize("name", ["plates", None])
+def test_a_model_by_its_name(name: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    sample = Path(__file__).parents[3] / "samples" / "plates" / "A04ak8687.jpg"
+    words = [] if name is None else ["--model", name]
+    assert main(["read", *words, str(sample)]) == 0
+    assert capsys.readouterr().out.startswith(f"{sample}\t서울 04 마 8687\t")
+    assert main(["read", "--model", "digits", str(sample)]) == 1
+    assert "'digits' is not part of this installation" in capsys.readouterr().err
 
 
 def test_what_the_user_says_of_the_decoder_reaches_it(

@@ -114,17 +114,17 @@ def test_killed_again_and_again_each_image_has_one_line(
 
 ENDED_BY_A_PICTURE = """
 import os, signal, sys
-from edge_crnn import reader
 from edge_crnn.cli.main import main
 how, *words = sys.argv[1:]
-load = reader._pixels
+reader = sys.modules['edge_crnn.reader.reader']
+load = reader.read_pixels
 def deadly(image):
     if "deadly" in str(image) or how == "by any":
         if how == "by an exception":
             raise RuntimeError("of a picture")
         os.kill(os.getpid(), signal.SIGKILL)
     return load(image)
-reader._pixels = deadly
+reader.read_pixels = deadly
 sys.exit(main(words))
 """
 """In the place of a decoder that crashes: none is known of today."""
@@ -162,7 +162,7 @@ def test_an_image_that_ends_the_process__by_a_fake_decoder__is_given_up_and_the_
     assert len(set(names(output))) == 43
     errors = {Path(str(each["image"])).name: str(each["error"]) for each in readings(output) if "error" in each}
     assert sorted(errors) in (["10 deadly.png", "12 none.png"], ["10 deadly.png", "11 deadly.png", "12 none.png"])
-    assert "was being read at each of 3 untimely ends of the process" in errors["10 deadly.png"]
+    assert "the process died 3 times while reading it" in errors["10 deadly.png"]
     assert sorted(each.name for each in output.parent.iterdir()) == ["in", "readings.jsonl"]
     (folder / "10 deadly.png").write_bytes(files[1])  # anew: of another size
     assert end(start("--once"))[0] == 0
@@ -202,7 +202,7 @@ def test_a_line_says_what_read_says_and_when(
     assert main(["serve-folder", str(folder), "-o", str(output), "--interval", "0.01", "--once", *words]) == 0
     streams = capsys.readouterr()
     assert streams.out == ""
-    assert streams.err.endswith("edge-crnn serve-folder: 1 images read, 0 could not be\n")
+    assert streams.err.endswith("edge-crnn serve-folder: 1 images read, 0 failed\n")
     assert main(["read", str(folder), "--format", "jsonl", *words]) == 0
     (reading,) = readings(output)
     status = (folder / "서울 1.png").stat()
@@ -230,7 +230,7 @@ def test_images_as_they_come(
     until(lambda: len(names(output)) == 3)
     away = folder.rename(folder.with_name("away"))
     assert process.stderr is not None
-    until(lambda: "cannot be looked at (No such file or directory); waiting for it" in process.stderr.readline())  # type: ignore[union-attr]
+    until(lambda: "cannot be listed (No such file or directory); waiting for it" in process.stderr.readline())  # type: ignore[union-attr]
     (away / "4.png").write_bytes(files[4])
     away.rename(folder)
     until(lambda: len(names(output)) == 4)
@@ -240,7 +240,7 @@ def test_images_as_they_come(
     until(lambda: len(names(output)) == 6)
     status, said = end(process, signal.SIGINT)
     assert status == 0
-    assert said.splitlines()[-1] == "edge-crnn serve-folder: 5 images read, 1 could not be"
+    assert said.splitlines()[-1] == "edge-crnn serve-folder: 5 images read, 1 failed"
     assert [(Path(str(each["image"])).name, each["label"]) for each in readings(output)] == [
         *((f"{name}.png", tiny_labels[n]) for name, n in ((1, 1), (2, 2), (1, 3), (4, 4))),
         *(("5.png", None), ("6.png", tiny_labels[6])),
@@ -284,7 +284,7 @@ def test_systemd_is_told(folder: Path, output: Path, start: Start, files: list[b
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(PATIENCE_S)
         process = start("--interval", "3600", NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="400000")
-        status = "STATUS=0 images read, 0 could not be"
+        status = "STATUS=0 images read, 0 failed"
         assert manager.recv(999).decode() == f"READY=1\n{status}"
         assert [manager.recv(999).decode() for _ in range(5)] == [f"WATCHDOG=1\n{status}"] * 5
         process.terminate()
@@ -338,7 +338,7 @@ def test_a_folder_that_is_not_there_at_the_start_is_an_error(
 ) -> None:
     output = tmp_path / "readings.jsonl"
     assert main(["serve-folder", str(tmp_path / "none"), "-o", str(output)]) == 1
-    assert "none: is no folder; name the one where images appear" in capsys.readouterr().err
+    assert "none: is not a folder" in capsys.readouterr().err
     assert not output.exists()
 
 

@@ -14,7 +14,7 @@ from edge_crnn.training.history import CURVE, LOG
 from edge_crnn.training.layouts import KINDS
 
 SMALL = [
-    "--width",
+    "--width-factor",
     "0.03",
     "--epochs",
     "1",
@@ -24,7 +24,7 @@ SMALL = [
     "2",
     "--workers",
     "0",
-    "--validation-images",
+    "--validation-count",
     "3",
 ]
 
@@ -33,7 +33,7 @@ def test_digits_are_drawn_and_learnt(keras: Any, tmp_path: Path, capsys: pytest.
     assert main(["train", "-o", str(tmp_path / "run"), "--architecture", "digits", "--length", "2-4", *SMALL]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("epoch 1: loss ")
-    assert out[1].startswith(f"{tmp_path / 'run' / 'best.keras'}: epoch 1, ")
+    assert f"{tmp_path / 'run' / 'best.keras'}: epoch 1, " in out[1]
     assert out[1].endswith("of 3 texts right")
     spec = load_sidecar(tmp_path / "run" / "best.keras")
     assert (spec.name, "".join(spec.symbols), spec.blank) == ("digits", "0123456789", 10)
@@ -59,7 +59,7 @@ def test_a_run_is_not_overwritten(keras: Any, tmp_path: Path, capsys: pytest.Cap
     command = ["train", "-o", str(tmp_path), "--architecture", "digits", *SMALL]
     (tmp_path / "state.npz").write_bytes(b"a state")
     assert main(command) == 1
-    assert "has a run already: go on with --resume" in capsys.readouterr().err
+    assert "already has a run; continue it with --resume" in capsys.readouterr().err
     assert main([*command, "--resume"]) == 1
     assert "no state of a run" in capsys.readouterr().err
     assert (tmp_path / "state.npz").read_bytes() == b"a state"
@@ -69,8 +69,8 @@ def test_a_run_is_not_overwritten(keras: Any, tmp_path: Path, capsys: pytest.Cap
     ("options", "message"),
     [
         (["--images", "nowhere", "--validation", "nowhere"], "nowhere: cannot be read"),
-        (["--images", "."], "none to judge by: name labelled ones with --validation"),
-        (["--width", "9"], "width 9.0: expected a factor above 0"),
+        (["--images", "."], "--images needs --validation DIR"),
+        (["--width-factor", "9"], "width 9.0: expected a factor above 0"),
         (["--fonts", "nowhere"], "has no .ttf"),
         (["--initial", "nowhere.keras"], "nowhere.keras: Keras cannot load it"),
         (["--alphabet", "0120"], "'0'"),

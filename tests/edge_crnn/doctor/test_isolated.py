@@ -48,13 +48,13 @@ def test_opencv_tells_how_it_was_built() -> None:
 ENDS = {
     "another processor": ("import os; os.kill(os.getpid(), 4)", "illegal instruction: it was built for another"),
     "a crash": ("import os; os.kill(os.getpid(), 11)", "segmentation fault"),
-    "out of memory": ("import os; os.kill(os.getpid(), 9)", "killed, as it is where memory runs out"),
-    "another signal": ("import os; os.kill(os.getpid(), 1)", "it ends its process (SIGHUP)"),
+    "out of memory": ("import os; os.kill(os.getpid(), 9)", "killed, perhaps since memory ran out"),
+    "another signal": ("import os; os.kill(os.getpid(), 1)", "it ends the process (SIGHUP)"),
     "an end with a word": (
         "import os; os.write(2, b'no  licence\\n\\n'); os._exit(3)",
-        "ends its process (no  licence)",
+        "ends the process (no  licence)",
     ),
-    "an end without": ("import os; os._exit(3)", "it ends its process (exit status 3)"),
+    "an end without": ("import os; os._exit(3)", "it ends the process (exit status 3)"),
     "an unusual error": ("raise KeyError('ABI')", "KeyError: 'ABI'"),
     "a usual error": ("raise ImportError('libGL.so.1: no such file')", "libGL.so.1: no such file"),
     "half of it": ("import no_such_part", "No module named 'no_such_part'"),

@@ -21,7 +21,7 @@ def of(tree: Tree, root: Path) -> dict[str, Check]:
 SAYS = {
     "Pi 3": {
         "board": "ok Raspberry Pi 3 Model B Rev 1.2, BCM2837",
-        "processor": "ok 4 × Cortex-A53 with neon; no dotprod, so that int8 gains less",
+        "processor": "ok 4 × Cortex-A53 with neon; no dotprod, so int8 gains less",
         "system": "ok Debian GNU/Linux 12 (bookworm), 64-bit, kernel 6.6.51+rpt-rpi-v8",
         "memory": "ok 0.9 GiB, 0.5 GiB available, swap 0.1 GiB",
         "clocks": "ok ondemand, 0.60 of 1.20 GHz",
@@ -46,12 +46,12 @@ SAYS = {
     },
     "Orin NX": {
         "power mode": "ok MAXN (mode 0)",
-        "temperature": "warn 97 °C (tj-thermal), slows down from 99 °C on",
+        "temperature": "warn 97 °C (tj-thermal), slows down at 99 °C",
         "throttling": "warn now: cpufreq-cpu0 slowed for the heat;"
         " since the start: average over-current (15 times), instantaneous over-current (37 times)",
     },
     "AGX Orin": {
-        "processor": "ok 8 × Cortex-A78AE with neon, dotprod, fp16; 4 more are switched off",
+        "processor": "ok 8 × Cortex-A78AE with neon, dotprod, fp16; 4 more are offline",
         "power mode": "warn MODE_30W (mode 2), slower than MAXN",
     },
     "Xavier NX": {
@@ -83,15 +83,15 @@ SAYS = {
     "Pi 4, docker": {"throttling": "warn now: throttled, soft temperature limit"},
     "Pi 5, docker": {
         "system": "ok Debian GNU/Linux 13 (trixie), 64-bit, kernel 6.6.51+rpt-rpi-2712, pages of 16 KiB,"
-        " in a container (docker), of 1.5 cores at most",
+        " in a container (docker), limited to 1.5 cores",
         "memory": "ok 7.9 GiB, 6.6 GiB available, swap 0.2 GiB, limited to 0.5 GiB",
     },
-    "Orin Nano, docker": {"jetpack": "warn no /etc/nv_tegra_release", "power mode": "absent not told in a container"},
+    "Orin Nano, docker": {"jetpack": "warn no /etc/nv_tegra_release", "power mode": "absent unknown in a container"},
     "nothing": {
-        "board": "ok not told by this system",
-        "processor": "warn not told by this system",
+        "board": "ok unknown",
+        "processor": "warn unknown",
         "system": "ok unknown system, 64-bit",
-        "memory": "absent not told by this system",
+        "memory": "absent unknown",
     },
 }
 
@@ -120,26 +120,26 @@ def test_what_a_board_has_no_use_for_is_left_out(name: str, tmp_path: Path) -> N
 
 
 FIXES = {
-    "slow power mode": (BARE["Orin Nano"], "power mode", "sudo nvpmodel -m 2  # MAXN_SUPER, if supply and cooling"),
+    "slow power mode": (BARE["Orin Nano"], "power mode", "sudo nvpmodel -m 2  # MAXN_SUPER, if the power"),
     "capped clock": (SERVER, "clocks", "echo 3000000 | sudo tee"),
     "lowest clock": (
         {**SERVER, **cpufreq(4, "powersave", 1, 2, driver="acpi-cpufreq")},
         *("clocks", "echo schedutil | sudo tee"),
     ),
-    "under-voltage": (BARE["Pi 4"], "throttling", "a supply that holds 5 V"),
-    "over-current": (BARE["Thor"], "throttling", "a supply with more amperes"),
-    "hot": (BARE["Pi 4"], "temperature", "a heat sink or a fan"),
-    "old JetPack": (BARE["AGX Xavier"], "jetpack", "JetPack 6, where the board takes it"),
+    "under-voltage": (BARE["Pi 4"], "throttling", "use a 5 V supply"),
+    "over-current": (BARE["Thor"], "throttling", "use a stronger power supply"),
+    "hot": (BARE["Pi 4"], "temperature", "add a heat sink or a fan"),
+    "old JetPack": (BARE["AGX Xavier"], "jetpack", "install JetPack 6 if the board supports it"),
     "no release in a container": (in_docker(BARE["Thor"]), "jetpack", "docker run --runtime nvidia -v /etc/nv_"),
     "no swap to build with": (
         {**BARE["Orin Nano"], **memory(7_800_000, 7_000_000)},
         "memory",
-        "swap, to build engines",
+        "add swap",
     ),
-    "little memory": ({**BARE["Pi 3"], **memory(400_000, 90_000)}, "memory", "end other programs"),
+    "little memory": ({**BARE["Pi 3"], **memory(400_000, 90_000)}, "memory", "close other programs"),
     "little memory allowed": (
         {**in_docker(BARE["Pi 5"]), "sys/fs/cgroup/memory.max": "100000000\n"},
-        *("memory", "end other programs, or allow more"),
+        *("memory", "close other programs or raise the limit"),
     ),
     "musl": ({**BARE["Pi 5"], "etc/os-release": "ID=alpine\n"}, "system", "use a system with glibc"),
 }
@@ -158,14 +158,14 @@ def test_a_system_of_32_bits(tmp_path: Path) -> None:
     found = {each.name: each for each in checks(replace(board(tmp_path), python_bits=32), snapshot(tmp_path))}
     assert found["system"].status == "warn"
     assert "32-bit" in found["system"].found
-    assert found["system"].fix == "install the 64-bit system: there are no wheels of LiteRT for 32 bits"
+    assert found["system"].fix == "install a 64-bit system: LiteRT has no wheels for 32 bits"
 
 
 def test_a_pi_whose_firmware_cannot_be_asked(tmp_path: Path) -> None:
     told = ("usr/bin/vcgencmd", "sys/devices/platform/soc/soc:firmware/get_throttled")
     tree = {name: content for name, content in BARE["Pi 4"].items() if name not in told}
     check = of(tree, tmp_path)["throttling"]
-    assert (check.status, check.found) == ("warn", "the firmware cannot be asked")
+    assert (check.status, check.found) == ("warn", "the firmware cannot be queried")
     assert check.fix is not None
     assert "usermod -aG video" in check.fix
     inside = of(in_docker(tree), tmp_path / "inside")["throttling"]

@@ -69,7 +69,7 @@ def test_all_is_there(examine: Any) -> None:
         "tensorrt": "tensorrt 10.3.0",
         "pycuda": "2026.1",
         "gpu": "Orin, compute capability 8.7, CUDA 12.6",
-        "reading": "plates-int8.tflite reads 대전 77 너 1771 as it should, about 9.9 ms; int8,"
+        "reading": "plates-int8.tflite reads 대전 77 너 1771 correctly, about 9.9 ms; int8,"
         " XNNPACK took the graph in 4 parts",
     }
     assert {(check.status, check.fix) for check in found.values()} == {("ok", None)}
@@ -105,8 +105,8 @@ def test_what_was_too_slow_is_not_to_be_installed_again(examine: Any) -> None:
     found = examine(**dict.fromkeys(HERE, late))
     slow = [check for check in found.values() if check.found == late.reason]
     assert len(slow) == len(HERE) - 1  # nothing is read where its engine gave no answer
-    assert {check.fix for check in slow} == {"ask again when this machine has less to do"}
-    assert examine(**{READING: late})["reading"].fix == "ask again when this machine has less to do"
+    assert {check.fix for check in slow} == {"try again when this machine is less busy"}
+    assert examine(**{READING: late})["reading"].fix == "try again when this machine is less busy"
 
 
 def test_what_is_broken_is_worth_a_word_everywhere(examine: Any) -> None:
@@ -124,7 +124,7 @@ def test_what_is_broken_is_worth_a_word_everywhere(examine: Any) -> None:
     [
         ({}, ABSENT, "pip install 'edge-crnn[litert]'"),
         ({}, BROKEN, "pip install --force-reinstall ai-edge-litert"),
-        ({"python_bits": 32}, ABSENT, "install the 64-bit system"),
+        ({"python_bits": 32}, ABSENT, "install a 64-bit system"),
         ({"os_id": "alpine"}, ABSENT, "use a system with glibc"),
     ],
 )
@@ -151,7 +151,7 @@ def test_a_system_that_manages_its_python_wants_an_environment(
 @pytest.mark.parametrize(
     ("cv2", "name", "status", "found", "fix"),
     [
-        (ABSENT, "Pi 5", "warn", "not installed: arrays are read, files are not", "opencv]"),
+        (ABSENT, "Pi 5", "warn", "not installed: reads arrays, but no files", "opencv]"),
         (Trial("broken", reason="libGL.so.1: no"), "VM", "warn", "libGL.so.1: no", "pip uninstall opencv-python && "),
         (Trial("broken", reason="_ARRAY_API"), "VM", "warn", "_ARRAY_API", "-U opencv-python-headless"),
         (
@@ -178,7 +178,7 @@ def test_opencv(cv2: Trial, name: str, status: str, found: str, fix: str | None,
     ("pythons", "fix"),
     [
         ((), "sudo apt install python3-libnvinfer"),
-        (("3.99",), "JetPack's is for another Python: python3.99 -m venv --system-site-packages env"),
+        (("3.99",), "JetPack's TensorRT needs another Python: python3.99 -m venv --system-site-packages env"),
         (("3.99", f"3.{sys.version_info.minor}"), "python3 -m venv --system-site-packages env"),
         (("3",), "python3 -m venv --system-site-packages env"),
     ],
@@ -237,13 +237,13 @@ def reading(**facts: object) -> Trial:
     [
         (
             reading(label="F77sj1777"),
-            "reads F77sj1777 in a plate that says F77sj1771; ai_edge_litert",
+            "reads F77sj1777 on a plate that says F77sj1771; ai_edge_litert",
             "another version",
         ),
-        (reading(label=""), "reads nothing in a plate", "another version"),
-        (reading(finite=False), "plates-int8.tflite gives numbers that are none", "convert the model again"),
+        (reading(label=""), "reads nothing on a plate", "another version"),
+        (reading(finite=False), "plates-int8.tflite gives invalid numbers", "convert the model again"),
         (Trial("broken", reason="a: XNNPACK did not; Is /sys mounted?"), "a: XNNPACK did not", "Is /sys mounted?"),
-        (Trial("broken", reason="it ends its process (segmentation fault)"), "it ends its process", None),
+        (Trial("broken", reason="it ends the process (segmentation fault)"), "it ends the process", None),
     ],
 )
 def test_what_does_not_read(trial: Trial, found: str, fix: str | None, examine: Any) -> None:
@@ -262,4 +262,4 @@ def test_a_model_of_one_s_own_may_read_anything_in_a_plate(examine: Any) -> None
     ("ms", "said"), [(0.234, "0.2 ms"), (9.94, "9.9 ms"), (163.4, "163 ms"), (20_123.0, "20,123 ms")]
 )
 def test_how_long_it_takes(ms: float, said: str, examine: Any) -> None:
-    assert f"as it should, about {said};" in examine(reading=reading(ms=ms))["reading"].found
+    assert f"correctly, about {said};" in examine(reading=reading(ms=ms))["reading"].found

@@ -1,0 +1,122 @@
+"""The argument parser of every command: short usage, 80 columns, suggestions, and warnings for former names."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+COLUMNS = 80
+"""Widest help, also on wider terminals."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Parses the words after `edge-crnn NAME`.
+
+    Args:
+        prog: how the command is called, such as `edge-crnn read`.
+        summary: what it does, in one sentence.
+        details: what else a user should know before the options, one paragraph.
+        examples: whole command lines.
+        renamed: former name of an option → its name now.
+    """
+
+    def __init__(
+        self,
+        prog: str,
+        *,
+        summary: str = "",
+        details: str = "",
+        examples: Sequence[str] = (),
+        renamed: Mapping[str, str] | None = None,
+    ) -> None:
+        paragraphs = [_filled(paragraph) for paragraph in (summary, details) if paragraph]
+        heading = "example:" if len(examples) == 1 else "examples:"
+        super().__init__(
+            prog,
+            description="\n\n".join(paragraphs),
+            epilog="\n  ".join([heading, *examples]) if examples else None,
+            formatter_class=_Formatter,
+        )
+        self.renamed = dict(renamed or {})
+
+    def format_usage(self) -> str:
+        """Return the usage with required arguments only; the help lists all others."""
+        return f"usage: {self.prog} {self._short_usage()}\n"
+
+    def format_help(self) -> str:
+        """Return the help, which begins with the short usage."""
+        self.usage = f"{self.prog} {self._short_usage()}".replace("%", "%%")
+        return super().format_help()
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """Parse the words as argparse does, after replacing former names and refusing unknown ones."""
+        words = self._current(sys.argv[1:] if args is None else args)
+        self._refuse_unknown(words)
+        return super().parse_known_args(words, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and where to look, and exit with 2."""
+        self.exit(2, f"{self.prog}: {message}\nSee {self.prog} --help.\n")
+
+    def _short_usage(self) -> str:
+        shown = [action for action in self._actions if action.required or not action.option_strings]
+        formatter = argparse.HelpFormatter("", width=10_000)  # so wide that nothing is wrapped
+        formatter.add_usage(None, shown, [], prefix="")
+        return f"[options] {formatter.format_help().strip()}".strip()
+
+    def _current(self, words: Sequence[str]) -> list[str]:
+        """Replace former names of options, with a warning each."""
+        current = list(words)
+        warned = set()
+        for place, word in enumerate(current):
+            if word == "--":
+                break
+            former, equals, value = word.partition("=")
+            name = self.renamed.get(former)
+            if name is None:
+                continue
+            current[place] = f"{name}{equals}{value}"
+            if former not in warned:
+                print(f"{self.prog}: {former} is now {name}", file=sys.stderr)
+                warned.add(former)
+        return current
+
+    def _refuse_unknown(self, words: Sequence[str]) -> None:
+        """Refuse an unknown option first, since argparse would complain of what it should have given instead."""
+        known = self._option_string_actions
+        for word in words:
+            if word == "--":
+                break
+            name = word.partition("=")[0]
+            is_option = word.startswith("--") and " " not in word
+            if is_option and not any(option.startswith(name) for option in known):
+                self.error(f"unknown option {name}{did_you_mean(name, known)}")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Wraps at 80 columns, and at narrower terminals."""
+
+    def __init__(self, prog: str, **settings: Any) -> None:
+        settings.setdefault("width", min(COLUMNS, shutil.get_terminal_size().columns))
+        super().__init__(prog, **settings)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        """Wrap the help of an argument, but keep names such as edge-crnn and --dry-run whole."""
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+
+def _filled(paragraph: str) -> str:
+    return textwrap.fill(paragraph, COLUMNS, break_on_hyphens=False)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the end of a message that suggests the name nearest to `word`; empty where none is near."""
+    nearest = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {nearest[0]}?" if nearest else ""

@@ -10,7 +10,6 @@ A DIR holds labelled images, or a folder of them for each kind of image. Fresh o
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,24 +24,23 @@ from converters.pipeline import (
     reference_readings,
     refuse_calibration_images,
 )
-from converters.verify.detail import Detail, detail
+from converters.verify.detail import detail
 from converters.verify.gate import Gate, Readings, compare
 from converters.verify.statistics import binomial_interval
 from edge_crnn.dataset import Dataset, load_labelled, refuse_repeats
 from edge_crnn.files import require_place
 from edge_crnn.model.artifact import Artifact
 from edge_crnn.model.spec import Parity
+from edge_crnn.records.accuracy import Accuracy
+from edge_crnn.records.verification import Detail
 
 from .artifacts import make_all, opened
 from .models import MODELS, kinds_of
-from .record import save, typed
-
-VERSION = 1
-"""Version of the JSON form. 1: the first."""
+from .record import header, save, typed
 
 
 @dataclass(frozen=True)
-class Found:
+class Outcome:
     """What an artifact makes of a group of images."""
 
     parity: Parity
@@ -58,7 +56,7 @@ class Trial:
     groups: Mapping[str, Sequence[Dataset]]
     reference: Mapping[str, Sequence[Readings]]
 
-    def of(self, artifact: Artifact) -> tuple[dict[str, Found], Parity]:
+    def of(self, artifact: Artifact) -> tuple[dict[str, Outcome], Parity]:
         """Hold an artifact to the trained model: group by group, and over all images.
 
         Raises:
@@ -73,7 +71,7 @@ class Trial:
         found = {}
         for name, group in self.groups.items():
             both = self.reference[name], grouped[name]
-            found[name] = Found(compare(group, *both, Gate()).parity, detail(artifact.spec, group, *both))
+            found[name] = Outcome(compare(group, *both, Gate()).parity, detail(artifact.spec, group, *both))
         reference = [each for group in self.reference.values() for each in group]
         return found, compare(datasets, reference, readings, Gate()).parity
 
@@ -116,7 +114,7 @@ def main(words: Sequence[str] | None = None) -> int:
     datasets = [each for group in groups.values() for each in group]
     source, calibration = opened(args.model, args.calibration, datasets)
     held = trial(source, groups)
-    found: dict[str, dict[str, Found]] = {}
+    found: dict[str, dict[str, Outcome]] = {}
     failed = False
     print(f"{'artifact':<18} {'images':<20} {'n':>6} {'Keras':>7} {'right':>7} same where Keras right")
     with tempfile.TemporaryDirectory(prefix="edge-crnn-") as work:
@@ -128,26 +126,19 @@ def main(words: Sequence[str] | None = None) -> int:
                 print(f"{name:<18} {_line(*each)}", flush=True)
     for name, reason in absent.items():
         print(f"Absent: {name} ({reason}).")
-    record = {
-        "images_are": args.images_are,
-        "model": source.spec.name,
-        "source_sha256": source.sha256,
-        "recipes": _by_recipe(found, "parity"),
-        "details": _by_recipe(found, "detail"),
-        "absent": absent,
-    }
-    save(args.output, "edge-crnn accuracy", VERSION, typed("accuracy", words), record)
+    figures = Accuracy(
+        recipes={name: {group: each.parity for group, each in groups.items()} for name, groups in found.items()},
+        details={name: {group: each.detail for group, each in groups.items()} for name, groups in found.items()},
+        absent=absent,
+    )
+    about = header(
+        typed("accuracy", words), model=source.spec.name, source_sha256=source.sha256, images_are=args.images_are
+    )
+    save(args.output, about, figures)
     return 3 if failed else 0
 
 
-def _by_recipe(found: Mapping[str, Mapping[str, Found]], field: str) -> dict[str, dict[str, object]]:
-    return {
-        recipe: {group: dataclasses.asdict(getattr(each, field)) for group, each in groups.items()}
-        for recipe, groups in found.items()
-    }
-
-
-def _line(group: str, found: Found) -> str:
+def _line(group: str, found: Outcome) -> str:
     sets, parity = found.parity.sets, found.parity
     images, reference, right, same = (
         sum(getattr(each, name) for each in sets)

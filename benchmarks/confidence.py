@@ -9,16 +9,14 @@ well the posterior tells right from wrong beside other measures, and how many pi
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from converters.report.suites import Kept, Outcome, Ranking, Rejection
 from edge_crnn import ctc
 from edge_crnn.backends import Backend, Probabilities, open_backend
 from edge_crnn.binomial import binomial_interval
@@ -30,16 +28,21 @@ from edge_crnn.dataset import chunked, load_labelled, refuse_overlap, refuse_rep
 from edge_crnn.errors import InputError
 from edge_crnn.files import require_place
 from edge_crnn.model.artifact import load
-from edge_crnn.model.spec import Confidence, DecoderSpec, ModelSpec
+from edge_crnn.model.spec import ModelSpec
 from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import progress
 from edge_crnn.reading import Reading
+from edge_crnn.records.confidence import (
+    Calibrated,
+    ConfidenceStudy,
+    Ranking,
+    Rejection,
+    StudiedArtifact,
+    TargetOutcome,
+)
 
 from .nonplates import KINDS, pictures
-from .record import save, typed
-
-VERSION = 1
-"""Version of the JSON form. 1: the first."""
+from .record import header, save, typed
 
 TARGETS = (0.99, 0.995, 0.998, 0.999)
 
@@ -51,31 +54,14 @@ _CHUNK = 64
 _TINY = 1e-300
 
 
-@dataclass(frozen=True)
-class Study:
-    """All of it."""
-
-    decoder: DecoderSpec
-    fit: Confidence
-    judged: tuple[Kept, ...]
-    outcomes: tuple[Outcome, ...]
-    """Of the temperature alone."""
-    targets: tuple[float, ...]
-    """Precisions of the rankings' coverages."""
-    rankings: tuple[Ranking, ...]
-    rejected_at: float
-    """Target precision of the rejections."""
-    rejections: tuple[Rejection, ...]
-
-
-def judge(spec: ModelSpec, readings: Sequence[Reading], truths: Sequence[str]) -> Kept:
+def judge(spec: ModelSpec, readings: Sequence[Reading], truths: Sequence[str]) -> Calibrated:
     """Readings of held-out images against their labels."""
     right = _right(readings, truths)
     confidences = _confidences(readings)
     fitted, confidence = "nothing", spec.confidence
     if confidence is not None:
         fitted = "temperature, isotonic" if confidence.isotonic else "temperature"
-    return Kept(
+    return Calibrated(
         fitted=fitted,
         temperature=1.0 if confidence is None else confidence.temperature,
         points=0 if confidence is None else len(confidence.isotonic),
@@ -86,7 +72,7 @@ def judge(spec: ModelSpec, readings: Sequence[Reading], truths: Sequence[str]) -
     )
 
 
-def outcomes(spec: ModelSpec, readings: Sequence[Reading], truths: Sequence[str]) -> list[Outcome]:
+def outcomes(spec: ModelSpec, readings: Sequence[Reading], truths: Sequence[str]) -> list[TargetOutcome]:
     """What each of `TARGETS` gives; readings are made without a threshold."""
     right, confidences = _right(readings, truths), _confidences(readings)
     allowed = np.array([each.accepted for each in readings])
@@ -95,7 +81,7 @@ def outcomes(spec: ModelSpec, readings: Sequence[Reading], truths: Sequence[str]
         limit = _threshold(spec, target)
         accepted = allowed & (confidences >= limit) if limit is not None else np.zeros(len(right), bool)
         counts = int((right & accepted).sum()), int(accepted.sum())
-        found.append(Outcome(target, limit, len(right), counts[1], counts[0], binomial_interval(*counts)))
+        found.append(TargetOutcome(target, limit, len(right), counts[1], counts[0], binomial_interval(*counts)))
     return found
 
 
@@ -157,17 +143,17 @@ def study(
     spec: ModelSpec,
     engine: Backend,
     fit: tuple[Probabilities, Sequence[str], str],
-    held: tuple[Probabilities, Sequence[str]],
+    held: tuple[Probabilities, Sequence[str], str],
     nonplates: Mapping[str, Probabilities],
     target: float,
-) -> Study:
+) -> ConfidenceStudy:
     """Calibrate, and judge.
 
     Args:
         spec: of the artifact, with the decoder that is judged.
         engine: open over it; not run.
         fit: probabilities, labels and hash of the images to calibrate with.
-        held: probabilities and labels of those to judge by.
+        held: probabilities, labels and hash of those to judge by.
         nonplates: kind → probabilities of pictures that are no plate.
         target: precision at which those are to be rejected.
 
@@ -175,13 +161,16 @@ def study(
         InputError: no threshold shows the target.
         DatasetError: the images to calibrate with will not do.
     """
-    probabilities, truths = held
+    probabilities, truths, held_sha256 = held
+    facts = spec.artifact
     plain = replace(spec, confidence=None, decoder=replace(spec.decoder, reject_below=0.0))
     tempered, isotonic = (calibrate(plain, engine, *fit, isotonic=wish) for wish in (False, True))
     assert tempered.confidence is not None  # `calibrate` has set it
     strict = replace(tempered.decoder, reject_below=threshold(tempered, target, tempered.decoder))
     readings = decode(tempered, engine, probabilities)
-    return Study(
+    return ConfidenceStudy(
+        artifact=StudiedArtifact(facts.recipe, facts.payload_sha256) if facts else StudiedArtifact("", ""),
+        held_sha256=held_sha256,
         decoder=plain.decoder,
         fit=tempered.confidence,
         judged=(
@@ -197,7 +186,7 @@ def study(
     )
 
 
-def table(study: Study) -> str:
+def table(study: ConfidenceStudy) -> str:
     """The figures for a person."""
     lines = [f"{'fitted':<22} {'temperature':>11} {'points':>6} {'right':>8} {'calibration error':>18}"]
     for judged in study.judged:
@@ -237,7 +226,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
     require_place(args.output)
     artifact = load(args.artifact)
-    spec = replace(artifact.spec, decoder=decoder_of(args, artifact.spec.decoder))
+    spec = replace(artifact.spec, decoder=decoder_of(args, artifact.spec))
     fit, held = (load_labelled(folder, spec.alphabet) for folder in (args.fit, args.held))
     for dataset in (fit, held):
         refuse_repeats(dataset.paths)
@@ -247,24 +236,17 @@ def main(words: Sequence[str] | None = None) -> int:
     for kind in KINDS:
         drawn = progress(pictures(kind, args.pictures, args.seed), args.pictures, kind)
         nonplates[kind] = np.concatenate([engine.infer(preprocess(c, spec.input)) for c in chunked(drawn, _CHUNK)])
-    found = study(
+    figures = study(
         spec,
         engine,
         (infer(artifact, engine, fit), [entry.label for entry in fit], fit.sha256),
-        (infer(artifact, engine, held), [entry.label for entry in held]),
+        (infer(artifact, engine, held), [entry.label for entry in held], held.sha256),
         nonplates,
         args.target,
     )
     engine.close()
-    print(table(found))
-    assert spec.artifact is not None  # `load` sees to it
-    record = {
-        "model": spec.name,
-        "artifact": {"recipe": spec.artifact.recipe, "payload_sha256": spec.artifact.payload_sha256},
-        "held_sha256": held.sha256,
-        **dataclasses.asdict(found),
-    }
-    save(args.output, "edge-crnn confidence", VERSION, typed("confidence", words), record)
+    print(table(figures))
+    save(args.output, header(typed("confidence", words), model=spec.name), figures)
     return 0
 
 

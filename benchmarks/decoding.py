@@ -34,11 +34,9 @@ from edge_crnn.dataset import chunked, load_labelled
 from edge_crnn.model.artifact import Artifact, load
 from edge_crnn.preprocess import preprocess
 from edge_crnn.reader import DEFAULT_MODEL
+from edge_crnn.records.decoding import DecoderTime, DecodingCounts, DecodingErrors, DecodingSpeed
 
-from .record import save, typed
-
-VERSION = 1
-"""Version of the JSON form. 1: the first."""
+from .record import header, save, typed
 
 WIDTH = 10
 """Of all beams."""
@@ -65,20 +63,6 @@ class Decoder:
     """What it found, an image each; not timed."""
     against: str
     """What of ours its labels are held to."""
-
-
-@dataclass(frozen=True)
-class Speed:
-    """One decoder at one batch size, per call of `decode`."""
-
-    decoder: str
-    batch: int
-    ms: float
-    """Median over the rounds of each round's median."""
-    minimum_ms: float
-    processor_ms: float
-    same: float
-    """Share of the images in which it finds the labels that ours finds."""
 
 
 def ours(
@@ -202,7 +186,7 @@ def one_core() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def measure(decoders: Sequence[Decoder], rows: Floats, batch: int, rounds: int, calls: int) -> list[Speed]:
+def measure(decoders: Sequence[Decoder], rows: Floats, batch: int, rounds: int, calls: int) -> list[DecoderTime]:
     """Every decoder on the same batches, in turn; each round begins with another."""
     batches = [rows[start : start + batch] for start in range(0, len(rows) - batch + 1, batch)]
     given = {each.name: [each.prepare(part) for part in batches] for each in decoders}
@@ -225,7 +209,7 @@ def measure(decoders: Sequence[Decoder], rows: Floats, batch: int, rounds: int, 
             processor[each.name].append(1e3 * (time.process_time() - started) / calls)
             wall[each.name].append(times)
     return [
-        Speed(
+        DecoderTime(
             decoder=each.name,
             batch=batch,
             ms=statistics.median(map(statistics.median, wall[each.name])),
@@ -237,32 +221,7 @@ def measure(decoders: Sequence[Decoder], rows: Floats, batch: int, rounds: int, 
     ]
 
 
-@dataclass(frozen=True)
-class Errors:
-    """What a grammar does to the errors; counts of images."""
-
-    images: int
-    greedy_right: int
-    beam_right: int
-    """By a beam without a grammar."""
-    grammar_right: int
-    covered: int
-    """Those whose greedy text passes the filter; as many of the grammar beam's surest readings are compared."""
-    filter_wrong: int
-    """Among the covered, greedy behind the filter."""
-    grammar_wrong: int
-    """Among as many, the grammar beam."""
-    fewest_wrong: int
-    """Among as many, the grammar beam if its confidences told right from wrong without fail: what no ranking beats."""
-    remaining: int
-    """Errors of the grammar beam, of all images."""
-    truth_in_n_best: int
-    """Those of them whose 10 best contain the truth."""
-    outside: int
-    """Texts of the grammar beam that are not of the grammar; must be 0."""
-
-
-def count_errors(rows: Floats, truths: Sequence[Labels], grammar: ctc.Grammar) -> Errors:
+def count_errors(rows: Floats, truths: Sequence[Labels], grammar: ctc.Grammar) -> DecodingCounts:
     """Decode (N, T, C), the blank last, in all three ways."""
     blank = rows.shape[2] - 1
     greedy = [each.indices for each in ctc.best_path(rows, blank)]
@@ -273,7 +232,7 @@ def count_errors(rows: Floats, truths: Sequence[Labels], grammar: ctc.Grammar) -
     passed = [each for each in range(len(rows)) if grammar.accepts(greedy[each])]
     surest = sorted(range(len(rows)), key=lambda each: best[each].log_probability, reverse=True)[: len(passed)]
     wrong = [each for each in range(len(rows)) if best[each].indices != truths[each]]
-    return Errors(
+    return DecodingCounts(
         images=len(rows),
         greedy_right=sum(a == b for a, b in zip(greedy, truths, strict=True)),
         beam_right=sum(a == b for a, b in zip(free, truths, strict=True)),
@@ -309,17 +268,17 @@ def main(words: Sequence[str] | None = None) -> int:
     if args.what == "speed":
         lexicon = ctc.Lexicon.of(known_labels(truths, KNOWN), alphabet, weight=100.0)
         decoders = ours(rows.shape[2], grammar, lexicon, ctc.Prior.fit(truths, alphabet))
-        found = _speed(rows, decoders, args)
+        figures: DecodingSpeed | DecodingErrors = _speed(rows, decoders, args)
     else:
-        found = _errors(rows, truths, grammar)
-    record = {"images": len(rows), "shape": rows.shape[1:], **found}
+        figures = _errors(rows, truths, grammar)
     output = args.output or Path(f"benchmarks/results/decoding-{args.what}.json")
-    save(output, f"edge-crnn decoding {args.what}", VERSION, typed("decoding", words), record)
+    save(output, header(typed("decoding", words)), figures)
     return 0
 
 
-def _speed(rows: Floats, decoders: list[Decoder], args: argparse.Namespace) -> dict[str, Any]:
-    absent, speeds = {}, []
+def _speed(rows: Floats, decoders: list[Decoder], args: argparse.Namespace) -> DecodingSpeed:
+    absent: dict[str, str] = {}
+    speeds: list[DecoderTime] = []
     with one_core():
         for name, make in PEERS.items():
             try:
@@ -339,15 +298,10 @@ def _speed(rows: Floats, decoders: list[Decoder], args: argparse.Namespace) -> d
         print(f"Absent: {name} ({reason}).")
     if others > QUIET:
         print(f"Not to be quoted: other programs kept {others:.1f} cores busy meanwhile.")
-    return {
-        "other_cores": others,
-        "width": WIDTH,
-        "speeds": [dataclasses.asdict(each) for each in speeds],
-        "absent": absent,
-    }
+    return DecodingSpeed(len(rows), _shape(rows), others, WIDTH, tuple(speeds), absent)
 
 
-def _errors(rows: Floats, truths: Sequence[Labels], grammar: ctc.Grammar) -> dict[str, Any]:
+def _errors(rows: Floats, truths: Sequence[Labels], grammar: ctc.Grammar) -> DecodingErrors:
     errors = count_errors(rows, truths, grammar)
     for field, count in dataclasses.asdict(errors).items():
         low, high = binomial_interval(count, errors.images)
@@ -357,7 +311,12 @@ def _errors(rows: Floats, truths: Sequence[Labels], grammar: ctc.Grammar) -> dic
         share = errors.covered / errors.images
         print(f"At the coverage of the filter, {share:.2%}, the grammar saves {saved:.1%} of the errors;", end=" ")
         print(f"the surest choice of as many of its readings would save {most:.1%}.")
-    return {"grammar": grammar.text, "width": WIDTH, "errors": dataclasses.asdict(errors)}
+    return DecodingErrors(len(rows), _shape(rows), grammar.text, WIDTH, errors)
+
+
+def _shape(rows: Floats) -> tuple[int, int]:
+    """Steps and classes."""
+    return rows.shape[1], rows.shape[2]
 
 
 if __name__ == "__main__":

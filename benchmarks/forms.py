@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from converters.recipe import RECIPES, Form, Precision, Recipe
+from edge_crnn.records.engines import REFERENCE
 
 from .peers.engines import PEERS
 from .peers.rounds import Engine
 from .peers.source import Source
-from .record import REFERENCE
 from .study import main
 
 

@@ -9,17 +9,14 @@ equal in precision, and they do not depend on the machine that counts.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,15 +24,14 @@ from edge_crnn.dataset import find_images
 from edge_crnn.errors import BackendError, BackendUnavailable, InputError
 from edge_crnn.images import load_image
 from edge_crnn.preprocess import preprocess
+from edge_crnn.records.instructions import InstructionClasses, InstructionCount, Instructions
+from edge_crnn.records.record import load_record
 
 from .peers import ncnn
 from .peers.engines import OURS, PEERS, build
 from .peers.rounds import Engine
 from .peers.source import Source
-from .record import save, typed
-
-VERSION = 1
-"""Version of the JSON form. 1: the first."""
+from .record import header, save, typed
 
 TOLERANCE = 0.03
 """By how much an artifact may come to take more instructions; from one run to the next, they differ by 0.00003."""
@@ -77,34 +73,6 @@ MAKERS: Mapping[str, Callable[[Source], Engine]] = {
 """float16 is not among them: its weights are float32 again once they are loaded."""
 
 
-@dataclass(frozen=True)
-class Instructions:
-    """How many were executed, by class."""
-
-    dot: int
-    """Dot products, each of 16 multiplications of int8."""
-    simd: int
-    """All others on vectors and floating point."""
-    memory: int
-    """Loads and stores, of vectors and others."""
-    scalar: int
-    """Integers, addresses, branches."""
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.dot + self.simd + self.memory + self.scalar
-
-
-@dataclass(frozen=True)
-class Count:
-    """One engine on one processor."""
-
-    engine: str
-    cpu: str
-    instructions: Instructions
-
-
 class Counter:
     """An emulated Debian with the engines in it, and a QEMU that counts.
 
@@ -134,7 +102,7 @@ class Counter:
         found = metadata.distributions(path=[str(self._root / "opt" / _SITE)])
         return dict(sorted((each.name, each.version) for each in found if each.name in PACKAGES))
 
-    def count(self, cpu: str, *words: str | Path) -> list[Instructions]:
+    def count(self, cpu: str, *words: str | Path) -> list[InstructionClasses]:
         """What `python3 WORDS…` executed between each pair of marks, in the project's folder."""
         part, features = _CPUINFO[cpu]
         facts = f"Features\t: {features}\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU part\t: {part}\n"
@@ -150,10 +118,12 @@ class Counter:
         emulator += ["-cpu", cpu, "-L", self._root, self._root / "usr" / "bin" / "python3"]
         path = os.pathsep.join([str(_ROOT), str(self._root / "opt" / _SITE)])
         done = _run([*emulator, *words], {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"})
-        return [Instructions(*map(int, line.split())) for line in re.findall("^instructions: (.+)$", done, re.M)]
+        return [InstructionClasses(*map(int, line.split())) for line in re.findall("^instructions: (.+)$", done, re.M)]
 
 
-def measure(counter: Counter, source: Source, engines: Iterable[Engine], cpus: Iterable[str] = CPUS) -> list[Count]:
+def measure(
+    counter: Counter, source: Source, engines: Iterable[Engine], cpus: Iterable[str] = CPUS
+) -> list[InstructionCount]:
     """Each engine on each processor, on the first calibration image."""
     picture = load_image(next(iter(find_images(source.calibration))))
     counts = []
@@ -164,24 +134,34 @@ def measure(counter: Counter, source: Source, engines: Iterable[Engine], cpus: I
             opener = f"{engine.open.__module__}:{engine.open.__name__}"
             words: list[str | Path] = ["-m", "benchmarks.counted", opener, engine.path, image, str(_CALLS)]
             found = counter.count(cpu, *words)[-1]
-            counts.append(Count(engine.name, cpu, found))
+            counts.append(InstructionCount(engine.name, cpu, found))
             print(_row(counts[-1]), flush=True)
     return counts
 
 
-def table(counts: Sequence[Count]) -> list[str]:
+def table(counts: Sequence[InstructionCount]) -> list[str]:
     """Markdown, in millions."""
     head = "| engine | processor | all | dot product | SIMD | loads and stores | scalar |"
     return [head, "|---|---|---|---|---|---|---|", *map(_row, counts)]
 
 
-def recorded(path: Path) -> list[Count]:
-    """What `main` wrote."""
-    counts = json.loads(path.read_text(encoding="utf-8"))["counts"]
-    return [Count(each["engine"], each["cpu"], Instructions(**each["instructions"])) for each in counts]
+def recorded(path: Path) -> list[InstructionCount]:
+    """What `main` wrote.
+
+    Raises:
+        InputError: the file cannot be read, or is a record of something else.
+    """
+    return list(_figures(path).counts)
 
 
-def costlier(counts: Iterable[Count], before: Iterable[Count]) -> list[str]:
+def _figures(path: Path) -> Instructions:
+    figures = load_record(path).figures
+    if not isinstance(figures, Instructions):
+        raise InputError(f"{path}: found {figures.SUITE!r}, expected {Instructions.SUITE!r}; name another file")
+    return figures
+
+
+def costlier(counts: Iterable[InstructionCount], before: Iterable[InstructionCount]) -> list[str]:
     """Those that take more instructions than before, beyond what is let pass, in words."""
     limits = {(each.engine, each.cpu): each.instructions.total * (1 + TOLERANCE) for each in before}
     return [
@@ -191,7 +171,7 @@ def costlier(counts: Iterable[Count], before: Iterable[Count]) -> list[str]:
     ]
 
 
-def _row(count: Count) -> str:
+def _row(count: InstructionCount) -> str:
     found = count.instructions
     figures = (found.total, found.dot, found.simd, found.memory, found.scalar)
     cells = [count.engine, f"{count.cpu} ({CPUS[count.cpu]})", *(f"{each / 1e6:.1f}" for each in figures)]
@@ -229,22 +209,23 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="edge-crnn-") as work:
         source = Source(args.model, args.calibration, Path(work))
         counter = Counter(args.cache.absolute())
-        facts = {"source_sha256": source.sha256, "counted_versions": counter.versions}
-        before = _others(args.output, args.engines, facts) if args.keep else []
+        about = header(typed("instructions"), source_sha256=source.sha256)
+        before = _others(args.output, args.engines, source.sha256, counter.versions) if args.keep else []
         engines, absent = build(source, {name: MAKERS[name] for name in args.engines})
         for name, reason in absent.items():
             print(f"{name} is absent: {reason}", file=sys.stderr)
         found = {(each.engine, each.cpu): each for each in [*before, *measure(counter, source, engines)]}
-    counts = [asdict(found[name, cpu]) for name in MAKERS for cpu in CPUS if (name, cpu) in found]
-    save(args.output, "edge-crnn instructions", VERSION, typed("instructions"), {**facts, "counts": counts})
+    counts = tuple(found[name, cpu] for name in MAKERS for cpu in CPUS if (name, cpu) in found)
+    save(args.output, about, Instructions(counter.versions, counts))
     print(f"written to {args.output}", file=sys.stderr)
     return 0
 
 
-def _others(path: Path, engines: Sequence[str], facts: Mapping[str, Any]) -> list[Count]:
+def _others(
+    path: Path, engines: Sequence[str], source_sha256: str, versions: Mapping[str, str]
+) -> list[InstructionCount]:
     """What is recorded of the other engines."""
-    record = json.loads(path.read_text(encoding="utf-8"))
-    if {name: record[name] for name in facts} != facts:
+    if load_record(path).header.source_sha256 != source_sha256 or _figures(path).counted_versions != versions:
         raise InputError(f"{path}: was counted with another model or other packages; count all anew")
     return [each for each in recorded(path) if each.engine not in engines]
 

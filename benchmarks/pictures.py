@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from converters.report.accuracy import Judged, judged, pictured
-from converters.report.records import Record, load_record
-from converters.report.speed import REFERENCE, busy
-from converters.report.suites import EngineRun, Engines, Timing
+from converters.report.speed import busy
 from edge_crnn.binomial import binomial_interval
 from edge_crnn.errors import EdgeCrnnError, InputError
 from edge_crnn.files import write_atomically
+from edge_crnn.records.engines import REFERENCE, Engines, Run, Timing
+from edge_crnn.records.record import Record, load_record
 
 RESULTS = Path("benchmarks/results")
 ACCURACY, PEERS = "accuracy*.json", "peers-*.json"
@@ -71,7 +71,7 @@ def accuracy(records: Sequence[Record]) -> bytes:
     panels = figure.subplots(len(found), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})
     for (record, conversions), axis in zip(found, panels[:, 0], strict=True):
         _conversions(axis, conversions)
-        axis.set_title(f"{record.model}: {pictured(record)}", fontweight="bold")
+        axis.set_title(f"{record.header.model}: {pictured(record)}", fontweight="bold")
     panels[-1, 0].set_xlabel("same text, of what Keras reads right; lines are 95 % intervals")
     return _svg(figure)
 
@@ -94,7 +94,7 @@ def _conversions(axis: Any, conversions: Sequence[Judged]) -> None:
 
 def latency(records: Sequence[Record]) -> bytes:
     """Of each engine, the time of one image, and whether it reads what Keras reads; fastest first."""
-    runs = [run for record in records if isinstance(record.body, Engines) for run in record.body.runs]
+    runs = [run for record in records if isinstance(record.figures, Engines) for run in record.figures.runs]
     runs.sort(key=lambda run: run.threads)
     if not runs:
         raise InputError("no result of benchmarks.peers is among them; name some")
@@ -116,7 +116,7 @@ def latency(records: Sequence[Record]) -> bytes:
     _names(times, [each.engine for each in order])
     for label, each in zip(times.get_yticklabels(), order, strict=True):
         label.set_fontweight("bold" if each.ours else "normal")
-    about = f"{_images(order)} {records[0].images or 'labelled images'}; {records[0].board}"
+    about = f"{_images(order)} {records[0].header.images_are or 'labelled images'}; {records[0].board_name}"
     figure.text(0.01, 0.012, about, color=_SOFT, fontsize=8)
     return _svg(figure, bottom=0.035)
 
@@ -126,7 +126,7 @@ def _images(order: Sequence[Timing]) -> str:
     return f"{sum(one.images for one in known[0].sets):,}" if known else ""
 
 
-def _times(axis: Any, timings: Sequence[Timing | None], run: EngineRun, number: int) -> None:
+def _times(axis: Any, timings: Sequence[Timing | None], run: Run, number: int) -> None:
     label: str | None = f"{run.threads} thread{'s' * (run.threads > 1)}"
     for place, each in enumerate(timings):
         if each is not None:
@@ -138,7 +138,9 @@ def _times(axis: Any, timings: Sequence[Timing | None], run: EngineRun, number: 
 
 
 def _tone(each: Timing) -> str:
-    return _OURS if each.ours else _INK if each.engine == REFERENCE else _PEER
+    if each.ours:
+        return _OURS
+    return _INK if each.engine == REFERENCE else _PEER
 
 
 def _dot(axis: Any, place: float, part: int, whole: int, tone: str, name: str | None) -> None:

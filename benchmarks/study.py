@@ -16,14 +16,15 @@ from converters.verify.gate import Gate, Readings, compare
 from edge_crnn.backends import Probabilities
 from edge_crnn.bench.contention import Contention
 from edge_crnn.dataset import Dataset, load_labelled
-from edge_crnn.files import write_atomically
 from edge_crnn.model.spec import ModelSpec, Parity
 from edge_crnn.preprocess import preprocess
+from edge_crnn.records.engines import REFERENCE, Engines, Run, Timing
 
 from .peers.engines import build
 from .peers.rounds import Engine, Images, interleave, workers
 from .peers.source import Source
-from .record import REFERENCE, Record, Run, Timing, machine, now, table, typed
+from .peers.table import table
+from .record import header, save, typed
 
 SAMPLES = Path("samples/plates")
 """Rendered ones: no photograph is among them, which is to be said wherever accuracy is."""
@@ -45,17 +46,8 @@ def main(what: str, about: str | None, makers: Mapping[str, Callable[[Source], E
             print(f"{args.rounds} rounds on {count} core{'s' * (count > 1)}", file=sys.stderr)
             runs.append(measure(engines, absent, count, images, parities, args.rounds, args.calls))
             print(table(runs[-1]), end="\n\n", flush=True)
-        record = Record(
-            command=typed(what),
-            date=now(),
-            machine=machine(),
-            model=source.spec.name,
-            source_sha256=source.sha256,
-            images_are=args.images_are,
-            calls=args.calls,
-            runs=tuple(runs),
-        )
-    write_atomically(args.output, record.to_json().encode())
+        written = header(typed(what), model=source.spec.name, source_sha256=source.sha256, images_are=args.images_are)
+    save(args.output, written, Engines(args.calls, tuple(runs)))
     print(f"written to {args.output}", file=sys.stderr)
     return 0
 

@@ -15,9 +15,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from converters.pipeline import check_calibration
 from converters.recipe import RECIPES
-from converters.verify.detail import Detail
+from edge_crnn.records.verification import Detail
 
-from .accuracy import Found
+from .accuracy import Outcome
 from .artifacts import NAMES
 from .conftest import Made
 from .models import MODELS
@@ -48,7 +48,7 @@ def test_its_ranges_are_those_of_the_calibration_images(made: Callable[[str], Ma
     check_calibration(project.artifact(name), project.source, MODELS[model].calibration)
 
 
-def told(found: Mapping[str, Found]) -> dict[str, Any]:
+def told(found: Mapping[str, Outcome]) -> dict[str, Any]:
     """What was found, in plain values."""
     return {
         Path(group).name: {

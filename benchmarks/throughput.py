@@ -22,13 +22,11 @@ from edge_crnn.images import load_image
 from edge_crnn.model.artifact import load
 from edge_crnn.preprocess import preprocess
 from edge_crnn.reader import DEFAULT_MODEL, open_reader, usable_cores
+from edge_crnn.records.throughput import Throughput
 
-from .record import save, typed
+from .record import header, save, typed
 
-VERSION = 1
-"""Version of the JSON form. 1: the first."""
-
-Pairs = list[tuple[float, float]]
+Pairs = tuple[tuple[float, float], ...]
 """Images a second of one engine with all threads, and of one engine per core; a pair a round."""
 
 
@@ -42,22 +40,18 @@ def main() -> None:
     arguments = parser.parse_args()
     cores = usable_cores()
     contention = Contention([os.getpid()])
-    found = {
+    rounds = {
         "inference": _inference(arguments.model, arguments.images, arguments.rounds, cores),
         "folder": _folder(arguments.model, arguments.images, arguments.rounds, cores),
     }
     others = contention.cores()
-    for name, pairs in found.items():
-        wide, narrow = (statistics.median(each) for each in zip(*pairs, strict=True))
+    for name, pairs in rounds.items():
+        wide, narrow = (statistics.median(rates) for rates in zip(*pairs, strict=True))
         print(f"{name}: {wide:.0f}/s with one engine, {narrow:.0f}/s with one per core, {ratio(pairs):.2f} times")
     print(f"{cores} cores; other programs kept {others:.2f} busy")
     if arguments.output:
-        record = {
-            "other_cores": others,
-            "ratios": {name: ratio(pairs) for name, pairs in found.items()},
-            "rounds": found,
-        }
-        save(arguments.output, "edge-crnn throughput", VERSION, typed("throughput"), record)
+        ratios = {name: ratio(pairs) for name, pairs in rounds.items()}
+        save(arguments.output, header(typed("throughput")), Throughput(others, ratios, rounds))
 
 
 def ratio(pairs: Pairs) -> float:
@@ -88,7 +82,7 @@ def _folder(model: Path, folder: Path, rounds: int, cores: int) -> Pairs:
 
 def _paired(first: Callable[[], object], second: Callable[[], object], images: int, rounds: int) -> Pairs:
     first(), second()
-    return [(images / _seconds(first), images / _seconds(second)) for _ in range(rounds)]
+    return tuple((images / _seconds(first), images / _seconds(second)) for _ in range(rounds))
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -73,14 +73,14 @@ def measure(name: str, folder: Path) -> Found:
     with tempfile.TemporaryDirectory() as work:
         model, artifact = Path(work) / f"{name}{trained.suffix}", Path(work) / f"{name}.tflite"
         shutil.copy(trained, model)
-        said, spec_seconds = _run("spec", model, "--images", folder / "labels50")
+        said, spec_seconds = _run("spec", model, "--labelled", folder / "labels50")
         written = Path(f"{model}.json")
         if not written.exists():
             return Found(name, {}, spec_seconds, 0.0, f"no spec: {said.strip().splitlines()[-1]}")
         spec = ModelSpec.from_json(written.read_bytes(), name)
         judged = compare(spec, NETWORKS[name], doubts(said))
         said, convert_seconds = _run(
-            "convert", model, "--verify", folder / "verify", "--calibration", folder / "calibration", "-o", artifact
+            "convert", model, "--labelled", folder / "verify", "--calibration", folder / "calibration", "-o", artifact
         )
         return Found(name, judged, spec_seconds, convert_seconds, verdict(artifact.name, said))
 

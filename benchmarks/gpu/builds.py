@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -23,36 +22,13 @@ from edge_crnn.backends.tensorrt.build import BuildOptions
 from edge_crnn.errors import ArtifactError, BackendError, EdgeCrnnError, ModelSpecError
 from edge_crnn.files import sha256
 from edge_crnn.model.artifact import load
+from edge_crnn.records.gpu import Kill, OpenedEngine
 
 MOMENTS = (0.25, 0.5, 0.75)
 """At which builds are killed, as parts of the time that a whole one took."""
 
 _PATIENCE_S = 1200.0
 _GONE_S = 10.0
-
-
-@dataclass(frozen=True)
-class Kill:
-    """A build that was killed."""
-
-    after_s: float
-    under_way: bool
-    """Whether it was; one that had made its engine already shows nothing."""
-    left: int
-    """Engines in the cache afterwards, none of them whole."""
-    others_ended: bool
-    """Whether all processes of the build ended with the one that was killed."""
-
-
-@dataclass(frozen=True)
-class Opened:
-    """What a process that asked for an engine says."""
-
-    builds: int
-    """How many it made itself."""
-    engine: str
-    """SHA-256 of the engine that it got."""
-    seconds: float
 
 
 class Builds:
@@ -89,7 +65,7 @@ class Builds:
         left = self.engines()
         return Kill(after_s, alive and not any(map(_is_whole, left)), len(left), ended)
 
-    def at_once(self, count: int = 2) -> list[Opened]:
+    def at_once(self, count: int = 2) -> list[OpenedEngine]:
         """So many processes that ask for the same engine at the same time.
 
         Raises:
@@ -108,7 +84,7 @@ class Builds:
             if process.returncode:
                 lines = errors.strip().splitlines()
                 raise BackendError(f"a process that asked for an engine failed: {lines[-1] if lines else 'no word'}")
-        return [Opened(**json.loads(out.splitlines()[-1])) for out, _ in said]
+        return [OpenedEngine(**json.loads(out.splitlines()[-1])) for out, _ in said]
 
     def engines(self) -> list[Path]:
         """In the cache, whole or not."""
@@ -185,7 +161,7 @@ def main(words: Sequence[str] | None = None) -> int:
         except EdgeCrnnError as error:
             print(error, file=sys.stderr)
             return 1
-    opened = Opened(make.call_count, sha256(found.payload), time.monotonic() - started)
+    opened = OpenedEngine(make.call_count, sha256(found.payload), time.monotonic() - started)
     print(json.dumps(dataclasses.asdict(opened)))
     return 0
 

@@ -21,6 +21,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from edge_crnn.backends import Backend
 from edge_crnn.backends.tensorrt import cuda
@@ -28,15 +29,16 @@ from edge_crnn.backends.tensorrt.build import BuildOptions
 from edge_crnn.backends.tensorrt.cache import cached_engine, require
 from edge_crnn.bench.contention import Contention
 from edge_crnn.errors import BackendError, BackendUnavailable, DatasetError, EdgeCrnnError
-from edge_crnn.files import require_place, write_atomically
+from edge_crnn.files import require_place
 from edge_crnn.model.artifact import Artifact
 from edge_crnn.reader import Reader
+from edge_crnn.records.gpu import BuiltEngine, Criterion, EngineOptions, Gpu
 
 from ..peers.torch import Peer
-from ..record import machine, now, typed
+from ..record import header, save, typed
 from .builds import MOMENTS, Builds
-from .measure import interleave, read_all, side_by_side, soak, turn
-from .record import Criteria, Criterion, Record, table
+from .criteria import Criteria, table
+from .measure import growth, interleave, read_all, side_by_side, soak, turn
 from .set import GpuSet, read
 from .work import WAYS, Work
 
@@ -115,12 +117,8 @@ class Check:
             tactic_sources=None if sources is None else tuple(sources),
         )
         self._started = time.monotonic()
-        self._record = Record(
-            command=command,
-            date=now(),
-            machine=machine(),
-            gpu=runtime.about,
-        )
+        self._header = header(command)
+        self._figures = Gpu(gpu=runtime.about)
 
     def run(self) -> int:
         """All models and parts that were asked for; the exit status.
@@ -139,8 +137,13 @@ class Check:
 
     def save(self) -> None:
         """Write the JSON."""
-        self._record.seconds = round(time.monotonic() - self._started, 1)
-        write_atomically(self._given.output, self._record.to_json(self.criteria).encode())
+        seconds = round(time.monotonic() - self._started, 1)
+        self._know(criteria=tuple(self.criteria), seconds=seconds)
+        save(self._given.output, self._header, self._figures)
+
+    def _know(self, **more: Any) -> None:
+        """Put what was found into the figures."""
+        self._figures = dataclasses.replace(self._figures, **more)
 
     def _sets(self) -> list[GpuSet]:
         found = []
@@ -156,7 +159,7 @@ class Check:
 
     def _model(self, given: GpuSet) -> None:
         name = given.name
-        self._record.sets[name] = dataclasses.asdict(given.about)
+        self._know(sets={**self._figures.sets, name: given.about})
         _say(f"{name}: {given.about.what}; its engine")
         try:
             started = time.monotonic()
@@ -169,16 +172,17 @@ class Check:
             return
         assert engine.spec.artifact is not None  # an engine's spec has it
         tools = engine.spec.artifact.tools
-        self._record.engines[name] = {
-            "tools": dict(tools),
-            "options": {key: value for key, value in dataclasses.asdict(self._options).items() if value is not None},
-            "facts": dataclasses.asdict(backend.facts),
-            "bytes": len(engine.payload),
-            "onnx_bytes": len(given.artifact.payload),
-            "seconds_until_there": round(seconds, 1),
-        }
+        built = BuiltEngine(
+            tools=tools,
+            options=EngineOptions(self._options.batches, self._options.workspace, self._options.tactic_sources),
+            facts=backend.facts,
+            bytes=len(engine.payload),
+            onnx_bytes=len(given.artifact.payload),
+            seconds_until_there=round(seconds, 1),
+        )
+        self._know(engines={**self._figures.engines, name: built})
         precision = tools.get("precision", "nothing is said of its precision")
-        self.criteria.found(f"{name}: half precision", precision.startswith("float16"), precision)
+        self.criteria.judge(f"{name}: half precision", int(precision.startswith("float16")), precision)
         parts: dict[str, Callable[[], None]] = {
             "texts": lambda: self._texts(given, backend),
             "speed": lambda: self._speed(given, backend),
@@ -200,29 +204,28 @@ class Check:
         name, images = given.name, len(given.pixels)
         singles, found = read_all(backend.infer, given, TEXT_SIZES)
         turned = [turn(backend.infer, given, singles, n) for n in TEXT_SIZES if 1 < n <= images]
-        self._record.texts += [{"model": name, **dataclasses.asdict(each)} for each in found]
-        self._record.turned += [{"model": name, **dataclasses.asdict(each)} for each in turned]
+        self._know(texts=(*self._figures.texts, *found), turned=(*self._figures.turned, *turned))
         few = f"{images:,} images are too few, {IMAGES:,} are asked for" if images < IMAGES else ""
         for n in TEXT_SIZES:
             worst = min((each for each in found if each.n == n), key=lambda each: each.same_as_reference)
             note = f"{worst.same_as_reference:,} of {images:,} as {given.about.reference}, {worst.order}"
-            self.criteria.found(f"{name}: text, {n} at once", worst.same_as_reference / images, note, few)
+            self.criteria.judge(f"{name}: text, {n} at once", worst.same_as_reference / images, note, few)
         other = sum(images - each.same_as_singles for each in found) + sum(each.other for each in turned)
         readings = sum(each.images for each in found) + sum(each.readings for each in turned)
         change = max(each.max_probability_change for each in found)
         note = f"{readings:,} readings held to those of the images alone; probabilities move by at most {change:.2g}"
-        self.criteria.found(f"{name}: batch invariance", other, note, few)
+        self.criteria.judge(f"{name}: batch invariance", other, note, few)
 
     def _speed(self, given: GpuSet, backend: Backend) -> None:
         peer = None
         try:
             peer = Peer(self._given.torch_python, self._given.sets / given.name, list(CALLS), self._runtime.peer_device)
-            self._record.peer = peer.versions
+            self._know(peer=peer.versions)
             absent = _other_network(peer, given)
         except (BackendUnavailable, BackendError) as error:
             absent = f"PyTorch is absent: {error}"
         if absent:
-            self._record.peer = {"absent": absent}
+            self._know(peer={"absent": absent})
         ours = Work(backend.infer, given.artifact.spec, given.pixels, given.pictures)
         contention = Contention([os.getpid(), *([] if peer is None else [peer.pid])])
         try:
@@ -236,10 +239,10 @@ class Check:
         finally:
             if peer is not None:
                 peer.close()
-        self._record.speed += found
+        self._know(speed=(*self._figures.speed, *found))
         if given.name != TIMED:
             return
-        self._record.other_cores = others
+        self._know(other_cores=others)
         if absent:
             self.criteria.not_run(absent, part="speed")
             return
@@ -247,23 +250,23 @@ class Check:
             name = f"speed, {each.way}, {each.images} at once"
             if each.images not in (1, 256):
                 continue
-            said = each.to_dict()
-            note = f"{said['ours_ms']:.3f} ms (p90 {said['ours_p90_ms']:.3f}), PyTorch {said['peer_ms']:.3f} ms"
-            self.criteria.found(name, each.ratio, f"{note} (p90 {said['peer_p90_ms']:.3f}), {len(each.ours)} rounds")
+            assert each.ratio is not None  # PyTorch is there
+            note = f"{each.ours_ms:.3f} ms (p90 {each.ours_p90_ms:.3f}), PyTorch {each.peer_ms:.3f} ms"
+            self.criteria.judge(name, each.ratio, f"{note} (p90 {each.peer_p90_ms:.3f}), {len(each.ours)} rounds")
 
     def _memory(self, given: GpuSet, backend: Backend) -> None:
         most = backend.facts.max_batch or max(CALLS)
         found = soak(backend.infer, given.pixels, most, self._given.calls, self._runtime.device_bytes)
-        self._record.soak = {**dataclasses.asdict(found), "host_growth": found.host_growth}
+        self._know(soak=found)
         few = "" if found.calls >= LEAST_CALLS else f"{found.calls:,} calls are too few, {LEAST_CALLS:,} are asked for"
         sizes = f"{found.calls:,} calls with {found.sizes[0]} to {found.sizes[-1]} images"
         note = f"{sizes}, resident size of the process"
-        self.criteria.found(
+        self.criteria.judge(
             "memory of the host", found.host_growth, f"{note}, {found.host[-1] / 1e6:.0f} MB at the end", few
         )
         note = f"{sizes}, memory in use on the whole GPU as its driver tells it"
-        self.criteria.found(
-            "memory of the device", found.device_growth, f"{note}, {found.device[-1] / 1e6:.0f} MB", few
+        self.criteria.judge(
+            "memory of the device", growth(found.device), f"{note}, {found.device[-1] / 1e6:.0f} MB", few
         )
 
     def _readers(self, given: GpuSet, engine: Artifact) -> None:
@@ -276,7 +279,7 @@ class Check:
             alone = [each.label for each in first.read_batch(list(given.pixels))]
             other = side_by_side([first, second], given.pixels, alone)
         readings = 2 * len(alone)
-        self.criteria.found("readers in two threads", other, f"{readings:,} readings, each reader with its own engine")
+        self.criteria.judge("readers in two threads", other, f"{readings:,} readings, each reader with its own engine")
 
     def _builds(self, given: GpuSet) -> None:
         with tempfile.TemporaryDirectory(prefix="edge-crnn-") as folder:
@@ -289,22 +292,19 @@ class Check:
             killed = [Builds(path, self._options, place, command) for place in places]
             kills = [each.kill(part * whole) for each, part in zip(killed, MOMENTS, strict=True)]
             again = killed[-1].at_once(1)
-        self._record.builds = {
-            "killed": [dataclasses.asdict(each) for each in kills],
-            "afterwards": [dataclasses.asdict(each) for each in again],
-            "two at once": [dataclasses.asdict(each) for each in opened],
-        }
+        builds = {"killed": tuple(kills), "afterwards": tuple(again), "two at once": tuple(opened)}
+        self._know(builds=builds)
         shown = [each for each in kills if each.under_way]
         left = sum(each.left + (not each.others_ended) for each in shown)
         moments = ", ".join(f"{each.after_s:.1f}" for each in shown)
         ended = "" if shown else "each build had made its engine before it could be killed"
         note = f"killed after {moments} s; asked for again, the engine is there after {again[0].seconds:.1f} s"
-        self.criteria.found("builds, killed", left, note, ended)
+        self.criteria.judge("builds, killed", left, note, ended)
         made = sum(each.builds for each in opened)
         same = len({each.engine for each in opened}) == 1 and engines == 1
         note = f"both there after {', '.join(f'{each.seconds:.1f}' for each in opened)} s"
         wrong = "" if made and same else f"{made} builds, {engines} engines in the cache, not the same for both"
-        self.criteria.found("builds, two at once", made, note, wrong)
+        self.criteria.judge("builds, two at once", made, note, wrong)
 
 
 def _other_network(peer: Peer, given: GpuSet) -> str:

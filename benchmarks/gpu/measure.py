@@ -6,7 +6,6 @@ import gc
 import statistics
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -19,8 +18,8 @@ from edge_crnn.errors import EdgeCrnnError
 from edge_crnn.images import Pixels
 from edge_crnn.progress import progress
 from edge_crnn.reader import Reader
+from edge_crnn.records.gpu import BatchReading, GpuSpeed, Soak, Timed, Turned
 
-from .record import Speed, Timed
 from .set import GpuSet, spell
 from .work import Infer, Way
 
@@ -36,31 +35,6 @@ MIXED = (1, 2, 3, 5, 8, 13, 21, 32, 55, 89, 144, 256)
 _SEED = 47
 
 
-@dataclass(frozen=True)
-class Read:
-    """All images read once, `n` at a time."""
-
-    n: int
-    order: str
-    images: int
-    same_as_reference: int
-    same_as_singles: int
-    """As when each image was read alone, in the order as they were drawn."""
-    max_probability_change: float
-    """Against the same; largest over all images, steps and classes."""
-
-
-@dataclass(frozen=True)
-class Turned:
-    """The first images read in batches of `n` at every position."""
-
-    n: int
-    images: int
-    readings: int
-    other: int
-    """Readings that are not as when the image was read alone."""
-
-
 def orders(images: int) -> dict[str, npt.NDArray[np.intp]]:
     """In which all images are read."""
     drawn = np.arange(images)
@@ -68,7 +42,7 @@ def orders(images: int) -> dict[str, npt.NDArray[np.intp]]:
     return {"as drawn": drawn, "reversed": drawn[::-1], "shuffled": shuffled}
 
 
-def read_all(infer: Infer, given: GpuSet, sizes: Sequence[int]) -> tuple[list[str], list[Read]]:
+def read_all(infer: Infer, given: GpuSet, sizes: Sequence[int]) -> tuple[list[str], list[BatchReading]]:
     """All images read in each order, so many at a time; and what each reads alone, which comes first."""
     singles, alone = _read(infer, given, np.arange(len(given.pixels)), 1)
     found = []
@@ -76,7 +50,8 @@ def read_all(infer: Infer, given: GpuSet, sizes: Sequence[int]) -> tuple[list[st
         for name, order in orders(len(given.pixels)).items():
             labels, rows = _read(infer, given, order, n)
             found.append(
-                Read(
+                BatchReading(
+                    given.name,
                     n=n,
                     order=name,
                     images=len(labels),
@@ -98,7 +73,7 @@ def turn(infer: Infer, given: GpuSet, singles: Sequence[str], n: int) -> Turned:
             labels = spell(infer(given.pixels[places]), given.artifact.spec)
             readings += n
             other += n - _same(labels, [singles[place] for place in places.tolist()])
-    return Turned(n, images, readings, other)
+    return Turned(given.name, n, images, readings, other)
 
 
 def _read(infer: Infer, given: GpuSet, order: npt.NDArray[np.intp], n: int) -> tuple[list[str], Probabilities]:
@@ -126,7 +101,7 @@ class Timer(Protocol):
         ...
 
 
-def interleave(model: str, ours: Timer, peer: Timer | None, way: Way, n: int, rounds: int, calls: int) -> Speed:
+def interleave(model: str, ours: Timer, peer: Timer | None, way: Way, n: int, rounds: int, calls: int) -> GpuSpeed:
     """Rounds of both in turn, each warmed up first; the one that begins alternates."""
     timers: dict[str, Timer] = {"ours": ours} if peer is None else {"ours": ours, "peer": peer}
     found: dict[str, list[Timed]] = {"ours": [], "peer": []}
@@ -134,7 +109,7 @@ def interleave(model: str, ours: Timer, peer: Timer | None, way: Way, n: int, ro
         for name in sorted(timers, reverse=bool(number % 2)):
             timers[name].times(way, n, WARM_UP)
             found[name].append(_timed(timers[name].times(way, n, calls)))
-    return Speed(model, way, n, calls, tuple(found["ours"]), tuple(found["peer"]))
+    return GpuSpeed(model, way, n, calls, tuple(found["ours"]), tuple(found["peer"]))
 
 
 def _timed(times: Sequence[float]) -> Timed:
@@ -142,29 +117,6 @@ def _timed(times: Sequence[float]) -> Timed:
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Soak:
-    """Memory over many calls, in bytes."""
-
-    calls: int
-    images: int
-    sizes: tuple[int, ...]
-    host: tuple[int, ...]
-    """Resident size of this process, sampled."""
-    device: tuple[int, ...]
-    """Memory in use on the whole GPU, by whichever process, sampled at the same moments."""
-
-    @property
-    def host_growth(self) -> float:
-        """See `growth`."""
-        return growth(self.host)
-
-    @property
-    def device_growth(self) -> float:
-        """See `growth`."""
-        return growth(self.device)
 
 
 def growth(samples: Sequence[int]) -> float:
@@ -191,7 +143,7 @@ def soak(infer: Infer, pixels: Pixels, most: int, calls: int, device_bytes: Call
             gc.collect()
             host.append(rss_bytes() or 0)
             device.append(device_bytes())
-    return Soak(calls, int(drawn.sum()), sizes, tuple(host), tuple(device))
+    return Soak(calls, int(drawn.sum()), sizes, tuple(host), tuple(device), growth(host))
 
 
 # --- two readers -----------------------------------------------------------------------------------------------------

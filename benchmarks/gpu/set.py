@@ -24,6 +24,7 @@ from edge_crnn.files import sha256, write_atomically
 from edge_crnn.images import Pixels
 from edge_crnn.model.artifact import Artifact, load, save
 from edge_crnn.model.spec import ModelSpec
+from edge_crnn.records.gpu import ImageSet
 
 VERSION = 2
 """Version of the folder's form. 1: the first. 2: nodes say what they take."""
@@ -35,22 +36,9 @@ INPUT = "input"
 
 
 @dataclass(frozen=True)
-class About:
-    """Where a set comes from."""
+class About(ImageSet):
+    """What `about.json` of a set holds."""
 
-    what: str
-    """Such as 3,000 plates of preset heavy, seed 31."""
-    command: str
-    date: str
-    """UTC, ISO 8601."""
-    reference: str
-    """What read the images, with its version."""
-    reference_right: int
-    """Images that it reads as they were drawn."""
-    source_sha256: str
-    """Of the trained model's file."""
-    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """SHA-256 of each file beside this one."""
     version: int = VERSION
 
 

@@ -25,11 +25,12 @@ from edge_crnn.images import Pixels
 from edge_crnn.model.spec import InputSpec
 from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import progress
+from edge_crnn.records.form import now
 from edge_crnn.training.degrade import HEAVY, PRESETS
 from edge_crnn.training.folder import Drawing, What
 from edge_crnn.training.fonts import pick_fonts
 
-from ..record import now, typed
+from ..record import typed
 from .set import About, Layer, spell, write
 
 BATCH = 50

@@ -21,8 +21,8 @@ from converters.recipe import ONNX_RECIPES, RECIPES
 from converters.trained.keras.model import load_graph
 from edge_crnn.backends import Probabilities, open_backend
 from edge_crnn.model.artifact import load_sidecar, save
+from edge_crnn.records.engines import REFERENCE
 
-from ..record import REFERENCE
 from . import ncnn
 from .rounds import Engine, Infer
 from .source import Source, size_of

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from edge_crnn.backends import Probabilities
 from edge_crnn.errors import BackendError, InputError
 from edge_crnn.model.spec import InputSpec
+from edge_crnn.records.engines import Round
 
 Infer: TypeAlias = Callable[[npt.NDArray[Any]], Probabilities]
 """Images (N, *shape) → (N, T, C); most engines are given one."""
@@ -47,16 +48,6 @@ class Engine:
     note: str = ""
     batch: int = 1
     """Images of a call."""
-
-
-@dataclass(frozen=True)
-class Round:
-    """One round of one engine."""
-
-    median_ms: float
-    minimum_ms: float
-    processor_ms: float
-    """Mean a call, of all the engine's threads together: what another program on the same cores does not add to."""
 
 
 class Worker:

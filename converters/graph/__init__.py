@@ -1,1 +1,1 @@
-"""The network as a graph of primitives, whatever file it came from and whatever it becomes."""
+"""The network as a graph of primitives, independent of the source file and of the target."""

@@ -1,8 +1,7 @@
-"""Along which axis of the image the text runs: the one that becomes the steps of the output.
+"""Finds the axis of the image along which the text runs: the one that becomes the steps of the output.
 
-Every axis of every value has the set of the image's axes, 0 and 1, whose positions it keeps apart. A convolution or a
-pool passes neighbouring positions on in their order; a matrix product over an axis mixes its positions, so nothing is
-left of them.
+The search tracks, for every axis of every value, which axes of the image (0 and 1) it distinguishes positions of. A
+convolution or a pool keeps positions in order; a matrix product over an axis mixes its positions, so they are lost.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ from .nodes import (
 )
 
 Origin: TypeAlias = frozenset[int]
-"""Axes of the image."""
+"""The axes of the image, 0 and 1, whose positions an axis of a value keeps apart."""
 Origins: TypeAlias = tuple[Origin, ...]
-"""One for each axis of a value."""
+"""The origin of each axis of a value."""
 
 _NONE: Origin = frozenset()
 
 
 def step_axis(graph: Graph) -> int | None:
-    """The axis of the image, 0 or 1, that the steps of the output run along; None: both, or neither."""
+    """Return the axis of the image, 0 or 1, that the steps of the output run along; None: both, or neither."""
     known: dict[str, Origins] = {INPUT: (frozenset({0}), frozenset({1}), *(_NONE,) * (len(graph.input_shape) - 2))}
     for node in graph.nodes:
         shapes, shape = graph.input_shapes(node), graph.shapes[node.name]
@@ -73,7 +72,7 @@ def _united(sources: Sequence[Origins]) -> Origins:
 
 
 def _reshaped(origins: Origins, before: Shape, after: Shape) -> Origins:
-    """Origins after a row-major reshape: axes of the result have those of the axes that they are made of."""
+    """Return the origins after a row-major reshape: an axis of the result has the origins of the axes that form it."""
     result = [_NONE] * len(after)
     for sources, targets in _blocks(before, after):
         whole = frozenset().union(*(origins[axis] for axis in sources))
@@ -83,7 +82,10 @@ def _reshaped(origins: Origins, before: Shape, after: Shape) -> Origins:
 
 
 def _blocks(before: Shape, after: Shape) -> Iterator[tuple[list[int], list[int]]]:
-    """The smallest runs of axes, before and after a reshape, with as many elements; axes of length 1 are in none."""
+    """Split the axes before and after a reshape into the shortest runs with equal numbers of elements.
+
+    Axes of length 1 are left out.
+    """
     rest = [axis for axis, length in enumerate(before) if length > 1]
     made = [axis for axis, length in enumerate(after) if length > 1]
     while rest and made:

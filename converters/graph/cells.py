@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[np.float32]
 Gate: TypeAlias = Literal["sigmoid", "hard_sigmoid_keras2"]
-"""hard_sigmoid_keras2 is clip(0.2 x + 0.5) to 0..1, the default of Keras before 2.3."""
+"""Functions of the gates. `hard_sigmoid_keras2` is 0.2 x + 0.5 clipped to 0..1, the default before Keras 2.3."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,11 +18,11 @@ class LstmCell:
     """One direction of an LSTM, gates in Keras' order i, f, g, o (Hochreiter 1997; Gers 2000)."""
 
     kernel: Array
-    """(in, 4 units)."""
+    """Input weights, (in, 4 units)."""
     recurrent: Array
-    """(units, 4 units)."""
+    """Recurrent weights, (units, 4 units)."""
     bias: Array
-    """(4 units,)."""
+    """Bias, (4 units,)."""
     recurrent_activation: Gate = "sigmoid"
 
     @property
@@ -32,7 +32,7 @@ class LstmCell:
 
     @property
     def weights(self) -> tuple[Array, ...]:
-        """All arrays."""
+        """All weight arrays."""
         return (self.kernel, self.recurrent, self.bias)
 
 
@@ -41,14 +41,16 @@ class GruCell:
     """One direction of a GRU, gates in Keras' order z, r, h, and `hidden = z hidden + (1 - z) h` (Cho 2014)."""
 
     kernel: Array
-    """(in, 3 units)."""
+    """Input weights, (in, 3 units)."""
     recurrent: Array
-    """(units, 3 units)."""
+    """Recurrent weights, (units, 3 units)."""
     bias: Array
-    """(3 units,)."""
+    """Bias, (3 units,)."""
     inner_bias: Array | None = None
-    """(units,). The candidate h is tanh(x W + b + r (hidden R + inner_bias)), Keras' `reset_after`; or, where this is
-    None, tanh(x W + b + (r hidden) R), as first published."""
+    """Inner bias of the candidate, (units,), or None.
+
+    With it, the candidate h is tanh(x W + b + r (hidden R + inner_bias)), as in Keras with `reset_after`; without it,
+    tanh(x W + b + (r hidden) R), as first published."""
     recurrent_activation: Gate = "sigmoid"
 
     @property
@@ -58,7 +60,7 @@ class GruCell:
 
     @property
     def weights(self) -> tuple[Array, ...]:
-        """All arrays."""
+        """All weight arrays."""
         inner = () if self.inner_bias is None else (self.inner_bias,)
         return (self.kernel, self.recurrent, self.bias, *inner)
 

@@ -1,4 +1,4 @@
-"""How much work a graph is."""
+"""How much work it takes to run a graph."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .nodes import Conv, ConvTranspose, Dense, MatMul, Node, Recurrent, Shape
 
 
 def multiplications(graph: Graph) -> int:
-    """Multiplications of one image in convolutions and matrix products, which are nearly all of the work."""
+    """Count the multiplications for one image in convolutions and matrix products, which are nearly all of the work."""
     return sum(_of_node(node, graph.input_shapes(node), graph.shapes[node.name]) for node in graph.nodes)
 
 

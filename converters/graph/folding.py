@@ -1,8 +1,8 @@
-"""Work that can be done before any image is seen: the same function with fewer nodes.
+"""Work done before any image is seen: rewrites a graph into the same function with fewer nodes.
 
-A rule looks at one node and at the nodes that it takes, and says what takes its place, or nothing. Every rule is a few
-lines, holds for all inputs, and has a property test that compares a graph before and after. To add one, write it and
-list it in `RULES`.
+A rule looks at one node and its inputs, and returns a replacement or nothing. Every rule is a few lines long, holds for
+all inputs, and has a property test that compares a graph before and after. To add a rule, write it and list it in
+`RULES`.
 """
 
 from __future__ import annotations
@@ -38,41 +38,42 @@ from .nodes import (
 )
 
 _MAX_CONSTANT = 1 << 22
-"""Most elements of a constant that is computed here."""
+"""Largest number of elements of a constant that folding computes."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A node, and what it takes."""
+    """A node and its inputs."""
 
     node: Node
     before: tuple[Node | None, ...]
-    """The nodes whose values it takes; None for the graph's input."""
+    """The nodes that compute its inputs; None stands for the graph's input."""
     shapes: tuple[Shape, ...]
-    """Shapes of these values."""
+    """Shapes of its inputs."""
     alone: tuple[bool, ...]
-    """Whether nothing else takes them."""
+    """Per input, whether no other node uses it."""
 
     @property
     def first(self) -> Node | None:
-        """The first of the nodes before."""
+        """The node that computes its first input."""
         return self.before[0] if self.before else None
 
     @property
     def only(self) -> Node | None:
-        """The node before, if its value goes nowhere else."""
+        """The node that computes its first input, if no other node uses that value."""
         return self.before[0] if len(self.before) == 1 and self.alone[0] else None
 
 
 Rule: TypeAlias = Callable[[Place], Sequence[Node] | str | None]
-"""What replaces the node: other nodes, of which the last gives the value; the name of a value; None for no change.
+"""The replacement of a node: other nodes, the last of which computes the value; the name of a value; or None for no
+change.
 
-A new node may have the name of the node itself, or of one before it that nothing else takes.
+A new node may reuse the name of the node itself, or of an input that no other node uses.
 """
 
 
 def fold(graph: Graph) -> Graph:
-    """The graph after all rules, until none applies, without nodes that do not add to the output."""
+    """Apply all rules until none applies, and drop the nodes that the output does not depend on."""
     graph = _alive(graph, graph.output)
     while (changed := _pass(graph)) is not None:
         graph = changed
@@ -80,7 +81,7 @@ def fold(graph: Graph) -> Graph:
 
 
 def _alive(graph: Graph, output: str) -> Graph:
-    """Without nodes that do not add to the output, which is the last one then."""
+    """Drop the nodes that the output does not depend on; the output then comes last."""
     needed = {output}
     for node in reversed(graph.nodes):
         if node.name in needed:
@@ -89,7 +90,7 @@ def _alive(graph: Graph, output: str) -> Graph:
 
 
 def _pass(graph: Graph) -> Graph | None:
-    """The graph with every node looked at once; None if no rule applies."""
+    """Visit every node once and return the new graph; None if no rule applies."""
     nodes: dict[str, Node] = {}
     shapes = dict(graph.shapes)
     uses = {name: len(consumers) for name, consumers in graph.consumers.items()}
@@ -128,7 +129,7 @@ def _pass(graph: Graph) -> Graph | None:
 
 
 def drop_identity(place: Place) -> str | None:
-    """Remove what changes nothing."""
+    """Remove nodes that change nothing."""
     match place.node:
         case Unary(function="linear"):
             same = True
@@ -148,7 +149,7 @@ def drop_identity(place: Place) -> str | None:
 
 
 def cancel_reverse(place: Place) -> str | None:
-    """Reverse twice along one axis: the value as it was."""
+    """Remove two reversals along the same axis."""
     match place.node, place.first:
         case Reverse(axis=axis), Reverse(axis=other) as first if axis == other:
             return first.inputs[0]
@@ -156,7 +157,7 @@ def cancel_reverse(place: Place) -> str | None:
 
 
 def join_moves(place: Place) -> Sequence[Node] | None:
-    """Two permutations are one, and so are two reshapes."""
+    """Join two permutations, or two reshapes, into one."""
     match place.node, place.first:
         case Permute() as node, Permute() as first:
             return [replace(node, axes=tuple(first.axes[axis] for axis in node.axes), inputs=first.inputs)]
@@ -166,7 +167,7 @@ def join_moves(place: Place) -> Sequence[Node] | None:
 
 
 def compute_constant(place: Place) -> Sequence[Node] | None:
-    """What is made of constants alone is a constant."""
+    """Compute a node whose inputs are all constants."""
     constants = [node.value for node in place.before if isinstance(node, Constant)]
     if not constants or len(constants) < len(place.before):
         return None
@@ -181,8 +182,9 @@ def compute_constant(place: Place) -> Sequence[Node] | None:
 
 
 def sink_move(place: Place) -> Sequence[Node] | None:
-    """Let a permutation or reshape pass a node that works on elements or on the last axis, to meet its inverse."""
-    node, first = place.node, place.only
+    """Move a permutation or reshape past a node that works on elements or on the last axis, towards its inverse."""
+    node = place.node
+    first = place.only
     if not isinstance(first, Permute | Reshape):
         return None
     (source,) = first.inputs
@@ -197,7 +199,7 @@ def sink_move(place: Place) -> Sequence[Node] | None:
 
 
 def sink_equal_moves(place: Place) -> Sequence[Node] | None:
-    """Let equal permutations of all operands pass the node that joins them."""
+    """Move equal permutations of all operands past the node that joins the operands."""
     node = place.node
     if not isinstance(node, Binary | Concat) or not all(place.alone) or len(set(node.inputs)) < 2:
         return None
@@ -214,7 +216,7 @@ def sink_equal_moves(place: Place) -> Sequence[Node] | None:
 
 
 def fuse_activation(place: Place) -> Sequence[Node] | None:
-    """Let the node before apply the function."""
+    """Fuse the function into the node before it."""
     match place.node, place.only:
         case (
             Unary(function="relu" | "relu6" as function),
@@ -225,7 +227,7 @@ def fuse_activation(place: Place) -> Sequence[Node] | None:
 
 
 def fuse_norm(place: Place) -> Sequence[Node] | None:
-    """Scale the weights of the linear node before."""
+    """Fold the norm into the weights of the linear node before it."""
     norm = place.node
     if not isinstance(norm, Affine):
         return None
@@ -240,9 +242,9 @@ def fuse_norm(place: Place) -> Sequence[Node] | None:
 
 
 def absorb_norm(place: Place) -> Sequence[Node] | None:
-    """Scale the input weights of the node after.
+    """Fold a norm into the input weights of the node after it.
 
-    Not of a padded convolution: the padding is zero after the shift and must not be before it.
+    A padded convolution is left alone: its padding is zero after the shift, which no padding before it equals.
     """
     norm = place.only
     if not isinstance(norm, Affine) or norm.activation != "linear":
@@ -262,7 +264,7 @@ _Linear = TypeVar("_Linear", bound=Conv | Dense | Cell)
 
 
 def _absorbed(norm: Affine, layer: _Linear) -> _Linear:
-    """The layer for an input that the norm has not seen."""
+    """Return the layer for the input before the norm."""
     shift = (norm.shift @ layer.kernel).reshape(-1, layer.bias.size).sum(axis=0)  # a convolution's over its window
     return replace(layer, kernel=norm.scale[:, None] * layer.kernel, bias=layer.bias + shift)
 
@@ -276,12 +278,12 @@ def _absorbed_by_groups(norm: Affine, node: Conv) -> Conv:
 
 
 def _by_output(values: Array, groups: int, inside: int, out: int) -> Array:
-    """Per input channel → (in / groups, out)."""
+    """Expand values per input channel to (in / groups, out)."""
     return np.repeat(values.reshape(groups, inside).T, out // groups, axis=1)
 
 
 def constant_to_affine(place: Place) -> Sequence[Node] | None:
-    """An operator whose other operand is one number, or one for each channel, is a norm."""
+    """Turn an operator whose other operand is one number, or one per channel, into a norm."""
     node = place.node
     if not isinstance(node, Binary) or node.operator not in ("add", "subtract", "multiply", "divide"):
         return None
@@ -290,7 +292,8 @@ def constant_to_affine(place: Place) -> Sequence[Node] | None:
         return None
     constant = place.before[places[0]]
     assert isinstance(constant, Constant)
-    value, shape = constant.value, place.shapes[1 - places[0]]
+    value = constant.value
+    shape = place.shapes[1 - places[0]]
     if (
         not shape
         or not value.shape
@@ -300,18 +303,19 @@ def constant_to_affine(place: Place) -> Sequence[Node] | None:
     ):
         return None
     number = np.broadcast_to(value.reshape(-1), shape[-1:]).astype(np.float32)
-    one, zero = np.ones_like(number), np.zeros_like(number)
+    scale = np.ones_like(number)
+    shift = np.zeros_like(number)
     match node.operator, places[0]:
         case "add", _:
-            scale, shift = one, number
+            shift = number
         case "subtract", 1:
-            scale, shift = one, -number
+            shift = -number
         case "subtract", 0:
-            scale, shift = -one, number
+            scale, shift = -scale, number
         case "multiply", _:
-            scale, shift = number, zero
+            scale = number
         case "divide", 1 if number.all():
-            scale, shift = np.reciprocal(number), zero
+            scale = np.reciprocal(number)
         case _:
             return None
     return [Affine(node.name, scale, shift, node.activation, inputs=(node.inputs[1 - places[0]],))]
@@ -321,7 +325,7 @@ def constant_to_affine(place: Place) -> Sequence[Node] | None:
 
 
 def absorb_pad(place: Place) -> Sequence[Node] | None:
-    """Let a convolution add the zeros itself."""
+    """Fuse zero padding into the convolution after it."""
     match place.node, place.first:
         case Conv() as node, Pad(value=0.0, pads=(rows, columns, (0, 0))) as pad:
             above, left = ((a + c, b + d) for (a, b), (c, d) in zip((rows, columns), node.pads, strict=True))
@@ -330,7 +334,7 @@ def absorb_pad(place: Place) -> Sequence[Node] | None:
 
 
 def join_directions(place: Place) -> Sequence[Node] | None:
-    """A forward and a backward recurrent node on one value, merged, are one node in both directions."""
+    """Join a forward and a backward recurrent node on the same value into one bidirectional node."""
     node = place.node
     if len(place.before) != 2 or not all(place.alone):
         return None

@@ -17,7 +17,7 @@ _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
 def apply(function: Function, x: Array, alpha: float = 0.0) -> Array:
-    """The function, float32 in and out."""
+    """Apply a function element by element, float32 in and out."""
     if function == "leaky_relu":
         return np.where(x > 0, x, np.float32(alpha) * x)
     if function == "elu":
@@ -26,22 +26,22 @@ def apply(function: Function, x: Array, alpha: float = 0.0) -> Array:
 
 
 def activate(function: Activation, x: Array) -> Array:
-    """A fused activation."""
+    """Apply a fused activation."""
     return apply(function, x)
 
 
 def gate(function: Gate, x: Array) -> Array:
-    """The function of a recurrent cell's gates."""
+    """Apply the function of a recurrent cell's gates."""
     return apply(function, x)
 
 
 def operate(operator: Operator, a: Array, b: Array) -> Array:
-    """The operator, with broadcasting."""
+    """Apply an operator with broadcasting."""
     return np.asarray(_OPERATORS[operator](a, b), np.float32)
 
 
 def softmax(x: Array) -> Array:
-    """Over the last axis."""
+    """Compute the softmax over the last axis."""
     powers = np.exp(x - x.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 

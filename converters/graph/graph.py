@@ -18,15 +18,15 @@ from .cells import Array
 from .nodes import MAX_VALUES, Node, Recurrent, Shape
 
 INPUT = "input"
-"""Name of the value that a graph starts from."""
+"""Name of the graph's input."""
 MAX_NODES = 20_000
 MAX_AXES = 8
-"""Most axes of a value, the batch not counted."""
+"""Largest number of axes of a value, without the batch axis."""
 
 Observer: TypeAlias = Callable[[str, Array], None]
 """Called with the name of a value and the value, (N, ...) float32."""
 Ranges: TypeAlias = Mapping[str, tuple[float, float]]
-"""Smallest and largest element of each value, by name."""
+"""Name of a value → its smallest and largest element."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +35,11 @@ class Graph:
 
     input_shape: Shape
     nodes: tuple[Node, ...]
-    """Each after all that it takes."""
+    """In topological order: every node comes after its inputs."""
 
     @classmethod
     def chain(cls, input_shape: Shape, nodes: Iterable[Node]) -> Graph:
-        """A graph in which every node without inputs takes the value of the one before it."""
+        """Make a graph in which every node that names no inputs takes the value of the node before it."""
         wired: list[Node] = []
         before = INPUT
         for node in nodes:
@@ -49,10 +49,10 @@ class Graph:
 
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
-        """Shape of every value, the input's included, by name.
+        """Name of a value → its shape, the input included.
 
         Raises:
-            ModelFileError: two nodes share a name, one takes what does not come before it or does not fit, or there
+            ModelFileError: two nodes share a name, an input does not come before its node or does not fit it, or there
                 are too many nodes or values.
         """
         if len(self.nodes) > MAX_NODES:
@@ -66,7 +66,7 @@ class Graph:
 
     @staticmethod
     def shape_of(node: Node, shapes: Mapping[str, Shape]) -> Shape:
-        """Shape of a node's value, given those of the values before it.
+        """Compute the shape of a node's value from the shapes of the values before it.
 
         Raises:
             ModelFileError: see `shapes`.
@@ -89,26 +89,26 @@ class Graph:
 
     @property
     def output(self) -> str:
-        """Name of the value that the graph gives."""
+        """Name of the graph's output."""
         return self.nodes[-1].name if self.nodes else INPUT
 
     @property
     def output_shape(self) -> Shape:
-        """(steps, classes) in a whole graph."""
+        """Shape of the output: (steps, classes) in a complete graph."""
         return self.shapes[self.output]
 
     @cached_property
     def by_name(self) -> Mapping[str, Node]:
-        """The nodes by name."""
+        """Name of a node → the node."""
         return {node.name: node for node in self.nodes}
 
     def owner(self, value: str) -> str:
-        """Name of the node that a value belongs to, which may be one inside a recurrent node."""
+        """Return the name of the node that a value belongs to; a value may be one inside a recurrent node."""
         return value if value in self.by_name else value.rsplit("/", 2)[0]
 
     @cached_property
     def consumers(self) -> Mapping[str, tuple[Node, ...]]:
-        """The nodes that take a value, by the value's name; every value has an entry."""
+        """Name of a value → the nodes that use it; every value has an entry."""
         consumers: dict[str, list[Node]] = {name: [] for name in (INPUT, *(node.name for node in self.nodes))}
         for node in self.nodes:
             for name in dict.fromkeys(node.inputs):
@@ -116,12 +116,12 @@ class Graph:
         return {name: tuple(nodes) for name, nodes in consumers.items()}
 
     def input_shapes(self, node: Node) -> tuple[Shape, ...]:
-        """Shapes of what a node takes."""
+        """Return the shapes of a node's inputs."""
         return tuple(self.shapes[name] for name in node.inputs)
 
     @cached_property
     def head(self) -> frozenset[str]:
-        """Names of the recurrent nodes and of everything that depends on one; the rest is the stack."""
+        """Names of the recurrent nodes and of all nodes that depend on one; the other nodes are the stack."""
         names: set[str] = set()
         for node in self.nodes:
             if isinstance(node, Recurrent) or not names.isdisjoint(node.inputs):
@@ -134,7 +134,7 @@ class Graph:
         return sum(array.size for node in self.nodes for array in node.weights)
 
     def folded(self) -> Graph:
-        """The same function with the least work (see `folding`)."""
+        """Return a graph of the same function with less work; see `folding`."""
         from .folding import fold
 
         return fold(self)

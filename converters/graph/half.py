@@ -1,6 +1,6 @@
-"""What float16 cannot hold: weights and values beyond its end, and weights below its normal numbers.
+"""What float16 cannot represent: weights and values beyond its range, and weights below its normal numbers.
 
-IEEE 754 binary16 ends at 65,504; its normal numbers begin at 6.1e-5, and below them it goes on in steps of 6e-8 to 0.
+IEEE 754 binary16 ends at 65,504. Its normal numbers begin at 6.1e-5; below them it continues to 0 in steps of 6e-8.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LEFT_FOR_OTHER_IMAGES = 2
 
 
 def to_half(name: str, weight: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
-    """A weight in float16.
+    """Convert a weight to float16.
 
     Raises:
         ConversionError: it would become infinite.
@@ -37,14 +37,14 @@ def to_half(name: str, weight: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
 
 
 def refuse_values(graph: Graph, recipe: Recipe, ranges: Ranges) -> None:
-    """Refuse float16 for a network whose values come near to its end: a GPU would go on with infinities.
+    """Reject float16 for a network whose values come close to its limit, because a GPU would continue with infinities.
 
-    A CPU, which computes float16 in float32, does not show it.
+    A CPU computes float16 in float32, so it does not show the problem.
 
     Args:
-        graph: that is to be lowered.
-        recipe: which layers are to be float16.
-        ranges: of the graph's values in float32 on real images, from `ranges.calibrate`.
+        graph: the graph to lower.
+        recipe: which layers become float16.
+        ranges: ranges of the graph's values in float32 on real images, from `ranges.calibrate`.
 
     Raises:
         ConversionError: a value leaves half of the range.
@@ -63,10 +63,10 @@ def refuse_values(graph: Graph, recipe: Recipe, ranges: Ranges) -> None:
 
 
 def faint_weights(graph: Graph, recipe: Recipe) -> Iterator[str]:
-    """What a person should know of weights of which float16 keeps few digits, a line for a layer.
+    """Describe the layers with weights of which float16 keeps few digits, one line per layer.
 
-    No error: what is lost of them is nothing beside the other weights of their sum. Only an output that has none but
-    such weights may change, and then the texts tell whether it was of use; weight decay leaves outputs that are not.
+    This is no error: the loss is negligible beside the other weights of a sum. Only an output with no other weights may
+    change, and then the texts show whether that output matters; weight decay leaves outputs that do not.
     """
     for node in _half_nodes(graph, recipe):
         kernels = [array for array in node.weights if array.ndim > 1]

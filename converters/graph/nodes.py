@@ -1,4 +1,4 @@
-"""The primitives of a graph: every Keras layer becomes a few of these, and every target lowers only these.
+"""The primitives of a graph: every Keras layer becomes a few of them, and every target lowers only them.
 
 A node has a name, the names of its inputs, its weights and a shape rule. Shapes are those of one sample, without the
 batch axis, and so are axes: axis 0 is the first one after the batch. Feature maps are channels last. Values are
@@ -20,10 +20,10 @@ from .cells import Array, Cell
 
 Shape: TypeAlias = tuple[int, ...]
 Pads: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
-"""Rows above and below, columns left and right."""
+"""Padding: rows above and below, columns left and right."""
 
 Activation: TypeAlias = Literal["linear", "relu", "relu6"]
-"""What a node can apply to its own result: functions that every target fuses."""
+"""Functions that a node can apply to its own result, since every target fuses them."""
 
 Function: TypeAlias = Literal[
     "abs", "elu", "exp", "gelu", "gelu_tanh", "hard_sigmoid", "hard_sigmoid_keras2", "hard_silu", "leaky_relu",
@@ -34,25 +34,25 @@ Function: TypeAlias = Literal[
 the tanh approximation; `leaky_relu` and `elu` take `Unary.alpha`."""
 
 Merge: TypeAlias = Literal["concat", "sum", "average", "product"]
-"""How the values of two directions become one."""
+"""How the values of two directions are combined."""
 
 Operator: TypeAlias = Literal["add", "subtract", "multiply", "divide", "maximum", "minimum"]
 
 NO_PADS: Pads = ((0, 0), (0, 0))
 MAX_VALUES = 1 << 26
-"""Most elements that one value of a sample may have."""
+"""Largest number of elements of one value of a sample."""
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """What all primitives share."""
+    """The base of all primitives."""
 
     arity: ClassVar[int | None] = 1
     """Number of inputs; None: one or more."""
 
     name: str
     inputs: tuple[str, ...] = field(default=(), kw_only=True)
-    """Names of the nodes whose values it takes, or `graph.INPUT`."""
+    """Names of the nodes that compute its inputs, or `graph.INPUT`."""
 
     @property
     def kind(self) -> str:
@@ -61,11 +61,11 @@ class Node:
 
     @property
     def weights(self) -> tuple[Array, ...]:
-        """All arrays."""
+        """All weight arrays."""
         return ()
 
     def shape(self, *shapes: Shape) -> Shape:
-        """Shape of the value, given the shapes of the inputs.
+        """Compute the shape of the value from the shapes of the inputs.
 
         Raises:
             ModelFileError: the inputs do not fit the node's weights or settings.
@@ -83,7 +83,7 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Conv(Node):
-    """2-D convolution of (rows, columns, channels); a 1-D one has a unit axis."""
+    """2-D convolution of (rows, columns, channels); a 1-D convolution has an axis of length 1."""
 
     kernel: Array
     """(height, width, in / groups, out)."""
@@ -94,7 +94,7 @@ class Conv(Node):
     """Zeros around the input."""
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
-    """Input and output channels are split into as many blocks, in order; `in` for a depthwise convolution."""
+    """Number of blocks that input and output channels are split into, in order; `in` for a depthwise convolution."""
     activation: Activation = "linear"
 
     @property
@@ -123,7 +123,7 @@ class ConvTranspose(Node):
     """(out,)."""
     strides: tuple[int, int] = (1, 1)
     trims: Pads = NO_PADS
-    """What is cut off the full result, (n - 1) stride + size long; a negative number adds zeros before the bias."""
+    """How much is cut off the full result, (n - 1) stride + size long; a negative number adds zeros before the bias."""
     activation: Activation = "linear"
 
     @property
@@ -148,7 +148,7 @@ class ConvTranspose(Node):
 
 @dataclass(frozen=True, eq=False)
 class Pool(Node):
-    """2-D pooling; padding never counts, neither in the maximum nor in the average."""
+    """2-D pooling; padding counts neither in the maximum nor in the average."""
 
     mode: Literal["max", "average"]
     size: tuple[int, int]
@@ -202,7 +202,7 @@ class Affine(Node):
         return (self.scale, self.shift)
 
     def shape(self, *shapes: Shape) -> Shape:
-        """As the input."""
+        """The shape of the input."""
         (shape,) = shapes
         self.require(bool(shape) and (shape[-1],) == self.scale.shape == self.shift.shape, shapes)
         return shape
@@ -214,19 +214,19 @@ class Unary(Node):
 
     function: Function
     alpha: float = 0.0
-    """Slope of `leaky_relu`, or limit of `elu`, below zero."""
+    """Slope of `leaky_relu` below zero, or limit of `elu`."""
 
     def shape(self, *shapes: Shape) -> Shape:
-        """As the input."""
+        """The shape of the input."""
         return shapes[0]
 
 
 @dataclass(frozen=True, eq=False)
 class PRelu(Node):
-    """`x` where it is positive, else `slope * x` (He et al. 2015)."""
+    """`x` where `x` is positive, otherwise `slope * x` (He et al. 2015)."""
 
     slope: Array
-    """As many axes as a sample; broadcast."""
+    """The slope, with as many axes as a sample; it is broadcast."""
 
     @property
     def weights(self) -> tuple[Array, ...]:
@@ -234,7 +234,7 @@ class PRelu(Node):
         return (self.slope,)
 
     def shape(self, *shapes: Shape) -> Shape:
-        """As the input."""
+        """The shape of the input."""
         (shape,) = shapes
         fits = len(shape) == self.slope.ndim and all(
             mine in (1, length) for mine, length in zip(self.slope.shape, shape, strict=True)
@@ -245,7 +245,7 @@ class PRelu(Node):
 
 @dataclass(frozen=True, eq=False)
 class Binary(Node):
-    """An element-wise operator of two values with as many axes; along each, one may be of length 1 and is repeated."""
+    """An element-wise operator of two values with equal numbers of axes; an axis of length 1 is repeated."""
 
     arity = 2
     operator: Operator
@@ -263,11 +263,11 @@ class Binary(Node):
 
 @dataclass(frozen=True, eq=False)
 class MatMul(Node):
-    """Matrix product of the last two axes; those before them are alike."""
+    """Matrix product of the last two axes; the axes before them are equal."""
 
     arity = 2
     transposed: bool = False
-    """Whether the second operand is (..., out, in)."""
+    """Whether the second operand is transposed, (..., out, in)."""
 
     def shape(self, *shapes: Shape) -> Shape:
         """(..., rows, out)."""
@@ -283,7 +283,7 @@ class Softmax(Node):
     """Softmax over the last axis."""
 
     def shape(self, *shapes: Shape) -> Shape:
-        """As the input."""
+        """The shape of the input."""
         self.require(bool(shapes[0]), shapes)
         return shapes[0]
 
@@ -296,7 +296,7 @@ class Normalise(Node):
     epsilon: float
 
     def shape(self, *shapes: Shape) -> Shape:
-        """As the input."""
+        """The shape of the input."""
         self.require(are_axes(self.axes, shapes[0]), shapes)
         return shapes[0]
 
@@ -310,7 +310,7 @@ class Reduce(Node):
     keepdims: bool = False
 
     def shape(self, *shapes: Shape) -> Shape:
-        """Without the axes, or with length 1 there."""
+        """The shape without the reduced axes, or with length 1 there."""
         (shape,) = shapes
         self.require(are_axes(self.axes, shape), shapes)
         if self.keepdims:
@@ -320,14 +320,15 @@ class Reduce(Node):
 
 @dataclass(frozen=True, eq=False)
 class Concat(Node):
-    """Values one after the other along an axis."""
+    """Values joined along an axis."""
 
     arity = None
     axis: int
 
     def shape(self, *shapes: Shape) -> Shape:
-        """The lengths of the axis add up."""
-        first, axis = shapes[0], self.axis
+        """The input shape with the lengths of the joined axis added up."""
+        first = shapes[0]
+        axis = self.axis
         self.require(0 <= axis < len(first), shapes)
         others = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
         self.require(len(others) == 1 and len({len(shape) for shape in shapes}) == 1, shapes)
@@ -336,20 +337,20 @@ class Concat(Node):
 
 @dataclass(frozen=True, eq=False)
 class Slice(Node):
-    """Every `step`-th element from `start` on and before `stop`, along each axis."""
+    """Every `step`-th element from `start` up to, but without, `stop`, along each axis."""
 
     starts: tuple[int, ...]
     stops: tuple[int, ...]
     steps: tuple[int, ...]
-    """Positive; `Reverse` turns an axis round."""
+    """Positive steps; `Reverse` is a node of its own."""
 
     @property
     def index(self) -> tuple[slice, ...]:
-        """The slices of a sample."""
+        """The slices, as an index into a sample."""
         return tuple(map(slice, self.starts, self.stops, self.steps))
 
     def shape(self, *shapes: Shape) -> Shape:
-        """How many elements are left along each axis."""
+        """The number of elements left along each axis."""
         (shape,) = shapes
         self.require(len(shape) == len(self.starts) == len(self.stops) == len(self.steps), shapes)
         inside = all(
@@ -357,7 +358,7 @@ class Slice(Node):
             for start, stop, step, length in zip(self.starts, self.stops, self.steps, shape, strict=True)
         )
         self.require(inside, shapes)
-        return tuple(len(range(*one.indices(length))) for one, length in zip(self.index, shape, strict=True))
+        return tuple(len(range(*part.indices(length))) for part, length in zip(self.index, shape, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -368,7 +369,7 @@ class Pad(Node):
     value: float = 0.0
 
     def shape(self, *shapes: Shape) -> Shape:
-        """Longer by the padding."""
+        """The input shape, longer by the padding."""
         (shape,) = shapes
         self.require(len(shape) == len(self.pads) and min((0, *sum(self.pads, ()))) >= 0, shapes)
         return tuple(before + length + after for length, (before, after) in zip(shape, self.pads, strict=True))
@@ -376,19 +377,19 @@ class Pad(Node):
 
 @dataclass(frozen=True, eq=False)
 class Reverse(Node):
-    """The elements along an axis in reverse."""
+    """The elements of one axis in reverse order."""
 
     axis: int
 
     def shape(self, *shapes: Shape) -> Shape:
-        """As the input."""
+        """The shape of the input."""
         self.require(0 <= self.axis < len(shapes[0]), shapes)
         return shapes[0]
 
 
 @dataclass(frozen=True, eq=False)
 class Reshape(Node):
-    """To `target`, in row-major order."""
+    """A row-major reshape to `target`."""
 
     target: Shape
 
@@ -413,7 +414,7 @@ class Permute(Node):
 
 @dataclass(frozen=True, eq=False)
 class Resize(Node):
-    """A feature map enlarged by whole factors; pixel centres keep their places (half-pixel centres)."""
+    """A feature map enlarged by whole factors, with half-pixel centres."""
 
     factors: tuple[int, int]
     mode: Literal["nearest", "bilinear"]
@@ -455,7 +456,7 @@ class SpatialTransform(Node):
     arity = 2
 
     def shape(self, *shapes: Shape) -> Shape:
-        """As the map."""
+        """The shape of the map."""
         self.require(len(shapes[0]) == 3 and shapes[1] == (6,), shapes)
         return shapes[0]
 
@@ -470,7 +471,7 @@ class Recurrent(Node):
 
     @property
     def cells(self) -> tuple[tuple[str, Cell], ...]:
-        """The directions that there are, by name."""
+        """The directions in use and their cells."""
         pairs = (("forward", self.forward), ("backward", self.backward))
         return tuple((name, cell) for name, cell in pairs if cell is not None)
 
@@ -489,7 +490,7 @@ class Recurrent(Node):
 
 
 MOVERS = (Concat, Permute, Reshape, Reverse, Slice)
-"""Nodes that only move values."""
+"""Nodes that only move elements."""
 
 
 def windows(
@@ -499,7 +500,7 @@ def windows(
     pads: Sequence[tuple[int, int]],
     dilation: Sequence[int] = (1, 1),
 ) -> tuple[int, int]:
-    """How many windows fit along rows and columns; 0 or less where the map is too small."""
+    """Count the windows that fit along rows and columns; 0 or less if the map is too small."""
     rows, columns = (
         (before + shape[axis] + after - (size[axis] - 1) * dilation[axis] - 1) // strides[axis] + 1
         for axis, (before, after) in enumerate(pads)
@@ -508,14 +509,14 @@ def windows(
 
 
 def padded_size(shape: Sequence[int], pads: Sequence[tuple[int, int]]) -> int:
-    """Number of elements of a map with its padding."""
+    """Count the elements of a map with its padding."""
     return math.prod(length + sum(pad) for length, pad in zip(shape, (*pads, (0, 0)), strict=True))
 
 
 def same_pads(
     shape: Sequence[int], size: Sequence[int], strides: Sequence[int], dilation: Sequence[int] = (1, 1)
 ) -> Pads:
-    """What TensorFlow's padding "same" adds to rows and columns: the odd pixel goes below and to the right."""
+    """Compute TensorFlow's padding "same" for rows and columns: an odd pixel goes below and to the right."""
     totals = [
         max(
             (-(-shape[axis] // strides[axis]) - 1) * strides[axis]
@@ -531,5 +532,5 @@ def same_pads(
 
 
 def are_axes(axes: Sequence[int], shape: Shape) -> bool:
-    """Whether these are axes of a sample, each named once."""
+    """Whether these are distinct axes of a sample."""
     return bool(axes) and len(set(axes)) == len(axes) and all(0 <= axis < len(shape) for axis in axes)

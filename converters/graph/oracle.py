@@ -1,6 +1,6 @@
-"""The reference: runs a graph in NumPy, float32, node by node, and shows every value on the way.
+"""The reference implementation: runs a graph node by node in NumPy and float32, and shows every intermediate value.
 
-Slow and obvious on purpose. Calibration reads the ranges of its values, and each lowering is tested against its result.
+It is slow and obvious on purpose. Calibration takes ranges from its values, and every lowering is tested against it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from .nodes import (
 
 
 def run(graph: Graph, batch: npt.NDArray[np.float32], observe: Observer | None = None) -> Array:
-    """Value (N, *output_shape) of a batch (N, *input_shape) float32.
+    """Run a batch (N, *input_shape) float32 and return the output (N, *output_shape).
 
     `observe` is called with "input", with each node's name, and with the values inside recurrent nodes
     (`NODE/DIRECTION/VALUE`, see `_lstm` and `_gru`).
@@ -63,11 +63,11 @@ def run(graph: Graph, batch: npt.NDArray[np.float32], observe: Observer | None =
 
 
 def resume(graph: Graph, known: Mapping[str, Array]) -> Array:
-    """The graph's value where some values are known; only what depends on none of them is computed from its inputs.
+    """Compute the graph's output from some known values; nothing that they determine is computed again.
 
     Args:
-        graph: whose last value is wanted.
-        known: values (N, ...) by name, enough to compute the rest.
+        graph: the graph to run.
+        known: name → value (N, ...); they must suffice to compute the rest.
     """
     needed: set[str] = {graph.output}
     for node in reversed(graph.nodes):
@@ -81,7 +81,7 @@ def resume(graph: Graph, known: Mapping[str, Array]) -> Array:
 
 
 def _whole(value: Array, batch: Array) -> Array:
-    """A constant, too, has a value for each sample."""
+    """Repeat a constant for every sample."""
     return value if len(value) == len(batch) else np.broadcast_to(value, (len(batch), *value.shape[1:]))
 
 
@@ -90,7 +90,7 @@ def _ignore(_name: str, _value: Array) -> None:
 
 
 def evaluate(node: Node, inputs: Sequence[Array], show: Observer = _ignore) -> Array:
-    """The value of one node, (N, ...); a constant's and what is made of constants alone is (1, ...)."""
+    """Compute the value of one node, (N, ...); values that depend only on constants are (1, ...)."""
     match node:
         case Binary():
             return activate(node.activation, operate(node.operator, *inputs))
@@ -250,8 +250,8 @@ def _windows(
     """(N, rows, columns, height, width, channels): every window of (N, H, W, C)."""
     padded = np.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
     spans = tuple((length - 1) * step + 1 for length, step in zip(size, dilation, strict=True))
-    found = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=(1, 2))
-    strided = found[:, :: strides[0], :: strides[1], :, :: dilation[0], :: dilation[1]]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=(1, 2))
+    strided = windows[:, :: strides[0], :: strides[1], :, :: dilation[0], :: dilation[1]]
     return np.asarray(strided.transpose(0, 1, 2, 4, 5, 3))
 
 
@@ -275,10 +275,12 @@ def _values(cell: Cell, x: Array, reverse: bool) -> dict[str, Array]:
     product = x @ cell.kernel + cell.bias
     match cell:
         case LstmCell():
-            step, inputs = partial(_lstm, cell), {"projection": product}
+            step = partial(_lstm, cell)
+            inputs = {"projection": product}
         case GruCell():
             ends = 2 * cell.units
-            step, inputs = partial(_gru, cell), {"projection": product[..., :ends], "proposal": product[..., ends:]}
+            step = partial(_gru, cell)
+            inputs = {"projection": product[..., :ends], "proposal": product[..., ends:]}
     zeros = np.zeros((len(x), cell.units), np.float32)
     shown: dict[str, Array] = {"hidden": zeros, "state": zeros}
     values: dict[str, list[Array]] = {}
@@ -287,11 +289,11 @@ def _values(cell: Cell, x: Array, reverse: bool) -> dict[str, Array]:
         shown = step({name: value[:, now] for name, value in inputs.items()}, shown)
         for name, value in shown.items():
             values.setdefault(name, []).append(value)
-    return inputs | {name: np.stack(each[::-1] if reverse else each, axis=1) for name, each in values.items()}
+    return inputs | {name: np.stack(by_step[::-1] if reverse else by_step, axis=1) for name, by_step in values.items()}
 
 
 def _lstm(cell: LstmCell, now: dict[str, Array], before: dict[str, Array]) -> dict[str, Array]:
-    """One step, of `projection` x W + b.
+    """Compute one step of an LSTM from `projection`, which is x W + b.
 
     `feedback` h R, `gates` their sum, `input`, `forget`, `candidate` and `output` after their functions, `kept` f c,
     `written` i g, `state` c, `squashed` tanh c, `hidden` h.
@@ -311,13 +313,15 @@ def _lstm(cell: LstmCell, now: dict[str, Array], before: dict[str, Array]) -> di
 
 
 def _gru(cell: GruCell, now: dict[str, Array], before: dict[str, Array]) -> dict[str, Array]:
-    """One step, of `projection`, x W + b of the gates z and r, and `proposal`, the same of the candidate.
+    """Compute one step of a GRU from `projection` and `proposal`, which are x W + b of the gates z and r, and of the
+    candidate.
 
     `feedback` h R, `gates` the sum with the projection, `update` z and `reset` r after their function; `memory`, what
     the candidate takes of h, `recalled`, r times what it is applied to, `proposed` and `candidate` before and after
     tanh; `change` from h to the candidate, `withheld` z times that, `hidden` the candidate without it: the new h.
     """
-    hidden, (gate_weights, weights) = before["hidden"], np.split(cell.recurrent, [2 * cell.units], axis=1)
+    hidden = before["hidden"]
+    (gate_weights, weights) = np.split(cell.recurrent, [2 * cell.units], axis=1)
     feedback = hidden @ gate_weights
     gates = now["projection"] + feedback
     z, r = np.split(gate(cell.recurrent_activation, gates), 2, axis=1)

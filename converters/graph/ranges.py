@@ -1,4 +1,4 @@
-"""Which values a graph's tensors take on real images: what static int8 needs to know."""
+"""The ranges of a graph's values on real images, which static int8 needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .graph import Graph, Ranges
 
 
 def calibrate(graph: Graph, batches: Iterable[npt.NDArray[np.float32]]) -> Ranges:
-    """Smallest and largest value of each of the graph's values over all batches (N, *input_shape).
+    """Find the smallest and largest element of every value of the graph over all batches (N, *input_shape).
 
     The values are those that `oracle.run` shows: each layer's output by the layer's name, and what happens inside
     recurrent layers. Call it on the graph that is lowered: folding changes the values.

@@ -1,1 +1,1 @@
-"""Graph → `.onnx`."""
+"""Lowers a graph to `.onnx`."""

@@ -48,7 +48,7 @@ _REDUCTIONS = {"mean": "ReduceMean", "max": "ReduceMax", "min": "ReduceMin"}
 
 
 def activate(place: Place, function: Activation, x: str) -> str:
-    """A fused activation."""
+    """Apply a fused activation."""
     return _function(place, function, 0.0, x)
 
 
@@ -77,7 +77,7 @@ def _relu6(place: Place, x: str) -> str:
 
 
 def _gelu(place: Place, x: str) -> str:
-    """Opset 17 has none."""
+    """Write out GELU, which opset 17 lacks."""
     error = place.add("Erf", place.add("Div", x, place.weight("root", math.sqrt(2))))
     return _half_of(place, place.add("Mul", x, place.add("Add", error, place.weight("one", 1))))
 
@@ -93,7 +93,7 @@ def _half_of(place: Place, x: str) -> str:
 
 
 def _hard_silu(place: Place, x: str) -> str:
-    """By way of an operation that every TensorRT has."""
+    """Write hard SiLU with an operation that every TensorRT has."""
     return place.add("Mul", x, _function(place, "hard_sigmoid", 0.0, x))
 
 
@@ -128,7 +128,7 @@ def prelu(place: Place, node: PRelu, x: str) -> str:
 
 
 def binary(place: Place, node: Binary, x: str, y: str) -> str:
-    """Both have as many axes, so that ONNX broadcasts as the graph does."""
+    """An operator of two values with equal numbers of axes, so that ONNX broadcasts as the graph does."""
     return activate(place, node.activation, place.add(_OPERATORS[node.operator], x, y))
 
 
@@ -147,7 +147,7 @@ def matmul(place: Place, node: MatMul, x: str, y: str) -> str:
 
 
 def softmax(place: Place, _node: Softmax, x: str) -> str:
-    """Over the last axis, which stays the last one."""
+    """Softmax over the last axis, which is the last one in the file, too."""
     return place.add("Softmax", x, axis=-1)
 
 

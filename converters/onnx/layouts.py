@@ -1,4 +1,4 @@
-"""Which feature maps are channels first in the file: a pure function of the graph.
+"""Decides which feature maps are channels first in the file, as a pure function of the graph.
 
 Convolutions, pools and resizing run channels first. What works on elements or on mapped axes stays in the layout that
 its inputs have, so that between the convolutions of a network nothing is transposed.
@@ -74,7 +74,7 @@ def _wanted_first(graph: Graph) -> set[str]:
 
 
 def _takes_either(node: Node, graph: Graph) -> bool:
-    """Whether it works in the layout of its inputs."""
+    """Whether a node works in the layout of its inputs."""
     shapes = graph.input_shapes(node)
     if not shapes or len(shapes[0]) != 3:
         return False

@@ -97,7 +97,9 @@ def computes_in_float32(node: Node) -> bool:
 
 class _Lowering:
     def __init__(self, writer: Writer, graph: Graph, recipe: Recipe, image: str) -> None:
-        self._writer, self._graph, self._recipe = writer, graph, recipe
+        self._writer = writer
+        self._graph = graph
+        self._recipe = recipe
         self._first = channels_first(graph)
         self._values = {INPUT: Value(Form(), {Form(): image})}
         self._image = image

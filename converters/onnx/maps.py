@@ -37,7 +37,7 @@ def conv_transpose(place: Place, node: ConvTranspose, x: str) -> str:
 
 
 def pool(place: Place, node: Pool, x: str) -> str:
-    """Padding never counts."""
+    """Pooling; padding never counts."""
     settings: dict[str, Any] = {"kernel_shape": node.size, "strides": node.strides, "pads": _ends(node.pads)}
     if node.mode == "max":
         return place.add("MaxPool", x, **settings)
@@ -51,7 +51,7 @@ def _ends(pads: Pads) -> tuple[int, ...]:
 
 
 def resize(place: Place, node: Resize, x: str) -> str:
-    """By whole factors, where a nearest neighbour is a repetition."""
+    """Enlarge a map by whole factors; a nearest neighbour is a repetition."""
     scales = place.writer.constant(place.name, "scales", np.array([1, 1, *node.factors], np.float32))
     if node.mode == "nearest":
         settings = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
@@ -61,18 +61,20 @@ def resize(place: Place, node: Resize, x: str) -> str:
 
 
 def spatial_transform(place: Place, _node: SpatialTransform, x: str, matrix: str) -> str:
-    """Written out as in `converters.graph.oracle`: `GridSample` weighs neighbours outside of the map otherwise."""
+    """Sample a map as `converters.graph.oracle` does; `GridSample` weighs neighbours outside the map differently."""
     rows, columns, channels = place.shapes[0]
     across, down = np.meshgrid(np.linspace(-1, 1, columns), np.linspace(-1, 1, rows))
     grid = place.weight("grid", np.stack([across.ravel(), down.ravel(), np.ones(rows * columns)]))
     matrix = place.add("Reshape", matrix, place.integers("matrix", -1, 2, 3))
-    one = place.weight("one", 1)
-    places = place.add("Add", place.add("MatMul", matrix, grid), one)
+    unit = place.weight("one", 1)
+    places = place.add("Add", place.add("MatMul", matrix, grid), unit)
     places = place.add("Mul", places, place.weight("halves", [[columns / 2], [rows / 2]]))  # (N, 2, pixels): x, y
     low = place.add("Floor", places)
     ends = place.weight("ends", [[columns - 1], [rows - 1]])
     zero = place.weight("zero", 0)
-    low, high = (place.add("Max", place.add("Min", corner, ends), zero) for corner in (low, place.add("Add", low, one)))
+    low, high = (
+        place.add("Max", place.add("Min", corner, ends), zero) for corner in (low, place.add("Add", low, unit))
+    )
     to_high, to_low = place.add("Sub", high, places), place.add("Sub", places, low)
     pixels = place.add("Reshape", x, place.integers("pixels", -1, rows * columns, channels))
     indices = [place.integers("x", 0), place.integers("y", 1)]

@@ -10,12 +10,12 @@ from .writer import Place
 
 
 def concat(place: Place, node: Concat, *values: str) -> str:
-    """One after the other."""
+    """Join values along an axis."""
     return place.add("Concat", *values, axis=place.axis(node.axis))
 
 
 def slice_(place: Place, node: Slice, x: str) -> str:
-    """Along the axes of which not all is kept; at least one."""
+    """Slice the axes that are not kept whole, but at least one."""
     ranges = list(zip(node.starts, node.stops, node.steps, strict=True))
     cut = [axis for axis, kept in enumerate(ranges) if kept != (0, place.shapes[0][axis], 1)] or [0]
     starts, stops, steps = zip(*(ranges[axis] for axis in cut), strict=True)
@@ -23,7 +23,7 @@ def slice_(place: Place, node: Slice, x: str) -> str:
 
 
 def reverse(place: Place, node: Reverse, x: str) -> str:
-    """A slice backwards; ONNX' only other way takes a length for each image."""
+    """Reverse an axis by a backward slice; ONNX' only alternative takes a length per image."""
     length = place.shapes[0][node.axis]
     return _slice(place, x, [-1], [-length - 1], [place.axis(node.axis)], [-1])
 
@@ -36,7 +36,7 @@ def _slice(
 
 
 def pad(place: Place, node: Pad, x: str) -> str:
-    """A constant around."""
+    """Pad with a constant."""
     pads = [(0, 0), *node.pads]
     if place.first:
         pads = [pads[axis] for axis in TO_FIRST]

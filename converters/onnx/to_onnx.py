@@ -57,7 +57,7 @@ def to_onnx(graph: Graph, recipe: Recipe = ONNX_RECIPES["float32"], image: Input
 
 
 def _input(writer: Writer, graph: Graph, image: InputSpec | None) -> tuple[Any, str]:
-    """What the file takes, and the network's own float32 input made of it."""
+    """Return the file's input, and the network's own float32 input made from it."""
     if image is None or image.dtype == "float32":
         return _value(IMAGE, FLOAT, graph.input_shape), IMAGE
     # The cast comes first: it is all that TensorRT lets a uint8 value go into.
@@ -76,8 +76,8 @@ def _value(name: str, kind: int, shape: Shape) -> Any:
 
 
 def _finish(graph: Graph, writer: Writer, taken: Any) -> bytes:
-    given = _value(PROBABILITIES, FLOAT, graph.output_shape)
-    body = onnx.helper.make_graph(writer.operations, "crnn", [taken], [given], writer.constants)
+    probabilities = _value(PROBABILITIES, FLOAT, graph.output_shape)
+    body = onnx.helper.make_graph(writer.operations, "crnn", [taken], [probabilities], writer.constants)
     opset = onnx.helper.make_opsetid("", _OPSET)
     model = onnx.helper.make_model(body, producer_name="edge-crnn", opset_imports=[opset], ir_version=_IR_VERSION)
     try:

@@ -15,7 +15,7 @@ from ..graph.nodes import Shape
 from .layouts import TO_FIRST, TO_LAST, file_axis
 
 IMAGE, PROBABILITIES = "image", "probabilities"
-"""What the file takes and gives."""
+"""Names of the file's input and output."""
 FLOAT, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
 
 
@@ -28,7 +28,7 @@ class Writer:
         self._used: set[str] = set()
 
     def add(self, operation: str, node: str, inputs: Sequence[str], **attributes: Any) -> str:
-        """Append an operation; the name of its result."""
+        """Append an operation, and return the name of its result."""
         name = self._name(f"{node}/{operation}")
         self.operations.append(onnx.helper.make_node(operation, inputs, [name], name, **attributes))
         return name
@@ -44,13 +44,15 @@ class Writer:
         return self.constant(node, what, to_half(f"{node}/{what}", value) if half else value.astype(np.float32))
 
     def integers(self, node: str, what: str, values: Sequence[int]) -> str:
-        """Append whole numbers."""
+        """Append integers."""
         return self.constant(node, what, np.array(values, np.int64))
 
     def _name(self, wish: str) -> str:
-        name, number = wish, 2
+        name = wish
+        number = 2
         while name in self._used:
-            name, number = f"{wish}:{number}", number + 1
+            name = f"{wish}:{number}"
+            number = number + 1
         self._used.add(name)
         return name
 
@@ -70,7 +72,7 @@ class Value:
     """A value of the graph in the file: one tensor for each form in which it is taken."""
 
     origin: Form
-    """As it was computed."""
+    """The tensor as it was computed."""
     tensors: dict[Form, str]
     per_sample: bool = True
     """Whether it depends on the image; else its batch axis is of length 1."""
@@ -107,10 +109,10 @@ class Place:
     first: bool
     """Whether its inputs are channels first."""
     gives_first: bool
-    """Whether its value is."""
+    """Whether its value is channels first."""
 
     def add(self, operation: str, *inputs: str, **attributes: Any) -> str:
-        """Append an operation; the name of its result."""
+        """Append an operation, and return the name of its result."""
         return self.writer.add(operation, self.name, inputs, **attributes)
 
     def weight(self, what: str, value: npt.ArrayLike) -> str:
@@ -118,7 +120,7 @@ class Place:
         return self.writer.weight(self.name, what, np.asarray(value), self.half)
 
     def integers(self, what: str, *values: int) -> str:
-        """Append whole numbers."""
+        """Append integers."""
         return self.writer.integers(self.name, what, values)
 
     def axis(self, axis: int) -> int:

@@ -1,1 +1,1 @@
-"""The trained model itself, run by its own framework: what an artifact is held to."""
+"""Runs the trained model in its own framework, as the reference for every artifact."""

@@ -1,4 +1,4 @@
-"""What trained models made of images, kept from one run to the next: running them takes longer than all else.
+"""Caches the output of trained models between runs, because running them takes longer than everything else.
 
 An entry is one `.npz` in `edge_crnn.files.cache_folder("readings")`. Its name is the hash of all that the numbers
 depend on: the model's files and what the user has declared of them, the images, how an image becomes a tensor, the
@@ -47,13 +47,13 @@ def key(
     image: InputSpec,
     images: Sequence[str],
 ) -> str:
-    """The name of an entry.
+    """Compute the name of an entry.
 
     Args:
-        path: of the model; of a checkpoint, its index.
-        network: what was made of the file and of what the user has declared.
-        structure: what a file of weights alone does not say.
-        lambdas: what the spec says of Lambdas.
+        path: path of the model; for a checkpoint, of its index.
+        network: the network of the file, with the user's declarations.
+        structure: the structure that a weights-only file lacks.
+        lambdas: meanings of Lambdas in the spec.
         image: how an image becomes a tensor.
         images: SHA-256 of each image.
     """
@@ -67,15 +67,15 @@ def key(
 
 
 def find(name: str, shape: tuple[int, ...]) -> Probabilities | None:
-    """The probabilities of an entry; None if there is none, or none of this shape (N, steps, classes)."""
+    """Read the probabilities of an entry; None if there is none of this shape (N, steps, classes)."""
     with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         path = _path(name)
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as entry:
-            found = entry["probabilities"]
-        if found.shape == shape and found.dtype == np.float32:
+            probabilities = entry["probabilities"]
+        if probabilities.shape == shape and probabilities.dtype == np.float32:
             with contextlib.suppress(OSError):  # a cache that can only be read has no order of use
                 os.utime(path)
-            return np.asarray(found)
+            return np.asarray(probabilities)
     return None
 
 
@@ -99,13 +99,13 @@ def _path(name: str) -> Path:
 
 
 def _forget_oldest(folder: Path) -> None:
-    found = []
+    entries = []
     for path in folder.glob("*.npz"):
         with contextlib.suppress(OSError):  # another process may delete them, too
             facts = path.stat()
-            found.append((facts.st_mtime, facts.st_size, path))
+            entries.append((facts.st_mtime, facts.st_size, path))
     total = 0
-    for _, size, path in sorted(found, reverse=True):
+    for _, size, path in sorted(entries, reverse=True):
         total += size
         if total > _MOST_BYTES:
             with contextlib.suppress(OSError):
@@ -113,7 +113,7 @@ def _forget_oldest(folder: Path) -> None:
 
 
 def _surroundings() -> dict[str, str]:
-    """Versions and settings."""
+    """Versions and settings that the output depends on."""
     versions = {}
     for package in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -124,7 +124,7 @@ def _surroundings() -> dict[str, str]:
 
 @cache
 def _code() -> list[str]:
-    """Of the project's own code, so that no version has to be counted up by hand."""
+    """Hash the project's own code, so that no version has to be raised by hand."""
     roots = (Path(edge_crnn.__file__).parent, Path(__file__).parents[1])
     return _hashes(sorted(path for root in roots for path in root.rglob("*.py")))
 

@@ -25,7 +25,7 @@ _STAND_IN = "EdgeCrnnStandIn"
 _KERAS2_GATE = "hard_sigmoid_keras2"
 _MODELS = ("Functional", "Model", "Sequential")
 _PARTS = ("GRUCell", "InputLayer", "LSTMCell", "StackedRNNCells")
-"""Layers of Keras that are inside others, or before all."""
+"""Keras' layers that are inside other layers, or come first."""
 _TRUSTED_MODULES = (
     "keras",
     "keras.activations",
@@ -36,15 +36,15 @@ _TRUSTED_MODULES = (
     "keras.src.models.functional",
     "keras.src.models.sequential",
 )
-"""What a configuration may name: Keras imports what stands there, and old versions call whatever they find in it."""
+"""Modules that a configuration may name: Keras imports them, and old versions call whatever they contain."""
 _KERAS2_MODELS = re.compile(r"(tf_)?keras\.(src\.)?engine\.(functional|sequential)")
-"""Where the versions of Keras 2 have the classes of models."""
+"""Modules with the classes of models in the versions of Keras 2."""
 _OPERATIONS = ("keras.src.ops.core", "keras.src.ops.math", "keras.src.ops.nn", "keras.src.ops.numpy")
 _CUDNN = {
     "CuDNNGRU": {"class_name": "GRU", "settings": {"recurrent_activation": "sigmoid", "reset_after": True}},
     "CuDNNLSTM": {"class_name": "LSTM", "settings": {"recurrent_activation": "sigmoid"}},
 }
-"""Layers that run on a GPU alone → the layers that compute the same anywhere, and read their weights."""
+"""Layers that run only on a GPU → layers that compute the same anywhere and read their weights."""
 
 
 class KerasReference(TensorFlowReference):
@@ -73,9 +73,9 @@ class KerasReference(TensorFlowReference):
 
         Args:
             path: a `.keras` or `.h5` file.
-            structure: what a file of weights alone does not say.
-            network: what `load_network` made of it, with what the user has declared; without declarations if None.
-            lambdas: what the spec says of Lambdas.
+            structure: the structure that a weights-only file lacks.
+            network: result of `load_network` with the user's declarations; None: without declarations.
+            lambdas: meanings of Lambdas in the spec.
             classes: Keras classes of the user's own layers, by name.
             batch: images per call.
         """
@@ -88,11 +88,12 @@ class KerasReference(TensorFlowReference):
         model = rewrite.load(path, config)
         if len(model.inputs) > 1:  # labels and lengths that nothing takes
             model = keras.Model(model.get_layer(network.ends.image).output, model.outputs)
-        ends, shape = network.ends, network.graph.output_shape
+        ends = network.ends
+        shape = network.graph.output_shape
 
         def call(images: Any) -> Any:
-            (given,) = tensorflow.nest.flatten(model(_as_taken(tensorflow, images, ends), training=False))
-            return _as_given(tensorflow, given, ends, (batch, *shape))
+            (output,) = tensorflow.nest.flatten(model(_as_taken(tensorflow, images, ends), training=False))
+            return _as_given(tensorflow, output, ends, (batch, *shape))
 
         precision = "+".join(sorted({_policy(layer) for layer in model.layers}))
         super().__init__(
@@ -107,7 +108,7 @@ def _policy(layer: Any) -> str:
 
 
 def _as_taken(tensorflow: Any, images: Any, ends: Ends) -> Any:
-    """Images of the graph, channels last, as the model takes them."""
+    """Convert images from the graph's form, channels last, to the model's."""
     match ends.axes:
         case "channels first":
             return tensorflow.transpose(images, (0, 3, 1, 2))
@@ -118,7 +119,7 @@ def _as_taken(tensorflow: Any, images: Any, ends: Ends) -> Any:
 
 
 def _as_given(tensorflow: Any, output: Any, ends: Ends, shape: Shape) -> Any:
-    """The model's output as probabilities of this shape."""
+    """Convert the model's output to probabilities of this shape."""
     output = tensorflow.cast(output, tensorflow.float32)
     if ends.time_major:
         output = tensorflow.transpose(output, (1, 0, 2))
@@ -127,7 +128,7 @@ def _as_given(tensorflow: Any, output: Any, ends: Ends, shape: Shape) -> Any:
 
 
 class _Rewrite:
-    """A model's configuration without what must not be loaded, and with stand-ins for what Keras cannot run."""
+    """Rewrites a model's configuration: drops what must not be loaded, and adds stand-ins for what Keras cannot run."""
 
     def __init__(
         self,
@@ -151,7 +152,7 @@ class _Rewrite:
         }
 
     def load(self, path: Path, config: Mapping[str, Any]) -> Any:
-        """The model, with its weights."""
+        """Load the model with its weights."""
         keras = self._keras
         settings = self._safe(config["config"], "")
         kind = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
@@ -169,15 +170,15 @@ class _Rewrite:
         return model
 
     def _has_weighted_stand_ins(self) -> bool:
-        """Whether the file has weights for layers that a stand-in has none for."""
+        """Whether the file has weights for layers whose stand-ins have none."""
         fragments = self._network.fragments.items()
         return any(node.weights for name, fragment in fragments if name not in self._classes for node in fragment.nodes)
 
     def _safe(self, config: Any, scope: str) -> Any:
         """Settings of a model, a layer, or anything in one.
 
-        `load_network` looked at what it converts. Keras would build whatever else there is: what names a module outside
-        of Keras is refused, and so are layers that no model here needs, among which are some that read files or run
+        `load_network` has checked what it converts, but Keras would build everything else, too. So whatever names a
+        module outside Keras is rejected, and so are layers that no model needs here, some of which read files or run
         code.
         """
         if isinstance(config, list):
@@ -212,14 +213,14 @@ class _Rewrite:
         return _as_keras3(safe) if self._translate else safe
 
     def _operation_module(self, config: dict[str, Any]) -> str | None:
-        """Where one of `keras.ops` is, which an `.h5` of Keras 3 does not say."""
+        """Return the module of an operation of `keras.ops`, which an `.h5` of Keras 3 does not state."""
         settings, kind = config.get("config"), str(config.get("class_name"))
         if self._by_keras2 or not isinstance(settings, dict) or not is_operation(kind, settings):
             return None
         return next((name for name in _OPERATIONS if hasattr(sys.modules.get(name), kind)), None)
 
     def _stand_in(self, config: dict[str, Any], scope: str) -> dict[str, Any] | None:
-        """What replaces a declared layer: the user's own class, or a layer that runs its part of the graph."""
+        """Return what replaces a declared layer: the user's own class, or a layer that runs its part of the graph."""
         settings = config.get("config")
         if not isinstance(settings, dict):
             return None
@@ -235,7 +236,7 @@ class _Rewrite:
 
 
 def _as_keras3(settings: dict[str, Any]) -> dict[str, Any]:
-    """Keras 2's settings of a layer in the words of Keras 3, for files of weights alone."""
+    """Translate a layer's settings from Keras 2 to Keras 3, for weights-only files."""
     settings.pop("time_major", None)  # `load_network` let pass only False
     match settings:
         case {"axis": [axis]}:
@@ -247,7 +248,7 @@ def _as_keras3(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _keras2_gate(keras: Any) -> Any:
-    """What `hard_sigmoid` was in Keras 2; in Keras 3 the name stands for relu6(x + 3) / 6."""
+    """Keras 2's `hard_sigmoid`; in Keras 3 the name stands for relu6(x + 3) / 6."""
 
     def hard_sigmoid_keras2(x: Any) -> Any:
         return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""What every reference of verification shares: TensorFlow, and a function that it runs in batches of one fixed size."""
+"""The base of all references of verification: TensorFlow runs a function in batches of one fixed size."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ class TensorFlowReference:
             input_dtype="float32",
             max_batch=batch,
         )
-        self._batch, self._steps_classes = batch, graph.output_shape
+        self._batch = batch
+        self._steps_classes = graph.output_shape
         self._tensorflow = tensorflow
         signature = [tensorflow.TensorSpec((batch, *graph.input_shape), tensorflow.float32)]
         self._call = tensorflow.function(call, input_signature=signature, autograph=False).get_concrete_function()

@@ -7,99 +7,109 @@ from dataclasses import dataclass
 
 from edge_crnn.binomial import binomial_interval
 from edge_crnn.model.spec import Parity, ParitySet
+from edge_crnn.records.accuracy import Accuracy
+from edge_crnn.records.record import Record
+from edge_crnn.records.verification import Detail, Picture, Verification
 
-from ..verify.detail import Detail
 from .blocks import Block, Figure, Finding, Paragraph, Plate, Plates, Status, Table, Text
 from .charts import Row, Scale, rows, scale
 from .markup import Markup
-from .records import Record
-from .suites import Accuracy, Picture, Verification
 from .words import between, counted, listed, megabytes, of, percent, points, tick
 
 _MOST_SETS = 4
-"""Sets that are shown one by one; of more, those in one folder are counted together, and a table has each."""
+"""Most sets that are shown one by one; of more, those in one folder are counted together, and a table has all."""
 _COUNTS = ("images", "reference_right", "artifact_right", "same_text", "same_where_right")
 _CONFUSIONS = 3
-_WORST: tuple[Status, ...] = ("fail", "unverified", "underpowered", "pass")
+"""Most confusions of an artifact that are named."""
+_WORST_FIRST: tuple[Status, ...] = ("fail", "unverified", "underpowered", "pass")
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A conversion and all that was found out about its texts."""
+    """A conversion, and how its texts were judged."""
 
     name: str
     parities: tuple[Parity, ...]
     file_bytes: int | None = None
     recipe: str = ""
     details: tuple[Detail, ...] = ()
-    """Of each parity, or none."""
+    """One for each parity, or none at all."""
 
     @property
     def status(self) -> Status:
         """The worst of its verdicts."""
-        return worst(each.verdict for each in self.parities)
+        return worst(parity.verdict for parity in self.parities)
 
     @property
     def sets(self) -> tuple[ParitySet, ...]:
-        """Every folder that it was held to."""
-        return tuple(each for parity in self.parities for each in parity.sets)
+        """All folders that it was compared on."""
+        return tuple(folder for parity in self.parities for folder in parity.sets)
 
     @property
     def counts(self) -> tuple[int, int]:
-        """Images on which it reads the same, of those that the trained model reads right."""
-        return sum(each.same_where_right for each in self.sets), sum(each.reference_right for each in self.sets)
+        """Images on which both read the same and are right, and all that the trained model reads right."""
+        same = sum(folder.same_where_right for folder in self.sets)
+        right = sum(folder.reference_right for folder in self.sets)
+        return same, right
 
     @property
     def agreement(self) -> float:
-        """Share of them; 1 where the trained model reads nothing right."""
+        """Quotient of the counts; 1 where the trained model reads nothing right."""
         same, right = self.counts
         return same / right if right else 1.0
 
 
 def worst(statuses: Iterable[Status]) -> Status:
-    """Of verdicts; there is at least one."""
-    return min(statuses, key=_WORST.index)
+    """The worst of at least one verdict."""
+    return min(statuses, key=_WORST_FIRST.index)
 
 
 def judged(record: Record) -> tuple[Judged, ...]:
-    """The conversions of a record that is about them."""
-    body = record.body
-    if isinstance(body, Accuracy):
+    """The conversions that a record judges; none if it is about something else."""
+    figures = record.figures
+    if isinstance(figures, Accuracy):
         return tuple(
-            Judged(name, tuple(folders.values()), details=tuple(body.details.get(name, {}).values()))
-            for name, folders in body.recipes.items()
+            Judged(name, tuple(folders.values()), details=tuple(figures.details.get(name, {}).values()))
+            for name, folders in figures.recipes.items()
         )
-    if isinstance(body, Verification):
+    if isinstance(figures, Verification):
         return tuple(
-            Judged(each.name, (each.parity,), each.bytes, each.recipe, (each.detail,) if each.detail else ())
-            for each in body.artifacts
+            Judged(
+                name=artifact.name,
+                parities=(artifact.parity,),
+                file_bytes=artifact.bytes,
+                recipe=artifact.recipe,
+                details=() if artifact.detail is None else (artifact.detail,),
+            )
+            for artifact in figures.artifacts
         )
     return ()
 
 
 def pictured(record: Record) -> str:
     """What was read, for a sentence: 10,000 rendered plates."""
-    found = judged(record)
-    count = max((sum(each.images for each in one.sets) for one in found), default=0)
-    labelled = all(each.labelled for one in found for each in one.sets)
-    return f"{count:,} {record.images or ('labelled images' if labelled else 'images')}"
+    conversions = judged(record)
+    count = max((sum(folder.images for folder in conversion.sets) for conversion in conversions), default=0)
+    labelled = all(folder.labelled for conversion in conversions for folder in conversion.sets)
+    unnamed = "labelled images" if labelled else "images"
+    return f"{count:,} {record.header.images_are or unnamed}"
 
 
-def finding(each: Judged, model: str) -> Finding:
-    """Its line in the verdict; `model` is told where there are several."""
-    same, right = each.counts
-    low, high = binomial_interval(same, right)
-    name = f"{each.name} of {model}" if model else each.name
-    title = f"{name}: the same text on {percent(each.agreement)} of what the trained model reads right"
-    details = [f"{of(same, right)}, 95% interval {between(low, high)}"]
-    if len(each.parities) == 1:
-        (parity,) = each.parities
+def finding(conversion: Judged, model: str) -> Finding:
+    """The line of a conversion in the verdict; `model` is empty where there is one only."""
+    same, right = conversion.counts
+    interval = binomial_interval(same, right)
+    name = f"{conversion.name} of {model}" if model else conversion.name
+    title = f"{name}: the same text on {percent(conversion.agreement)} of what the trained model reads right"
+    details = [f"{of(same, right)}, 95% interval {between(*interval)}"]
+    if len(conversion.parities) == 1:
+        (parity,) = conversion.parities
         details.append(_accuracy(parity))
         if parity.verdict == "underpowered":
             details.append(f"these images show {percent(parity.agreement_shown)}: more would show more")
-    if each.file_bytes is not None:
-        details.append(megabytes(each.file_bytes))
-    return Finding(each.status, title, "; ".join(details))
+    if conversion.file_bytes is not None:
+        details.append(megabytes(conversion.file_bytes))
+    return Finding(conversion.status, title, "; ".join(details))
 
 
 def _accuracy(parity: Parity) -> str:
@@ -110,29 +120,31 @@ def _accuracy(parity: Parity) -> str:
 
 
 def accuracy_blocks(record: Record) -> list[Block]:
-    """Of a record of conversions."""
-    found = judged(record)
-    if not found:
+    """Pictures and tables of the conversions that a record judges."""
+    conversions = judged(record)
+    if not conversions:
         return []
-    blocks: list[Block] = [Paragraph(_gates(found[0].parities[0]))]
-    if not record.images:
+    blocks: list[Block] = [Paragraph(_gates(conversions[0].parities[0]))]
+    if not record.header.images_are:
         blocks.append(Paragraph("Nobody said what these images are: the figures hold for them alone."))
     blocks.append(
         Figure(
             "Same text, of the images that the trained model reads right",
-            _agreement(found),
+            _agreement(conversions),
             "Lines are 95% intervals (Clopper and Pearson).",
         )
     )
-    if any(parity.accuracy_change is not None for each in found for parity in each.parities):
-        blocks.append(Figure("Change of accuracy, in points of 100", _change(found), "Lines are paired 95% intervals."))
-    blocks.append(_table(found))
-    if len(_set_names(found)) > _MOST_SETS:
-        blocks.append(_kinds(found))
-    if all(each.details for each in found):
-        blocks.append(_details(found))
-    if isinstance(record.body, Accuracy) and record.body.absent:
-        absent = "; ".join(f"{name} ({reason})" for name, reason in record.body.absent.items())
+    parities = [parity for conversion in conversions for parity in conversion.parities]
+    if any(parity.accuracy_change is not None for parity in parities):
+        note = "Lines are paired 95% intervals."
+        blocks.append(Figure("Change of accuracy, in points of 100", _change(conversions), note))
+    blocks.append(_table(conversions))
+    if len(_set_names(conversions)) > _MOST_SETS:
+        blocks.append(_kinds(conversions))
+    if all(conversion.details for conversion in conversions):
+        blocks.append(_details(conversions))
+    if isinstance(record.figures, Accuracy) and record.figures.absent:
+        absent = "; ".join(f"{name} ({reason})" for name, reason in record.figures.absent.items())
         blocks.append(Paragraph(f"Absent: {absent}."))
     return blocks
 
@@ -145,82 +157,82 @@ def _gates(parity: Parity) -> str:
 
 
 def _grouped(sets: Sequence[ParitySet], names: Sequence[str]) -> list[ParitySet]:
-    """The sets; where there are many of them, as `names` tells, those in one folder as one."""
+    """The sets; where `names` shows that there are many, those in one folder are put together."""
     if len(names) <= _MOST_SETS:
         return list(sets)
     folders: dict[str, list[ParitySet]] = {}
-    for each in sets:
-        folders.setdefault(each.name.rpartition("/")[0] or each.name, []).append(each)
+    for counts in sets:
+        folders.setdefault(counts.name.rpartition("/")[0] or counts.name, []).append(counts)
     return [_together(folder, inside) for folder, inside in folders.items()]
 
 
 def _together(name: str, sets: Sequence[ParitySet]) -> ParitySet:
-    labelled = all(each.labelled for each in sets)
-    counts = {count: sum(getattr(each, count) for each in sets) for count in _COUNTS}
-    return ParitySet(name, "", **counts, labelled=labelled)
+    labelled = all(counts.labelled for counts in sets)
+    sums = {field: sum(getattr(counts, field) for counts in sets) for field in _COUNTS}
+    return ParitySet(name, "", **sums, labelled=labelled)
 
 
-def _agreement(found: Sequence[Judged]) -> Markup:
+def _agreement(conversions: Sequence[Judged]) -> Markup:
+    gate = conversions[0].parities[0].gate_agreement
     lines: list[Row | str] = []
-    lows = [found[0].parities[0].gate_agreement]
-    names = _set_names(found)
-    grouped = [(each, one) for each in found for one in _grouped(each.sets, names)]
-    for name in dict.fromkeys(one.name for _, one in grouped):
-        groups = [(each, one) for each, one in grouped if one.name == name and one.reference_right]
-        if groups:
-            lines.append(f"{name}: {counted(groups[0][1].images, 'image')}")
-        for each, one in groups:
-            interval = binomial_interval(one.same_where_right, one.reference_right)
+    lows = [gate]
+    names = _set_names(conversions)
+    pairs = [(conversion, counts) for conversion in conversions for counts in _grouped(conversion.sets, names)]
+    for name in dict.fromkeys(counts.name for _, counts in pairs):
+        shown = [pair for pair in pairs if pair[1].name == name and pair[1].reference_right]
+        if shown:
+            lines.append(f"{name}: {counted(shown[0][1].images, 'image')}")
+        for conversion, counts in shown:
+            interval = binomial_interval(counts.same_where_right, counts.reference_right)
             lows.append(interval[0])
-            share = one.same_where_right / one.reference_right
-            value = of(one.same_where_right, one.reference_right)
-            lines.append(Row(each.name, value, share, each.status, interval))
-    axis = _shares([*lows, 1.0])
-    return rows(lines, axis, [(found[0].parities[0].gate_agreement, "gate")])
+            share = counts.same_where_right / counts.reference_right
+            value = of(counts.same_where_right, counts.reference_right)
+            lines.append(Row(conversion.name, value, share, conversion.status, interval))
+    return rows(lines, _shares([*lows, 1.0]), [(gate, "gate")])
 
 
 def _shares(values: Sequence[float]) -> Scale:
     axis = scale(values, "", tick)
-    return Scale(axis.low, min(axis.high, 1.0), tuple(each for each in axis.ticks if each <= 1), "", tick)
+    return Scale(axis.low, min(axis.high, 1.0), tuple(share for share in axis.ticks if share <= 1), "", tick)
 
 
-def _change(found: Sequence[Judged]) -> Markup:
+def _change(conversions: Sequence[Judged]) -> Markup:
     lines: list[Row | str] = []
-    gate = found[0].parities[0].gate_accuracy
+    gate = conversions[0].parities[0].gate_accuracy
     reach = [-gate, gate]
-    for each in found:
-        for parity in each.parities:
+    for conversion in conversions:
+        for parity in conversion.parities:
             if parity.accuracy_change is None or parity.accuracy_change_interval is None:
                 continue
             low, high = parity.accuracy_change_interval
             reach += [low, high]
-            where = f", {_where(parity, found)}" if len(each.parities) > 1 else ""
+            where = f", {_where(parity, conversions)}" if len(conversion.parities) > 1 else ""
             value = f"{points(parity.accuracy_change)} ({points(low)} to {points(high)})"
-            lines.append(Row(f"{each.name}{where}", value, parity.accuracy_change, parity.verdict, (low, high)))
+            lines.append(Row(f"{conversion.name}{where}", value, parity.accuracy_change, parity.verdict, (low, high)))
     axis = scale(reach, "", lambda value: points(value).rstrip("0").rstrip(".") if value else "0")
     return rows(lines, axis, [(-gate, "gate"), (gate, "gate")])
 
 
-def _set_names(found: Sequence[Judged]) -> list[str]:
-    return list(dict.fromkeys(one.name for each in found for one in each.sets))
+def _set_names(conversions: Sequence[Judged]) -> list[str]:
+    return list(dict.fromkeys(counts.name for conversion in conversions for counts in conversion.sets))
 
 
-def _where(parity: Parity, found: Sequence[Judged]) -> str:
-    return listed([each.name for each in _grouped(parity.sets, _set_names(found))])
+def _where(parity: Parity, conversions: Sequence[Judged]) -> str:
+    return listed([counts.name for counts in _grouped(parity.sets, _set_names(conversions))])
 
 
-def _table(found: Sequence[Judged]) -> Table:
+def _table(conversions: Sequence[Judged]) -> Table:
     lines = []
-    many = len(_set_names(found)) > _MOST_SETS
-    for each in found:
-        for parity in each.parities:
+    many = len(_set_names(conversions)) > _MOST_SETS
+    for conversion in conversions:
+        for parity in conversion.parities:
             p = "" if parity.mcnemar_p is None else f"{parity.mcnemar_p:.3g}"
-            judged = p, f"{parity.max_probability_change:.3f}", parity.verdict
-            apart = len(parity.sets) > 1 and not many
-            if apart:
-                lines += [(each.name, *_counts(one), "", "", "") for one in parity.sets]
-            name = "all" if apart else _where(parity, found)
-            lines.append((each.name, *_counts(_together(name, parity.sets)), *judged))
+            judgement = p, f"{parity.max_probability_change:.3f}", parity.verdict
+            one_by_one = len(parity.sets) > 1 and not many
+            if one_by_one:
+                lines += [(conversion.name, *_cells(counts), "", "", "") for counts in parity.sets]
+            name = "all" if one_by_one else _where(parity, conversions)
+            lines.append((conversion.name, *_cells(_together(name, parity.sets)), *judgement))
     head = (
         "conversion", "images of", "images", "trained model right", "conversion right", "same text",
         "same where right", "McNemar's p", "max |Δp|", "verdict",
@@ -228,54 +240,52 @@ def _table(found: Sequence[Judged]) -> Table:
     return Table(head, tuple(lines), statuses=True)
 
 
-def _counts(one: ParitySet) -> tuple[str, ...]:
+def _cells(counts: ParitySet) -> tuple[str, ...]:
     return (
-        one.name,
-        f"{one.images:,}",
-        percent(one.reference_right / one.images) if one.labelled else "",
-        percent(one.artifact_right / one.images) if one.labelled else "",
-        percent(one.same_text / one.images),
-        of(one.same_where_right, one.reference_right),
+        counts.name,
+        f"{counts.images:,}",
+        percent(counts.reference_right / counts.images) if counts.labelled else "",
+        percent(counts.artifact_right / counts.images) if counts.labelled else "",
+        percent(counts.same_text / counts.images),
+        of(counts.same_where_right, counts.reference_right),
     )
 
 
-def _kinds(found: Sequence[Judged]) -> Table:
-    """Who reads how much of which kind of image; those of a folder together come first."""
-    names = _set_names(found)
-    shown = [[*_grouped(each.sets, names), *each.sets] for each in found]
+def _kinds(conversions: Sequence[Judged]) -> Table:
+    """How much of each kind of image is read right; those of a folder together come first."""
+    names = _set_names(conversions)
+    columns = [
+        {counts.name: counts for counts in (*conversion.sets, *_grouped(conversion.sets, names))}
+        for conversion in conversions
+    ]
     lines = []
-    for name in sorted(dict.fromkeys(one.name for sets in shown for one in sets)):
-        sets = [next((one for one in each if one.name == name), None) for each in shown]
-        known = next(one for one in sets if one is not None)
+    for name in sorted({name for column in columns for name in column}):
+        known = next(column[name] for column in columns if name in column)
         if known.labelled:
-            shares = ("" if one is None else percent(one.artifact_right / one.images) for one in sets)
+            sets = [column.get(name) for column in columns]
+            shares = ("" if counts is None else percent(counts.artifact_right / counts.images) for counts in sets)
             lines.append((name, f"{known.images:,}", percent(known.reference_right / known.images), *shares))
-    head = ("images of", "images", "trained model", *(each.name for each in found))
+    head = ("images of", "images", "trained model", *(conversion.name for conversion in conversions))
     return Table(head, tuple(lines), "Read right, by kind of image")
 
 
-def _details(found: Sequence[Judged]) -> Table:
+def _details(conversions: Sequence[Judged]) -> Table:
     """Symbols, probabilities and confidences."""
     lines = []
-    for each in found:
-        for parity, detail in zip(each.parities, each.details, strict=False):
-            symbols = sum(one.symbols for one in detail.errors)
-            wrong = (sum(getattr(one, who) for one in detail.errors) for who in ("reference", "artifact"))
-            told = [
-                f"{one.truth or 'nothing'} as {one.read or 'nothing'}: {one.reference} → {one.artifact}"
-                for one in detail.confusions[:_CONFUSIONS]
-            ]
-            more = [f"{len(detail.confusions) - _CONFUSIONS} others"] if len(detail.confusions) > _CONFUSIONS else []
+    for conversion in conversions:
+        for parity, detail in zip(conversion.parities, conversion.details, strict=False):
+            symbols = sum(folder.symbols for folder in detail.errors)
+            wrong = (sum(getattr(folder, who) for folder in detail.errors) for who in ("reference", "artifact"))
             lines.append(
                 (
-                    each.name,
-                    _where(parity, found) if len(each.parities) > 1 else "",
-                    *(f"{percent(one / symbols)} ({one:,})" for one in wrong),
+                    conversion.name,
+                    _where(parity, conversions) if len(conversion.parities) > 1 else "",
+                    *(f"{percent(count / symbols)} ({count:,})" for count in wrong),
                     f"{detail.mean_probability_change:.2g}",
                     points(100 * detail.mean_confidence_change),
                     f"{detail.reference_calibration_error:.4f}",
                     f"{detail.calibration_error:.4f}",
-                    "; ".join(told + more) or "none",
+                    _confusions(detail),
                 )
             )
     head = (
@@ -285,47 +295,55 @@ def _details(found: Sequence[Judged]) -> Table:
     return Table(head, tuple(lines), "Symbols, probabilities and confidences")
 
 
+def _confusions(detail: Detail) -> str:
+    texts = [
+        f"{change.truth or 'nothing'} as {change.read or 'nothing'}: {change.reference} → {change.artifact}"
+        for change in detail.confusions[:_CONFUSIONS]
+    ]
+    if len(detail.confusions) > _CONFUSIONS:
+        texts.append(f"{len(detail.confusions) - _CONFUSIONS} others")
+    return "; ".join(texts) or "none"
+
+
 def plate_blocks(record: Record) -> list[Block]:
-    """The images of a verification: those that read otherwise, then some of the others."""
-    body = record.body
-    if not isinstance(body, Verification):
+    """The images of a verification that some artifact reads differently."""
+    figures = record.figures
+    if not isinstance(figures, Verification):
         return []
     blocks: list[Block] = []
-    if body.changes:
-        blocks.append(Plates(tuple(_changed(each) for each in body.changes)))
+    if figures.changes:
+        blocks.append(Plates(tuple(_changed(image) for image in figures.changes)))
     else:
         blocks.append(Paragraph("None: every image reads as with the trained model."))
-    if body.changed > len(body.changes):
-        blocks.append(Paragraph(f"These are {len(body.changes):,} of {body.changed:,}."))
+    if figures.changed > len(figures.changes):
+        blocks.append(Paragraph(f"These are {len(figures.changes):,} of {figures.changed:,}."))
     return blocks
 
 
 def sample_blocks(record: Record) -> list[Block]:
-    """Some of the images on which all agree."""
-    body = record.body
-    if not isinstance(body, Verification) or not body.sample:
+    """Some of the images of a verification that all read alike."""
+    figures = record.figures
+    if not isinstance(figures, Verification) or not figures.sample:
         return []
-    return [Plates(tuple(map(_same, body.sample)), sample=True)]
+    return [Plates(tuple(map(_same, figures.sample)), sample=True)]
 
 
-def _changed(each: Picture) -> Plate:
-    texts = [] if each.truth is None else [("label", each.truth, True)]
-    texts = [*texts, ("trained model", each.reference.text, each.reference.right)]
-    return _plate(each, [*texts, *((name, found.text, found.right) for name, found in each.artifacts.items())])
+def _changed(image: Picture) -> Plate:
+    texts = [] if image.truth is None else [("label", image.truth, True)]
+    texts.append(("trained model", image.reference.text, image.reference.right))
+    texts += [(name, reading.text, reading.right) for name, reading in image.artifacts.items()]
+    return _plate(image, texts)
 
 
-def _same(each: Picture) -> Plate:
-    texts = [] if each.reference.right or each.truth is None else [("label", each.truth, True)]
-    return _plate(each, [*texts, ("reads", each.reference.text, each.reference.right)])
+def _same(image: Picture) -> Plate:
+    texts = [] if image.reference.right or image.truth is None else [("label", image.truth, True)]
+    return _plate(image, [*texts, ("reads", image.reference.text, image.reference.right)])
 
 
-def _plate(each: Picture, texts: Sequence[tuple[str, str, bool]]) -> Plate:
-    """Who reads alike shares a line."""
+def _plate(image: Picture, texts: Sequence[tuple[str, str, bool]]) -> Plate:
+    """An image, and a line for each text with the names of all that read it."""
     readers: dict[tuple[str, bool], list[str]] = {}
     for reader, text, right in texts:
         readers.setdefault((text, right), []).append(reader)
-    return Plate(
-        each.image,
-        each.picture,
-        tuple(Text(", ".join(names), text, right) for (text, right), names in readers.items()),
-    )
+    lines = tuple(Text(", ".join(names), text, right) for (text, right), names in readers.items())
+    return Plate(image.image, image.picture, lines)

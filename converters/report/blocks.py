@@ -80,7 +80,7 @@ class Plates:
 
     plates: tuple[Plate, ...]
     sample: bool = False
-    """Of many that nothing is to be said about."""
+    """Whether these are only examples of many."""
 
 
 Block: TypeAlias = "Paragraph | Figure | Table | Plates"
@@ -129,7 +129,7 @@ class Report:
     """None: nothing tells whether the text holds."""
     headline: str
     about: str
-    """Of what, where and when."""
+    """What was measured, where and when."""
     numbers: tuple[Number, ...]
     findings: tuple[Finding, ...]
     parts: tuple[Part, ...]

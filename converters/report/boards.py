@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .records import Record
+from edge_crnn.records.record import Record
 
-_SHOWN = 3
+_MOST_SHOWN = 3
+"""Most facts that a title names."""
 
 
 @dataclass
@@ -21,25 +22,25 @@ class Group:
     """The board's name, and what tells it from others of that name."""
 
     def takes(self, record: Record) -> bool:
-        """Whether no fact that both tell differs."""
-        return self.board == record.board and not _differing(self.facts, record.facts)
+        """Whether the record is of the same board, and no fact that both state differs."""
+        return self.board == record.board_name and not _differing(self.facts, record.facts)
 
 
 def grouped(records: Sequence[Record]) -> list[Group]:
     """The records by machine, in their order; one that differs in any fact, a version too, starts another group."""
     groups: list[Group] = []
     for record in records:
-        group = next((each for each in groups if each.takes(record)), None)
+        group = next((group for group in groups if group.takes(record)), None)
         if group is None:
-            group = Group(record.board)
+            group = Group(record.board_name)
             groups.append(group)
         group.facts.update(record.facts)
         group.records.append(record)
     for group in groups:
-        namesakes = [each for each in groups if each.board == group.board and each is not group]
-        telling = list(dict.fromkeys(name for each in namesakes for name in _differing(group.facts, each.facts)))
-        told = ", ".join(f"{name} {group.facts[name]}" for name in telling[:_SHOWN])
-        group.title = f"{group.board} ({told})" if told else group.board
+        namesakes = [other for other in groups if other.board == group.board and other is not group]
+        telling = dict.fromkeys(name for other in namesakes for name in _differing(group.facts, other.facts))
+        shown = ", ".join(f"{name} {group.facts[name]}" for name in list(telling)[:_MOST_SHOWN])
+        group.title = f"{group.board} ({shown})" if shown else group.board
     return groups
 
 

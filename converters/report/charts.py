@@ -169,7 +169,9 @@ def _row_axis(axis: Scale) -> Markup:
 
 
 def _anchor(place: float) -> str:
-    return "start" if place < 1 else "end" if place > 99 else "middle"
+    if place < 1:
+        return "start"
+    return "end" if place > 99 else "middle"
 
 
 # --- x against y -----------------------------------------------------------------------------------------------------

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from edge_crnn.binomial import binomial_interval
+from edge_crnn.records.confidence import ConfidenceStudy
+from edge_crnn.records.record import Record
 
 from .blocks import Block, Figure, Paragraph, Table
 from .charts import Line, Row, plot, rows, scale
 from .markup import Markup
-from .records import Record
-from .suites import Trust
 from .words import between, of, percent, tick
 
 _TONES = ("s5", "s2", "s1")
@@ -16,98 +16,99 @@ _NAMES = {"nothing": "as it was", "temperature": "temperature", "temperature, is
 
 
 def confidence_blocks(record: Record) -> list[Block]:
-    """Of a study."""
-    body = record.body
-    if not isinstance(body, Trust):
+    """Pictures and tables of a study of confidences."""
+    figures = record.figures
+    if not isinstance(figures, ConfidenceStudy):
         return []
-    held = body.judged[0].images
+    held = figures.judged[0].images
     blocks: list[Block] = [
         Paragraph(
-            f"Recipe {body.artifact.recipe}; fitted on {body.fit.images:,} images, judged on {held:,} others. A text is"
-            " right when all of it is."
+            f"Recipe {figures.artifact.recipe}; fitted on {figures.fit.images:,} images, judged on {held:,} others."
+            " A text is right when all of it is."
         ),
         Figure(
             "How often readings are right against how sure they said they were",
-            _reliability(body),
+            _reliability(figures),
             "Each dot stands for as many readings as any other of its line; on the dashed line, confidences say how"
             " often they are right.",
         ),
-        _errors(body),
+        _errors(figures),
     ]
-    if body.fit.coverage:
-        note = f"On the {body.fit.images:,} images that the temperature was fitted on; the table is of the others."
+    if figures.fit.coverage:
+        note = f"On the {figures.fit.images:,} images that the temperature was fitted on; the table is of the others."
         title = "How often accepted readings are right against how many are accepted"
-        blocks.append(Figure(title, _coverage(body), note))
-    blocks.append(_outcomes(body))
-    if body.rejections:
-        title = f"Pictures that are no plate, rejected at the threshold for {percent(body.rejected_at)}"
-        blocks.append(Figure(title, _rejections(body), "Lines are 95% intervals."))
-    blocks.append(_rankings(body))
+        blocks.append(Figure(title, _coverage(figures), note))
+    blocks.append(_outcomes(figures))
+    if figures.rejections:
+        title = f"Pictures that are no plate, rejected at the threshold for {percent(figures.rejected_at)}"
+        blocks.append(Figure(title, _rejections(figures), "Lines are 95% intervals."))
+    blocks.append(_rankings(figures))
     return blocks
 
 
-def _reliability(body: Trust) -> Markup:
-    lines, least = [], 1.0
-    for each, tone in zip(body.judged, _TONES, strict=False):
-        points = tuple((one.confidence, one.right) for one in each.reliability)
-        least = min([least, *(value for point in points for value in point)])
-        lines.append(Line(_NAMES.get(each.fitted, each.fitted), points, tone, dots=True))
+def _reliability(figures: ConfidenceStudy) -> Markup:
+    lines = []
+    for calibrated, tone in zip(figures.judged, _TONES, strict=False):
+        points = tuple((group.confidence, group.right) for group in calibrated.reliability)
+        lines.append(Line(_NAMES.get(calibrated.fitted, calibrated.fitted), points, tone, dots=True))
+    least = min((value for line in lines for point in line.points for value in point), default=1.0)
     x = scale([least, 1.0], "confidence", tick)
     y = scale([least, 1.0], "right", tick)
     diagonal = Line("", ((x.low, x.low), (x.high, x.high)), "rule")
-    return plot(x, y, lines=[diagonal, *(each for each in lines if each.points)], height=320)
+    return plot(x, y, lines=[diagonal, *(line for line in lines if line.points)], height=320)
 
 
-def _errors(body: Trust) -> Table:
+def _errors(figures: ConfidenceStudy) -> Table:
     lines = [
         (
-            _NAMES.get(each.fitted, each.fitted),
-            f"{each.temperature:.3f}",
-            str(each.points or ""),
-            of(each.right, each.images),
-            f"{each.calibration_error:.4f}",
+            _NAMES.get(calibrated.fitted, calibrated.fitted),
+            f"{calibrated.temperature:.3f}",
+            str(calibrated.points or ""),
+            of(calibrated.right, calibrated.images),
+            f"{calibrated.calibration_error:.4f}",
         )
-        for each in body.judged
+        for calibrated in figures.judged
     ]
     head = ("fitted", "temperature", "isotonic points", "right", "expected calibration error")
     return Table(head, tuple(lines))
 
 
-def _coverage(body: Trust) -> Markup:
-    points = [(one.accepted / body.fit.images, one.right / one.accepted) for one in body.fit.coverage if one.accepted]
+def _coverage(figures: ConfidenceStudy) -> Markup:
+    fit = figures.fit
+    points = [(point.accepted / fit.images, point.right / point.accepted) for point in fit.coverage if point.accepted]
     line = Line("", tuple(points), "s1", dots=len(points) < 30)
     x = scale([0.0, *(share for share, _ in points), 1.0], "accepted", tick)
     y = scale([*(precision for _, precision in points), 1.0], "right of the accepted", tick)
     return plot(x, y, lines=[line], height=260)
 
 
-def _outcomes(body: Trust) -> Table:
+def _outcomes(figures: ConfidenceStudy) -> Table:
     lines = [
         (
-            percent(each.target),
-            "none shows it" if each.threshold is None else f"{each.threshold:.4f}",
-            of(each.accepted, each.images),
-            of(each.right, each.accepted),
-            between(*each.precision_interval),
+            percent(outcome.target),
+            "none shows it" if outcome.threshold is None else f"{outcome.threshold:.4f}",
+            of(outcome.accepted, outcome.images),
+            of(outcome.right, outcome.accepted),
+            between(*outcome.precision_interval),
         )
-        for each in body.outcomes
+        for outcome in figures.outcomes
     ]
     head = ("wanted precision", "threshold", "accepted", "right of these", "95% interval")
     return Table(head, tuple(lines), "What a wanted precision gave on the other images")
 
 
-def _rejections(body: Trust) -> Markup:
+def _rejections(figures: ConfidenceStudy) -> Markup:
     lines = []
-    for each in body.rejections:
-        value = f"{of(each.rejected, each.pictures)}, the surest {each.highest:.3f}"
-        share = each.rejected / each.pictures
-        lines.append(Row(each.kind, value, share, "ours", binomial_interval(each.rejected, each.pictures)))
-    return rows(lines, scale([bound for each in lines for bound in (each.span or ())] + [1.0], "rejected", tick))
+    bounds = [1.0]
+    for kind in figures.rejections:
+        value = f"{of(kind.rejected, kind.pictures)}, the surest {kind.highest:.3f}"
+        interval = binomial_interval(kind.rejected, kind.pictures)
+        bounds += interval
+        lines.append(Row(kind.kind, value, kind.rejected / kind.pictures, "ours", interval))
+    return rows(lines, scale(bounds, "rejected", tick))
 
 
-def _rankings(body: Trust) -> Table:
-    lines = [
-        (each.measure, f"{each.auroc:.4f}", *(percent(share) for share in each.coverage)) for each in body.rankings
-    ]
-    head = ("measure", "AUROC", *(f"accepted at {percent(target)}" for target in body.targets))
+def _rankings(figures: ConfidenceStudy) -> Table:
+    lines = [(ranking.measure, f"{ranking.auroc:.4f}", *map(percent, ranking.coverage)) for ranking in figures.rankings]
+    head = ("measure", "AUROC", *(f"accepted at {percent(target)}" for target in figures.targets))
     return Table(head, tuple(lines), "How well measures tell right from wrong")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -13,54 +16,84 @@ from edge_crnn.bench.summary import TOTAL, Percentile, Summary, stage_times, sum
 from edge_crnn.binomial import binomial_interval
 from edge_crnn.board.snapshot import Snapshot
 from edge_crnn.records.bench import STAGES, Kind, Measured, Opened, Record, Result
+from edge_crnn.records.verification import Verification
+from edge_crnn.rounding import three_digits
 
 from .blocks import Block, Figure, Finding, Number, Paragraph, Table
 from .charts import Line, Point, Row, doubling_scale, named_or_numbered, number, plot, rows, scale
 from .markup import Markup
-from .suites import Verification
-from .words import digits, listed, megabytes, ms, percent, tick
+from .words import between, counted, listed, megabytes, ms, of, tick
 
 _TONES = ("s1", "s2", "s3", "s4", "s6", "s5")
-_MOST = len(_TONES)
+_MOST_LINES = len(_TONES)
 """Lines of a picture that can be told apart."""
-_STEPS = [step / 100 for step in range(1, 100)]
+_SHARES = [percent / 100 for percent in range(1, 100)]
+_ALL_KINDS: tuple[Kind, ...] = ("single", "offline", "multi", "camera", "sustained")
 
 
-def results(record: Record, *kinds: Kind) -> Iterator[tuple[str, Opened, Result]]:
-    """What was measured in scenarios of these kinds, and of which artifact; no controls."""
-    for each in record.results:
-        artifact = record.artifacts[each.artifact]
-        if each.scenario.kind in kinds and not artifact.control:
-            yield _name(record, artifact), artifact, each
+@dataclass(frozen=True)
+class _Case:
+    """One artifact in one scenario."""
+
+    name: str
+    """The artifact's file name, or its path where two have that name."""
+    artifact: Opened
+    result: Result
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Percentiles, rates and costs over all rounds."""
+        return summarise(self.result)
+
+    @property
+    def total_ms(self) -> np.ndarray:
+        """(N,) float64: times from the file to the text, in milliseconds."""
+        return np.asarray(stage_times([measured.round for measured in self.result.rounds])[TOTAL] / 1e6)
+
+    @property
+    def engines(self) -> str:
+        """2 engines of 4 threads."""
+        readers = self.result.scenario.readers
+        threads = self.artifact.threads
+        return counted(readers, "engine") + (f" of {threads} threads" if threads != 1 else "")
+
+
+def _cases(record: Record, *kinds: Kind) -> Iterator[_Case]:
+    """What was measured in scenarios of these kinds, without the controls."""
+    for result in record.results:
+        artifact = record.artifacts[result.artifact]
+        if result.scenario.kind in kinds and not artifact.control:
+            yield _Case(_name(record, artifact), artifact, result)
 
 
 def _name(record: Record, artifact: Opened) -> str:
-    """The file's name; its path where two have that name."""
     name = Path(artifact.path).name
-    return name if len({each.path for each in record.artifacts if Path(each.path).name == name}) == 1 else artifact.path
+    namesakes = {other.path for other in record.artifacts if Path(other.path).name == name}
+    return name if len(namesakes) == 1 else artifact.path
 
 
 def findings(record: Record) -> Iterator[Finding]:
-    """What speaks against the figures; artifacts of which the same is to be said share a line."""
-    found: dict[str, dict[str, list[str]]] = {}
-    for name, _, result in results(record, "single", "offline", "multi", "camera", "sustained"):
-        for mark in marks(record, result):
-            found.setdefault(name, {}).setdefault(mark, []).append(result.scenario.kind)
-    alike: dict[str, list[str]] = {}
-    for name, said in found.items():
-        alike.setdefault("; ".join(f"{', '.join(kinds)}: {mark}" for mark, kinds in said.items()), []).append(name)
-    for detail, names in alike.items():
+    """What speaks against the figures; artifacts with the same marks share a line."""
+    kinds_by_mark: dict[str, dict[str, list[str]]] = {}
+    for case in _cases(record, *_ALL_KINDS):
+        for mark in marks(record, case.result):
+            kinds_by_mark.setdefault(case.name, {}).setdefault(mark, []).append(case.result.scenario.kind)
+    names_by_detail: dict[str, list[str]] = {}
+    for name, marked in kinds_by_mark.items():
+        detail = "; ".join(f"{', '.join(kinds)}: {mark}" for mark, kinds in marked.items())
+        names_by_detail.setdefault(detail, []).append(name)
+    for detail, names in names_by_detail.items():
         its = "its" if len(names) == 1 else "their"
         yield Finding("noisy", f"{listed(names)}: {its} times are not to be quoted", detail)
 
 
 def numbers(record: Record) -> Iterator[Number]:
     """Times of single images that may be quoted."""
-    for name, _, result in results(record, "single"):
-        if not marks(record, result):
-            middle, _, last = summarise(result).percentiles[TOTAL]
-            yield Number(digits(middle.ms), "ms", f"from file to text, median: {name}")
-            yield Number(digits(last.ms), "ms", f"the 99th percentile: {name}")
+    for case in _cases(record, "single"):
+        if not marks(record, case.result):
+            middle, _, last = case.summary.percentiles[TOTAL]
+            yield Number(three_digits(middle.ms), "ms", f"from file to text, median: {case.name}")
+            yield Number(three_digits(last.ms), "ms", f"the 99th percentile: {case.name}")
 
 
 # --- one image -------------------------------------------------------------------------------------------------------
@@ -68,73 +101,65 @@ def numbers(record: Record) -> Iterator[Number]:
 
 def latency_blocks(record: Record) -> list[Block]:
     """From the file to the text, one image after the other."""
-    found = [(name, result, summarise(result)) for name, _, result in results(record, "single")]
-    if not found:
+    cases = list(_cases(record, "single"))
+    if not cases:
         return []
-    return [
-        Figure(
-            "From the image file to the text",
-            _times(found),
-            "Dots are medians; bars go from the 10th to the 90th percentile, lines from the fastest to the 99th.",
-        ),
-        *([Figure("Share of the images that are read within a time", _shares(found))] if len(found) <= _MOST else []),
-        _percentiles(found),
-        _stages(found),
-        *_control(record),
-    ]
+    note = "Dots are medians; bars go from the 10th to the 90th percentile, lines from the fastest to the 99th."
+    blocks: list[Block] = [Figure("From the image file to the text", _times(cases), note)]
+    if len(cases) <= _MOST_LINES:
+        blocks.append(Figure("Share of the images that are read within a time", _shares(cases)))
+    return [*blocks, _percentiles(cases), _stages(cases), *_control(record)]
 
 
-def _times(found: Sequence[tuple[str, Result, Summary]]) -> Markup:
+def _times(cases: Sequence[_Case]) -> Markup:
     lines = []
-    for name, result, _ in found:
-        times = _total_ms(result)
+    bounds: list[float] = []
+    for case in cases:
+        times = case.total_ms
         tenth, middle, ninetieth, last = (quantile(times, share) for share in (0.1, 0.5, 0.9, 0.99))
-        value = f"{ms(middle)}, p99 {ms(last)}"
-        lines.append(Row(name, value, middle, "ours", (float(times.min()), last), (tenth, ninetieth)))
-    return rows(lines, scale([bound for each in lines for bound in each.span or ()], "ms", at_zero=True))
+        span = (float(times.min()), last)
+        bounds += span
+        lines.append(Row(case.name, f"{ms(middle)}, p99 {ms(last)}", middle, "ours", span, (tenth, ninetieth)))
+    return rows(lines, scale(bounds, "ms", at_zero=True))
 
 
-def _shares(found: Sequence[tuple[str, Result, Summary]]) -> Markup:
+def _shares(cases: Sequence[_Case]) -> Markup:
     lines = []
-    for index, (name, result, _) in enumerate(found):
-        times = _total_ms(result)
-        points = tuple((quantile(times, share), share) for share in _STEPS)
-        lines.append(Line(name, points, _TONES[index % len(_TONES)]))
-    x = scale([at for each in lines for at, _ in each.points], "ms", at_zero=True)
+    for index, case in enumerate(cases):
+        times = case.total_ms
+        points = tuple((quantile(times, share), share) for share in _SHARES)
+        lines.append(Line(case.name, points, _TONES[index % len(_TONES)]))
+    x = scale([time for line in lines for time, _ in line.points], "ms", at_zero=True)
     return plot(x, scale([0, 1], "images", tick), lines=lines, height=260)
 
 
-def _total_ms(result: Result) -> np.ndarray:
-    return np.asarray(stage_times([each.round for each in result.rounds])[TOTAL] / 1e6)
-
-
-def _percentiles(found: Sequence[tuple[str, Result, Summary]]) -> Table:
-    lines = []
-    for name, _, summary in found:
-        cells = [_bounded(each) for each in summary.percentiles[TOTAL]]
-        lines.append((name, f"{summary.images:,}", *cells))
+def _percentiles(cases: Sequence[_Case]) -> Table:
+    lines = [(case.name, f"{case.summary.images:,}", *map(_bounded, case.summary.percentiles[TOTAL])) for case in cases]
     head = ("ms, with 95% intervals", "images", "p50", "p90", "p99")
     return Table(head, tuple(lines))
 
 
-def _bounded(each: Percentile) -> str:
-    if each.interval_ms is None:
-        return f"{digits(each.ms)} (too few)"
-    low, high = each.interval_ms
-    return f"{digits(each.ms)} ({digits(low)} to {digits(high)})"
+def _bounded(percentile: Percentile) -> str:
+    if percentile.interval_ms is None:
+        return f"{three_digits(percentile.ms)} (too few)"
+    low, high = map(three_digits, percentile.interval_ms)
+    return f"{three_digits(percentile.ms)} ({low} to {high})"
 
 
-def _stages(found: Sequence[tuple[str, Result, Summary]]) -> Table:
-    stages = [stage for stage in STAGES if all(stage in summary.percentiles for _, _, summary in found)]
-    lines = [(name, *(digits(summary.percentiles[stage][0].ms) for stage in stages)) for name, _, summary in found]
+def _stages(cases: Sequence[_Case]) -> Table:
+    stages = [stage for stage in STAGES if all(stage in case.summary.percentiles for case in cases)]
+    lines = []
+    for case in cases:
+        medians = (case.summary.percentiles[stage][0].ms for stage in stages)
+        lines.append((case.name, *map(three_digits, medians)))
     return Table(("median ms of each stage", *(STAGES[stage] for stage in stages)), tuple(lines))
 
 
 def _control(record: Record) -> Iterator[Block]:
-    for name, _, result in results(record, "single"):
-        apart = difference(record, result)
+    for case in _cases(record, "single"):
+        apart = difference(record, case.result)
         if apart is not None:
-            yield Paragraph(f"The same artifact measured twice, {name}, differs from itself by {apart:.1%}.")
+            yield Paragraph(f"The same artifact measured twice, {case.name}, differs from itself by {apart:.1%}.")
 
 
 # --- accuracy against time -------------------------------------------------------------------------------------------
@@ -144,26 +169,27 @@ def trade_off_blocks(
     benched: Sequence[tuple[str, Record]], verification: Verification, model: str, verified_on: str
 ) -> list[Block]:
     """Accuracy as verified against the median time, for the artifacts that are in both by the hash of their payload."""
-    accuracy = {each.payload_sha256: each.parity for each in verification.artifacts}
+    parities = {artifact.payload_sha256: artifact.parity for artifact in verification.artifacts}
     points = []
+    counts = []
     for _, record in benched:
-        for name, artifact, result in results(record, "single"):
-            parity = accuracy.get(artifact.payload_sha256)
-            labelled = [one for one in parity.sets if one.labelled] if parity is not None else []
+        for case in _cases(record, "single"):
+            parity = parities.get(case.artifact.payload_sha256)
+            labelled = [folder for folder in parity.sets if folder.labelled] if parity is not None else []
             if labelled:
-                right, images = (sum(getattr(one, of) for one in labelled) for of in ("artifact_right", "images"))
-                points.append(
-                    (Point(summarise(result).cost_ms, right / images, name, "ours", strong=True), right, images)
-                )
+                right = sum(folder.artifact_right for folder in labelled)
+                images = sum(folder.images for folder in labelled)
+                counts.append((right, images))
+                points.append(Point(case.summary.cost_ms, right / images, case.name, "ours", strong=True))
     if not points:
         return []
-    low, high = binomial_interval(*max(((right, images) for _, right, images in points)))
-    x = scale([each.x for each, _, _ in points], "ms an image, from file to text", at_zero=True)
-    y = scale([*(each.y for each, _, _ in points), low, high], "images read right", tick)
+    low, high = binomial_interval(*max(counts))
+    x = scale([point.x for point in points], "ms an image, from file to text", at_zero=True)
+    y = scale([*(point.y for point in points), low, high], "images read right", tick)
     band = Line("", (), "peer", band=((x.low, low, high), (x.high, low, high)))
-    shown, key = named_or_numbered([each for each, _, _ in points])
+    shown, key = named_or_numbered(points)
     note = (
-        f"{key}Texts as verified on {verified_on}. The band, {percent(low)} to {percent(high)}, is the 95% interval of"
+        f"{key}Texts as verified on {verified_on}. The band, {between(low, high)}, is the 95% interval of"
         " the best: within it, these images do not tell which reads better."
     )
     drawing = plot(x, y, lines=[band], points=shown, height=300)
@@ -175,52 +201,47 @@ def trade_off_blocks(
 
 def throughput_blocks(records: Sequence[tuple[str, Record]]) -> list[Block]:
     """Images a second, of all records of one machine: against engines side by side where that was varied."""
-    found = [
-        (name, artifact, result, summarise(result))
-        for _, record in records
-        for name, artifact, result in results(record, "offline", "multi")
-    ]
+    kinds: tuple[tuple[Kind, str], ...] = (("offline", "All images at once"), ("multi", "Readers side by side"))
     blocks: list[Block] = []
-    for kind, title in (("offline", "All images at once"), ("multi", "Readers side by side")):
-        chosen = [each for each in found if each[2].scenario.kind == kind]
-        if not chosen:
-            continue
-        if len({result.scenario.readers for _, _, result, _ in chosen}) > 1:
-            blocks.append(Figure(f"{title}: images a second against engines", _against_readers(chosen)))
-        else:
-            blocks.append(Figure(f"{title}: images a second", _rates(chosen), "Small dots are rounds."))
+    for kind, title in kinds:
+        cases = [case for _, record in records for case in _cases(record, kind)]
+        if len({case.result.scenario.readers for case in cases}) > 1:
+            blocks.append(Figure(f"{title}: images a second against engines", _against_readers(cases)))
+        elif cases:
+            blocks.append(Figure(f"{title}: images a second", _rates(cases), "Small dots are rounds."))
     return blocks
 
 
-def _rates(found: Sequence[tuple[str, Opened, Result, Summary]]) -> Markup:
+def _rates(cases: Sequence[_Case]) -> Markup:
     lines: list[Row | str] = []
-    for name, artifact, result, summary in found:
-        rates = tuple(each.round.images * 1e9 / each.round.elapsed_ns for each in result.rounds)
-        who = f"{name}, {_engines(artifact, result)}"
-        value = f"{number(summary.per_second)} a second"
-        lines.append(Row(who, value, summary.per_second, "ours", (min(rates), max(rates)), dots=rates))
-    axis = scale([bound for each in lines if isinstance(each, Row) for bound in each.span or ()], "", at_zero=True)
-    return rows(lines, axis)
+    bounds: list[float] = []
+    for case in cases:
+        rates = tuple(_rate(measured) for measured in case.result.rounds)
+        span = (min(rates), max(rates))
+        bounds += span
+        value = f"{number(case.summary.per_second)} a second"
+        lines.append(Row(f"{case.name}, {case.engines}", value, case.summary.per_second, "ours", span, dots=rates))
+    return rows(lines, scale(bounds, "", at_zero=True))
 
 
-def _engines(artifact: Opened, result: Result) -> str:
-    readers, threads = result.scenario.readers, artifact.threads
-    return f"{readers} engine{'s' * (readers != 1)}" + (f" of {threads} threads" if threads != 1 else "")
+def _rate(measured: Measured) -> float:
+    """Images a second."""
+    return measured.round.images * 1e9 / measured.round.elapsed_ns
 
 
-def _against_readers(found: Sequence[tuple[str, Opened, Result, Summary]]) -> Markup:
+def _against_readers(cases: Sequence[_Case]) -> Markup:
     series: dict[str, dict[int, float]] = {}
-    for name, artifact, result, summary in found:
-        who = f"{name}, {artifact.threads} threads" if artifact.threads != 1 else name
-        series.setdefault(who, {})[result.scenario.readers] = summary.per_second
+    for case in cases:
+        threads = case.artifact.threads
+        who = f"{case.name}, {threads} threads" if threads != 1 else case.name
+        series.setdefault(who, {})[case.result.scenario.readers] = case.summary.per_second
     lines = [
         Line(name, tuple(sorted(rates.items())), _TONES[index % len(_TONES)], dots=True)
         for index, (name, rates) in enumerate(series.items())
     ]
-    x = doubling_scale([at for each in lines for at, _ in each.points], "engines side by side")
-    return plot(
-        x, scale([rate for each in lines for _, rate in each.points], "images a second", at_zero=True), lines=lines
-    )
+    points = [point for line in lines for point in line.points]
+    x = doubling_scale([readers for readers, _ in points], "engines side by side")
+    return plot(x, scale([rate for _, rate in points], "images a second", at_zero=True), lines=lines)
 
 
 # --- as time passes --------------------------------------------------------------------------------------------------
@@ -228,30 +249,29 @@ def _against_readers(found: Sequence[tuple[str, Opened, Result, Summary]]) -> Ma
 
 def sustained_blocks(record: Record) -> list[Block]:
     """Pace, heat and clock of minutes without a pause."""
-    blocks: list[Block] = []
-    for name, artifact, result in results(record, "sustained"):
-        minutes, paces, after = [], [], []
-        passed = 0.0
-        for measured in result.rounds:
-            passed += measured.round.elapsed_ns / 60e9
-            minutes.append(passed)
-            paces.append(measured.round.images * 1e9 / measured.round.elapsed_ns)
-            after.append(measured.snapshots[-1])
-        slowed = throttled(result)
-        change = f"It ends at {paces[-1] / paces[0]:.1%} of the pace at which it began."
-        note = f"{change} Throttled: {', '.join(slowed)}." if slowed else change
-        title = f"{name}, {_engines(artifact, result)}, without a pause"
-        blocks.append(Figure(title, _curve(minutes, paces, "images a second", "s1", height=220), note))
-        for about, told in (
-            ("Hottest, °C", [each.hottest.celsius if each.hottest else None for each in after]),
-            ("Fastest core, MHz", list(map(_mhz, after))),
-            ("Power, W", [each.power.watts if each.power else None for each in after]),
-        ):
-            known = [(at, value) for at, value in zip(minutes, told, strict=True) if value is not None]
-            if known:
-                places, values = zip(*known, strict=True)
-                blocks.append(Figure(about, _curve(places, values, "", "s2", height=110)))
-    return blocks
+    return [block for case in _cases(record, "sustained") for block in _endurance(case)]
+
+
+def _endurance(case: _Case) -> Iterator[Block]:
+    rounds = case.result.rounds
+    minutes = list(accumulate(measured.round.elapsed_ns / 60e9 for measured in rounds))
+    paces = list(map(_rate, rounds))
+    after = [measured.snapshots[-1] for measured in rounds]
+    slowed = throttled(case.result)
+    note = f"It ends at {paces[-1] / paces[0]:.1%} of the pace at which it began."
+    if slowed:
+        note += f" Throttled: {', '.join(slowed)}."
+    title = f"{case.name}, {case.engines}, without a pause"
+    yield Figure(title, _curve(minutes, paces, "images a second", "s1", height=220), note)
+    for meaning, values in (
+        ("Hottest, °C", [snapshot.hottest.celsius if snapshot.hottest else None for snapshot in after]),
+        ("Fastest core, MHz", list(map(_mhz, after))),
+        ("Power, W", [snapshot.power.watts if snapshot.power else None for snapshot in after]),
+    ):
+        known = [(minute, value) for minute, value in zip(minutes, values, strict=True) if value is not None]
+        if known:
+            times = [minute for minute, _ in known]
+            yield Figure(meaning, _curve(times, [value for _, value in known], "", "s2", height=110))
 
 
 def _curve(minutes: Sequence[float], values: Sequence[float], title: str, tone: str, *, height: int) -> Markup:
@@ -270,16 +290,16 @@ def _mhz(snapshot: Snapshot) -> float | None:
 def camera_blocks(record: Record) -> list[Block]:
     """Frames that come at their own pace."""
     lines = []
-    for name, _, result in results(record, "camera"):
-        summary, scenario = summarise(result), result.scenario
-        frames = summary.images + summary.dropped
+    for case in _cases(record, "camera"):
+        summary = case.summary
+        scenario = case.result.scenario
         middle, _, last = summary.percentiles[TOTAL]
         lines.append(
             (
-                name,
+                case.name,
                 f"{scenario.fps:g} a second" if scenario.fps else "",
                 scenario.late or "",
-                f"{summary.dropped:,} of {frames:,}",
+                of(summary.dropped, summary.images + summary.dropped),
                 f"{summary.late:,}",
                 _bounded(middle),
                 _bounded(last),
@@ -293,63 +313,63 @@ def camera_blocks(record: Record) -> list[Block]:
 
 def board_blocks(record: Record) -> list[Block]:
     """The artifacts as they were opened, and the machine before and after."""
-    lines = []
-    for each in record.artifacts:
-        if not each.control:
-            steady = steady_after(each.warm_up_ns)
-            lines.append(
-                (
-                    _name(record, each),
-                    each.recipe,
-                    megabytes(each.file_bytes),
-                    ms(each.load_ns / 1e6),
-                    ms(each.warm_up_ns[0] / 1e6) if each.warm_up_ns else "",
-                    "not yet" if steady is None else f"{steady} images",
-                    "" if each.rss_bytes is None else megabytes(each.rss_bytes),
-                    "" if each.gpu_bytes is None else megabytes(each.gpu_bytes),
-                    each.payload_sha256[:12],
-                )
-            )
+    lines = [_opened(record, artifact) for artifact in record.artifacts if not artifact.control]
     opened = ("artifact", "recipe", "file", "to load", "first image", "steady after", "memory", "of the GPU", "SHA-256")
     blocks: list[Block] = [Table(opened, tuple(lines)), _scenarios(record)]
-    measured: list[Measured] = [one for each in record.results for one in each.rounds]
-    if measured:
-        moments = {"before": measured[0].snapshots[0], "after": measured[-1].snapshots[-1]}
-        shown = [(when, *_moment(each)) for when, each in moments.items()]
+    rounds = [measured for result in record.results for measured in result.rounds]
+    if rounds:
+        moments = (("before", *_moment(rounds[0].snapshots[0])), ("after", *_moment(rounds[-1].snapshots[-1])))
         head = ("", "fastest core", "governor", "power mode", "hottest", "throttled now", "load")
-        blocks.append(Table(head, tuple(shown)))
+        blocks.append(Table(head, moments))
     if record.absent:
         blocks.append(Table(("not told here", "why"), tuple(record.absent.items())))
     return blocks
 
 
+def _opened(record: Record, artifact: Opened) -> tuple[str, ...]:
+    steady = steady_after(artifact.warm_up_ns)
+    return (
+        _name(record, artifact),
+        artifact.recipe,
+        megabytes(artifact.file_bytes),
+        ms(artifact.load_ns / 1e6),
+        ms(artifact.warm_up_ns[0] / 1e6) if artifact.warm_up_ns else "",
+        "not yet" if steady is None else f"{steady} images",
+        "" if artifact.rss_bytes is None else megabytes(artifact.rss_bytes),
+        "" if artifact.gpu_bytes is None else megabytes(artifact.gpu_bytes),
+        artifact.payload_sha256[:12],
+    )
+
+
 def _scenarios(record: Record) -> Table:
     lines = []
-    for name, _, result in results(record, "single", "offline", "multi", "camera", "sustained"):
-        summary = summarise(result)
+    for case in _cases(record, *_ALL_KINDS):
+        summary = case.summary
+        others = case.result.other_cores
         lines.append(
             (
-                f"{name}, {result.scenario.name}",
+                f"{case.name}, {case.result.scenario.name}",
                 f"{summary.images:,}",
                 number(summary.per_second),
-                digits(summary.processor_ms),
+                three_digits(summary.processor_ms),
                 "" if summary.watts is None else f"{summary.watts:.3g} W",
                 "" if summary.joules is None else f"{summary.joules:.3g} J",
-                "" if result.other_cores is None else f"{result.other_cores:.2g}",
+                "" if others is None else f"{others:.2g}",
             )
         )
     head = ("scenario", "images", "a second", "processor ms an image", "power", "energy an image", "cores of others")
     return Table(head, tuple(lines))
 
 
-def _moment(each: Snapshot) -> tuple[str, ...]:
-    mhz, hottest = _mhz(each), each.hottest
-    mode = each.power_mode
+def _moment(snapshot: Snapshot) -> tuple[str, ...]:
+    mhz = _mhz(snapshot)
+    hottest = snapshot.hottest
+    mode = snapshot.power_mode
     return (
         "" if mhz is None else f"{mhz:,.0f} MHz",
-        ", ".join(each.clocks.governors),
+        ", ".join(snapshot.clocks.governors),
         "" if mode is None else mode.name or str(mode.number),
         "" if hottest is None else f"{hottest.celsius:.1f} °C",
-        "" if each.throttling is None else ", ".join(each.throttling.now) or "no",
-        "" if each.load is None else f"{each.load[0]:.1f}",
+        "" if snapshot.throttling is None else ", ".join(snapshot.throttling.now) or "no",
+        "" if snapshot.load is None else f"{snapshot.load[0]:.1f}",
     )

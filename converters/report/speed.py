@@ -1,34 +1,27 @@
-"""How fast? What the benchmarks on a workstation measured; each picture is of one record, so of one machine."""
+"""How fast? What the benchmarks on a workstation measured; a picture shows one record, so one machine."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import median
+from typing import Literal
 
 from edge_crnn.bench.contention import QUIET
 from edge_crnn.binomial import binomial_interval
 from edge_crnn.model.spec import Parity
+from edge_crnn.records.decoding import DecodingErrors, DecodingSpeed
+from edge_crnn.records.engines import REFERENCE, Engines, Run, Timing
+from edge_crnn.records.gpu import Criterion, Gpu, GpuSpeed
+from edge_crnn.records.instructions import Instructions
+from edge_crnn.records.record import Record
+from edge_crnn.records.throughput import Throughput
 
 from .blocks import Block, Figure, Finding, Paragraph, Table
 from .charts import Line, Point, Row, doubling_scale, named_or_numbered, number, plot, rows, scale
 from .markup import Markup
-from .records import Record
-from .suites import (
-    Criterion,
-    DecodingErrors,
-    DecodingSpeed,
-    EngineRun,
-    Engines,
-    Gpu,
-    GpuSpeed,
-    Instructions,
-    Throughput,
-    Timing,
-)
-from .words import counted, megabytes, ms, percent, tick
+from .words import between, counted, megabytes, ms, of, percent, tick
 
-REFERENCE = "Keras"
-"""Name of the engine whose readings the others are held to."""
 _CPUS = {"cortex-a72": "Cortex-A72 (Pi 4)", "cortex-a76": "Cortex-A76 (Pi 5)"}
 _WAYS = {"inference": "inference alone", "folder": "a folder, from files to text"}
 _COUNTS = {
@@ -45,11 +38,11 @@ _COUNTS = {
 
 def busy(record: Record) -> Finding | None:
     """A warning that times are not to be quoted."""
-    body = record.body
-    if isinstance(body, Engines):
-        others = max((run.other_cores for run in body.runs), default=0.0)
-    elif isinstance(body, Throughput | DecodingSpeed | Gpu):
-        others = body.other_cores or 0.0
+    figures = record.figures
+    if isinstance(figures, Engines):
+        others = max((run.other_cores for run in figures.runs), default=0.0)
+    elif isinstance(figures, Throughput | DecodingSpeed | Gpu):
+        others = figures.other_cores or 0.0
     else:
         return None
     if others <= QUIET:
@@ -63,16 +56,16 @@ def busy(record: Record) -> Finding | None:
 
 def missed(record: Record) -> list[Finding]:
     """What had to be shown on a GPU, and was not."""
-    if not isinstance(record.body, Gpu):
+    if not isinstance(record.figures, Gpu):
         return []
     return [
-        Finding("fail", f"{each.name}: missed on the GPU", f"{_found(each)}, {_wanted(each)}")
-        for each in record.body.criteria
-        if each.verdict == "MISSED"
+        Finding("fail", f"{criterion.name}: missed on the GPU", f"{_figure(criterion)}, {_wanted(criterion)}")
+        for criterion in record.figures.criteria
+        if criterion.verdict == "MISSED"
     ]
 
 
-def _found(criterion: Criterion) -> str:
+def _figure(criterion: Criterion) -> str:
     return "" if criterion.figure is None else f"{criterion.figure:.5g}"
 
 
@@ -80,95 +73,77 @@ def _wanted(criterion: Criterion) -> str:
     return f"{criterion.wants} {criterion.threshold:g} {criterion.what}"
 
 
-def passes(timing: Timing) -> bool:
-    """Ours, and not shown to read anything else than the reference."""
-    return timing.ours and timing.parity is not None and timing.parity.verdict != "fail"
-
-
-def best(run: EngineRun) -> Timing | None:
-    """Our fastest that passes."""
-    return min(filter(passes, run.timings), key=lambda each: each.ms, default=None)
-
-
-def against_keras(run: EngineRun) -> tuple[Timing, float] | None:
-    """Our fastest that passes, and how many times as long the trained model's own framework takes."""
-    ours = best(run)
-    reference = next((each for each in run.timings if each.engine == REFERENCE), None)
-    return None if ours is None or reference is None else (ours, reference.ms / ours.ms)
+def against_keras(run: Run) -> tuple[Timing, float] | None:
+    """Our fastest engine that passes, and how many times as long the trained model's own framework takes."""
+    if run.best is None or run.reference is None:
+        return None
+    return run.best, run.reference.ms / run.best.ms
 
 
 def trade_off_blocks(record: Record) -> list[Block]:
     """Accuracy against time, a picture for each run."""
-    if not isinstance(record.body, Engines):
+    if not isinstance(record.figures, Engines):
         return []
     return [
         Figure(f"Images read right against the time of one, {_threads(run)}", *_trade_off(run))
-        for run in record.body.runs
-        if any(each.parity for each in run.timings)
+        for run in record.figures.runs
+        if any(timing.parity for timing in run.timings)
     ]
 
 
-def _trade_off(run: EngineRun) -> tuple[Markup, str]:
+def _trade_off(run: Run) -> tuple[Markup, str]:
     """The picture, and how to read it."""
     points = []
-    for each in sorted(run.timings, key=lambda timing: timing.ms):
-        if each.parity is not None:
-            right, images = _right(each.parity)
-            points.append(Point(each.ms, right / images, each.engine, _tone(each), strong=each.ours))
-    low, high = _doubt(run)
-    x = scale([each.ms for each in run.timings], "ms an image", at_zero=True)
-    y = scale([*(each.y for each in points), low, high], "images read right", tick)
+    counts: dict[str, tuple[int, int]] = {}
+    for timing in _fastest_first(run):
+        if timing.parity is not None:
+            counts[timing.engine] = right, images = _right(timing.parity)
+            points.append(Point(timing.ms, right / images, timing.engine, _tone(timing), strong=timing.ours))
+    low, high = binomial_interval(*counts.get(REFERENCE, next(iter(counts.values()))))
+    x = scale([timing.ms for timing in run.timings], "ms an image", at_zero=True)
+    y = scale([*(point.y for point in points), low, high], "images read right", tick)
     doubt = Line("", (), "peer", band=((x.low, low, high), (x.high, low, high)))
     shown, key = named_or_numbered(points)
-    return plot(x, y, lines=[doubt, _frontier(points)], points=shown, height=340), key + _read_with(run)
+    note = (
+        f"{key}Up and to the left is better; nothing beats what lies on the line in both. The band,"
+        f" {between(low, high)}, is the 95% interval of what {REFERENCE} reads right of {images:,} images: within it,"
+        " these images do not tell which reads better."
+    )
+    return plot(x, y, lines=[doubt, _frontier(points)], points=shown, height=340), note
+
+
+def _fastest_first(run: Run) -> list[Timing]:
+    return sorted(run.timings, key=lambda timing: timing.ms)
 
 
 def _right(parity: Parity) -> tuple[int, int]:
-    """Images that are read right, of so many."""
-    return sum(each.artifact_right for each in parity.sets), sum(each.images for each in parity.sets)
-
-
-def _doubt(run: EngineRun) -> tuple[float, float]:
-    """95% interval of the share that the reference reads right; where it is absent, of the fastest."""
-    known = [each for each in run.timings if each.parity]
-    chosen = next((each for each in known if each.engine == REFERENCE), known[0])
-    assert chosen.parity is not None
-    return binomial_interval(*_right(chosen.parity))
+    """Images that are read right, and all images."""
+    return sum(folder.artifact_right for folder in parity.sets), sum(folder.images for folder in parity.sets)
 
 
 def _frontier(points: Sequence[Point]) -> Line:
-    """Steps through those that nothing beats in both."""
+    """Steps through the points that no other point beats in both coordinates."""
     corners: list[tuple[float, float]] = []
-    for each in sorted(points, key=lambda point: (point.x, -point.y)):
-        if not corners or each.y > corners[-1][1]:
-            corners += [(each.x, corners[-1][1] if corners else each.y), (each.x, each.y)]
-    return Line("", (*corners, (max(each.x for each in points), corners[-1][1])), "peer")
-
-
-def _read_with(run: EngineRun) -> str:
-    low, high = _doubt(run)
-    images = next(_right(each.parity)[1] for each in run.timings if each.parity)
-    return (
-        f"Up and to the left is better; nothing beats what lies on the line in both. The band, {percent(low)} to"
-        f" {percent(high)}, is the 95% interval of what {REFERENCE} reads right of {images:,} images: within it, these"
-        " images do not tell which reads better."
-    )
+    best = -math.inf
+    for point in sorted(points, key=lambda point: (point.x, -point.y)):
+        if point.y > best:
+            start = best if corners else point.y
+            corners += [(point.x, start), (point.x, point.y)]
+            best = point.y
+    return Line("", (*corners, (max(point.x for point in points), best)), "peer")
 
 
 def latency_blocks(record: Record) -> list[Block]:
     """Times of single images."""
-    if not isinstance(record.body, Engines):
+    if not isinstance(record.figures, Engines):
         return []
+    note = (
+        "Large dots are medians over the rounds, small ones are rounds; lines go from the fastest call to the slowest"
+        " round."
+    )
     blocks: list[Block] = []
-    for run in record.body.runs:
-        blocks.append(
-            Figure(
-                f"Time of one image, {_threads(run)} ({record.origin})",
-                _times(run),
-                "Large dots are medians over the rounds, small ones are rounds; lines go from the fastest call to the"
-                " slowest round.",
-            )
-        )
+    for run in record.figures.runs:
+        blocks.append(Figure(f"Time of one image, {_threads(run)} ({record.origin})", _times(run), note))
         blocks += [Paragraph(_others(run.other_cores)), _engines(run)]
         if run.absent:
             absent = "; ".join(f"{name} ({reason})" for name, reason in run.absent.items())
@@ -180,157 +155,137 @@ def _others(cores: float) -> str:
     return f"Other programs kept {cores:.2g} cores busy meanwhile."
 
 
-def _times(run: EngineRun) -> Markup:
+def _times(run: Run) -> Markup:
     lines = []
-    for each in sorted(run.timings, key=lambda timing: timing.ms):
-        medians = tuple(one.median_ms for one in each.rounds)
-        span = min(one.minimum_ms for one in each.rounds), max(medians)
-        lines.append(Row(each.engine, ms(each.ms), each.ms, _tone(each), span, dots=medians, strong=each.ours))
-    return rows(lines, scale([bound for each in lines for bound in each.span or ()], "ms", at_zero=True))
+    bounds: list[float] = []
+    for timing in _fastest_first(run):
+        medians = tuple(played.median_ms for played in timing.rounds)
+        span = (timing.minimum_ms, max(medians))
+        bounds += span
+        value = ms(timing.ms)
+        lines.append(Row(timing.engine, value, timing.ms, _tone(timing), span, dots=medians, strong=timing.ours))
+    return rows(lines, scale(bounds, "ms", at_zero=True))
 
 
-def _engines(run: EngineRun) -> Table:
-    ours = best(run)
+def _engines(run: Run) -> Table:
+    ours = run.best
     lines = []
-    for each in sorted(run.timings, key=lambda timing: timing.ms):
-        right, same = "", ""
-        if each.parity is not None:
-            count, images = _right(each.parity)
-            right = percent(count / images)
-            same = f"{sum(one.same_text for one in each.parity.sets):,} of {images:,}"
-        lines.append(
-            (
-                each.engine,
-                f"{each.ms:.2f}" + (f" ({each.ms / ours.ms:.2f})" if ours else ""),
-                f"{each.first_ms:,.0f}",
-                megabytes(each.file_bytes),
-                same,
-                right,
-                each.parity.verdict if each.parity else "",
-            )
-        )
+    for timing in _fastest_first(run):
+        texts = ("", "", "")
+        if timing.parity is not None:
+            right, images = _right(timing.parity)
+            same = sum(folder.same_text for folder in timing.parity.sets)
+            texts = (of(same, images), percent(right / images), timing.parity.verdict)
+        to_best = f" ({timing.ms / ours.ms:.2f})" if ours else ""
+        times = (f"{timing.ms:.2f}{to_best}", f"{timing.first_ms:,.0f}")
+        lines.append((timing.engine, *times, megabytes(timing.file_bytes), *texts))
     head = ("engine", "ms (to our best)", "first call, ms", "file", "same text", "right", "verdict")
     return Table(head, tuple(lines), _threads(run), statuses=True)
 
 
 def _tone(timing: Timing) -> str:
-    return "ours" if timing.ours else "reference" if timing.engine == REFERENCE else "peer"
+    if timing.ours:
+        return "ours"
+    return "reference" if timing.engine == REFERENCE else "peer"
 
 
-def _threads(run: EngineRun) -> str:
+def _threads(run: Run) -> str:
     return counted(run.threads, "thread")
 
 
 def throughput_blocks(record: Record) -> list[Block]:
-    """Many images: one engine with all threads against one per core."""
-    body = record.body
-    if not isinstance(body, Throughput):
+    """Many images: one engine with all threads against one for each core."""
+    figures = record.figures
+    if not isinstance(figures, Throughput):
         return []
     lines: list[Row | str] = []
-    for name, pairs in body.rounds.items():
+    bounds: list[float] = []
+    for name, pairs in figures.rounds.items():
         lines.append(_WAYS.get(name, name))
-        for way, rates, tone in zip(
-            ("one engine, all threads", "one engine per core"), zip(*pairs, strict=True), ("peer", "ours"), strict=True
-        ):
+        wide, narrow = zip(*pairs, strict=True)
+        for way, rates, tone in (("one engine, all threads", wide, "peer"), ("one engine per core", narrow, "ours")):
             middle = median(rates)
-            lines.append(Row(way, f"{number(middle)} a second", middle, tone, (min(rates), max(rates)), dots=rates))
-    axis = scale(
-        [rate for pairs in body.rounds.values() for pair in pairs for rate in pair], "images a second", at_zero=True
-    )
-    ratios = ", ".join(f"{ratio:.2f} times for {_WAYS.get(name, name)}" for name, ratio in body.ratios.items())
+            span = (min(rates), max(rates))
+            bounds += span
+            lines.append(Row(way, f"{number(middle)} a second", middle, tone, span, dots=rates))
+    ratios = ", ".join(f"{ratio:.2f} times for {_WAYS.get(name, name)}" for name, ratio in figures.ratios.items())
     gain = f"One engine per core gives, round by round and in the median, {ratios}."
-    note = f"Dots are rounds. {gain} {_others(body.other_cores)}"
-    return [Figure(f"Images a second ({record.origin})", rows(lines, axis), note)]
+    note = f"Dots are rounds. {gain} {_others(figures.other_cores)}"
+    drawing = rows(lines, scale(bounds, "images a second", at_zero=True))
+    return [Figure(f"Images a second ({record.origin})", drawing, note)]
 
 
 def gpu_blocks(record: Record) -> list[Block]:
     """What must be shown of TensorRT engines, and their rates against the images of a call."""
-    body = record.body
-    if not isinstance(body, Gpu):
+    figures = record.figures
+    if not isinstance(figures, Gpu):
         return []
-    criteria = [(each.name, _found(each), _wanted(each), each.verdict) for each in body.criteria]
-    blocks: list[Block] = [Table(("criterion", "found", "wanted", "verdict"), tuple(criteria), "What must be shown")]
-    for model, way in dict.fromkeys((each.model, each.way) for each in body.speed):
-        found = [each for each in body.speed if (each.model, each.way) == (model, way)]
-        lines = [
-            Line(name, points, tone, dots=True)
-            for name, points, tone in (
-                ("TensorRT", _per_second(found, "ours"), "ours"),
-                ("PyTorch", _per_second(found, "peer"), "peer"),
-            )
-            if points
-        ]
-        x = doubling_scale([at for each in lines for at, _ in each.points], "images a call")
-        y = scale([rate for each in lines for _, rate in each.points], "images a second", at_zero=True)
+    criteria = tuple(
+        (criterion.name, _figure(criterion), _wanted(criterion), criterion.verdict) for criterion in figures.criteria
+    )
+    blocks: list[Block] = [Table(("criterion", "found", "wanted", "verdict"), criteria, "What must be shown")]
+    for model, way in dict.fromkeys((timed.model, timed.way) for timed in figures.speed):
+        chosen = [timed for timed in figures.speed if (timed.model, timed.way) == (model, way)]
+        lines = [Line("TensorRT", _per_second(chosen, "ours"), "ours", dots=True)]
+        if any(timed.peer for timed in chosen):
+            lines.append(Line("PyTorch", _per_second(chosen, "peer"), "peer", dots=True))
+        points = [point for line in lines for point in line.points]
+        x = doubling_scale([images for images, _ in points], "images a call")
+        y = scale([rate for _, rate in points], "images a second", at_zero=True)
         blocks.append(Figure(f"{model}, {way}: images a second against the images of a call", plot(x, y, lines=lines)))
-    if body.other_cores is not None:
-        blocks.append(Paragraph(_others(body.other_cores)))
+    if figures.other_cores is not None:
+        blocks.append(Paragraph(_others(figures.other_cores)))
     return blocks
 
 
-def _per_second(found: Sequence[GpuSpeed], who: str) -> tuple[tuple[float, float], ...]:
-    """Images of a call, and images a second by the median over the rounds."""
-    rounds = {each.images: each.ours if who == "ours" else each.peer for each in found}
-    return tuple(
-        (images, 1e3 * images / median(one.median_ms for one in timed))
-        for images, timed in sorted(rounds.items())
-        if timed
-    )
+def _per_second(timed: Sequence[GpuSpeed], who: Literal["ours", "peer"]) -> tuple[tuple[float, float], ...]:
+    """For each number of images in a call, images a second by the median over the rounds."""
+    rates = ((speed.images, speed.ours_images_per_s if who == "ours" else speed.peer_images_per_s) for speed in timed)
+    return tuple(sorted((images, rate) for images, rate in rates if rate is not None))
 
 
 def instruction_blocks(record: Record) -> list[Block]:
-    """What an image takes on processors that were not there."""
-    body = record.body
-    if not isinstance(body, Instructions):
+    """Instructions of one image on emulated processors."""
+    if not isinstance(record.figures, Instructions):
         return []
     lines = []
-    for each in body.counts:
-        found = each.instructions
-        classes = (found.dot, found.simd, found.memory, found.scalar)
-        millions = (f"{count / 1e6:,.1f}" for count in (sum(classes), *classes))
-        lines.append((each.engine, _CPUS.get(each.cpu, each.cpu), *millions))
+    for count in record.figures.counts:
+        numbers = count.instructions
+        classes = (numbers.total, numbers.dot, numbers.simd, numbers.memory, numbers.scalar)
+        lines.append((count.engine, _CPUS.get(count.cpu, count.cpu), *(f"{number / 1e6:,.1f}" for number in classes)))
     head = ("millions", "processor", "all", "dot products", "other SIMD", "loads and stores", "scalar")
-    blocks: list[Block] = [
-        Paragraph(
-            "Counted under emulation, on no board. They are no times: a processor does several at once, and waits for"
-            " memory."
-        )
-    ]
-    return [*blocks, Table(head, tuple(lines))]
+    note = "They are not times: a processor executes several at once, and waits for memory."
+    return [Paragraph(f"Counted under emulation, on no board. {note}"), Table(head, tuple(lines))]
 
 
 def decoding_blocks(record: Record) -> list[Block]:
-    """Decoders beside others, and what a grammar saves."""
-    body = record.body
-    if isinstance(body, DecodingErrors):
-        lines = []
-        for name, about in _COUNTS.items():
-            if name in body.errors:
-                count = body.errors[name]
-                low, high = binomial_interval(count, body.images)
-                lines.append((about, f"{count:,}", percent(count / body.images), f"{percent(low)} to {percent(high)}"))
-        title = f"Grammar {body.grammar}, {body.images:,} {record.images or 'labelled images'}"
-        return [Table(("", "images", "share", "95% interval"), tuple(lines), title)]
-    if not isinstance(body, DecodingSpeed):
-        return []
-    blocks: list[Block] = []
-    for batch in sorted({each.batch for each in body.speeds}):
-        found = sorted((each for each in body.speeds if each.batch == batch), key=lambda each: each.ms)
-        shown = [
-            Row(
-                each.decoder,
-                f"{each.ms:.3g} ms, same {percent(each.same)}",
-                each.ms,
-                "ours",
-                (each.minimum_ms, each.ms),
-            )
-            for each in found
-        ]
-        title = f"Decoding {counted(batch, 'image')} at a time, on one core"
-        axis = scale([each.ms for each in found], "ms a call", at_zero=True)
-        note = (
-            f"Same: the share of {body.images:,} images in which it finds the labels that ours finds."
-            f" {_others(body.other_cores)}"
-        )
-        blocks.append(Figure(title, rows(shown, axis), note))
-    return blocks
+    """Times of decoders, or the errors that a grammar saves."""
+    figures = record.figures
+    if isinstance(figures, DecodingErrors):
+        return [_decoding_errors(figures, record.header.images_are or "labelled images")]
+    if isinstance(figures, DecodingSpeed):
+        return [_decoding_speed(figures, batch) for batch in sorted({timed.batch for timed in figures.speeds})]
+    return []
+
+
+def _decoding_errors(figures: DecodingErrors, images_are: str) -> Table:
+    lines = []
+    for name, meaning in _COUNTS.items():
+        count = getattr(figures.errors, name)
+        interval = between(*binomial_interval(count, figures.images))
+        lines.append((meaning, f"{count:,}", percent(count / figures.images), interval))
+    title = f"Grammar {figures.grammar}, {figures.images:,} {images_are}"
+    return Table(("", "images", "share", "95% interval"), tuple(lines), title)
+
+
+def _decoding_speed(figures: DecodingSpeed, batch: int) -> Figure:
+    lines = []
+    for timed in sorted((timed for timed in figures.speeds if timed.batch == batch), key=lambda timed: timed.ms):
+        value = f"{timed.ms:.3g} ms, same {percent(timed.same)}"
+        lines.append(Row(timed.decoder, value, timed.ms, "ours", (timed.minimum_ms, timed.ms)))
+    note = (
+        f"Same: the share of {figures.images:,} images in which the decoder finds the labels that ours finds."
+        f" {_others(figures.other_cores)}"
+    )
+    axis = scale([timed.ms for timed in figures.speeds if timed.batch == batch], "ms a call", at_zero=True)
+    return Figure(f"Decoding {counted(batch, 'image')} at a time, on one core", rows(lines, axis), note)

@@ -1,32 +1,32 @@
-"""What `convert` and `verify` found → a record, with the images behind it."""
+"""Makes the record of `convert` and `verify`: the verdicts, with the images behind them."""
 
 from __future__ import annotations
 
 import base64
 import dataclasses
-import json
-import shlex
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone
-from importlib import metadata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from edge_crnn import __version__
 from edge_crnn.alphabet import Alphabet
-from edge_crnn.board.board import board
 from edge_crnn.dataset import Dataset, Entry
 from edge_crnn.model.artifact import Artifact
 from edge_crnn.model.spec import ModelSpec
+from edge_crnn.records.record import Record, header_here
+from edge_crnn.records.verification import Picture, ReadText, Verification, Verified
 
 from ..verify.detail import detail
-from ..verify.gate import Readings, Verification
-from .records import SUITES, VERIFY_SUITE
+from ..verify.gate import Readings
+from ..verify.gate import Verification as Judgement
 
-_MOST_CHANGES, _SAMPLE = 200, 40
+_MOST_CHANGES = 200
+"""Most images that change and are recorded."""
+_SAMPLE = 40
+"""About how many of the other images are recorded."""
 _MIME = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".bmp": "bmp", ".webp": "webp"}
-_MOST_BYTES, _WIDTH, _HEIGHT = 32_768, 360, 180
+_MOST_BYTES = 32_768
+_MAX_WIDTH = 360
+_MAX_HEIGHT = 180
+"""Image files of more bytes are replaced by pictures of at most so many pixels."""
 _PACKAGES = ("numpy", "tensorflow", "keras", "ai-edge-litert", "onnxruntime", "opencv-python-headless")
 
 
@@ -35,7 +35,7 @@ class Outcome:
     """An artifact, how it was judged, and what it reads, per dataset."""
 
     artifact: Artifact
-    verification: Verification
+    verification: Judgement
     readings: Sequence[Readings]
 
 
@@ -51,42 +51,33 @@ def to_json(
         reference: what the trained model reads, per dataset.
         images_are: what the images are, such as rendered plates; empty if nobody said.
     """
-    names = _names([each.artifact.path for each in outcomes])
+    names = _names([outcome.artifact.path for outcome in outcomes])
     changes, rest = _split(outcomes)
     pictures = _Pictures(outcomes, names, reference, spec.alphabet)
-    record = {
-        "suite": VERIFY_SUITE,
-        "version": SUITES[VERIFY_SUITE][1],
-        "command": shlex.join(["edge-crnn", *sys.argv[1:]]),
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "board": dataclasses.asdict(board()),
-        "versions": dict(_versions()),
-        "model": spec.name,
-        "source_sha256": source_sha256,
-        "images_are": images_are,
-        "artifacts": [_artifact(each, name, reference) for each, name in zip(outcomes, names, strict=True)],
-        "changed": len(changes),
-        "changes": [pictures.of(*place) for place in changes[:_MOST_CHANGES]],
-        "sample": [pictures.of(*place) for place in rest],
-    }
-    return json.dumps(record, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    figures = Verification(
+        artifacts=tuple(_verified(outcome, name, reference) for outcome, name in zip(outcomes, names, strict=True)),
+        changed=len(changes),
+        changes=tuple(pictures.at(*place) for place in changes[:_MOST_CHANGES]),
+        sample=tuple(pictures.at(*place) for place in rest),
+    )
+    header = header_here(_PACKAGES, model=spec.name, source_sha256=source_sha256, images_are=images_are)
+    return Record(header, figures).to_json()
 
 
-def _artifact(outcome: Outcome, name: str, reference: Sequence[Readings]) -> dict[str, Any]:
+def _verified(outcome: Outcome, name: str, reference: Sequence[Readings]) -> Verified:
     artifact = outcome.artifact
     read = zip(outcome.verification.datasets, reference, outcome.readings, strict=True)
-    labelled = [each for each in read if each[0].labelled]
-    found = detail(artifact.spec, *zip(*labelled, strict=True)) if labelled else None
+    labelled = [folder for folder in read if folder[0].labelled]
     facts = artifact.spec.artifact
-    return {
-        "name": name,
-        "recipe": facts.headline if facts else "",
-        "format": facts.format if facts else artifact.path.suffix.removeprefix("."),
-        "bytes": len(artifact.payload),
-        "payload_sha256": facts.payload_sha256 if facts else "",
-        "parity": dataclasses.asdict(outcome.verification.parity),
-        **({} if found is None else {"detail": dataclasses.asdict(found)}),
-    }
+    return Verified(
+        name=name,
+        recipe=facts.headline if facts else "",
+        format=facts.format if facts else artifact.path.suffix.removeprefix("."),
+        bytes=len(artifact.payload),
+        payload_sha256=facts.payload_sha256 if facts else "",
+        parity=outcome.verification.parity,
+        detail=detail(artifact.spec, *zip(*labelled, strict=True)) if labelled else None,
+    )
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
@@ -115,24 +106,23 @@ class _Pictures:
     reference: Sequence[Readings]
     alphabet: Alphabet
 
-    def of(self, number: int, index: int) -> dict[str, Any]:
-        """An image, what it is, and what those read in it that read otherwise than the reference."""
+    def at(self, number: int, index: int) -> Picture:
+        """An image by its dataset and place, and what was read in it."""
         dataset: Dataset = self.outcomes[0].verification.datasets[number]
-        entry, theirs = dataset.entries[index], self.reference[number].labels[index]
-        truth = entry.label if dataset.labelled else theirs
-        found = {
-            name: each.readings[number].labels[index] for name, each in zip(self.names, self.outcomes, strict=True)
-        }
-        differ = {name: label for name, label in found.items() if label != theirs}
-        text = self._texts({truth, theirs, *differ.values()})
-        return {
-            "image": entry.path.name,
-            "set": "/".join(dataset.folder.parts[-2:]),
-            "truth": text[truth] if dataset.labelled else None,
-            "reference": {"text": text[theirs], "right": theirs == truth},
-            "artifacts": {name: {"text": text[label], "right": label == truth} for name, label in differ.items()},
-            "picture": _picture(entry),
-        }
+        entry = dataset.entries[index]
+        reference = self.reference[number].labels[index]
+        truth = entry.label if dataset.labelled else reference
+        labels = [outcome.readings[number].labels[index] for outcome in self.outcomes]
+        different = {name: label for name, label in zip(self.names, labels, strict=True) if label != reference}
+        texts = self._texts({truth, reference, *different.values()})
+        return Picture(
+            image=entry.path.name,
+            set="/".join(dataset.folder.parts[-2:]),
+            truth=texts[truth] if dataset.labelled else None,
+            reference=ReadText(texts[reference], right=reference == truth),
+            artifacts={name: ReadText(texts[label], right=label == truth) for name, label in different.items()},
+            picture=_picture(entry),
+        )
 
     def _texts(self, labels: set[str]) -> Mapping[str, str]:
         """Label → what a person reads, or the labels themselves where two of them read alike."""
@@ -145,7 +135,8 @@ def _picture(entry: Entry) -> str:
     mime = _MIME.get(entry.path.suffix.lower())
     data = entry.path.read_bytes()
     if mime is None or len(data) > _MOST_BYTES:
-        mime, data = "jpeg", _smaller(entry)
+        mime = "jpeg"
+        data = _smaller(entry)
     return f"data:image/{mime};base64,{base64.b64encode(data).decode()}"
 
 
@@ -154,16 +145,7 @@ def _smaller(entry: Entry) -> bytes:
 
     pixels = entry.load()
     height, width = pixels.shape[:2]
-    share = min(1.0, _WIDTH / width, _HEIGHT / height)
+    share = min(1.0, _MAX_WIDTH / width, _MAX_HEIGHT / height)
     size = max(1, round(width * share)), max(1, round(height * share))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
-
-
-def _versions() -> Iterator[tuple[str, str]]:
-    yield "edge-crnn", __version__  # of the code that runs, whatever was once installed
-    for package in _PACKAGES:
-        try:
-            yield package, metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue

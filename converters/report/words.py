@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from edge_crnn.rounding import three_digits
+
 
 def percent(share: float) -> str:
     """To a hundredth: 99.90%."""
@@ -25,14 +27,9 @@ def of(part: int, whole: int) -> str:
     return f"{part:,} of {whole:,}"
 
 
-def digits(value: float) -> str:
-    """Three digits, as far as there are decimals to drop: 0.123, 9.48, 141."""
-    return f"{value:,.{0 if value >= 99.95 else 1 if value >= 9.995 else 2 if value >= 0.9995 else 3}f}"
-
-
 def ms(value: float) -> str:
     """Milliseconds."""
-    return f"{digits(value)} ms"
+    return f"{three_digits(value)} ms"
 
 
 def megabytes(count: int) -> str:
@@ -47,17 +44,17 @@ def points(change: float) -> str:
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """1 thread, 2 threads."""
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+    """1 thread, 2 threads; `many` is the plural where it is not formed with an s."""
+    return f"{number:,} {one}" if number == 1 else f"{number:,} {many or f'{one}s'}"
 
 
 def day(date: str) -> str:
-    """23 November 2026; what is no date stays as it is."""
+    """23 November 2026; text that is not a date stays as it is."""
     try:
-        found = datetime.fromisoformat(date)
+        moment = datetime.fromisoformat(date)
     except ValueError:
         return date
-    return f"{found.day} {found:%B} {found.year}"
+    return f"{moment.day} {moment:%B} {moment.year}"
 
 
 def listed(names: list[str]) -> str:

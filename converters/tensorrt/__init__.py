@@ -1,1 +1,1 @@
-"""`.onnx` → `.engine`, on the machine that it is for."""
+"""Builds an `.engine` from an `.onnx`, on the machine that will run it."""

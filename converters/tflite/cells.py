@@ -1,4 +1,4 @@
-"""One step of a recurrent cell in TFLite; values carry the names that the oracle gives them."""
+"""Writes one step of a recurrent cell in TFLite; values have the same names as in the oracle."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .quantisation import TANH_OUT
 from .writer import Tensor
 
 STATES: Mapping[type[Cell], tuple[str, ...]] = {LstmCell: ("hidden", "state"), GruCell: ("hidden",)}
-"""What a step takes from the one before it, each (N, units)."""
+"""Names of the states that a step takes from the step before it, each (N, units)."""
 
 Name: TypeAlias = Callable[[str], str]
-"""The name of a value → the name of its tensor."""
+"""Maps the name of a value to the name of its tensor."""
 
 _GATE_ORDER = (0, 1, 3, 2)  # Keras' i, f, g, o → i, f, o, g: the three sigmoids side by side
 
 
 def input_products(cell: Cell) -> dict[str, tuple[Array, Array]]:
-    """Kernel and bias of the products that wait for no step, by the name of the value that they give."""
+    """Return kernel and bias of the products that depend on no earlier step, by the name of their value."""
     match cell:
         case LstmCell():
             return {"projection": (_gates(cell.kernel), _gates(cell.bias))}
@@ -34,7 +34,7 @@ def input_products(cell: Cell) -> dict[str, tuple[Array, Array]]:
 def step_of(
     cell: Cell, ops: Ops, name: Name, now: Mapping[str, Tensor], before: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The states after a step, by name, each (N, units).
+    """Write a step, and return the states after it by name, each (N, units).
 
     Args:
         cell: an LSTM or a GRU.
@@ -111,6 +111,6 @@ def _gates(weights: Array) -> Array:
 
 
 def _gru_parts(weights: Array) -> tuple[Array, Array]:
-    """Of the gates z and r, and of the candidate."""
+    """Split a GRU's array into the part of the gates z and r, and that of the candidate."""
     gates, candidate = np.split(weights, [weights.shape[-1] // 3 * 2], axis=-1)
     return gates, candidate

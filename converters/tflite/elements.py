@@ -1,4 +1,4 @@
-"""Element-wise functions and operators, reductions, and what is made of them."""
+"""Lowers element-wise functions and operators, reductions, and combinations of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _one_op(code: str, options: object | None = None) -> _Write:
 
 
 def _elu(ops: Ops, name: str, x: Tensor, alpha: float) -> Tensor:
-    """The op knows the limit -1 alone; what it gives below zero is multiplied."""
+    """The op supports the limit -1 only; other limits multiply its negative part."""
     if alpha == 1:
         return ops.unary("ELU", name, x)
     return _leaky_relu(ops, name, ops.unary("ELU", f"{name}:unit", x), alpha)
@@ -58,7 +58,7 @@ def _silu(ops: Ops, name: str, x: Tensor, _: float) -> Tensor:
 
 
 def _softplus(ops: Ops, name: str, x: Tensor, _: float) -> Tensor:
-    """max(x, 0) + log(1 + exp(-|x|)), which overflows nowhere."""
+    """max(x, 0) + log(1 + exp(-|x|)), which never overflows."""
     away = ops.unary("NEG", f"{name}:negative", ops.unary("ABS", f"{name}:absolute", x))
     more = ops.binary("ADD", f"{name}:more", ops.unary("EXP", f"{name}:power", away), ops.number(f"{name}/one", 1))
     return ops.binary("ADD", name, ops.unary("RELU", f"{name}:positive", x), ops.unary("LOG", f"{name}:rest", more))
@@ -110,7 +110,7 @@ _FUNCTIONS: Mapping[Function, _Write] = {
 
 
 def prelu(ops: Ops, node: PRelu, shape: Shape, x: Tensor) -> Tensor:
-    """A slope below zero for every channel or element."""
+    """A slope below zero per channel or element."""
     slope = ops.fixed(f"{node.name}/slope", node.slope)
     return ops.op("PRELU", [x, slope], ops.result(node.name, shape))
 
@@ -135,7 +135,7 @@ def softmax(ops: Ops, node: Softmax, _: Shape, x: Tensor) -> Tensor:
 
 
 def reduce(ops: Ops, node: Reduce, shape: Shape, x: Tensor) -> Tensor:
-    """Over some axes; the largest or smallest element keeps the quantisation of `x`."""
+    """A reduction over some axes; a maximum or minimum keeps the quantisation of `x`."""
     chosen = node.mode in ("max", "min")
     result = ops.like(node.name, shape, x.quantisation) if chosen else ops.result(node.name, shape)
     axes = ops.integers(f"{node.name}/axes", *(axis + 1 for axis in node.axes))
@@ -143,7 +143,7 @@ def reduce(ops: Ops, node: Reduce, shape: Shape, x: Tensor) -> Tensor:
 
 
 def normalise(ops: Ops, node: Normalise, shape: Shape, x: Tensor) -> Tensor:
-    """Less the mean, over the root of the variance."""
+    """Subtract the mean, and divide by the root of the variance."""
     name = node.name
     narrow = tuple(1 if axis - 1 in node.axes else length for axis, length in enumerate(shape))
 

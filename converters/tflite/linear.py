@@ -1,4 +1,4 @@
-"""What multiplies by weights: convolutions, dense layers, norms, and the product of two values."""
+"""Lowers products: convolutions, dense layers, norms, and the product of two values."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _whole(ops: Ops, name: str, node: Conv, padding: int, shape: Shape, x: Tenso
 
 
 def _depthwise(ops: Ops, node: Conv, padding: int, shape: Shape, x: Tensor) -> Tensor:
-    """One kernel or more for each channel."""
+    """A convolution with one or more kernels per channel."""
     options = schema.DepthwiseConv2DOptionsT(
         padding=padding,
         strideH=node.strides[0],
@@ -70,7 +70,7 @@ def _depthwise(ops: Ops, node: Conv, padding: int, shape: Shape, x: Tensor) -> T
 
 
 def conv_transpose(ops: Ops, node: ConvTranspose, shape: Shape, x: Tensor) -> Tensor:
-    """The full result, or as much of it as padding "same" leaves, less what is trimmed off."""
+    """A transposed convolution: the full result, or what padding "same" leaves of it, without what is trimmed off."""
     longer = [(max(0, -before), max(0, -after)) for before, after in node.trims]
     kernel = np.pad(node.kernel, (*longer, (0, 0), (0, 0)))  # by zeros, which the result then has at its ends
     sizes = kernel.shape[:2]
@@ -103,7 +103,7 @@ def _positive(trims: Pads) -> Pads:
 
 
 def _same_trims(size: Sequence[int], strides: Sequence[int]) -> Pads:
-    """What padding "same" cuts off, of kernels at least as long as the strides."""
+    """Compute what padding "same" cuts off, for kernels at least as long as the strides."""
     totals = [max(length - stride, 0) for length, stride in zip(size, strides, strict=True)]
     rows, columns = ((total // 2, total - total // 2) for total in totals)
     return rows, columns
@@ -138,7 +138,7 @@ def affine(ops: Ops, node: Affine, _: Shape, x: Tensor) -> Tensor:
 
 
 def matmul(ops: Ops, node: MatMul, shape: Shape, a: Tensor, b: Tensor) -> Tensor:
-    """Matrix product of the last two axes of two values; the op takes three axes before them at most."""
+    """Matrix product of the last two axes of two values; the op allows at most three axes before them."""
     options = schema.BatchMatMulOptionsT(adjX=False, adjY=node.transposed, asymmetricQuantizeInputs=False)
     if len(shape) <= 5:
         return ops.op("BATCH_MATMUL", [a, b], ops.result(node.name, shape), options)

@@ -1,4 +1,4 @@
-"""A graph's nodes, written one after the other; to lower another primitive, write its function and list it here."""
+"""Writes the nodes of a graph one after another. To lower another primitive, write its function and list it here."""
 
 from __future__ import annotations
 
@@ -45,30 +45,31 @@ LOWERINGS: Mapping[type[Node], Lowering] = {
     nodes.SpatialTransform: spatial_transform,
     nodes.Unary: elements.unary,
 }
-"""All but constants, which are written where they are taken."""
+"""All primitives except constants, which are written where they are used."""
 
 
 _MOST_AXES = 6  # of XNNPACK
 
 
 class Values:
-    """The values of a graph as tensors of a subgraph, in the precisions in which they are taken."""
+    """The values of a graph as tensors of a subgraph, in the precisions that nodes need."""
 
     def __init__(self, graph: Graph, recipe: Recipe, main: Subgraph, ranges: Ranges, batch: int) -> None:
         self.stack = Ops(main, recipe.stack, ranges, recipe.form)
         self._head = Ops(main, recipe.head, ranges, recipe.form)
         self._plain = Ops(main, "float32")
-        self._graph, self._batch = graph, batch
+        self._graph = graph
+        self._batch = batch
         self._floating = floating(graph, recipe)
         self._tensors: dict[tuple[str, bool], Tensor] = {}
-        """By the value's name and whether it is int8."""
+        """Keys are the name of a value and whether the tensor is int8."""
 
     def put(self, name: str, tensor: Tensor) -> None:
-        """Keep a value."""
+        """Register the tensor of a value."""
         self._tensors[name, tensor.dtype == "int8"] = tensor
 
     def lower(self, node: Node) -> None:
-        """Write a node, all that it takes being there.
+        """Write a node whose inputs are present.
 
         Raises:
             ConversionError: it has no lowering in this recipe, or more axes than LiteRT takes.
@@ -86,7 +87,7 @@ class Values:
         self.put(node.name, LOWERINGS[type(node)](ops, node, shape, *operands))
 
     def output(self) -> Tensor:
-        """The graph's output, in the precision of the head; probabilities in int8 have the scale of a softmax."""
+        """Return the graph's output in the precision of the head; int8 probabilities have the scale of a softmax."""
         name = self._graph.output
         if not self._head.static:
             return self._take(name, self._head)
@@ -102,7 +103,7 @@ class Values:
         return name != INPUT and (name, True) not in self._tensors
 
     def _take(self, name: str, ops: Ops) -> Tensor:
-        """A value as a precision takes it, converted once."""
+        """Return a value in the form that a precision needs, converted once."""
         key = name, ops.static
         if key not in self._tensors:
             node = self._graph.by_name.get(name)

@@ -1,4 +1,4 @@
-"""Windows on feature maps: padding, pooling and enlarging."""
+"""Lowers padding, pooling and enlarging of feature maps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOWEST = float(np.finfo(np.float32).min)
 def padded(
     ops: Ops, node: Conv | Pool, x: Tensor, size: Sequence[int], dilation: Sequence[int] = (1, 1), value: float = 0.0
 ) -> tuple[Tensor, int]:
-    """The value and the padding scheme that a node's op takes: SAME where that is what it wants, else VALID."""
+    """Return value and padding for a node's op: SAME if that is its padding, or else the padded value and VALID."""
     if node.pads == NO_PADS:
         return x, schema.Padding.VALID
     # XNNPACK before LiteRT 2.1 misplaces windows that are shorter than their stride along one axis.
@@ -50,7 +50,7 @@ def pool(ops: Ops, node: Pool, shape: Shape, x: Tensor) -> Tensor:
 
 
 def _uncounted(node: Pool, padded_shape: Sequence[int], shape: Shape) -> Array:
-    """(1, rows, columns, 1): the pixels of a window over those that are not padding."""
+    """(1, rows, columns, 1): the number of pixels of a window divided by the number that are not padding."""
     rows, columns = (
         _uncounted_along(length, node.pads[axis], shape[1 + axis], node.size[axis], node.strides[axis])
         for axis, length in enumerate(padded_shape[:2])
@@ -65,7 +65,7 @@ def _uncounted_along(length: int, pads: tuple[int, int], count: int, size: int, 
 
 
 def resize(ops: Ops, node: Resize, shape: Shape, x: Tensor) -> Tensor:
-    """A feature map enlarged; the result keeps the quantisation of `x`."""
+    """Enlarge a feature map; the result keeps the quantisation of `x`."""
     size = ops.integers(f"{node.name}/size", *shape[1:3])
     if node.mode == "nearest":
         code, options = "RESIZE_NEAREST_NEIGHBOR", schema.ResizeNearestNeighborOptionsT(halfPixelCenters=True)

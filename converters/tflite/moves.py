@@ -1,4 +1,4 @@
-"""What moves values, and calculates nothing; in int8 they keep their quantisation wherever that is possible."""
+"""Lowers nodes that only move elements; in int8 these keep their quantisation where possible."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ def reshape(ops: Ops, node: Reshape, shape: Shape, x: Tensor) -> Tensor:
 
 
 def permute(ops: Ops, node: Permute, _: Shape, x: Tensor) -> Tensor:
-    """Axes in another order."""
+    """Permute the axes."""
     return ops.transpose(node.name, x, (0, *(axis + 1 for axis in node.axes)))
 
 
 def cut(ops: Ops, node: Slice, shape: Shape, x: Tensor) -> Tensor:
-    """Some elements along each axis."""
+    """Slice along each axis."""
     return ops.slice(node.name, x, (0, *node.starts), (shape[0], *node.stops), (1, *node.steps))
 
 
 def reverse(ops: Ops, node: Reverse, shape: Shape, x: Tensor) -> Tensor:
-    """An axis turned round."""
+    """Reverse an axis."""
     axes = ops.integers(f"{node.name}/axes", node.axis + 1)
     return ops.op("REVERSE_V2", [x, axes], ops.like(node.name, shape, x.quantisation), schema.ReverseV2OptionsT())
 
 
 def pad(ops: Ops, node: Pad, _: Shape, x: Tensor) -> Tensor:
-    """A number around the value; one that is not zero may need another quantisation."""
+    """Pad a value with a number; a number other than zero may need another quantisation."""
     if ops.static and node.value != 0:
         x = ops.requantised(f"{node.name}:requantised", x, ops.quantisation(node.name))
     return ops.pad(node.name, x, ((0, 0), *node.pads), node.value)
 
 
 def concat(ops: Ops, node: Concat, _: Shape, *parts: Tensor) -> Tensor:
-    """Values one after the other; in int8 all in the quantisation of the whole."""
+    """Join values; in int8 all get the quantisation of the result."""
     if ops.static:
         whole = ops.quantisation(node.name)
         parts = tuple(ops.requantised(f"{node.name}:{place}", part, whole) for place, part in enumerate(parts))

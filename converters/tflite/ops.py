@@ -1,6 +1,6 @@
-"""The ops that lowerings are put together from, each in any precision, on a subgraph under construction.
+"""The ops that lowerings are made of, in any precision, on a subgraph under construction.
 
-A tensor tells its precision itself: float32, or int8 with its quantisation. Ranges of int8 results come from
+A tensor knows its own precision: float32, or int8 with its quantisation. The ranges of int8 results come from
 calibration, by the name of the graph's value.
 """
 
@@ -40,7 +40,7 @@ _ARITHMETIC = {
 
 @dataclass(frozen=True)
 class Weights:
-    """What an op multiplies by and adds."""
+    """The kernel and bias of an op."""
 
     name: str
     kernel: Array
@@ -48,9 +48,9 @@ class Weights:
     axis: int
     """The kernel's axis of output channels."""
     float_or_static: bool = False
-    """Whether dynamic int8 leaves the kernel in float32: XNNPACK has no such op."""
+    """Whether dynamic int8 leaves the kernel in float32, because XNNPACK lacks the int8 op."""
     parts: tuple[str, str] = ("kernel", "bias")
-    """What kernel and bias are called."""
+    """Names of kernel and bias."""
 
 
 class Ops:
@@ -70,7 +70,7 @@ class Ops:
         return self.precision == "static"
 
     def op(self, code: str, inputs: Sequence[Tensor | None], output: Tensor, options: object | None = None) -> Tensor:
-        """Append an op of one output, in the lowest version that knows it."""
+        """Append an op with one output, in the lowest version that supports it."""
         self.subgraph.op(code, inputs, [output], options, version_of(code, inputs, output, options))
         return output
 
@@ -81,7 +81,7 @@ class Ops:
         return quantisation_of(name, self._ranges)
 
     def enter(self, x: Tensor, name: str) -> Tensor:
-        """`x`, the graph's value `name`, as this precision takes it: int8 for static, float32 for all others."""
+        """Convert `x`, the graph's value `name`, to the type of this precision: int8 if static, otherwise float32."""
         if self.static and x.dtype == "float32":
             entered = self.like(f"{name}:quantised", x.shape, self.quantisation(name))
             return self.op("QUANTIZE", [x], entered, schema.QuantizeOptionsT())
@@ -91,38 +91,38 @@ class Ops:
         return x
 
     def requantised(self, name: str, x: Tensor, quantisation: Quantisation | None) -> Tensor:
-        """`x` in another quantisation, unless it has that already."""
+        """Requantise `x`, unless it has that quantisation already."""
         if x.quantisation == quantisation:
             return x
         return self.op("QUANTIZE", [x], self.like(name, x.shape, quantisation), schema.QuantizeOptionsT())
 
     def result(self, name: str, shape: Sequence[int], fixed: Quantisation | None = None) -> Tensor:
-        """A tensor for a result: float32, or int8 with the quantisation `fixed`, or the calibrated one."""
+        """Make a tensor for a result: float32, or int8 with the quantisation `fixed` or the calibrated one."""
         return self.like(name, shape, (fixed or self.quantisation(name)) if self.static else None)
 
     def like(self, name: str, shape: Sequence[int], quantisation: Quantisation | None) -> Tensor:
-        """A tensor with this quantisation, float32 without any."""
+        """Make a tensor with this quantisation, or float32 without any."""
         return self.subgraph.tensor(name, shape, "float32" if quantisation is None else "int8", quantisation)
 
     # --- constants -----------------------------------------------------------------------------------------------
 
     def integers(self, name: str, *values: int) -> Tensor:
-        """A list of int32: sizes, axes or places."""
+        """Add a list of int32: sizes, axes or places."""
         return self.subgraph.constant(name, np.array(values, np.int32))
 
     def number(self, name: str, value: float) -> Tensor:
-        """One float32 to calculate with."""
+        """Add a float32 number to calculate with."""
         return self.subgraph.constant(name, np.array([value], np.float32))
 
     def fixed(self, name: str, value: Array) -> Tensor:
-        """A constant operand of an element-wise op; in int8 quantised by its largest value."""
+        """Add a constant operand of an element-wise op; in int8 it is quantised by its largest value."""
         if not self.static:
             return self.subgraph.constant(name, value)
         scale = float(np.abs(value).max()) / 127 or 1.0
         return self.subgraph.constant(name, np.rint(value / scale).astype(np.int8), Quantisation(scale, 0))
 
     def constant(self, name: str, value: Array, batch: int) -> Tensor:
-        """A value of the graph that is the same for every sample of a batch."""
+        """Add a value of the graph that is the same for every sample of a batch."""
         values = np.broadcast_to(value, (batch, *value.shape))
         if not self.static:
             return self.subgraph.constant(name, values)
@@ -130,7 +130,7 @@ class Ops:
         return self.subgraph.constant(name, quantise(values, quantisation), quantisation)
 
     def weight(self, name: str, value: Array, axis: int, least: Array | float = 0.0) -> Tensor:
-        """A weight in this precision; `axis` is the one of the output channels, for `least` see `quantise_weight`."""
+        """Add a weight in this precision; `axis` is that of the output channels; for `least` see `quantise_weight`."""
         if self.precision == "float32":
             return self.subgraph.constant(name, value)
         if self.precision == "float16":
@@ -174,14 +174,14 @@ class Ops:
         """An op that multiplies `x` by a kernel and adds a bias.
 
         Args:
-            code: of the op.
-            name: of the result.
-            shape: of the result.
+            code: name of the op.
+            name: name of the result.
+            shape: shape of the result.
             x: the operand.
             weights: kernel and bias.
-            options: of the op.
-            before: what the op takes before kernel, operand and bias, if it takes them in this order.
-            result: in place of a new tensor.
+            options: options of the op.
+            before: inputs before kernel, operand and bias, for an op that takes them in this order.
+            result: tensor of the result; None: a new one.
         """
         least: Array | float = 0.0
         if x.quantisation is not None and weights.bias is not None:
@@ -221,7 +221,7 @@ class Ops:
         return self.op(code, [a, b], result, _ARITHMETIC[code](fusedActivationFunction=FUSED[activation]))
 
     def times(self, name: str, x: Tensor, factor: float, fixed: Quantisation | None = None) -> Tensor:
-        """The product with a number."""
+        """Multiply by a number."""
         return self.binary("MUL", name, x, self.fixed(f"{name}/factor", np.array([factor], np.float32)), fixed)
 
     def average(self, name: str, a: Tensor, b: Tensor) -> Tensor:
@@ -278,7 +278,7 @@ class Ops:
         return self.op("TRANSPOSE", [x, order], transposed, schema.TransposeOptionsT())
 
     def split(self, name: str, x: Tensor, parts: int, axis: int = -1) -> list[Tensor]:
-        """Equal parts along an axis."""
+        """Split into equal parts along an axis."""
         axis %= len(x.shape)
         shape = [length // parts if place == axis else length for place, length in enumerate(x.shape)]
         tensors = [self.subgraph.tensor(f"{name}:{part}", shape, x.dtype, x.quantisation) for part in range(parts)]
@@ -288,23 +288,24 @@ class Ops:
         return tensors
 
     def concat(self, name: str, parts: Sequence[Tensor], axis: int = -1) -> Tensor:
-        """Joined along an axis; in int8 the parts must share their quantisation."""
-        first, axis = parts[0], axis % len(parts[0].shape)
+        """Join values along an axis; in int8 the parts must share their quantisation."""
+        first = parts[0]
+        axis = axis % len(parts[0].shape)
         length = sum(part.shape[axis] for part in parts)
         shape = (*first.shape[:axis], length, *first.shape[axis + 1 :])
         joined = self.subgraph.tensor(name, shape, first.dtype, first.quantisation)
         return self.op("CONCATENATION", parts, joined, schema.ConcatenationOptionsT(axis=axis))
 
     def slice(self, name: str, x: Tensor, starts: Sequence[int], stops: Sequence[int], steps: Sequence[int]) -> Tensor:
-        """Every `step`-th element from `start` on and before `stop`, along all axes."""
+        """Take every `step`-th element from `start` up to, but without, `stop`, along all axes."""
         shape = [len(range(*bounds)) for bounds in zip(starts, stops, steps, strict=True)]
-        given = {"starts": starts, "stops": stops, "steps": steps}
-        bounds = [self.integers(f"{name}/{bound}", *values) for bound, values in given.items()]
+        limits = {"starts": starts, "stops": stops, "steps": steps}
+        bounds = [self.integers(f"{name}/{bound}", *values) for bound, values in limits.items()]
         part = self.subgraph.tensor(name, shape, x.dtype, x.quantisation)
         return self.op("STRIDED_SLICE", [x, *bounds], part, schema.StridedSliceOptionsT())
 
     def pad(self, name: str, x: Tensor, pads: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
-        """A number before and after the elements along all axes; in int8 the quantisation of `x` must know it."""
+        """Pad with a number along all axes; in int8 the quantisation of `x` must be able to represent it."""
         shape = [before + length + after for length, (before, after) in zip(x.shape, pads, strict=True)]
         amounts = self.subgraph.constant(f"{name}/pads", np.array(pads, np.int32))
         padded = self.subgraph.tensor(name, shape, x.dtype, x.quantisation)

@@ -1,4 +1,4 @@
-"""The network's input, made of the pixels that a file takes: transposed, inverted, scaled and shifted inside."""
+"""Makes the network's input from pixels inside the file: transposes, inverts, scales and shifts them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .ops import Ops
 from .writer import Tensor
 
 IMAGE = "image"
-"""Name of what the file takes."""
+"""Name of the file's input."""
 
 _WEIGHTED = (Conv, Dense, Affine)
 _MOVING = (Permute, Reshape, Reverse, Slice)
-"""Nodes that give the negated result of a negated value, in its own quantisation."""
+"""Nodes that turn a negated value into the negated result, in its own quantisation."""
 _PASSING = (*_MOVING, Pool, Resize)
-"""Nodes that give the shifted result of a shifted value."""
+"""Nodes that turn a shifted value into the shifted result."""
 
 
 @dataclass(frozen=True)
 class Lack:
-    """What the input's tensor lacks of what the network sees, which is sign · (tensor + shift).
+    """The difference between the input tensor and what the network sees, which is sign · (tensor + shift).
 
     The layers that take the input make up for it in their weights, at no cost.
     """
@@ -34,10 +34,10 @@ class Lack:
     shift: float = 0.0
     sign: int = 1
     takers: frozenset[str] = frozenset()
-    """Names of these layers."""
+    """Names of the layers that compensate for it."""
 
     def made_up(self, node: Node) -> Node:
-        """The node that gives of the tensor what `node` gives of what the network sees.
+        """Return a node that computes from the tensor what `node` computes from what the network sees.
 
         Exact but for windows that reach into the padding, where what the shift moves counts as zero. With pixels scaled
         to -1..1 the shift is half a grey level.
@@ -50,7 +50,7 @@ class Lack:
 
 
 def network_input(ops: Ops, image: InputSpec, batch: int, graph: Graph) -> tuple[Tensor, Tensor, Lack]:
-    """The pixels, the network's input made of them, and what the latter lacks."""
+    """Return the tensor of the pixels, the network's input, and what the latter lacks."""
     main = ops.subgraph
     width, height = image.turned
     exact = _exactly(image, graph) if ops.static else None
@@ -72,14 +72,15 @@ def network_input(ops: Ops, image: InputSpec, batch: int, graph: Graph) -> tuple
 
 
 def _exactly(image: InputSpec, graph: Graph) -> tuple[Quantisation, Lack] | None:
-    """How int8 has the pixels as they are, p - 128 at the same scale, without any arithmetic; None: it cannot.
+    """Find an int8 form of the pixels, p - 128 at the same scale, that needs no arithmetic; None: there is none.
 
     The zero point has to be whole, and the scale positive; the layers behind make up for what that changes.
     """
     scale, offset = image.scaling
     if isinstance(scale, tuple) or isinstance(offset, tuple):
         return None
-    zero_point, sign = round(-offset / scale), 1 if scale > 0 else -1
+    zero_point = round(-offset / scale)
+    sign = 1 if scale > 0 else -1
     lack = Lack(sign * (offset + scale * zero_point), sign)
     if not 0 <= zero_point <= 255:
         return None
@@ -92,8 +93,9 @@ def _exactly(image: InputSpec, graph: Graph) -> tuple[Quantisation, Lack] | None
 
 
 def input_takers(graph: Graph, passing: tuple[type[Node], ...] = _PASSING) -> frozenset[str] | None:
-    """The nodes that can make up for a change of the input, if all do that it comes to; else None."""
-    changed, takers = {INPUT}, set()
+    """Return the nodes that compensate for a change of the input, if all nodes that it reaches can; otherwise None."""
+    changed = {INPUT}
+    takers = set()
     for node in graph.nodes:
         if changed.isdisjoint(node.inputs):
             continue

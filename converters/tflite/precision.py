@@ -1,4 +1,4 @@
-"""Which nodes are computed in integers where their part of the graph is static int8.
+"""Decides which nodes are computed in integers where their part of the graph is static int8.
 
 Every int8 op below was run by LiteRT 1.1 to 2.3: it is right to the rounding of its result.
 
@@ -51,7 +51,7 @@ _FLOATING: frozenset[Function] = frozenset({"log", "mish", "rsqrt", "selu", "sof
 
 
 def floating(graph: Graph, recipe: Recipe) -> frozenset[str]:
-    """The nodes that are float32 whatever the recipe makes of their part."""
+    """Return the nodes that stay float32 whatever the recipe of their part is."""
     matrices = {node.inputs[1] for node in graph.nodes if isinstance(node, SpatialTransform)}
     names = set(recipe.float_layers)
     for node in reversed(graph.nodes):
@@ -66,7 +66,7 @@ def floating(graph: Graph, recipe: Recipe) -> frozenset[str]:
 
 
 def follows(node: Node) -> bool:
-    """Whether a node is float32 as long as all that it takes is."""
+    """Whether a node is float32 as long as all its inputs are."""
     return not isinstance(node, _WEIGHS)
 
 

@@ -1,4 +1,4 @@
-"""Which numbers the integers of int8 tensors stand for."""
+"""Chooses which numbers the integers of int8 tensors stand for."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from ..graph.graph import Graph, Ranges
 from ..graph.nodes import Concat, Conv, ConvTranspose, Dense, Permute, Reshape, Reverse
 
 SIGMOID_OUT = Quantisation(1 / 256, -128)
-"""What the kernels of sigmoid and softmax give."""
+"""Quantisation of the results of sigmoid and softmax kernels."""
 TANH_OUT = Quantisation(1 / 128, 0)
-"""What the kernel of tanh gives."""
+"""Quantisation of the results of the tanh kernel."""
 
 _NOTHING = 127 * float(np.finfo(np.float32).tiny)  # a scale below the normal numbers may round to 0
 _OF_ZEROS = 1 / 255
-"""Scale of what is always 0, such that XNNPACK refuses neither its ratio to the scale before nor to the one after."""
+"""Scale of values that are always 0, chosen so that XNNPACK accepts its ratio to the scales before and after it."""
 _LARGEST_BIAS = 1 << 28  # which leaves the sum of products its part of 32 bits
 _LARGEST_RATIO = 200  # 256 is refused
 _SAME_VALUES = (Concat, Permute, Reshape, Reverse)
 
 
 def quantisation_of(name: str, ranges: Ranges) -> Quantisation:
-    """Asymmetric int8 over the calibrated range of a value, zero exactly representable.
+    """Return asymmetric int8 over the calibrated range of a value, with zero exactly representable.
 
     What follows a colon in a tensor's name tells tensors of the same value apart.
 
@@ -42,13 +42,13 @@ def quantisation_of(name: str, ranges: Ranges) -> Quantisation:
 
 
 def quantise(value: Array, quantisation: Quantisation) -> npt.NDArray[np.int8]:
-    """The nearest integers."""
+    """Round to the nearest integers."""
     integers = np.rint(value / quantisation.scale) + quantisation.zero_point
     return np.asarray(np.clip(integers, -128, 127), np.int8)
 
 
 def quantise_weight(value: Array, axis: int, least: Array | float = 0.0) -> tuple[npt.NDArray[np.int8], Array]:
-    """Symmetric int8 with one scale per index of `axis`, none smaller than `least`: value ≈ integers * scales."""
+    """Quantise to symmetric int8 with one scale per index of `axis`, none below `least`: value ≈ integers * scales."""
     others = tuple(other for other in range(value.ndim) if other != axis)
     largest = np.abs(value).max(axis=others)
     # A channel of zeros has the scale of another: XNNPACK refuses one far from what the result's scale asks for.
@@ -61,7 +61,7 @@ def quantise_weight(value: Array, axis: int, least: Array | float = 0.0) -> tupl
 
 
 def least_scales(bias: Array, operand: Quantisation) -> Array:
-    """The smallest scales of a kernel's channels at which int32 holds the bias, which has the product's scale.
+    """Return the smallest scales of a kernel's channels for which the bias, at the product's scale, fits int32.
 
     A channel that weight decay has all but emptied has a tiny kernel, and still the shift of its norm.
     """
@@ -69,7 +69,7 @@ def least_scales(bias: Array, operand: Quantisation) -> Array:
 
 
 def shared_ranges(graph: Graph, ranges: Ranges) -> Ranges:
-    """The ranges to quantise with: what goes nowhere but into a concatenation has the range of the whole.
+    """Return the ranges to quantise with: a value that only a concatenation uses gets the range of the result.
 
     CONCATENATION copies bytes, so that its operands must share a quantisation. A kernel that can choose that of its
     result then writes it as the concatenation wants it. Where a value leaves the stack for the head, it keeps its own.
@@ -90,7 +90,7 @@ def shared_ranges(graph: Graph, ranges: Ranges) -> Ranges:
 
 
 def _widened(result: tuple[float, float], kernel: Array, operand: Quantisation) -> tuple[float, float]:
-    """The range of a product, no narrower than XNNPACK takes.
+    """Widen the range of a product to the narrowest that XNNPACK accepts.
 
     It refuses a product whose scale is 256 times that of the result, or even ends the process. That happens behind
     activations that were 0 on all calibration images, with a bias of next to nothing.

@@ -1,9 +1,9 @@
 """Recurrent layers in TFLite: a WHILE loop per direction, or every step written out.
 
-The loop is smaller and faster wherever it can be had: its body has one copy of the recurrent weights, where every
-step written out packs its own. Static int8 has to be written out, since a quantised loop would need one quantisation
-for all that passes through it. The fused LSTM op is never used: it keeps its state from one image to the next. What a
-step does is told in `cells`.
+The loop is smaller and faster where it is possible: its body has one copy of the recurrent weights, whereas every step
+written out packs its own. Static int8 has to be written out, since a quantised loop would need one quantisation for all
+its values. The fused LSTM op is never used, because it keeps its state from one image to the next. `cells` defines what
+a step does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from .writer import Tensor
 
 def recurrent(ops: Ops, node: Recurrent, _: Shape, x: Tensor) -> Tensor:
     """(N, T, in) → (N, T, out)."""
-    steps, name = x.shape[1], node.name
+    steps = x.shape[1]
+    name = node.name
     outputs = []
     for direction, cell in node.cells:
         prefix = f"{name}/{direction}"
@@ -107,10 +108,10 @@ def _loop(ops: Ops, prefix: str, cell: Cell, products: Mapping[str, Tensor], ord
         "outputs": main.constant(f"{prefix}/outputs", np.zeros((steps, batch, cell.units), np.float32)),
         **products,
     }
-    given = {name: main.tensor(f"{prefix}/{name}:final", *shape) for name, shape in shapes.items()}
+    final = {name: main.tensor(f"{prefix}/{name}:final", *shape) for name, shape in shapes.items()}
     options = schema.WhileOptionsT(condSubgraphIndex=condition.index, bodySubgraphIndex=body.index)
-    main.op("WHILE", [*initial.values()], [*given.values()], options)
-    return given["outputs"]
+    main.op("WHILE", [*initial.values()], [*final.values()], options)
+    return final["outputs"]
 
 
 def _unrolled(ops: Ops, prefix: str, cell: Cell, products: Mapping[str, Tensor], order: Iterable[int]) -> Tensor:
@@ -131,7 +132,7 @@ def _unrolled(ops: Ops, prefix: str, cell: Cell, products: Mapping[str, Tensor],
         states = step_of(cell, ops, f"{prefix}/{{}}:{step}".format, now, states)
         outputs[step] = states["hidden"]
     first = outputs[0]
-    given = main.tensor(f"{prefix}/hidden", (steps, batch, cell.units), first.dtype, first.quantisation)
+    hidden = main.tensor(f"{prefix}/hidden", (steps, batch, cell.units), first.dtype, first.quantisation)
     ordered = [outputs[step] for step in range(steps)]
-    main.op("PACK", ordered, [given], schema.PackOptionsT(valuesCount=steps, axis=0), 2 if ops.static else 1)
-    return given
+    main.op("PACK", ordered, [hidden], schema.PackOptionsT(valuesCount=steps, axis=0), 2 if ops.static else 1)
+    return hidden

@@ -1,4 +1,4 @@
-"""A spatial transformer in builtin ops, float32 throughout: see `SpatialTransform` and the oracle's formula."""
+"""Lowers a spatial transformer to builtin ops in float32; see `SpatialTransform` and the oracle's formula."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from .writer import Tensor
 
 
 def spatial_transform(ops: Ops, node: SpatialTransform, shape: Shape, x: Tensor, matrix: Tensor) -> Tensor:
-    """Every pixel is the sum of the four that are nearest to its source, each times the area opposite of it."""
-    name, (batch, rows, columns, channels) = node.name, shape
+    """Sum the four pixels nearest to a source, each weighted by the area opposite to it."""
+    name = node.name
+    (batch, rows, columns, channels) = shape
     ops = Ops(ops.subgraph, "float32")
     pairs = ops.reshape(f"{name}:matrix", matrix, (batch, 2, 3))
     sources = ops.product(f"{name}:sources", pairs, _grid(rows, columns), None)
@@ -68,7 +69,7 @@ def _clipped(ops: Ops, name: str, place: Tensor, length: int) -> Tensor:
 
 
 def _places(ops: Ops, name: str, index: Tensor, count: int) -> Tensor:
-    """(N, 1, pixels) within a sample → (N, pixels) within the batch, int32."""
+    """Convert places (N, 1, pixels) within a sample to places (N, pixels) within the batch, int32."""
     batch = index.shape[0]
     options = schema.CastOptionsT(inDataType=schema.TensorType.FLOAT32, outDataType=schema.TensorType.INT32)
     whole = ops.op("CAST", [index], ops.subgraph.tensor(f"{name}:whole", index.shape, "int32"), options)

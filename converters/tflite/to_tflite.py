@@ -1,4 +1,4 @@
-"""graph → TFLite, builtin ops only.
+"""Lowers a graph to TFLite, with builtin ops only.
 
 The file takes pixels (transposition, inversion, scale and offset inside) or the network's own float32 input, and gives
 probabilities. `lowering` lists how each primitive is written, `recurrent` tells how a recurrent one is, and
@@ -21,7 +21,7 @@ SIGNATURE, PROBABILITIES = "read", "probabilities"
 
 
 def to_tflite(graph: Graph, image: InputSpec, recipe: Recipe, ranges: Ranges | None = None, batch: int = 1) -> bytes:
-    """The TFLite file of a graph.
+    """Return the TFLite file of a graph.
 
     Args:
         graph: folded or not; every node is lowered as it stands. It must give probabilities.

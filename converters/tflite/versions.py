@@ -1,4 +1,4 @@
-"""Which version of an op a file asks for: the lowest that knows the types, so that older interpreters load it too.
+"""Chooses op versions: the lowest that supports the types, so that older interpreters can load the file, too.
 
 The rules are those of TensorFlow's `op_version.cc`, for what is written here. Where a lower version would load and
 misread the file, as with one scale per channel in FULLY_CONNECTED, the higher one keeps those interpreters out.
@@ -26,7 +26,7 @@ _BY_RANK = {
 
 
 def version_of(code: str, inputs: Sequence[Tensor | None], output: Tensor, options: object | None = None) -> int:
-    """The version of an op with these tensors and options."""
+    """Return the version of an op with these tensors and options."""
     tensors = [tensor for tensor in inputs if tensor is not None]
     integer = output.dtype == "int8"
     match code:

@@ -1,4 +1,4 @@
-"""Writes a TFLite file tensor by tensor and op by op (schema version 3, the one of every TFLite and LiteRT).
+"""Writes a TFLite file tensor by tensor and op by op, in schema version 3, which every TFLite and LiteRT uses.
 
 Writing it ourselves keeps TensorFlow out of the conversion, makes the same model the same bytes, and leaves every
 tensor with the name of the graph's value.
@@ -73,14 +73,14 @@ class Subgraph:
         dtype: str = "float32",
         quantisation: Quantisation | None = None,
     ) -> Tensor:
-        """A tensor that an op or the caller fills."""
+        """Add a tensor that an op or the caller fills."""
         parameters = None
         if quantisation is not None:
             parameters = _quantisation([quantisation.scale], [quantisation.zero_point], 0)
         return self._add(name, shape, dtype, 0, parameters, quantisation)
 
     def constant(self, name: str, value: AnyArray, quantisation: Quantisation | None = None) -> Tensor:
-        """A constant tensor."""
+        """Add a constant tensor."""
         parameters = None
         if quantisation is not None:
             parameters = _quantisation([quantisation.scale], [quantisation.zero_point], 0)
@@ -88,7 +88,7 @@ class Subgraph:
         return self._add(name, value.shape, value.dtype.name, buffer, parameters, quantisation)
 
     def channelwise(self, name: str, value: AnyArray, scales: AnyArray, axis: int) -> Tensor:
-        """A constant tensor with one scale per index of `axis`, zero points 0."""
+        """Add a constant tensor with one scale per index of `axis` and zero points 0."""
         parameters = _quantisation(scales.tolist(), [0] * len(scales), axis)
         return self._add(name, value.shape, value.dtype.name, self.writer.buffer(value), parameters, None)
 
@@ -100,7 +100,7 @@ class Subgraph:
         options: object | None = None,
         version: int = 1,
     ) -> None:
-        """Append an op; a None input is one that is left out."""
+        """Append an op; None stands for an omitted input."""
         operator = schema.OperatorT(
             opcodeIndex=self.writer.code(code, version),
             inputs=[-1 if tensor is None else tensor.index for tensor in inputs],
@@ -112,7 +112,7 @@ class Subgraph:
         self.table.operators.append(operator)
 
     def bind(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
-        """Name the tensors that the subgraph takes and gives."""
+        """Set the inputs and outputs of the subgraph."""
         self.table.inputs = [tensor.index for tensor in inputs]
         self.table.outputs = [tensor.index for tensor in outputs]
 
@@ -151,13 +151,13 @@ class Writer:
         self._buffers: dict[bytes, int] = {}
 
     def subgraph(self, name: str) -> Subgraph:
-        """A new subgraph; the first is the model's main one."""
+        """Add a subgraph; the first one is the model's main subgraph."""
         made = Subgraph(self, name, len(self._model.subgraphs))
         self._model.subgraphs.append(made.table)
         return made
 
     def buffer(self, value: AnyArray) -> int:
-        """The index of a buffer with these bytes; equal constants share one."""
+        """Return the index of a buffer with these bytes; equal constants share one."""
         data = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
         key = data.tobytes()
         if key not in self._buffers:
@@ -166,7 +166,7 @@ class Writer:
         return self._buffers[key]
 
     def code(self, name: str, version: int) -> int:
-        """The index of an op code."""
+        """Return the index of an op code."""
         if (name, version) not in self._codes:
             self._codes[name, version] = len(self._codes)
             number = getattr(schema.BuiltinOperator, name)
@@ -176,7 +176,7 @@ class Writer:
         return self._codes[name, version]
 
     def finish(self, signature: str, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> bytes:
-        """The file's bytes, with one signature on the main subgraph.
+        """Return the file's bytes, with one signature on the main subgraph.
 
         Raises:
             ConversionError: they are more than the format can hold.
@@ -196,7 +196,7 @@ class Writer:
 
 
 def pack(model: Any) -> bytes:
-    """The file's bytes of a `schema.ModelT`, its constants aligned."""
+    """Return the file's bytes for a `schema.ModelT`, with aligned constants."""
     model.buffers = [_AlignedBuffer(data=buffer.data) for buffer in model.buffers]
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")

@@ -1,1 +1,1 @@
-"""A trained model's file → graph, without running code from the file."""
+"""Turns the file of a trained model into a graph, without running code from the file."""

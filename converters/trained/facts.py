@@ -1,4 +1,4 @@
-"""What a trained model's file says of itself, without starting Keras: for `info`, and to fill in a spec."""
+"""Reads what the file of a trained model states, without starting Keras: for `info`, and to fill in a spec."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from .tf1.checkpoint import find_checkpoint
 from .tf1.model import INPUT_SHAPE, load_tf1_graph
 
 _SCALES = ("ops.", "Lambda", "Normalization", "Rescaling", "TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
-"""Starts of the classes of layers that may scale pixels; a batch norm is part of the network."""
+"""Prefixes of the classes of layers that may scale pixels; a batch norm belongs to the network itself."""
 _MOST = 0.1
-"""Smallest factor, rounded up, of pixels from 0 to 255; images that were scaled before need no such small one."""
+"""A smaller factor means that pixels range from 0 to 255; images that were scaled before need a larger one."""
 _AXES: tuple[Literal["WHC"], Literal["HWC"]] = ("WHC", "HWC")
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """What the network itself does to pixels before anything else: `x * scale + offset`."""
+    """What the network itself does to pixels first: `x * scale + offset`."""
 
     scale: tuple[float, ...]
-    """One number, or one for each channel."""
+    """One number, or one per channel."""
     offset: tuple[float, ...]
-    """One number, or one for each channel."""
+    """One number, or one per channel."""
     layers: tuple[str, ...]
-    """Names of the layers that do it."""
+    """Names of the layers that scale."""
 
     @property
     def raw_pixels(self) -> bool:
-        """Whether it is meant for pixels from 0 to 255."""
+        """Whether the scaling is meant for pixels from 0 to 255."""
         return max(map(abs, self.scale)) < _MOST
 
     def __str__(self) -> str:
@@ -53,45 +53,45 @@ class Scaling:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What a model file says of itself; None where it does not say, or where an obstacle keeps it from being known."""
+    """What a model file states; None where it states nothing, or where an obstacle hides it."""
 
     path: Path
     shape: tuple[int | None, int | None, int | None] | None
-    """Of the image tensor as the graph takes it, channels last; a size is None where the file leaves it open."""
+    """Shape of the image as the graph takes it, channels last; a size is None if the file leaves it open."""
     axes: Literal["HWC", "WHC"] | None = None
-    """Order of the axes: the text runs along the axis that becomes the steps."""
+    """Order of the axes of the image; the text runs along the axis that becomes the steps."""
     steps: int | None = None
     classes: int | None = None
     parameters: int | None = None
     multiplications: int | None = None
-    """For one image, in convolutions and matrix products, before folding."""
+    """Multiplications for one image, in convolutions and matrix products, before folding."""
     vocabulary: tuple[str | None, ...] | None = None
-    """What each number of the file's lookup layer stands for; None for one that no text has: the mask and [UNK]. The
+    """What each number of the file's lookup layer stands for; None for the mask and [UNK], which no text contains. The
     blank is not among them."""
     oov: int = 0
-    """How many of these numbers stand for symbols that are not known, [UNK]."""
+    """How many of these numbers stand for unknown symbols, [UNK]."""
     mask: str | None = None
-    """What the vocabulary's number 0 stands for, if that is a mask."""
+    """What number 0 of the vocabulary stands for, if it is a mask."""
     blank: Literal["first"] | None = None
-    """first: the model was compiled with `keras.losses.CTC`, whose blank is class 0."""
+    """"first" if the model was compiled with `keras.losses.CTC`, whose blank is class 0."""
     scaling: Scaling | None = None
     """What the network itself does to pixels; None: nothing."""
     softmax: bool = False
     """Whether the model ends in logits, so that the conversion adds a softmax."""
     head: str | None = None
-    """Name of the training head, which is left out."""
+    """Name of the training head, which is not converted."""
     layers: tuple[ConvertedLayer, ...] = ()
-    """Those that the prediction needs."""
+    """The layers that the prediction needs."""
     lambdas: tuple[str, ...] = ()
     """Names of Lambdas whose meaning must be declared."""
     notes: tuple[str, ...] = ()
-    """What the user should know of the conversion."""
+    """What the user should know about the conversion."""
     obstacles: tuple[Obstacle, ...] = ()
-    """What keeps the model from being converted."""
+    """What prevents the model from being converted."""
     missing: Obstacle | None = None
-    """What must be declared of the image's size before the model can be converted."""
+    """The missing image size, which must be declared before the model can be converted."""
     network: Network | None = None
-    """The network, as `load_network` gives it; None where there are obstacles or a size is open."""
+    """The network, as `load_network` returns it; None if there are obstacles or a size is open."""
 
     @property
     def expects_raw_pixels(self) -> bool:
@@ -99,7 +99,7 @@ class FileFacts:
         return self.scaling is not None and self.scaling.raw_pixels
 
     def require_network(self) -> Network:
-        """The network.
+        """Return the network.
 
         Raises:
             ModelFileError: there are obstacles, or a size is open; the message lists all of them.
@@ -110,7 +110,7 @@ class FileFacts:
 
 
 def file_facts(path: Path, structure: Structure | None = None, declarations: Declarations | None = None) -> FileFacts:
-    """What a model file says of itself.
+    """Collect what a model file states.
 
     Args:
         path: a `.keras` or `.h5` file, or a checkpoint of TensorFlow 1.
@@ -127,8 +127,9 @@ def file_facts(path: Path, structure: Structure | None = None, declarations: Dec
 
 
 def facts_of(path: Path, reading: Reading) -> FileFacts:
-    """What a model file that was read says of itself."""
-    network, file = reading.network, reading.file
+    """Collect what a model file states, once it has been read."""
+    network = reading.network
+    file = reading.file
     known = vocabularies(file)
     vocabulary = known[0] if len(known) == 1 else None
     facts = FileFacts(
@@ -140,7 +141,7 @@ def facts_of(path: Path, reading: Reading) -> FileFacts:
         blank="first" if not file.keras2 and _has_ctc_loss(file.training) else None,
         head=None if network is None else network.head,
         layers=reading.layers,
-        lambdas=tuple(name for each in reading.obstacles if each.kind == "Lambda" for name in each.layers),
+        lambdas=tuple(name for obstacle in reading.obstacles if obstacle.kind == "Lambda" for name in obstacle.layers),
         notes=(*_ambiguous(known), *(() if network is None else network.notes)),
         obstacles=reading.obstacles,
         missing=reading.missing,
@@ -206,7 +207,7 @@ def _has_ctc_loss(training: Mapping[str, Any]) -> bool:
 def _ambiguous(known: Sequence[Vocabulary]) -> tuple[str, ...]:
     if len(known) < 2:
         return ()
-    names = ", ".join(f"{each.layer!r} ({each.kind})" for each in known)
+    names = ", ".join(f"{vocabulary.layer!r} ({vocabulary.kind})" for vocabulary in known)
     return (f"the layers {names} have different vocabularies, so none of them is taken for the alphabet",)
 
 
@@ -216,15 +217,17 @@ _Numbers = npt.NDArray[np.float64]
 
 
 def _scaling(graph: Graph, kinds: Mapping[str, str]) -> Scaling | None:
-    """What the first nodes do to a pixel, as long as that is the same for all pixels of a channel."""
+    """Combine what the first nodes do to a pixel, as long as it is the same for all pixels of a channel."""
     scale: _Numbers = np.ones(1)
     offset: _Numbers = np.zeros(1)
     layers: list[str] = []
-    value, moved = INPUT, False
+    value = INPUT
+    moved = False
     while len(graph.consumers[value]) == 1:
         (node,) = graph.consumers[value]
         if isinstance(node, Permute | Reshape):
-            value, moved = node.name, True
+            value = node.name
+            moved = True
             continue
         layer = _layer_of(node, kinds)
         pair = _factor_and_shift(graph, node, value)
@@ -250,15 +253,16 @@ def _layer_of(node: Node, kinds: Mapping[str, str]) -> str:
 
 
 def _factor_and_shift(graph: Graph, node: Node, value: str) -> tuple[_Numbers, _Numbers] | None:
-    """Of a node that computes `value * factor + shift`."""
-    none, one = np.zeros(1), np.ones(1)
+    """Return factor and shift of a node that computes `value * factor + shift`; None for other nodes."""
+    none = np.zeros(1)
+    unit = np.ones(1)
     match node:
         case Affine(scale=scale, shift=shift, activation="linear"):
             return scale.astype(np.float64), shift.astype(np.float64)
         case Unary(function="negative"):
-            return -one, none
+            return -unit, none
         case Unary(function="linear"):
-            return one, none
+            return unit, none
         case Binary(operator=operator, activation="linear") if node.inputs[0] != node.inputs[1]:
             place = node.inputs.index(value)
             other = graph.by_name.get(node.inputs[1 - place])
@@ -267,9 +271,9 @@ def _factor_and_shift(graph: Graph, node: Node, value: str) -> tuple[_Numbers, _
             numbers = other.value.astype(np.float64).reshape(-1)
             match operator:
                 case "add":
-                    return one, numbers
+                    return unit, numbers
                 case "subtract":
-                    return (one, -numbers) if place == 0 else (-one, numbers)
+                    return (unit, -numbers) if place == 0 else (-unit, numbers)
                 case "multiply":
                     return numbers, none
                 case "divide" if place == 0 and numbers.all():
@@ -278,9 +282,9 @@ def _factor_and_shift(graph: Graph, node: Node, value: str) -> tuple[_Numbers, _
 
 
 def _plain(numbers: _Numbers) -> _Numbers:
-    """One number where all are alike."""
+    """Reduce equal numbers to one."""
     return numbers[:1] if np.ptp(numbers) == 0 else numbers
 
 
 def _numbers(numbers: Sequence[float]) -> str:
-    return f"{numbers[0]:.6g}" if len(numbers) == 1 else f"({', '.join(f'{each:.6g}' for each in numbers)})"
+    return f"{numbers[0]:.6g}" if len(numbers) == 1 else f"({', '.join(f'{number:.6g}' for number in numbers)})"

@@ -1,4 +1,4 @@
-"""What a file that is no Keras model is instead, by its content whatever its name, and the line to type about it."""
+"""Identifies a file that is no Keras model by its content, and says which command to type."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 _HEAD_BYTES = 64
 _GRAPH_BYTES = 1 << 26
-"""As much of a SavedModel is searched for the traces of Keras 2."""
+"""Bytes of a SavedModel that are searched for traces of Keras 2."""
 
 _WHOLE_MODEL = "name the trained model, as model.save('NAME.keras') writes it"
 _CONVERTED = (
@@ -25,14 +25,14 @@ _ONNX_FIELDS = b"\x12\x1a\x22\x3a\x42"
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file that is taken for a model by mistake."""
+    """A kind of file that may be mistaken for a model."""
 
     name: str
-    """What it is, for a person who knows it."""
+    """Name of the kind, for a person who knows it."""
     is_this: Callable[[bytes], bool]
-    """Whether a file is one, by its first 64 bytes."""
+    """Whether a file is of this kind, by its first 64 bytes."""
     advice: str
-    """What it is and what to type, following the file's name and a colon."""
+    """Description and command to type, to follow the file's name and a colon."""
 
 
 def _starts(*marks: bytes) -> Callable[[bytes], bool]:
@@ -87,16 +87,16 @@ KINDS = (
         " build it in code, load its weights, and save it: model.save('NAME.keras')",
     ),
 )
-"""The kinds, the surest marks first."""
+"""The kinds, in the order of how reliable their marks are."""
 
 
 def kind_of(head: bytes) -> Kind | None:
-    """What a file is that starts with these bytes; None: not known."""
+    """Identify a file by its first bytes; None: unknown."""
     return next((kind for kind in KINDS if len(head) > 2 and kind.is_this(head)), None)
 
 
 def advice_on_file(path: Path) -> str:
-    """What a file is that is neither HDF5 nor a ZIP, and what to do.
+    """Describe a file that is neither HDF5 nor a ZIP, and what to do.
 
     Args:
         path: of a file that can be read.
@@ -106,12 +106,12 @@ def advice_on_file(path: Path) -> str:
     kind = kind_of(head)
     if kind is not None:
         return kind.advice
-    found = f"it starts with {head[:8]!r}" if head else "it is empty"
-    return f"no Keras model ({found}); name a .keras file or a whole-model .h5"
+    content = f"it starts with {head[:8]!r}" if head else "it is empty"
+    return f"no Keras model ({content}); name a .keras file or a whole-model .h5"
 
 
 def advice_on_archive(archive: zipfile.ZipFile) -> str | None:
-    """What a ZIP is that is no `.keras` file; None: not known."""
+    """Describe a ZIP that is no `.keras` file; None: unknown."""
     names = archive.namelist()
     if any(name.endswith("data.pkl") for name in names):
         return _PICKLED
@@ -125,7 +125,7 @@ def advice_on_archive(archive: zipfile.ZipFile) -> str | None:
 
 
 def advice_on_folder(path: Path) -> str | None:
-    """What to type about a SavedModel, named by its folder or a file in it; None: it is none."""
+    """Say what to type for a SavedModel, named by its folder or a file in it; None: it is none."""
     folder = path.parent if path.name in ("saved_model.pb", "keras_metadata.pb") else path
     graph = folder / "saved_model.pb"
     if not graph.is_file():
@@ -144,6 +144,6 @@ def advice_on_folder(path: Path) -> str | None:
 
 
 def _has_traces_of_keras(graph: Path) -> bool:
-    """Whether TensorFlow 2.0 to 2.4 saved it, with the configuration inside of the graph."""
+    """Whether TensorFlow 2.0 to 2.4 saved it, with the configuration inside the graph."""
     with graph.open("rb") as stream:
         return b"_tf_keras_" in stream.read(_GRAPH_BYTES)

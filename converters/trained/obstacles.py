@@ -1,7 +1,7 @@
-"""What keeps a model from being converted: all of it is collected, so that nobody mends a model layer by layer.
+"""Collects everything that prevents a conversion, so that nobody has to fix a model layer by layer.
 
-Behind a layer that could not be converted the shapes are guesses. What is wrong there counts only if it does not depend
-on a shape, which is what `UnsupportedError` says.
+After a layer that could not be converted, shapes are guesses. An error there counts only if it does not depend on a
+shape, which is what `UnsupportedError` means.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ExcessError(ModelFileError):
 
 
 class TooManyFailuresError(ExcessError):
-    """So many layers cannot be converted that the rest of them is not looked at."""
+    """Too many layers cannot be converted, so the rest is not examined."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class Obstacle:
     """One reason why a model cannot be converted, and what to do about it."""
 
     layers: tuple[str, ...]
-    """Names of the layers that it is about; none: it is about the whole model."""
+    """Names of the layers concerned; empty: the whole model."""
     kind: str
-    """Class of these layers; empty: the reason names the layers itself."""
+    """Class of these layers; empty: the reason itself names the layers."""
     reason: str
 
     @classmethod
     def of(cls, error: ModelFileError, layer: str = "", kind: str = "") -> Obstacle:
-        """The obstacle that an error tells.
+        """Make the obstacle that an error describes.
 
         Args:
             error: raised by the conversion.
@@ -77,7 +77,7 @@ class Obstacle:
 
 
 def grouped(obstacles: Iterable[Obstacle]) -> tuple[Obstacle, ...]:
-    """The obstacles with layers of one class and one reason put together, in the order of the first of each."""
+    """Merge obstacles of the same class and reason, in the order of their first appearance."""
     groups: dict[tuple[str, str], Obstacle] = {}
     for obstacle in obstacles:
         reason = obstacle.reason
@@ -94,7 +94,7 @@ def grouped(obstacles: Iterable[Obstacle]) -> tuple[Obstacle, ...]:
 
 
 def message(path: Path, obstacles: Sequence[Obstacle]) -> str:
-    """One line for one obstacle; a headline and a line for each, starting with a dash, for several."""
+    """Format obstacles: one line for one; for several, a headline and a line with a dash per obstacle."""
     if len(obstacles) == 1:
         return _one_line(f"{path}: {obstacles[0]}")
     lines = [_one_line(f"{path}: {len(obstacles)} obstacles:")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from edge_crnn.alphabet import Alphabet
 from edge_crnn.calibration import calibration_error
 from edge_crnn.dataset import Dataset
 from edge_crnn.model.spec import ModelSpec
+from edge_crnn.records.verification import Confusion, Detail, SymbolErrors
 
 from .gate import Readings
 
@@ -20,50 +20,12 @@ Pair = tuple[int | None, int | None]
 """A symbol of the truth and what was read for it; None: read though it is not there, or not read."""
 
 
-@dataclass(frozen=True)
-class Errors:
-    """Symbols of one labelled folder, and the fewest that would have to be changed, put in or taken out."""
-
-    symbols: int
-    reference: int
-    """For what the trained model reads."""
-    artifact: int
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """How often one symbol is read as another; empty: nothing."""
-
-    truth: str
-    read: str
-    reference: int
-    artifact: int
-
-
-@dataclass(frozen=True)
-class Detail:
-    """How an artifact departs from the trained model on labelled folders."""
-
-    errors: tuple[Errors, ...]
-    """Of each folder, in the order of the parity's sets."""
-    confusions: tuple[Confusion, ...]
-    """Those that occur more or less often than with the trained model, the most changed first."""
-    mean_probability_change: float
-    """Mean |Δp| over all images, steps and classes."""
-    mean_confidence_change: float
-    """Of the readings, the artifact's less the trained model's."""
-    reference_calibration_error: float
-    """Expected calibration error of the posteriors of what is read, nothing fitted; see `edge_crnn.calibration`."""
-    calibration_error: float
-    """The artifact's."""
-
-
 def detail(
     spec: ModelSpec, datasets: Sequence[Dataset], reference: Sequence[Readings], artifact: Sequence[Readings]
 ) -> Detail:
     """Compare what both read on the same datasets; `spec` is the artifact's or the trained model's."""
     alphabet = spec.alphabet
-    errors: list[Errors] = []
+    errors: list[SymbolErrors] = []
     counts: tuple[Counter[Pair], Counter[Pair]] = (Counter(), Counter())
     for dataset, *both in zip(datasets, reference, artifact, strict=True):
         found = []
@@ -72,7 +34,7 @@ def detail(
             counter.update(pairs)
             found.append(len(pairs))
         symbols = sum(len(alphabet.encode(entry.label)) for entry in dataset)
-        errors.append(Errors(symbols, *found))
+        errors.append(SymbolErrors(symbols, *found))
     theirs, ours = (np.array([c for part in each for c in part.confidences]) for each in (reference, artifact))
     rights = [_right(datasets, each) for each in (reference, artifact)]
     changes = [

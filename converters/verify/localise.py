@@ -1,21 +1,24 @@
-"""Where an artifact goes wrong: each node's value in the artifact against the oracle's, matched by the graph's names.
+"""Finds the layer where an artifact goes wrong: compares the value of every node with the oracle's, by name.
 
-The values are those of a copy in which every node's tensor is an output, run by the engine that ships; TensorRT fuses
-less in it (see `probes`). How far the copy's probabilities are from the artifact's own tells what that changes.
+The artifact's values come from a copy in which every node's tensor is an output, run by the engine that ships;
+TensorRT fuses less in such a copy (see `probes`). The difference between the probabilities of the copy and those of the
+artifact itself shows how much that matters.
 
-The measure is the signal-to-noise ratio in dB, 10 log10(Σ r² / Σ (a - r)²) over all elements of a layer on all images,
-a being the artifact's value as a real number and r the right one: infinite where both are the same, -infinite where a
-is not finite. Float32 gives 100 and more; each bit of a quantised value is worth 6. It is taken three times:
+The measure is the signal-to-noise ratio in dB, 10 log10(Σ r² / Σ (a - r)²), over all elements of a layer on all images,
+where a is the artifact's value as a real number and r is the right one. It is infinite where both are equal, and
+-infinite where a is not finite. Float32 gives 100 dB and more; each bit of a quantised value adds 6 dB. Three ratios
+are computed for each layer:
 
-- against the oracle's value, which tells how far the artifact has drifted by then, whoever is to blame;
-- against what the oracle makes of the artifact's own values that the layer takes, which leaves the noise that this
-  layer adds itself: what is inherited cannot hide a fault, nor make one;
-- at the end, of the probabilities, when that noise alone is added to the right value and carried through all that
-  depends on it. The layer to blame is the one with the lowest: one channel of large values makes a layer's own ratio
-  look well while all that the others say is lost, and of what a layer loses the text may need nothing.
+- drift: against the oracle's value. It shows how far the artifact has drifted by then, whichever layer caused it.
+- own noise: against what the oracle computes from the artifact's own inputs of that layer. Only the noise that the
+  layer itself adds remains, so inherited noise can neither hide a fault nor look like one.
+- effect at the end: of the probabilities, when that noise alone is added to the right value and carried through all
+  layers that depend on it. The layer to blame has the lowest ratio. The own noise would not find it: one channel of
+  large values makes a layer's ratio look good although the other channels are lost, and not all that a layer loses
+  matters to the text.
 
-The first layer answers for what is done to the pixels before it, too. (Static int8 leaves a constant of less than half
-a grey level to the first layer with weights: pools and transpositions before that layer are shown without it.)
+Faults in the preparation of the pixels show in the first layer. (Static int8 passes a constant of less than half a grey
+level on to the first layer with weights; the pools and transpositions before that layer are shown without it.)
 """
 
 from __future__ import annotations
@@ -42,47 +45,48 @@ from ..graph.nodes import Node
 from .gate import Readings
 from .probes import Probe, computed, probing
 
-_CARRIED, _RUNS = 8, 400
-"""Most images on which each layer's noise is carried to the end, and how many runs of the graph on one image that may
-take: for each layer, all that depends on it runs again."""
+_MAX_CARRIED = 8
+"""Most images on which the noise of each layer is carried to the end."""
+_MAX_RUNS = 400
+"""Most runs of the whole graph on one image for that: for each layer, all that depends on it runs again."""
 
 
 @dataclass(frozen=True)
 class LayerDrift:
-    """One layer of the graph, in the artifact."""
+    """How far one layer of the artifact is from the right values."""
 
     name: str
     kind: str
     snr_db: float
-    """Against the oracle."""
+    """Ratio against the oracle's value."""
     own_snr_db: float
-    """Against what the oracle makes of the value that the artifact gives this layer."""
+    """Ratio against what the oracle computes from the inputs that this layer has in the artifact."""
     end_snr_db: float
-    """Of the probabilities, if this layer added that noise of its own and all others none: what it does to the text."""
+    """Ratio of the probabilities if this layer alone added its own noise."""
     largest: float
-    """|artifact - oracle|."""
+    """Largest |artifact - oracle|."""
     mean: float
-    """|artifact - oracle|."""
+    """Mean |artifact - oracle|."""
 
 
 @dataclass(frozen=True)
 class Drift:
-    """An artifact, layer by layer."""
+    """How far an artifact drifts from the right values, layer by layer."""
 
     layers: tuple[LayerDrift, ...]
     missing: tuple[str, ...]
-    """Layers that have no tensor of their own in the file; the next one's own noise covers them."""
+    """Layers without a tensor of their own in the file; the own noise of the next layer includes theirs."""
     images: int
     shipped_snr_db: float
-    """Of the probabilities as the untouched artifact gives them, against the oracle's."""
+    """Ratio of the untouched artifact's probabilities against the oracle's."""
     copy_snr_db: float
-    """Of the probabilities of the copy that was looked into, against those of the untouched artifact."""
+    """Ratio of the copy's probabilities against the untouched artifact's."""
     fused: bool = True
-    """Whether the copy is fused as the artifact is: an output keeps TensorRT from fusing across it."""
+    """Whether the copy is fused as the artifact is; TensorRT does not fuse across an output."""
 
     @property
     def to_blame(self) -> LayerDrift:
-        """The first of the layers whose own noise does most to the probabilities."""
+        """The layer whose own noise harms the probabilities most; the first of several."""
         return self.by_blame[0]
 
     @property
@@ -92,146 +96,186 @@ class Drift:
 
     @property
     def table(self) -> list[str]:
-        """Lines for a person."""
+        """Lines for people: a row for each layer, and the conclusion."""
         width = max(len(layer.name) for layer in self.layers)
-        heads = f"{'SNR dB':>7}  {'own dB':>7}  {'end dB':>7}  {'max |Δ|':>9}  {'mean |Δ|':>9}"
-        lines = [f"  {'layer':<{width}}  {'kind':<10}  {heads}"]
-        lines += [
-            f"  {layer.name:<{width}}  {layer.kind:<10}  {_decibels(layer.snr_db):>7}  {_decibels(layer.own_snr_db):>7}"
-            f"  {_decibels(layer.end_snr_db):>7}  {layer.largest:>9.2e}  {layer.mean:>9.2e}"
-            for layer in self.layers
-        ]
+        titles = f"{'SNR dB':>7}  {'own dB':>7}  {'end dB':>7}  {'max |Δ|':>9}  {'mean |Δ|':>9}"
+        lines = [f"  {'layer':<{width}}  {'kind':<10}  {titles}"]
+        for layer in self.layers:
+            ratios = "  ".join(f"{_decibels(db):>7}" for db in (layer.snr_db, layer.own_snr_db, layer.end_snr_db))
+            lines.append(
+                f"  {layer.name:<{width}}  {layer.kind:<10}  {ratios}  {layer.largest:>9.2e}  {layer.mean:>9.2e}"
+            )
         if self.missing:
             lines.append(f"  without a tensor of their own: {', '.join(self.missing)}")
         blamed = self.to_blame
         lines.append(f"  to blame: {blamed.name}; its noise alone leaves {_decibels(blamed.end_snr_db)} dB at the end")
         lines.append(f"  probabilities as it ships: {_decibels(self.shipped_snr_db)} dB; {self.images} images")
-        copy = "a copy" if self.fused else "a second engine, less fused for that"
-        apart = "the same" if self.copy_snr_db == np.inf else f"those to {_decibels(self.copy_snr_db)} dB"
-        lines.append(f"  looked into: {copy}, with all values as outputs; its probabilities are {apart}")
+        lines.append(f"  looked into: {self._copy}")
         return lines
+
+    @property
+    def _copy(self) -> str:
+        """What was looked into, and how far it stands for the artifact."""
+        copy = "a copy" if self.fused else "a second engine, less fused for that"
+        if self.copy_snr_db == np.inf:
+            return f"{copy}, with all values as outputs; its probabilities are the same"
+        return f"{copy}, with all values as outputs; its probabilities agree to {_decibels(self.copy_snr_db)} dB"
 
 
 @dataclass(frozen=True)
 class Departure:
-    """An image, and how far an artifact's probabilities are from the trained model's on it."""
+    """An image, and how far the artifact's probabilities are from the trained model's on it."""
 
     path: Path
     snr_db: float
     reference: str
+    """Label that the trained model reads."""
     artifact: str
-    """Labels that the two read."""
+    """Label that the artifact reads."""
 
 
 def spread(datasets: Sequence[Dataset], count: int) -> list[Entry]:
-    """At most `count` images from all over the datasets."""
+    """At most `count` images, evenly spread over the datasets."""
     entries = [entry for dataset in datasets for entry in dataset]
-    return entries[:: -(-len(entries) // count)]
+    step = -(-len(entries) // count)
+    return entries[::step]
 
 
 def localise(artifact: Artifact, graph: Graph, image: InputSpec, entries: Sequence[Entry]) -> Drift:
     """Run images through an artifact and through the oracle, and compare every layer.
 
     Args:
-        artifact: of any kind that is converted to.
-        graph: what it was made of, folded.
+        artifact: a `.tflite`, `.onnx` or `.engine`.
+        graph: the folded graph that it was made from.
         image: what the graph takes, in float32.
         entries: the images.
 
     Raises:
-        VerificationError: none of the graph's layers is in it by name.
-        InputError: the `.onnx` that an engine was built of is not there.
-        ArtifactError: an engine does not tell how it was built.
+        VerificationError: the artifact has no tensor with the name of a layer.
+        InputError: the `.onnx` that an engine was built from is missing.
+        ArtifactError: an engine does not say how it was built.
         BackendUnavailable: its engine, or for an `.onnx` or `.engine` the package `onnx`, is not installed.
-        BackendError: the engine does not take the file, or TensorRT builds no second engine.
+        BackendError: the engine rejects the file, or TensorRT cannot build a second engine.
     """
     assert artifact.spec.artifact is not None  # `artifact.load` sees to it
-    fixed, size = artifact.path.suffix == ".tflite", artifact.spec.artifact.batch
-    size = size if fixed else min(size, _CARRIED)
+    size = artifact.spec.artifact.batch
+    if artifact.path.suffix != ".tflite":  # which takes no other
+        size = min(size, _MAX_CARRIED)
     quantised = artifact.spec.output.quantisation is not None
     comparison = _Comparison(graph)
-    ends, copies = _Sum(), _Sum()
+    shipped_noise = _Noise()
+    copy_noise = _Noise()
     label = f"looking into {artifact.path.name}"
     with closing(open_backend(artifact)) as shipped, probing(artifact, graph, image) as probe:
         for chunk in chunked(progress((entry.load() for entry in entries), len(entries), label), size):
-            taken = preprocess(chunk, artifact.spec.input)
-            right, given = comparison.add(preprocess(chunk, image), _values(probe, taken, size))
-            probabilities = shipped.infer(taken)
-            ends.add(right, probabilities)
-            copies.add(probabilities, given / given.sum(axis=-1, keepdims=True) if quantised else given)
-    fused = artifact.path.suffix != ".engine"
-    return Drift(comparison.layers, comparison.missing, len(entries), ends.snr_db, copies.snr_db, fused)
+            pixels = preprocess(chunk, artifact.spec.input)
+            expected, copied = comparison.add(preprocess(chunk, image), _values(probe, pixels, size))
+            if quantised:  # the backend makes the sums 1, too
+                copied = copied / copied.sum(axis=-1, keepdims=True)
+            probabilities = shipped.infer(pixels)
+            shipped_noise.add(expected, probabilities)
+            copy_noise.add(probabilities, copied)
+    return Drift(
+        layers=comparison.layers,
+        missing=comparison.missing,
+        images=len(entries),
+        shipped_snr_db=shipped_noise.snr_db,
+        copy_snr_db=copy_noise.snr_db,
+        fused=artifact.path.suffix != ".engine",
+    )
 
 
 def _values(probe: Probe, batch: Array, size: int) -> dict[str, Array]:
-    """What the artifact, which takes batches of this size, makes of a batch that may be smaller."""
-    repeats = np.resize(np.arange(len(batch)), size)
-    return {name: value[: len(batch)] for name, value in probe(batch[repeats]).items()}
+    """The artifact's values for a batch, which is filled up to the size that the artifact takes."""
+    places = np.resize(np.arange(len(batch)), size)
+    return {name: value[: len(batch)] for name, value in probe(batch[places]).items()}
 
 
 class _Comparison:
-    """All nodes of a graph, over all that was added."""
+    """All nodes of a graph, compared over all batches that were added."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._drifts: dict[str, _Sum] = {}
-        self._owns: dict[str, _Sum] = {}
-        self._ends: dict[str, _Sum] = {}
-        self._left = max(1, min(_CARRIED, _RUNS // max(len(graph.nodes), 1)))
+        self._drift_noise: dict[str, _Noise] = {}
+        self._own_noise: dict[str, _Noise] = {}
+        self._end_noise: dict[str, _Noise] = {}
+        self._images_to_carry = max(1, min(_MAX_CARRIED, _MAX_RUNS // max(len(graph.nodes), 1)))
 
     def add(self, batch: Array, values: Mapping[str, Array]) -> tuple[Array, Array]:
-        """Compare the artifact's values of a batch; the right probabilities, and the artifact's."""
-        right, given = {INPUT: batch}, {INPUT: batch}
-        noises: dict[str, Array] = {}
-        with np.errstate(all="ignore"):  # a broken value before the layer
+        """Compare a batch.
+
+        Args:
+            batch: images as the graph takes them.
+            values: node → the artifact's value of it, for those that have a tensor.
+
+        Returns:
+            The oracle's probabilities and the artifact's.
+        """
+        expected = {INPUT: batch}
+        actual = {INPUT: batch}
+        own_noise: dict[str, Array] = {}
+        with np.errstate(all="ignore"):  # a faulty layer may give values that are not finite
             for node in self._graph.nodes:
                 name = node.name
-                right[name] = oracle.evaluate(node, [right[taken] for taken in node.inputs])
-                own = oracle.evaluate(node, [given[taken] for taken in node.inputs])
-                given[name] = values.get(name, own)
+                expected[name] = oracle.evaluate(node, [expected[taken] for taken in node.inputs])
+                noiseless = oracle.evaluate(node, [actual[taken] for taken in node.inputs])
+                actual[name] = values.get(name, noiseless)
                 if name in values:
-                    expected = np.broadcast_to(right[name], given[name].shape)
-                    self._drifts.setdefault(name, _Sum()).add(expected, given[name])
-                    self._owns.setdefault(name, _Sum()).add(np.broadcast_to(own, given[name].shape), given[name])
-                    noises[name] = given[name] - own
-            if self._left:
-                self._carry({name: value[: self._left] for name, value in right.items()}, noises)
-                self._left -= min(self._left, len(batch))
+                    shape = actual[name].shape
+                    _noise_of(self._drift_noise, name).add(np.broadcast_to(expected[name], shape), actual[name])
+                    _noise_of(self._own_noise, name).add(np.broadcast_to(noiseless, shape), actual[name])
+                    own_noise[name] = actual[name] - noiseless
+            if self._images_to_carry:
+                carried = min(self._images_to_carry, len(batch))
+                self._carry({name: value[:carried] for name, value in expected.items()}, own_noise, carried)
+                self._images_to_carry -= carried
         output = self._graph.output
-        return right[output], given[output]
+        return expected[output], actual[output]
 
-    def _carry(self, right: Mapping[str, Array], noises: Mapping[str, Array]) -> None:
-        """Add each node's noise to its right value, and see what that makes of the probabilities."""
-        end = right[self._graph.output]
-        for name, noise in noises.items():
-            changed = end
-            if noise.any():  # what only moves values adds none
-                noisy = right[name] + noise[: self._left]
-                changed = oracle.resume(self._graph, {**_apart_from(self._graph, name, right), name: noisy})
-            self._ends.setdefault(name, _Sum()).add(end, changed)
+    def _carry(self, expected: Mapping[str, Array], own_noise: Mapping[str, Array], images: int) -> None:
+        """Add the noise of each node to its right value, and see what that does to the probabilities."""
+        right_end = expected[self._graph.output]
+        for name, noise in own_noise.items():
+            noisy_end = right_end
+            if noise.any():  # nodes that only move values add none
+                unchanged = _independent(self._graph, name, expected)
+                noisy_end = oracle.resume(self._graph, {**unchanged, name: expected[name] + noise[:images]})
+            _noise_of(self._end_noise, name).add(right_end, noisy_end)
 
     @property
     def layers(self) -> tuple[LayerDrift, ...]:
         """What was compared, in the graph's order."""
-        return tuple(self._layer(node) for node in self._graph.nodes if node.name in self._drifts)
+        return tuple(self._layer(node) for node in self._graph.nodes if node.name in self._drift_noise)
 
     def _layer(self, node: Node) -> LayerDrift:
-        drift, own, end = (sums[node.name] for sums in (self._drifts, self._owns, self._ends))
-        return LayerDrift(node.name, node.kind, drift.snr_db, own.snr_db, end.snr_db, drift.largest, drift.mean)
+        drift = self._drift_noise[node.name]
+        return LayerDrift(
+            name=node.name,
+            kind=node.kind,
+            snr_db=drift.snr_db,
+            own_snr_db=self._own_noise[node.name].snr_db,
+            end_snr_db=self._end_noise[node.name].snr_db,
+            largest=drift.largest,
+            mean=drift.mean,
+        )
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Nodes that have no value in the artifact."""
-        return tuple(node.name for node in computed(self._graph) if node.name not in self._drifts)
+        return tuple(node.name for node in computed(self._graph) if node.name not in self._drift_noise)
 
 
-def _apart_from(graph: Graph, name: str, values: Mapping[str, Array]) -> dict[str, Array]:
+def _noise_of(noises: dict[str, _Noise], name: str) -> _Noise:
+    return noises.setdefault(name, _Noise())
+
+
+def _independent(graph: Graph, name: str, values: Mapping[str, Array]) -> dict[str, Array]:
     """The values that do not depend on that of a node."""
-    depend = {name}
+    dependent = {name}
     for node in graph.nodes:
-        if not depend.isdisjoint(node.inputs):
-            depend.add(node.name)
-    return {known: value for known, value in values.items() if known not in depend}
+        if not dependent.isdisjoint(node.inputs):
+            dependent.add(node.name)
+    return {known: value for known, value in values.items() if known not in dependent}
 
 
 def worst(
@@ -239,59 +283,61 @@ def worst(
 ) -> list[Departure]:
     """The images on which an artifact departs most: those with another text first, then by the SNR of the output."""
     departures = []
-    for dataset, theirs, ours in zip(datasets, reference, artifact, strict=True):
+    for dataset, right, read in zip(datasets, reference, artifact, strict=True):
         for index, entry in enumerate(dataset):
-            noise = _Sum()
-            noise.add(theirs.probabilities[index], ours.probabilities[index])
-            departures.append(Departure(entry.path, noise.snr_db, theirs.labels[index], ours.labels[index]))
-    return sorted(departures, key=lambda one: (one.reference == one.artifact, one.snr_db))[:count]
+            noise = _Noise()
+            noise.add(right.probabilities[index], read.probabilities[index])
+            departures.append(Departure(entry.path, noise.snr_db, right.labels[index], read.labels[index]))
+    departures.sort(key=lambda departure: (departure.reference == departure.artifact, departure.snr_db))
+    return departures[:count]
 
 
 def worst_table(departures: Sequence[Departure], alphabet: Alphabet) -> list[str]:
-    """Lines for a person."""
-    return ["  furthest from the trained model, SNR of the probabilities:"] + [
-        f"  {_decibels(departure.snr_db):>7} dB  {departure.path}: "
-        + (
-            f"both {alphabet.read(departure.reference)!r}"
-            if departure.reference == departure.artifact
-            else f"trained model {alphabet.read(departure.reference)!r}, artifact {alphabet.read(departure.artifact)!r}"
-        )
-        for departure in departures
-    ]
+    """Lines for people: a title, and a row for each image."""
+    lines = ["  furthest from the trained model, SNR of the probabilities:"]
+    for departure in departures:
+        reference = alphabet.read(departure.reference)
+        texts = f"both {reference!r}"
+        if departure.reference != departure.artifact:
+            texts = f"trained model {reference!r}, artifact {alphabet.read(departure.artifact)!r}"
+        lines.append(f"  {_decibels(departure.snr_db):>7} dB  {departure.path}: {texts}")
+    return lines
 
 
 def _decibels(value: float) -> str:
     return "exact" if value == np.inf else f"{value:.1f}"
 
 
-class _Sum:
-    """Signal and noise over all that was added."""
+class _Noise:
+    """Signal and noise over all elements that were added."""
 
     def __init__(self) -> None:
-        self._signal = self._noise = self._distance = self.largest = 0.0
+        self.largest = 0.0
+        self._signal_energy = 0.0
+        self._noise_energy = 0.0
+        self._distance = 0.0
         self._count = 0
 
-    def add(self, expected: Array, given: Array) -> None:
-        """Elements where the expected value is not finite say nothing and are left out."""
-        known = np.isfinite(expected)
-        signal, difference = (
-            expected[known].astype(np.float64),
-            np.abs(given[known] - expected[known].astype(np.float64)),
-        )
-        difference = np.nan_to_num(difference, nan=np.inf, posinf=np.inf)
-        self._signal += float(np.square(signal).sum())
-        self._noise += float(np.square(difference).sum())
-        self._distance += float(difference.sum())
-        self._count += difference.size
-        self.largest = max(self.largest, float(difference.max(initial=0.0)))
+    def add(self, expected: Array, actual: Array) -> None:
+        """Add the elements whose expected value is finite; the others tell nothing."""
+        finite = np.isfinite(expected)
+        signal = expected[finite].astype(np.float64)
+        distance = np.nan_to_num(np.abs(actual[finite] - signal), nan=np.inf, posinf=np.inf)
+        self._signal_energy += float(np.square(signal).sum())
+        self._noise_energy += float(np.square(distance).sum())
+        self._distance += float(distance.sum())
+        self._count += distance.size
+        self.largest = max(self.largest, float(distance.max(initial=0.0)))
 
     @property
     def snr_db(self) -> float:
-        if self._noise == 0:
+        """Signal-to-noise ratio in decibels."""
+        if self._noise_energy == 0:
             return np.inf
         with np.errstate(divide="ignore"):
-            return float(10 * np.log10(self._signal / self._noise))
+            return float(10 * np.log10(self._signal_energy / self._noise_energy))
 
     @property
     def mean(self) -> float:
+        """Mean |actual - expected|."""
         return self._distance / max(self._count, 1)

@@ -98,7 +98,7 @@ class Board:
     container: str | None
     """docker, podman, kubernetes, lxc …"""
     memory_limit_bytes: int | None
-    """Of the container, where it is less than the machine has."""
+    """Memory that the container gets, where it is less than the machine has."""
     cpu_limit: float | None
     """Cores' worth of time that the container gets."""
     python: str

@@ -33,7 +33,7 @@ class Clocks:
 
     cores: tuple[Core, ...]
     driver: str | None
-    """Of cpufreq: what a governor's name means depends on it."""
+    """Driver of cpufreq: what a governor's name means depends on it."""
     gpu_mhz: float | None
     gpu_max_mhz: float | None
 

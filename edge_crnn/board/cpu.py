@@ -55,15 +55,15 @@ class Cpu:
     architecture: str | None
     """aarch64, armv7l, x86_64: of what reads /proc/cpuinfo, not of the kernel."""
     implementer: str | None
-    """Of the first core, such as 0x41 for Arm."""
+    """Implementer of the first core, such as 0x41 for Arm."""
     part: str | None
-    """Of the first core, such as 0xd0b for a Cortex-A76."""
+    """Part number of the first core, such as 0xd0b for a Cortex-A76."""
     features: tuple[str, ...]
-    """Of neon, dotprod, i8mm, fp16, bf16, sve, avx2, avx512, vnni, amx, those that all cores have."""
+    """Instruction sets that all cores have, among neon, dotprod, i8mm, fp16, bf16, sve, avx2, avx512, vnni and amx."""
     cores: int | None
-    """That run now; threads, where a core has two."""
+    """Cores that run now; threads, where a core has two."""
     cores_offline: int
-    """That are switched off, as some power modes do."""
+    """Cores that are switched off, as by some power modes."""
     hypervisor: bool
     """Whether an x86 processor says that it is a virtual one."""
 

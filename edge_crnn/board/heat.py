@@ -13,7 +13,7 @@ _PLAUSIBLE_C = (-40.0, 150.0)
 _FIXED = re.compile("pmic", re.I)
 """Zones of some Jetsons that always tell 100 °C."""
 _CPU_SENSORS = ("k10temp", "zenpower", "coretemp")
-"""Of processors that have no thermal zone."""
+"""Sensors of processors that have no thermal zone."""
 
 _BITS = ("under-voltage", "clock capped", "throttled", "soft temperature limit")
 """Bit n: now; bit n + 16: since the start. Source: Raspberry Pi documentation, vcgencmd, get_throttled."""
@@ -117,7 +117,7 @@ def _overcurrent(root: Path) -> dict[str, int]:
 
 
 def _hot_events(root: Path) -> dict[str, int]:
-    """Of x86 processors: the core that was too hot most often, or the package."""
+    """Throttling of x86 processors: the core that was too hot most often, or the package."""
     found = tree.find(root, "sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/*_throttle_count")
     counts = [count for count in map(tree.integer, found) if count is not None]
     return {"too hot": max(counts)} if counts else {}

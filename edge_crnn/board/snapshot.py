@@ -26,7 +26,7 @@ class Snapshot:
     throttling: Throttling | None
     """None: nothing tells."""
     power_mode: PowerMode | None
-    """Of a Jetson."""
+    """Power mode of a Jetson."""
     power: Power | None
     load: tuple[float, float, float] | None
     """Processes that ran or wanted to, on average over 1, 5 and 15 minutes."""
@@ -44,7 +44,8 @@ class Snapshot:
 def snapshot(root: Path = tree.ROOT) -> Snapshot:
     """How the machine is doing now; takes some milliseconds, on a Raspberry Pi some tens."""
     memory = meminfo(root)
-    swap, swap_free = memory.get("SwapTotal"), memory.get("SwapFree")
+    swap = memory.get("SwapTotal")
+    swap_free = memory.get("SwapFree")
     return Snapshot(
         taken_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
         clocks=clocks(root),

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 ROOT = Path("/")
-"""Of this machine."""
+"""Root of this machine's files."""
 
 _CHUNK = 1 << 14  # bytes; the kernel refuses to read a file of /proc/sys in large ones
 _MOST_CHUNKS = 256

@@ -1,6 +1,6 @@
-"""Connectionist temporal classification: from class probabilities per time step to class indices.
+"""Connectionist temporal classification: decodes class probabilities per time step into class indices.
 
-The only place that knows the blank and the skipped steps. NumPy only.
+Only this package knows about the blank and the skipped time steps. It needs NumPy only.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from .grammars import GRAMMARS
 from .greedy import best_path, greedy
 from .lexicon import Lexicon, parse_labels, steps_of
 from .prior import Prior
+from .settings import Search
 from .tf_beam import tf_beam
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Lexicon",
     "Prior",
     "Scored",
+    "Search",
     "beam",
     "best_path",
     "fuse",

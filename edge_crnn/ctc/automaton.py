@@ -1,4 +1,4 @@
-"""What a prefix search follows beside the time steps: a grammar, or a list of labels."""
+"""The interface through which a prefix search follows a grammar or a list of labels."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy.typing as npt
 Integers = npt.NDArray[np.int64]
 
 FAR = 1 << 30
-"""Time steps to nowhere."""
+"""Time steps that stand for "never"."""
 
 
 class Singly(NamedTuple):
-    """The three functions of an automaton for one state at a time, without NumPy's cost of a call."""
+    """The three functions of an automaton for a single state, which avoids the overhead of NumPy calls."""
 
     follow: Callable[[int, int], int]
     needs: Callable[[int, int], int]
@@ -23,27 +23,30 @@ class Singly(NamedTuple):
 
 
 class Automaton(Protocol):
-    """A deterministic automaton over class indices: states are numbers, 0 is the start.
+    """A deterministic automaton over class indices: states are numbers, and 0 is the start.
 
-    What it needs is the fewest time steps that completing a label still takes, FAR where nothing can be completed.
+    What a state needs is the smallest number of time steps that completes a label; FAR if no label can be completed.
     """
 
     @property
     def used(self) -> npt.NDArray[np.bool_]:
-        """(C,): the classes that its labels have."""
+        """(C,): whether a class occurs in its labels."""
 
     @property
     def singly(self) -> Singly:
-        """The same three for one state."""
+        """The same three functions for a single state."""
 
     def follow(self, states: Integers, indices: Integers) -> Integers:
-        """The states after a symbol; for symbols that `needs_after` calls FAR they mean nothing."""
+        """Return the states after a symbol; they are meaningless where `needs_after` is FAR."""
 
     def needs(self, states: Integers, last: Integers | int) -> Integers:
-        """Steps from a state on, by the class of the last time step, or -1 where that was a blank.
+        """Return the time steps needed from these states.
 
-        The same symbol again takes a blank before it. C, which stands for no step before, counts as a blank.
+        Args:
+            states: any shape.
+            last: class of the previous time step, since repeating a symbol takes a blank in between; -1: a blank;
+                C: there was none.
         """
 
     def needs_after(self, states: Integers, indices: Integers) -> Integers:
-        """Steps after a symbol is appended."""
+        """Return the time steps needed after a symbol is appended to these states."""

@@ -1,4 +1,4 @@
-"""What every decoder takes and gives."""
+"""What every decoder accepts and returns."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..errors import InputError
 ROW_SUM_TOLERANCE = 1e-2  # a softmax quantised to 8 bits misses 1 by up to a few thousandths
 
 Form: TypeAlias = Literal["probabilities", "log-probabilities", "logits"]
-"""What a network's output is: told by the caller, never guessed from the values."""
+"""What the numbers of a network's output are: stated by the caller, never guessed from the values."""
 
 _FORMS = get_args(Form)
 
 
 class Scored(NamedTuple):
-    """A label sequence and how probable it is: what a decoder finds before it looks where the labels stand."""
+    """A label sequence and how probable it is, without the places of its labels."""
 
     indices: tuple[int, ...]
     """Class indices, without blanks."""
     log_probability: float
-    """Natural logarithm; of what, the decoder says."""
+    """Natural logarithm; each decoder defines of which probability."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Decoded:
     confidences: tuple[float, ...]
     """Per character: the highest probability of its class within its span, in [0, 1]."""
     spans: tuple[tuple[int, int], ...]
-    """Per character: half-open range of time steps of the network, the skipped ones counted."""
+    """Per character: half-open range of time steps of the network, counting skipped steps."""
     weighted: float | None = None
-    """With a lexicon or a prior: the posteriors of all texts that the search considered, shared out anew by what
-    lexicon and prior say; this text's share, in [0, 1]. `confidence` remains the network's own.
-    `candidates.Search.weigh` has the formula."""
+    """With a lexicon or a prior: this text's share, in [0, 1], once they have redistributed the posteriors of all
+    texts that the search considered; see `candidates.weigh` for the formula. `confidence` remains the
+    network's own."""
     rescued: bool = False
-    """Whether it is a known text of which the network reads another one, one symbol more, less or other."""
+    """Whether it is a known text that differs by one edit from what the network reads."""
 
 
 def checked(
@@ -55,13 +55,13 @@ def checked(
     form: Form = "probabilities",
     lengths: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Check a network's output, drop the skipped steps, and make each row probabilities that sum to 1.
+    """Check a network's output, drop the skipped steps, and turn each row into probabilities that sum to 1.
 
-    The division by their sum makes posteriors of a quantised softmax, whose rows sum to nearly 1, true
-    probabilities. What lies behind an image's length becomes certain blanks, which change nothing.
+    Dividing by the sum makes the posteriors of a quantised softmax, whose rows sum to nearly 1, true probabilities.
+    Time steps after an image's length become certain blanks, which change nothing.
 
     Args:
-        scores: (N, T, C) float; what is behind an image's length may be anything.
+        scores: (N, T, C) float; values after an image's length are ignored.
         blank: class index of the blank, in [0, C).
         skip_steps: leading time steps that are not decoded.
         form: what the scores are. Probabilities and the exponentials of log-probabilities sum to 1 in each row
@@ -72,10 +72,10 @@ def checked(
         (N, T - skip_steps, C) float64, C-contiguous.
 
     Raises:
-        InputError: if shape, dtype, values or an argument are not as said above.
+        InputError: shape, dtype, a value or an argument is not as described.
     """
-    given, padding = as_given(scores, blank, skip_steps, form, lengths)
-    powers = np.ascontiguousarray(given, dtype=np.float64)
+    values, padding = as_given(scores, blank, skip_steps, form, lengths)
+    powers = np.ascontiguousarray(values, dtype=np.float64)
     if form != "probabilities":
         powers = np.exp(powers if form == "log-probabilities" else powers - powers.max(axis=-1, keepdims=True))
     rows: npt.NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
@@ -87,37 +87,38 @@ def checked(
 def as_given(
     scores: npt.ArrayLike, blank: int, skip_steps: int, form: Form, lengths: npt.ArrayLike | None
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
-    """Check as `checked` does, and drop the skipped steps alone.
+    """Check as `checked` does, but only drop the skipped steps.
 
     Returns:
-        (N, T - skip_steps, C) float, and where it is behind its image's length (N, T - skip_steps), if anywhere.
+        The scores, (N, T - skip_steps, C) float, and a mask of the steps after an image's length,
+        (N, T - skip_steps), or None.
 
     Raises:
-        InputError: as `checked`.
+        InputError: in the same cases as `checked`.
     """
-    given = _shaped(scores, blank, skip_steps, form)
-    padding = None if lengths is None else _padding(lengths, given.shape, skip_steps)
+    values = _shaped(scores, blank, skip_steps, form)
+    padding = None if lengths is None else _padding(lengths, values.shape, skip_steps)
     if padding is not None:
-        neutral = {"probabilities": 1.0 / given.shape[2], "log-probabilities": -np.log(given.shape[2]), "logits": 0.0}
-        given = np.where(padding[:, :, None], neutral[form], given)
-    if given.size and not _right(given, form):
-        raise InputError(_what_is_wrong(given, form))
-    return given[:, skip_steps:], padding if padding is None else padding[:, skip_steps:]
+        neutral = {"probabilities": 1.0 / values.shape[2], "log-probabilities": -np.log(values.shape[2]), "logits": 0.0}
+        values = np.where(padding[:, :, None], neutral[form], values)
+    if values.size and not _right(values, form):
+        raise InputError(_what_is_wrong(values, form))
+    return values[:, skip_steps:], padding if padding is None else padding[:, skip_steps:]
 
 
-def _right(given: npt.NDArray[Any], form: Form) -> bool:
+def _right(values: npt.NDArray[Any], form: Form) -> bool:
     if form == "logits":
-        return bool(np.isfinite(given).all())
-    rows = given
+        return bool(np.isfinite(values).all())
+    rows = values
     if form == "log-probabilities":
         with np.errstate(over="ignore"):
-            rows = np.exp(given)
-    values = rows.ravel("K")
-    if not values[values.argmin()] >= 0.0:  # argmin finds NaN, too, and is faster than min
+            rows = np.exp(values)
+    flat = rows.ravel("K")
+    if not flat[flat.argmin()] >= 0.0:  # argmin finds NaN, too, and is faster than min
         return False
     classes = rows.shape[2]
-    steps = rows[0] if len(rows) == 1 else rows.reshape(-1, classes)  # which takes longer than its sums
-    sums = steps.dot(_ones(classes, rows.dtype))  # which may overflow, and says nothing
+    steps = rows[0] if len(rows) == 1 else rows.reshape(-1, classes)  # a reshape takes longer than the sums
+    sums = steps.dot(_ones(classes, rows.dtype))  # an overflow raises no warning here
     return bool(sums[sums.argmin()] >= 1.0 - ROW_SUM_TOLERANCE and sums[sums.argmax()] <= 1.0 + ROW_SUM_TOLERANCE)
 
 
@@ -129,15 +130,15 @@ def _ones(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 def _shaped(scores: npt.ArrayLike, blank: int, skip_steps: int, form: Form) -> npt.NDArray[Any]:
     if form not in _FORMS:
         raise InputError(f"form is {form!r}, expected one of {', '.join(_FORMS)}")
-    given = np.asarray(scores)
-    if given.ndim != 3:
+    values = np.asarray(scores)
+    if values.ndim != 3:
         raise InputError(
-            f"{form} have shape {given.shape}, expected (N, T, C): images, time steps, classes; "
+            f"{form} have shape {values.shape}, expected (N, T, C): images, time steps, classes; "
             f"give a single image as {form}[np.newaxis]"
         )
-    if given.dtype.kind != "f":
-        raise InputError(f"{form} are {given.dtype}, expected float32: dequantise the network's output first")
-    _, steps, classes = given.shape
+    if values.dtype.kind != "f":
+        raise InputError(f"{form} are {values.dtype}, expected float32: dequantise the network's output first")
+    _, steps, classes = values.shape
     if classes < 2:
         raise InputError(f"{form} have {classes} classes, expected the blank and at least one symbol")
     if not 0 <= blank < classes:
@@ -146,11 +147,11 @@ def _shaped(scores: npt.ArrayLike, blank: int, skip_steps: int, form: Form) -> n
         raise InputError(
             f"skip_steps is {skip_steps}, expected 0 to {steps - 1}, so that 1 of {steps} time steps is left"
         )
-    return given if given.itemsize > 2 else given.astype(np.float32)
+    return values if values.itemsize > 2 else values.astype(np.float32)
 
 
 def _padding(lengths: npt.ArrayLike, shape: tuple[int, ...], skip_steps: int) -> npt.NDArray[np.bool_]:
-    """(N, T): which steps are behind their image's length."""
+    """(N, T): which steps come after their image's length."""
     images, steps, _ = shape
     counts = np.asarray(lengths)
     if counts.shape != (images,) or (images and counts.dtype.kind not in "iu"):
@@ -160,25 +161,25 @@ def _padding(lengths: npt.ArrayLike, shape: tuple[int, ...], skip_steps: int) ->
         image = int(np.argmax(wrong))
         raise InputError(
             f"lengths[{image}] is {counts[image]}, expected {skip_steps + 1} to {steps}: "
-            f"a step behind the {skip_steps} skipped ones, and no more than there are"
+            f"at least one step after the {skip_steps} skipped ones"
         )
     behind: npt.NDArray[np.bool_] = np.arange(steps) >= counts[:, None]
     return behind
 
 
-def _what_is_wrong(given: npt.NDArray[Any], form: Form) -> str:
+def _what_is_wrong(values: npt.NDArray[Any], form: Form) -> str:
     def place(wrong: npt.NDArray[Any]) -> str:
         return f"{form}[" + ", ".join(str(i) for i in np.argwhere(wrong)[0]) + "]"
 
-    wrong = ~np.isfinite(given)
+    wrong = ~np.isfinite(values)
     if form == "log-probabilities":
-        wrong &= given != -np.inf
+        wrong &= values != -np.inf
     if wrong.any():
         count = np.count_nonzero(wrong)
-        return f"{place(wrong)} is {given[wrong][0]}, 1 of {count} non-finite values: check the model"
-    advice = "apply softmax to logits first, or say that they are logits"
+        return f"{place(wrong)} is {values[wrong][0]}, 1 of {count} non-finite values: check the model"
+    advice = 'apply softmax to logits first, or pass form="logits"'
     with np.errstate(over="ignore"):
-        rows = np.exp(given) if form == "log-probabilities" else given
+        rows = np.exp(values) if form == "log-probabilities" else values
         sums = rows.sum(axis=-1, dtype=np.float64)
     if (rows < 0).any():
         wrong = rows < 0

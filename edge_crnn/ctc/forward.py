@@ -19,7 +19,7 @@ Indices = tuple[int, ...]
 Span = tuple[int, int]
 
 _HARDLY = -1e9
-"""Instead of the logarithm of 0; no possible alignment has so little."""
+"""Stands for the logarithm of 0; every possible alignment has more."""
 
 
 def posterior(
@@ -31,7 +31,7 @@ def posterior(
     form: Form = "probabilities",
     lengths: npt.ArrayLike | None = None,
 ) -> Floats:
-    """Probability of each image's label sequence, summed over all alignments (Graves 2006, section 4.1).
+    """Return the probability of each image's label sequence, summed over all alignments (Graves 2006, section 4.1).
 
     Args:
         scores: (N, T, C) float.
@@ -45,12 +45,12 @@ def posterior(
         (N,) float64 in [0, 1]; 0 for a sequence that does not fit into the time steps.
 
     Raises:
-        InputError: if the scores are not of that form, or a label is the blank or no class.
+        InputError: the scores are not of that form, or a label is the blank or no class.
     """
     rows = checked(scores, blank, skip_steps, form, lengths)
     images, _, classes = rows.shape
     if len(labels) != images:
-        raise InputError(f"{len(labels)} label sequences for {images} images, expected one an image")
+        raise InputError(f"{len(labels)} label sequences for {images} images, expected one per image")
     for image, sequence in enumerate(labels):
         for index in sequence:
             if index == blank or not 0 <= index < classes:
@@ -61,10 +61,10 @@ def posterior(
 
 
 def forward(rows: Floats, images: npt.NDArray[np.intp], labels: Sequence[Sequence[int]], blank: int) -> Floats:
-    """Posterior of `labels[k]` in `rows[images[k]]`: (K,) float64, from checked (N, T, C) rows.
+    """Return the posterior of `labels[k]` in `rows[images[k]]`: (K,) float64, from checked (N, T, C) rows.
 
-    Neither logarithms nor scaling are needed: each path goes on with a probability of at most 1, so what
-    underflows on the way would be smaller than the smallest float64 in the total as well.
+    Neither logarithms nor scaling are needed: each path continues with a probability of at most 1, so what
+    underflows on the way would be below the smallest float64 in the total, too.
     """
     if not len(labels):
         return np.zeros(0)
@@ -88,7 +88,7 @@ def forward(rows: Floats, images: npt.NDArray[np.intp], labels: Sequence[Sequenc
 def placed(
     rows: Floats, indices: Sequence[int], spans: Sequence[Span], skip_steps: int
 ) -> tuple[tuple[float, ...], tuple[Span, ...]]:
-    """Per label of one image, (T, C): the highest probability within its span, and the span, skipped steps counted."""
+    """Return the peak probability in each label's span, and the spans with the skipped steps added; rows are (T, C)."""
     peaks = tuple(float(rows[start:end, index].max()) for index, (start, end) in zip(indices, spans, strict=True))
     return peaks, tuple((start + skip_steps, end + skip_steps) for start, end in spans)
 
@@ -96,16 +96,16 @@ def placed(
 def align(
     rows: Floats, images: npt.NDArray[np.intp], labels: Sequence[Sequence[int]], blank: int
 ) -> list[tuple[Span, ...]]:
-    """Spans of the labels in the most probable alignment (Viterbi) of `labels[k]` in `rows[images[k]]`.
+    """Return the spans of the labels in the most probable alignment (Viterbi) of `labels[k]` in `rows[images[k]]`.
 
-    Every sequence must fit into the time steps. Where none of its alignments has any probability, it is one with the
-    fewest impossible steps. Of equally probable alignments the one that moves on latest wins.
+    Every sequence must fit into the time steps. If all its alignments are impossible, one with the fewest impossible
+    steps is taken. Among equally probable alignments, the one that moves on latest wins.
     """
     if not len(labels):
         return []
     emissions, skips = _lattice(rows, images, labels, blank)
     steps, count, states = emissions.shape
-    with np.errstate(divide="ignore"):  # log 0 = -inf is what is meant
+    with np.errstate(divide="ignore"):  # log 0 = -inf is intended
         emissions, skips = np.maximum(np.log(emissions), _HARDLY), np.log(skips)
     # moves[t, k, s]: how many states back the best path to state s at time t was at time t - 1
     moves = np.zeros((steps, count, states), np.int64)

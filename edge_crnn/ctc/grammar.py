@@ -1,4 +1,4 @@
-"""A grammar: the labels that a reading may be, as an automaton over the classes of a network."""
+"""A grammar: the labels that may be read, as an automaton over the classes of a network."""
 
 from __future__ import annotations
 
@@ -12,49 +12,54 @@ import numpy.typing as npt
 from ..alphabet import Alphabet
 from ..errors import InputError
 from .automaton import FAR, Integers, Singly
+from .fits import Knowledge, MadeFor
 from .grammars import GRAMMARS, CheckDigit
 from .regex import Characters, Choice, Joined, Node, Repeat, parse
 
 MOST_STATES = 2_000
-"""Of the automaton, and of the expression with its repeats written out."""
+"""Limit of the automaton, and of the expression with its repeats expanded."""
 
 _MOST_TRANSITIONS = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
-class Grammar:
-    """A deterministic automaton: state 0 is the start, and from the last state nothing can be completed."""
+class Grammar(Knowledge):
+    """A deterministic automaton: state 0 is the start, and no label can be completed from the last state.
+
+    Shapes: S states, C classes.
+    """
 
     text: str
-    """What it was compiled from."""
+    """The regular expression, or the name of a shipped grammar, that it was compiled from."""
     blank: int
     """Class index of the blank."""
     transitions: Integers
     """(S, C) int64: state and class → state."""
     steps: Integers
-    """(S, C + 1) int64: the fewest time steps that completing a label still takes in a state, by the class of the last
-    time step, or in the last column where that was a blank: the same symbol again takes a blank before it."""
+    """(S, C + 1) int64: the fewest time steps that complete a label from a state, by the class of the previous time
+    step, since repeating a symbol takes a blank in between; the last column is for a blank."""
 
     @classmethod
     def compile(cls, text: str, alphabet: Alphabet) -> Grammar:
-        r"""From a regular expression over labels, or the name of a shipped grammar.
+        r"""Compile a regular expression over labels, or a shipped grammar.
 
-        A sequence of symbols belongs to it if the label that they spell matches as a whole: a symbol of several
-        characters counts as these, in classes, `.` and repeats as well.
+        A sequence of symbols belongs to the grammar if the whole label that they spell matches. A symbol of several
+        characters counts as these characters, also in classes, `.` and repeats.
 
         Args:
-            text: characters, classes, `.`, `\d`, groups, alternation and repeats, or a key of `GRAMMARS`.
-            alphabet: of the network.
+            text: an expression of characters, classes, `.`, `\d`, groups, alternation and repeats, or a key of
+                `GRAMMARS`.
+            alphabet: the network's.
 
         Raises:
-            InputError: it is no regular expression, has something that an automaton cannot follow or that no symbol
-                can spell, needs too large an automaton, or no sequence of symbols belongs to it.
+            InputError: the text is no regular expression, an automaton cannot follow it or would be too large, it has
+                characters that no symbol has, or no sequence of symbols belongs to it.
         """
         shipped = GRAMMARS.get(text)
         tree = parse(text if shipped is None else shipped.regex)
         if _size(tree) > MOST_STATES:
             raise InputError(
-                f"grammar {text!r} is longer than {MOST_STATES} characters, its repeats written out: repeat less"
+                f"grammar {text!r} is longer than {MOST_STATES} characters with its repeats expanded: repeat less"
             )
         walker = _Walker(tree, None if shipped is None else shipped.check_digit, text, alphabet)
         transitions, accepting = _determined(walker, text, alphabet)
@@ -68,61 +73,52 @@ class Grammar:
         """Time steps that its shortest label takes."""
         return int(self.steps[0, -1])
 
+    @property
+    def made_for(self) -> MadeFor:
+        """The network whose class indices it uses."""
+        return MadeFor(f"grammar {self.text!r}", self.transitions.shape[1], self.blank, self.shortest)
+
     @cached_property
     def steps_after(self) -> Integers:
-        """(S, C): the same as `steps` after a symbol is appended in a state."""
+        """(S, C): `steps` after a symbol is appended in a state."""
         after: Integers = self.steps[self.transitions, np.arange(self.transitions.shape[1])]
         return after
 
     @cached_property
     def used(self) -> npt.NDArray[np.bool_]:
-        """(C,): the classes that its labels have."""
+        """(C,): whether a class occurs in its labels."""
         return np.asarray((self.steps_after < FAR).any(axis=0))
 
     @cached_property
     def singly(self) -> Singly:
-        """As `Automaton`."""
+        """See `Automaton`."""
         return Singly(self.transitions.item, self.steps.item, self.steps_after.item)
 
     def follow(self, states: Integers, indices: Integers) -> Integers:
-        """As `Automaton`."""
+        """See `Automaton`."""
         after: Integers = self.transitions[states, indices]
         return after
 
     def needs(self, states: Integers, last: Integers | int) -> Integers:
-        """As `Automaton`."""
+        """See `Automaton`."""
         left: Integers = self.steps[states, last]
         return left
 
     def needs_after(self, states: Integers, indices: Integers) -> Integers:
-        """As `Automaton`."""
+        """See `Automaton`."""
         left: Integers = self.steps_after[states, indices]
         return left
 
     def accepts(self, indices: Iterable[int]) -> bool:
-        """Whether a sequence of class indices, without blanks, belongs to it."""
+        """Whether a sequence of class indices, without blanks, belongs to the grammar."""
         state = 0
         for index in indices:
             state = self.transitions[state, index]
         return bool(self.steps[state, -1] == 0)
 
-    def check_fits(self, classes: int, blank: int, steps: npt.ArrayLike) -> None:
-        """Raise InputError unless it is for that network, and has labels for the time steps (N,) of all images."""
-        if (classes, blank) != (self.transitions.shape[1], self.blank):
-            raise InputError(
-                f"grammar {self.text!r} is for {self.transitions.shape[1]} classes with blank {self.blank}, found "
-                f"{classes} with blank {blank}: compile it for the network's alphabet"
-            )
-        given = np.asarray(steps)
-        if given.size and given.min() < self.shortest:
-            raise InputError(
-                f"grammar {self.text!r} needs {self.shortest} time steps for its shortest label, image "
-                f"{given.argmin()} has {given.min()}: allow shorter labels, or use a network with more steps"
-            )
-
 
 def _size(node: Node) -> int:
-    """Characters, the repeats written out."""
+    """Count characters, with repeats expanded."""
     if isinstance(node, Characters):
         return 1
     if isinstance(node, Repeat):
@@ -131,36 +127,42 @@ def _size(node: Node) -> int:
 
 
 _Spots = tuple[frozenset[int], "tuple[int, int] | None"]
-"""Where the expression may be, and where the check digit's sum is."""
+"""The states that the expression may be in, and the state of the check digit's sum."""
 
 
 class _Walker:
-    """Follows an expression through characters: Thompson's automaton, built from its end to its start."""
+    """Follows an expression through characters: Thompson's automaton, built from the end to the start."""
 
     def __init__(self, tree: Node, check_digit: CheckDigit | None, text: str, alphabet: Alphabet) -> None:
         self._check_digit = check_digit
-        self._moves: list[tuple[Characters, int] | None] = []  # of each state: over a character to a state
-        self._silent: list[list[int]] = []  # of each state: where it may be as well
+        self._moves: list[tuple[Characters, int] | None] = []  # per state: a transition over a character to a state
+        self._silent: list[list[int]] = []  # per state: transitions without a character
         self._end = self._state()
         start = self._built(tree, self._end)
         self.start: _Spots = self._closed([start]), None if check_digit is None else check_digit.start
 
         sets = dict.fromkeys(move[0] for move in reversed(self._moves) if move)
         letters = sorted({character for symbol in alphabet.symbols for character in symbol})
-        # Characters that belong to the same sets are one kind: what is true of one is true of all.
-        self._members = {each: frozenset(letter for letter in letters if each.has(letter)) for each in sets}
-        for each, members in self._members.items():
+        # Characters that belong to the same sets are equivalent, so they form one kind.
+        self._members = {
+            characters: frozenset(letter for letter in letters if characters.has(letter)) for characters in sets
+        }
+        for characters, members in self._members.items():
             if not members:
-                raise InputError(f"grammar {text!r} has {each.source!r}, which no symbol of {alphabet} has: remove it")
+                raise InputError(
+                    f"grammar {text!r} has {characters.source!r}, which no symbol of {alphabet} has: remove it"
+                )
 
     def kind(self, symbol: str) -> tuple[object, ...]:
-        """Symbols of one kind lead from every state to the same."""
+        """Return the kind of a symbol: from any state, all symbols of a kind lead to the same state."""
         if self._check_digit is not None:
             return (symbol,)
-        return tuple(frozenset(each for each, members in self._members.items() if c in members) for c in symbol)
+        return tuple(
+            frozenset(characters for characters, members in self._members.items() if c in members) for c in symbol
+        )
 
     def walk(self, spots: _Spots, symbol: str) -> _Spots:
-        """Over all characters of a symbol."""
+        """Follow all characters of a symbol."""
         states, summed = spots
         for character in symbol:
             moves = (self._moves[state] for state in states)
@@ -180,7 +182,7 @@ class _Walker:
         return len(self._moves) - 1
 
     def _built(self, node: Node, end: int) -> int:
-        """The state from where the node leads to `end`."""
+        """Build a node and return the state from which it leads to `end`."""
         if isinstance(node, Characters):
             return self._state((node, end))
         if isinstance(node, Joined):
@@ -202,14 +204,14 @@ class _Walker:
         return end
 
     def _closed(self, states: Iterable[int]) -> frozenset[int]:
-        found = set()
+        reached = set()
         waiting = list(states)
         while waiting:
             state = waiting.pop()
-            if state not in found:
-                found.add(state)
+            if state not in reached:
+                reached.add(state)
                 waiting += self._silent[state]
-        return frozenset(state for state in found if self._moves[state] or state == self._end)
+        return frozenset(state for state in reached if self._moves[state] or state == self._end)
 
 
 def _determined(walker: _Walker, text: str, alphabet: Alphabet) -> tuple[Integers, npt.NDArray[np.bool_]]:
@@ -240,14 +242,14 @@ def _determined(walker: _Walker, text: str, alphabet: Alphabet) -> tuple[Integer
 
 
 def _least_steps(transitions: Integers, accepting: npt.NDArray[np.bool_]) -> Integers:
-    """`Grammar.steps`, by lowering bounds until none can be lowered (Bellman 1958)."""
+    """Compute `Grammar.steps` by lowering bounds until none can be lowered (Bellman 1958)."""
     states, classes = transitions.shape
     index = np.arange(classes)
     steps = np.full((states, classes + 1), FAR)
     while True:
         through = steps[transitions, index] + 1
         first, second = np.partition(through, 1, axis=1)[:, :2].T
-        # The least over all other symbols, or the same one after a blank.
+        # The minimum over all other symbols, or the same symbol after a blank.
         others = np.where(index == through.argmin(axis=1)[:, None], second[:, None], first[:, None])
         lowered = np.column_stack([np.minimum(others, through + 1), first])
         lowered[accepting] = 0

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 class CheckDigit:
     """The last character of a label is the sum of all others, each valued and weighted, modulo `modulus` modulo 10.
 
-    As an automaton: its state is the number of characters so far, and the sum.
+    As an automaton, its state is the number of characters so far, and their sum.
     """
 
     values: Mapping[str, int]
-    """Of each character."""
+    """Character → its value."""
     weights: tuple[int, ...]
-    """Of each place but the last."""
+    """Weight of each place but the last."""
     modulus: int
 
     @property
@@ -30,7 +30,7 @@ class CheckDigit:
         return len(self.weights) + 1, 0
 
     def add(self, state: tuple[int, int], character: str) -> tuple[int, int] | None:
-        """The next state; None: the character has no value, is wrong or one too many."""
+        """Return the next state; None if the character has no value, is a wrong check digit, or exceeds the length."""
         place, total = state
         value = self.values.get(character)
         if value is None or place > len(self.weights):
@@ -42,7 +42,7 @@ class CheckDigit:
 
 @dataclass(frozen=True)
 class Shipped:
-    """A regular expression, and the check digit that its labels have."""
+    """A regular expression, and the check digit of its labels, if they have one."""
 
     regex: str
     check_digit: CheckDigit | None = None

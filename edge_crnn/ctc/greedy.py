@@ -13,7 +13,7 @@ from .decoded import ROW_SUM_TOLERANCE, Decoded, Form, Scored, as_given, checked
 from .forward import Floats, Span, forward
 
 _NORMAL = float(np.finfo(np.float64).tiny)
-"""Products above it are as exact as any."""
+"""Products above it lose no precision."""
 
 
 class _Path(NamedTuple):
@@ -30,10 +30,10 @@ def greedy(
     form: Form = "probabilities",
     lengths: npt.ArrayLike | None = None,
 ) -> list[Decoded]:
-    """Best-path decoding (Graves 2006, section 3.2): each step's likeliest class, less repeats and blanks.
+    """Decode the best path (Graves 2006, section 3.2): the likeliest class of each step, without repeats and blanks.
 
-    Of equally probable classes the lowest index wins. A character's span is its run in the best path. The
-    confidence is the posterior of the sequence, not the product of the best path, which is smaller.
+    The lowest index wins among equally probable classes. A character's span is its run in the best path. The
+    confidence is the posterior of the sequence, not the probability of the best path, which is smaller.
 
     Args:
         scores: (N, T, C) float.
@@ -43,7 +43,7 @@ def greedy(
         lengths: (N,) int; per image the time steps that count, the skipped ones among them; None: all T.
 
     Raises:
-        InputError: if the scores are not of that form, or another argument is not as said above.
+        InputError: the scores are not of that form, or another argument is out of range.
     """
     rows = checked(scores, blank, skip_steps, form, lengths)
     paths = _best_paths(rows, blank, skip_steps)
@@ -63,10 +63,10 @@ def best_path(
     lengths: npt.ArrayLike | None = None,
     merge_repeated: bool = True,
 ) -> list[Scored]:
-    """Best-path decoding, labels and score only: what `tf.nn.ctc_greedy_decoder` gives.
+    """Decode the best path into labels and a score only, as `tf.nn.ctc_greedy_decoder` does.
 
-    The score is the logarithm of the best path's own probability, which is at most the sequence's posterior; rows
-    of probabilities that sum to nearly 1 count as they are.
+    The score is the logarithm of the best path's own probability, which is at most the sequence's posterior. Rows
+    of probabilities that do not quite sum to 1 are used as they are.
 
     Args:
         scores: (N, T, C) float.
@@ -74,19 +74,20 @@ def best_path(
         skip_steps: leading time steps that are not decoded.
         form: what the scores are.
         lengths: (N,) int; per image the time steps that count, the skipped ones among them; None: all T.
-        merge_repeated: whether a class that stays likeliest for several steps is one label, or one a step.
+        merge_repeated: whether a class that is likeliest in several consecutive steps is one label, or one per step.
 
     Raises:
-        InputError: as `greedy`.
+        InputError: in the same cases as `greedy`.
     """
-    given, padding = as_given(scores, blank, skip_steps, form, lengths)
-    images, steps, _ = given.shape
-    best, places = _likeliest(given, form)
-    peaks = given.ravel().take(places)
+    output, padding = as_given(scores, blank, skip_steps, form, lengths)
+    images, steps, _ = output.shape
+    best, places = _likeliest(output, form)
+    peaks = output.ravel().take(places)
     if form == "logits":
-        peaks = -np.log(np.exp(given - peaks.reshape(images, steps, 1)).sum(axis=-1, dtype=np.float64)).ravel()
+        peaks = -np.log(np.exp(output - peaks.reshape(images, steps, 1)).sum(axis=-1, dtype=np.float64)).ravel()
     if padding is not None:
-        best[padding.ravel()], peaks[padding.ravel()] = blank, form == "probabilities"
+        best[padding.ravel()] = blank
+        peaks[padding.ravel()] = form == "probabilities"  # certain: 1, or the logarithm 0
     if images == 1:
         return [_path_of(best.tolist(), peaks.tolist(), blank, form, merge_repeated)]
     if form == "probabilities":
@@ -95,9 +96,9 @@ def best_path(
     labels = best != blank
     if merge_repeated:
         labels[:, 1:] &= best[:, 1:] != best[:, :-1]
-    found = np.flatnonzero(labels)
-    indices = tuple(best.ravel()[found].tolist())
-    ends = np.searchsorted(found, np.arange(steps, best.size + 1, steps)).tolist()
+    places_of_labels = np.flatnonzero(labels)
+    indices = tuple(best.ravel()[places_of_labels].tolist())
+    ends = np.searchsorted(places_of_labels, np.arange(steps, best.size + 1, steps)).tolist()
     totals = peaks.reshape(images, steps).sum(axis=-1, dtype=np.float64).tolist()
     return [
         Scored(indices[start:end], total)
@@ -106,7 +107,7 @@ def best_path(
 
 
 def _path_of(best: list[int], peaks: list[float], blank: int, form: Form, merge_repeated: bool) -> Scored:
-    """One image's, in plain Python, which takes half the time of arrays."""
+    """Decode one image in plain Python, which takes half the time of arrays."""
     labels = []
     previous = blank
     for index in best:
@@ -123,9 +124,9 @@ def _path_of(best: list[int], peaks: list[float], blank: int, form: Form, merge_
 
 
 def _likeliest(rows: npt.NDArray[Any], form: Form) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Each time step's likeliest class, and where that stands in `rows.ravel()` of (N, T, C): both (N T,).
+    """The likeliest class of each time step, and its place in `rows.ravel()`, rows being (N, T, C): both (N T,).
 
-    Of many rows of probabilities, only those are searched in which no class has more than half.
+    With many rows of probabilities, only rows in which no class exceeds one half are searched.
     """
     images, steps, classes = rows.shape
     starts = _starts(images * steps, classes)

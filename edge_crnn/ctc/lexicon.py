@@ -1,4 +1,4 @@
-"""A lexicon: the labels that are known, as the smallest automaton over the classes of a network."""
+"""A lexicon: known labels, as the smallest automaton over the classes of a network."""
 
 from __future__ import annotations
 
@@ -7,38 +7,36 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-import numpy.typing as npt
-
 from ..alphabet import Alphabet
 from ..errors import AlphabetError, InputError
 from .automaton import FAR
+from .fits import Knowledge, MadeFor
 from .forward import Indices
 from .minimal import Minimal, minimal
 
 
 def parse_labels(lines: Iterable[str], alphabet: Alphabet, origin: str = "list of labels") -> list[Indices]:
-    """Class indices of labels, one a line, each a label or the text that a person writes.
+    """Parse labels, one per line, into class indices.
 
-    Empty lines and those that begin with # are left out.
+    A line is a label, or the text that a person would write for it. Empty lines and comments (#) are skipped.
 
     Raises:
-        InputError: a line has something that is neither; the message begins with `origin` and the line's number.
+        InputError: a line is neither; the message begins with `origin` and the line number.
     """
-    found = []
+    labels = []
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if text and not text.startswith("#"):
             try:
-                found.append(alphabet.encode(alphabet.label(text)))
+                labels.append(alphabet.encode(alphabet.label(text)))
             except AlphabetError as error:
                 raise InputError(f"{origin}, line {number}: {error}") from error
-    return found
+    return labels
 
 
 @dataclass(frozen=True, eq=False)
-class Lexicon:
-    """Known labels, and how much more probable than others they are."""
+class Lexicon(Knowledge):
+    """Known labels, and how much more probable they are than others."""
 
     blank: int
     """Class index of the blank."""
@@ -46,25 +44,26 @@ class Lexicon:
     longest: Indices
     """The label that takes the most time steps."""
     weight: float = math.inf
-    """How many times as probable a known label is as its posterior says; infinite: no other is read."""
+    """Factor by which a known label is more probable than its posterior says; infinite: only known labels are read."""
     rescue: float = 0.0
-    """0 to 1: the cost of reading a known label where the network reads what is one symbol more, less or other."""
+    """Factor, 0 to 1, for reading a known label where the network reads one that differs by one edit: a symbol added,
+    removed or replaced."""
 
     def __post_init__(self) -> None:
         if not self.weight > 0:
-            raise InputError(f"a lexicon's weight is {self.weight}, expected more than 0, or infinity")
+            raise InputError(f"a lexicon's weight is {self.weight}, expected a number above 0, or infinity")
         if not 0 <= self.rescue <= 1:
-            raise InputError(f"a lexicon's rescue is {self.rescue}, expected 0 (none) to 1 (it costs nothing)")
+            raise InputError(f"a lexicon's rescue is {self.rescue}, expected 0 (never rescue) to 1 (rescue at no cost)")
 
     @classmethod
     def parse(
         cls, lines: Iterable[str], alphabet: Alphabet, origin: str = "lexicon", *, weight: float = math.inf,
         rescue: float = 0.0,
     ) -> Lexicon:  # fmt: skip
-        """From lines as `parse_labels` takes them; what is there twice counts once.
+        """Make a lexicon of lines, which `parse_labels` describes; duplicates count once.
 
         Raises:
-            InputError: as `parse_labels` and `of`.
+            InputError: in the same cases as `parse_labels` and `of`.
         """
         return cls.of(parse_labels(lines, alphabet, origin), alphabet, origin, weight=weight, rescue=rescue)
 
@@ -73,7 +72,7 @@ class Lexicon:
         cls, labels: Iterable[Sequence[int]], alphabet: Alphabet, origin: str = "lexicon", *, weight: float = math.inf,
         rescue: float = 0.0,
     ) -> Lexicon:  # fmt: skip
-        """From class indices without blanks.
+        """Make a lexicon of class indices without blanks.
 
         Raises:
             InputError: there is no label, one is empty or has a class without a symbol, or an option is out of range.
@@ -90,7 +89,7 @@ class Lexicon:
 
     @property
     def alone(self) -> bool:
-        """Whether nothing but its labels need be searched."""
+        """Whether only its labels have to be searched."""
         return math.isinf(self.weight) and self.rescue == 0
 
     @property
@@ -98,29 +97,35 @@ class Lexicon:
         """Time steps that its shortest label takes."""
         return int(self.automaton.least[0])
 
+    @property
+    def made_for(self) -> MadeFor:
+        """The network whose class indices it uses."""
+        return MadeFor("the lexicon", self.automaton.classes, self.blank, self.shortest)
+
     def accepts(self, indices: Iterable[int]) -> bool:
         """Whether a sequence of class indices, without blanks, is one of its labels."""
         return self._completes(0, indices)
 
     def near(self, indices: Sequence[int]) -> list[Indices]:
-        """Its labels that take one symbol more, one less, or another one than these class indices, in ascending order.
+        """List the labels that differ from these class indices by one symbol added, removed or replaced.
 
-        Both are walked through at once, with one edit allowed (Oflazer 1996), so that only what begins alike is seen.
+        The automaton is walked along the indices with one edit allowed (Oflazer 1996), so only labels that begin like
+        them are visited. The result is in ascending order.
         """
-        found: set[Indices] = set()
+        neighbours: set[Indices] = set()
         state = 0
         for place in range(len(indices) + 1):
             before, rest = tuple(indices[:place]), tuple(indices[place:])
             for symbol, target in self.automaton.edges_of(state):
                 for following in {rest, rest[1:]} if rest else {rest}:
                     if self._completes(target, following):
-                        found.add((*before, symbol, *following))
+                        neighbours.add((*before, symbol, *following))
             if rest and self._completes(state, rest[1:]):
-                found.add((*before, *rest[1:]))
+                neighbours.add((*before, *rest[1:]))
             if not rest or self.automaton.singly.needs_after(state, rest[0]) == FAR:
                 break
             state = self.automaton.singly.follow(state, rest[0])
-        return sorted(found - {tuple(indices)})
+        return sorted(neighbours - {tuple(indices)})
 
     def _completes(self, state: int, indices: Iterable[int]) -> bool:
         follow, needs, needs_after = self.automaton.singly
@@ -130,21 +135,7 @@ class Lexicon:
             state = follow(state, index)
         return needs(state, -1) == 0
 
-    def check_fits(self, classes: int, blank: int, steps: npt.ArrayLike) -> None:
-        """Raise InputError unless it is for that network, and has a label for the time steps (N,) of all images."""
-        if (classes, blank) != (self.automaton.classes, self.blank):
-            raise InputError(
-                f"the lexicon is for {self.automaton.classes} classes with blank {self.blank}, found {classes} with "
-                f"blank {blank}: make it with the network's alphabet"
-            )
-        given = np.asarray(steps)
-        if given.size and given.min() < self.shortest:
-            raise InputError(
-                f"the lexicon's shortest label needs {self.shortest} time steps, image {given.argmin()} has "
-                f"{given.min()}: add shorter labels, or use a network with more steps"
-            )
-
 
 def steps_of(indices: Sequence[int]) -> int:
-    """The fewest time steps that a label takes: the same symbol again takes a blank before it."""
+    """Return the smallest number of time steps that a label takes: repeating a symbol takes a blank in between."""
     return len(indices) + sum(before == after for before, after in pairwise(indices))

@@ -1,4 +1,4 @@
-"""A prior over labels: how often which symbol follows which."""
+"""A prior over labels, from how often one symbol follows another."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ import numpy as np
 
 from ..alphabet import Alphabet
 from ..errors import AlphabetError, InputError
+from .fits import Knowledge, MadeFor
 from .forward import Floats, Indices
 
 VERSION = 1
 """Version of the JSON form. 1: the first."""
 
-_MOST_CLASSES = 4096  # its table has their square
+_MOST_CLASSES = 4096  # its table has the square of that
 
 
 @dataclass(frozen=True, eq=False)
-class Prior:
+class Prior(Knowledge):
     """A bigram model (Jelinek 1997, section 4.2) with additive smoothing: a proper distribution over all labels.
 
     P(label) is the product of P(symbol | symbol before), the start and the end of the label counting as symbols.
@@ -29,35 +30,37 @@ class Prior:
 
     alphabet: Alphabet
     counts: Mapping[str, Mapping[str, int]]
-    """Symbol → the symbol after it → how often; the empty text is the start, and after a symbol the end."""
+    """Symbol → next symbol → count; an empty text is the start as the first key, and the end as the second."""
     smoothing: float = 1.0
-    """Added to each count."""
+    """Added to every count."""
     weight: float = 1.0
-    """The power of P(label) that a posterior is multiplied by (shallow fusion); 0: nothing."""
+    """A posterior is multiplied by P(label) to this power (shallow fusion); 0 ignores the prior."""
 
     def __post_init__(self) -> None:
         if not 0 < self.smoothing < np.inf:
-            raise InputError(f"a prior's smoothing is {self.smoothing}, expected more than 0: all is possible")
+            raise InputError(
+                f"a prior's smoothing is {self.smoothing}, expected a number above 0, since every label is possible"
+            )
         if not 0 <= self.weight < np.inf:
             raise InputError(f"a prior's weight is {self.weight}, expected 0 or more")
         if self.alphabet.classes > _MOST_CLASSES:
             raise InputError(f"a prior is for at most {_MOST_CLASSES} classes, found {self.alphabet.classes}")
         known = {"", *self.alphabet.symbols}
         for symbol, following in self.counts.items():
-            for each, count in ((symbol, 0), *following.items()):
-                if each not in known:
-                    raise InputError(f"the prior has {each!r}, expected the symbols {self.alphabet}: fit it anew")
+            for name, count in ((symbol, 0), *following.items()):
+                if name not in known:
+                    raise InputError(f"the prior has {name!r}, expected the symbols {self.alphabet}: fit it anew")
                 if type(count) is not int or count < 0:
-                    raise InputError(f"the prior has {each!r} {count!r} times after {symbol!r}, expected a count")
+                    raise InputError(f"the prior has {name!r} {count!r} times after {symbol!r}, expected a count")
 
     @classmethod
     def fit(
         cls, labels: Iterable[Sequence[int]], alphabet: Alphabet, *, smoothing: float = 1.0, weight: float = 1.0
     ) -> Prior:
-        """Count in labels, as class indices without blanks.
+        """Count symbol pairs in labels, given as class indices without blanks.
 
         Raises:
-            InputError: there is no label, an index is the blank's or no class, or an option is out of range.
+            InputError: there is no label, an index is the blank or no class, or an option is out of range.
         """
         counts: dict[str, dict[str, int]] = {}
         for label in labels:
@@ -69,20 +72,20 @@ class Prior:
                 row = counts.setdefault(before, {})
                 row[after] = row.get(after, 0) + 1
         if not counts:
-            raise InputError("no label to fit a prior to: give some")
+            raise InputError("no label to fit a prior to: give at least one")
         return cls(alphabet, counts, smoothing, weight)
 
     @classmethod
     def from_json(cls, text: str, alphabet: Alphabet, origin: str = "prior", *, weight: float = 1.0) -> Prior:
-        """Read what `to_json` wrote.
+        """Read the JSON that `to_json` wrote.
 
         Raises:
-            InputError: it is none, or for another alphabet; the message begins with `origin`.
+            InputError: the text is no such JSON, or for another alphabet; the message begins with `origin`.
         """
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{origin}: no JSON ({error}); fit the prior anew") from error
+            raise InputError(f"{origin}: not valid JSON ({error}); fit the prior again") from error
         if not isinstance(data, dict) or data.get("version") != VERSION:
             raise InputError(f"{origin}: found no prior of version {VERSION}; fit it with this edge-crnn")
         counts, smoothing = data.get("counts"), data.get("smoothing")
@@ -98,7 +101,7 @@ class Prior:
             raise InputError(f"{origin}: {error}") from error
 
     def to_json(self) -> str:
-        """The JSON form, without the weight, which is the reader's to choose."""
+        """Write JSON, without the weight, which whoever reads it chooses."""
         data = {"version": VERSION, "smoothing": self.smoothing, "counts": self.counts}
         return json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False)
 
@@ -118,14 +121,11 @@ class Prior:
         return powers
 
     def log_of(self, sequences: Sequence[Indices]) -> Floats:
-        """(K,): weight × log P of each."""
+        """(K,): weight × log P of each sequence."""
         end = self.alphabet.classes
         return np.array([np.log(self.factors[(end, *sequence), (*sequence, end)]).sum() for sequence in sequences])
 
-    def check_fits(self, classes: int, blank: int) -> None:
-        """Raise InputError unless it is for that network."""
-        if (classes, blank) != (self.alphabet.classes, self.alphabet.blank):
-            raise InputError(
-                f"the prior is for {self.alphabet.classes} classes with blank {self.alphabet.blank}, found {classes} "
-                f"with blank {blank}: fit it with the network's alphabet"
-            )
+    @property
+    def made_for(self) -> MadeFor:
+        """The network whose class indices it uses."""
+        return MadeFor("the prior", self.alphabet.classes, self.alphabet.blank)

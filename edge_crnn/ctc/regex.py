@@ -1,6 +1,6 @@
-r"""The regular expressions that a grammar may be: what an automaton can follow, written as in Python's `re`.
+r"""Parses the regular expressions of grammars: what an automaton can follow, in the syntax of Python's `re`.
 
-Characters, classes, `.`, `\d`, groups, alternation and repeats; what else `re` knows is refused by its name.
+Supported are characters, classes, `.`, `\d`, groups, alternation and repeats. Messages name any other construct.
 """
 
 from __future__ import annotations
@@ -12,56 +12,56 @@ from typing import NamedTuple, NoReturn, TypeAlias
 from ..errors import InputError
 
 MOST_REPEATS = 1000
-"""In `{m,n}`."""
+"""The largest number in `{m,n}`."""
 
 _DEEPEST = 50  # groups within groups
 
 
 class Characters(NamedTuple):
-    """One character of a set."""
+    """Matches one character of a set."""
 
     source: str
-    """As it is written."""
+    """The text of the expression that it was parsed from."""
     ranges: tuple[tuple[str, str], ...] = ()
     digits: bool = False
-    """Whether decimal digits belong to it as well."""
+    """Whether all decimal digits belong to the set."""
     negated: bool = False
 
     def has(self, character: str) -> bool:
-        """Whether it is one of them."""
-        found = any(low <= character <= high for low, high in self.ranges) or (self.digits and character.isdecimal())
-        return found != self.negated
+        """Whether a character belongs to the set."""
+        listed = any(low <= character <= high for low, high in self.ranges) or (self.digits and character.isdecimal())
+        return listed != self.negated
 
 
 class Joined(NamedTuple):
-    """One part after the other."""
+    """Matches its parts one after another."""
 
     parts: tuple[Node, ...]
 
 
 class Choice(NamedTuple):
-    """One of them."""
+    """Matches one of its options."""
 
     options: tuple[Node, ...]
 
 
 class Repeat(NamedTuple):
-    """A part several times."""
+    """Matches a part several times."""
 
     part: Node
     least: int
     most: int | None
-    """None: without end."""
+    """None: unlimited."""
 
 
 Node: TypeAlias = Characters | Joined | Choice | Repeat
 
 
 def parse(text: str) -> Node:
-    """The tree of an expression, taken in Unicode's form NFC.
+    """Parse an expression, normalised to Unicode NFC, into a tree.
 
     Raises:
-        InputError: it is no regular expression, or has something that an automaton cannot follow.
+        InputError: it is no regular expression, or an automaton cannot follow it.
     """
     return _Parser(unicodedata.normalize("NFC", text)).parsed()
 
@@ -106,7 +106,7 @@ class _Parser:
 
     def _joined(self) -> Node:
         parts = []
-        if self.depth == 0:  # anchors that say what holds anyhow
+        if self.depth == 0:  # anchors are redundant: a grammar matches whole labels
             self._take("^")
         while self._peek() not in ("", "|", ")"):
             if self.depth == 0 and self.text[self.place :][:2] in ("$", "$|"):
@@ -124,7 +124,7 @@ class _Parser:
         if self._take("."):
             return Characters(".", (("\n", "\n"),), negated=True)
         if self._peek() in ("^", "$"):
-            self._fail("an anchor", "remove it: a grammar is of the whole label anyhow")
+            self._fail("an anchor", "remove it: a grammar always matches the whole label")
         if self._peek() in ("*", "+", "?", "{"):
             self._fail("a repeat of nothing", f"write \\{self._peek()} for the character")
         character, digits = self._character()
@@ -137,7 +137,7 @@ class _Parser:
             self._fail(next(known, "a flag"), "a group is (…) or (?:…)")
         self.depth += 1
         if self.depth > _DEEPEST:
-            self._fail(f"more than {_DEEPEST} groups within groups", "write it flatter")
+            self._fail(f"more than {_DEEPEST} groups within groups", "nest fewer groups")
         node = self._choice()
         if not self._take(")"):
             self.place = start
@@ -147,7 +147,8 @@ class _Parser:
 
     def _class(self, start: int) -> Node:
         negated = self._take("^")
-        ranges, digits = [], False
+        ranges = []
+        digits = False
         while not self._take("]"):
             if not self._peek():
                 self.place = start
@@ -165,11 +166,11 @@ class _Parser:
             ranges.append((low, high))
         if not ranges and not digits:
             self.place = start
-            self._fail("a class of nothing", "name its characters; \\] and \\^ stand for themselves")
+            self._fail("an empty class", "list its characters; \\] and \\^ stand for themselves")
         return Characters(self.text[start : self.place], tuple(ranges), digits, negated)
 
     def _character(self) -> tuple[str, bool]:
-        """The character and False, or anything and True where it is any digit."""
+        """Return a character and False, or any text and True for an escape of all digits."""
         character = self._peek()
         self.place += 1
         if character != "\\":
@@ -198,17 +199,17 @@ class _Parser:
                 return counts
         if self._peek() != "{":
             return None
-        found = _COUNTS.match(self.text, self.place)
-        if found is None or found[0] in ("{}", "{,}"):
+        match = _COUNTS.match(self.text, self.place)
+        if match is None or match[0] in ("{}", "{,}"):
             self._fail("a { that is no repeat", "write {m}, {m,n} or \\{")
-        least, most = (int(count[:9]) if count else None for count in (found[1], found[3]))
-        if not found[2]:
+        least, most = (int(count[:9]) if count else None for count in (match[1], match[3]))
+        if not match[2]:
             most = least
         if max(least or 0, most or 0) > MOST_REPEATS:
             self._fail(f"a repeat of more than {MOST_REPEATS} times", "write a smaller one")
         if most is not None and most < (least or 0):
             self._fail("a repeat whose most is less than its least", "turn it around")
-        self.place = found.end()
+        self.place = match.end()
         return least or 0, most
 
     def _peek(self) -> str:
@@ -219,5 +220,5 @@ class _Parser:
         self.place += len(token) * taken
         return taken
 
-    def _fail(self, found: str, advice: str) -> NoReturn:
-        raise InputError(f"grammar {self.text!r} has {found} at position {self.place}: {advice}")
+    def _fail(self, problem: str, advice: str) -> NoReturn:
+        raise InputError(f"grammar {self.text!r} has {problem} at position {self.place}: {advice}")

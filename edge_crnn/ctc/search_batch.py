@@ -1,4 +1,7 @@
-"""The prefix search over a batch: all prefixes of all images at once."""
+"""The prefix search over a batch: scores all prefixes of all images at once.
+
+Shapes: N images, K prefixes per image, J symbols that a time step may append, C classes.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from .automaton import Automaton, Integers
 from .forward import Floats, Indices
 from .symbols import LOW, Prefixes, Symbols
 
-_DEAD = np.array([[-1], [-2]])  # node and parent's node
+_DEAD = np.array([[-1], [-2]])
+"""Node of a dead prefix, and of its parent."""
 
 
 def search_batch(
@@ -22,32 +26,32 @@ def search_batch(
     automaton: Automaton | None,
     factors: Floats | None = None,
 ) -> list[list[Indices]]:
-    """The prefixes in each image's beam after its last time step, best first.
+    """Find the prefixes in each image's beam after its last time step, best first.
 
     Args:
         rows: (N, T, C) probabilities.
-        symbols: that each time step may append.
+        symbols: what each time step may append.
         remaining: (N,) time steps to decode.
         blank: class index of the blank.
         width: prefixes kept after each time step.
         automaton: what a sequence must be.
-        factors: (C + 1, C + 1) what a class after a class multiplies a prefix's probability by; C is the start.
+        factors: (C + 1, C + 1) multiplier of a prefix's probability for a class after a class; C is the start.
     """
     images, steps, classes = rows.shape
     emitted = np.concatenate([rows, np.zeros((images, steps, 1))], axis=-1)
-    prefixes = Prefixes(classes)
+    search = _BatchSearch(blank, width, automaton, factors, Prefixes(classes))
     beams = _Beams(
         chances=np.stack([np.ones((images, 1)), np.zeros((images, 1))]),
         totals=np.ones((images, 1)),
         tags=np.tile(np.array([classes, 0, -2, 0])[:, None, None], (1, images, 1)),
     )
     for step, most in enumerate(symbols.counts.max(axis=0).tolist()):
-        appended = symbols.classes[:, step, :most], symbols.chances[:, step, :most]
         left = np.maximum(remaining - step - 1, 0)
-        beams = _advance(beams, emitted[:, step], blank, *appended, width, prefixes, automaton, factors, left)
-    keys = list(prefixes.nodes)
+        labels, chances = symbols.classes[:, step, :most], symbols.chances[:, step, :most]
+        beams = search.advance(beams, _Step(emitted[:, step], labels, chances, left))
+    keys = list(search.prefixes.nodes)
     return [
-        prefixes.spell([node for node, total in zip(*image, strict=True) if total > 0], keys)
+        search.prefixes.spell([node for node, total in zip(*image, strict=True) if total > 0], keys)
         for image in zip(beams.tags[1].tolist(), beams.totals.tolist(), strict=True)
     ]
 
@@ -56,7 +60,7 @@ class _Beams(NamedTuple):
     """K prefixes per image, best first; a dead one has no probability and a node that is no other's parent."""
 
     chances: Floats
-    """(2, N, K): of all ways that end in a blank, and of those that end in the last label."""
+    """(2, N, K): of all alignments that end in a blank, and of those that end in the last label."""
     totals: Floats
     """(N, K): their sum."""
     tags: Integers
@@ -64,79 +68,116 @@ class _Beams(NamedTuple):
     the automaton's state."""
 
 
-def _advance(
-    beams: _Beams,
-    emitted: Floats,
-    blank: int,
-    classes: Integers,
-    chances: Floats,
-    width: int,
-    prefixes: Prefixes,
-    automaton: Automaton | None,
-    factors: Floats | None,
-    left: Integers,
-) -> _Beams:
-    """One time step: emitted (N, C + 1), with `left` (N,) more to come."""
-    totals = beams.totals
-    ending_blank, ending_label = beams.chances
-    last, node, parent, state = beams.tags
-    images, count = totals.shape
-    appended = classes.shape[1]
-    image = np.arange(images)[:, None]
-    inflow = ending_label.copy()
-    scores = np.empty((images, count, 1 + appended))  # of each prefix, and of those that grow from it
-    grown = scores[:, :, 1:]
-    # A repeated label is a new character only after a blank.
-    repeats = classes[:, None, :] == last[:, :, None]
-    ways = np.where(repeats, ending_blank[:, :, None], totals[:, :, None])
-    np.multiply(ways, chances[:, None, :], out=grown)
-    if factors is not None:
-        grown *= factors[last[:, :, None], classes[:, None, :]]
+class _Step(NamedTuple):
+    """One time step of all images."""
 
-    # Where prefix `short` and one more label is prefix `long`, the two ways to it are one.
-    n, short, long = np.nonzero(node[:, :, None] == parent[:, None, :])
-    if n.size:
-        label = last[n, long]
-        flows = np.where(label == last[n, short], ending_blank[n, short], totals[n, short])
-        if factors is not None:
-            flows *= factors[last[n, short], label]
-        inflow[n, long] += flows
-        pair, symbol = np.nonzero(classes[n] == label[:, None])
-        grown[n[pair], short[pair], symbol] = 0.0
+    emitted: Floats
+    """(N, C + 1): probabilities, and a 0 for the class that no step emits."""
+    labels: Integers
+    """(N, J): the classes that it may append."""
+    chances: Floats
+    """(N, J): their probabilities."""
+    left: Integers
+    """(N,): time steps to come after it."""
 
-    stays = np.empty_like(beams.chances)
-    np.multiply(totals, emitted[:, blank, None], out=stays[0])
-    np.multiply(inflow, emitted[image, last], out=stays[1])
-    if automaton is not None:
-        grown *= automaton.needs_after(state[:, :, None], classes[:, None, :]) <= left[:, None, None]
-        stays[0] *= automaton.needs(state, -1) <= left[:, None]
-        stays[1] *= automaton.needs(state, last) <= left[:, None]
-    np.add(stays[0], stays[1], out=scores[:, :, 0])
 
-    flat = scores.reshape(images, -1)
-    # Stable, so that of equals the same ones are kept whatever else is in the batch.
-    chosen = np.argsort(-flat, axis=1, kind="stable")[:, :width]
-    totals = flat[image, chosen]
-    source, symbol = np.divmod(chosen, 1 + appended)
-    kept, tags = stays[:, image, source], beams.tags[:, image, source]
-    n, slot = np.nonzero((symbol > 0) & (totals > 0))
-    if n.size:
-        kept[0, n, slot] = 0.0
-        kept[1, n, slot] = totals[n, slot]
-        index = classes[n, symbol[n, slot] - 1]
-        tags[2, n, slot] = tags[1, n, slot]
-        tags[0, n, slot] = index
-        tags[1, n, slot] = prefixes.grow(tags[2, n, slot], index)
-        if automaton is not None:
-            tags[3, n, slot] = automaton.follow(tags[3, n, slot], index)
-    if not totals[:, -1].all():
-        dead = totals == 0
-        kept[:, dead], tags[1:3, dead] = 0.0, _DEAD
-    return _scaled(_Beams(kept, totals, tags))
+class _BatchSearch(NamedTuple):
+    """What stays the same over the time steps; `search_batch` describes the arguments."""
+
+    blank: int
+    width: int
+    automaton: Automaton | None
+    factors: Floats | None
+    prefixes: Prefixes
+
+    def advance(self, beams: _Beams, step: _Step) -> _Beams:
+        """Score every prefix that stays or grows in one time step, and keep the best of each image."""
+        images, count = beams.totals.shape
+        scores = np.empty((images, count, 1 + step.labels.shape[1]))  # column 0: it stays; column j: it grows by j - 1
+        grown = scores[:, :, 1:]
+        self._grow(beams, step, grown)
+        inflow = self._merge(beams, step, grown)
+        stays = self._stay(beams, step, inflow)
+        np.add(stays[0], stays[1], out=scores[:, :, 0])
+        return _scaled(self._select(beams, step, stays, scores))
+
+    def _grow(self, beams: _Beams, step: _Step, grown: Floats) -> None:
+        """Set `grown` (N, K, J) to the probability of every prefix with one label more."""
+        last, _, _, state = beams.tags
+        # A repeated label is a new character only after a blank.
+        repeats = step.labels[:, None, :] == last[:, :, None]
+        before = np.where(repeats, beams.chances[0][:, :, None], beams.totals[:, :, None])
+        np.multiply(before, step.chances[:, None, :], out=grown)
+        if self.factors is not None:
+            grown *= self.factors[last[:, :, None], step.labels[:, None, :]]
+        if self.automaton is not None:
+            grown *= self.automaton.needs_after(state[:, :, None], step.labels[:, None, :]) <= step.left[:, None, None]
+
+    def _merge(self, beams: _Beams, step: _Step, grown: Floats) -> Floats:
+        """Join the two ways to one prefix: it stays, or a prefix one label shorter grows into it.
+
+        Such growth is removed from `grown`, and flows into the prefix that stays.
+
+        Returns:
+            (N, K): what each prefix has before its last label is emitted.
+        """
+        last, node, parent, _ = beams.tags
+        inflow: Floats = beams.chances[1].copy()
+        image, short, long = np.nonzero(node[:, :, None] == parent[:, None, :])
+        if not image.size:
+            return inflow
+        label, label_before = last[image, long], last[image, short]
+        flows = np.where(label == label_before, beams.chances[0][image, short], beams.totals[image, short])
+        if self.factors is not None:
+            flows *= self.factors[label_before, label]
+        inflow[image, long] += flows
+        pair, symbol = np.nonzero(step.labels[image] == label[:, None])
+        grown[image[pair], short[pair], symbol] = 0.0
+        return inflow
+
+    def _stay(self, beams: _Beams, step: _Step, inflow: Floats) -> Floats:
+        """(2, N, K): `chances` of the prefixes that do not grow, which emit a blank or their last label again."""
+        last, _, _, state = beams.tags
+        stays = np.empty_like(beams.chances)
+        np.multiply(beams.totals, step.emitted[:, self.blank, None], out=stays[0])
+        np.multiply(inflow, step.emitted[np.arange(len(last))[:, None], last], out=stays[1])
+        if self.automaton is not None:
+            stays[0] *= self.automaton.needs(state, -1) <= step.left[:, None]
+            stays[1] *= self.automaton.needs(state, last) <= step.left[:, None]
+        return stays
+
+    def _select(self, beams: _Beams, step: _Step, stays: Floats, scores: Floats) -> _Beams:
+        """Keep the best prefixes of each image by `scores` (N, K, 1 + J)."""
+        images, _, choices = scores.shape
+        every_image = np.arange(images)[:, None]
+        flat = scores.reshape(images, -1)
+        # Stable, so that of equals the same ones are kept whatever else is in the batch.
+        chosen = np.argsort(-flat, axis=1, kind="stable")[:, : self.width]
+        totals = flat[every_image, chosen]
+        source, choice = np.divmod(chosen, choices)
+        chances = stays[:, every_image, source]
+        tags = beams.tags[:, every_image, source]
+
+        image, slot = np.nonzero((choice > 0) & (totals > 0))  # the prefixes that have grown
+        if image.size:
+            label = step.labels[image, choice[image, slot] - 1]
+            parent = tags[1, image, slot]
+            chances[0, image, slot] = 0.0
+            chances[1, image, slot] = totals[image, slot]
+            tags[0, image, slot] = label
+            tags[1, image, slot] = self.prefixes.grow(parent, label)
+            tags[2, image, slot] = parent
+            if self.automaton is not None:
+                tags[3, image, slot] = self.automaton.follow(tags[3, image, slot], label)
+        if not totals[:, -1].all():
+            dead = totals == 0
+            chances[:, dead] = 0.0
+            tags[1:3, dead] = _DEAD
+        return _Beams(chances, totals, tags)
 
 
 def _scaled(beams: _Beams) -> _Beams:
-    """Multiplied by a power of two where an image needs it, which is exact, so that long inputs do not underflow."""
+    """Multiply by a power of two where an image needs it, which is exact, so that long inputs do not underflow."""
     best = beams.totals[:, :1]
     if best.min() > LOW:
         return beams

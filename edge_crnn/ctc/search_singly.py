@@ -1,4 +1,4 @@
-"""The prefix search over one image after the other, in plain Python: quicker where there is little to search."""
+"""The prefix search over one image after another, in plain Python: faster where there is little to search."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def search_singly(
     automaton: Automaton | None,
     factors: Floats | None = None,
 ) -> list[list[Indices]]:
-    """What `search_batch` finds, bit for bit: the same operations in the same order."""
+    """Return what `search_batch` does, bit for bit: the same operations in the same order."""
     return [
-        _search(row, Symbols(*(each[image] for each in symbols)), left, blank, width, automaton, factors)
+        _search(row, Symbols(*(field[image] for field in symbols)), left, blank, width, automaton, factors)
         for image, (row, left) in enumerate(zip(rows, remaining.tolist(), strict=True))
     ]
 
 
 _Prefix: TypeAlias = tuple[float, float, float, int, int, int, int]
-"""One in the beam: its share ending in a blank, that ending in its last label, and their sum; the class of that label,
--1 for the empty prefix; its node and its parent's; the automaton's state. One with names would take seven times as long
-to make, and hundreds are made for an image."""
+"""A prefix in the beam: its probability ending in a blank, that ending in its last label, and their sum; the class of
+that label, -1 for the empty prefix; its node and its parent's; the automaton's state. A named tuple would take seven
+times as long to create, and an image needs hundreds."""
 
 
 def _search(
@@ -44,7 +44,7 @@ def _search(
     prefixes = Prefixes(row.shape[1])
     singly = None if automaton is None else automaton.singly
     beam: list[_Prefix] = [(1.0, 0.0, 1.0, -1, 0, -2, 0)]
-    each_step = zip(row, *(each.tolist() for each in symbols), strict=True)
+    each_step = zip(row, *(field.tolist() for field in symbols), strict=True)
     for step, (emitted, count, labels, chances) in enumerate(each_step):
         appended = list(zip(labels[:count], chances[:count], strict=True))
         left = max(remaining - step - 1, 0)
@@ -69,10 +69,10 @@ def _advance(
     blank_chance = emitted.item(blank)
     held = {prefix[4]: prefix for prefix in beam}
     totals: list[float] = []
-    found: list[tuple[_Prefix, int]] = []  # what stays and -1, or from what a new one grows and its label
+    choices: list[tuple[_Prefix, int]] = []  # a prefix that stays and -1, or the prefix that grows and the label
     for prefix in beam:
         ending_blank, ending_label, total, last, node, parent, state = prefix
-        if parent in held:  # two ways to one prefix
+        if parent in held:  # both ways lead to one prefix
             short_blank, _, short_total, short_last, *_ = held[parent]
             flow = short_blank if short_last == last else short_total
             ending_label += flow if factors is None else flow * factors.item(short_last, last)
@@ -86,7 +86,7 @@ def _advance(
         stay = stay_blank + stay_label
         if stay > 0:
             totals.append(stay)
-            found.append(((stay_blank, stay_label, stay, last, node, parent, state), -1))
+            choices.append(((stay_blank, stay_label, stay, last, node, parent, state), -1))
         for label, chance in appended:
             # A repeated label is a new character only after a blank.
             grown = (ending_blank if label == last else total) * chance
@@ -96,14 +96,14 @@ def _advance(
                 if automaton is not None and automaton.needs_after(state, label) > left:
                     continue
                 totals.append(grown)
-                found.append((prefix, label))
-    best = sorted(range(len(totals)), key=totals.__getitem__, reverse=True)[:width]  # of equals the first
+                choices.append((prefix, label))
+    best = sorted(range(len(totals)), key=totals.__getitem__, reverse=True)[:width]  # stable: the first of equals wins
     if not best:
         return []
     exponent = 0 if totals[best[0]] > LOW else -math.frexp(totals[best[0]])[1]
     kept = []
     for index in best:
-        prefix, label = found[index]
+        prefix, label = choices[index]
         if label >= 0:
             *_, parent, _, state = prefix
             node = prefixes.nodes.setdefault(parent * classes + label, len(prefixes.nodes))
@@ -114,7 +114,7 @@ def _advance(
 
 
 def _scaled(prefix: _Prefix, exponent: int) -> _Prefix:
-    """Times a power of two."""
+    """Multiply by a power of two."""
     blank, label, total, last, node, parent, state = prefix
-    blank, label, total = (math.ldexp(each, exponent) for each in (blank, label, total))
+    blank, label, total = (math.ldexp(chance, exponent) for chance in (blank, label, total))
     return blank, label, total, last, node, parent, state

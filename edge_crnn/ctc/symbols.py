@@ -1,4 +1,4 @@
-"""What both prefix searches, over a batch and over one image, work with."""
+"""Data that both prefix searches, over a batch and over single images, work with."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from .automaton import Automaton, Integers
 from .forward import Floats, Indices
 
 LOW = 2.0**-300
-"""A beam whose best prefix has less is multiplied by a power of two, which is exact: long inputs do not underflow."""
+"""A beam whose best prefix is less probable is multiplied by a power of two, which is exact, so that long inputs do
+not underflow."""
 
 
 class Prefixes:
-    """A trie of all prefixes seen: a node is an int, 0 the empty prefix."""
+    """A trie of all prefixes seen so far: nodes are numbers, and 0 is the empty prefix."""
 
     def __init__(self, classes: int) -> None:
         self.classes = classes
         self.nodes = {-1: 0}  # parent * classes + class → node, in the order of the nodes
 
     def grow(self, parents: Integers, indices: Integers) -> list[int]:
-        """The nodes of prefixes with one label more."""
+        """Return the nodes of prefixes that are one label longer."""
         nodes = self.nodes
         return [nodes.setdefault(key, len(nodes)) for key in (parents * self.classes + indices).tolist()]
 
     def spell(self, nodes: list[int], keys: list[int]) -> list[Indices]:
-        """The labels of prefixes; keys are `list(self.nodes)`."""
+        """Return the labels of prefixes; `keys` is `list(self.nodes)`."""
         sequences = []
         for node in nodes:
             indices = []
@@ -38,18 +39,18 @@ class Prefixes:
 
 
 class Symbols(NamedTuple):
-    """What each time step may append, in the order of the classes."""
+    """What each time step may append, in the order of the classes. J is the largest count."""
 
     counts: Integers
-    """(N, T): how many."""
+    """(N, T): number of symbols."""
     classes: Integers
-    """(N, T, J)."""
+    """(N, T, J): their classes."""
     chances: Floats
     """(N, T, J): their probabilities, 0 from `counts` on."""
 
 
 def select(rows: Floats, blank: int, min_ratio: float, top_k: int | None, automaton: Automaton | None) -> Symbols:
-    """The symbols that are worth trying in (N, T, C) probabilities; `beam` tells what they are."""
+    """Select the symbols that are worth trying in (N, T, C) probabilities; see `Search` for the criteria."""
     images, steps, classes = rows.shape
     chances = rows.copy()
     chances[:, :, blank] = 0.0

@@ -1,4 +1,4 @@
-"""TensorFlow's beam search, for parity: what it finds, with what it loses on the way."""
+"""TensorFlow's beam search, for parity: reproduces its results, including the sequences that it loses."""
 
 from __future__ import annotations
 
@@ -24,53 +24,53 @@ def tf_beam(
     form: Form = "probabilities",
     lengths: npt.ArrayLike | None = None,
 ) -> list[list[Scored]]:
-    """What `tf.nn.ctc_beam_search_decoder` finds (tensorflow/core/util/ctc/ctc_beam_search.h), best first.
+    """Decode as `tf.nn.ctc_beam_search_decoder` does (tensorflow/core/util/ctc/ctc_beam_search.h), best first.
 
-    It is no exact prefix beam search. Growing a prefix may evict another one in the middle of a time step; when that
-    one's own parent grows afterwards, it comes back with what flows in from the parent alone, or is lost. So texts and
-    scores differ from those of `beam` now and then, more so the narrower the beam. A score is the logarithm
-    of what the beam has seen of a sequence's posterior. The arithmetic is of TensorFlow's precision: float64 for
-    float64 scores, else float32.
+    This is not an exact prefix beam search. Growing a prefix may evict another one in the middle of a time step. If
+    the parent of the evicted prefix grows afterwards, the prefix returns with the parent's contribution alone, or is
+    lost. So texts and scores sometimes differ from those of `beam`, more often with a narrow beam. A score is the
+    logarithm of the part of a sequence's posterior that the beam has seen. The arithmetic has TensorFlow's precision:
+    float64 for float64 scores, otherwise float32.
 
     Args:
         scores: (N, T, C) float.
         blank: class index of the blank; TensorFlow itself takes the last class only.
         skip_steps: leading time steps that are not decoded.
         width: prefixes kept after each time step.
-        n_best: sequences returned per image, at most `width`; fewer where the beam has fewer, which TensorFlow refuses.
-        merge_repeated: whether neighbours that are the same are returned as one, even with a blank between them, as
-            in `tf.compat.v1.nn.ctc_beam_search_decoder`; `tf.nn` does not merge.
+        n_best: sequences returned per image, at most `width`; fewer where the beam has fewer, which TensorFlow rejects.
+        merge_repeated: whether equal neighbours are returned as one label, even with a blank between them, as in
+            `tf.compat.v1.nn.ctc_beam_search_decoder`; `tf.nn` does not merge.
         form: what the scores are.
         lengths: (N,) int; per image the time steps that count, the skipped ones among them; None: all T.
 
     Raises:
-        InputError: if the scores are not of that form, or another argument is not as said above.
+        InputError: the scores are not of that form, or another argument is out of range.
     """
     images, steps, classes = checked(scores, blank, skip_steps, form, lengths).shape
     if not 1 <= n_best <= width:
         raise InputError(f"n_best is {n_best}, expected 1 to {width}, the width of the beam; widen the beam for more")
-    given = np.asarray(scores)
-    logits = given.astype(np.float64 if given.dtype == np.float64 else np.float32)
+    values = np.asarray(scores)
+    logits = values.astype(np.float64 if values.dtype == np.float64 else np.float32)
     if form == "probabilities":
-        with np.errstate(divide="ignore", invalid="ignore"):  # log 0 = -inf is meant, and behind a length is anything
+        with np.errstate(divide="ignore", invalid="ignore"):  # log 0 = -inf is intended; anything may follow a length
             logits = np.log(logits)
     ends = np.full(images, skip_steps + steps) if lengths is None else np.asarray(lengths)
     order = [index for index in range(classes) if index != blank]
-    found = []
+    results = []
     for image, end in zip(logits[:, :, [*order, blank]], ends.tolist(), strict=True):
         leaves = [_Entry(None, -1)]
         leaves[0].total = leaves[0].ending_blank = 0.0
         for row in image[skip_steps:end]:
             leaves = _advance(leaves, row, width)
         best = sorted(leaves, key=_total, reverse=True)[:n_best]
-        found.append(
+        results.append(
             [Scored(tuple(order[label] for label in entry.spell(merge_repeated)), entry.total) for entry in best]
         )
-    return found
+    return results
 
 
 class _Entry:
-    """A prefix; it is in the beam if it has a probability. All probabilities are logarithms."""
+    """A prefix, which is in the beam if its probability is not 0. All probabilities are logarithms."""
 
     __slots__ = ("children", "ending_blank", "ending_label", "label", "old_blank", "old_total", "parent", "total")
 
@@ -82,16 +82,17 @@ class _Entry:
         self.old_total = self.old_blank = _NOTHING  # before this time step
 
     def evict(self) -> None:
-        """Out of the beam; if it was there before this time step, it may grow all the same."""
+        """Remove the prefix from the beam; if it was there before this time step, it may still grow."""
         self.total = self.ending_blank = self.ending_label = _NOTHING
 
     def forget(self) -> None:
-        """Evicted, and not to grow either."""
+        """Keep an evicted prefix from growing."""
         self.old_total = self.old_blank = _NOTHING
 
     def spell(self, merge_repeated: bool) -> list[int]:
         labels: list[int] = []
-        entry, following = self, -1
+        entry = self
+        following = -1
         while entry.parent is not None:
             if not (merge_repeated and entry.label == following):
                 labels.append(entry.label)
@@ -105,13 +106,15 @@ def _total(entry: _Entry) -> float:
 
 
 def _advance(leaves: list[_Entry], row: npt.NDArray[Any], width: int) -> list[_Entry]:
-    """One time step over logits (C,), the blank last."""
+    """Advance one time step over logits (C,), the blank last."""
     number = row.dtype.type
     most = row.max()
-    # Summed one after the other, as TensorFlow does.
+    # cumsum adds one after another, as TensorFlow does.
     offset = most + np.log(np.cumsum(np.exp(row - most))[-1])
     chances = row - offset
-    blank, given, offset = float(row[-1]), chances[:-1], number(offset)
+    blank = float(row[-1])
+    label_chances = chances[:-1]
+    offset = number(offset)
 
     branches = sorted(leaves, key=_total, reverse=True)
     for entry in branches:
@@ -122,7 +125,7 @@ def _advance(leaves: list[_Entry], row: npt.NDArray[Any], width: int) -> list[_E
                 same = entry.label == entry.parent.label
                 inflow = entry.parent.old_blank if same else entry.parent.old_total
                 entry.ending_label = _added(number, entry.ending_label, inflow)
-            entry.ending_label = float(number(entry.ending_label) + given[entry.label])
+            entry.ending_label = float(number(entry.ending_label) + label_chances[entry.label])
         entry.ending_blank = float(number(entry.old_total) + number(blank) - offset)
         entry.total = _added(number, entry.ending_blank, entry.ending_label)
 
@@ -131,9 +134,9 @@ def _advance(leaves: list[_Entry], row: npt.NDArray[Any], width: int) -> list[_E
     for entry in branches:
         if entry.old_total == _NOTHING or (len(leaves) == width and entry.old_total <= bottom.total):
             continue
-        totals = (given + number(entry.old_total)).tolist()
+        totals = (label_chances + number(entry.old_total)).tolist()
         if entry.label >= 0:
-            totals[entry.label] = float(given[entry.label] + number(entry.old_blank))
+            totals[entry.label] = float(label_chances[entry.label] + number(entry.old_blank))
         for label, total in enumerate(totals):
             child = entry.children.get(label)
             if child is not None and child.total > _NOTHING:
@@ -155,7 +158,7 @@ def _advance(leaves: list[_Entry], row: npt.NDArray[Any], width: int) -> list[_E
 
 
 def _added(number: type[Any], first: float, second: float) -> float:
-    """log(e^first + e^second), in the precision of `number`."""
+    """Return log(e^first + e^second), in the precision of `number`."""
     if _NOTHING in (first, second):
         return max(first, second)
     high, low = number(max(first, second)), number(min(first, second))

@@ -1,6 +1,6 @@
-"""What `edge-crnn bench` leaves behind: all numbers that its tables, a comparison and a report are computed from.
+"""What `edge-crnn bench` records: all numbers that its tables, its comparisons and a report are computed from.
 
-Times are in nanoseconds of `time.perf_counter_ns`, as they were measured; nothing is averaged, and nothing left out.
+Times are in nanoseconds of `time.perf_counter_ns`, as they were measured: nothing is averaged, and nothing left out.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from ..board.board import Board
 from ..board.snapshot import Snapshot
@@ -19,12 +19,7 @@ from ..errors import InputError
 from ..files import sha256
 from ..model.spec import DecoderSpec
 from ..model.typed import build
-
-VERSION = 1
-"""Version of the JSON form. 1: the first."""
-
-SUITE = "edge-crnn bench"
-"""What tells such a file from other JSON."""
+from .form import dumps, parse, plain, read
 
 Kind: TypeAlias = Literal["single", "offline", "multi", "camera", "sustained"]
 
@@ -36,9 +31,11 @@ STAGES = {
     "decode": "decoding",
     "total": "end to end",
 }
-"""What a reading falls into → for people. wait: from a frame's arrival to its turn; load: from the file to its pixels;
-preprocess: grey, resize, scale; infer: the engine; decode: from probabilities to a reading; total: all of them, where
-they are not told apart."""
+"""Stage of a reading → its name for people.
+
+wait: from a frame's arrival to its turn; load: from the file to its pixels; preprocess: grey, resize, scale; infer: the
+engine; decode: from probabilities to a reading; total: all of them, where they are not measured apart.
+"""
 
 READING = ("load", "preprocess", "infer", "decode")
 """The stages of a reading, in their order."""
@@ -50,32 +47,32 @@ _TOLD: dict[Kind, tuple[str, ...]] = {
     "camera": ("wait", *READING),
     "sustained": ("total",),
 }
-"""Kind of scenario → the stages that its rounds tell apart."""
+"""Kind of scenario → the stages that its rounds measure apart."""
 
 _MAX_NS = 1 << 60
-_MAX_BYTES = 1 << 30
+_WRITER = "`edge-crnn bench -o`"
 _DAMAGED = "the file is damaged: copy it again, or measure again"
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """How images come to the readers; `edge_crnn.bench.scenarios` says what each kind does."""
+    """How images come to the readers; `edge_crnn.bench.scenarios` describes each kind."""
 
     kind: Kind
     readers: int
     """Engines side by side."""
     images: int
-    """A round; of a camera: frames. 0: as many as there is time for."""
+    """Images of a round; for a camera, frames. 0: as many as there is time for."""
     seconds: float | None = None
-    """Of a round of `sustained`."""
+    """Duration of a round of `sustained`."""
     fps: float | None = None
-    """Of a camera."""
+    """Frame rate of a camera."""
     late: Literal["drop", "queue"] | None = None
-    """What becomes of a frame that comes while an earlier one is still being read."""
+    """What happens to a frame that arrives while an earlier one is still being read."""
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Kind and settings, for people."""
         details = {
             "single": "one image after the other",
             "offline": f"all images at once, engines: {self.readers}",
@@ -91,25 +88,25 @@ class Round:
     """Some readings in a row."""
 
     images: int
-    """That were read."""
+    """Images that were read."""
     dropped: int
-    """Frames that a camera gave and nobody read."""
+    """Frames of a camera that were not read."""
     elapsed_ns: int
-    """From the first beginning to the last end."""
+    """From the start of the first reading to the end of the last."""
     processor_ns: int
-    """Of all threads of the process."""
+    """Processor time of all threads of the process."""
     collections: int
-    """Of Python's garbage collector, which stays on."""
+    """Runs of Python's garbage collector, which stays on."""
     collecting_ns: int
     rss_bytes: int | None
     """Resident memory of the process at the end."""
     stages: Mapping[str, tuple[int, ...]]
-    """One of `STAGES` → what it took of each image; empty where many are read at once."""
+    """One of `STAGES` → its time for each image; empty where many are read at once."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A round, and the machine at its beginning, meanwhile where it lasted, and at its end."""
+    """A round, and snapshots of the machine at its start, during a long one, and at its end."""
 
     round: Round
     snapshots: tuple[Snapshot, ...]
@@ -117,35 +114,35 @@ class Measured:
 
 @dataclass(frozen=True)
 class Opened:
-    """An artifact in a process of its own, and what it took until it was warm."""
+    """An artifact in a process of its own, and the cost until it was warm."""
 
     path: str
     control: bool
-    """The same artifact once more, to show by how much equals differ."""
+    """Whether this is the first artifact again, measured twice to show the noise."""
     file_bytes: int
     payload_sha256: str
     recipe: str
     decoder: DecoderSpec
     threads: int
-    """Of each engine."""
+    """Threads of each engine."""
     backend: str
-    """What runs it: litert, onnxrt, trt."""
+    """What runs it: litert, onnxrt or tensorrt, which older records call trt."""
     engine: str
     """The same with its version."""
     notes: tuple[str, ...]
-    """What the engine says about itself."""
+    """Remarks of the engine about itself."""
     load_ns: int
     """Reading and checking the file, importing and opening the engine."""
     warm_up_ns: tuple[int, ...]
-    """Each of the first readings, from file to text; the first imports what it needs."""
+    """Times of the first readings, from file to text; the first includes imports."""
     texts_sha256: str
-    """Of the labels that were read meanwhile, in lines."""
+    """SHA-256 of the labels read during the warm-up, one on each line."""
     rss_before_bytes: int | None
     """Resident memory before anything was loaded: Python and NumPy."""
     rss_bytes: int | None
-    """When warm."""
+    """Resident memory when warm."""
     gpu_bytes: int | None
-    """By how much the GPU's used memory grew until then, with what others took meanwhile; None without a GPU."""
+    """Growth of the GPU's used memory until then, including that of other programs; None without a GPU."""
 
 
 @dataclass(frozen=True)
@@ -153,18 +150,18 @@ class Result:
     """An artifact in a scenario."""
 
     artifact: int
-    """Place in the record's `artifacts`."""
+    """Index into the record's `artifacts`."""
     scenario: Scenario
     board: str
-    """`fingerprint` of the machine that it was measured on."""
+    """`fingerprint` of the machine."""
     other_cores: float | None
-    """Cores that programs beside the benchmark kept busy meanwhile, on average; None: nothing tells."""
+    """Cores that other programs kept busy meanwhile, on average; None: unknown."""
     rounds: tuple[Measured, ...]
 
 
 @dataclass(frozen=True)
 class Images:
-    """What was read."""
+    """The images that were read."""
 
     folder: str
     count: int
@@ -174,54 +171,54 @@ class Images:
 
 @dataclass(frozen=True)
 class Record:
-    """One run."""
+    """One run of `edge-crnn bench`."""
+
+    SUITE: ClassVar = "edge-crnn bench"
+    VERSION: ClassVar = 1
 
     command: str
     date: str
     """UTC, ISO 8601."""
     clock: str
-    """What the clock is, and its resolution."""
+    """Name of the clock, and its resolution."""
     versions: Mapping[str, str]
     board: Board
     images: Images
     artifacts: tuple[Opened, ...]
     results: tuple[Result, ...]
     absent: Mapping[str, str] = field(default_factory=dict)
-    """What the machine does not tell → why."""
+    """Fact that this machine does not provide → why."""
 
     def to_json(self, **more: Any) -> str:
         """The JSON form, with its version; `more` goes beside the fields and is not read back."""
-        data = {"suite": SUITE, "version": VERSION, **more, **dataclasses.asdict(self)}
-        return json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n"
+        return dumps({"suite": self.SUITE, "version": self.VERSION, **more, **plain(self)}, indent=None)
 
     @classmethod
     def from_json(cls, text: str | bytes, origin: str = "record") -> Record:
         """Read the JSON form.
 
         Raises:
-            InputError: not such a file, of a newer version, damaged, or put together from several machines.
+            InputError: not such a file, of another version, damaged, or put together from several machines.
         """
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{origin}: no JSON ({error}); name what `edge-crnn bench -o` wrote") from error
-        found = data.get("suite") if isinstance(data, dict) else None
-        if found != SUITE:
-            raise InputError(
-                f"{origin}: found suite {found!r}, expected {SUITE!r}; name what `edge-crnn bench -o` wrote"
-            )
-        version = data.get("version")
-        if type(version) is not int or version != VERSION:
-            raise InputError(
-                f"{origin}: version {version!r}, this edge-crnn reads {VERSION}; update it or measure again"
-            )
+        data = parse(text, origin, {cls.SUITE: cls.VERSION}, _WRITER)
         record = build(cls, data, origin, InputError, open_ended=True)
-        _check(record, origin)
+        check(record, origin)
         return record
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What its owner may set and the figures depend on, as the first round found it: governor and power mode."""
+        if not self.results:
+            return {}
+        first = self.results[0].rounds[0].snapshots[0]
+        settings = {"governor": ", ".join(first.clocks.governors)}
+        if first.power_mode is not None:
+            settings["power mode"] = first.power_mode.name or str(first.power_mode.number)
+        return {name: value for name, value in settings.items() if value}
 
 
 def fingerprint(board: Board) -> str:
-    """What tells machines apart in a result: SHA-256 of the board's facts."""
+    """Identifies a machine in a result: SHA-256 of the board's facts."""
     return sha256(json.dumps(dataclasses.asdict(board), sort_keys=True, ensure_ascii=False).encode())
 
 
@@ -231,17 +228,15 @@ def load_record(path: Path) -> Record:
     Raises:
         InputError: it cannot be read, or as `Record.from_json`.
     """
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise InputError(f"{path}: {path.stat().st_size:,} bytes, expected at most {_MAX_BYTES:,}; name another")
-        text = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); name what `edge-crnn bench -o` wrote") from error
-    return Record.from_json(text, str(path))
+    return Record.from_json(read(path, _WRITER), str(path))
 
 
-def _check(record: Record, origin: str) -> None:
-    """Refuse what no run writes, and what would break those who compute with it."""
+def check(record: Record, origin: str) -> None:
+    """Refuse what no run writes, and what would break those who compute with it.
+
+    Raises:
+        InputError: something in it cannot be true, or it was put together from several machines.
+    """
     here = fingerprint(record.board)
     if not all(artifact.warm_up_ns for artifact in record.artifacts):
         raise InputError(f"{origin}: an artifact without a warm-up; {_DAMAGED}")
@@ -271,10 +266,10 @@ def _check_round(measured: Measured, kind: Kind, where: str) -> None:
         raise InputError(
             f"{where}: a round of {played.images} images in {played.elapsed_ns} ns has {lengths} times; {_DAMAGED}"
         )
-    if not all(0 <= each <= _MAX_NS for column in played.stages.values() for each in column):
+    if not all(0 <= duration <= _MAX_NS for column in played.stages.values() for duration in column):
         raise InputError(f"{where}: a time that is negative, or longer than a life; {_DAMAGED}")
     try:
-        moments = [datetime.fromisoformat(each.taken_at) for each in measured.snapshots]
+        moments = [datetime.fromisoformat(snapshot.taken_at) for snapshot in measured.snapshots]
     except ValueError as error:
         raise InputError(f"{where}: no moment of time ({error}); {_DAMAGED}") from error
     if len(moments) < 2 or not all(moment.tzinfo for moment in moments):

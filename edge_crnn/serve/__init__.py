@@ -1,1 +1,1 @@
-"""What a reader needs to run as a service: files that arrive, a journal that outlives a kill, and systemd."""
+"""Runs a reader as a service: arriving files, a journal that survives a kill, and systemd."""

@@ -1,8 +1,8 @@
-"""Images that come into a folder, each given once it is whole.
+"""Watches a folder for images, and yields each image once it is complete.
 
-A folder is looked at again and again: no event is missed, and any file system will do, such as one on a network. A file
-is whole once two looks in a row find it with the same size and time; hidden and temporary names are never looked at, so
-that who writes under one and renames has an image taken at its first two looks.
+The folder is polled, so no event is missed and any file system works, also one on a network. A file is complete once
+two consecutive polls see the same size and time. Hidden and temporary names are ignored, so an image that is written
+under such a name and renamed is taken after two polls.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from pathlib import Path
 from ..images import SUFFIXES
 
 AT_ONCE = 1024
-"""Files at most that one look gives, the oldest of a longer queue: what bounds the memory of a large folder."""
+"""Largest number of files per poll, the oldest of a longer queue, which limits memory for a large folder."""
 
 TRIES = 3
-"""Times that a file which is no image is tried while it stays as it is; after each, twice as many looks go by."""
+"""Attempts to read an unchanged file that is no image; the number of polls between attempts doubles."""
 
 _TEMPORARY = frozenset({".tmp", ".temp", ".part", ".partial", ".crdownload", ".filepart"})
 
 
 @dataclass(frozen=True, order=True)
 class Arrival:
-    """A file as it is at one time: of the same name, size and time of last change, it is the same image."""
+    """A file at one time; the same name, size and modification time mean the same image."""
 
     mtime_ns: int
     name: str
@@ -34,7 +34,7 @@ class Arrival:
 
     @classmethod
     def of(cls, path: Path) -> Arrival | None:
-        """The file as it is now; None: it is gone, or is no file."""
+        """Return the file as it is now; None: it is gone, or is no file."""
         try:
             return cls._of(path.name, path.stat()) if path.is_file() else None
         except OSError:
@@ -49,12 +49,12 @@ class Arrival:
 class _Waiting:
     arrival: Arrival
     looks: int
-    """To go by before it is given."""
+    """Polls to wait before the file is returned."""
     tries: int = 0
 
 
 class Arrivals:
-    """The images of `folder` that `is_known` does not know."""
+    """The images of `folder` for which `is_known` is false."""
 
     def __init__(self, folder: Path, is_known: Callable[[Arrival], bool]) -> None:
         self.folder = folder
@@ -63,26 +63,26 @@ class Arrivals:
 
     @property
     def waiting(self) -> int:
-        """Files of the last look that were not given, or were and are to be tried again."""
+        """Number of files of the last poll that are still waiting or will be tried again."""
         return len(self._waiting)
 
     def look(self) -> list[Arrival]:
-        """What is whole now, oldest first.
+        """Poll the folder, and return the images that are complete, oldest first.
 
         Raises:
             OSError: the folder cannot be looked at; what was waiting waits on.
         """
-        found = heapq.nsmallest(AT_ONCE, self._unknown())
+        oldest = heapq.nsmallest(AT_ONCE, self._unknown())
         # What is gone, known, or beyond the oldest is forgotten here.
-        self._waiting = {arrival.name: self._next(arrival) for arrival in found}
-        return [each for each in found if self._waiting[each.name].looks == 0]
+        self._waiting = {arrival.name: self._next(arrival) for arrival in oldest}
+        return [arrival for arrival in oldest if self._waiting[arrival.name].looks == 0]
 
     def done(self, arrival: Arrival) -> None:
-        """It is known from now on."""
+        """Record that an arrival has been read."""
         self._waiting.pop(arrival.name, None)
 
     def failed(self, arrival: Arrival) -> bool:
-        """It is no image: whether it is to be tried again, which `look` will say when."""
+        """Record that an arrival is no image; return whether `look` will return it again later."""
         waiting = self._waiting[arrival.name]
         waiting.tries += 1
         waiting.looks = 2**waiting.tries
@@ -109,6 +109,6 @@ class Arrivals:
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file of this name is meant to be looked at: an image's, neither hidden nor temporary."""
+    """Whether this is the name of an image that is neither hidden nor temporary."""
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]
     return bool(suffixes) and suffixes[-1] in SUFFIXES and name[0] not in ".~#" and _TEMPORARY.isdisjoint(suffixes)

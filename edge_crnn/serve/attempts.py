@@ -1,7 +1,7 @@
-"""Which images are being read: what a process that came to grief leaves behind tells the next one which may be why.
+"""Records which images are being read, so that after a crash the next process knows which images may be the cause.
 
-A picture can end the process that reads it: by more memory than there is, by a decoder's crash, by a watchdog that
-waits in vain. Read again at each start, it would keep all that come after it from being read.
+An image can end the process that reads it: by exhausting memory, by crashing a decoder, or by a watchdog's timeout. If
+it were read again at every start, it would block all images after it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from ..errors import OutputError
 from .arrivals import Arrival
 
 DEADLY = 3
-"""Ends of the process that an image is being read at, before it is read no more: one among others, two alone."""
+"""Crashes while an image is being read before it is skipped: one among others, two alone."""
 
 _MOST = 8 << 20
-"""Bytes that are looked at: no process has so many images at once."""
+"""Largest number of bytes read: no process has that many images at once."""
 _LAZY = 32
 """Ended readings that may stand in the file a while longer: to write it anew for each takes long with many at once."""
 
@@ -36,7 +36,7 @@ class Attempts:
     """
 
     trouble: str | None = None
-    """Why nothing is counted, if so."""
+    """Why nothing is recorded, if that is the case."""
 
     def __init__(self, path: Path, is_open: Callable[[Arrival], bool]) -> None:
         self._path = path
@@ -47,19 +47,19 @@ class Attempts:
             data = os.pread(self._file, _MOST, 0)
         except OSError as error:
             self.trouble = f"{path}: cannot be had ({error.strerror}); an image that ends the process is read again"
-        begun = Counter(each for each in map(_arrival, data.split(b"\n")) if each is not None)
-        self._before = Counter({each: count for each, count in begun.items() if is_open(each)})
+        begun = Counter(arrival for arrival in map(_arrival, data.split(b"\n")) if arrival is not None)
+        self._before = Counter({arrival: count for arrival, count in begun.items() if is_open(arrival)})
         self._begun = self._before.copy()
         self._ended: set[Arrival] = set()
         self._end = 0
         self._write()
 
     def count(self, arrival: Arrival) -> int:
-        """Readings of it that were begun and not ended."""
+        """Return how many readings of an arrival began and did not end."""
         return self._begun[arrival]
 
     def begin(self, arrival: Arrival) -> None:
-        """It is being read from now on.
+        """Record that an arrival is being read.
 
         Raises:
             OutputError: there is no room.
@@ -71,7 +71,7 @@ class Attempts:
             self._put(_line(arrival))
 
     def end(self, arrival: Arrival) -> None:
-        """It was read, or found to be no image, and the process lives.
+        """Record that an arrival was read, or is no image, and that the process survived.
 
         Raises:
             OutputError: there is no room.
@@ -85,7 +85,7 @@ class Attempts:
             self._write()
 
     def close(self, orderly: bool) -> None:
-        """Leave behind what the next process is to know.
+        """Leave the file for the next process.
 
         Args:
             orderly: nothing that is being read is to blame; what earlier processes said of others stays.
@@ -105,7 +105,7 @@ class Attempts:
             self._file = None
 
     def _write(self) -> None:
-        """All anew. A kill in the midst of it costs counts, and never adds to them."""
+        """Rewrite the file. A kill during the rewrite loses counts, and never adds any."""
         self._ended.clear()
         self._end = 0
         if self._file is not None:
@@ -116,7 +116,8 @@ class Attempts:
         try:
             while data and self._file is not None:
                 written = os.pwrite(self._file, data, self._end)
-                data, self._end = data[written:], self._end + written
+                data = data[written:]
+                self._end = self._end + written
         except OSError as error:
             raise OutputError(
                 error.errno, f"{self._path}: cannot be written ({error.strerror}); make room and start again"
@@ -137,7 +138,7 @@ def _line(arrival: Arrival) -> bytes:
 
 
 def _arrival(line: bytes) -> Arrival | None:
-    """None: it is none of ours, or cut short."""
+    """Parse a line; None: it is not one of ours, or is cut short."""
     try:
         mtime_ns, name, size = json.loads(line)
     except (ValueError, TypeError, RecursionError):

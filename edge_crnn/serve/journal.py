@@ -1,7 +1,8 @@
-"""Readings in a file of JSON lines that is its own journal: what it says was read is not read again.
+"""Writes readings to a file of JSON lines that is its own journal: images that it lists are not read again.
 
-Lines are appended whole and synced, several at once. What a kill or a power cut left of the last ones is cut off when
-the file is opened again, and their images are read anew; so each image has one line. One process writes at a time.
+Lines are appended completely and synced, several at once. What a kill or a power cut left of the last lines is cut off
+when the file is opened again, and their images are read again, so each image has one line. One process writes at a
+time.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from .arrivals import Arrival
 
 _START = b'{"time": "'
 _HEAD = re.compile(rb'{"time": "[^"]*", "size": (\d{1,20}), "mtime_ns": (-?\d{1,20}), "image": ("(?:[^"\\]|\\.)*")')
-"""How a line begins; to parse no more of it halves the time that a long file takes."""
+"""The start of a line; parsing only this much halves the time for a long file."""
 _MOST_LOST = 8 << 20
-"""Bytes that are cut off at most: more are not the lines that were written last."""
+"""Largest number of bytes to cut off; more cannot be the lines written last."""
 
 
 class Journal:
@@ -91,7 +92,7 @@ class Journal:
             self._known.add(_digest(arrival))
 
     def close(self) -> None:
-        """Let another process have it."""
+        """Close the file, so that another process can open it."""
         os.close(self._file)
 
     def __enter__(self) -> Journal:
@@ -129,8 +130,9 @@ class Journal:
             )
 
     def _load(self) -> tuple[int, array[int]]:
-        """Bytes of the lines that are whole, and the digests of what they are about."""
-        end, known = 0, array("Q")
+        """Return the number of bytes in complete lines, and the digests of their arrivals."""
+        end = 0
+        known = array("Q")
         with os.fdopen(os.dup(self._file), "rb") as file:
             file.seek(0)
             for number, line in enumerate(iter(lambda: file.readline(_MOST_LOST), b""), 1):
@@ -143,7 +145,7 @@ class Journal:
         return end, known
 
     def _check_remains(self, end: int, line: bytes, number: int) -> None:
-        """Make sure that what follows the first `end` bytes is what a kill left, or a power cut.
+        """Check that what follows the first `end` bytes was left by a kill or a power cut.
 
         A kill leaves a line without its end; a power cut, also zeros in place of what never reached the disk.
         """
@@ -158,10 +160,10 @@ class Journal:
 
 
 class _Digests:
-    """A set of 64-bit digests, 8 bytes each: two that should differ do not once in 10^12 times for 10^7 images."""
+    """A set of 64-bit digests, 8 bytes each; the risk of a collision is 1 in 10^12 per image for 10^7 images."""
 
     _RECENT = 4096
-    """So many are kept apart, since each of them would move half of the others."""
+    """Size of the unsorted part, since inserting into the sorted part moves half of it."""
 
     def __init__(self, digests: array[int]) -> None:
         self._sorted = np.unique(np.frombuffer(digests, np.uint64))
@@ -187,12 +189,12 @@ class _Digests:
 
 
 def _digest(arrival: Arrival) -> int:
-    said = f"{arrival.size} {arrival.mtime_ns} {arrival.name}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "little")
+    identity = f"{arrival.size} {arrival.mtime_ns} {arrival.name}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(identity, digest_size=8).digest(), "little")
 
 
 def _arrival(line: bytes) -> Arrival | None:
-    """What a whole line is about; None: it is none of ours, or cut short."""
+    """Parse the arrival of a complete line; None: it is not one of ours, or is cut short."""
     head = _HEAD.match(line)
     if head is None or not line.endswith(b"}\n") or b"\0" in line:
         return None

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as a question that a loop asks, and that ends its sleep."""
+"""Turns SIGTERM and SIGINT into a flag that a loop checks, and that ends its sleep."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
-    """Within `with`, in the main thread: the first signal is kept in `asked`, a second one ends the process as ever."""
+    """Context manager for the main thread: the first signal sets `asked`, a second one ends the process as usual."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -27,7 +27,7 @@ class Stop:
     def __enter__(self) -> Stop:
         # A pipe, for a signal may come between the last look at `asked` and the sleep.
         self._wake, self._waker = os.pipe()
-        self._before = {each: signal.signal(each, self._ask) for each in _SIGNALS}
+        self._before = {signal_number: signal.signal(signal_number, self._ask) for signal_number in _SIGNALS}
         return self
 
     def __exit__(
@@ -44,5 +44,5 @@ class Stop:
             os.write(self._waker, b"\0")
 
     def _restore(self) -> None:
-        for each, before in self._before.items():
-            signal.signal(each, before)
+        for signal_number, before in self._before.items():
+            signal.signal(signal_number, before)

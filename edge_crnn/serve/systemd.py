@@ -1,4 +1,4 @@
-"""What a service tells systemd, over the socket that it names: see sd_notify(3). Without one, nothing is told."""
+"""Notifies systemd over the socket that it names, if any; see sd_notify(3)."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class Systemd:
         self._alive_at = 0.0
 
     def ready(self, status: str) -> None:
-        """The service has started."""
+        """Report that the service has started."""
         self._tell(f"READY=1\nSTATUS={status}")
 
     def alive(self, status: str) -> None:
-        """A sign of life, sent as often as it must be, however often this is called."""
+        """Send a sign of life as often as needed, however often this is called."""
         now = time.monotonic()
         if self.patience_s is not None and now >= self._alive_at + self.patience_s / 4:
             self._alive_at = now
             self._tell(f"WATCHDOG=1\nSTATUS={status}")
 
     def stopping(self) -> None:
-        """The service ends as it was asked to."""
+        """Report that the service is stopping as requested."""
         self._tell("STOPPING=1")
 
     def _tell(self, message: str) -> None:

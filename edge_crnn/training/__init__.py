@@ -1,1 +1,1 @@
-"""Drawing what a CRNN is trained, calibrated and verified with, and training it."""
+"""Draws images to train, calibrate and verify a CRNN with, and trains it."""

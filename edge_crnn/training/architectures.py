@@ -15,12 +15,12 @@ from ..errors import InputError
 
 Rnn = Literal["lstm", "gru"]
 SOFTMAX = "softmax"
-"""Name of the last layer of both; what feeds it are the logits."""
+"""Name of the last layer of both networks; its input is the logits."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network to build, and how its images and its output are meant."""
+    """A network to build, and the meaning of its images and output."""
 
     build: Callable[..., Any]
     """(classes, *, width_px, height_px, width, rnn, recurrent_activation) → keras.Model."""
@@ -29,7 +29,7 @@ class Architecture:
     steps: Callable[[int], int]
     """Width of the image in pixels → time steps."""
     skip_steps: int
-    """Leading time steps that the loss and the decoder leave out: there the forward LSTM has seen next to nothing."""
+    """Leading time steps that loss and decoder skip, because the forward LSTM has seen next to nothing there."""
 
 
 def plates(
@@ -45,11 +45,11 @@ def plates(
 
     Args:
         classes: symbols and the blank.
-        width_px: of the image; a time step is 4 pixels.
-        height_px: of the image.
+        width_px: width of the image; a time step is 4 pixels.
+        height_px: height of the image.
         width: factor on every number of filters and units.
         rnn: kind of recurrent layer.
-        recurrent_activation: of its gates.
+        recurrent_activation: function of its gates.
 
     Raises:
         InputError: an option is out of range, or the image too small for the pools.
@@ -78,7 +78,7 @@ def plates(
     x = layers.Dense(units(64), activation="relu", kernel_initializer="he_normal", name="dense1")(x)
 
     def pair(x: Any, name: str) -> list[Any]:
-        """Forward, and backward turned round."""
+        """Make a forward layer, and a backward layer whose steps are reversed."""
         options = {
             "return_sequences": True,
             "kernel_initializer": "he_normal",
@@ -139,7 +139,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 
 
 def _keras(width: float, rnn: str) -> tuple[Any, Any, Any, Callable[[int], int]]:
-    """Keras' layers and operations, the class of recurrent layers, and what scales a number of filters or units."""
+    """Return Keras' layers, its operations, the class of recurrent layers, and a function that scales widths."""
     import keras
 
     if not 0 < width <= 4:

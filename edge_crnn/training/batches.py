@@ -1,4 +1,4 @@
-"""Where training images come from: labelled folders, or a renderer; batch i is the same whoever draws it, and when."""
+"""Sources of training images: labelled folders, or a renderer; batch i never depends on who draws it, or when."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..preprocess import preprocess
 from .workers import workers as pool_of
 
 _AHEAD = 4
-"""Batches in the making for each worker."""
+"""Batches that each worker prepares ahead."""
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -33,21 +33,21 @@ class Batch(NamedTuple):
 
 
 class Source(Protocol):
-    """Labelled images without end; must be picklable, since workers get a copy."""
+    """An endless supply of labelled images; it must be picklable, since workers get a copy."""
 
     @property
     def longest(self) -> int:
-        """Characters of the longest label."""
+        """Number of characters of the longest label."""
         ...
 
     def sample(self, index: int) -> tuple[Pixels, str]:
-        """Image `index`, (H, W, 3) uint8 BGR, and its label; the same in each call."""
+        """Return image `index`, (H, W, 3) uint8 BGR, and its label; the same in every call."""
         ...
 
 
 @dataclass(frozen=True)
 class Folders:
-    """All images of labelled folders, in another order each time round."""
+    """All images of labelled folders, in a new order in every round."""
 
     datasets: tuple[Dataset, ...]
     seed: int
@@ -57,7 +57,7 @@ class Folders:
 
     @property
     def longest(self) -> int:
-        """Characters of the longest label."""
+        """Number of characters of the longest label."""
         return max(len(entry.label) for dataset in self.datasets for entry in dataset.entries)
 
     def sample(self, index: int) -> tuple[Pixels, str]:
@@ -74,14 +74,14 @@ def _order(count: int, seed: int, turn: int) -> npt.NDArray[np.intp]:
 
 
 def make_batch(source: Source, spec: InputSpec, size: int, index: int) -> Batch:
-    """Batch `index` of a source."""
-    samples = [source.sample(each) for each in range(index * size, (index + 1) * size)]
+    """Make batch `index` of a source."""
+    samples = [source.sample(number) for number in range(index * size, (index + 1) * size)]
     return Batch(preprocess([image for image, _ in samples], spec), tuple(label for _, label in samples))
 
 
 @contextlib.contextmanager
 def batches(source: Source, spec: InputSpec, size: int, start: int, workers: int) -> Iterator[Iterator[Batch]]:
-    """Batches `start`, `start` + 1, ... without end, made ahead by so many processes; with none, when asked for."""
+    """Yield batches `start`, `start` + 1, … without end, prepared by worker processes, or on demand without any."""
     if workers == 0:
         yield (make_batch(source, spec, size, index) for index in _count(start))
         return
@@ -104,7 +104,7 @@ def _count(start: int) -> Iterator[int]:
 
 
 _mine: tuple[Source, InputSpec, int] | None = None
-"""In a worker process: what it makes batches of."""
+"""The source of batches in a worker process."""
 
 
 def _remember(source: Source, spec: InputSpec, size: int) -> None:

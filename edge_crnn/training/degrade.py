@@ -1,7 +1,6 @@
-"""What stands between a plate, or a line of text, and its picture: dirt, and the camera's view, lens, light, sensor and
-file.
+"""Degrades drawn plates and lines of text as a camera would: dirt, view, lens, light, sensor and file.
 
-Inversion of single pictures is `negative_chance`; low resolution is `px_per_mm`.
+`negative_chance` inverts single pictures; `px_per_mm` sets the resolution.
 """
 
 from __future__ import annotations
@@ -18,54 +17,54 @@ Image = npt.NDArray[np.uint8]
 Range = tuple[float, float]
 
 PX_PER_MM = 0.75
-"""Resolution at which plates are drawn before a camera sees them."""
+"""Resolution of the drawing before the camera's view, in pixels per millimetre."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """How badly plates are pictured: each plate draws its quantities uniformly from these ranges."""
+    """How badly plates are photographed: every plate draws its quantities uniformly from these ranges."""
 
     name: str
     px_per_mm: Range = (0.5, 0.5)
-    """Pixels of the picture to a millimetre of the plate: how far away it is. A long plate is 520 mm wide."""
+    """Pixels of the picture per millimetre of the plate, that is, its distance. A long plate is 520 mm wide."""
     margin: Range = (0.0, 0.0)
-    """What the crop shows beside the plate on each side, in heights of the plate; below 0 it cuts in."""
+    """Margin of the crop on each side, in heights of the plate; negative margins cut into it."""
     rotation_deg: float = 0.0
-    """Largest rotation either way."""
+    """Largest rotation in either direction, in degrees."""
     perspective: float = 0.0
     """Largest shift of each corner, in heights of the plate."""
     blur_mm: Range = (0.0, 0.0)
     """Standard deviation of the lens blur, in millimetres on the plate; a stroke is some 10 mm wide."""
     motion_mm: Range = (0.0, 0.0)
-    """Way that the plate moves during the exposure, in millimetres, at any angle."""
+    """Distance that the plate moves during the exposure, in millimetres, at any angle."""
     motion_chance: float = 0.0
     slope: float = 0.0
     """Largest change of the light from the middle to an edge, as a fraction."""
     shadow_chance: float = 0.0
-    """Of a straight shadow edge across the plate."""
+    """Probability of a straight shadow edge across the plate."""
     shadow: Range = (1.0, 1.0)
-    """Light that is left in the shadow, as a fraction."""
+    """Fraction of the light that is left in the shadow."""
     glare_chance: float = 0.0
-    """Of a soft bright spot, from a lamp or the sun."""
+    """Probability of a soft bright spot, from a lamp or the sun."""
     contrast: Range = (1.0, 1.0)
     """Fraction of the contrast that is left."""
     brightness: float = 0.0
-    """Largest shift of all levels, of 255, either way."""
+    """Largest shift of all levels in either direction, of 255."""
     gamma: Range = (1.0, 1.0)
     noise: Range = (0.0, 0.0)
     """Standard deviation of the sensor's noise, in levels of 255, in each colour."""
     negative_chance: float = 0.0
-    """Of a negative, as some infrared cameras show coloured plates."""
+    """Probability of a negative, as some infrared cameras show coloured plates."""
     jpeg: tuple[int, int] | None = None
-    """Quality of JPEG compression; none without it."""
+    """Quality of JPEG compression; None: no compression."""
     dirt_chance: float = 0.0
-    """Of mud, dust or snow in patches."""
+    """Probability of patches of mud, dust or snow."""
     dirt: Range = (0.0, 0.0)
-    """Share of the plate that they cover, about, where they lie thickest."""
+    """Approximate share of the plate that the patches cover at their thickest."""
     dirt_cover: Range = (0.0, 0.0)
-    """How much of what lies under them they hide, as a fraction."""
+    """Opacity of the patches, as a fraction."""
     clutter: int = 0
-    """Most edges of other things right outside the plate, such as slots and trim; they show where a margin does."""
+    """Largest number of edges of other objects right outside the plate, such as slots and trim."""
 
 
 NONE = Preset("none")
@@ -129,12 +128,12 @@ TRAINING = Preset(
     dirt_cover=(0.2, 0.75),
     clutter=4,
 )
-"""Beyond `heavy` in range and in kind, to train with: what it cannot show, a network does not learn to read."""
+"""A preset to train with, beyond `heavy` in range and kind: a network does not learn to read what it never sees."""
 PRESETS = {preset.name: preset for preset in (NONE, MILD, HEAVY, TRAINING)}
 
 
 def find_preset(preset: Preset | str) -> Preset:
-    """The preset of that name; a `Preset` is passed through."""
+    """Return the preset of that name; a `Preset` is passed through."""
     if isinstance(preset, Preset):
         return preset
     if preset not in PRESETS:
@@ -168,7 +167,7 @@ def photograph(canvas: Image, pad: int, preset: Preset, rng: np.random.Generator
 
 
 def _cluttered(canvas: Image, pad: int, preset: Preset, rng: np.random.Generator) -> Image:
-    """Straight edges of one colour each around the plate, which itself stays."""
+    """Draw straight edges, each of one colour, around the plate."""
     import cv2
 
     plate = np.s_[pad:-pad, pad:-pad]
@@ -190,7 +189,7 @@ def _cluttered(canvas: Image, pad: int, preset: Preset, rng: np.random.Generator
 
 
 def _dirty(canvas: Image, preset: Preset, rng: np.random.Generator) -> Image:
-    """Soft patches of one colour, from brown to white, some 10 to 40 mm wide."""
+    """Draw soft patches of one colour, from brown to white, about 10 to 40 mm wide."""
     import cv2
 
     if rng.random() >= preset.dirt_chance:
@@ -200,7 +199,8 @@ def _dirty(canvas: Image, preset: Preset, rng: np.random.Generator) -> Image:
     grid = rng.random((round(height / cell) + 2, round(width / cell) + 2), np.float32)
     thick = cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
     bound = np.float32(np.quantile(grid, 1 - rng.uniform(*preset.dirt)))
-    soft, cover = rng.uniform(0.05, 0.3), rng.uniform(*preset.dirt_cover)
+    soft = rng.uniform(0.05, 0.3)
+    cover = rng.uniform(*preset.dirt_cover)
     hidden = np.clip((thick - bound) / np.float32(soft) + 0.5, 0, 1) * np.float32(cover)
     colour = rng.uniform(40, 230) + np.array([-20, 0, 15]) * rng.uniform(0, 1.5)
     dirt = cv2.rectangle(np.empty_like(canvas), (0, 0), (width, height), np.clip(colour, 0, 255).tolist(), -1)
@@ -239,7 +239,7 @@ def _lens(image: Image, px_per_mm: float, preset: Preset, rng: np.random.Generat
 
 
 def _streak(length: float, angle: float) -> npt.NDArray[np.float32]:
-    """Kernel of a point that moves `length` pixels: odd square, float32, sum 1."""
+    """Make the kernel of a point that moves `length` pixels: odd square, float32, sum 1."""
     reach = int(np.ceil(length / 2))
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
     steps = np.linspace(-length / 2, length / 2, 8 * reach + 9)
@@ -254,7 +254,7 @@ def _streak(length: float, angle: float) -> npt.NDArray[np.float32]:
 
 
 def _light(image: Image, preset: Preset, rng: np.random.Generator) -> Image:
-    """Uneven light: a slope, a shadow's edge, a bright spot."""
+    """Apply uneven light: a gradient, a shadow's edge, a bright spot."""
     import cv2
 
     height, width = image.shape[:2]
@@ -262,7 +262,9 @@ def _light(image: Image, preset: Preset, rng: np.random.Generator) -> Image:
     down = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     light = 1 + _either_way(preset.slope, rng) * across + _either_way(preset.slope, rng) * down
     if rng.random() < preset.shadow_chance:
-        tilt, offset, soft = rng.uniform(-1, 1), rng.uniform(-0.8, 0.8), rng.uniform(0.03, 0.3)
+        tilt = rng.uniform(-1, 1)
+        offset = rng.uniform(-0.8, 0.8)
+        soft = rng.uniform(0.03, 0.3)
         side = 1 if rng.random() < 0.5 else -1
         lit = np.clip((across + tilt * down - offset) * (side / soft) + 0.5, 0, 1)
         left = rng.uniform(*preset.shadow)
@@ -270,17 +272,20 @@ def _light(image: Image, preset: Preset, rng: np.random.Generator) -> Image:
     pixels = cv2.merge([light] * 3)  # broadcasting over three colours takes NumPy three times as long
     pixels *= image
     if rng.random() < preset.glare_chance:
-        x, y, radius = rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(0.2, 0.6)
+        x = rng.uniform(-1, 1)
+        y = rng.uniform(-1, 1)
+        radius = rng.uniform(0.2, 0.6)
         spot = np.exp(-((across - x) ** 2 * (width / height) ** 2 / 4 + (down - y) ** 2) / (2 * radius**2))
         pixels += (spot * np.float32(rng.uniform(40, 150)))[..., None]
     return np.clip(pixels, 0, 255, out=pixels).astype(np.uint8)
 
 
 def _sensor(image: Image, preset: Preset, rng: np.random.Generator) -> Image:
-    """Exposure, noise, and the camera's own tone curve."""
+    """Apply exposure, noise, and the camera's tone curve."""
     import cv2
 
-    contrast, shift = rng.uniform(*preset.contrast), _either_way(preset.brightness, rng)
+    contrast = rng.uniform(*preset.contrast)
+    shift = _either_way(preset.brightness, rng)
     low, high = preset.gamma
     gamma = np.exp(rng.uniform(np.log(low), np.log(high)))
     levels = np.arange(256) / 255
@@ -298,7 +303,7 @@ def _sensor(image: Image, preset: Preset, rng: np.random.Generator) -> Image:
 
 
 def _file(image: Image, preset: Preset, rng: np.random.Generator) -> Image:
-    """What JPEG leaves of the picture."""
+    """Compress the picture with JPEG and decode it."""
     import cv2
 
     if preset.jpeg is None:

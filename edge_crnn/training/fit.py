@@ -31,12 +31,13 @@ from .optimisers import make_optimiser
 from .plan import Plan, Precision
 from .state import load_state, save_state
 
-MODEL, STATE = "best.keras", "state.npz"
+MODEL = "best.keras"
+STATE = "state.npz"
 _CHUNK = 64
 
 
 def build(plan: Plan, spec: ModelSpec, precision: Precision = "float32") -> Any:
-    """The plan's network for that spec, with fresh weights.
+    """Build the plan's network for a spec, with fresh weights.
 
     Raises:
         InputError: no such architecture, or the spec does not fit it.
@@ -74,7 +75,7 @@ def fit(
     resume: bool = False,
     on_epoch: Callable[[Row], None] = lambda _: None,
 ) -> Row:
-    """Train, and give the row of the best epoch; `folder` then holds `best.keras` with its spec beside it.
+    """Train, and return the row of the best epoch; `folder` then holds `best.keras` with its spec beside it.
 
     Args:
         plan: how.
@@ -112,10 +113,12 @@ def fit(
     rows = load_state(folder / STATE, plan, variables) if resume and (folder / STATE).exists() else []
     best = max(rows, key=_rank, default=None)
     begun = time.monotonic() - (rows[-1].seconds if rows else 0.0)
-    alphabet, steps = spec.alphabet, spec.output.steps - spec.skip_steps
+    alphabet = spec.alphabet
+    steps = spec.output.steps - spec.skip_steps
     with batches(source, spec.input, plan.batch, len(rows) * plan.steps, workers) as coming:
         while len(rows) < plan.epochs and (plan.patience is None or not best or len(rows) - best.epoch < plan.patience):
-            epoch, total = len(rows) + 1, 0.0
+            epoch = len(rows) + 1
+            total = 0.0
             for batch in progress(islice(coming, plan.steps), plan.steps, f"epoch {epoch}/{plan.epochs}"):
                 labels = pack([alphabet.encode(label) for label in batch.labels], steps, source.longest)
                 total += float(trained.train_on_batch(batch.images, labels))
@@ -139,7 +142,7 @@ def fit(
 
 
 def evaluate(model: Any, spec: ModelSpec, validation: Batch) -> Score:
-    """What a model reads of labelled images, by best-path decoding."""
+    """Score what a model reads on labelled images, by best-path decoding."""
     alphabet = spec.alphabet
     read: list[str] = []
     for start in range(0, len(validation.labels), _CHUNK):
@@ -147,12 +150,12 @@ def evaluate(model: Any, spec: ModelSpec, validation: Batch) -> Score:
         padded = np.zeros((_CHUNK, *images.shape[1:]), np.float32)  # one size: each new one would be compiled anew
         padded[: len(images)] = images
         probabilities = np.asarray(model.predict_on_batch(padded), np.float32)[: len(images)]
-        read += (alphabet.spell(each.indices) for each in ctc.greedy(probabilities, spec.blank, spec.skip_steps))
+        read += (alphabet.spell(reading.indices) for reading in ctc.greedy(probabilities, spec.blank, spec.skip_steps))
     return score(read, validation.labels)
 
 
 def save_model(plan: Plan, spec: ModelSpec, model: Any, path: Path) -> None:
-    """Write a model in float32, whatever it was trained in, with its spec beside it."""
+    """Write a model in float32, whatever precision it was trained in, with its spec beside it."""
     if plan.precision != "float32":
         whole = build(plan, spec)
         copy_weights(model, whole)
@@ -170,13 +173,13 @@ def copy_weights(source: Any, target: Any) -> None:
     Raises:
         ModelFileError: an array has another shape, or there are more or fewer.
     """
-    for own, given in zip_longest(target.weights, source.weights):
-        if own is None or given is None or own.shape != given.shape:
-            found, expected = (
-                "nothing" if each is None else f"{each.path} {tuple(each.shape)}" for each in (given, own)
+    for own, other in zip_longest(target.weights, source.weights):
+        if own is None or other is None or own.shape != other.shape:
+            actual, expected = (
+                "nothing" if weight is None else f"{weight.path} {tuple(weight.shape)}" for weight in (other, own)
             )
-            raise ModelFileError(f"the initial model has {found}, expected {expected}: name one of the same network")
-        own.assign(given)
+            raise ModelFileError(f"the initial model has {actual}, expected {expected}: name one of the same network")
+        own.assign(other)
 
 
 def _load(path: Path) -> Any:

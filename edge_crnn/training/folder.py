@@ -1,4 +1,4 @@
-"""Drawn pictures as files with their labels, by one process or several; the files are the same."""
+"""Writes drawn pictures to files with their labels; the files do not depend on the number of processes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ WHATS: tuple[What, ...] = get_args(What)
 
 JPEG_QUALITY = 92
 _CHUNK = 32
-"""Pictures that a process draws at a time."""
+"""Number of pictures that a process draws at a time."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A run of pictures, in values that can be sent to another process."""
+    """A run of pictures, described by values that can be sent to another process."""
 
     what: What
     seed: int
@@ -33,17 +33,17 @@ class Drawing:
     glyphs: Path | None = None
     """A folder of glyph images, instead of fonts."""
     kind: PlateKind | None = None
-    """Of plates; all in rotation where none is named."""
+    """Kind of the plates; None: all kinds in rotation."""
     alphabet: str = "0123456789"
-    """Of lines."""
+    """Alphabet of lines."""
     length: tuple[int, int] = (1, 10)
-    """Of lines: fewest and most letters."""
+    """Fewest and most letters of a line."""
     suffix: Literal["png", "jpg"] = "png"
     named: bool = True
-    """Whether the files are named by label; they are numbered otherwise."""
+    """Whether the files are named by their labels; otherwise they are numbered."""
 
     def pictures(self, n: int, start: int = 0) -> Iterator[Plate | Line]:
-        """Pictures `start` to `start + n - 1`.
+        """Draw pictures `start` to `start + n - 1`.
 
         Raises:
             DatasetError: the fonts or the glyph folder will not do.
@@ -56,7 +56,7 @@ class Drawing:
 
 
 class Drawn(NamedTuple):
-    """A file that was drawn."""
+    """A file that was written."""
 
     name: str
     label: str
@@ -86,7 +86,7 @@ def draw_files(
             yield from _draw_chunk(drawing, folder, first, count)
         return
     with pool_of(min(workers, len(chunks))) as pool:
-        for result in [pool.submit(_draw_chunk, drawing, folder, *each) for each in chunks]:
+        for result in [pool.submit(_draw_chunk, drawing, folder, *chunk) for chunk in chunks]:
             yield from result.result()
 
 

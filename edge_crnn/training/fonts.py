@@ -1,4 +1,4 @@
-"""Font files: which there are, which are kept for testing, and what they can write."""
+"""Finds font files, keeps some for testing, and checks what they can write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FontSplit = Literal["train", "test", "all"]
 HELD_OUT = 0.2
-"""Share of the families that are kept for testing, unless another is asked for."""
+"""Default share of the families that are kept for testing."""
 
 _HANGUL_FONTS = ("NanumGothic.ttf", "NanumGothicBold.ttf", "NanumGothicExtraBold.ttf")
 _LATIN_FONTS = tuple(
@@ -77,14 +77,14 @@ def pick_fonts(
 
 def _packaged(package: str, folder: str, names: Sequence[str]) -> list[Path]:
     # Importing the package would change matplotlib's settings; its place is all that is wanted.
-    found = importlib.util.find_spec(package)
-    if found is None or found.origin is None:
+    module = importlib.util.find_spec(package)
+    if module is None or module.origin is None:
         raise DatasetError(
             f"the default fonts are those of the package {package.replace('_', '-')}, which is not installed: "
             "pip install 'edge-crnn[train]', or name a folder of fonts with Hangul "
             "(Debian's fonts-nanum has them in /usr/share/fonts/truetype/nanum)"
         )
-    return [Path(found.origin).parent / folder / name for name in names]
+    return [Path(module.origin).parent / folder / name for name in names]
 
 
 def open_font(path: Path, size: float) -> FreeTypeFont:

@@ -1,4 +1,4 @@
-"""Where the glyphs of plates come from: open fonts, or a folder of glyph images."""
+"""Provides the glyphs of plates, from open fonts or a folder of glyph images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .layouts import HANGUL_2019, KINDS, LAYOUTS, REGIONS, PlateKind
 
 _DIGITS = dict(zip("0123456789", "0123456789", strict=True))
 _TEXTS = {**_DIGITS, **HANGUL_2019, **REGIONS}
-"""What a font writes for each part of a label."""
+"""Part of a label → the text that a font writes for it."""
 
 _FILL_ACROSS, _FILL_DOWN = 0.84, 0.92
 """How much of its cell a font's ink fills, as it does on the plates themselves."""
@@ -47,7 +47,12 @@ def font_face(path: Path, kinds: Sequence[PlateKind] = KINDS) -> Face:
 
 
 def _glyph_file(part: str, suffix: str) -> str:
-    group = "num" if part in _DIGITS else "region" if part in REGIONS else "char1"
+    if part in _DIGITS:
+        group = "num"
+    elif part in REGIONS:
+        group = "region"
+    else:
+        group = "char1"
     return f"{group}{suffix}/{part}.jpg"
 
 

@@ -1,4 +1,4 @@
-"""What happened in each epoch: a CSV file for programs, a picture for people."""
+"""Records every epoch: in a CSV file for programs, and a picture for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ..files import write_atomically
 
-LOG, CURVE = "log.csv", "curve.png"
+LOG = "log.csv"
+CURVE = "curve.png"
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Row:
     """Since the first epoch began, less what lay between two parts of a resumed run."""
     learning_rate: float
     loss: float
-    """Of training, in nats per image, averaged over the epoch."""
+    """Training loss in nats per image, averaged over the epoch."""
     exact: float
     character_error_rate: float
     letter_accuracy: float
@@ -46,7 +47,7 @@ def write_history(folder: Path, rows: Sequence[Row]) -> None:
         OutputError: the folder cannot be written.
     """
     text = io.StringIO()
-    table = csv.DictWriter(text, [each.name for each in fields(Row)], lineterminator="\n")
+    table = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
     table.writeheader()
     table.writerows(asdict(row) for row in rows)
     write_atomically(folder / LOG, text.getvalue().encode())

@@ -22,7 +22,7 @@ PlateKind = Literal["long-white", "short-white", "yellow-region", "green-region"
 KINDS: tuple[PlateKind, ...] = ("long-white", "short-white", "yellow-region", "green-region", "green")
 """The five kinds whose labels are of nine symbols of KOREAN_PLATES."""
 KINDS_2019: tuple[PlateKind, ...] = ("long-white-2019",)
-"""Those whose labels are of PLATES_2019."""
+"""The kinds whose labels use PLATES_2019."""
 
 NO_REGION = "Z"
 REGIONS = {key: text.strip() for key, text in KOREAN_PLATES.items() if len(key) == 1 and key != NO_REGION}
@@ -34,21 +34,21 @@ HANGUL_2019 = {key: text.strip() for key, text in sorted(PLATES_2019.label_map.i
 
 
 class Form(NamedTuple):
-    """What the labels of a kind are made of, one part after the other; four digits end each."""
+    """The parts of a kind's labels, in order; all labels end in four digits."""
 
     regions: str
-    """Letters of which one comes first."""
+    """Letters, one of which comes first."""
     digits: int
     spellings: tuple[str, ...]
 
     @property
     def labels(self) -> int:
-        """How many there are; regions aside, so that one index gives one plate whichever kind it is drawn as."""
+        """Number of labels, without regions, so that an index gives the same plate whichever kind it is drawn as."""
         return len(self.spellings) * int(10 ** (self.digits + 4))
 
 
 def label_at(seed: int, index: int, kind: PlateKind) -> str:
-    """The label of plate `index` of run `seed`; no two indices of a run share one.
+    """Return the label of plate `index` of run `seed`; labels within a run are distinct.
 
     A four-round Feistel network (Luby and Rackoff 1988) permutes 26-bit numbers (30-bit ones for 2019); those past
     the number of labels are walked on until one fits (Black and Rogaway 2002, section 3).
@@ -75,7 +75,7 @@ def check_label(label: str, kind: PlateKind) -> None:
     region = f"[{form.regions}]" if form.regions else ""
     if not re.fullmatch(rf"{region}[0-9]{{{form.digits}}}({'|'.join(form.spellings)})[0-9]{{4}}", label):
         example = f"{form.regions[:1]}{'187'[: form.digits]}sk6897"
-        raise AlphabetError(f"label {label!r} is none of a {kind} plate, expected one like {example}")
+        raise AlphabetError(f"label {label!r} is no label of a {kind} plate, expected one like {example}")
 
 
 @lru_cache(maxsize=8)
@@ -94,12 +94,12 @@ def _permute(number: int, keys: list[int], half_bits: int) -> int:
 
 
 class Slot(NamedTuple):
-    """Where one glyph stands, in millimetres from the plate's upper left corner."""
+    """Place of a glyph, in millimetres from the plate's upper left corner."""
 
     first: int
-    """Where its part of the label begins."""
+    """Start of its part of the label."""
     length: int
-    """Characters of that part."""
+    """Number of characters of that part."""
     x: float
     y: float
     width: float
@@ -116,7 +116,7 @@ class Layout(NamedTuple):
     least_ink: float
     """How much of the ink's colour the most worn plate still has; green plates ceased in 2006."""
     suffix: str
-    """What the names of a glyph folder's folders end in for this colour."""
+    """Suffix of the folder names in a glyph folder for this colour."""
     form: Form
     slots: tuple[Slot, ...]
     bolts: tuple[tuple[float, float], ...]
@@ -132,7 +132,7 @@ _NATIONAL = _REGIONAL._replace(regions=NO_REGION)
 _OF_2019 = Form("", 3, tuple(HANGUL_2019))
 
 _REGION, _USE = (0, 1), (3, 2)
-"""Begin and length of these parts of a label; it is the same in all forms."""
+"""Start and length of these parts of a label; they are the same in all forms."""
 
 
 def _digits(first: int, count: int, x: float, y: float, width: float, height: float) -> tuple[Slot, ...]:

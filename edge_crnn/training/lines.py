@@ -26,11 +26,11 @@ STRETCH = (0.75, 1.3)
 SPACING = (-0.02, 0.3)
 """Added between two letters, in heights of the line."""
 BOLD_CHANCE = 0.15
-"""Of strokes that are 2.7 mm wider."""
+"""Probability of strokes that are 2.7 mm wider."""
 SIDES = (0.06, 0.45)
-"""Ground that the detector's box has on the left and on the right, in heights of the line."""
+"""Margin of the detector's box on the left and right, in heights of the line."""
 ABOVE = (0.04, 0.3)
-"""The same above and below."""
+"""Margin of the detector's box above and below, in heights of the line."""
 LEAST_ASPECT = (1.2, 2.2)
 """Least width of the box in heights of the box; a shorter line stands somewhere in it."""
 LIGHT, LEAST_CONTRAST = (150.0, 245.0), 115.0
@@ -44,7 +44,7 @@ UNEVEN = (0.0, 0.22)
 """How far a ground goes from its colour, as a fraction of the contrast: a third of all is plain, a third is graded
 over the line, a third has a texture, fine or coarse, striped or not."""
 PANEL_CHANCE = 0.3
-"""Of a ground that ends soon outside the box, with another colour beyond."""
+"""Probability that the ground ends just outside the box, with another colour beyond."""
 
 _PAD = 24
 """Pixels of ground drawn around the box."""
@@ -65,11 +65,11 @@ class Line(NamedTuple):
 class _Letter(NamedTuple):
     ink: Image
     left: int
-    """Of the ink, from where the letter begins."""
+    """Left edge of the ink, from the start of the letter."""
     top: int
-    """Of the ink, from the top of the line."""
+    """Top edge of the ink, from the top of the line."""
     advance: int
-    """From where the letter begins to where the next one does."""
+    """Distance from the start of the letter to the start of the next one."""
 
 
 class _Typeface(NamedTuple):
@@ -104,7 +104,8 @@ class LineRenderer:
             )
         if not 1 <= length[0] <= length[1]:
             raise ValueError(f"length {length}: expected the fewest letters, at least 1, and the most")
-        self.alphabet, self.length = alphabet, length
+        self.alphabet = alphabet
+        self.length = length
         self._typefaces = [_typeface(Path(font), alphabet) for font in (find_line_fonts() if fonts is None else fonts)]
         if not self._typefaces:
             raise DatasetError("no fonts: give at least one with the letters of the alphabet")
@@ -139,7 +140,7 @@ def generate_lines(
     start: int = 0,
     renderer: LineRenderer | None = None,
 ) -> Iterator[Line]:
-    """Lines `start` to `start + n - 1` of run `seed`.
+    """Draw lines `start` to `start + n - 1` of run `seed`.
 
     A line depends on the seed, its own index, the preset and the renderer's fonts, alphabet and length alone, so
     any worker can draw any of them. Labels may repeat.
@@ -155,7 +156,7 @@ def _stands_alone(letter: str) -> bool:
 
 
 def _typeface(path: Path, alphabet: str) -> _Typeface:
-    """The letters of a font at the size at which they fill a line between them."""
+    """Return the letters of a font at the size at which together they fill the height of a line."""
     trial = 100.0
     font = open_font(path, trial)
     require_glyphs(font, path, alphabet)
@@ -171,7 +172,7 @@ def _typeface(path: Path, alphabet: str) -> _Typeface:
 
 
 def _written(label: str, typeface: _Typeface, rng: np.random.Generator) -> Image:
-    """The ink of the line between its first and last letter's, (_HEIGHT, W) uint8."""
+    """Draw the ink of a line from its first letter's to its last letter's, (_HEIGHT, W) uint8."""
     import cv2
 
     spacing = round(rng.uniform(*SPACING) * _HEIGHT)
@@ -199,7 +200,7 @@ def _written(label: str, typeface: _Typeface, rng: np.random.Generator) -> Image
 
 
 def _boxed(ink: Image, rng: np.random.Generator) -> Image:
-    """`ink` in the box that a detector would find, and _PAD around the box."""
+    """Place `ink` in the box that a detector would find, with _PAD around the box."""
     height, width = ink.shape
     left, right = rng.uniform(*SIDES, 2) * height
     above, below = rng.uniform(*ABOVE, 2) * height
@@ -212,7 +213,7 @@ def _boxed(ink: Image, rng: np.random.Generator) -> Image:
 
 
 def _paint(ink: Image, rng: np.random.Generator) -> Image:
-    """Ink on its ground, (H, W, 3) uint8, BGR."""
+    """Paint ink on its ground, (H, W, 3) uint8, BGR."""
     import cv2
 
     light = rng.uniform(*LIGHT)
@@ -236,7 +237,7 @@ def _paint(ink: Image, rng: np.random.Generator) -> Image:
 
 
 def _tinted(grey: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """A colour of that grey, as far as 0 to 255 have one: (3,), BGR."""
+    """Choose a colour of a grey level, as far as 0 to 255 allow: (3,), BGR."""
     tint = rng.uniform(-TINT, TINT, 3) * rng.random()
     colour: npt.NDArray[np.float64] = np.clip(grey + tint - tint @ _GREY, 0, 255)
     return colour

@@ -44,7 +44,8 @@ def ctc_loss(blank: int, skip_steps: int) -> Callable[[Any, Any], Any]:
     from keras import ops
 
     def loss(packed: Any, logits: Any) -> Any:
-        packed, logits = ops.cast(packed, "int32"), ops.cast(logits, "float32")[:, skip_steps:]
+        packed = ops.cast(packed, "int32")
+        logits = ops.cast(logits, "float32")[:, skip_steps:]
         lengths = packed[:, 0]
         steps = ops.full_like(lengths, logits.shape[1])
         # What cannot be written is stood in for by its first character, so that no infinity reaches the gradient.

@@ -1,4 +1,4 @@
-"""How well texts were read, in the four figures that people quote for such networks."""
+"""Measures how well texts were read, in the four figures that are usually quoted for such networks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..errors import InputError
 
 @dataclass(frozen=True)
 class Score:
-    """Figures over a set of images, each from 0 to 1 but the error rates, which have no upper end."""
+    """Figures over a set of images, each from 0 to 1, except for the error rates, which may exceed 1."""
 
     exact: float
-    """Share of images of which the whole text is right."""
+    """Share of images whose whole text is correct."""
     character_error_rate: float
     """Edits (insertions, deletions, substitutions; Levenshtein 1966) over all true characters."""
     letter_accuracy: float
@@ -32,20 +32,20 @@ def score(read: Sequence[str], labels: Sequence[str]) -> Score:
     if len(read) != len(labels) or not labels or not all(labels):
         raise InputError(f"{len(read)} readings of {len(labels)} labels; expected one each, and no empty label")
     pairs = list(zip(read, labels, strict=True))
-    edits = [edit_distance(found, label) for found, label in pairs]
-    placed = sum(a == b for found, label in pairs for a, b in zip(found, label, strict=False))
+    edits = [edit_distance(text, label) for text, label in pairs]
+    placed = sum(a == b for text, label in pairs for a, b in zip(text, label, strict=False))
     return Score(
-        exact=sum(found == label for found, label in pairs) / len(labels),
+        exact=sum(text == label for text, label in pairs) / len(labels),
         character_error_rate=sum(edits) / sum(map(len, labels)),
-        letter_accuracy=placed / sum(max(len(found), len(label)) for found, label in pairs),
+        letter_accuracy=placed / sum(max(len(text), len(label)) for text, label in pairs),
         edit_distance=sum(edit / len(label) for edit, label in zip(edits, labels, strict=True)) / len(labels),
     )
 
 
-def edit_distance(found: str, expected: str) -> int:
-    """Least number of insertions, deletions and substitutions between two texts (Wagner and Fischer 1974)."""
+def edit_distance(text: str, expected: str) -> int:
+    """Count the fewest insertions, deletions and substitutions between two texts (Wagner and Fischer 1974)."""
     row = list(range(len(expected) + 1))
-    for i, a in enumerate(found, 1):
+    for i, a in enumerate(text, 1):
         diagonal, row[0] = row[0], i
         for j, b in enumerate(expected, 1):
             diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (a != b))

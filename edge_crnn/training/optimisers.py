@@ -1,4 +1,4 @@
-"""The recipes by which weights are changed: a modern default, and those that the two networks first had."""
+"""Optimisers: a modern default, and those that the two networks were first trained with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..errors import InputError
 Optimiser = Literal["adamw", "adadelta", "adam"]
 
 RATES: dict[Optimiser, float] = {"adamw": 1e-3, "adadelta": 1.0, "adam": 1e-4}
-"""Learning rates where none is given."""
+"""Default learning rates."""
 
 WARM_UP = 0.03
 """Share of all steps over which AdamW's rate rises from 0."""
@@ -19,7 +19,7 @@ WEIGHT_DECAY, MOST_NORM = 1e-2, 5.0
 
 
 def make_optimiser(name: Optimiser, rate: float | None, steps: int) -> Any:
-    """A Keras optimiser for a run of so many steps.
+    """Make a Keras optimiser for a run of this many steps.
 
     | name | |
     |---|---|

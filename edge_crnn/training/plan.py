@@ -1,4 +1,4 @@
-"""What a training run is to do."""
+"""The plan of a training run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 @dataclass(frozen=True)
 class Plan:
-    """All that decides how a run goes; a run is resumed with the same plan, or refused."""
+    """All settings of a run; a run can be resumed only with the same plan."""
 
     architecture: str
     epochs: int
     steps: int
-    """Batches to an epoch."""
+    """Batches per epoch."""
     batch: int = 32
     width: float = 1.0
     rnn: Rnn = "lstm"
@@ -33,4 +33,4 @@ class Plan:
     """Epochs without a better model after which training ends; None: never."""
     seed: int = 0
     data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """What the images are, for the record and for the comparison at a resume."""
+    """Description of the images, for the record and for the comparison on resuming."""

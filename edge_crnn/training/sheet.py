@@ -10,8 +10,13 @@ import numpy as np
 from .degrade import Image
 from .fonts import open_font
 
-_COLUMNS, _WIDTH, _HEIGHT, _GAP, _TEXT = 10, 208, 96, 8, 15
-_PAPER, _INK = 245, 30
+_COLUMNS = 10
+_WIDTH = 208
+_HEIGHT = 96
+_GAP = 8
+_TEXT = 15
+_PAPER = 245
+_INK = 30
 _LARGEST = 3.0
 """Times that a small picture is enlarged at most, so that it still looks as small as it is."""
 
@@ -41,7 +46,8 @@ def contact_sheet(pictures: Iterable[tuple[str, Image]], font: Path) -> Image:
         row, column = top + (_HEIGHT - small.shape[0]) // 2, left + (_WIDTH - small.shape[1]) // 2
         sheet[row : row + small.shape[0], column : column + small.shape[1]] = small
     page = Picture.fromarray(sheet)
-    pen, face = ImageDraw.Draw(page), open_font(font, _TEXT)
+    pen = ImageDraw.Draw(page)
+    face = open_font(font, _TEXT)
     for (top, left), (caption, _) in zip(places, shown, strict=False):
         while caption and face.getlength(caption) > _WIDTH:
             caption = caption[:-1]

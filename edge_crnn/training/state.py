@@ -39,7 +39,7 @@ def save_state(path: Path, plan: Plan, rows: Sequence[Row], variables: Sequence[
 
 
 def load_state(path: Path, plan: Plan, variables: Sequence[Any]) -> list[Row]:
-    """Set the variables to what they were, and give the log so far.
+    """Restore the variables, and return the log so far.
 
     Raises:
         InputError: the state is of another plan.
@@ -49,24 +49,27 @@ def load_state(path: Path, plan: Plan, variables: Sequence[Any]) -> list[Row]:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             about = json.loads(archive["json"].tobytes())
             arrays = [archive[str(index)] for index in range(len(archive.files) - 1)]
-        found, rows = about["plan"], [Row(**row) for row in about["rows"]]
+        planned = about["plan"]
+        rows = [Row(**row) for row in about["rows"]]
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelFileError(f"{path}: no state of a run ({error}); remove it to start anew") from error
+        raise ModelFileError(f"{path}: not the state of a run ({error}); remove the file to start again") from error
     expected = _plain(plan)
-    if different := sorted(key for key in {*found, *expected} if found.get(key) != expected.get(key)):
+    if different := sorted(key for key in {*planned, *expected} if planned.get(key) != expected.get(key)):
         key = different[0]
         raise InputError(
-            f"{path}: the run that was begun here has {key} {found.get(key)!r}, this one {expected.get(key)!r};"
-            " resume it with the same options, or choose another folder"
+            f"{path}: the run in this folder has {key} {planned.get(key)!r}, but this run has {expected.get(key)!r};"
+            " resume with the same options, or choose another folder"
         )
     shapes = [tuple(array.shape) for array in arrays], [tuple(variable.shape) for variable in variables]
     if shapes[0] != shapes[1]:
-        raise ModelFileError(f"{path}: {len(arrays)} variables of other shapes than this network's; start anew")
+        raise ModelFileError(
+            f"{path}: {len(arrays)} variables of other shapes than this network's; remove the file to start again"
+        )
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
     return rows
 
 
 def _plain(plan: Plan) -> dict[str, Any]:
-    """The plan as JSON gives it back."""
+    """Convert the plan to what JSON returns for it."""
     return json.loads(json.dumps(dataclasses.asdict(plan)))  # type: ignore[no-any-return]

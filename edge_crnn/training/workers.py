@@ -1,4 +1,4 @@
-"""Processes that draw: spawned, deaf to Ctrl-C, one thread each, and gone when the one that started them is."""
+"""Worker processes: spawned, single-threaded, ignoring Ctrl-C, and ending with the process that started them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _begin(begin: Callable[..., None] | None, arguments: tuple[Any, ...]) -> Non
 
 
 def _leave_with_parent() -> None:
-    """End when the process that started this one is killed: nobody else would ever tell."""
+    """End when the process that started this one is killed, which nothing else would report."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -18,13 +18,13 @@ from converters.graph.ranges import calibrate
 from converters.pipeline import Source, artifact_readings
 from converters.recipe import RECIPES
 from converters.report.accuracy import judged
-from converters.report.records import load_record
-from converters.report.suites import Accuracy
 from converters.trained.keras.model import Network
 from edge_crnn.errors import DatasetError
 from edge_crnn.model.artifact import Artifact, load
 from edge_crnn.model.spec import Calibration
 from edge_crnn.preprocess import preprocess
+from edge_crnn.records.accuracy import Accuracy
+from edge_crnn.records.record import load_record
 from tests.conftest import TINY
 
 
@@ -116,7 +116,7 @@ def test_what_is_found_is_a_result_that_a_report_reads(
     assert accuracy.main([str(drawn), "--images-are", "soft blobs", "-o", str(output)]) == 0
     assert json.loads(output.read_text())["command"].startswith(f"python -m benchmarks.accuracy {drawn}")
     record = load_record(output)
-    assert isinstance(record.body, Accuracy)
-    assert record.body.absent == absent
+    assert isinstance(record.figures, Accuracy)
+    assert record.figures.absent == absent
     (each,) = judged(record)
     assert (each.name, len(each.sets), each.counts, len(each.details)) == ("int8", 2, (8, 8), 1)

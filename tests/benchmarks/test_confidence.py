@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from benchmarks import confidence
-from benchmarks.confidence import Outcome, judge, outcomes, ranking, rejections, study, table
+from benchmarks.confidence import judge, outcomes, ranking, rejections, study, table
 from edge_crnn.backends import FakeBackend
 from edge_crnn.errors import DatasetError
 from edge_crnn.model.spec import Confidence, CoveragePoint, DecoderSpec, InputSpec, ModelSpec, OutputSpec
 from edge_crnn.reading import Reading
+from edge_crnn.records.confidence import TargetOutcome
 
 SPEC = ModelSpec("fake", tuple("abc"), 3, InputSpec(2, 2, "HWC", 1.0, 0.0), OutputSpec(7, 4))
 FIT = Confidence(9000, 8900, "x", 1.5, 0.1, 0.01, (), (CoveragePoint(0.8, 4000, 3990, 0.9951),))
@@ -44,9 +45,9 @@ def test_readings_are_judged_by_their_labels() -> None:
 def test_a_target_is_judged_at_the_threshold_that_it_chose() -> None:
     found = {each.target: each for each in outcomes(replace(SPEC, confidence=FIT), READINGS, TRUTHS)}
     low, high = found[0.99].precision_interval
-    assert found[0.99] == Outcome(0.99, 0.8, 4, 2, 1, (low, high))  # of the third the grammar says no
+    assert found[0.99] == TargetOutcome(0.99, 0.8, 4, 2, 1, (low, high))  # of the third the grammar says no
     assert low == pytest.approx(0.0126, abs=1e-4)  # printed tables of Clopper and Pearson's limits
-    assert found[0.999] == Outcome(0.999, None, 4, 0, 0, (0.0, 1.0))
+    assert found[0.999] == TargetOutcome(0.999, None, 4, 0, 0, (0.0, 1.0))
 
 
 def test_a_ranking_compares_every_pair() -> None:
@@ -73,7 +74,9 @@ def test_a_study_holds_all_of_it() -> None:
     truths = [
         "".join("abc"[k] for k in path if k != 3) for path in rows.argmax(axis=-1).tolist()
     ]  # repeats kept: some wrong
-    found = study(SPEC, engine, (rows[:600], truths[:600], "x"), (rows[600:], truths[600:]), {"one": rows[:9]}, 0.1)
+    found = study(
+        SPEC, engine, (rows[:600], truths[:600], "x"), (rows[600:], truths[600:], "y"), {"one": rows[:9]}, 0.1
+    )
     assert [each.fitted for each in found.judged] == ["nothing", "temperature", "temperature, isotonic"]
     assert {each.images for each in found.judged} == {200}
     assert [each.target for each in found.outcomes] == list(found.targets) == list(confidence.TARGETS)

@@ -10,6 +10,7 @@ from benchmarks import decoding
 from edge_crnn import ctc
 from edge_crnn.alphabet import Alphabet
 from edge_crnn.ctc import Grammar
+from edge_crnn.records.decoding import DecodingCounts
 
 AB1 = Alphabet(("a", "b", "1"), blank=3)
 
@@ -28,7 +29,7 @@ def test_errors_are_counted_at_the_coverage_of_the_filter() -> None:
         [(0.3, 0.1, 0.6, 0.0), blank, one],  # 11 by best path, a1 by the grammar; the truth is bb
     )
     truths = [(0, 2), (1, 2), (1, 2), (1, 1)]
-    assert decoding.count_errors(rows, truths, grammar) == decoding.Errors(
+    assert decoding.count_errors(rows, truths, grammar) == DecodingCounts(
         images=4,
         greedy_right=1,
         beam_right=1,

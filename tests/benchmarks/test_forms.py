@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from benchmarks.forms import forms
 from benchmarks.peers.engines import OURS, PEERS
-from benchmarks.record import REFERENCE
 from converters.recipe import RECIPES
+from edge_crnn.records.engines import REFERENCE
 
 
 def test_every_recipe_is_there_as_it_is_and_in_the_other_form() -> None:

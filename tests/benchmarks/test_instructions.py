@@ -2,14 +2,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.instructions import CPUS, MAKERS, TOLERANCE, Count, Instructions, costlier, recorded, table
+from benchmarks.instructions import CPUS, MAKERS, TOLERANCE, costlier, recorded, table
+from edge_crnn.records.instructions import InstructionClasses, InstructionCount
 
 ROOT = Path(__file__).parents[2]
 RECORD = ROOT / "benchmarks" / "results" / "instructions.json"
 
 
-def count(total: int, cpu: str = "cortex-a72") -> Count:
-    return Count("edge-crnn int8", cpu, Instructions(0, total - 30, 20, 10))
+def count(total: int, cpu: str = "cortex-a72") -> InstructionCount:
+    return InstructionCount("edge-crnn int8", cpu, InstructionClasses(0, total - 30, 20, 10))
 
 
 def test_what_costs_more_than_before_is_told_and_what_costs_less_is_not() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import pictures
-from converters.report.records import Record, from_json
 from edge_crnn.errors import InputError
+from edge_crnn.records.record import Record, from_json
 from tests.converters.report import made
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed; it comes with edge-crnn[train]")

@@ -42,7 +42,7 @@ def test_every_model_is_drawn_verified_and_measured_and_one_page_has_it_all(
     for model, words in zip(MODELS.values(), (each for each in ran if each[0] == "verify"), strict=True):
         assert words[1:3] == [str(model.path), str(tiny_artifacts("int8"))]
         drawn = {each[each.index("-o") + 1] for each in ran if each[0] == "synth"}
-        shown = {words[place + 1] for place, word in enumerate(words) if word == "--images"}
+        shown = {words[place + 1] for place, word in enumerate(words) if word == "--labelled"}
         assert len(shown) == 2 * len(model.kinds)
         assert shown < drawn
         assert words[words.index("--images-are") + 1] == model.images_are

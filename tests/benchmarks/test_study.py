@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.peers.rounds import Engine, Infer
-from benchmarks.record import REFERENCE
 from benchmarks.study import judge, measure, readings
 from edge_crnn.dataset import Dataset, Entry
 from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
+from edge_crnn.records.engines import REFERENCE
 
 _SPEC = ModelSpec(
     name="digits",

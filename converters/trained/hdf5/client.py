@@ -1,9 +1,9 @@
-"""HDF5 files from strangers, read in a process of its own: what a forged file does to the HDF5 library ends there.
+"""Reads untrusted HDF5 files in a process of its own, so that a forged file harms only that process.
 
-The library trusts what it reads: forged, it crashes, loops for ever, or reserves whatever a file asks for. So a process
-with little memory and time, and without the right to open any file, has the library (`process`; `tree` tells what is
-refused) and hands back JSON and plain float32 numbers. Where the system can fork, one process that has loaded the
-library is kept, and a fork of it reads each file, a few milliseconds away.
+The HDF5 library trusts what it reads: a forged file makes it crash, loop for ever, or reserve any amount of memory. So
+the library runs in a process with little memory and time that may not open any file (`process`; `tree` defines what is
+rejected), and returns JSON and plain float32 numbers. Where the system can fork, one process with the library loaded is
+kept, and a fork of it reads each file within a few milliseconds.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ import numpy.typing as npt
 from edge_crnn.errors import BackendUnavailable, ModelFileError
 
 MAX_BYTES = 2 << 30
-"""Of a file, and of all arrays read from it."""
+"""Largest size of a file, and of all arrays read from it."""
 MAX_TEXT_BYTES = 16 << 20
-"""Of all text attributes read from a file."""
+"""Largest size of all text attributes read from a file."""
 FORKS = hasattr(os, "fork") and hasattr(socket, "send_fds")
-"""Whether the system has what a process that forks needs; where not, each file gets a process from scratch."""
+"""Whether a server process can fork here; otherwise a new process is started for every file."""
 READY = b"ready\n"
-"""What a process that forks says when it has loaded the library."""
+"""What the server process writes when it has loaded the library."""
 _MAX_ANSWER_BYTES = 6 * MAX_TEXT_BYTES + 1024
-"""JSON writes a character in six bytes at most."""
+"""JSON takes at most six bytes per character."""
 _ANSWER_S = 600.0
-"""By then the process has ended by itself."""
+"""By this time the process has ended by itself."""
 _START = f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {__package__}.process import main; main()"
 
 
@@ -65,25 +65,25 @@ class Hdf5:
             self._session.close()
 
     def names(self, path: str) -> tuple[str, ...]:
-        """Names in the group at `path`; empty where there is no such group."""
+        """List the names in the group at `path`; empty if there is no such group."""
         return tuple(map(str, self._ask("names", path)))
 
     def arrays(self, path: str) -> tuple[str, ...]:
-        """Paths of all arrays below `path`, a few groups down at most."""
+        """List the paths of all arrays below `path`, at most a few groups down."""
         return tuple(map(str, self._ask("arrays", path)))
 
     def text(self, path: str, attribute: str) -> str | None:
-        """A text attribute, or None where there is none."""
-        found = self._ask("text", path, attribute)
-        return None if found is None else str(found)
+        """Read a text attribute; None if there is none."""
+        answer = self._ask("text", path, attribute)
+        return None if answer is None else str(answer)
 
     def shape(self, path: str) -> tuple[int, ...] | None:
-        """The declared shape of the array at `path`, or None where there is none."""
-        found = self._ask("shape", path)
-        return None if found is None else tuple(map(int, found))
+        """Read the declared shape of the array at `path`; None if there is none."""
+        answer = self._ask("shape", path)
+        return None if answer is None else tuple(map(int, answer))
 
     def array(self, path: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-        """The array at `path`, which must have this shape and finite values."""
+        """Read the array at `path`, which must have this shape and finite values."""
         size = 4 * math.prod(shape)
         self._array_bytes += size
         if self._array_bytes > MAX_BYTES:
@@ -117,7 +117,7 @@ class Hdf5:
 
 
 def _connected(session: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
-    """From and to a process of its own for one file, which ends with the session."""
+    """Connect to a process of its own for one file, which ends with the session."""
     if importlib.util.find_spec("h5py") is None:
         raise BackendUnavailable("reading a trained model needs h5py: pip install 'edge-crnn[convert]'")
     try:
@@ -139,8 +139,8 @@ def _connected(session: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
 
 
 def _started(stdin: int, stdout: int) -> subprocess.Popen[bytes]:
-    """A process that has loaded the library; isolated, but for the places where this one finds its modules."""
-    places = json.dumps([each for each in sys.path if isinstance(each, str)])
+    """Start a process that loads the library, isolated except for the paths where this process finds its modules."""
+    places = json.dumps([entry for entry in sys.path if isinstance(entry, str)])
     return subprocess.Popen(
         [sys.executable, "-I", "-c", _START, places],
         stdin=stdin,
@@ -152,7 +152,7 @@ def _started(stdin: int, stdout: int) -> subprocess.Popen[bytes]:
 
 
 class _Server:
-    """The process that forks; started when first needed, and anew when it is gone."""
+    """The server process; started when first needed, and again when it is gone."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -161,7 +161,7 @@ class _Server:
         self._owner = 0
 
     def fork(self, theirs: socket.socket) -> None:
-        """Have a fork serve the other end of a socket."""
+        """Make a fork serve the other end of a socket."""
         with self._lock:
             if self._control is not None:
                 try:
@@ -174,7 +174,7 @@ class _Server:
             socket.send_fds(self._control, [b"\n"], [theirs.fileno()])
 
     def stop(self) -> None:
-        """End it; forks that serve go on."""
+        """End the server process; its forks go on."""
         if self._control is not None:
             self._control.close()
         if self._process is not None and self._owner == os.getpid():
@@ -187,7 +187,8 @@ class _Server:
         control.settimeout(_ANSWER_S)
         with theirs:
             self._process = _started(theirs.fileno(), subprocess.DEVNULL)
-        self._control, self._owner = control, os.getpid()
+        self._control = control
+        self._owner = os.getpid()
         if control.recv(len(READY)) != READY:
             self.stop()
             raise OSError("it ended at once")

@@ -1,7 +1,7 @@
-"""The process that has the HDF5 library: answers `client.Hdf5`, one file a fork, and may open no file.
+"""The process that runs the HDF5 library: answers `client.Hdf5`, one file per fork, and may not open any file.
 
-A request is a line of JSON, the method and its arguments; an answer is one, too, the result or the error. After the
-request "open" come the bytes of the file, after the answer to "array" those of its numbers.
+A request is a line of JSON with the method and its arguments; an answer is a line of JSON with the result or the error.
+The request "open" is followed by the bytes of the file, the answer to "array" by those of its numbers.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from .tree import Tree
 
 _SPARE_BYTES = 256 << 20
 _BYTES_PER_BYTE = 6
-"""The file, and an array in its own type, as float32, and on its way."""
-_CPU_S, _BYTES_PER_CPU_S = 3, 20 << 20
+"""Memory for the file, and for an array in its own type, as float32, and in transit."""
+_CPU_S = 3
+_BYTES_PER_CPU_S = 20 << 20
 _WALL = 20
-"""A busy machine takes so many times the processor's time."""
+"""Wall time per processor time on a busy machine."""
 
 
 def main() -> None:
@@ -55,7 +56,7 @@ def main() -> None:
 
 
 def serve(reader: IO[bytes], writer: IO[bytes]) -> None:
-    """Answer requests about one file until there are no more; what the library does ends the process."""
+    """Answer requests about one file until there are no more; a crash of the library ends the process."""
     tree: Tree | None = None
     patience = 0.0
     while line := reader.readline():
@@ -87,7 +88,7 @@ def serve(reader: IO[bytes], writer: IO[bytes]) -> None:
 
 
 def _limit(size: int) -> float:
-    """Bound memory and the processor's time by the size of the file, and open no other; gives the time in seconds."""
+    """Limit memory and processor time by the size of the file, and forbid opening files; return the time in seconds."""
     cpu = _CPU_S + size // _BYTES_PER_CPU_S
     with contextlib.suppress(ImportError):
         import resource
@@ -104,13 +105,13 @@ def _limit(size: int) -> float:
 
 
 def _alarm(seconds: float) -> None:
-    """End after so many seconds; never, after 0."""
+    """End the process after this many seconds; 0: never."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _try_everything() -> None:
-    """What Python loads only when it is first used must be there before no file can be opened."""
+    """Use everything once, because Python loads some modules on first use and no file can be opened later."""
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file["group/array"] = np.ones(2, ">f8")

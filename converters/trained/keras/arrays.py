@@ -1,4 +1,4 @@
-"""A Keras file's arrays by layer name, role and part, also those of models within models.
+"""Finds the arrays of a Keras file by layer name, role and part, also in nested models.
 
 A `.keras` file has a group for each layer, which is named after its class and a counter; the layer's own name is an
 attribute of the group's `vars`, and the layers of a nested model are in the group's own `layers`.
@@ -25,7 +25,7 @@ from ..hdf5.client import Hdf5
 
 @dataclass(frozen=True)
 class Part:
-    """Where inside a layer its arrays are; empty for the layer itself."""
+    """The part of a layer that arrays belong to; empty for the layer itself."""
 
     attributes: str = ""
     """Keras 3: attribute path, such as `forward_layer/cell`."""
@@ -37,7 +37,7 @@ ITSELF = Part()
 
 
 class Weights(Protocol):
-    """Arrays by layer name."""
+    """Access to arrays by layer name."""
 
     def read(self, layer: str, part: Part, shapes: Mapping[str, Shape]) -> dict[str, Array]:
         """One array for each role (`kernel`, `bias`, ... in the order in which Keras makes them), of the given shape.
@@ -76,11 +76,11 @@ class ContainerWeights:
         groups = [_joined(root, name) for name in tree.names(root)]
         named = [(tree.text(f"{group}/vars", "name"), group) for group in groups]
         self.groups = {name: group for name, group in named if name is not None}
-        """Where the arrays are, by layer name."""
+        """Layer name → where its arrays are."""
         self.named = bool(self.groups)
-        """Whether the file names its layers; those of Keras 2 and of early Keras 3 do not."""
+        """Whether the file names its layers; files of Keras 2 and of early Keras 3 do not."""
         if len(self.groups) != sum(name is not None for name, _ in named):
-            raise ModelFileError("two groups of weights carry the name of one layer; save the model anew")
+            raise ModelFileError("two groups of weights carry the name of one layer; save the model again")
         if not self.named:
             self.groups = {
                 layer["name"]: f"{root}/{name}" for layer, name in zip(layers, containers(layers), strict=True)
@@ -113,7 +113,7 @@ class NamedWeights:
         self._arrays: dict[str, _Group] = {}
         self._inner: dict[tuple[str, Part], _InnerWeights] = {}
         self.groups = {name: _joined(root, name) for name in tree.names(root)}
-        """Where the arrays are, by layer name."""
+        """Layer name → where its arrays are."""
 
     def read(self, layer: str, part: Part, shapes: Mapping[str, Shape]) -> dict[str, Array]:
         """See `Weights.read`; arrays have the names of their roles."""
@@ -137,7 +137,7 @@ class NamedWeights:
 
 
 class _InnerWeights:
-    """Weights of a model within a model, in the group of one layer of the outermost one."""
+    """Weights of a nested model, in the group of one layer of the outermost model."""
 
     def __init__(self, group: _Group, scope: _Scope) -> None:
         self._group = group
@@ -163,23 +163,23 @@ class _InnerWeights:
 
 @dataclass(frozen=True)
 class _Scope:
-    """Which arrays in a group of an `.h5` file belong to a layer.
+    """Decides which arrays in a group of an `.h5` file belong to a layer.
 
     Keras 2 leaves out of an array's path the names of models that were made before they were used, and of what is in
     a wrapper such as TimeDistributed. It also adds `_1` and so on to names that were used before in its session.
     """
 
     layer: str
-    """Name of an inner model's layer; empty: the group belongs to one layer."""
+    """Name of a nested model's layer; empty: the group belongs to one layer."""
     part: Part
     models: frozenset[str] = frozenset()
-    """Names of the models that the layer is inside of, and of wrappers around those."""
+    """Names of the models that contain the layer, and of wrappers around those models."""
     siblings: frozenset[str] = frozenset()
     """Names of the layers of these models."""
 
     @property
     def wrappers(self) -> int:
-        """How many layers around one another the part starts with."""
+        """Number of nested wrappers that the part starts with."""
         return len(list(takewhile("layer".__eq__, self.part.attributes.split("/"))))
 
     @property
@@ -188,7 +188,7 @@ class _Scope:
         return tuple(name for name in (self.layer, *self.part.name.split("/")[self.wrappers :]) if name)
 
     def rank(self, groups: Sequence[str], exact: bool) -> tuple[int, ...] | None:
-        """How well an array fits whose path has these groups, least is best; None: it does not."""
+        """Rank how well an array with these groups in its path fits; the lowest is best, None does not fit."""
         rest = iter(groups)
         if not all(any(self._same(group, name, exact) for group in rest) for name in self.required):
             return None
@@ -234,7 +234,7 @@ class _Group:
         return self._tree.shape(paths[0]) if len(paths) == 1 else None
 
     def _fitting(self, scope: _Scope, role: str) -> list[str]:
-        """Paths of the arrays that fit best."""
+        """List the paths of the arrays that fit best."""
         if (scope, role) not in self._known:
             self._known[scope, role] = self._best(scope, role, True) or self._best(scope, role, False)
         return self._known[scope, role]
@@ -252,7 +252,7 @@ def _uncounted(name: str) -> str:
 
 def _entry(groups: Mapping[str, str], layer: str) -> str:
     if layer not in groups:
-        raise ModelFileError(f"no weights for layer {layer!r}; save the model anew")
+        raise ModelFileError(f"no weights for layer {layer!r}; save the model again")
     return groups[layer]
 
 
@@ -266,7 +266,7 @@ def _joined(*names: str) -> str:
 
 @contextlib.contextmanager
 def _naming(layer: str) -> Iterator[None]:
-    """Say in an error whose weights were read."""
+    """Name the layer in errors about its weights."""
     try:
         yield
     except ModelFileError as error:
@@ -274,7 +274,7 @@ def _naming(layer: str) -> Iterator[None]:
 
 
 def containers(layers: list[dict[str, Any]]) -> Iterator[str]:
-    """Keras' own names of the groups: class in snake case, counted in layer order; operations have none."""
+    """Keras' own names of the groups: class in snake case and a counter in layer order; operations have none."""
     used: dict[str, int] = {}
     for layer in layers:
         if str(layer.get("module")).startswith("keras.src.ops"):

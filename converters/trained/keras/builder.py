@@ -1,12 +1,12 @@
-"""What a function that converts a Keras layer works with: the layer's settings, inputs and weights, and the graph.
+"""What functions that convert Keras layers work with: a layer's settings, inputs and weights, and the graph.
 
-Such a function takes a `Layer` and gives a `Value`. It puts primitives into the graph one by one:
+Such a function takes a `Layer` and returns a `Value`. It puts primitives into the graph one by one:
 
     @converts("LeakyReLU")
     def leaky_relu(layer: Layer) -> Value:
         return layer.put(Unary("", "leaky_relu", layer.number("negative_slope")), layer.x)
 
-The name given to a primitive is the part of the layer that it is; the last one, which is the layer's value, has none.
+The name of a primitive is the part of the layer that it computes; the last one, the value of the layer, has no name.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ from .values import values_in as values_in
 
 _MAX_CALLS = 10_000
 _CALL = 100
-"""Settings and arguments that take as long as a call does by itself."""
+"""Number of settings and arguments that take as long to convert as a call itself."""
 _MAX_WEIGHTS = 1 << 27
 _MAX_FAILURES = 200
 _MAX_CONSTANT, _MAX_CONSTANT_NODES = 1 << 20, 200
-"""Most elements, and most nodes, of a value that is computed while a model is read."""
+"""Largest numbers of elements and nodes of a value that is computed while a model is read."""
 
 
 @dataclass
 class _Effort:
-    """What a conversion has taken until now."""
+    """The work that a conversion has taken so far."""
 
     calls: int = 0
     weights: int = 0
@@ -81,22 +81,22 @@ class GraphBuilder:
         """Start a graph.
 
         Args:
-            input_shape: of the image.
-            custom: name of a layer, or of its class → what converts it.
-            obstacles: is extended by what cannot be converted; None: the first such layer ends the conversion.
+            input_shape: shape of the image.
+            custom: name of a layer, or of its class → the function that converts it.
+            obstacles: extended by what cannot be converted; None: the first such layer ends the conversion.
             guessed: whether the input's shape is a guess.
         """
         self.custom = custom or {}
-        """Name of a layer, or of its class → what converts it, as the user has declared."""
+        """Name of a layer, or of its class → the function that converts it, as the user has declared."""
         self.fragments: dict[str, Fragment] = {}
-        """Layers that were converted as the user has declared them, by name."""
+        """Name → layer that was converted as the user has declared it."""
         self.notes: list[str] = []
-        """What the user should know of the conversion."""
+        """What the user should know about the conversion."""
         self.models: dict[int, tuple[Any, Any]] = {}
-        """By identity: settings of nested models, and what was read from them."""
+        """Identity of a nested model's settings → the settings, and the model read from them."""
         self.obstacles = obstacles
         self.layers: list[ConvertedLayer] = []
-        """The layers in the order in which they are computed, those of nested models in place of these."""
+        """The layers in the order in which they are computed; nested models are replaced by their layers."""
         self._input_shape = input_shape
         self._guessed = guessed
         self._nodes: dict[str, Node] = {}
@@ -105,13 +105,15 @@ class GraphBuilder:
         self._effort = _Effort()
 
     def inner(self, input_shape: Shape, *, guessed: bool = False) -> GraphBuilder:
-        """A builder of a graph of its own, such as one for a single step, for the same model."""
+        """Make a builder for a separate graph of the same model, such as the graph of a single step."""
         builder = GraphBuilder(input_shape, self.custom, self.obstacles, guessed=guessed)
-        builder.notes, builder.models, builder._effort = self.notes, self.models, self._effort
+        builder.notes = self.notes
+        builder.models = self.models
+        builder._effort = self._effort
         return builder
 
     def charge(self, settings: int) -> None:
-        """Count the call of a layer with so many settings and arguments.
+        """Count the call of a layer with this many settings and arguments.
 
         Raises:
             ExcessError: the calls are too many: models that call each other multiply.
@@ -119,8 +121,8 @@ class GraphBuilder:
         self._effort.calls += settings + _CALL
         if self._effort.calls > _MAX_CALLS * _CALL:
             raise ExcessError(
-                f"the model calls more than {_MAX_CALLS:,} layers, or a few with very long settings; no such network is"
-                " converted"
+                f"the model calls more than {_MAX_CALLS:,} layers, or has very long settings, which is more than"
+                " edge-crnn converts"
             )
 
     def count_failure(self) -> None:
@@ -140,17 +142,17 @@ class GraphBuilder:
 
     @property
     def input(self) -> Value:
-        """The value that the graph starts from."""
+        """The graph's input."""
         return Value(INPUT, self._input_shape, guessed=self._guessed)
 
     def put(self, node: Node, *values: Value) -> Value:
-        """Add a node that takes these values; its name may be changed to one that is free.
+        """Add a node with these inputs; its name is changed if it is taken.
 
         Raises:
             ModelFileError: the values do not fit the node, or there are too many nodes.
         """
         if len(self._nodes) >= MAX_NODES:
-            raise ExcessError(f"the model gives more than {MAX_NODES:,} nodes; no such network is converted")
+            raise ExcessError(f"the model gives more than {MAX_NODES:,} nodes, which is more than edge-crnn converts")
         late = next((value for value in values if value.time_major), None)
         if late is not None and not isinstance(node, Affine | Dense | Softmax | Unary):
             raise ModelFileError(
@@ -173,12 +175,12 @@ class GraphBuilder:
         return Value(name, self._shapes[name], time_major=late is not None, batched=batched, guessed=guessed)
 
     def note(self, text: str) -> None:
-        """Tell the user something, once."""
+        """Add a note for the user, once."""
         if text not in self.notes:
             self.notes.append(text)
 
     def declare(self, layer: Layer, function: Callable[[Layer], Any]) -> Value:
-        """Convert a layer as the user has declared it, and keep what became of it for the reference of verification.
+        """Convert a layer as the user has declared it, and record the result for the reference of verification.
 
         Raises:
             ModelFileError: the function does not give one value.
@@ -192,11 +194,14 @@ class GraphBuilder:
         return value
 
     def node(self, value: Value) -> Node | None:
-        """The node that computes a value; None: it is the input."""
+        """Return the node that computes a value; None: it is the input."""
         return self._nodes.get(value.name)
 
     def source(self, value: Value) -> Node | None:
-        """The node that computes a value, past nodes that only move values and keep the last axis; None: the input."""
+        """Return the node that computes a value, past nodes that only move elements and keep the last axis.
+
+        None: it is the input.
+        """
         node = self._nodes.get(value.name)
         width = value.shape[-1:]
         while isinstance(node, Reshape | Slice | Reverse):
@@ -208,11 +213,11 @@ class GraphBuilder:
         return node
 
     def are_probabilities(self, value: Value) -> bool:
-        """Whether a value is made of softmaxes in such a way that it sums to 1 over its last axis."""
+        """Whether a value is made of softmaxes so that it sums to 1 over its last axis."""
         return are_probabilities(value.name, self._nodes.get, self._shapes.__getitem__)
 
     def constant(self, value: Value) -> Array | None:
-        """A small value that is the same for every image; None: it depends on the image, or is large."""
+        """Compute a small value that is the same for every image; None: it depends on the image, or is large."""
         needed = self._needed(value.name, _MAX_CONSTANT_NODES)
         if value.guessed or INPUT in needed or any(math.prod(self._shapes[name]) > _MAX_CONSTANT for name in needed):
             return None
@@ -220,13 +225,14 @@ class GraphBuilder:
         return constant
 
     def graph(self, output: Value) -> Graph:
-        """The graph whose last node gives `output`, without what does not add to it."""
+        """Return the graph of `output`, without nodes that it does not depend on."""
         needed = self._needed(output.name)
         return Graph(self._input_shape, tuple(node for name, node in self._nodes.items() if name in needed))
 
     def _needed(self, name: str, most: int = 2 * MAX_NODES) -> set[str]:
-        """What a value depends on, itself included; the input, too, if there are more than `most`."""
-        needed, pending = {name}, [name]
+        """Collect what a value depends on, itself included; the input, too, if that is more than `most` values."""
+        needed = {name}
+        pending = [name]
         while pending:
             node = self._nodes.get(pending.pop())
             sources = set(node.inputs) - needed if node else set()
@@ -239,14 +245,14 @@ class GraphBuilder:
 
 @dataclass(frozen=True)
 class Layer(LayerConfig):
-    """One call of a Keras layer: its settings, and what it takes."""
+    """One call of a Keras layer: its settings and inputs."""
 
     builder: GraphBuilder = field(kw_only=True)
     weights: Weights = field(kw_only=True)
     owner: str = field(kw_only=True)
-    """Name under which the file has its weights."""
+    """Name of its weights in the file."""
     depth: int = field(default=0, kw_only=True)
-    """How many models it is nested in."""
+    """Number of models it is nested in."""
     args: tuple[Any, ...] = field(default=(), kw_only=True)
     """Positional arguments of the call; tensors are values, and lists of tensors are lists of values."""
     keywords: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
@@ -254,12 +260,12 @@ class Layer(LayerConfig):
 
     @property
     def inputs(self) -> tuple[Value, ...]:
-        """All values that the layer takes, in order."""
+        """All inputs of the layer, in order."""
         return tuple(values_in([*self.args, *self.keywords.values()]))
 
     @property
     def x(self) -> Value:
-        """The only value that the layer takes.
+        """The only input of the layer.
 
         Raises:
             ModelFileError: it takes none or several.
@@ -269,12 +275,12 @@ class Layer(LayerConfig):
         return self.inputs[0]
 
     def put(self, node: Node, *values: Value) -> Value:
-        """Add a primitive. Its name is that of a part of the layer, empty for the layer's own value."""
+        """Add a primitive. Its name is that of a part of the layer; an empty name gives the layer's own value."""
         name = f"{self.name}/{node.name}" if node.name else self.name
         return self.builder.put(replace(node, name=name), *values)
 
     def read(self, shapes: Mapping[str, Shape], part: Part = ITSELF) -> dict[str, Array]:
-        """The layer's arrays by role, in Keras' order.
+        """Read the layer's arrays by role, in Keras' order.
 
         Args:
             shapes: role (`kernel`, `bias` …) → expected shape.
@@ -286,15 +292,15 @@ class Layer(LayerConfig):
         return self.weights.read(self.owner, part, shapes)
 
     def constant(self, part: str, value: Array) -> Value:
-        """A value that is the same for every image."""
+        """Add a value that is the same for every image."""
         return self.put(Constant(part, np.asarray(value, np.float32, order="C")))
 
     def reshape(self, part: str, x: Value, shape: Shape) -> Value:
-        """`x` in another shape, in row-major order; `x` itself where it has that shape."""
+        """Reshape `x` in row-major order; return `x` itself if it has that shape already."""
         return x if x.shape == shape and not x.time_major else self.put(Reshape(part, shape), x)
 
     def binary(self, part: str, operator: Operator, a: Value, b: Value) -> Value:
-        """An element-wise operator; Keras' rule for fewer axes is NumPy's, but for the batch axis."""
+        """Add an element-wise operator; Keras broadcasts as NumPy does, except for the batch axis."""
         if a.batched != b.batched:
             a, b = self._without_batch(part, a, b), self._without_batch(part, b, a)
         rank = max(len(a.shape), len(b.shape))
@@ -305,7 +311,7 @@ class Layer(LayerConfig):
         return self.put(Binary(part, operator), first, second)
 
     def _without_batch(self, part: str, x: Value, other: Value) -> Value:
-        """A constant without the axis of length 1 that stands for the batch axis of another value."""
+        """Drop the axis of length 1 of a constant that stands for the batch axis of another value."""
         if x.batched or len(x.shape) <= len(other.shape):
             return x
         if len(x.shape) > len(other.shape) + 1 or x.shape[0] != 1:
@@ -313,15 +319,15 @@ class Layer(LayerConfig):
         return self.reshape(f"{part}:constant".lstrip(":"), x, x.shape[1:])
 
     def concat(self, part: str, axis: int, *values: Value) -> Value:
-        """Values one after the other along an axis of a sample."""
+        """Join values along an axis of a sample."""
         return self.put(Concat(part, axis), *values)
 
     def matmul(self, part: str, a: Value, b: Value, transposed: bool = False) -> Value:
-        """Matrix product of the last two axes."""
+        """Add a matrix product over the last two axes."""
         return self.put(MatMul(part, transposed), a, b)
 
     def sample_axis(self, axis: object, rank: int) -> int:
-        """An axis as Keras counts, with the batch as axis 0 → the axis of a sample.
+        """Convert an axis as Keras counts, with the batch as axis 0, to the axis of a sample.
 
         Args:
             axis: a whole number; negative ones count from the end.
@@ -337,12 +343,12 @@ class Layer(LayerConfig):
         return axis % (rank + 1) - 1
 
     def inner(self, setting: str, keras2_prefix: str = "") -> Layer:
-        """The layer inside a wrapper, with this layer's inputs and weights."""
+        """Return the layer inside a wrapper, with this layer's inputs and weights."""
         config = self.wrapped(setting)
         return self.like(replace(config, name=f"{keras2_prefix if self.keras2 else ''}{config.name}"))
 
     def like(self, config: LayerConfig, *args: Any) -> Layer:
-        """Another layer's settings in this layer's place; it takes `args`, or else what this layer takes."""
+        """Replace this layer by one with other settings; it takes `args`, or by default this layer's arguments."""
         return Layer(
             config.name, config.kind, config.settings, config.keras2,
             builder=self.builder, weights=self.weights, owner=self.owner, depth=self.depth,
@@ -351,15 +357,15 @@ class Layer(LayerConfig):
 
 
 Convert: TypeAlias = Callable[[Layer], Value | tuple[Value, ...]]
-"""Puts a layer into the graph and gives its value, or several values."""
+"""Puts a layer into the graph and returns its value or values."""
 _Convert = TypeVar("_Convert", bound=Convert)
 
 LAYERS: dict[str, Convert] = {}
-"""Class of a Keras layer → what converts it. Every module of `trained.keras.layers` adds its own."""
+"""Class of a Keras layer → the function that converts it. Every module of `trained.keras.layers` adds its own."""
 
 
 def converts(*classes: str) -> Callable[[_Convert], _Convert]:
-    """Enter a function in `LAYERS` under these classes."""
+    """Register a function in `LAYERS` under these classes."""
 
     def enter(convert: _Convert) -> _Convert:
         for name in classes:
@@ -371,7 +377,7 @@ def converts(*classes: str) -> Callable[[_Convert], _Convert]:
 
 
 def convert(layer: Layer) -> Value | tuple[Value, ...]:
-    """Put a layer into the graph, as the user has declared it, or as its class says.
+    """Put a layer into the graph, as the user has declared it or as its class defines it.
 
     Raises:
         ModelFileError: nothing is known of its class, or it has settings or inputs that cannot be converted.

@@ -1,4 +1,4 @@
-"""A model's configuration → the calls of its layers, in the order in which they are computed.
+"""Reads a model's configuration into the calls of its layers, in the order in which they are computed.
 
 Keras 2 and Keras 3 write calls differently; here both become arguments with a `Ref` for each tensor. The model is
 walked from its output back, so layers that do not add to the output, such as a training head's inputs, are never
@@ -24,12 +24,12 @@ from .guesses import attempt
 _MODELS = ("Functional", "Model", "Sequential")
 _MAX_DEPTH = 16
 _CONSTANT = "_CONSTANT_VALUE"
-"""What Keras 2 writes in place of a layer's name where an argument is a number."""
+"""Keras 2 writes this instead of a layer's name if an argument is a number."""
 
 
 @dataclass(frozen=True)
 class Ref:
-    """A tensor: which result of which call of which layer."""
+    """A tensor, identified by layer, call and result."""
 
     layer: str
     call: int = 0
@@ -37,7 +37,7 @@ class Ref:
 
     @property
     def whole(self) -> Ref:
-        """The call itself, whichever its result."""
+        """The ref of the whole call, whichever its result."""
         return Ref(self.layer, self.call)
 
 
@@ -51,22 +51,22 @@ class Call:
 
     @property
     def refs(self) -> list[Ref]:
-        """All tensors that it takes, in order."""
+        """All input tensors, in order."""
         return list(_refs([*self.args, *self.keywords.values()]))
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A model: its layers with their calls, and where it starts and ends."""
+    """A model: its layers with their calls, its inputs and its outputs."""
 
     layers: Mapping[str, LayerConfig]
     calls: Mapping[str, tuple[Call, ...]]
     inputs: tuple[Ref, ...]
     outputs: tuple[Ref, ...]
     entries: list[dict[str, Any]]
-    """The layers as the file has them."""
+    """The layers as the file lists them."""
     counted_from_one: frozenset[str] = frozenset()
-    """Layers that are models, whose first call, which made them, is counted but not listed."""
+    """Layers that are models; their first call, which made them, is counted but not listed."""
     by_key: bool = False
     """Whether the inputs are a dictionary; its sorted keys give their order."""
 
@@ -102,7 +102,7 @@ def model_config(config: Mapping[str, Any], keras2: bool) -> ModelConfig:
 
 
 def _is_counted_from_one(layer: LayerConfig) -> bool:
-    """Whether Keras made a call when it made the layer: it is a model with an Input."""
+    """Whether Keras called the layer when it made it, because it is a model with an Input."""
     if layer.kind != "Sequential" or not layer.keras2:
         return layer.kind in ("Functional", "Model")
     first = layers_of({"config": layer.settings})[0]
@@ -110,7 +110,7 @@ def _is_counted_from_one(layer: LayerConfig) -> bool:
 
 
 def _sequential(layers: Mapping[str, LayerConfig], entries: list[dict[str, Any]]) -> ModelConfig:
-    """Each layer takes the one before it; without an InputLayer the first one takes the model's input."""
+    """Connect each layer to the layer before it; without an InputLayer, the first one takes the model's input."""
     names = list(layers)
     first = layers[names[0]]
     start = names[0] if first.kind == "InputLayer" else "(input)"
@@ -120,7 +120,7 @@ def _sequential(layers: Mapping[str, LayerConfig], entries: list[dict[str, Any]]
 
 
 def _ends(value: object, key: str) -> tuple[Ref, ...]:
-    """Keras writes one end as [name, call, result], several as a list of such, and named ones as a dictionary."""
+    """Read inputs or outputs: one as [name, call, result], several as a list, named ones as a dictionary."""
     match value:
         case [str(), int(), int()]:
             return (_ref(value),)
@@ -181,7 +181,7 @@ def _numbers(value: object) -> Any:
 
 
 def _keras2_call(layer: str, call: object, names: frozenset[str]) -> Call:
-    """[[layer, call, result, keywords], …]; an operation has its only tensor without the outer list."""
+    """Read [[layer, call, result, keywords], …]; an operation has its only tensor without the outer list."""
     match call:
         case [str(), int(), *_] as tensor:
             args, keywords = _keras2_tensor(tensor, names), _keras2_keywords(tensor, names)
@@ -231,7 +231,7 @@ def _refs(structure: object) -> Iterator[Ref]:
 
 
 def order(model: ModelConfig) -> Iterator[Ref]:
-    """The calls that the model's outputs need, each after those that it takes; `result` is 0.
+    """List the calls that the model's outputs need in topological order; `result` is 0.
 
     Raises:
         ModelFileError: a layer feeds itself, or takes one that is not listed.
@@ -259,12 +259,13 @@ def order(model: ModelConfig) -> Iterator[Ref]:
 
 
 def call_of(model: ModelConfig, ref: Ref) -> Call:
-    """The call behind a tensor; that of a model's input takes nothing.
+    """Return the call that computes a tensor; the call of a model's input takes nothing.
 
     Raises:
         ModelFileError: the layer is not listed, or is not called as often.
     """
-    layer, calls = model.layers.get(ref.layer), model.calls.get(ref.layer)
+    layer = model.layers.get(ref.layer)
+    calls = model.calls.get(ref.layer)
     if calls is None:
         raise ModelFileError(f"layer {ref.layer!r} is used but not listed; the file is damaged: save the model again")
     if layer is None or layer.kind == "InputLayer" or ref.whole in model.inputs:
@@ -303,12 +304,13 @@ def evaluate(
         ModelFileError: a layer cannot be converted, or the model needs an input that has no value.
     """
     if depth > _MAX_DEPTH:
-        raise ModelFileError(f"models are nested more than {_MAX_DEPTH} deep; no such network is converted")
+        raise ModelFileError(f"models are nested more than {_MAX_DEPTH} deep, which is more than edge-crnn converts")
     values: dict[Ref, tuple[Value, ...]] = {ref: (value,) for ref, value in inputs.items()}
     for ref in order(model):
         if ref in values:
             continue
-        config, call = model.layers[ref.layer], call_of(model, ref)
+        config = model.layers[ref.layer]
+        call = call_of(model, ref)
         settings = [value for name, value in config.settings.items() if name != "layers"]  # each is charged for itself
         builder.charge(_size([settings, call.args, call.keywords]))
         if config.kind == "InputLayer":
@@ -331,7 +333,7 @@ def evaluate(
 
 
 def _bound(structure: Any, values: Mapping[Ref, tuple[Value, ...]]) -> Any:
-    """Arguments with values in place of refs."""
+    """Replace refs in arguments by values."""
     if isinstance(structure, Ref):
         results = values[structure.whole]
         if structure.result >= len(results):
@@ -350,8 +352,9 @@ def _bound(structure: Any, values: Mapping[Ref, tuple[Value, ...]]) -> Any:
 
 
 def _size(structure: object) -> int:
-    """Number of elements of nested lists and dictionaries."""
-    count, pending = 0, [structure]
+    """Count the elements of nested lists and dictionaries."""
+    count = 0
+    pending = [structure]
     while pending:
         part = pending.pop()
         if isinstance(part, dict | list | tuple):
@@ -361,10 +364,10 @@ def _size(structure: object) -> int:
 
 
 def _taken(layer: Layer, model: ModelConfig) -> tuple[Value, ...]:
-    """What a nested model takes, in the order of its inputs; a list of inputs is matched with a dictionary by name."""
-    given = layer.args[0] if len(layer.args) == 1 else None
-    if isinstance(given, dict) and not model.by_key and all(ref.layer in given for ref in model.inputs):
-        return tuple(values_in([given[ref.layer] for ref in model.inputs]))
+    """Return a nested model's arguments in the order of its inputs; a dictionary is matched by name."""
+    argument = layer.args[0] if len(layer.args) == 1 else None
+    if isinstance(argument, dict) and not model.by_key and all(ref.layer in argument for ref in model.inputs):
+        return tuple(values_in([argument[ref.layer] for ref in model.inputs]))
     return layer.inputs
 
 

@@ -1,4 +1,4 @@
-"""The settings of one Keras layer, as a model file has them."""
+"""The settings of one Keras layer, as a model file states them."""
 
 from __future__ import annotations
 
@@ -17,51 +17,51 @@ from ...graph.nodes import Shape
 from ..obstacles import LayerError, UnsupportedError
 
 MAX_SIZE = 1 << 24
-"""Largest whole number in a layer's settings, and most values in an image."""
+"""Largest integer in a layer's settings, and largest number of values in an image."""
 
 
 @dataclass(frozen=True)
 class LayerConfig:
-    """One layer's class and settings; each one is checked when it is read, with a clear error."""
+    """The class and settings of one layer; every setting is checked when it is read, with a clear error."""
 
     name: str
     kind: str
-    """Its class; with the module where that is not Keras' own."""
+    """Class of the layer, with the module if it is not Keras' own."""
     settings: Mapping[str, Any]
     keras2: bool = False
-    """Whether Keras 2 wrote it, whose `hard_sigmoid` is another function than Keras 3's."""
+    """Whether Keras 2 wrote it; its `hard_sigmoid` differs from Keras 3's."""
     built_for: Shape | None = None
-    """Shape of one sample of its only input, where the file states it."""
+    """Shape of one sample of its only input, if the file states it."""
 
     def error(self, message: str) -> LayerError:
-        """An error that names the layer and its class."""
+        """Make an error that names the layer and its class."""
         return LayerError(self.name, self.kind, message)
 
     def unsupported(self, message: str) -> UnsupportedError:
-        """The same for what cannot be converted, whatever the shape of the layer's input."""
+        """Make an error for what cannot be converted whatever the shape of the layer's input."""
         return UnsupportedError(self.name, self.kind, message)
 
     def get(self, setting: str) -> Any:
-        """A setting that must be there."""
+        """Read a setting, which must be there."""
         if setting not in self.settings:
             raise self.unsupported(f"no setting {setting!r}; save the model again with Keras 3")
         return self.settings[setting]
 
     def expect(self, setting: str, *supported: object) -> None:
-        """Refuse any other value of a setting that may be absent."""
+        """Reject any other value of a setting that may be absent."""
         value = self.settings.get(setting, supported[0])
         if value not in supported:
             raise self.unsupported(f"{setting} {value!r}; supported: {', '.join(map(repr, supported))}")
 
     def flag(self, setting: str) -> bool:
-        """True or false."""
+        """Read a setting that is true or false."""
         value = self.get(setting)
         if not isinstance(value, bool):
             raise self.unsupported(f"{setting} {value!r}, expected true or false")
         return value
 
     def sizes(self, setting: str, count: int) -> tuple[int, ...]:
-        """`count` positive whole numbers; a single one stands for all."""
+        """Read `count` positive integers; a single one stands for all."""
         value = self.get(setting)
         sizes = value if isinstance(value, list) else [value] * count
         if len(sizes) != count or not all(type(item) is int and 0 < item <= MAX_SIZE for item in sizes):
@@ -69,16 +69,16 @@ class LayerConfig:
         return tuple(sizes)
 
     def size(self, setting: str) -> int:
-        """A positive whole number."""
+        """Read a positive integer."""
         return self.sizes(setting, 1)[0]
 
     def pair(self, setting: str) -> tuple[int, int]:
-        """Two positive whole numbers."""
+        """Read two positive integers."""
         first, second = self.sizes(setting, 2)
         return first, second
 
     def numbers(self, setting: str, count: int = 1) -> Array:
-        """`count` numbers; a single one stands for all."""
+        """Read `count` numbers; a single one stands for all."""
         value = _plain(self.get(setting))
         numbers = value if isinstance(value, list) else [value]
         fits = len(numbers) == count or not isinstance(value, list)
@@ -87,15 +87,15 @@ class LayerConfig:
         return np.array(numbers, np.float32) if isinstance(value, list) else np.full(count, value, np.float32)
 
     def number(self, setting: str) -> float:
-        """One number."""
+        """Read one number."""
         return float(self.numbers(setting)[0])
 
     def wrapped(self, setting: str) -> LayerConfig:
-        """The layer inside a wrapper."""
+        """Read the layer inside a wrapper."""
         return layer_config(self.get(setting), self.keras2)
 
     def wrapped_list(self, setting: str) -> list[LayerConfig]:
-        """The layers inside a wrapper of several."""
+        """Read the layers inside a wrapper of several layers."""
         value = self.get(setting)
         if not isinstance(value, list) or not value:
             raise self.unsupported(f"{setting} {value!r}, expected a list of layers")
@@ -103,7 +103,7 @@ class LayerConfig:
 
 
 def _plain(value: Any) -> Any:
-    """A number or a list, also where Keras wrote it as an array."""
+    """Convert what Keras wrote as an array to a number or a list."""
     match value:
         case {"type": "ndarray", "value": plain} | {"class_name": "__numpy__", "config": {"value": plain}}:
             return plain
@@ -111,7 +111,7 @@ def _plain(value: Any) -> Any:
 
 
 def layer_config(layer: object, keras2: bool) -> LayerConfig:
-    """A layer's entry in a model's configuration.
+    """Read a layer's entry in a model's configuration.
 
     Raises:
         ModelFileError: it has no class or no settings.
@@ -129,7 +129,7 @@ def layer_config(layer: object, keras2: bool) -> LayerConfig:
 
 
 def _built_for(config: object) -> Shape | None:
-    """The shape in a layer's `build_config`, without the batch axis."""
+    """Read the shape in a layer's `build_config`, without the batch axis."""
     match config:
         case {"input_shape": [_, *sizes]} if len(sizes) <= MAX_AXES:
             whole = all(type(size) is int and 0 < size <= MAX_SIZE for size in sizes)

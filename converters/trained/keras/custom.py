@@ -1,4 +1,4 @@
-"""Layers that Keras lacks: the user's own Python file says how they are converted.
+"""Layers that Keras lacks: the user's own Python file defines how they are converted.
 
 The file is named on the command line, and is run. It defines
 
@@ -28,7 +28,7 @@ from edge_crnn.errors import EdgeCrnnError, InputError
 from .builder import Layer, Value
 
 _MODULE = "edge_crnn_layers"
-"""Name that the user's file has as a module."""
+"""Module name of the user's file."""
 
 
 def load_layers(path: Path) -> tuple[Mapping[str, Callable[[Layer], Value]], Mapping[str, Any]]:
@@ -77,7 +77,7 @@ def _dictionary(path: Path, module: ModuleType, name: str, default: dict[str, An
 
 
 def _located(path: Path, function: Callable[[Layer], Value]) -> Callable[[Layer], Value]:
-    """The function, whose errors say where in the file they are."""
+    """Wrap a function so that its errors say where in the file they occurred."""
 
     @wraps(function)
     def convert(layer: Layer) -> Value:
@@ -92,7 +92,7 @@ def _located(path: Path, function: Callable[[Layer], Value]) -> Callable[[Layer]
 
 
 def _place(path: Path, error: BaseException) -> str:
-    """The file, and the line of it in which the error is, or from which what failed was called."""
+    """Return the file, and the line in it where the error occurred or that called what failed."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if _is_same(frame.filename, path)]
     if isinstance(error, SyntaxError) and _is_same(error.filename, path):
         lines.append(error.lineno)

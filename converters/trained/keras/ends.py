@@ -1,4 +1,4 @@
-"""Whether what a model gives are probabilities, or logits that still want a softmax.
+"""Tells probabilities at the end of a model from logits that still need a softmax.
 
 A model may combine probabilities after their softmax: average two heads, drop steps, put the classes in another order.
 A second softmax would flatten them. So the sum over the classes is followed from each softmax to the model's end: where
@@ -39,7 +39,7 @@ Shapes = Callable[[str], Shape]
 
 
 def are_probabilities(name: str, node_of: Lookup, shape_of: Shapes) -> bool:
-    """Whether a value is made of softmaxes in such a way that it sums to 1 over its last axis."""
+    """Whether a value is made of softmaxes so that it sums to 1 over its last axis."""
     known: dict[str, float | None] = {}
 
     def row_sum(name: str, depth: int) -> float | None:
@@ -55,7 +55,7 @@ def are_probabilities(name: str, node_of: Lookup, shape_of: Shapes) -> bool:
 
 
 def _row_sum(node: Node, node_of: Lookup, shape_of: Shapes, row_sum: Callable[[str], float | None]) -> float | None:
-    """Sum over the last axis of a value that is made of softmaxes; None where that is not known."""
+    """Compute the sum over the last axis of a value that is made of softmaxes; None: unknown."""
     shapes = [shape_of(source) for source in node.inputs]
 
     def before(place: int) -> float | None:
@@ -106,7 +106,7 @@ def _times(total: float | None, factor: float) -> float | None:
 
 
 def _reordered(node: Concat, node_of: Lookup, shape_of: Shapes) -> str | None:
-    """The value whose classes are put together again in another order, each once."""
+    """Return the value whose classes are reordered, each used once; None: there is none."""
     parts = [node_of(name) for name in node.inputs]
     slices = [part for part in parts if isinstance(part, Slice)]
     if len(slices) < len(parts) or len({part.inputs for part in slices}) > 1:

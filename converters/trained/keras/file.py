@@ -1,4 +1,4 @@
-"""Keras' model files: file → configuration and weights by layer name. No code in them is run, no other file opened.
+"""Reads Keras' model files: configuration, and weights by layer name. No code in them is run, and no other file opened.
 
 | file | configuration | weights |
 |---|---|---|
@@ -6,7 +6,7 @@
 | `.h5` (HDF5) | attribute `model_config` | at `model_weights/LAYER/.../kernel`, `kernel:0` in Keras 2 |
 
 A container is named after the layer's class and a counter; the layer's own name is an attribute of `vars`. `arrays`
-tells how arrays are found in either.
+defines how arrays are found in both.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ from .arrays import Weights as Weights
 HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 _MAX_LAYERS = 10_000
 _MAX_DEFLATE_RATIO = 100
-"""Weights and JSON shrink by less; deflate itself reaches 1032."""
+"""Largest compression ratio; weights and JSON compress less, and deflate itself reaches 1032."""
 _MAX_DIRECTORY_BYTES = 1 << 20
-_ASSETS, _VOCABULARY = "assets/", "/vocabulary.txt"
+_ASSETS = "assets/"
+_VOCABULARY = "/vocabulary.txt"
 _MAX_ASSETS = 100
 _WEIGHTS = ("layers", "_layer_checkpoint_dependencies", "top_level_model_weights")
-"""Groups in Keras 3's files of weights alone."""
+"""Groups in Keras 3's weights-only files."""
 _ROLES = re.compile(r"(kernel|bias|gamma|beta|moving_mean|[WUb])(_\d+)?(:0)?")
-"""Names of arrays in Keras 2's."""
+"""Names of arrays in Keras 2's weights-only files."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,14 @@ class KerasFile:
     """An open model file."""
 
     config: dict[str, Any]
-    """Of the model: `class_name` and `config`."""
+    """The model's configuration: `class_name` and `config`."""
     weights: Weights
     keras2: bool = False
-    """Whether a Keras before 3 wrote it."""
+    """Whether Keras 2 wrote it."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """What the model was compiled with."""
     assets: Mapping[str, str] = field(default_factory=dict)
-    """Texts that layers keep beside their weights, such as a vocabulary, by the layer's place in the file."""
+    """Place of a layer in the file → the text that it keeps beside its weights, such as a vocabulary."""
 
 
 @contextlib.contextmanager
@@ -84,7 +85,7 @@ def open_keras_file(path: Path) -> Iterator[KerasFile]:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tuple[bytes, IO[bytes]]]:
-    """The first eight bytes of a file of bearable size, and the stream after them.
+    """Open a file of acceptable size; return its first eight bytes and the stream after them.
 
     Raises:
         ModelFileError: no such file, or too large.
@@ -106,7 +107,7 @@ def opened(path: Path) -> Iterator[tuple[bytes, IO[bytes]]]:
 
 
 def check_name(path: Path, content: str, suffixes: tuple[str, ...]) -> None:
-    """Keras itself goes by the name, and would fail on this file much later."""
+    """Check the suffix, because Keras itself relies on it and would fail much later."""
     if not path.name.endswith(suffixes):
         raise ModelFileError(
             f"holds {content}, but is named {path.suffix or 'without suffix'!r}; name it {suffixes[0]}"
@@ -114,7 +115,7 @@ def check_name(path: Path, content: str, suffixes: tuple[str, ...]) -> None:
 
 
 def layers_of(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The configurations of a model's layers.
+    """List the configurations of a model's layers.
 
     Raises:
         ModelFileError: there are none, too many, or one without name or class.
@@ -160,13 +161,13 @@ def _is_weight(path: str) -> bool:
 
 
 def is_keras2(version: str) -> bool:
-    """Whether a Keras before 3 wrote what carries this version; early ones did not say theirs."""
+    """Whether this version means Keras 2; early versions did not record theirs."""
     major = version.partition(".")[0]
     return not (major.isdecimal() and int(major) >= 3)
 
 
 def model_in(text: str | bytes, origin: str) -> dict[str, Any]:
-    """A model's configuration in JSON.
+    """Read a model's configuration from JSON.
 
     Raises:
         ModelFileError: the text is something else.
@@ -188,13 +189,15 @@ def _parsed(text: str | bytes, origin: str) -> dict[str, Any]:
 
 
 def _members(stream: IO[bytes]) -> tuple[dict[str, Any], bytes, bool, dict[str, str]]:
-    """Configuration and weights file of a `.keras` archive, whether Keras 2 wrote them, and the vocabularies in it."""
+    """Read the configuration and weights of a `.keras` archive, whether Keras 2 wrote it, and its vocabularies."""
     _check_directory(stream)
     try:
         with zipfile.ZipFile(stream) as archive:
             for name in archive.namelist():
                 if name.startswith("/") or "\\" in name or ".." in name.split("/"):
-                    raise ModelFileError(f"its member {name!r} leads out of the archive; Keras writes no such thing")
+                    raise ModelFileError(
+                        f"its member {name!r} leads out of the archive, which Keras never writes: save the model again"
+                    )
             if "config.json" not in archive.namelist() and (advice := advice_on_archive(archive)) is not None:
                 raise ModelFileError(advice)
             config = _member(archive, "config.json", MAX_TEXT_BYTES)
@@ -231,7 +234,7 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
             f" at most {limit:,} are read, and {_MAX_DEFLATE_RATIO} times what is packed"
         )
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ModelFileError(f"{name} is packed by method {info.compress_type}; Keras stores it: save the model anew")
+        raise ModelFileError(f"{name} is packed by method {info.compress_type}; Keras stores it: save the model again")
     buffer = io.BytesIO()
     with archive.open(info) as member:
         shutil.copyfileobj(member, buffer, 1 << 20)  # ends at the claimed size
@@ -239,7 +242,7 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 
 
 def _check_directory(stream: IO[bytes]) -> None:
-    """Refuse a ZIP directory of absurd size, which `zipfile` would read whole."""
+    """Reject an absurdly large ZIP directory, which `zipfile` would read as a whole."""
     size = stream.seek(0, 2)
     stream.seek(max(0, size - (22 + 0xFFFF)))  # the end record and the longest comment
     tail = stream.read()

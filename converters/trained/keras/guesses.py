@@ -1,7 +1,7 @@
-"""Going on behind a layer that cannot be converted, so that all obstacles of a model are told at once.
+"""Continues after a layer that cannot be converted, so that all obstacles of a model are reported at once.
 
-What such a layer gives is stood for by a `Guess`. Its shape is the one that the file states for the next layer, or else
-that of the layer's input. Behind it, and behind an image of open size, only what no shape can change is an obstacle.
+A `Guess` stands for the value of such a layer. Its shape is the one that the file states for the next layer, or else
+that of the layer's input. After a guess, or an image of open size, only what no shape can change is an obstacle.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from .config import MAX_SIZE
 _RECURRENT = ("GRU", "LSTM", "RNN")
 _LENGTH = 16
 _RANKS = (2, 3)
-"""Numbers of axes that are tried for a value of unknown shape: steps with channels, and maps."""
+"""Numbers of axes to try for a value of unknown shape: steps with channels, and maps."""
 
 
 @dataclass(frozen=True, eq=False)
 class Guess(Node):
-    """Stands for a value that cannot be computed; no graph that has one is ever run."""
+    """Stands for a value that cannot be computed; a graph that contains one is never run."""
 
     arity = None
     target: Shape
@@ -43,12 +43,12 @@ class Guess(Node):
 
 
 def may_go_backwards(node: Node | None) -> bool:
-    """Whether a node stands for a recurrent layer, of which it is not known in which order it gives its steps."""
+    """Whether a node stands for a recurrent layer whose order of steps is unknown."""
     return isinstance(node, Guess) and any(kind in node.layer_kind for kind in _RECURRENT)
 
 
 def attempt(layer: Layer, built_for: Shape | None) -> Value | tuple[Value, ...]:
-    """Convert a layer, or put a guess in its place and keep what is in the way among the builder's obstacles.
+    """Convert a layer, or put a guess in its place and add the reason to the builder's obstacles.
 
     Args:
         layer: to be converted.
@@ -82,7 +82,7 @@ def _guess(builder: GraphBuilder, layer: Layer, shape: Shape) -> Value:
 
 
 def _forms(layer: Layer, built_for: Shape | None) -> Iterator[Layer]:
-    """The layer with its input in shapes that it may have; weights of other shapes are passed over."""
+    """Yield the layer with its input in every shape that it may have; weights of other shapes are skipped."""
     lenient = replace(layer, weights=_AnyWeights(layer.weights))
     if len(layer.inputs) != 1 or len(layer.args) != 1 or layer.args[0] is not layer.inputs[0]:
         yield lenient
@@ -101,7 +101,7 @@ def _forms(layer: Layer, built_for: Shape | None) -> Iterator[Layer]:
 
 @dataclass(frozen=True)
 class _AnyWeights:
-    """A file's weights; ones where they do not fit a shape that is only a guess."""
+    """A file's weights, replaced by ones where they do not fit a guessed shape."""
 
     weights: Weights
 

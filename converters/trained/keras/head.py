@@ -1,4 +1,4 @@
-"""A model that was saved as it was trained ends in its loss; what is converted is its prediction part.
+"""Finds the prediction part of a model that was saved with its loss.
 
 Such a training head is a Lambda around `ctc_batch_cost`, or a layer of the user's own class. Its code is never looked
 at. It must take more than the prediction and be recognisable as a loss: by its name or class, by giving one number per
@@ -19,7 +19,7 @@ from .lambdas import LOSS
 
 _Layers: TypeAlias = Mapping[str, Mapping[str, Any]]
 _Tensor: TypeAlias = tuple[str, int, int]
-"""Layer, which of its calls, which of the call's results."""
+"""Name of a layer, number of its call, number of the call's result."""
 
 _LOSS_NAME = re.compile("ctc|loss", re.IGNORECASE)
 _NUMBERS_PER_IMAGE: tuple[list[int | None], ...] = ([], [1], [None, 1])
@@ -27,18 +27,18 @@ _NUMBERS_PER_IMAGE: tuple[list[int | None], ...] = ([], [1], [None, 1])
 _OPERATIONS = (
     "IntegerLookup", "Lambda", "SlicingOpLambda", "StringLookup", "TFOpLambda", "TextVectorization",
 )  # fmt: skip
-"""What computes the lengths that a loss takes, or turns its labels into numbers."""
+"""Classes that compute the lengths for a loss, or turn its labels into numbers."""
 _OWN = (
     "Add", "AdditiveAttention", "Attention", "Average", "Concatenate", "Dot", "Maximum", "Minimum",
     "MultiHeadAttention", "Multiply", "SlicingOpLambda", "Subtract", "TFOpLambda",
 )  # fmt: skip
-"""Classes of Keras that take several inputs; not all files tell the module of a class."""
+"""Keras' own classes that take several inputs; not every file states the module of a class."""
 
 
 def prediction(
     config: Mapping[str, Any], lambdas: Mapping[str, str] | None = None
 ) -> tuple[dict[str, Any], str | None]:
-    """A model's configuration without its training head and what that alone needs, and the head's name.
+    """Remove the training head and what only it needs from a configuration; return that and the head's name.
 
     Args:
         config: of the whole model.
@@ -91,7 +91,7 @@ def _has_code(layer: Mapping[str, Any]) -> bool:
 
 
 def _prediction(head: Mapping[str, Any], layers: _Layers) -> _Tensor:
-    """Which of the head's inputs is no label and no length."""
+    """Find the input of the head that is neither labels nor lengths."""
     taken = _sources(head, layers)
     computed = [tensor for tensor in taken if layers[tensor[0]]["class_name"] != "InputLayer"]
     likely = [tensor for tensor in computed if not _is_operation(layers[tensor[0]])]
@@ -112,8 +112,9 @@ def _is_operation(layer: Mapping[str, Any]) -> bool:
 
 
 def _needed(name: str, layers: _Layers) -> set[str]:
-    """The layer, and all that it depends on."""
-    needed, pending = {name}, [name]
+    """Collect a layer and everything that it depends on."""
+    needed = {name}
+    pending = [name]
     while pending:
         sources = {source for source, *_ in _sources(layers[pending.pop()], layers)} - needed
         needed |= sources
@@ -122,7 +123,7 @@ def _needed(name: str, layers: _Layers) -> set[str]:
 
 
 def _sources(layer: Mapping[str, Any], layers: _Layers) -> list[_Tensor]:
-    """The tensors that a layer takes, in whichever argument; each once."""
+    """List the tensors among a layer's arguments, without duplicates."""
     tensors = dict.fromkeys(_tensors(layer.get("inbound_nodes")))
     return [tensor for tensor in tensors if tensor[0] in layers]
 

@@ -1,4 +1,4 @@
-"""What a Lambda does, in the user's words: code in a model file is never run, nor looked at.
+"""Converts Lambdas as the user describes them: code in a model file is never run or inspected.
 
 The spec says it by the layer's name, such as `"lambdas": {"lambda_1": "squeeze 1"}`. Axes count as in Keras: the batch
 is axis 0, and negative ones count from the end. Several steps are separated by commas: "squeeze 1, scale 1/255".
@@ -20,7 +20,7 @@ from .guesses import may_go_backwards
 from .layers import moving
 
 LOSS = "loss"
-"""What declares the loss that a model was saved with; it is left out, with all that only it takes."""
+"""Declares the loss that a model was saved with, which is not converted, nor is anything that only it needs."""
 
 VOCABULARY: Mapping[str, str] = {
     "identity": "nothing",
@@ -34,14 +34,14 @@ VOCABULARY: Mapping[str, str] = {
     "spatial_transformer": "sample the first value, a map, bilinearly by the second, six numbers",
     LOSS: "the model's loss, which is left out",
 }
-"""Words → what they mean."""
+"""Phrase → its meaning."""
 
 _Step: TypeAlias = Callable[[Layer, str, Value], Value]
-"""Takes the layer, the part of it that the step is, and the value that it changes."""
+"""A step: takes the layer, the name of the part, and the value to change."""
 
 
 def declared(words: str) -> Callable[[Layer], Value]:
-    """What converts a Lambda that the user describes.
+    """Return the function that converts a Lambda as the user describes it.
 
     Raises:
         InputError: words that are not in the vocabulary.
@@ -70,10 +70,10 @@ def declared(words: str) -> Callable[[Layer], Value]:
 
 @converts("Lambda")
 def turn(layer: Layer) -> Value:
-    """A Lambda that the user has not described: one right after a backward LSTM or GRU turns its output round.
+    """A Lambda that the user has not described; right after a backward LSTM or GRU, it reverses the steps.
 
-    That it does so is taken on trust. The reference of verification is given the same reversal, so if the code does
-    something else, both read labelled images alike, and alike badly.
+    This is an assumption. The reference of verification gets the same reversal, so if the code does something else,
+    both misread labelled images in the same way.
     """
     if not is_turn(layer):
         may_turn = any(may_go_backwards(layer.builder.node(value)) for value in layer.inputs)
@@ -91,7 +91,7 @@ def turn(layer: Layer) -> Value:
 
 
 def is_turn(layer: Layer) -> bool:
-    """Whether a Lambda takes nothing but the output of a recurrent layer that goes backwards."""
+    """Whether a Lambda's only input is the output of a backward recurrent layer."""
     if len(layer.inputs) != 1:
         return False
     last = layer.builder.node(layer.inputs[0])
@@ -133,7 +133,8 @@ def _expand(words: Sequence[str]) -> _Step:
 
 def _slice(words: Sequence[str]) -> _Step:
     axis, text = words
-    number, bounds = _whole(axis), [_whole(bound) if bound else None for bound in text.split(":")]
+    number = _whole(axis)
+    bounds = [_whole(bound) if bound else None for bound in text.split(":")]
     if not 2 <= len(bounds) <= 3 or bounds[2:] == [0]:
         raise ValueError(text)
     taken = slice(*bounds)
@@ -142,7 +143,7 @@ def _slice(words: Sequence[str]) -> _Step:
         along = layer.sample_axis(number, len(x.shape))
         numbers = range(*taken.indices(x.shape[along]))
         if not numbers:
-            raise layer.error(f"is declared to take {text} of {x.shape[along]} elements, which is none")
+            raise layer.error(f"is declared to take {text} of {x.shape[along]} elements, which leaves none")
         return moving.along(layer, x, along, slice(numbers.start, numbers.stop, numbers.step), part)
 
     return step
@@ -197,7 +198,7 @@ def _loss(layer: Layer) -> Value:
 
 
 def _spatial_transformer(layer: Layer) -> Value:
-    """The map and the six numbers, in either order."""
+    """Find the map and the six numbers, which come in either order."""
     values = sorted(layer.inputs, key=lambda value: len(value.shape), reverse=True)
     if [len(value.shape) for value in values] != [3, 1] or values[1].shape != (6,):
         shapes = ", ".join(str(value.shape) for value in layer.inputs)
@@ -221,7 +222,7 @@ def _whole(word: str) -> int:
 
 
 def _number(word: str) -> float:
-    """A number, or a fraction such as 1/255."""
+    """Parse a number, or a fraction such as 1/255."""
     over, _, under = word.partition("/")
     number = float(over) / (float(under) if under else 1.0)
     if not abs(number) < 1e30:

@@ -23,11 +23,11 @@ from .lambdas import declared
 from .weights import Structure, open_model
 
 ADDED_SOFTMAX = "softmax (added)"
-"""Name of the last node of the graph of a model that ends in logits."""
+"""Name of the softmax that is added to a model that ends in logits."""
 
 _MAX_MESSAGE = 1000
 _STAND_IN = 128
-"""Length of an open axis of the image, as long as nobody has said it."""
+"""Stand-in for the length of an open axis of the image until it is declared."""
 _CHANNELS = (1, 3)
 
 _Size = TypeVar("_Size")
@@ -36,63 +36,63 @@ Axes = Literal["channels last", "channels first", "no channels"]
 
 @dataclass(frozen=True)
 class Declarations:
-    """What the user says of a model, because its file does not."""
+    """What the user states about a model because its file does not."""
 
     image: Shape | None = None
     """(rows or columns, columns or rows, channels) of an image, as the spec has it; fixes axes of unknown size."""
     lambdas: Mapping[str, str] = field(default_factory=dict)
-    """Name of a Lambda → what it does, in the words of `lambdas.VOCABULARY`."""
+    """Name of a Lambda → what it does, in the phrases of `lambdas.VOCABULARY`."""
     custom: Mapping[str, Callable[[Layer], Any]] = field(default_factory=dict)
-    """Name of a layer, or of its class → what converts it."""
+    """Name of a layer, or of its class → the function that converts it."""
 
 
 @dataclass(frozen=True)
 class Ends:
-    """How the model that Keras runs takes and gives what the graph takes and gives."""
+    """How inputs and outputs of the model in Keras correspond to those of the graph."""
 
     image: str = ""
     """Name of the input layer that the prediction depends on."""
     axes: Axes = "channels last"
-    """How the axes of the image are meant."""
+    """Order of the axes of the image."""
     time_major: bool = False
     """Whether the steps come before the batch axis in the output."""
     softmax: bool = False
-    """Whether the model gives logits, or logarithms of probabilities; then the graph ends in `ADDED_SOFTMAX`."""
+    """Whether the model returns logits or log-probabilities; then the graph ends in `ADDED_SOFTMAX`."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """What a model file holds."""
+    """The network of a model file."""
 
     graph: Graph
     head: str | None = None
-    """Name of the training head that the model ended in, which is left out."""
+    """Name of the training head at the end of the model, which is not converted."""
     ends: Ends = Ends()
     fragments: Mapping[str, Fragment] = field(default_factory=dict)
-    """Layers that were converted as the user has declared them, by name."""
+    """Name → layer that was converted as the user has declared it."""
     notes: tuple[str, ...] = ()
-    """What the user should know of the conversion."""
+    """What the user should know about the conversion."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a model file holds, whether or not it can be converted."""
+    """The contents of a model file, whether or not it can be converted."""
 
     file: KerasFile
-    """Its weights can no longer be read."""
+    """The file, whose weights can no longer be read."""
     stated: tuple[int | None, ...] = ()
     """Shape of an image as the graph takes it, channels last; None where the file leaves it open; () if not known."""
     layers: tuple[ConvertedLayer, ...] = ()
-    """Those that the prediction needs, in the order in which they are computed."""
+    """The layers that the prediction needs, in the order in which they are computed."""
     network: Network | None = None
     """None where there are obstacles. Where `missing` says that a size is open, its lengths are those of a stand-in."""
     obstacles: tuple[Obstacle, ...] = ()
     missing: Obstacle | None = None
-    """What must be declared so that the model can be converted: the size of the image."""
+    """The missing image size, which must be declared before the model can be converted."""
 
 
 def load_network(path: Path, structure: Structure | None = None, declarations: Declarations | None = None) -> Network:
-    """The CRNN in a model file as a graph from image to probabilities.
+    """Load the CRNN in a model file as a graph from image to probabilities.
 
     A model that ends in logits gets a softmax, named `ADDED_SOFTMAX`.
 
@@ -109,7 +109,7 @@ def load_network(path: Path, structure: Structure | None = None, declarations: D
 
 
 def converted(path: Path, reading: Reading) -> Network:
-    """The network of a model file that was read.
+    """Return the network of a model file that was read.
 
     Raises:
         ModelFileError: something is in the way; the message lists all of it.
@@ -121,7 +121,7 @@ def converted(path: Path, reading: Reading) -> Network:
 
 
 def read_network(path: Path, structure: Structure | None = None, declarations: Declarations | None = None) -> Reading:
-    """What is in a model file, also where it cannot be converted. Arguments as of `load_network`.
+    """Read a model file even if it cannot be converted; the arguments are those of `load_network`.
 
     Raises:
         ModelFileError: the file cannot be read, is damaged, or is no model.
@@ -136,12 +136,12 @@ def read_network(path: Path, structure: Structure | None = None, declarations: D
 
 
 def load_graph(path: Path, structure: Structure | None = None, declarations: Declarations | None = None) -> Graph:
-    """The graph alone of `load_network`."""
+    """Load only the graph; see `load_network`."""
     return load_network(path, structure, declarations).graph
 
 
 def _reading(file: KerasFile, declarations: Declarations) -> Reading:
-    found: list[Obstacle] = []
+    obstacles: list[Obstacle] = []
     reading = Reading(file)
     try:
         config, head = prediction(file.config, declarations.lambdas)
@@ -151,7 +151,7 @@ def _reading(file: KerasFile, declarations: Declarations) -> Reading:
         reading = replace(reading, stated=image.stated, missing=image.missing)
         custom = {**{name: declared(words) for name, words in declarations.lambdas.items()}, **declarations.custom}
         guessed = image.missing is not None
-        builder = GraphBuilder(_graph_shape(image.shape, image.axes), custom, found, guessed=guessed)
+        builder = GraphBuilder(_graph_shape(image.shape, image.axes), custom, obstacles, guessed=guessed)
         entry = _entry(builder, image.shape, image.axes)
         outputs = evaluate(model, {start: entry}, builder, file.weights)
         reading = replace(reading, layers=tuple(builder.layers))
@@ -166,18 +166,18 @@ def _reading(file: KerasFile, declarations: Declarations) -> Reading:
             network = Network(builder.graph(value), head, ends, builder.fragments, tuple(builder.notes))
             return replace(reading, network=network)
     except ModelFileError as error:
-        consequence = found and isinstance(error, TooManyFailuresError)
+        consequence = obstacles and isinstance(error, TooManyFailuresError)
         # With a stand-in, its size may be to blame for what is wrong at the end.
         if not consequence and (reading.missing is None or not reading.layers):
-            found.append(Obstacle.of(error))
-    return replace(reading, obstacles=grouped(found))
+            obstacles.append(Obstacle.of(error))
+    return replace(reading, obstacles=grouped(obstacles))
 
 
 # --- where the model starts ------------------------------------------------------------------------------------------
 
 
 def _start(model: ModelConfig) -> Ref:
-    """The input that the output depends on."""
+    """Find the input that the output depends on."""
     starts = [ref for ref in order(model) if _is_input(model, ref)]
     if len(starts) != 1:
         names = ", ".join(ref.layer for ref in starts) or "none"
@@ -200,19 +200,19 @@ def _is_input(model: ModelConfig, ref: Ref) -> bool:
 
 @dataclass(frozen=True)
 class _Image:
-    """What the model takes."""
+    """Determine the image that the model takes."""
 
     shape: Shape
-    """Without the batch axis, as the model takes it; of a stand-in where the file leaves the size open."""
+    """Shape as the model takes it, without the batch axis; open sizes are replaced by a stand-in."""
     axes: Axes
     stated: tuple[int | None, ...]
     """The shape that the file states, as the graph takes it."""
     missing: Obstacle | None
-    """What must be said of the size."""
+    """What must be declared about the size."""
 
 
 def _image(model: ModelConfig, start: Ref, image: Shape | None) -> _Image:
-    """The image that the model takes.
+    """Determine the image that the model takes.
 
     Raises:
         ModelFileError: what it takes is no image.
@@ -232,7 +232,7 @@ def _image(model: ModelConfig, start: Ref, image: Shape | None) -> _Image:
     known = list(sizes)
     if None in sizes:
         known = [_STAND_IN if size is None else size for size in sizes]
-        if wanted is None or any(size not in (None, given) for size, given in zip(sizes, wanted, strict=True)):
+        if wanted is None or any(size not in (None, fixed) for size, fixed in zip(sizes, wanted, strict=True)):
             now = "" if wanted is None else f" (they give {wanted} now)"
             reason = (
                 f"shape {stated!r}; the spec must fix its open axes: give --width and --height (input.width and"
@@ -257,13 +257,13 @@ def _axes(model: ModelConfig, sizes: Sequence[int | None], image: Shape | None) 
 
 
 def _first_spatial(model: ModelConfig) -> LayerConfig | None:
-    """The first layer that says where its channels are."""
+    """Find the first layer that states the position of its channels."""
     layers = (model.layers[ref.layer] for ref in order(model) if ref.layer in model.layers)
     return next((layer for layer in layers if layer.settings.get("data_format") is not None), None)
 
 
 def _model_shape(image: Shape, axes: Axes) -> Shape:
-    """Shape of an image as the spec has it → as the model takes it."""
+    """Convert the shape of an image from the spec's order to the model's."""
     match axes:
         case "channels last":
             return image
@@ -274,7 +274,7 @@ def _model_shape(image: Shape, axes: Axes) -> Shape:
 
 
 def _graph_shape(shape: tuple[_Size, ...], axes: Axes) -> tuple[_Size | int, ...]:
-    """Shape of an image as the model takes it → as the graph takes it, channels last."""
+    """Convert the shape of an image from the model's order to the graph's, channels last."""
     match axes:
         case "channels last":
             return shape
@@ -285,7 +285,7 @@ def _graph_shape(shape: tuple[_Size, ...], axes: Axes) -> tuple[_Size | int, ...
 
 
 def _entry(builder: GraphBuilder, shape: Shape, axes: Axes) -> Value:
-    """The image as the model takes it, made of the image that the graph takes."""
+    """Make the image that the model takes from the image that the graph takes."""
     match axes:
         case "channels last":
             return builder.input
@@ -299,7 +299,7 @@ def _entry(builder: GraphBuilder, shape: Shape, axes: Axes) -> Value:
 
 
 def _probabilities(builder: GraphBuilder, output: Value) -> Value:
-    """The model's output as probabilities (steps, classes)."""
+    """Turn the model's output into probabilities (steps, classes)."""
     value = replace(output, time_major=False)
     kept = [length for length in value.shape[:-1] if length > 1]
     if len(value.shape) > 2 and len(kept) <= 1:  # axes of length 1 among steps and classes

@@ -1,4 +1,4 @@
-"""Values of the graph as layers take and give them, and what became of the layers."""
+"""Values of the graph as layers take and return them, and the converted layers."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from ...graph.nodes import Node, Shape
 
 @dataclass(frozen=True)
 class Value:
-    """A value of the graph, as a layer takes and gives it."""
+    """A value of the graph, as a layer takes or returns it."""
 
     name: str
     shape: Shape
     """The shape of one sample."""
     time_major: bool = False
-    """Whether Keras has the steps before the batch axis; then only functions of single steps can follow."""
+    """Whether the steps come before the batch axis in Keras; then only functions of single steps can follow."""
     batched: bool = True
-    """Whether Keras has a batch axis; what is made of constants alone has none, and its axes count from 0."""
+    """Whether the value has a batch axis in Keras; values made of constants alone have none."""
     guessed: bool = False
     """Whether its shape is a guess, because a layer before it cannot be converted or the image's size is open."""
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """What became of a layer that was converted as the user has declared it."""
+    """The part of the graph that a layer declared by the user was converted to."""
 
     inputs: tuple[str, ...]
-    """Names of the values that it takes."""
+    """Names of its input values."""
     nodes: tuple[Node, ...]
     value: Value
 
 
 @dataclass(frozen=True)
 class ConvertedLayer:
-    """A layer of the model, and what it gives."""
+    """A layer of the model and its result."""
 
     name: str
     kind: str
-    """Its class."""
+    """Class of the layer."""
     shape: Shape | None
-    """Shape of one sample of its first result; None: not known, because an obstacle stands before it."""
+    """Shape of one sample of its first result; None: unknown because of an obstacle before it."""
 
 
 def values_in(structure: object) -> Iterator[Value]:
-    """All values in nested lists, tuples and dictionaries, in Keras' order, which is that of sorted keys."""
+    """List all values in nested lists, tuples and dictionaries, in Keras' order, which sorts keys."""
     if isinstance(structure, Value):
         yield structure
     elif isinstance(structure, dict):

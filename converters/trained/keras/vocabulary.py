@@ -1,4 +1,4 @@
-"""The alphabet, where a model file has it: in a StringLookup, a TextVectorization or an IntegerLookup.
+"""Finds the alphabet in a model file: in a StringLookup, a TextVectorization or an IntegerLookup.
 
 Such a layer turns symbols into classes for training, or classes into symbols, so it may stand anywhere in the model,
 also where the prediction does not pass. Keras 3 keeps the symbols in the layer's configuration, or in a text beside the
@@ -28,20 +28,20 @@ class Vocabulary:
     kind: str
     """Class of the layer."""
     symbols: tuple[str | None, ...]
-    """What each number stands for, from 0 on; None for what no text has: the mask and symbols that are not known."""
+    """What each number stands for, from 0; None for the mask and unknown symbols, which no text contains."""
     oov: int
-    """How many numbers stand for symbols that are not known, [UNK] in Keras."""
+    """How many numbers stand for unknown symbols, [UNK] in Keras."""
     mask: str | None
-    """What number 0 stands for, if that is the mask."""
+    """What number 0 stands for, if it is the mask."""
 
     @property
     def text(self) -> str:
-        """The symbols that a text may have."""
+        """The symbols that a text may contain."""
         return "".join(symbol for symbol in self.symbols if symbol is not None)
 
 
 def vocabularies(file: KerasFile) -> tuple[Vocabulary, ...]:
-    """The vocabularies in a model file; of several that are alike, the first."""
+    """List the distinct vocabularies in a model file."""
     different: dict[tuple[str | None, ...], Vocabulary] = {}
     for place, entry in _entries(file.config, "", 0):
         vocabulary = _vocabulary(entry, file.assets, place)
@@ -51,7 +51,7 @@ def vocabularies(file: KerasFile) -> tuple[Vocabulary, ...]:
 
 
 def _entries(config: Mapping[str, Any], place: str, depth: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """All layers, those of nested models too, with the place of their weights."""
+    """Yield all layers, also those of nested models, with the place of their weights."""
     settings = config.get("config")
     layers = settings.get("layers") if isinstance(settings, dict) else None
     if not isinstance(layers, list) or depth > _MAX_DEPTH:
@@ -87,7 +87,7 @@ def _vocabulary(entry: Mapping[str, Any], assets: Mapping[str, str], place: str)
 
 
 def _listed(value: Any) -> list[str] | None:
-    """The symbols as strings; None: they are not in the configuration."""
+    """Return the symbols as strings; None: they are not in the configuration."""
     while isinstance(value, dict):  # an array, or a tuple of Keras 2, with its class
         value = value.get("config", value.get("value"))
     return [str(symbol) for symbol in value] if isinstance(value, list) else None

@@ -1,4 +1,4 @@
-"""Files of weights alone, which take their structure from elsewhere.
+"""Opens weights-only files, whose structure comes from elsewhere.
 
 The structure is a JSON file that `model.to_json()` has written, or one of `edge_crnn.training.architectures`, as Keras
 builds it. Arrays are found by layer name.
@@ -8,9 +8,8 @@ builds it. Arrays are found by layer name.
 | `save_weights` of Keras 2 | at `LAYER/.../kernel:0` |
 | `.weights.h5` of Keras 3 | at `layers/CONTAINER/.../vars/0` |
 
-The width of a seed architecture and the kind of its recurrent layers are told by the arrays' shapes, the rest by the
-spec beside the file, except for the gates' function: nothing tells it, and the networks of before Keras 2.3 and after
-were trained with different ones.
+The arrays' shapes give the width of a seed architecture and the kind of its recurrent layers; the spec beside the file
+gives the rest, except for the gates' function: nothing states it, and its default changed with Keras 2.3.
 """
 
 from __future__ import annotations
@@ -34,21 +33,21 @@ from .arrays import ITSELF, ContainerWeights, NamedWeights, Part, Weights
 from .file import HDF5_MARK, KerasFile, check_name, is_keras2, layers_of, model_in, open_keras_file, opened
 
 Build: TypeAlias = Callable[..., dict[str, Any]]
-"""(architecture, classes, *, width_px, height_px, recurrent_activation, width, rnn) → what Keras says of that model."""
+"""(architecture, classes, *, width_px, height_px, recurrent_activation, width, rnn) → Keras' configuration of it."""
 
 GATES = ("sigmoid", "hard_sigmoid")
 _MAX_SIDE = 4096
 _NARROW = 1 / 64
-"""Width at which a network is built to see its layers; all numbers of filters are multiples of 64."""
+"""Width at which a network is built to list its layers; all numbers of filters are multiples of 64."""
 _ALIASES = {"con7": "conv7", "conv7": "con7"}
-"""Published code spells this layer in both ways."""
+"""Published code spells the name of this layer in two ways."""
 _COUNTER = re.compile(r"_(\d{1,9})$")
 _COUNTED_NORM = re.compile(r"batch_normalization(?:_(\d{1,9}))?")
-"""A name that Keras gave; its counter goes on from model to model in a session."""
+"""A name that Keras generated; its counter continues from model to model in a session."""
 
 
 class Structure(ABC):
-    """What a file of weights alone does not say."""
+    """The structure that a weights-only file lacks."""
 
     @abstractmethod
     def file(self, path: Path, tree: Hdf5) -> KerasFile:
@@ -61,16 +60,16 @@ class Structure(ABC):
 
 @dataclass(frozen=True)
 class JsonStructure(Structure):
-    """What a model said of itself in JSON."""
+    """The structure in the JSON of a model."""
 
     origin: Path
     config: Mapping[str, Any] = field(repr=False)
     keras2: bool
-    """Whether a Keras before 3 wrote it."""
+    """Whether Keras 2 wrote it."""
 
     @classmethod
     def read(cls, path: Path) -> JsonStructure:
-        """What `model.to_json()` has written.
+        """Read what `model.to_json()` has written.
 
         Raises:
             ModelFileError: no such file, too large, or no model in JSON.
@@ -107,12 +106,12 @@ class SeedStructure(Structure):
     architecture: str
     """Key of `ARCHITECTURES`."""
     recurrent_activation: str
-    """Of the gates, by the name that it has in the Keras that wrote the file."""
+    """Function of the gates, by its name in the Keras that wrote the file."""
     classes: int
     width_px: int
     height_px: int
     build: Build = field(repr=False, compare=False)
-    """What has Keras build the architecture, which nothing here does."""
+    """The function that makes Keras build the architecture, which nothing here does."""
 
     def __str__(self) -> str:
         return (
@@ -140,7 +139,7 @@ class SeedStructure(Structure):
 def structure_of(
     architecture: str | None, recurrent_activation: str | None, spec_of: Callable[[], ModelSpec], build: Build
 ) -> Structure:
-    """The structure that a user names.
+    """Make the structure that a user names.
 
     Args:
         architecture: a seed architecture, or a JSON file.
@@ -178,7 +177,7 @@ def structure_of(
 
 @contextlib.contextmanager
 def open_model(path: Path, structure: Structure | None = None) -> Iterator[KerasFile]:
-    """Open a model file, or with a structure a file of weights alone.
+    """Open a model file, or a weights-only file with its structure.
 
     Raises:
         ModelFileError: no such file, no model file, one that is damaged or hostile, or weights of another network.
@@ -200,7 +199,7 @@ def open_model(path: Path, structure: Structure | None = None) -> Iterator[Keras
 
 
 def _stored(path: Path, tree: Hdf5, layers: list[dict[str, Any]]) -> ContainerWeights | NamedWeights:
-    """The weights in either form, which must be the one that Keras takes from a file of this name."""
+    """Return the weights in the form that Keras expects in a file of this name."""
     if tree.names("layers") or tree.names("_layer_checkpoint_dependencies"):
         check_name(path, "weights in Keras 3's form", (".weights.h5",))
         return ContainerWeights(tree, layers)
@@ -211,7 +210,7 @@ def _stored(path: Path, tree: Hdf5, layers: list[dict[str, Any]]) -> ContainerWe
 
 
 def _paired(names: Iterable[str], stored: Iterable[str]) -> dict[str, str]:
-    """Layers of the network → their names in the file.
+    """Map the layers of the network to their names in the file.
 
     Keras counts on from model to model in a session, so names may differ in their counters, but not in their order.
     """
@@ -225,7 +224,7 @@ def _paired(names: Iterable[str], stored: Iterable[str]) -> dict[str, str]:
 
 
 def _by_kind(names: Iterable[str]) -> dict[str, list[str]]:
-    """Names by what they are without counters, in the order of the counters."""
+    """Group names by their stem, in the order of their counters."""
 
     def counter(name: str) -> int:
         match = _COUNTER.search(name)
@@ -238,7 +237,7 @@ def _by_kind(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _config(structure: SeedStructure, **sizes: Any) -> dict[str, Any]:
-    """What Keras says of the network once built."""
+    """Return Keras' configuration of the network."""
     try:
         return structure.build(
             structure.architecture,
@@ -253,22 +252,26 @@ def _config(structure: SeedStructure, **sizes: Any) -> dict[str, Any]:
 
 
 def _names(layers: Sequence[Mapping[str, Any]], stored: Mapping[str, str]) -> dict[str, str]:
-    """The network's layers → their names in the file, for those that are there; norms that Keras named go in order."""
+    """Map the network's layers to their names in the file, if present; norms that Keras named are matched in order."""
     names = {}
     for layer in layers:
         name = layer["name"]
         if not _COUNTED_NORM.fullmatch(name):
             names[name] = name if name in stored else _ALIASES.get(name, name)
     ours = [layer["name"] for layer in layers if _COUNTED_NORM.fullmatch(layer["name"])]
-    found = {name: match for name in stored if (match := _COUNTED_NORM.fullmatch(name))}
-    theirs = sorted(found, key=lambda name: int(found[name][1] or 0))
+    norms = {name: match for name in stored if (match := _COUNTED_NORM.fullmatch(name))}
+    theirs = sorted(norms, key=lambda name: int(norms[name][1] or 0))
     if len(ours) != len(theirs):
         raise ModelFileError(f"{len(theirs)} batch norms, the network has {len(ours)}: weights of another network")
-    return {name: each for name, each in {**names, **dict(zip(ours, theirs, strict=True))}.items() if each in stored}
+    return {
+        name: stored_name
+        for name, stored_name in {**names, **dict(zip(ours, theirs, strict=True))}.items()
+        if stored_name in stored
+    }
 
 
 def _refuse_others(tree: Hdf5, groups: Mapping[str, str], names: Mapping[str, str], structure: Structure) -> None:
-    """Refuse weights for which the network has no place."""
+    """Reject weights for which the network has no layer."""
     for name in groups.keys() - names.values():
         if tree.arrays(groups[name]):
             raise ModelFileError(
@@ -279,7 +282,7 @@ def _refuse_others(tree: Hdf5, groups: Mapping[str, str], names: Mapping[str, st
 def _sizes(
     tree: Hdf5, groups: Mapping[str, str], names: Mapping[str, str], layers: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The options of `ARCHITECTURES` that shapes tell; the layer with most filters tells the width most closely."""
+    """Derive options of `ARCHITECTURES` from shapes; the layer with most filters gives the most precise width."""
 
     def stored(layer: Mapping[str, Any], rank: int, *roles: str) -> Shape:
         group = groups.get(names.get(layer["name"], ""))
@@ -289,9 +292,9 @@ def _sizes(
                 return shape
         raise ModelFileError(f"no weights for layer {layer['name']!r}: weights of another network")
 
-    convolutions = (each for each in layers if each["class_name"] == "Conv2D")
-    widest = max(convolutions, key=lambda each: int(each["config"]["filters"]))
-    recurrent = next(each for each in layers if each["class_name"] in ("LSTM", "Bidirectional"))
+    convolutions = (layer for layer in layers if layer["class_name"] == "Conv2D")
+    widest = max(convolutions, key=lambda layer: int(layer["config"]["filters"]))
+    recurrent = next(layer for layer in layers if layer["class_name"] in ("LSTM", "Bidirectional"))
     *_, filters = stored(widest, 4, "kernel", "0")
     units, gates = stored(recurrent, 2, "recurrent_kernel", "1")
     width = _NARROW * filters / widest["config"]["filters"]

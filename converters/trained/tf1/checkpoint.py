@@ -29,10 +29,11 @@ from ..hdf5.client import MAX_BYTES
 from .crc32c import crc32c, masked
 
 _MAGIC = 0xDB4775248B80FB57
-_FOOTER_BYTES, _TRAILER_BYTES = 48, 5
+_FOOTER_BYTES = 48
+_TRAILER_BYTES = 5
 _MAX_INDEX_BYTES = 1 << 20
 _MAX_ENTRIES, _MAX_BLOCKS = 10_000, 1000
-"""Of a table; a training of network 2 has about a hundred variables, in one block."""
+"""Limits of a table; a training of network 2 has about a hundred variables, in one block."""
 _MAX_KEY_BYTES = 1024
 _MAX_RANK = 8
 _MAX_TEXT_BYTES = 1 << 20
@@ -71,7 +72,7 @@ def find_checkpoint(path: Path) -> Path | None:
 
 
 def _latest(folder: Path) -> Path:
-    """What `checkpoint` (CheckpointState in text form) names, looked for beside it, wherever it was saved once."""
+    """Find what `checkpoint` (CheckpointState in text form) names beside it, wherever it was saved originally."""
     file = folder / "checkpoint"
     text = _read(file, 0, _size(file, _MAX_TEXT_BYTES)).decode("utf-8", "replace")
     match = re.search(r'^model_checkpoint_path: "([^"\\\0]+)"$', text, re.MULTILINE)
@@ -101,11 +102,11 @@ class Checkpoint:
 
     @property
     def shapes(self) -> Mapping[str, Shape]:
-        """Shape of every variable, by name."""
+        """Name of a variable → its shape."""
         return {name: entry.shape for name, entry in self._entries.items()}
 
     def array(self, name: str) -> Array:
-        """A float32 variable.
+        """Read a float32 variable.
 
         Raises:
             ModelFileError: there is none of this name, it is of another type, partitioned, damaged or not finite, or
@@ -147,7 +148,7 @@ def _size(path: Path, limit: int) -> int:
 
 
 def _read(path: Path, offset: int, size: int) -> bytes:
-    """Bytes of a file, which must all be there before any room is reserved."""
+    """Read bytes of a file, which must exist before any memory is reserved."""
     if offset + size > _size(path, 1 << 62):
         raise ModelFileError(f"{path.name} ends before byte {offset + size:,}; it is cut short: copy it again")
     try:
@@ -165,7 +166,7 @@ def _read(path: Path, offset: int, size: int) -> bytes:
 
 
 def _parsed(data: bytes, path: Path) -> tuple[int, dict[str, _Entry]]:
-    """Number of data files, and the entries by name."""
+    """Parse the index: number of data files, and entries by name."""
     try:
         table = dict(_table(data))
         shards = _shards(table.pop(b"", b""))
@@ -181,14 +182,17 @@ class _DamagedError(ValueError):
 
 
 def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values, keys ascending."""
+    """Parse a table into keys and values, keys ascending."""
     body = len(data) - _FOOTER_BYTES
     if body < 0 or int.from_bytes(data[-8:], "little") != _MAGIC:
         raise _DamagedError("its last bytes are not a table's")
     footer = data[body:-8]
     _, at = _handle(footer, 0)  # of the index of metadata, which checkpoints do not use
     place, _ = _handle(footer, at)
-    blocks, end, last, entries = data[:body], 0, None, 0
+    blocks = data[:body]
+    end = 0
+    last = None
+    entries = 0
     for count, (_, value) in enumerate(_block(blocks, *place)):
         (start, size), _ = _handle(value, 0)
         if start < end or count >= _MAX_BLOCKS:
@@ -203,7 +207,7 @@ def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _block(data: bytes, start: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values; each key shares its start with the one before.
+    """Parse a block into keys and values; each key shares its start with the key before.
 
     At the end stand the places of the keys that share nothing, the number of these places, and after the block how it
     is compressed, and its checksum.
@@ -217,7 +221,8 @@ def _block(data: bytes, start: int, size: int) -> Iterator[tuple[bytes, bytes]]:
         raise _DamagedError("its blocks are compressed; TensorFlow writes them plain")
     block = data[start:end]
     stop = size - 4 - 4 * int.from_bytes(block[-4:], "little")
-    key, at = b"", 0
+    key = b""
+    at = 0
     while at < stop:
         shared, at = _varint(block, at)
         added, at = _varint(block, at)
@@ -238,7 +243,7 @@ def _handle(data: bytes, at: int) -> tuple[tuple[int, int], int]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of up to 64 bits, 7 a byte, and what is after it."""
+    """Parse a number of up to 64 bits, 7 per byte; return it and the place after it."""
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(data):
@@ -254,7 +259,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _shards(header: bytes) -> int:
-    """BundleHeaderProto."""
+    """Parse a BundleHeaderProto."""
     fields = _message(header, {1: _VARINT, 2: _VARINT})
     count, endianness = _one(fields, 1), _one(fields, 2)
     if endianness or not 1 <= count <= 99_999:
@@ -264,8 +269,8 @@ def _shards(header: bytes) -> int:
 
 def _entry(value: bytes, shards: int) -> _Entry:
     fields = _message(value, {1: _VARINT, 2: _BYTES, 3: _VARINT, 4: _VARINT, 5: _VARINT, 6: _FIXED32, 7: _BYTES})
-    dimensions = [each for shape in fields.get(2, []) for each in _message(shape, {2: _BYTES}).get(2, [])]
-    sizes = [_one(_message(each, {1: _VARINT}), 1) for each in dimensions]
+    dimensions = [dimension for shape in fields.get(2, []) for dimension in _message(shape, {2: _BYTES}).get(2, [])]
+    sizes = [_one(_message(dimension, {1: _VARINT}), 1) for dimension in dimensions]
     entry = _Entry(
         dtype=_one(fields, 1),
         shape=tuple(sizes),
@@ -281,7 +286,7 @@ def _entry(value: bytes, shards: int) -> _Entry:
 
 
 def _message(data: bytes, known: Mapping[int, int]) -> dict[int, list[Any]]:
-    """The values of the known fields of a protocol buffer, which must have these wire types."""
+    """Parse the known fields of a protocol buffer, which must have these wire types."""
     fields: dict[int, list[Any]] = {}
     at = 0
     while at < len(data):
@@ -311,5 +316,5 @@ def _message(data: bytes, known: Mapping[int, int]) -> dict[int, list[Any]]:
 
 
 def _one(fields: Mapping[int, list[Any]], number: int) -> int:
-    """The number in a field: the last one counts, none is 0."""
+    """Return the number in a field: the last one counts, and an absent one is 0."""
     return int(fields.get(number, [0])[-1])

@@ -21,7 +21,7 @@ _WORD = 4
 
 
 def crc32c(data: bytes | memoryview) -> int:
-    """The checksum of `data`."""
+    """Compute the checksum of `data`."""
     words = np.frombuffer(bytes(-len(data) % _WORD) + bytes(data), "<u4").astype(np.uint32)  # zeros before change none
     power = 0
     while len(words) > 1:
@@ -39,19 +39,19 @@ def crc32c(data: bytes | memoryview) -> int:
 
 
 def masked(checksum: int) -> int:
-    """What a table or a checkpoint stores for it: turned by 15 bits, plus a constant (LevelDB, util/crc32c.h)."""
+    """Mask a checksum as it is stored: rotated by 15 bits, plus a constant (LevelDB, util/crc32c.h)."""
     return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def _over_bits(values: _Words, bits: int) -> _Words:
-    """CRC states after so many zero bits, one by one."""
+    """Advance CRC states over zero bits, one by one."""
     for _ in range(bits):
         values = values >> np.uint32(1) ^ (values & np.uint32(1)) * _POLYNOMIAL
     return values
 
 
 def _carried(values: _Words, power: int) -> _Words:
-    """CRC states after 2^power zero words."""
+    """Advance CRC states over 2^power zero words."""
     tables = _tables(power)
     result: _Words = tables[0][values & np.uint32(0xFF)]
     for byte in range(1, _WORD):

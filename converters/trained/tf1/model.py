@@ -1,4 +1,4 @@
-"""A TensorFlow 1 checkpoint of the digits network → graph.
+"""Turns a TensorFlow 1 checkpoint of the digits network into a graph.
 
 The checkpoint has variables only, so the network is recognised by their names, which its code gives:
 seven `tf.layers.conv2d`, two `tf.layers.batch_normalization`, two `tf.nn.bidirectional_dynamic_rnn` of `BasicLSTMCell`
@@ -41,7 +41,7 @@ _VARIABLES = (
     "b",
 )
 _OF_TRAINING = re.compile(rf"({'|'.join(map(re.escape, _VARIABLES))})/.+|beta[12]_power|global_step")
-"""What an optimiser keeps beside a variable, and its counters."""
+"""Variables that an optimiser keeps, which are ignored."""
 
 
 def load_tf1_graph(index: Path, input_shape: Shape = INPUT_SHAPE) -> Graph:
@@ -130,7 +130,7 @@ def _sequential(checkpoint: Checkpoint) -> Iterator[Node]:
 
 
 def _linear(checkpoint: Checkpoint, kernel_name: str, bias_name: str, size: tuple[int, ...]) -> tuple[Array, Array]:
-    """Kernel (*size, in, out) and bias (out,)."""
+    """Read kernel (*size, in, out) and bias (out,)."""
     kernel, bias = checkpoint.shapes[kernel_name], checkpoint.shapes[bias_name]
     if len(kernel) != len(size) + 2 or kernel[:-2] != size or bias != kernel[-1:] or not all(kernel):
         expected = ", ".join([*map(str, size), "in", "out"])
@@ -141,7 +141,7 @@ def _linear(checkpoint: Checkpoint, kernel_name: str, bias_name: str, size: tupl
 
 
 def _norm(checkpoint: Checkpoint, name: str) -> Affine:
-    """At inference, with the statistics that are stored: the network was built so that they stay 0 and 1."""
+    """Read a norm as it is at inference, with the stored statistics, which this network keeps at 0 and 1."""
     roles = ("gamma", "beta", "moving_mean", "moving_variance")
     shapes = {checkpoint.shapes[f"{name}/{role}"] for role in roles}
     if len(shapes) != 1 or len(min(shapes)) != 1:
@@ -158,7 +158,7 @@ def _norm(checkpoint: Checkpoint, name: str) -> Affine:
 
 
 def _cell(checkpoint: Checkpoint, name: str) -> LstmCell:
-    """BasicLSTMCell has one matrix for [input; hidden], and gates in the order i, j (the candidate), f, o."""
+    """Read a BasicLSTMCell: one matrix for [input; hidden], gates in the order i, j (the candidate), f, o."""
     rows, columns = f"{name}/kernel", f"{name}/bias"
     shape = checkpoint.shapes[rows]
     units = shape[1] // 4 if len(shape) == 2 else 0
@@ -167,12 +167,12 @@ def _cell(checkpoint: Checkpoint, name: str) -> LstmCell:
             f"{rows} and {columns} have shapes {shape} and {checkpoint.shapes[columns]},"
             " expected (in + units, 4 units) and (4 units,)"
         )
-    kernel, bias = (_reordered(checkpoint.array(each)) for each in (rows, columns))
+    kernel, bias = (_reordered(checkpoint.array(name)) for name in (rows, columns))
     bias[units : 2 * units] += np.float32(FORGET_BIAS)
     return LstmCell(kernel[:-units], kernel[-units:], bias)
 
 
 def _reordered(gates: Array) -> Array:
-    """From i, j, f, o to Keras' i, f, g, o."""
+    """Reorder gates from i, j, f, o to Keras' i, f, g, o."""
     i, j, f, o = np.split(gates, 4, axis=-1)
     return np.concatenate([i, f, j, o], axis=-1)

@@ -18,8 +18,8 @@ import pytest
 from benchmarks.gpu import check, measure
 from benchmarks.gpu import set as gpu_set
 from benchmarks.gpu.builds import Builds
+from benchmarks.gpu.criteria import Criteria
 from benchmarks.gpu.measure import growth, interleave, orders, soak, turn
-from benchmarks.gpu.record import Criteria, Criterion
 from benchmarks.gpu.texts import layers_of
 from benchmarks.gpu.work import Work
 from benchmarks.peers import torch as torch_peer
@@ -32,6 +32,9 @@ from edge_crnn.backends.tensorrt.build import BuildOptions
 from edge_crnn.errors import BackendError, DatasetError
 from edge_crnn.model.artifact import Artifact
 from edge_crnn.preprocess import preprocess
+from edge_crnn.records import form
+from edge_crnn.records.gpu import Criterion, Gpu
+from edge_crnn.records.record import load_record
 from tests.conftest import TINY
 from tests.fake_cuda import FakeGpu
 from tests.fake_engine import Plan, answers
@@ -179,7 +182,9 @@ def run(prepared: gpu_set.GpuSet, peer: Callable[..., Path], small: None, tmp_pa
         out = tmp_path / "out.json"
         usual = ["--sets", str(tmp_path / "sets"), "--torch-python", str(torch or peer()), "--rounds", "2"]
         status = check.main([str(out), *usual, "--calls", "40", *words], lambda: runtime)
-        return status, json.loads(out.read_text(encoding="utf-8"))
+        found = json.loads(out.read_text(encoding="utf-8"))
+        assert isinstance(load_record(out).figures, Gpu)
+        return status, found
 
     return checked
 
@@ -447,7 +452,7 @@ def test_many_calls_are_of_mixed_sizes_and_some_have_to_be_split() -> None:
     assert set(sizes) == {1, 2, 3, 5, 8, 9}
     assert found.images == sum(sizes)
     assert found.device == (7,) * 10
-    assert found.device_growth == 0
+    assert found.host_growth == growth(found.host)
     assert all(1 << 20 < each < 1 << 40 for each in found.host)
 
 
@@ -465,7 +470,7 @@ def test_rounds_alternate_and_each_call_gets_the_next_images(prepared: gpu_set.G
     found = interleave("plates", Timer("ours", 2.0), Timer("peer", 3.0), "host to host", 8, 3, 5)
     assert order == ["ours"] * 2 + ["peer"] * 4 + ["ours"] * 4 + ["peer"] * 2
     assert found.ratio == 1.5
-    assert found.to_dict()["ours_images_per_s"] == 4000.0
+    assert (found.ours_images_per_s, form.plain(found)["peer_images_per_s"]) == (4000.0, pytest.approx(8000 / 3))
 
     taken: list[npt.NDArray[Any]] = []
     engine = open_backend(prepared.artifact)
@@ -490,8 +495,8 @@ def test_a_criterion_is_met_from_its_threshold_on_and_not_run_until_then() -> No
         ]
     )
     assert [each.verdict for each in criteria] == ["not run"] * 3
-    criteria.found("a", 0.999, "just")
-    criteria.found("b", 0, "none")
+    criteria.judge("a", 0.999, "just")
+    criteria.judge("b", 0, "none")
     assert criteria.status == 3
     criteria.not_run("left out", part="two")
     assert [(each.verdict, each.note) for each in criteria] == [
@@ -499,9 +504,9 @@ def test_a_criterion_is_met_from_its_threshold_on_and_not_run_until_then() -> No
         ("met", "none"),
         ("not run", "left out"),
     ]
-    criteria.found("c", 0, "none")
+    criteria.judge("c", 0, "none")
     assert criteria.status == 0
-    criteria.found("a", 0.9989, "less")
+    criteria.judge("a", 0.9989, "less")
     assert criteria.status == 3
 
 

@@ -51,7 +51,7 @@ class Builder:
         name = f"n{len(self.nodes)}"
         node = make(name)
         node = type(node)(**{**vars(node), "name": name, "inputs": inputs})
-        self.shapes[name] = node.shape(*(self.shapes[one] for one in inputs))
+        self.shapes[name] = node.shape(*(self.shapes[source] for source in inputs))
         self.nodes.append(node)
         return name
 

@@ -93,9 +93,9 @@ def test_reshape_against_the_positions_themselves(data: st.DataObject) -> None:
     before = tuple(data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4)))
     after = _drawn_shape(data, math.prod(before))
     origins = tuple(frozenset({axis}) for axis in range(len(before)))
-    found = _reshaped(origins, before, after)
-    assert len(found) == len(after)
-    for target, made_of in enumerate(found):
+    axes = _reshaped(origins, before, after)
+    assert len(axes) == len(after)
+    for target, made_of in enumerate(axes):
         # The positions along an axis of the result, with all other axes held still, differ in these axes of the source.
         differ = {
             axis for axis in range(len(before)) if np.ptp(np.indices(before)[axis].reshape(after), axis=target).any()

@@ -51,9 +51,9 @@ def graph_of(small: float) -> Graph:
     ))  # fmt: skip
 
 
-def test_outputs_of_small_weights_alone_are_told() -> None:
-    said = "have weights so small that float16 keeps few digits"
-    lines = [f"conv: 1 of 4 outputs {said}", f"dense: 1 of 4 outputs {said}", f"lstm: 4 of 16 outputs {said}"]
+def test_outputs_of_small_weights_alone_are_reported() -> None:
+    warning = "have weights so small that float16 keeps few digits"
+    lines = [f"conv: 1 of 4 outputs {warning}", f"dense: 1 of 4 outputs {warning}", f"lstm: 4 of 16 outputs {warning}"]
     assert list(faint_weights(graph_of(1e-5), HALF)) == lines
     assert list(faint_weights(graph_of(1e-30), MIXED)) == lines[:2]
     assert list(faint_weights(graph_of(1e-5), SINGLE)) == []

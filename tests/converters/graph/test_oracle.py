@@ -124,7 +124,7 @@ def slow_product(weights: np.ndarray, column: int, x: np.ndarray) -> float:
 def slow_cell(cell: Cell, sequence: np.ndarray) -> np.ndarray:
     """One unit at a time, in double precision, as the papers have it."""
     units = cell.units
-    hidden, state, given = np.zeros(units), np.zeros(units), []
+    hidden, state, outputs = np.zeros(units), np.zeros(units), []
     for x in sequence:
 
         def product(gate: int, unit: int, memory: np.ndarray, x: np.ndarray = x) -> tuple[float, float]:
@@ -134,7 +134,7 @@ def slow_cell(cell: Cell, sequence: np.ndarray) -> np.ndarray:
 
         if isinstance(cell, LstmCell):
             sums = [[sum(product(gate, u, hidden)) for u in range(units)] for gate in range(4)]
-            i, f, o = ([slow_sigmoid(cell, each) for each in sums[gate]] for gate in (0, 1, 3))
+            i, f, o = ([slow_sigmoid(cell, gate_sums) for gate_sums in sums[gate]] for gate in (0, 1, 3))
             state = np.array([f[u] * state[u] + i[u] * math.tanh(sums[2][u]) for u in range(units)])
             hidden = np.array([o[u] * math.tanh(state[u]) for u in range(units)])
         else:
@@ -147,8 +147,8 @@ def slow_cell(cell: Cell, sequence: np.ndarray) -> np.ndarray:
                     outside, inside = product(2, u, hidden)
                     candidate.append(math.tanh(outside + r[u] * (inside + float(cell.inner_bias[u]))))
             hidden = np.array([z[u] * hidden[u] + (1 - z[u]) * candidate[u] for u in range(units)])
-        given.append(hidden)
-    return np.array(given)
+        outputs.append(hidden)
+    return np.array(outputs)
 
 
 def some_cell(random: np.random.Generator, kind: str, width: int, units: int, gate: Gate = "sigmoid") -> Cell:
@@ -170,8 +170,8 @@ def test_recurrent_layers_step_by_step(gate: Gate, kind: str) -> None:
     random = np.random.default_rng(1)
     x = random.uniform(-2, 2, (2, 6, 3)).astype(np.float32)
     cells = [some_cell(random, kind, 3, 4, gate) for _ in range(2)]
-    forward = np.stack([slow_cell(cells[0], each) for each in x])
-    backward = np.stack([slow_cell(cells[1], each[::-1])[::-1] for each in x])
+    forward = np.stack([slow_cell(cells[0], sample) for sample in x])
+    backward = np.stack([slow_cell(cells[1], sample[::-1])[::-1] for sample in x])
     expected = {
         "concat": np.concatenate([forward, backward], axis=-1),
         "sum": forward + backward,
@@ -219,12 +219,12 @@ def test_observer_sees_every_value(kind: str) -> None:
         else:
             earlier[:, :-1] = inside[before][:, 1:]
         product = batch @ cell.kernel + cell.bias
-        given = np.concatenate([inside[name] for name in ("projection", "proposal") if name in inside], axis=-1)
-        np.testing.assert_allclose(given, product, rtol=1e-5)
-        for name, (one, other) in sums.items():
-            np.testing.assert_allclose(inside[name], inside[one] + inside[other or before + " before"], atol=1e-6)
-        for name, (one, other) in products.items():
-            np.testing.assert_allclose(inside[name], inside[one] * inside[other or before + " before"], atol=1e-6)
+        joined = np.concatenate([inside[name] for name in ("projection", "proposal") if name in inside], axis=-1)
+        np.testing.assert_allclose(joined, product, rtol=1e-5)
+        for name, (mapping, other) in sums.items():
+            np.testing.assert_allclose(inside[name], inside[mapping] + inside[other or before + " before"], atol=1e-6)
+        for name, (mapping, other) in products.items():
+            np.testing.assert_allclose(inside[name], inside[mapping] * inside[other or before + " before"], atol=1e-6)
     np.testing.assert_array_equal(seen["pair"], seen["pair/forward/hidden"] + seen["pair/backward/hidden"])
 
 
@@ -251,16 +251,16 @@ def test_observer_sees_every_value(kind: str) -> None:
     ],
 )
 def test_functions_stay_exact_and_quiet_far_out(function: Function, expected: list[float]) -> None:
-    given = apply(function, np.array([[-200, -1, 0, 7, 200]], np.float32), 0.5)
-    assert given.dtype == np.float32
-    np.testing.assert_allclose(given[0], expected, atol=1e-6)
+    values = apply(function, np.array([[-200, -1, 0, 7, 200]], np.float32), 0.5)
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values[0], expected, atol=1e-6)
 
 
 def test_softmax_of_rows_sums_to_one_and_ignores_a_constant() -> None:
     rows = np.random.default_rng(3).normal(0, 30, (2, 5, 7)).astype(np.float32)
-    given = softmax(rows)
-    np.testing.assert_allclose(given.sum(axis=-1), 1, atol=1e-6)
-    np.testing.assert_allclose(softmax(rows + 1000), given, atol=1e-4)
+    shares = softmax(rows)
+    np.testing.assert_allclose(shares.sum(axis=-1), 1, atol=1e-6)
+    np.testing.assert_allclose(softmax(rows + 1000), shares, atol=1e-4)
 
 
 @settings(deadline=None, max_examples=25)
@@ -291,5 +291,5 @@ def test_a_spatial_transform_moves_the_map() -> None:
     graph = Graph((4, 6, 1), (
         n.Constant("matrix", zoom), n.SpatialTransform("sampler", inputs=("input", "matrix")),
     ))  # fmt: skip
-    given = oracle.run(graph, image)
-    np.testing.assert_allclose(given[0, :3, :5], image[0, :3, :5], atol=1e-4)
+    moved = oracle.run(graph, image)
+    np.testing.assert_allclose(moved[0, :3, :5], image[0, :3, :5], atol=1e-4)

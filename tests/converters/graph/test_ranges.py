@@ -19,13 +19,13 @@ def values_of(graph: Graph, images: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def test_ranges_are_those_of_all_images_however_they_are_batched(tiny_graph: Graph, tiny_images: np.ndarray) -> None:
-    expected = {name: (each.min(), each.max()) for name, each in values_of(tiny_graph, tiny_images).items()}
+    expected = {name: (values.min(), values.max()) for name, values in values_of(tiny_graph, tiny_images).items()}
     for parts in ([16], [5, 11], [1] * 16):
         batches = np.split(tiny_images, np.cumsum(parts)[:-1])
-        found = calibrate(tiny_graph, iter(batches))
-        assert found.keys() == expected.keys()
-        for name in found:
-            assert found[name] == pytest.approx(expected[name], abs=1e-5)
+        ranges = calibrate(tiny_graph, iter(batches))
+        assert ranges.keys() == expected.keys()
+        for name in ranges:
+            assert ranges[name] == pytest.approx(expected[name], abs=1e-5)
 
 
 @settings(max_examples=15, deadline=None)
@@ -34,19 +34,19 @@ def test_every_image_counts(tiny_graph: Graph, tiny_images: np.ndarray, place: i
     """An image with values that no other has moves the ranges, wherever it stands."""
     images = tiny_images.copy()
     images[place] *= 3
-    found = calibrate(tiny_graph, np.split(images, [7, 14]))
-    assert found["input"] == (images[place].min(), images[place].max())
-    assert found["input"] != calibrate(tiny_graph, [tiny_images])["input"]
+    ranges = calibrate(tiny_graph, np.split(images, [7, 14]))
+    assert ranges["input"] == (images[place].min(), images[place].max())
+    assert ranges["input"] != calibrate(tiny_graph, [tiny_images])["input"]
 
 
 def test_every_layer_and_the_inside_of_recurrent_ones_is_there(tiny_graph: Graph, tiny_images: np.ndarray) -> None:
-    found = calibrate(tiny_graph, [tiny_images])
-    assert found.keys() >= {"input", *(layer.name for layer in tiny_graph.nodes)}
+    ranges = calibrate(tiny_graph, [tiny_images])
+    assert ranges.keys() >= {"input", *(layer.name for layer in tiny_graph.nodes)}
     for layer in tiny_graph.nodes:
         if isinstance(layer, Recurrent):
-            assert {f"{layer.name}/{way}/state" for way in ("forward", "backward")} < found.keys()
-    assert all(low <= high for low, high in found.values())
-    assert 0 <= found["softmax"][0] < found["softmax"][1] <= 1
+            assert {f"{layer.name}/{way}/state" for way in ("forward", "backward")} < ranges.keys()
+    assert all(low <= high for low, high in ranges.values())
+    assert 0 <= ranges["softmax"][0] < ranges["softmax"][1] <= 1
 
 
 @pytest.mark.parametrize("batches", [[], [np.zeros((0, 32, 16, 1), np.float32)]])

@@ -49,7 +49,7 @@ class Random:
         return self._generator.normal(0, 0.7, shape).astype(np.float32)
 
     def conv(self, name: str, inside: int, out: int, size: int = 3, activation: Activation = "linear") -> Conv:
-        """Of the size of its input, the result about as large as that."""
+        """Make a convolution that keeps the size of its input, with results of about the same magnitude."""
         around = ((size - 1) // 2, size // 2)
         kernel = self(size, size, inside, out) / np.float32(np.sqrt(size * size * inside))
         return Conv(name, kernel, self(out), pads=(around, around), activation=activation)
@@ -90,9 +90,9 @@ def assert_runs_as_the_oracle(
     data = to_onnx(graph, recipe)
     batch = Random(images)(images, *graph.input_shape)
     for part in (batch, batch[1:2]):
-        expected, given = oracle.run(graph, part), run(data, part)
-        assert (given.dtype, given.shape) == (np.float32, expected.shape)
-        np.testing.assert_allclose(given, expected, rtol=0, atol=tolerance * max(1.0, float(np.abs(expected).max())))
+        expected, actual = oracle.run(graph, part), run(data, part)
+        assert (actual.dtype, actual.shape) == (np.float32, expected.shape)
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * max(1.0, float(np.abs(expected).max())))
     return data
 
 

@@ -101,7 +101,7 @@ def _prelu(draw: Draw, random: Random) -> Made:
 
 
 def _binary(draw: Draw, random: Random) -> Made:
-    """Of a map and what is made of it, or of a constant, one of them repeated along some axes."""
+    """Operators of a map and a value made from it, or a constant, one of them repeated along some axes."""
     shape, before = _any(draw, random)
     source = before[-1].name if before else INPUT
     other: n.Node
@@ -121,7 +121,7 @@ def _binary(draw: Draw, random: Random) -> Made:
 
 
 def _matmul(draw: Draw, random: Random) -> Made:
-    """Of two values, or of one and a constant; in heads, or not."""
+    """Products of two values, or of a value and a constant, with or without heads."""
     transposed, heads = draw(st.booleans()), _pick(draw, (), (2,))
     other: n.Node = random.dense("other", 4, 4)
     if draw(st.booleans()):

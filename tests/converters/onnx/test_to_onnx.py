@@ -83,9 +83,9 @@ def test_recurrence_of_two_widths(kind: str) -> None:
 
 
 @pytest.mark.parametrize("merge", get_args(n.Merge))
-@pytest.mark.parametrize(("one", "other"), list(permutations(KINDS, 2)))
-def test_recurrence_of_two_kinds(one: str, other: str, merge: n.Merge) -> None:
-    cells = RANDOM.cell(3, 4, kind=one), RANDOM.cell(3, 4, kind=other)
+@pytest.mark.parametrize(("forward", "backward"), list(permutations(KINDS, 2)))
+def test_recurrence_of_two_kinds(forward: str, backward: str, merge: n.Merge) -> None:
+    cells = RANDOM.cell(3, 4, kind=forward), RANDOM.cell(3, 4, kind=backward)
     _reads_as_the_oracle(n.Recurrent("pair", *cells, merge), shape=(6, 3))
 
 
@@ -148,9 +148,9 @@ def _network(kind: str = "LSTM", merge: n.Merge = "concat", channels: int = 1) -
 def test_half_precision_is_the_oracle_with_rounded_weights(kind: str, merge: n.Merge, recipe: str) -> None:
     graph = _network(kind, merge)
     images = RANDOM(3, 8, 6, 1)
-    given = run(to_onnx(graph, ONNX_RECIPES[recipe]), images)
-    assert given.dtype == np.float32
-    np.testing.assert_allclose(given, oracle.run(_rounded(graph), images), atol=0.02)
+    actual = run(to_onnx(graph, ONNX_RECIPES[recipe]), images)
+    assert actual.dtype == np.float32
+    np.testing.assert_allclose(actual, oracle.run(_rounded(graph), images), atol=0.02)
 
 
 @pytest.mark.parametrize("recipe", HALF_RECIPES)
@@ -235,12 +235,12 @@ def test_pixels_read_as_the_values_made_of_them(image: InputSpec, recipe: str) -
     values = preprocess(pictures, replace(image, dtype="float32"))
     pixels = preprocess(pictures, replace(image, axes="HWC"))
     assert pixels.shape == (3, *image.turned[::-1], image.channels)
-    given = [
+    outputs = [
         run(to_onnx(graph, ONNX_RECIPES[recipe], taken), batch)
         for taken, batch in ((image, pixels), (replace(image, dtype="float32"), values))
     ]
-    np.testing.assert_allclose(*given, atol=1e-5 if recipe == "float32" else 5e-3)
-    np.testing.assert_allclose(given[0], oracle.run(graph, values), atol=1e-5 if recipe == "float32" else 0.03)
+    np.testing.assert_allclose(*outputs, atol=1e-5 if recipe == "float32" else 5e-3)
+    np.testing.assert_allclose(outputs[0], oracle.run(graph, values), atol=1e-5 if recipe == "float32" else 0.03)
 
 
 @pytest.mark.parametrize("recipe", ONNX_RECIPES)

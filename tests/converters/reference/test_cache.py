@@ -88,9 +88,9 @@ def test_values_that_look_alike_are_told_apart() -> None:
     ]  # fmt: skip
 
     def digest(value: Any) -> str:
-        found = cache.hashlib.sha256()
-        cache._feed(found, value)
-        return found.hexdigest()
+        sha256 = cache.hashlib.sha256()
+        cache._feed(sha256, value)
+        return sha256.hexdigest()
 
     assert len({digest(value) for value in values}) == len(values)
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
@@ -102,9 +102,9 @@ def test_values_that_look_alike_are_told_apart() -> None:
 def test_what_is_kept_is_found(folder: Path) -> None:
     assert cache.find("x", VALUES.shape) is None
     cache.keep("x", VALUES)
-    found = cache.find("x", VALUES.shape)
-    assert found is not None
-    np.testing.assert_array_equal(found, VALUES)
+    kept = cache.find("x", VALUES.shape)
+    assert kept is not None
+    np.testing.assert_array_equal(kept, VALUES)
     assert [path.name for path in folder.iterdir()] == ["x.npz"]
     assert cache.find("y", VALUES.shape) is None
     assert cache.find("x", (2, 4, 3)) is None
@@ -143,7 +143,7 @@ def test_the_oldest_are_deleted(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not (folder / "too large.npz").exists()
 
 
-def test_a_place_that_cannot_be_written_is_told_and_no_failure(
+def test_a_cache_that_cannot_be_written_is_reported_and_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
@@ -165,7 +165,7 @@ def test_what_was_read_is_not_read_again(
     ran: list[int] = []
     real = pipeline._read_by_reference
     monkeypatch.setattr(
-        pipeline, "_read_by_reference", lambda *given: (ran.append(len(given[1])), real(*given))[1]
+        pipeline, "_read_by_reference", lambda *arguments: (ran.append(len(arguments[1])), real(*arguments))[1]
     )  # fmt: skip
 
     def read(changed: pipeline.Source = source, cached: bool = True, sets: Any = datasets) -> list[int]:

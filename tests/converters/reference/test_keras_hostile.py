@@ -17,12 +17,12 @@ from edge_crnn.errors import ModelFileError
 
 def places(value: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any, str]]:
     """(keys down to it, object, key) of every setting; each place in lists alike."""
-    for each in value if isinstance(value, list) else [value]:
-        for key in tuple(each) if isinstance(each, dict) else ():
-            yield (*path, key), each, key
-            yield from places(each[key], *path, key)
-        if isinstance(each, list):
-            yield from places(each, *path)
+    for item in value if isinstance(value, list) else [value]:
+        for key in tuple(item) if isinstance(item, dict) else ():
+            yield (*path, key), item, key
+            yield from places(item[key], *path, key)
+        if isinstance(item, list):
+            yield from places(item, *path)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_code_in_a_setting_at_which_the_graph_does_not_look(
     call: str, keras: Any, parts: tuple[str, bytes], tmp_path: Path
 ) -> None:
     config = json.loads(parts[0])
-    layer = next(each for each in config["config"]["layers"] if each["class_name"] == "Conv2D")
+    layer = next(layer for layer in config["config"]["layers"] if layer["class_name"] == "Conv2D")
     layer["config"]["kernel_initializer"] = with_arguments(call, tmp_path / "trace")
     assert load_graph(written(tmp_path / "model.keras", config, parts[1])).output_shape == (16, 11)
     refused(tmp_path / "model.keras", config, parts[1], tmp_path / "trace")

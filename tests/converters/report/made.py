@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 from converters.report.blocks import Report
 from converters.report.compose import compose
-from converters.report.records import from_json
 from edge_crnn.records.bench import Scenario
+from edge_crnn.records.record import from_json
 from tests.edge_crnn.bench.made import OFFLINE, record, result
 
 Json: TypeAlias = Any
@@ -143,12 +143,16 @@ def decoding_speed() -> Json:
         {"decoder": name, "batch": 1, "ms": ms, "minimum_ms": 0.9 * ms, "processor_ms": ms, "same": same}
         for name, ms, same in (("greedy", 0.0625, 1.0), ("another", 0.375, 0.9975))
     ]
-    return _result("edge-crnn decoding speed", images=500, other_cores=0.0, speeds=speeds, absent={})
+    return _result(
+        "edge-crnn decoding speed", images=500, shape=[9, 42], width=10, other_cores=0.0, speeds=speeds, absent={}
+    )
 
 
 def decoding_errors() -> Json:
-    counts = {"greedy_right": 470, "grammar_right": 485, "covered": 480, "filter_wrong": 9, "grammar_wrong": 4}
-    return _result("edge-crnn decoding errors", images=500, grammar="[0-9]{4}", errors=counts)
+    counts = {"images": 500, "greedy_right": 470, "beam_right": 471, "grammar_right": 485, "covered": 480}
+    counts |= {"filter_wrong": 9, "grammar_wrong": 4, "fewest_wrong": 2, "remaining": 15, "truth_in_n_best": 8}
+    errors = {**counts, "outside": 0}
+    return _result("edge-crnn decoding errors", images=500, shape=[9, 42], width=10, grammar="[0-9]{4}", errors=errors)
 
 
 def verification() -> Json:
@@ -182,12 +186,31 @@ def gpu() -> Json:
         ours, peer = ([{"median_ms": ms, "p90_ms": ms, "minimum_ms": ms}] for ms in (ours_ms, peer_ms))
         return {"model": "plates", "way": "pixels", "images": images, "calls": 9, "ours": ours, "peer": peer}
 
-    texts = {"name": "texts", "what": "of 500 same", "wants": "at least", "threshold": 499, "figure": 500.0}
-    soak = {"name": "soak", "what": "MB", "wants": "at most", "threshold": 8, "figure": None}
+    texts = {
+        "name": "texts",
+        "what": "of 500 same",
+        "wants": "at least",
+        "threshold": 499,
+        "figure": 500.0,
+        "part": "texts",
+        "model": "plates",
+    }
+    soak = {
+        "name": "soak",
+        "what": "MB",
+        "wants": "at most",
+        "threshold": 8,
+        "figure": None,
+        "part": "memory",
+        "model": "plates",
+    }
     found = _result(
         "edge-crnn gpu_check",
         gpu={"name": "some GPU", "tensorrt": "tensorrt 10.3"},
-        criteria=[{**texts, "verdict": "met", "note": ""}, {**soak, "verdict": "not run", "note": ""}],
+        criteria=[
+            {**texts, "met": True, "verdict": "met", "note": ""},
+            {**soak, "met": None, "verdict": "not run", "note": ""},
+        ],
         speed=[speed(1, 0.75, 1.25), speed(32, 1.125, 2.0), {**speed(256, 2.75, 5.0), "peer": []}],
         other_cores=0.03,
     )
@@ -216,6 +239,8 @@ def confidence() -> Json:
     return _result(
         "edge-crnn confidence",
         artifact={"recipe": "int8", "payload_sha256": "a" * 64},
+        held_sha256="e" * 64,
+        decoder={"method": "greedy"},
         fit={
             "images": 120,
             "right": 100,
@@ -225,8 +250,8 @@ def confidence() -> Json:
             "error": 0.02,
             "reliability": [],
             "coverage": [
-                {"threshold": 0.9, "accepted": 60, "right": 60},
-                {"threshold": 0.5, "accepted": 90, "right": 80},
+                {"threshold": 0.9, "accepted": 60, "right": 60, "shown": 0.95},
+                {"threshold": 0.5, "accepted": 90, "right": 80, "shown": 0.81},
             ],
             "isotonic": [],
         },

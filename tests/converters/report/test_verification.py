@@ -10,13 +10,13 @@ import pytest
 
 from converters.report.compose import compose
 from converters.report.page import page
-from converters.report.records import from_json
 from converters.report.verification import Outcome, to_json
 from converters.verify.gate import Gate, Readings, compare
 from edge_crnn import __version__
 from edge_crnn.dataset import Dataset, Entry
 from edge_crnn.model.artifact import Artifact
 from edge_crnn.model.spec import ArtifactFacts, InputSpec, ModelSpec, OutputSpec
+from edge_crnn.records.record import from_json
 from tests.converters.report.made import Browser, Json
 
 SPEC = ModelSpec(

@@ -45,9 +45,9 @@ def test_what_to_do_on_the_device_is_a_command_that_works(
     onnx = save(target.with_suffix(".onnx"), source.payload, source.spec).path
     *_, line = how_to_build(onnx, target, BuildOptions((1, 4, 16))).splitlines()
     words = line.split()
-    assert words[0] == "python"
+    assert words[0] == "edge-crnn"
     ended = subprocess.run(
-        [sys.executable, *words[1:]],
+        [sys.executable, "-m", "edge_crnn", *words[1:]],
         cwd=target.parent,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path[:1], str(ROOT)])},
         capture_output=True,
@@ -83,17 +83,17 @@ def test_no_build_may_take_forever(
     words: list[str],
     seconds: float,
 ) -> None:
-    given = []
+    timeouts = []
 
     def build(*wish: Any) -> Built:
-        given.append(wish[-1])
+        timeouts.append(wish[-1])
         return Built(b"plan", "tensorrt 10.3.0", "float16", None)
 
     monkeypatch.setattr(trt_process, "is_there", lambda: True)
     monkeypatch.setattr(trt_process, "_build_apart", build)
     assert main([str(tiny_onnx("float16")), "-o", str(target), *words]) == 0
     assert to_engine(tiny_onnx("float16"), target).payload == b"plan"
-    assert given == [seconds, TIMEOUT_S]
+    assert timeouts == [seconds, TIMEOUT_S]
 
 
 def test_the_command_fails_in_a_line(
@@ -101,7 +101,7 @@ def test_the_command_fails_in_a_line(
 ) -> None:
     stub(unparsable=True)
     assert main([str(tiny_onnx("float16")), "-o", str(target)]) == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err == "plates.engine: TensorRT 10.3.0 does not take the graph (error 0; error 1)\n"
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.splitlines()[1:] == ["plates.engine: TensorRT 10.3.0 rejects the graph (error 0; error 1)"]
     assert not sidecar(target).exists()

@@ -44,8 +44,8 @@ def test_weights_keep_8_bits_of_each_channel(value: np.ndarray, axis: int) -> No
 
 
 @given(FINITE, FINITE)
-def test_ranges_are_covered_with_zero_exact(one: float, other: float) -> None:
-    low, high = min(one, other), max(one, other)
+def test_ranges_are_covered_with_zero_exact(first: float, second: float) -> None:
+    low, high = min(first, second), max(first, second)
     quantisation = quantisation_of("x", {"x": (low, high)})
     assert -128 <= quantisation.zero_point <= 127
     levels = (np.array([-128, 127]) - quantisation.zero_point) * quantisation.scale

@@ -67,9 +67,9 @@ def test_an_open_size(tmp_path: Path) -> None:
     assert (facts.multiplications, facts.network, facts.obstacles) == (None, None, ())
     with pytest.raises(ModelFileError, match="must fix its open axes: give --width"):
         facts.require_network()
-    told = file_facts(path, declarations=Declarations((48, 16, 1)))
-    assert (told.steps, told.missing) == (24, None)
-    assert told.require_network().graph.input_shape == (48, 16, 1)
+    declared = file_facts(path, declarations=Declarations((48, 16, 1)))
+    assert (declared.steps, declared.missing) == (24, None)
+    assert declared.require_network().graph.input_shape == (48, 16, 1)
 
 
 # --- scaling ---------------------------------------------------------------------------------------------------------
@@ -244,6 +244,6 @@ def test_a_checkpoint(checkpoints: Path) -> None:
     assert (facts.shape, facts.axes, facts.steps, facts.classes) == ((None, 32, 1), "WHC", None, 11)
     assert facts.missing is not None
     assert facts.parameters
-    told = file_facts(folder, declarations=Declarations((100, 32, 1)))
-    assert (told.shape, told.steps, told.missing) == ((100, 32, 1), 24, None)
-    assert told.require_network().ends.softmax
+    declared = file_facts(folder, declarations=Declarations((100, 32, 1)))
+    assert (declared.shape, declared.steps, declared.missing) == ((100, 32, 1), 24, None)
+    assert declared.require_network().ends.softmax

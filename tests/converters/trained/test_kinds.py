@@ -52,8 +52,8 @@ def test_by_the_first_bytes_whatever_the_name(head: bytes, words: str, suffix: s
 
 
 def test_every_kind_is_tested() -> None:
-    found = {kind_of(head) for head, _ in HEADS.values()}
-    assert found == set(KINDS)
+    kinds = {kind_of(head) for head, _ in HEADS.values()}
+    assert kinds == set(KINDS)
 
 
 @pytest.mark.parametrize("head", [b"", b"a", b"hello world", b"\0" * 64, b"\xff\xd8\xff\xe0"])

@@ -22,7 +22,7 @@ def small(keras: Any, change: Callable[[Any, Any], Any]) -> Any:
     return keras.Model(image, keras.layers.Dense(5, activation="softmax", name="head")(x))
 
 
-def told(model: Any, path: Path) -> str:
+def obstacle_message(model: Any, path: Path) -> str:
     with pytest.raises(ModelFileError) as caught:
         load_graph(save(model, path))
     return str(caught.value)
@@ -44,7 +44,7 @@ def test_a_layer_of_two_inputs_is_named_itself(tmp_path: Path) -> None:
             return x[0] * x[1]
 
     model = small(keras, lambda keras, x: Sampler(name="sampler")([x, keras.layers.Conv2D(4, 1)(x)]))
-    text = told(model, tmp_path / "a.h5")
+    text = obstacle_message(model, tmp_path / "a.h5")
     assert "layer 'sampler' (Sampler): not supported" in text
     assert "--layers FILE" in text
     assert "backward" not in text
@@ -58,7 +58,7 @@ def test_a_nested_model_before_a_lambda(tmp_path: Path) -> None:
         inner = keras.Model(inner_input, keras.layers.Conv2D(4, 1)(inner_input), name="inner")
         return keras.layers.Lambda(lambda pair: pair[0] * pair[1], name="sampler")([x, inner(x)])
 
-    text = told(small(engine("keras2"), change), tmp_path / "a.h5")
+    text = obstacle_message(small(engine("keras2"), change), tmp_path / "a.h5")
     assert "layer 'sampler' (Lambda): code in a model file is never run. Say what it does" in text
 
 
@@ -69,7 +69,7 @@ def test_masking_is_named(version: str, name: str, tmp_path: Path) -> None:
     image = keras.Input((32, 16), name="image")
     x = keras.layers.Masking(name="masked")(image)
     x = keras.layers.LSTM(4, return_sequences=True, name="lstm")(x)
-    text = told(keras.Model(image, keras.layers.Dense(5, activation="softmax")(x)), tmp_path / name)
+    text = obstacle_message(keras.Model(image, keras.layers.Dense(5, activation="softmax")(x)), tmp_path / name)
     assert "layer 'masked' (Masking): masks are not supported" in text
 
 
@@ -111,6 +111,8 @@ def test_the_last_layer_is_not_taken_for_a_loss(tmp_path: Path) -> None:
     keras = engine("keras3")
     model = small(keras, lambda _, x: x)
     valid = keras.Input((32, 1), name="valid")
-    text = told(keras.Model([model.input, valid], keras.layers.Multiply()([model.output, valid])), tmp_path / "a.keras")
+    text = obstacle_message(
+        keras.Model([model.input, valid], keras.layers.Multiply()([model.output, valid])), tmp_path / "a.keras"
+    )
     assert "the prediction depends on the inputs" in text
     assert "valid" in text

@@ -35,12 +35,12 @@ def test_long_lists_are_cut() -> None:
     assert max(map(len, message(PATH, [obstacle(1, reason="x" * 5000)] * 2).splitlines())) <= 1100
 
 
-def test_obstacles_of_one_kind_are_told_once() -> None:
+def test_obstacles_of_one_kind_are_listed_once() -> None:
     several = [obstacle(number) for number in range(7)]
-    (one,) = grouped(several)
-    assert str(one) == "layers 'layer_0', 'layer_1', 'layer_2' and 4 more (Einsum): not supported"
+    (merged,) = grouped(several)
+    assert str(merged) == "layers 'layer_0', 'layer_1', 'layer_2' and 4 more (Einsum): not supported"
     named = [Obstacle((name,), "Lambda", f'say "{name}": "squeeze 1"') for name in ("lambda", "lambda_1")]
-    assert [each.layers for each in grouped([*named, several[0]])] == [("lambda", "lambda_1"), ("layer_0",)]
+    assert [obstacle.layers for obstacle in grouped([*named, several[0]])] == [("lambda", "lambda_1"), ("layer_0",)]
     assert len(grouped([several[0], obstacle(1, "Dot"), obstacle(2, reason="another")])) == 3
 
 
@@ -78,7 +78,7 @@ def model() -> Any:
 
 
 @pytest.mark.parametrize("name", ["mine.keras", "mine.h5"])
-def test_all_obstacles_of_a_model_are_told(name: str, model: Any, tmp_path: Path) -> None:
+def test_all_obstacles_of_a_model_are_reported(name: str, model: Any, tmp_path: Path) -> None:
     path = save(model, tmp_path / name)
     with pytest.raises(ModelFileError) as caught:
         load_network(path)
@@ -110,7 +110,7 @@ def test_facts_of_a_model_with_obstacles(model: Any, tmp_path: Path) -> None:
 def test_what_is_declared_is_no_obstacle(model: Any, tmp_path: Path) -> None:
     declarations = Declarations(lambdas={"doubled": "scale 2"}, custom={"Odd": lambda layer: layer.x})
     facts = file_facts(save(model, tmp_path / "mine.keras"), declarations=declarations)
-    (unusual,), (einsum,), (lstm,) = (each.layers for each in facts.obstacles)
+    (unusual,), (einsum,), (lstm,) = (obstacle.layers for obstacle in facts.obstacles)
     assert (unusual, einsum.rpartition("_")[0] or einsum, lstm) == ("unusual", "einsum", "relu_lstm")
 
 
@@ -127,11 +127,11 @@ def test_an_obstacle_in_a_nested_model_and_in_a_wrapper(tmp_path: Path) -> None:
     model = keras.Model(image, layers.Dense(5, activation="squareplus", name="c")(x))
     facts = file_facts(save(model, tmp_path / "mine.keras"))
     assert len(facts.obstacles) == 3
-    assert ["squareplus" in str(each) for each in facts.obstacles] == [True, False, True]
+    assert ["squareplus" in str(obstacle) for obstacle in facts.obstacles] == [True, False, True]
     assert "SimpleRNN" in str(facts.obstacles[1])
 
 
-def test_consequences_of_an_obstacle_are_not_told(tmp_path: Path) -> None:
+def test_consequences_of_an_obstacle_are_not_reported(tmp_path: Path) -> None:
     """Keras 2 does not state shapes, so what comes behind the Lambda is guessed, and does not fit."""
     keras = engine("keras2")
     layers = keras.layers

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converters.verify.detail import Confusion, Errors, alignment, detail
+from converters.verify.detail import alignment, detail
 from converters.verify.gate import Readings
 from edge_crnn.dataset import Dataset, Entry
 from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
+from edge_crnn.records.verification import Confusion, SymbolErrors
 
 SPEC = ModelSpec(
     name="digits",
@@ -70,14 +71,14 @@ def test_symbols_that_are_read_wrong_are_counted_for_each_folder() -> None:
     theirs = [readings("0123", "1"), readings("201")]
     ours = [readings("0103", "130"), readings("201")]
     found = detail(SPEC, sets, theirs, ours)
-    assert found.errors == (Errors(6, 1, 2), Errors(3, 0, 0))
+    assert found.errors == (SymbolErrors(6, 1, 2), SymbolErrors(3, 0, 0))
     assert set(found.confusions) == {Confusion("0", "", 1, 0), Confusion("2", "0", 0, 1), Confusion("", "3", 0, 1)}
 
 
 def test_a_confusion_that_both_have_alike_is_left_out() -> None:
     sets, both = [dataset("0123")], [readings("0132")]
     found = detail(SPEC, sets, both, both)
-    assert found.errors == (Errors(4, 2, 2),)
+    assert found.errors == (SymbolErrors(4, 2, 2),)
     assert found.confusions == ()
     assert found.mean_probability_change == found.mean_confidence_change == 0
 

@@ -46,8 +46,8 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., FakeGpu]]:
         module.Runtime = runtime(module, there)
         pycuda: Any = ModuleType("pycuda")
         pycuda.driver = pycuda_driver(there)
-        for name, each in {"tensorrt": module, "pycuda": pycuda, "pycuda.driver": pycuda.driver}.items():
-            monkeypatch.setitem(sys.modules, name, each)
+        for name, stub in {"tensorrt": module, "pycuda": pycuda, "pycuda.driver": pycuda.driver}.items():
+            monkeypatch.setitem(sys.modules, name, stub)
         library = there.libcuda()
         monkeypatch.setattr(
             ctypes, "CDLL", lambda name, *rest, **more: library if name == "libcuda.so.1" else real(name, *rest, **more)

@@ -75,11 +75,11 @@ def images(backend: Backend, count: int) -> np.ndarray:
 
 @pytest.mark.parametrize("count", [0, 1, 4, 5])
 def test_probabilities_of_any_number_of_images(backend: Backend, count: int) -> None:
-    given = backend.infer(images(backend, count))
-    assert given.shape == (count, STEPS, CLASSES)
-    assert given.dtype == np.float32
-    np.testing.assert_allclose(given.sum(axis=-1), 1, atol=0.01)
-    assert (given >= 0).all()
+    probabilities = backend.infer(images(backend, count))
+    assert probabilities.shape == (count, STEPS, CLASSES)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=-1), 1, atol=0.01)
+    assert (probabilities >= 0).all()
 
 
 def test_the_result_is_the_callers(backend: Backend) -> None:
@@ -94,7 +94,7 @@ def test_the_result_is_the_callers(backend: Backend) -> None:
     assert (second != 7).all()
 
 
-def test_the_images_stay_as_they_are(backend: Backend) -> None:
+def test_the_laterstay_as_they_are(backend: Backend) -> None:
     batch = images(backend, 3)
     batch.flags.writeable = False
     before = batch.copy()
@@ -147,14 +147,14 @@ def test_closed_once_and_for_all(backend: Backend) -> None:
     backend.infer(batch)
     backend.close()
     backend.close()
-    for each in (batch, batch[:0]):
+    for later in (batch, batch[:0]):
         with pytest.raises(BackendError, match=r"used after close\(\); open the model again"):
-            backend.infer(each)
+            backend.infer(later)
 
 
 def test_facts(backend: Backend) -> None:
     facts = backend.facts
-    assert facts.name in ("fake", "litert", "onnxrt", "trt")
+    assert facts.name in ("fake", "litert", "onnxrt", "tensorrt")
     assert facts.version
     assert facts.precision
     assert sorted(facts.input_shape) == [1, 16, 32]

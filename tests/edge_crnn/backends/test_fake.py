@@ -19,8 +19,8 @@ def test_each_image_gets_the_next_row() -> None:
 def test_the_script_is_no_ones_to_change() -> None:
     script = SCRIPT.copy()
     backend = FakeBackend(script, (2, 2, 1))
-    given = backend.infer(IMAGES)
-    script[:] = given[:] = 0.5
+    output = backend.infer(IMAGES)
+    script[:] = output[:] = 0.5
     np.testing.assert_array_equal(backend.infer(IMAGES)[:3], SCRIPT)
 
 

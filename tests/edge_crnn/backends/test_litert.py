@@ -37,12 +37,12 @@ def test_a_batch_gives_bit_for_bit_what_its_images_give_alone(
     tiny_artifacts: Callable[..., Path], batch: np.ndarray, recipe: str, size: int
 ) -> None:
     many = open_backend(tiny_artifacts(recipe, batch=size))
-    one = open_backend(tiny_artifacts(recipe))
+    backend = open_backend(tiny_artifacts(recipe))
     images = batch[[0, 1, 2, 3, 4, 5, 6, 1, 0]]
     together = many.infer(images)
     for image, expected in zip(images, together, strict=True):
         np.testing.assert_array_equal(many.infer(image[np.newaxis])[0], expected)
-        np.testing.assert_array_equal(one.infer(image[np.newaxis])[0], expected)
+        np.testing.assert_array_equal(backend.infer(image[np.newaxis])[0], expected)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -68,13 +68,13 @@ def test_int8_output_becomes_probabilities(tiny_artifacts: Callable[..., Path], 
     path = tiny_artifacts("int8-full")
     interpreter = Interpreter(str(path))
     interpreter.allocate_tensors()
-    given = interpreter.get_output_details()[0]
-    assert given["dtype"] == np.int8
-    scale, zero_point = given["quantization"]
+    details = interpreter.get_output_details()[0]
+    assert details["dtype"] == np.int8
+    scale, zero_point = details["quantization"]
     assert load(path).spec.output.quantisation == Quantisation(scale, zero_point)
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch[:1])
     interpreter.invoke()
-    raw = interpreter.get_tensor(given["index"])
+    raw = interpreter.get_tensor(details["index"])
     assert len(np.unique(raw)) > 10
     coarse = (raw.astype(np.float64) - zero_point) * scale
     given_rows = open_backend(path).infer(batch[:1])
@@ -86,8 +86,8 @@ def test_threads_take_turns(tiny_artifact: Path, batch: np.ndarray) -> None:
     backend = open_backend(tiny_artifact)
     expected = backend.infer(batch)
     with ThreadPoolExecutor(8) as pool:
-        for each in pool.map(backend.infer, [batch] * 32):
-            np.testing.assert_array_equal(each, expected)
+        for result in pool.map(backend.infer, [batch] * 32):
+            np.testing.assert_array_equal(result, expected)
 
 
 def test_facts_tell_what_runs(tiny_artifacts: Callable[..., Path]) -> None:
@@ -119,8 +119,10 @@ LIES: dict[str, Callable[[ModelSpec], ModelSpec]] = {
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
 def test_a_spec_that_lies_about_its_tensors(tiny_artifact: Path, lie: Callable[[ModelSpec], ModelSpec]) -> None:
     artifact = load(tiny_artifact)
-    found = r"takes \[\(1, 16, 32, 1, 'uint8'\)\] and gives \[\(1, 16, 11, 'float32'\)\]"
-    with pytest.raises(ArtifactError, match=rf"^dynamic-1-pixels.tflite: {found}, its spec says .*; convert the model"):
+    actual = r"takes \[\(1, 16, 32, 1, 'uint8'\)\] and gives \[\(1, 16, 11, 'float32'\)\]"
+    with pytest.raises(
+        ArtifactError, match=rf"^dynamic-1-pixels.tflite: {actual}, its spec says .*; convert the model"
+    ):
         open_backend(replace(artifact, spec=lie(artifact.spec)))
 
 
@@ -141,7 +143,7 @@ def hand_written(path: Path, spec: ModelSpec, op: str, inputs: int = 1) -> Path:
 def test_a_flex_op_is_one_error(tiny_artifact: Path, tmp_path: Path) -> None:
     path = hand_written(tmp_path / "flex.tflite", load(tiny_artifact).spec, "CUSTOM")
     with pytest.raises(
-        BackendError, match=r"^flex.tflite: ai_edge_litert .* refuses it \(.*Flex.*\); convert it again$"
+        BackendError, match=r"^flex.tflite: ai_edge_litert .* rejects it \(.*Flex.*\); convert it again"
     ):
         open_backend(path)
 
@@ -155,7 +157,7 @@ def test_two_inputs_are_one_error(tiny_artifact: Path, tmp_path: Path) -> None:
 def test_a_payload_that_is_no_model_is_one_error(tiny_artifact: Path, tmp_path: Path) -> None:
     path = tmp_path / "none.tflite"
     save(path, b"\x1c\0\0\0TFL3" + bytes(1000), load(tiny_artifact).spec)
-    with pytest.raises(BackendError, match=r"^none.tflite: ai_edge_litert .* refuses it \(.+\); convert it again$"):
+    with pytest.raises(BackendError, match=r"^none.tflite: ai_edge_litert .* rejects it \(.+\); convert it again"):
         open_backend(path)
 
 
@@ -210,8 +212,8 @@ def opened_without(path: Path, *missing: str, more: Path | None = None) -> str:
 
 
 def test_without_any_interpreter_the_extra_is_named(tiny_artifact: Path) -> None:
-    said = opened_without(tiny_artifact, "ai_edge_litert", "tflite_runtime", "tensorflow")
-    assert said == (
+    message = opened_without(tiny_artifact, "ai_edge_litert", "tflite_runtime", "tensorflow")
+    assert message == (
         "unavailable: dynamic-1-pixels.tflite: its engine is not there, or does not start (none of ai_edge_litert,"
         " tflite_runtime, tensorflow is installed); pip install 'edge-crnn[litert]'"
     )
@@ -247,15 +249,15 @@ def test_the_packages_are_tried_in_their_order(
 
 
 def test_tensorflow_keeps_its_interpreter_where_it_is_looked_for() -> None:
-    found = importlib.util.find_spec("tensorflow")
-    if found is None or found.origin is None:
+    module = importlib.util.find_spec("tensorflow")
+    if module is None or module.origin is None:
         pytest.skip("TensorFlow is not installed; it comes with edge-crnn[convert]")
-    assert (Path(found.origin).parent / "lite" / "python" / "interpreter.py").is_file()
+    assert (Path(module.origin).parent / "lite" / "python" / "interpreter.py").is_file()
 
 
-def test_a_package_that_does_not_start_is_told(tiny_artifact: Path, tmp_path: Path) -> None:
+def test_a_package_that_does_not_start_is_reported(tiny_artifact: Path, tmp_path: Path) -> None:
     package = tmp_path / "ai_edge_litert"
     package.mkdir()
     (package / "__init__.py").write_text("raise ImportError('libc.so.6: version `GLIBC_2.38` not found')\n")
-    said = opened_without(tiny_artifact, "tflite_runtime", more=tmp_path)
-    assert "does not start (libc.so.6: version `GLIBC_2.38` not found)" in said
+    message = opened_without(tiny_artifact, "tflite_runtime", more=tmp_path)
+    assert "does not start (libc.so.6: version `GLIBC_2.38` not found)" in message

@@ -43,17 +43,17 @@ def test_a_batch_gives_bit_for_bit_what_its_images_give_alone(
     together = backend.infer(images)
     for order in (slice(None), slice(None, None, -1), slice(3, 4), slice(2, 9, 3)):
         np.testing.assert_array_equal(backend.infer(images[order]), together[order])
-    one = open_backend(tiny_onnx(recipe))
+    single_threaded = open_backend(tiny_onnx(recipe))
     for image, expected in zip(images, together, strict=True):
-        np.testing.assert_array_equal(one.infer(image[np.newaxis])[0], expected)
+        np.testing.assert_array_equal(single_threaded.infer(image[np.newaxis])[0], expected)
 
 
 def test_threads_run_side_by_side(tiny_onnx: Callable[..., Path], batch: np.ndarray) -> None:
     backend = open_backend(tiny_onnx())
     expected = backend.infer(batch)
     with ThreadPoolExecutor(8) as pool:
-        for each in pool.map(backend.infer, [batch] * 32):
-            np.testing.assert_array_equal(each, expected)
+        for result in pool.map(backend.infer, [batch] * 32):
+            np.testing.assert_array_equal(result, expected)
 
 
 def test_facts_tell_what_runs(tiny_onnx: Callable[..., Path]) -> None:
@@ -82,8 +82,8 @@ def test_a_spec_that_lies_about_its_tensors(
     tiny_onnx: Callable[..., Path], lie: Callable[[ModelSpec], ModelSpec]
 ) -> None:
     artifact = load(tiny_onnx())
-    found = r"takes \[\(16, 32, 1, 'tensor\(uint8\)'\)\] and gives \[\(16, 11, 'tensor\(float\)'\)\]"
-    with pytest.raises(ArtifactError, match=rf"^float32-pixels.onnx: {found}, its spec says .*; convert the model"):
+    actual = r"takes \[\(16, 32, 1, 'tensor\(uint8\)'\)\] and gives \[\(16, 11, 'tensor\(float\)'\)\]"
+    with pytest.raises(ArtifactError, match=rf"^float32-pixels.onnx: {actual}, its spec says .*; convert the model"):
         open_backend(replace(artifact, spec=lie(artifact.spec)))
 
 
@@ -120,7 +120,9 @@ def wrong_shape(model: Any) -> None:
     model.graph.initializer[2].dims[:] = [3, 5, 7]
 
 
-FORGERIES = {each.__name__: each for each in (unknown_op, unknown_domain, future, no_nodes, short_weight, wrong_shape)}
+FORGERIES = {
+    forgery.__name__: forgery for forgery in (unknown_op, unknown_domain, future, no_nodes, short_weight, wrong_shape)
+}
 
 
 NAMES = {
@@ -135,7 +137,7 @@ def test_names_that_are_no_text_are_one_error(
 ) -> None:
     artifact = load(tiny_onnx())
     path = save(tmp_path / "bad.onnx", spoil(artifact.payload), artifact.spec).path
-    with pytest.raises(BackendError, match=r"^bad.onnx: onnxruntime .* refuses it \(.*\); convert it again$"):
+    with pytest.raises(BackendError, match=r"^bad.onnx: onnxruntime .* rejects it \(.*\); convert it again"):
         open_backend(path)
     assert capfd.readouterr() == ("", "")
 
@@ -145,7 +147,7 @@ def test_a_graph_that_cannot_run_is_one_error(
     tiny_onnx: Callable[..., Path], tmp_path: Path, change: Callable[[Any], None], capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = forged(tiny_onnx(), tmp_path / "bad.onnx", change)
-    with pytest.raises(BackendError, match=r"^bad.onnx: onnxruntime .* refuses it \(.*\); convert it again$") as caught:
+    with pytest.raises(BackendError, match=r"^bad.onnx: onnxruntime .* rejects it \(.*\); convert it again") as caught:
         open_backend(path)
     assert caught.value.__cause__ is not None
     assert capfd.readouterr() == ("", "")
@@ -209,9 +211,9 @@ def opened_without(path: Path, missing: str) -> str:
 
 
 def test_without_onnxruntime_the_extra_is_named(tiny_onnx: Callable[..., Path]) -> None:
-    said = opened_without(tiny_onnx(), "onnxruntime")
-    assert said.startswith("unavailable: float32-pixels.onnx: its engine is not there, or does not start (")
-    assert said.endswith("; pip install 'edge-crnn[onnxruntime]'")
+    message = opened_without(tiny_onnx(), "onnxruntime")
+    assert message.startswith("unavailable: float32-pixels.onnx: its engine is not there, or does not start (")
+    assert message.endswith("; pip install 'edge-crnn[onnxruntime]'")
 
 
 def test_it_runs_without_the_onnx_package(tiny_onnx: Callable[..., Path]) -> None:
@@ -223,6 +225,6 @@ def test_closing_lets_those_that_run_end(tiny_onnx: Callable[..., Path], batch: 
     with ThreadPoolExecutor(4) as pool:
         results = [pool.submit(backend.infer, batch) for _ in range(16)]
         backend.close()
-    for each in results:
-        error = each.exception()
+    for result in results:
+        error = result.exception()
         assert error is None or (isinstance(error, BackendError) and "used after close()" in str(error))

@@ -41,7 +41,7 @@ def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Artifact]:
     onnxrt: Any = ModuleType("edge_crnn.backends.onnxrt")  # the real one wants ONNX Runtime
     onnxrt.OnnxRuntimeBackend = opens("onnxrt")
     monkeypatch.setitem(sys.modules, onnxrt.__name__, onnxrt)
-    monkeypatch.setattr(trt, "TrtBackend", opens("trt"))
+    monkeypatch.setattr(trt, "TrtBackend", opens("tensorrt"))
     return taken
 
 
@@ -53,7 +53,7 @@ def test_an_onnx_runs_on_onnx_runtime_unless_tensorrt_is_asked_for(
     for engine in (None, "onnxrt"):
         assert open_backend(onnx.path, engine=engine).facts.name == "onnxrt"
     assert opened == [onnx, onnx]
-    assert open_backend(onnx.path, engine="tensorrt").facts.name == "trt"
+    assert open_backend(onnx.path, engine="tensorrt").facts.name == "tensorrt"
     with open_reader(onnx.path, engine="tensorrt") as reader:
         assert reader.spec == onnx.spec
     for artifact in opened[2:]:
@@ -67,7 +67,7 @@ def test_an_engine_runs_on_tensorrt(stub: Stub, opened: list[Artifact], tmp_path
     onnx = save_onnx(tmp_path / "plates.onnx")
     engine = save(tmp_path / "plates.engine", b"plan", onnx.spec)
     for name in (None, "tensorrt"):
-        assert open_backend(engine.path, engine=name).facts.name == "trt"
+        assert open_backend(engine.path, engine=name).facts.name == "tensorrt"
     assert opened == [engine, engine]
     assert not (tmp_path / "cache").exists()
 
@@ -103,9 +103,9 @@ def test_all_that_an_engine_lacks_is_named_in_one_line(
     onnx = save_onnx(tmp_path / "plates.onnx")
     engine = save(tmp_path / "plates.engine", b"plan", onnx.spec)
     missing = "no TensorRT engine runs here: none of tensorrt, .* pycuda is not there, .* there is no NVIDIA driver .*"
-    for each in (onnx, engine):
-        with pytest.raises(BackendUnavailable, match=f"^{each.path.name}: {missing}"):
-            open_backend(each, engine="tensorrt")
+    for file in (onnx, engine):
+        with pytest.raises(BackendUnavailable, match=f"^{file.path.name}: {missing}"):
+            open_backend(file, engine="tensorrt")
     assert main(["info", str(engine.path)]) == 1
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("engine"))
     assert line.startswith("engine       plates.engine: no TensorRT engine runs here: none of tensorrt, ")
@@ -118,13 +118,13 @@ def test_all_that_an_engine_lacks_is_named_in_one_line(
     assert capsys.readouterr().err.startswith("edge-crnn read: plates.onnx: no TensorRT engine runs here: none of tens")
 
 
-def test_read_takes_the_engine_that_it_is_told(
+def test_read_takes_the_engine_of_its_option(
     stub: Stub, opened: list[Artifact], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stub()
     onnx = save_onnx(tmp_path / "plates.onnx")
     main(["read", "--engine", "tensorrt", "--workers", "1", "--model", str(onnx.path), "none.png"])
-    assert [each.payload for each in opened] == [b"plan"]
+    assert [artifact.payload for artifact in opened] == [b"plan"]
     assert "building the engine of plates.onnx, once" in capsys.readouterr().err
     assert main(["info", str(onnx.path)]) == 0
     assert "tensorrt     tensorrt 10.3.0 on Orin, 8.7; its engine is in the cache\n" in capsys.readouterr().out

@@ -23,22 +23,22 @@ def batches(draw: st.DrawFn, classes: int, lowest: int = 0, most_images: int = 3
 
 
 def posteriors(rows: Floats, blank: int) -> dict[Labels, float]:
-    """Of each label sequence that is possible in (T, C): the sum over all alignments."""
-    found: dict[Labels, float] = {}
+    """Sum the probabilities of all alignments of every label sequence that is possible in (T, C)."""
+    sums: dict[Labels, float] = {}
     for path in product(range(rows.shape[1]), repeat=len(rows)):
         chance = float(np.prod([row[index] for row, index in zip(rows, path, strict=True)]))
         if chance > 0:
             sequence = tuple(index for index, _ in groupby(path) if index != blank)
-            found[sequence] = found.get(sequence, 0.0) + chance
-    return found
+            sums[sequence] = sums.get(sequence, 0.0) + chance
+    return sums
 
 
 def one_edit(label: Labels, symbols: list[int]) -> set[Labels]:
-    """All that one symbol more, less or other makes of it."""
-    found = set()
+    """All labels that differ by one symbol added, removed or replaced."""
+    edited = set()
     for place in range(len(label) + 1):
         before, rest = label[:place], label[place:]
-        found |= {(*before, symbol, *rest) for symbol in symbols}
+        edited |= {(*before, symbol, *rest) for symbol in symbols}
         if rest:
-            found |= {(*before, *rest[1:]), *((*before, symbol, *rest[1:]) for symbol in symbols)}
-    return found - {label}
+            edited |= {(*before, *rest[1:]), *((*before, symbol, *rest[1:]) for symbol in symbols)}
+    return edited - {label}

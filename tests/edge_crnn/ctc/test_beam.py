@@ -33,12 +33,12 @@ def small(draw: st.DrawFn) -> tuple[Floats, int]:
 
 def alignments(rows: Floats, blank: int) -> dict[tuple[int, ...], list[tuple[float, tuple[int, ...]]]]:
     """Each possible label sequence → its alignments, with their probabilities."""
-    found: dict[tuple[int, ...], list[tuple[float, tuple[int, ...]]]] = {}
+    paths: dict[tuple[int, ...], list[tuple[float, tuple[int, ...]]]] = {}
     for path in product(range(rows.shape[1]), repeat=len(rows)):
         chance = float(np.prod([row[index] for row, index in zip(rows, path, strict=True)]))
         if chance > 0:
-            found.setdefault(tuple(index for index, _ in groupby(path) if index != blank), []).append((chance, path))
-    return found
+            paths.setdefault(tuple(index for index, _ in groupby(path) if index != blank), []).append((chance, path))
+    return paths
 
 
 @given(small())
@@ -49,8 +49,8 @@ def test_a_wide_beam_finds_every_sequence_with_its_exact_posterior(batch: tuple[
         expected = {
             sequence: sum(chance for chance, _ in paths) for sequence, paths in alignments(image, blank).items()
         }
-        assert {found.indices: found.confidence for found in result} == pytest.approx(expected, rel=1e-12)
-        confidences = [found.confidence for found in result]
+        assert {reading.indices: reading.confidence for reading in result} == pytest.approx(expected, rel=1e-12)
+        confidences = [reading.confidence for reading in result]
         assert confidences == sorted(confidences, reverse=True)
         assert sum(confidences) == pytest.approx(1.0)
 
@@ -60,17 +60,17 @@ def test_spans_are_those_of_a_most_probable_alignment(batch: tuple[Floats, int])
     rows, blank = batch
     for image, result in zip(rows, ctc.beam(rows, blank, width=100, n_best=100, min_ratio=0, top_k=None), strict=True):
         paths = alignments(image, blank)
-        for found in result:
+        for reading in result:
             path = [blank] * len(image)
-            for index, (start, end) in zip(found.indices, found.spans, strict=True):
+            for index, (start, end) in zip(reading.indices, reading.spans, strict=True):
                 assert start < end
                 path[start:end] = [index] * (end - start)
-            assert tuple(index for index, _ in groupby(path) if index != blank) == found.indices
+            assert tuple(index for index, _ in groupby(path) if index != blank) == reading.indices
             chance = np.prod([row[index] for row, index in zip(image, path, strict=True)])
-            assert chance == pytest.approx(max(chance for chance, _ in paths[found.indices]), rel=1e-12)
-            pairs = zip(found.indices, found.spans, strict=True)
+            assert chance == pytest.approx(max(chance for chance, _ in paths[reading.indices]), rel=1e-12)
+            pairs = zip(reading.indices, reading.spans, strict=True)
             peaks = [image[start:end, index].max() for index, (start, end) in pairs]
-            assert found.confidences == pytest.approx(peaks)
+            assert reading.confidences == pytest.approx(peaks)
 
 
 def slow_search(rows: Floats, blank: int, width: int) -> set[tuple[int, ...]]:
@@ -98,20 +98,20 @@ def slow_search(rows: Floats, blank: int, width: int) -> set[tuple[int, ...]]:
 def test_it_keeps_the_prefixes_of_the_textbook_search(seed: int, width: int, sharpness: float) -> None:
     rows = sharp(seed, images=2, steps=12, classes=4, sharpness=0.1 + sharpness)
     for image, result in zip(rows, ctc.beam(rows, 1, width=width, n_best=width, min_ratio=0, top_k=None), strict=True):
-        assert {found.indices for found in result} == slow_search(image, 1, width)
+        assert {reading.indices for reading in result} == slow_search(image, 1, width)
 
 
 @given(small(), st.integers(1, 6))
 def test_any_beam_is_honest(batch: tuple[Floats, int], width: int) -> None:
     rows, blank = batch
-    best = [found[0].confidence for found in ctc.beam(rows, blank, width=100, min_ratio=0, top_k=None)]
+    best = [readings[0].confidence for readings in ctc.beam(rows, blank, width=100, min_ratio=0, top_k=None)]
     for image, top, result in zip(rows, best, ctc.beam(rows, blank, width=width, n_best=width), strict=True):
         assert 1 <= len(result) <= width
-        assert len({found.indices for found in result}) == len(result)
-        assert sum(found.confidence for found in result) <= 1 + 1e-12
+        assert len({reading.indices for reading in result}) == len(result)
+        assert sum(reading.confidence for reading in result) <= 1 + 1e-12
         assert result[0].confidence <= top
-        for found in result:
-            assert found.confidence == ctc.posterior(image[np.newaxis], [found.indices], blank)[0]
+        for reading in result:
+            assert reading.confidence == ctc.posterior(image[np.newaxis], [reading.indices], blank)[0]
 
 
 @given(small(), st.integers(1, 6), st.integers(0, 4))
@@ -132,9 +132,9 @@ def test_a_larger_batch_decodes_as_its_singles(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_wider_beams_find_nothing_worse(seed: int) -> None:
     rows = sharp(seed)
-    best = [[found[0].confidence for found in ctc.beam(rows, 0, width=width)] for width in (1, 2, 5, 10, 50)]
+    best = [[readings[0].confidence for readings in ctc.beam(rows, 0, width=width)] for width in (1, 2, 5, 10, 50)]
     assert (np.diff(best, axis=0) >= 0).all()
-    greedy = [found.confidence for found in ctc.greedy(rows, 0)]
+    greedy = [reading.confidence for reading in ctc.greedy(rows, 0)]
     assert (np.array(best[-1]) >= greedy).all()
     assert (np.array(best[-1]) > greedy).any()
 
@@ -153,25 +153,25 @@ def test_labels_and_scores_alone_are_the_same(batch: tuple[Floats, int], width: 
         ctc.search(rows, blank, width=width, n_best=width),
         strict=True,
     ):
-        assert [each.indices for each in scored] == [each.indices for each in full]
-        assert np.exp([each.log_probability for each in scored]).tolist() == pytest.approx(
-            [each.confidence for each in full]
+        assert [reading.indices for reading in scored] == [reading.indices for reading in full]
+        assert np.exp([reading.log_probability for reading in scored]).tolist() == pytest.approx(
+            [reading.confidence for reading in full]
         )
 
 
 def test_a_posterior_too_small_to_tell_has_no_logarithm() -> None:
-    ((found,),) = ctc.search(np.full((1, 600, 300), 1 / 300), 299, width=2, top_k=1, min_ratio=1)
-    assert found.log_probability == -np.inf
+    ((reading,),) = ctc.search(np.full((1, 600, 300), 1 / 300), 299, width=2, top_k=1, min_ratio=1)
+    assert reading.log_probability == -np.inf
 
 
 def test_only_the_most_probable_symbols_start_a_character() -> None:
     rows = np.array([[[0.3, 0.2, 0.2, 0.1, 0.2]] * 3])
-    found = ctc.beam(rows, blank=4, width=1000, n_best=1000, top_k=1)[0]
-    assert {index for each in found for index in each.indices} == {0}
-    found = ctc.beam(rows, blank=4, width=1000, n_best=1000, top_k=2)[0]
-    assert {index for each in found for index in each.indices} == {0, 1, 2}  # 1 and 2 are as probable
-    found = ctc.beam(rows, blank=4, width=1000, n_best=1000, top_k=4)[0]
-    assert found == ctc.beam(rows, blank=4, width=1000, n_best=1000, top_k=None)[0]
+    readings = ctc.beam(rows, blank=4, width=1000, n_best=1000, top_k=1)[0]
+    assert {index for reading in readings for index in reading.indices} == {0}
+    readings = ctc.beam(rows, blank=4, width=1000, n_best=1000, top_k=2)[0]
+    assert {index for reading in readings for index in reading.indices} == {0, 1, 2}  # 1 and 2 are as probable
+    readings = ctc.beam(rows, blank=4, width=1000, n_best=1000, top_k=4)[0]
+    assert readings == ctc.beam(rows, blank=4, width=1000, n_best=1000, top_k=None)[0]
 
 
 def test_it_sums_alignments_where_the_best_path_does_not() -> None:
@@ -185,37 +185,37 @@ def test_it_sums_alignments_where_the_best_path_does_not() -> None:
 def test_spans_count_the_skipped_steps() -> None:
     rows = np.full((1, 6, 3), 0.05)
     rows[0, np.arange(6), [0, 0, 2, 0, 2, 1]] = 0.9
-    ((found,),) = ctc.beam(rows, blank=2, skip_steps=2)
-    assert found.indices == (0, 1)
-    assert found.spans == ((3, 4), (5, 6))
-    assert found.confidences == pytest.approx((0.9, 0.9))
+    ((reading,),) = ctc.beam(rows, blank=2, skip_steps=2)
+    assert reading.indices == (0, 1)
+    assert reading.spans == ((3, 4), (5, 6))
+    assert reading.confidences == pytest.approx((0.9, 0.9))
 
 
 def test_sharp_output_gives_the_spans_of_the_best_path() -> None:
     rows = sharp(0, images=20, sharpness=8.0)
-    for best_path, (found,) in zip(ctc.greedy(rows, 4, 1), ctc.beam(rows, 4, 1), strict=True):
-        if found.indices == best_path.indices:
-            assert found == best_path
+    for best_path, (reading,) in zip(ctc.greedy(rows, 4, 1), ctc.beam(rows, 4, 1), strict=True):
+        if reading.indices == best_path.indices:
+            assert reading == best_path
 
 
 def test_a_prefix_that_left_the_beam_and_came_back_is_one_prefix() -> None:
     for seed in range(30):
         rows = sharp(seed, images=2, steps=12, classes=4, sharpness=1.0)
         for result in ctc.beam(rows, 1, width=3, n_best=3):
-            assert len({found.indices for found in result}) == len(result) == 3
+            assert len({reading.indices for reading in result}) == len(result) == 3
 
 
 def test_a_long_flat_line_does_not_underflow() -> None:
     rows = np.full((1, 500, 300), 1 / 300)
     rows[0, -3:] = np.eye(300)[[7, 299, 7]]
-    ((found,),) = ctc.beam(rows, 299, width=3)
-    assert found.confidence < 1e-200
-    assert found.indices[-2:] == (7, 7)
+    ((reading,),) = ctc.beam(rows, 299, width=3)
+    assert reading.confidence < 1e-200
+    assert reading.indices[-2:] == (7, 7)
 
 
 def test_more_is_asked_than_there_is() -> None:
-    ((found,),) = ctc.beam(np.eye(2)[[1, 0, 1]][np.newaxis], blank=1, n_best=5)
-    assert found == ctc.Decoded((0,), 1.0, (1.0,), ((1, 2),))
+    ((reading,),) = ctc.beam(np.eye(2)[[1, 0, 1]][np.newaxis], blank=1, n_best=5)
+    assert reading == ctc.Decoded((0,), 1.0, (1.0,), ((1, 2),))
 
 
 def test_no_image_gives_no_result() -> None:

@@ -32,14 +32,18 @@ def rows_of(seed: int, images: int = 4, steps: int = 9, classes: int = 5) -> npt
     return rows
 
 
-def labels(found: Any) -> Any:
+def labels(readings: Any) -> Any:
     """Without the numbers, which differ in their last digits between the forms."""
-    return [[each.indices for each in (image if isinstance(image, list) else [image])] for image in found]
+    return [[reading.indices for reading in (image if isinstance(image, list) else [image])] for image in readings]
 
 
-def close(found: Any) -> Any:
+def close(reading: Any) -> Any:
     """What equals it up to the rounding of a score, which arrays and plain numbers sum in another order."""
-    return found._replace(log_probability=pytest.approx(found.log_probability)) if hasattr(found, "_replace") else found
+    return (
+        reading._replace(log_probability=pytest.approx(reading.log_probability))
+        if hasattr(reading, "_replace")
+        else reading
+    )
 
 
 @each_decoder
@@ -138,7 +142,7 @@ def test_any_array_is_read_or_refused(scores: npt.NDArray[Any], form: ctc.Form, 
         warnings.simplefilter("error")
         for decode in DECODERS.values():
             try:
-                found = decode(scores, blank, skip_steps, form=form)
+                readings = decode(scores, blank, skip_steps, form=form)
             except InputError:
                 continue
-            assert len(found) == len(scores)
+            assert len(readings) == len(scores)

@@ -32,13 +32,13 @@ def batches(draw: st.DrawFn) -> tuple[Floats, int, int]:
 def slow(probabilities: Floats, blank: int, skip_steps: int) -> list[tuple[int, float, tuple[int, int]]]:
     """One image's characters, peaks and spans."""
     runs = groupby(range(skip_steps, len(probabilities)), key=lambda step: int(probabilities[step].argmax()))
-    found = []
+    readings = []
     for index, run in runs:
         steps = list(run)
         if index != blank:
             peak = max(float(probabilities[step, index]) for step in steps)
-            found.append((index, peak, (steps[0], steps[-1] + 1)))
-    return found
+            readings.append((index, peak, (steps[0], steps[-1] + 1)))
+    return readings
 
 
 @given(batches())
@@ -57,8 +57,8 @@ def test_it_collapses_repeats_and_drops_blanks(batch: tuple[Floats, int, int]) -
 @given(batches())
 def test_confidence_is_the_posterior_of_the_sequence(batch: tuple[Floats, int, int]) -> None:
     decoded = ctc.greedy(*batch)
-    posteriors = ctc.posterior(batch[0], [found.indices for found in decoded], *batch[1:])
-    assert [found.confidence for found in decoded] == posteriors.tolist()
+    posteriors = ctc.posterior(batch[0], [reading.indices for reading in decoded], *batch[1:])
+    assert [reading.confidence for reading in decoded] == posteriors.tolist()
 
 
 @given(batches())
@@ -78,20 +78,20 @@ def test_an_example_by_hand() -> None:
         [0.7, 0.2, 0.1],
         [0.2, 0.2, 0.6],
     ]
-    (found,) = ctc.greedy(np.array([steps], np.float32), blank=1, skip_steps=1)
-    assert found.indices == (0, 0, 2)
-    assert found.spans == ((1, 3), (4, 5), (5, 6))
-    assert found.confidences == pytest.approx((0.8, 0.7, 0.6))
+    (reading,) = ctc.greedy(np.array([steps], np.float32), blank=1, skip_steps=1)
+    assert reading.indices == (0, 0, 2)
+    assert reading.spans == ((1, 3), (4, 5), (5, 6))
+    assert reading.confidences == pytest.approx((0.8, 0.7, 0.6))
 
 
 def test_the_lowest_class_wins_a_tie() -> None:
-    (found,) = ctc.greedy(np.full((1, 1, 4), 0.25, np.float32), blank=3)
-    assert found.indices == (0,)
+    (reading,) = ctc.greedy(np.full((1, 1, 4), 0.25, np.float32), blank=3)
+    assert reading.indices == (0,)
 
 
 def test_nothing_but_blanks_is_the_empty_sequence() -> None:
-    (found,) = ctc.greedy(np.array([[[0.25, 0.75]] * 2], np.float32), blank=1)
-    assert found == ctc.Decoded((), 0.75**2, (), ())
+    (reading,) = ctc.greedy(np.array([[[0.25, 0.75]] * 2], np.float32), blank=1)
+    assert reading == ctc.Decoded((), 0.75**2, (), ())
 
 
 def test_no_image_gives_no_result() -> None:
@@ -101,17 +101,17 @@ def test_no_image_gives_no_result() -> None:
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_every_float_is_taken(dtype: Any) -> None:
     probabilities = softmax(np.random.default_rng(3).normal(size=(2, 8, 5)) * 4).astype(dtype)
-    assert [len(found.indices) for found in ctc.greedy(probabilities, blank=0)] == [
+    assert [len(reading.indices) for reading in ctc.greedy(probabilities, blank=0)] == [
         len(slow(image, 0, 0)) for image in probabilities
     ]
 
 
 def test_rows_of_a_quantised_softmax_count_as_probabilities() -> None:
     steps = np.array([[[0.5, 0.496], [1.008, 0.0]]], np.float32)
-    (found,) = ctc.greedy(steps, blank=1)
-    assert found.confidences == pytest.approx((1.0,))
-    assert found.confidence == pytest.approx(1.0)
-    assert found.confidence <= 1.0
+    (reading,) = ctc.greedy(steps, blank=1)
+    assert reading.confidences == pytest.approx((1.0,))
+    assert reading.confidence == pytest.approx(1.0)
+    assert reading.confidence <= 1.0
 
 
 def test_it_reads_what_tensorflow_reads() -> None:
@@ -122,7 +122,7 @@ def test_it_reads_what_tensorflow_reads() -> None:
     (sparse,), _ = tf.nn.ctc_greedy_decoder(np.log(probabilities).transpose(1, 0, 2), lengths)
     dense = tf.sparse.to_dense(sparse, default_value=-1).numpy()
     expected = [tuple(row[row >= 0].tolist()) for row in dense]
-    assert [found.indices for found in ctc.greedy(probabilities, blank=4)] == expected
+    assert [reading.indices for reading in ctc.greedy(probabilities, blank=4)] == expected
 
 
 GOOD = np.full((2, 3, 4), 0.25, np.float32)
@@ -176,11 +176,11 @@ def test_the_best_path_alone_has_the_same_labels_and_its_own_probability(
     batch: tuple[Floats, int, int], merge_repeated: bool
 ) -> None:
     probabilities, blank, skip_steps = batch
-    found = ctc.best_path(*batch, merge_repeated=merge_repeated)
+    readings = ctc.best_path(*batch, merge_repeated=merge_repeated)
     singles = [
         ctc.best_path(image[np.newaxis], blank, skip_steps, merge_repeated=merge_repeated)[0] for image in probabilities
     ]
-    for image, scored, alone, full in zip(probabilities, found, singles, ctc.greedy(*batch), strict=True):
+    for image, scored, alone, full in zip(probabilities, readings, singles, ctc.greedy(*batch), strict=True):
         path = image[skip_steps:]
         assert scored == (alone.indices, pytest.approx(alone.log_probability))
         assert scored.log_probability == pytest.approx(np.log(path.max(axis=-1), dtype=np.float64).sum(), abs=1e-5)
@@ -201,17 +201,17 @@ def test_the_best_path_is_tensorflows(merge_repeated: bool) -> None:
         logs.transpose(1, 0, 2), lengths.astype(np.int32), merge_repeated=merge_repeated
     )
     dense = tf.sparse.to_dense(sparse, default_value=-1).numpy()
-    found = ctc.best_path(logs, 4, form="log-probabilities", lengths=lengths, merge_repeated=merge_repeated)
-    assert [each.indices for each in found] == [tuple(row[row >= 0].tolist()) for row in dense]
-    np.testing.assert_allclose([each.log_probability for each in found], -scores.numpy()[:, 0], atol=1e-4)
+    readings = ctc.best_path(logs, 4, form="log-probabilities", lengths=lengths, merge_repeated=merge_repeated)
+    assert [reading.indices for reading in readings] == [tuple(row[row >= 0].tolist()) for row in dense]
+    np.testing.assert_allclose([reading.log_probability for reading in readings], -scores.numpy()[:, 0], atol=1e-4)
 
 
 @pytest.mark.parametrize("sharpness", [0.0, 1.0, 3.0])
 def test_many_images_have_the_best_paths_of_each(sharpness: float) -> None:
     rows = softmax(np.random.default_rng(2).normal(size=(40, 12, 4)) * sharpness)
     rows[:4] = [[[0.5, 0.0, 0.5, 0.0]], [[0.0, 0.0, 0.5, 0.5]], [[0.5, 0.0, 0.51, 0.0]], [[0.51, 0.0, 0.5, 0.0]]]
-    found = ctc.best_path(rows, 2)
-    for row, each in zip(rows, found, strict=True):
+    readings = ctc.best_path(rows, 2)
+    for row, reading in zip(rows, readings, strict=True):
         (alone,) = ctc.best_path(row[np.newaxis], 2)
-        assert each == (alone.indices, pytest.approx(alone.log_probability))
-    assert [each.indices for each in found] == [each.indices for each in ctc.greedy(rows, 2)]
+        assert reading == (alone.indices, pytest.approx(alone.log_probability))
+    assert [reading.indices for reading in readings] == [reading.indices for reading in ctc.greedy(rows, 2)]

@@ -32,7 +32,7 @@ def test_the_automaton_is_of_these_labels_alone_and_the_smallest(entries: set[La
     for entry in entries:
         for length in range(len(entry) + 1):
             prefix = entry[:length]
-            follows[prefix] = frozenset(each[length:] for each in entries if each[:length] == prefix)
+            follows[prefix] = frozenset(entry[length:] for entry in entries if entry[:length] == prefix)
     states: dict[frozenset[Labels], int] = {}
     for prefix, rests in follows.items():
         state = 0
@@ -67,12 +67,12 @@ def test_what_is_known_and_what_is_near(entries: set[Labels], other: Labels) -> 
 def test_alone_they_are_all_that_is_read(rows: np.ndarray, entries: set[Labels]) -> None:
     lexicon = Lexicon.of(entries, ABC)
     assume(rows.shape[1] >= lexicon.shortest)
-    for image, found in zip(rows, ctc.beam(rows, 1, lexicon=lexicon, **WIDE), strict=True):
+    for image, readings in zip(rows, ctc.beam(rows, 1, lexicon=lexicon, **WIDE), strict=True):
         expected = {label: p for label, p in posteriors(image, 1).items() if label in entries}
-        assert {each.indices: each.confidence for each in found} == pytest.approx(expected, rel=1e-12)
-        for each in found:
-            assert each.weighted == pytest.approx(each.confidence)
-            assert not each.rescued
+        assert {reading.indices: reading.confidence for reading in readings} == pytest.approx(expected, rel=1e-12)
+        for reading in readings:
+            assert reading.weighted == pytest.approx(reading.confidence)
+            assert not reading.rescued
 
 
 @given(batches(4), lexica, st.floats(1e-3, 1e6), st.floats(0.01, 1.0))
@@ -86,7 +86,7 @@ def test_weights_and_rescues_are_those_of_the_formula(
         {"weight": math.inf, "rescue": rescue},
     ):
         lexicon = Lexicon.of(entries, ABC, **options)
-        for image, found in zip(rows, ctc.beam(rows, 1, lexicon=lexicon, **WIDE), strict=True):
+        for image, readings in zip(rows, ctc.beam(rows, 1, lexicon=lexicon, **WIDE), strict=True):
             own = posteriors(image, 1)
             seen = max(own, key=own.__getitem__)
             if sorted(own.values())[-2:-1] == pytest.approx([own[seen]], rel=1e-9):
@@ -104,18 +104,20 @@ def test_weights_and_rescues_are_those_of_the_formula(
                     scores[label] = score
             total = sum(scores.values())
             covered = min(total, 1.0) if math.isinf(lexicon.weight) else 1.0
-            assert {each.indices: each.weighted for each in found} == pytest.approx(
+            assert {reading.indices: reading.weighted for reading in readings} == pytest.approx(
                 {label: score / total * covered for label, score in scores.items()}, rel=1e-9
             )
-            assert [each.weighted for each in found] == sorted((each.weighted for each in found), reverse=True)
-            for each in found:
-                assert each.confidence == pytest.approx(own.get(each.indices, 0.0), rel=1e-12)
-                assert each.rescued == (
-                    lexicon.rescue * own[seen] > own.get(each.indices, 0.0)
+            assert [reading.weighted for reading in readings] == sorted(
+                (reading.weighted for reading in readings), reverse=True
+            )
+            for reading in readings:
+                assert reading.confidence == pytest.approx(own.get(reading.indices, 0.0), rel=1e-12)
+                assert reading.rescued == (
+                    lexicon.rescue * own[seen] > own.get(reading.indices, 0.0)
                     and seen not in entries
-                    and each.indices in one_edit(seen, SYMBOLS) & entries
+                    and reading.indices in one_edit(seen, SYMBOLS) & entries
                 )
-                assert [start < end for start, end in each.spans] == [True] * len(each.indices)
+                assert [start < end for start, end in reading.spans] == [True] * len(reading.indices)
 
 
 @given(batches(4, lowest=1), lexica, st.integers(1, 4), st.sampled_from([math.inf, 50.0]), st.sampled_from([0.0, 0.3]))
@@ -127,8 +129,8 @@ def test_a_batch_decodes_as_its_singles(
     options = {"width": width, "n_best": width, "lexicon": lexicon}
     assert ctc.beam(rows, 1, **options) == [ctc.beam(image[np.newaxis], 1, **options)[0] for image in rows]
     scored = ctc.search(rows, 1, **options)
-    assert [[each.indices for each in found] for found in scored] == [
-        [each.indices for each in found] for found in ctc.beam(rows, 1, **options)
+    assert [[reading.indices for reading in readings] for readings in scored] == [
+        [reading.indices for reading in readings] for readings in ctc.beam(rows, 1, **options)
     ]
 
 
@@ -138,12 +140,12 @@ def test_a_known_plate_is_read_where_it_is_nearly_as_probable() -> None:
     rows[0, 1, 1] = rows[0, 2, 3] = 0.94
     known = [(2, 3)]
     assert ctc.beam(rows, 1)[0][0].indices == (0, 3)
-    ((found,),) = ctc.beam(rows, 1, lexicon=Lexicon.of(known, ABC, weight=10))
-    assert (found.indices, found.rescued) == ((2, 3), False)
-    assert found.confidence == ctc.posterior(rows, known, 1)[0] < 0.4
-    assert 0.8 < found.weighted < 0.9
-    ((found,),) = ctc.beam(rows, 1, lexicon=Lexicon.of(known, ABC, weight=1.2))
-    assert found.indices == (0, 3)
+    ((reading,),) = ctc.beam(rows, 1, lexicon=Lexicon.of(known, ABC, weight=10))
+    assert (reading.indices, reading.rescued) == ((2, 3), False)
+    assert reading.confidence == ctc.posterior(rows, known, 1)[0] < 0.4
+    assert 0.8 < reading.weighted < 0.9
+    ((reading,),) = ctc.beam(rows, 1, lexicon=Lexicon.of(known, ABC, weight=1.2))
+    assert reading.indices == (0, 3)
 
 
 def test_a_plate_is_rescued_of_which_the_network_sees_nothing() -> None:
@@ -151,14 +153,14 @@ def test_a_plate_is_rescued_of_which_the_network_sees_nothing() -> None:
     for known in [(0, 2, 3), (0, 0, 3, 2), (0, 3), (0, 0, 0, 3)]:
         entries = [known, (2, 2)]
         lexicon = Lexicon.of(entries, ABC, weight=100, rescue=0.1)
-        ((found,),) = ctc.beam(rows, 1, lexicon=lexicon)
+        ((reading,),) = ctc.beam(rows, 1, lexicon=lexicon)
         if steps_of(known) > 4:  # it could not be seen either
-            assert (found.indices, found.rescued) == ((0, 0, 3), False)
+            assert (reading.indices, reading.rescued) == ((0, 0, 3), False)
             assert ctc.beam(rows, 1, lexicon=Lexicon.of(entries, ABC, rescue=0.1)) == [[]]
             continue
-        assert (found.indices, found.rescued, found.confidence) == (known, True, 0.0)
-        assert found.weighted == pytest.approx(10 / 11)
-        assert len(found.spans) == len(found.confidences) == len(known)
+        assert (reading.indices, reading.rescued, reading.confidence) == (known, True, 0.0)
+        assert reading.weighted == pytest.approx(10 / 11)
+        assert len(reading.spans) == len(reading.confidences) == len(known)
         assert ctc.beam(rows, 1, lexicon=Lexicon.of(entries, ABC, weight=5, rescue=0.1))[0][0].indices == (0, 0, 3)
         ((only,),) = ctc.beam(rows, 1, lexicon=Lexicon.of(entries, ABC, rescue=0.1))
         assert (only.indices, only.rescued, only.weighted) == (known, True, pytest.approx(0.1))
@@ -170,10 +172,10 @@ def test_what_is_known_may_be_next_to_impossible(least: float, options: dict[str
     rows = np.full((1, 3, 4), least)
     rows[0, :, 1] = 1.0
     lexicon = Lexicon.of([(2, 3)], ABC, **options)
-    found = ctc.beam(rows, 1, lexicon=lexicon, n_best=3, min_ratio=0)[0]
+    readings = ctc.beam(rows, 1, lexicon=lexicon, n_best=3, min_ratio=0)[0]
     alone = math.isinf(lexicon.weight)
-    assert found[0].indices == ((2, 3) if alone else ())
-    assert [each.weighted for each in found] == pytest.approx([0.0] if alone else [1.0, 0.0, 0.0])
+    assert readings[0].indices == ((2, 3) if alone else ())
+    assert [reading.weighted for reading in readings] == pytest.approx([0.0] if alone else [1.0, 0.0, 0.0])
 
 
 @given(batches(4), lexica, st.sampled_from([math.inf, 50.0]), st.sampled_from([0.0, 0.3]))
@@ -183,15 +185,15 @@ def test_nothing_outside_a_grammar_is_read(
     grammar = Grammar.compile("[ab]{1,2}c?", ABC)
     lexicon = Lexicon.of(entries, ABC, weight=weight, rescue=rescue)
     assume(rows.shape[1] >= max(lexicon.shortest, grammar.shortest))
-    for found in ctc.beam(rows, 1, n_best=10, lexicon=lexicon, grammar=grammar):
-        assert all(grammar.accepts(each.indices) for each in found)
-        assert math.isfinite(weight) or all(each.indices in entries for each in found)
+    for readings in ctc.beam(rows, 1, n_best=10, lexicon=lexicon, grammar=grammar):
+        assert all(grammar.accepts(reading.indices) for reading in readings)
+        assert math.isfinite(weight) or all(reading.indices in entries for reading in readings)
 
 
 def test_lines_are_labels_or_what_a_person_writes() -> None:
     lines = ["# residents", "서울 18 나 6897", "", "  B18sk6897\r\n", "18나6897", "A18sk6897", "\n"]
-    found = [PLATES.spell(each) for each in parse_labels(lines, PLATES)]
-    assert found == ["A18sk6897", "B18sk6897", "Z18sk6897", "A18sk6897"]
+    labels = [PLATES.spell(indices) for indices in parse_labels(lines, PLATES)]
+    assert labels == ["A18sk6897", "B18sk6897", "Z18sk6897", "A18sk6897"]
     lexicon = Lexicon.parse(lines, PLATES, weight=2.0)
     assert lexicon.accepts(PLATES.encode("Z18sk6897"))
     assert len(lexicon.automaton.keys) == 11  # of three plates that end alike: 3 + 8
@@ -214,7 +216,7 @@ def test_lists_that_are_none_are_refused(lines: list[str], message: str) -> None
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weight": 0.0}, "weight is 0.0, expected more than 0"),
+        ({"weight": 0.0}, "weight is 0.0, expected a number above 0"),
         ({"weight": math.nan}, "weight is nan"),
         ({"rescue": -0.1}, "rescue is -0.1, expected 0"),
         ({"rescue": 1.1}, "rescue is 1.1"),
@@ -239,19 +241,19 @@ def test_labels_that_are_too_long_are_never_read_and_a_list_of_them_is_refused()
     rows = np.full((2, 3, 4), 0.25)
     lexicon = Lexicon.of([(0, 0, 0), (0, 2, 3), (2, 2)], ABC)
     assert lexicon.longest == (0, 0, 0)
-    found = ctc.beam(rows, 1, lexicon=lexicon, n_best=9)
-    assert [{each.indices for each in image} for image in found] == [{(0, 2, 3), (2, 2)}] * 2
+    readings = ctc.beam(rows, 1, lexicon=lexicon, n_best=9)
+    assert [{reading.indices for reading in image} for image in readings] == [{(0, 2, 3), (2, 2)}] * 2
     only = Lexicon.of([(0, 0, 0)], ABC)
-    with pytest.raises(InputError, match="shortest label needs 5 time steps, image 0 has 3: add shorter labels"):
+    with pytest.raises(InputError, match="needs 5 time steps for its shortest label, image 0 has 3"):
         ctc.beam(rows, 1, lexicon=only)
-    with pytest.raises(InputError, match="is for 4 classes with blank 1, found 4 with blank 0: make it with the netw"):
+    with pytest.raises(InputError, match="is for 4 classes with blank 1, found 4 with blank 0"):
         ctc.beam(rows, 0, lexicon=lexicon)
 
 
 def test_a_hundred_thousand_plates_take_a_few_megabytes() -> None:
     entries = [PLATES.encode(label_at(1, index, KINDS[index % len(KINDS)])) for index in range(100_000)]
     automaton = Lexicon.of(entries, PLATES).automaton
-    assert sum(each.nbytes for each in (automaton.keys, automaton.targets, automaton.least, automaton.clashes)) < 5e6
+    assert sum(array.nbytes for array in (automaton.keys, automaton.targets, automaton.least, automaton.clashes)) < 5e6
     state = np.zeros(len(entries), np.int64)
     for column in np.array(entries).T:
         assert (automaton.needs_after(state, column) < FAR).all()

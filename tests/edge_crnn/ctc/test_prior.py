@@ -28,7 +28,7 @@ def chance(label: Labels, fitted: list[Labels], smoothing: float) -> float:
     """P(label), counted anew for each of its symbols."""
     total = 1.0
     for before, after in zip(("start", *label), (*label, "end"), strict=True):
-        pairs = [pair for each in fitted for pair in zip(("start", *each), (*each, "end"), strict=True)]
+        pairs = [pair for label in fitted for pair in zip(("start", *label), (*label, "end"), strict=True)]
         left = [pair for pair in pairs if pair[0] == before]
         total *= (left.count((before, after)) + smoothing) / (len(left) + smoothing * (len(SYMBOLS) + 1))
     return total
@@ -47,15 +47,17 @@ def test_it_is_a_smoothed_bigram_model(fitted: list[Labels], smoothing: float, w
 @given(batches(4), lists, st.floats(0.0, 2.0))
 def test_posteriors_are_weighed_and_stay_the_networks_own(rows: Floats, fitted: list[Labels], weight: float) -> None:
     prior = Prior.fit(fitted, ABC, weight=weight)
-    for image, found in zip(rows, ctc.beam(rows, 1, prior=prior, **WIDE), strict=True):
+    for image, readings in zip(rows, ctc.beam(rows, 1, prior=prior, **WIDE), strict=True):
         own = posteriors(image, 1)
         scores = {label: p * chance(label, fitted, 1.0) ** weight for label, p in own.items()}
         total = sum(scores.values())
-        assert {each.indices: each.weighted for each in found} == pytest.approx(
+        assert {reading.indices: reading.weighted for reading in readings} == pytest.approx(
             {label: score / total for label, score in scores.items()}
         )
-        assert {each.indices: each.confidence for each in found} == pytest.approx(own)
-        assert [each.weighted for each in found] == sorted((each.weighted for each in found), reverse=True)
+        assert {reading.indices: reading.confidence for reading in readings} == pytest.approx(own)
+        assert [reading.weighted for reading in readings] == sorted(
+            (reading.weighted for reading in readings), reverse=True
+        )
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.floats(0.0, 3.0), lists)
@@ -65,8 +67,10 @@ def test_a_narrow_beam_keeps_the_prefixes_of_the_textbook_search(
     powers = np.exp(np.random.default_rng(seed).normal(size=(2, 10, 4)) * (0.1 + sharpness))
     rows = powers / powers.sum(axis=-1, keepdims=True)
     prior = Prior.fit(fitted, ABC)
-    for image, found in zip(rows, ctc.beam(rows, 1, width=width, n_best=width, min_ratio=0, prior=prior), strict=True):
-        assert {each.indices for each in found} == slow_search(image, prior, width)
+    for image, readings in zip(
+        rows, ctc.beam(rows, 1, width=width, n_best=width, min_ratio=0, prior=prior), strict=True
+    ):
+        assert {reading.indices for reading in readings} == slow_search(image, prior, width)
 
 
 def slow_search(rows: Floats, prior: Prior, width: int) -> set[Labels]:
@@ -110,9 +114,9 @@ def test_it_decides_between_equals() -> None:
     rows[0, 1, 1] = rows[0, 2, 3] = 0.997
     for often, label in ((0, (0, 3)), (2, (2, 3))):
         prior = Prior.fit([(often, 3)] * 9 + [(0, 0)], ABC)
-        ((found,),) = ctc.beam(rows, 1, prior=prior)
-        assert found.indices == label
-        assert found.confidence == ctc.posterior(rows, [label], 1)[0] < 0.5 < found.weighted
+        ((reading,),) = ctc.beam(rows, 1, prior=prior)
+        assert reading.indices == label
+        assert reading.confidence == ctc.posterior(rows, [label], 1)[0] < 0.5 < reading.weighted
 
 
 def test_symbols_stand_at_their_classes() -> None:
@@ -128,9 +132,9 @@ def test_one_that_says_nothing_changes_nothing() -> None:
     rows = powers / powers.sum(axis=-1, keepdims=True)
     plain = ctc.beam(rows, 1, n_best=5)
     weighed = ctc.beam(rows, 1, n_best=5, prior=Prior.fit([(0, 2)], ABC, weight=0.0))
-    for expected, found in zip(plain, weighed, strict=True):
-        assert [each.indices for each in found] == [each.indices for each in expected]
-        assert [each.weighted for each in found] == pytest.approx([each.confidence for each in expected])
+    for expected, readings in zip(plain, weighed, strict=True):
+        assert [reading.indices for reading in readings] == [reading.indices for reading in expected]
+        assert [reading.weighted for reading in readings] == pytest.approx([reading.confidence for reading in expected])
 
 
 def test_a_long_line_does_not_underflow() -> None:
@@ -138,21 +142,24 @@ def test_a_long_line_does_not_underflow() -> None:
     rows = np.full((1, 900, 4), 0.1)
     rows[0, :, 2] = 0.1
     rows[0, np.arange(900), np.tile([2, 1], 450)] = 0.7
-    ((found,),) = ctc.beam(rows, 1, prior=prior, width=3)
-    assert len(found.indices) > 0
-    assert 0 <= found.weighted <= 1
+    ((reading,),) = ctc.beam(rows, 1, prior=prior, width=3)
+    assert len(reading.indices) > 0
+    assert 0 <= reading.weighted <= 1
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "^p.json: no JSON"),
+        ("", "p.json: not valid JSON"),
         ("[]", "^p.json: found no prior of version 1"),
         ('{"version": 2}', "found no prior of version 1"),
         ('{"version": 1, "smoothing": 1, "counts": []}', "expected `smoothing`, a number, and `counts`"),
         ('{"version": 1, "smoothing": "1", "counts": {}}', "expected `smoothing`"),
         ('{"version": 1, "smoothing": 1, "counts": {"a": 1}}', "expected `smoothing`"),
-        ('{"version": 1, "smoothing": 0, "counts": {}}', "^p.json: a prior's smoothing is 0, expected more than 0"),
+        (
+            '{"version": 1, "smoothing": 0, "counts": {}}',
+            "^p.json: a prior's smoothing is 0, expected a number above 0",
+        ),
         ('{"version": 1, "smoothing": NaN, "counts": {}}', "smoothing is nan"),
         ('{"version": 1, "smoothing": 1, "counts": {"x": {}}}', "the prior has 'x', expected the symbols abc: fit it"),
         ('{"version": 1, "smoothing": 1, "counts": {"a": {"y": 1}}}', "the prior has 'y'"),
@@ -167,13 +174,13 @@ def test_files_that_are_none_are_refused(text: str, message: str) -> None:
 
 
 def test_what_cannot_be_counted_is_refused() -> None:
-    with pytest.raises(InputError, match="no label to fit a prior to: give some"):
+    with pytest.raises(InputError, match="no label to fit a prior to"):
         Prior.fit([], ABC)
     with pytest.raises(InputError, match="labels to fit a prior to: class 1 has no symbol"):
         Prior.fit([(1,)], ABC)
     with pytest.raises(InputError, match="weight is -1, expected 0 or more"):
         Prior.fit([(0,)], ABC, weight=-1)
-    with pytest.raises(InputError, match="is for 4 classes with blank 1, found 3 with blank 1: fit it with the"):
+    with pytest.raises(InputError, match="is for 4 classes with blank 1, found 3 with blank 1"):
         ctc.beam(np.full((1, 3, 3), 1 / 3), 1, prior=Prior.fit([(0,)], ABC))
     with pytest.raises(InputError, match="is for at most 4096 classes, found 5001"):
         Prior.fit([(0,)], Alphabet(tuple(map(chr, range(0x4E00, 0x4E00 + 5000))), blank=5000))

@@ -53,9 +53,9 @@ def test_long_inputs_do_not_underflow(search: Callable[..., list[list[tuple[int,
     rows[0, :, 1] = 0.4  # to the power of 1600 it is no float64
     rows[0, 50::200] = [0.0, 0.2, 0.0, 0.8]
     rows[0, 100::200] = [0.0, 0.2, 0.8, 0.0]
-    (found,) = search(rows, select(rows, 1, 0.6, None, None), np.array([1600]), 1, 3, None)
-    assert found[0] == (3, 2) * 8
-    assert len(found) == 3
+    (sequences,) = search(rows, select(rows, 1, 0.6, None, None), np.array([1600]), 1, 3, None)
+    assert sequences[0] == (3, 2) * 8
+    assert len(sequences) == 3
 
 
 def test_which_search_is_taken_shows_in_nothing() -> None:

@@ -24,15 +24,15 @@ def test_it_finds_what_tensorflow_finds(width: int, n_best: int, merge_repeated:
     sparse, expected = tf.compat.v1.nn.ctc_beam_search_decoder(
         scores.transpose(1, 0, 2), lengths.astype(np.int32), width, n_best, merge_repeated
     )
-    dense = [tf.sparse.to_dense(each, default_value=-1).numpy() for each in sparse]
-    found = ctc.tf_beam(
+    dense = [tf.sparse.to_dense(tensor, default_value=-1).numpy() for tensor in sparse]
+    readings = ctc.tf_beam(
         scores, 5, width=width, n_best=n_best, merge_repeated=merge_repeated, form="logits", lengths=lengths
     )
-    for image, result in enumerate(found):
-        assert [each.indices for each in result] == [
+    for image, result in enumerate(readings):
+        assert [reading.indices for reading in result] == [
             tuple(index for index in rank[image].tolist() if index >= 0) for rank in dense
         ]
-        np.testing.assert_allclose([each.log_probability for each in result], expected[image], atol=1e-4)
+        np.testing.assert_allclose([reading.log_probability for reading in result], expected[image], atol=1e-4)
 
 
 def test_an_evicted_prefix_is_lost_where_the_exact_search_keeps_it() -> None:
@@ -51,7 +51,7 @@ def test_the_blank_may_be_anywhere_and_steps_may_be_skipped() -> None:
     expected = ctc.tf_beam(scores[:, 2:], 5, width=5, n_best=2, form="logits")
     moved = ctc.tf_beam(np.roll(scores, 1, axis=2), 0, 2, width=5, n_best=2, form="logits")
     assert moved == [
-        [ctc.Scored(tuple(index + 1 for index in each.indices), each.log_probability) for each in result]
+        [ctc.Scored(tuple(index + 1 for index in reading.indices), reading.log_probability) for reading in result]
         for result in expected
     ]
 
@@ -63,22 +63,24 @@ def test_every_form_and_float_is_taken(dtype: type[np.floating[npt.NBitBase]]) -
     rows = (powers / powers.sum(axis=-1, keepdims=True)).astype(dtype)
     rows[0, 0] = np.eye(6)[2]  # logarithms of 0
     expected = [ctc.search(rows, 5, width=200)[0][0].indices] + [
-        found[0].indices for found in ctc.tf_beam(scores, 5, width=200, form="logits")[1:]
+        readings[0].indices for readings in ctc.tf_beam(scores, 5, width=200, form="logits")[1:]
     ]
-    assert [found[0].indices for found in ctc.tf_beam(rows, 5, width=200)] == expected
+    assert [readings[0].indices for readings in ctc.tf_beam(rows, 5, width=200)] == expected
     with np.errstate(divide="ignore"):
         logs = np.log(rows)
-    found = ctc.tf_beam(logs, 5, width=200, form="log-probabilities")
-    assert [each[0].indices for each in found] == expected
+    readings = ctc.tf_beam(logs, 5, width=200, form="log-probabilities")
+    assert [best[0].indices for best in readings] == expected
 
 
 def test_a_beam_wide_enough_has_the_posteriors() -> None:
     scores = logits(8, images=4, steps=4, classes=3)
     wide = ctc.tf_beam(scores, 2, width=50, n_best=5, form="logits")
-    for exact, found in zip(ctc.search(scores, 2, width=50, n_best=5, form="logits", min_ratio=0), wide, strict=True):
-        assert [each.indices for each in found] == [each.indices for each in exact]
-        assert [each.log_probability for each in found] == pytest.approx(
-            [each.log_probability for each in exact], abs=1e-5
+    for exact, readings in zip(
+        ctc.search(scores, 2, width=50, n_best=5, form="logits", min_ratio=0), wide, strict=True
+    ):
+        assert [reading.indices for reading in readings] == [reading.indices for reading in exact]
+        assert [reading.log_probability for reading in readings] == pytest.approx(
+            [reading.log_probability for reading in exact], abs=1e-5
         )
 
 

@@ -73,8 +73,11 @@ def _points_nowhere(data: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda data: data.update(version=2), "version 2, this edge-crnn reads 1; update it or measure again"),
-        (lambda data: data.update(version=True), "version True"),
+        (
+            lambda data: data.update(version=2),
+            "found version 2 of 'edge-crnn bench', expected 1; update edge-crnn",
+        ),
+        (lambda data: data.update(version=True), "found version True"),
         (lambda data: data.pop("suite"), "found suite None, expected 'edge-crnn bench'"),
         (lambda data: data.pop("board"), "field 'board' is missing"),
         (lambda data: data["images"].update(count="500"), "images: count: found '500', expected int"),
@@ -97,10 +100,10 @@ def test_a_damaged_file_is_one_error(damage: Callable[[dict[str, Any]], object],
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no JSON"),
+        (b"", "not JSON"),
         (b"[1]", "found suite None"),
         (b'{"benchmarks": []}', "found suite None"),
-        (b"[" * 100_000, "no JSON"),
+        (b"[" * 100_000, "not JSON"),
     ],
 )
 def test_another_file_is_one_error(tmp_path: Path, content: bytes, message: str) -> None:

@@ -59,25 +59,25 @@ def test_oldest_first_and_no_more_than_the_memory_is_meant_for(
     monkeypatch.setattr(module, "AT_ONCE", 3)
     images = [put(arrivals.folder, f"{7 * n % 10}.jpg", mtime_ns=10**18 + n // 2) for n in range(10)]
     expected = sorted(images, key=lambda image: (image.mtime_ns, image.name))
-    given = []
+    batches = []
     for _ in range(8):
         batch = arrivals.look()
         assert arrivals.waiting <= 3
-        given += batch
+        batches += batch
         known.update(batch)
-    assert given == expected
+    assert batches == expected
 
 
 def test_what_is_no_image_is_tried_again_ever_later(arrivals: Arrivals) -> None:
     image = put(arrivals.folder, "a.jpg")
-    given = []
+    batches = []
     for look in range(30):
         if arrivals.look() == [image]:
-            given.append(look)
+            batches.append(look)
             if not arrivals.failed(image):
                 break
-    assert given == [1, 3, 7]
-    assert len(given) == TRIES
+    assert batches == [1, 3, 7]
+    assert len(batches) == TRIES
 
 
 def test_tries_begin_anew_when_it_changes(arrivals: Arrivals) -> None:
@@ -106,7 +106,7 @@ def test_folders_and_links_to_nowhere_are_left_alone(arrivals: Arrivals) -> None
     image = put(arrivals.folder, "real.jpg")
     (arrivals.folder / "link.jpg").symlink_to("real.jpg")
     arrivals.look()
-    assert {each.name for each in arrivals.look()} == {image.name, "link.jpg"}
+    assert {arrival.name for arrival in arrivals.look()} == {image.name, "link.jpg"}
 
 
 def test_a_folder_that_is_gone_is_an_error_and_what_waited_waits_on(arrivals: Arrivals) -> None:

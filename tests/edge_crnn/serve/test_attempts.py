@@ -54,9 +54,9 @@ def test_a_count_is_never_higher_than_a_table_s_and_alone_it_is_the_same(
             attempts.end(arrival)
             del now[arrival], before[arrival]
         elif step == "many":
-            for each in MANY:
-                attempts.begin(each)
-                attempts.end(each)
+            for other in MANY:
+                attempts.begin(other)
+                attempts.end(other)
             assert path.stat().st_size < 10_000 + 800 * sum(now.values())
         else:
             if step in ("stop", "fail"):
@@ -69,21 +69,21 @@ def test_a_count_is_never_higher_than_a_table_s_and_alone_it_is_the_same(
                 with path.open("ab") as file:
                     file.write(b'[17, "half a na')
             attempts = attempts_at(path, closed=MANY)
-            for each in ARRIVALS:
-                assert now[each] <= attempts.count(each) <= now[each] + (each in lately)
-            now = Counter({each: attempts.count(each) for each in ARRIVALS})
+            for arrival in ARRIVALS:
+                assert now[arrival] <= attempts.count(arrival) <= now[arrival] + (arrival in lately)
+            now = Counter({arrival: attempts.count(arrival) for arrival in ARRIVALS})
             before, lately = Counter(now), set()
-        assert [attempts.count(each) for each in ARRIVALS] == [now[each] for each in ARRIVALS]
+        assert [attempts.count(arrival) for arrival in ARRIVALS] == [now[arrival] for arrival in ARRIVALS]
     attempts.close(orderly=True)
 
 
 def test_what_has_a_line_or_is_gone_is_forgotten(tmp_path: Path) -> None:
     attempts = attempts_at(tmp_path / "reading")
-    for each in ARRIVALS[:2]:
-        attempts.begin(each)
+    for arrival in ARRIVALS[:2]:
+        attempts.begin(arrival)
     killed(attempts)
     attempts = attempts_at(tmp_path / "reading", closed=(ARRIVALS[0],))
-    assert [attempts.count(each) for each in ARRIVALS[:2]] == [0, 1]
+    assert [attempts.count(arrival) for arrival in ARRIVALS[:2]] == [0, 1]
     attempts.close(orderly=True)
     assert attempts_at(tmp_path / "reading").count(ARRIVALS[0]) == 0
 

@@ -16,8 +16,8 @@ from edge_crnn.serve.journal import Journal, _Digests
 
 
 def line(arrival: Arrival, **more: str) -> tuple[Arrival, str]:
-    said = {"time": "now", "size": arrival.size, "mtime_ns": arrival.mtime_ns, "image": f"in/{arrival.name}", **more}
-    return arrival, json.dumps(said)
+    fields = {"time": "now", "size": arrival.size, "mtime_ns": arrival.mtime_ns, "image": f"in/{arrival.name}", **more}
+    return arrival, json.dumps(fields)
 
 
 IMAGES = [
@@ -32,8 +32,8 @@ def path(tmp_path: Path) -> Path:
     with Journal(path) as journal:
         assert len(journal) == 0
         journal.append([line(IMAGES[0])])
-        journal.append([line(each) for each in IMAGES[1:]])
-        assert all(each in journal for each in IMAGES)
+        journal.append([line(arrival) for arrival in IMAGES[1:]])
+        assert all(arrival in journal for arrival in IMAGES)
     return path
 
 
@@ -42,7 +42,7 @@ def test_what_it_says_was_read_is_known_when_it_is_opened_again(path: Path) -> N
     assert before.count(b"\n") == 3
     with Journal(path) as journal:
         assert len(journal) == 3
-        assert all(each in journal for each in IMAGES)
+        assert all(arrival in journal for arrival in IMAGES)
         for name, size, mtime_ns in [("b.jpg", 10, 0), ("a.jpg", 11, 0), ("a.jpg", 10, 1)]:
             assert Arrival(IMAGES[0].mtime_ns + mtime_ns, name, size) not in journal
         journal.append([])
@@ -56,7 +56,7 @@ def test_wherever_a_kill_or_a_power_cut_falls_whole_lines_stay(
 ) -> None:
     """A power cut may leave the length and not the content, which then is zeros."""
     path = tmp_path_factory.mktemp("journal") / "readings.jsonl"
-    data = [f"{line(each)[1]}\n".encode() for each in IMAGES]
+    data = [f"{line(arrival)[1]}\n".encode() for arrival in IMAGES]
     whole = b"".join(data)
     kept = whole[: max(len(whole) - lost, 0)]
     path.write_bytes(kept + b"\0" * min(zeros, lost))
@@ -66,8 +66,8 @@ def test_wherever_a_kill_or_a_power_cut_falls_whole_lines_stay(
         assert left == b"".join(data[: len(journal)])
         assert len(kept) - len(left) < len(data[0] + data[1])
         assert left.count(b"\n") == kept.count(b"\n")
-        assert [each in journal for each in IMAGES] == [n < len(journal) for n in range(3)]
-        journal.append([line(each) for each in IMAGES if each not in journal])
+        assert [arrival in journal for arrival in IMAGES] == [n < len(journal) for n in range(3)]
+        journal.append([line(arrival) for arrival in IMAGES if arrival not in journal])
     assert path.read_bytes() == whole
 
 
@@ -78,7 +78,7 @@ def test_a_hole_in_the_lines_that_were_written_last(path: Path) -> None:
     path.write_bytes(data)
     assert third > second
     with Journal(path) as journal:
-        assert [each in journal for each in IMAGES] == [True, False, False]
+        assert [arrival in journal for arrival in IMAGES] == [True, False, False]
         assert path.read_bytes().count(b"\n") == 1
 
 
@@ -102,14 +102,14 @@ def test_another_s_file_is_left_as_it_is(tmp_path: Path, content: bytes) -> None
     assert path.read_bytes() == content
 
 
-def test_a_line_that_somebody_has_spoilt_is_told(path: Path) -> None:
+def test_a_damaged_line_is_reported(path: Path) -> None:
     first, *others = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(first + b"oops\n" + b"".join(others))
     with pytest.raises(OutputError, match="line 2 is b'oops"):
         Journal(path)
 
 
-def test_a_hole_before_more_than_was_written_last_is_told(path: Path) -> None:
+def test_a_hole_before_the_last_write_is_reported(path: Path) -> None:
     first, *others = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(first + b"\0" * 50 + b"\n" + b"".join(others) * 50_000)
     before = path.stat().st_size
@@ -118,7 +118,7 @@ def test_a_hole_before_more_than_was_written_last_is_told(path: Path) -> None:
     assert path.stat().st_size == before
 
 
-def test_an_empty_line_is_told(path: Path) -> None:
+def test_an_empty_line_is_reported(path: Path) -> None:
     path.write_bytes(b"\n" + path.read_bytes())
     with pytest.raises(OutputError, match="line 1 is "):
         Journal(path)

@@ -26,8 +26,8 @@ def conv(*kernel: int) -> list[tuple[int, ...]]:
     return [kernel, (kernel[-1],), *norm(kernel[-1])]
 
 
-def lstm(given: int) -> list[tuple[int, ...]]:
-    return [(given, 1024), (256, 1024), (1024,)]
+def lstm(width: int) -> list[tuple[int, ...]]:
+    return [(width, 1024), (256, 1024), (1024,)]
 
 
 GRADIENTS = [
@@ -76,7 +76,7 @@ def whole(keras: Any) -> dict[str, Any]:
 
 def test_plates_has_the_48_tensors_in_order(whole: dict[str, Any]) -> None:
     assert len(GRADIENTS) == 48
-    assert [tuple(each.shape) for each in whole["plates"].trainable_variables] == GRADIENTS
+    assert [tuple(variable.shape) for variable in whole["plates"].trainable_variables] == GRADIENTS
 
 
 def test_plates_has_the_names_of_trained_files(whole: dict[str, Any]) -> None:

@@ -36,13 +36,13 @@ def first(source: Source, count: int, start: int = 0, workers: int = 0) -> list[
 
 
 def same(left: list[Batch], right: list[Batch]) -> bool:
-    return [each.labels for each in left] == [each.labels for each in right] and all(
+    return [batch.labels for batch in left] == [batch.labels for batch in right] and all(
         np.array_equal(a.images, b.images) for a, b in zip(left, right, strict=True)
     )
 
 
 def test_batches_follow_one_another() -> None:
-    assert [each.labels for each in first(Numbered(), 3)] == [("0", "1", "2"), ("3", "4", "5"), ("6", "7", "8")]
+    assert [batch.labels for batch in first(Numbered(), 3)] == [("0", "1", "2"), ("3", "4", "5"), ("6", "7", "8")]
 
 
 def test_a_batch_is_preprocessed_images() -> None:

@@ -119,12 +119,12 @@ def test_training_ends_when_no_better_model_comes(keras: Any, tmp_path: Path) ->
 
 
 def test_a_trained_model_is_started_from(keras: Any, tmp_path: Path) -> None:
-    given = build(replace(PLAN, seed=7), SPEC)
-    given.save(tmp_path / "given.keras")
+    untrained = build(replace(PLAN, seed=7), SPEC)
+    untrained.save(tmp_path / "given.keras")
     train(tmp_path / "run", replace(PLAN, epochs=1, steps=1, learning_rate=1e-12), initial=tmp_path / "given.keras")
     trained = keras.saving.load_model(tmp_path / "run" / MODEL)
-    for one, two in zip(given.trainable_variables, trained.trainable_variables, strict=True):
-        assert np.abs(one.numpy() - two.numpy()).max() < 1e-6
+    for first, two in zip(untrained.trainable_variables, trained.trainable_variables, strict=True):
+        assert np.abs(first.numpy() - two.numpy()).max() < 1e-6
 
 
 def test_weights_of_another_network_are_refused(keras: Any) -> None:
@@ -154,4 +154,4 @@ def test_evaluation_does_not_depend_on_the_number_of_images(keras: Any) -> None:
     whole = make_batch(Bars(seed=9), SPEC.input, 70, 0)
     scores = [evaluate(model, SPEC, Batch(whole.images[:n], whole.labels[:n])) for n in (70, 64)]
     assert scores[0].character_error_rate > 0
-    assert all(0 <= each.exact <= 1 for each in scores)
+    assert all(0 <= score.exact <= 1 for score in scores)

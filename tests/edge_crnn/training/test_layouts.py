@@ -60,7 +60,7 @@ def test_plates_of_2019_have_the_letters_for_hire_and_for_deliveries_too():
 
 @pytest.mark.parametrize("label", ["12rk3108", "1523rk108", "Z152rk3108", "152zz3108", "A52rk3108"])
 def test_a_label_of_another_form_is_refused(label: str):
-    with pytest.raises(AlphabetError, match="is none of a long-white-2019 plate, expected one like 187sk6897"):
+    with pytest.raises(AlphabetError, match="is no label of a long-white-2019 plate, expected one like 187sk6897"):
         check_label(label, "long-white-2019")
 
 

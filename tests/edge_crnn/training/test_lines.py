@@ -89,10 +89,10 @@ def test_each_letter_shows_in_its_place(renderer: LineRenderer):
     fonts = [font for font in find_line_fonts() if font.name == "DejaVuSansMono.ttf"]
     mono = LineRenderer(fonts)
     for seed in range(5):
-        one, two = (mono.render(seed, "none", label).image.astype(int) for label in ("8888888888", "8888888880"))
-        columns = np.flatnonzero((abs(one - two).sum(axis=2) > 60).any(axis=0))
+        first, two = (mono.render(seed, "none", label).image.astype(int) for label in ("8888888888", "8888888880"))
+        columns = np.flatnonzero((abs(first - two).sum(axis=2) > 60).any(axis=0))
         assert len(columns) > 0
-        assert columns.min() > one.shape[1] / 2
+        assert columns.min() > first.shape[1] / 2
 
 
 def test_another_alphabet_and_length():

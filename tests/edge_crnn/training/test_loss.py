@@ -23,7 +23,7 @@ def test_the_loss_is_minus_the_log_of_the_decoders_own_posterior(keras: Any, bla
     logits = np.random.default_rng(5).normal(0, 2, (len(LABELS), 9, 4)).astype(np.float32)
     labels = [tuple(index + (index >= blank) for index in label) for label in LABELS]
     losses = np.asarray(ctc_loss(blank, skip)(pack(labels, 9 - skip, 5), logits))
-    posteriors = forward(softmax(logits[:, skip:]), np.arange(len(labels)), [list(each) for each in labels], blank)
+    posteriors = forward(softmax(logits[:, skip:]), np.arange(len(labels)), [list(label) for label in labels], blank)
     assert np.abs(losses + np.log(posteriors)).max() < 1e-4
 
 

@@ -13,33 +13,33 @@ TEXTS = st.text("ab1", max_size=6)
 
 
 @cache
-def slow(found: str, expected: str) -> int:
+def slow(text: str, expected: str) -> int:
     """The definition, by recursion."""
-    if not found or not expected:
-        return len(found) + len(expected)
-    here = found[0] != expected[0]
-    return min(slow(found[1:], expected[1:]) + here, slow(found[1:], expected) + 1, slow(found, expected[1:]) + 1)
+    if not text or not expected:
+        return len(text) + len(expected)
+    here = text[0] != expected[0]
+    return min(slow(text[1:], expected[1:]) + here, slow(text[1:], expected) + 1, slow(text, expected[1:]) + 1)
 
 
 @given(TEXTS, TEXTS)
-def test_edit_distance_is_the_definition(found: str, expected: str) -> None:
-    assert edit_distance(found, expected) == slow(found, expected) == edit_distance(expected, found)
+def test_edit_distance_is_the_definition(text: str, expected: str) -> None:
+    assert edit_distance(text, expected) == slow(text, expected) == edit_distance(expected, text)
 
 
 def test_each_figure_by_hand() -> None:
     # right; one lost in front, which shifts the rest; one too many behind; nothing read.
-    found = score(["1234", "234", "12345", ""], ["1234", "1234", "1234", "12"])
-    assert found.exact == 1 / 4
-    assert found.character_error_rate == (0 + 1 + 1 + 2) / (4 + 4 + 4 + 2)
-    assert found.letter_accuracy == (4 + 0 + 4 + 0) / (4 + 4 + 5 + 2)
-    assert found.edit_distance == (0 + 1 / 4 + 1 / 4 + 1) / 4
+    scored = score(["1234", "234", "12345", ""], ["1234", "1234", "1234", "12"])
+    assert scored.exact == 1 / 4
+    assert scored.character_error_rate == (0 + 1 + 1 + 2) / (4 + 4 + 4 + 2)
+    assert scored.letter_accuracy == (4 + 0 + 4 + 0) / (4 + 4 + 5 + 2)
+    assert scored.edit_distance == (0 + 1 / 4 + 1 / 4 + 1) / 4
 
 
 @given(st.lists(TEXTS.filter(bool), min_size=1))
 def test_the_truth_scores_full(labels: list[str]) -> None:
-    found = score(labels, labels)
-    assert (found.exact, found.letter_accuracy) == (1, 1)
-    assert (found.character_error_rate, found.edit_distance) == (0, 0)
+    scored = score(labels, labels)
+    assert (scored.exact, scored.letter_accuracy) == (1, 1)
+    assert (scored.character_error_rate, scored.edit_distance) == (0, 0)
 
 
 @pytest.mark.parametrize(("read", "labels"), [([], []), (["1"], []), (["1"], [""])])

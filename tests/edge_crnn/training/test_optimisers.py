@@ -36,7 +36,7 @@ def test_adamw_lets_biases_and_norms_be(keras: Any) -> None:
     optimiser.build(variables)
     optimiser.iterations.assign(50)
     optimiser.apply([keras.ops.zeros((1,)) for _ in names], variables)
-    kernel, *others = (float(each[0]) for each in variables)
+    kernel, *others = (float(variable[0]) for variable in variables)
     assert 1 - WEIGHT_DECAY < kernel < 1
     assert others == [1, 1, 1]
 

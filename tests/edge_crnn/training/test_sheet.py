@@ -21,9 +21,9 @@ def picture(height: int, width: int, level: int = 0) -> np.ndarray:
 @pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (10, 10, 1), (11, 10, 2), (100, 10, 10)])
 def test_ten_stand_in_a_row(count: int, columns: int, rows: int, font: Path):
     margin = 8
-    one, many = (contact_sheet([("7", picture(50, 100))] * n, font).shape for n in (1, count))
-    assert many[0] - margin == rows * (one[0] - margin)
-    assert many[1] - margin == columns * (one[1] - margin)
+    single, many = (contact_sheet([("7", picture(50, 100))] * n, font).shape for n in (1, count))
+    assert many[0] - margin == rows * (single[0] - margin)
+    assert many[1] - margin == columns * (single[1] - margin)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (20, 60), (400, 90), (30, 900), (3000, 3000)])

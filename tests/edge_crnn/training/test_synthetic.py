@@ -69,14 +69,14 @@ def test_each_part_of_the_label_shows(renderer: Renderer, kind: PlateKind):
     """Changing one character of the label changes the picture in its slot and nowhere else."""
     layout = LAYOUTS[kind]
     label = "A18sk6897" if layout.has_region else "Z18sk6897"
-    one = renderer.render(3, "none", kind, label).image.astype(int)
+    first = renderer.render(3, "none", kind, label).image.astype(int)
     for slot in layout.slots:
         other = {0: "P", 3: "dh"}.get(slot.first, "0")
         changed = label[: slot.first] + other + label[slot.first + slot.length :]
         two = renderer.render(3, "none", kind, changed).image.astype(int)
-        rows, columns = np.nonzero(abs(one - two).sum(axis=2) > 40)
+        rows, columns = np.nonzero(abs(first - two).sum(axis=2) > 40)
         assert len(rows) > 20
-        scale = one.shape[1] / layout.width
+        scale = first.shape[1] / layout.width
         assert columns.min() >= slot.x * scale - 2
         assert columns.max() <= (slot.x + slot.width) * scale + 2
         assert rows.min() >= slot.y * scale - 2
@@ -85,11 +85,11 @@ def test_each_part_of_the_label_shows(renderer: Renderer, kind: PlateKind):
 
 def test_plates_of_2019_are_long_and_white_and_show_each_part(renderer: Renderer):
     new = Renderer(kinds=KINDS_2019)
-    one = new.render(3, "none", label="152rk3108")
-    assert one.kind == "long-white-2019"
-    assert one.image.shape[1] / one.image.shape[0] == pytest.approx(520 / 110, rel=0.03)
+    first = new.render(3, "none", label="152rk3108")
+    assert first.kind == "long-white-2019"
+    assert first.image.shape[1] / first.image.shape[0] == pytest.approx(520 / 110, rel=0.03)
     others = [new.render(3, "none", label=label).image for label in ("952rk3108", "152qo3108", "152rk3109")]
-    assert len({image.tobytes() for image in (one.image, *others)}) == 4
+    assert len({image.tobytes() for image in (first.image, *others)}) == 4
     assert digest(list(generate(4, 1, "heavy", kind="long-white-2019"))) == digest(
         list(generate(4, 1, "heavy", renderer=new))
     )
@@ -107,5 +107,5 @@ def test_an_unknown_preset_is_refused():
 
 @pytest.mark.parametrize("label", ["A18sk6897", "Z18hg6897", "Z18sk689", "Z18sk68978", "Z1ask6897", "Z1８sk6897"])
 def test_a_label_of_no_such_plate_is_refused(renderer: Renderer, label: str):
-    with pytest.raises(AlphabetError, match="is none of a green plate, expected one like Z18sk6897"):
+    with pytest.raises(AlphabetError, match="is no label of a green plate, expected one like Z18sk6897"):
         renderer.render(1, "none", "green", label)

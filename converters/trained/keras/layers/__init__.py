@@ -1,4 +1,4 @@
-"""What every Keras layer becomes: one module per family, which enters its functions in `builder.LAYERS`."""
+"""Converts Keras layers: one module per family, which registers its functions in `builder.LAYERS`."""
 
 from . import attention, convolution, dense, elementwise, merging, moving, normalisation, operations, recurrent, shaping
 

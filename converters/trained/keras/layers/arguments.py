@@ -1,4 +1,4 @@
-"""Arguments of operations: Keras 3 has them among the settings and in the call, tf.keras 2 by name in the call."""
+"""Reads arguments of operations: Keras 3 has them in the settings and the call, tf.keras 2 by name in the call."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _REQUIRED = object()
 
 
 def argument(layer: Layer, *names: str, place: int | None = None, default: Any = _REQUIRED) -> Any:
-    """An argument of an operation.
+    """Read an argument of an operation.
 
     Args:
         layer: the operation.
-        names: that Keras 3 and TensorFlow give the argument.
-        place: of the argument in the call, where it may come without a name.
-        default: where it is absent; without a default it must be there.
+        names: the names of the argument in Keras 3 and TensorFlow.
+        place: its position in the call, where it may come without a name.
+        default: returned if it is absent; without a default it must be present.
 
     Raises:
         ModelFileError: it is absent.
@@ -38,7 +38,7 @@ def argument(layer: Layer, *names: str, place: int | None = None, default: Any =
 
 
 def first(layer: Layer) -> Value:
-    """The value that an operation works on."""
+    """Return the value that an operation works on."""
     if layer.args and isinstance(layer.args[0], Value):
         return layer.args[0]
     if not layer.inputs:
@@ -47,7 +47,7 @@ def first(layer: Layer) -> Value:
 
 
 def listed(layer: Layer) -> list[Value]:
-    """The values that an operation takes as a list; numbers among them become constants."""
+    """Return the values that an operation takes as a list; numbers among them become constants."""
     parts = layer.args[0] if layer.args and isinstance(layer.args[0], list) else layer.inputs
     values = [part for part in parts if isinstance(part, Value)]
     if not values:
@@ -56,19 +56,19 @@ def listed(layer: Layer) -> list[Value]:
 
 
 def batched(values: Sequence[Value]) -> Value:
-    """The first value that has a batch axis, or else the first one."""
+    """Return the first value that has a batch axis, or else the first value."""
     return next((value for value in values if value.batched), values[0])
 
 
-def operand(layer: Layer, part: str, given: object, like: Value) -> Value:
-    """A value, or numbers of the file as a constant with as many axes as another value.
+def operand(layer: Layer, part: str, raw: object, like: Value) -> Value:
+    """Return a value as it is, or numbers of the file as a constant with as many axes as another value.
 
     Raises:
-        ModelFileError: no numbers, or numbers of several images.
+        ModelFileError: it is not a value or numbers, or it has numbers of several images.
     """
-    if isinstance(given, Value):
-        return given
-    numbers = array(layer, given)
+    if isinstance(raw, Value):
+        return raw
+    numbers = array(layer, raw)
     rank = len(like.shape)
     if like.batched and numbers.ndim == rank + 1 and len(numbers) == 1:
         numbers = numbers[0]
@@ -77,40 +77,40 @@ def operand(layer: Layer, part: str, given: object, like: Value) -> Value:
     return layer.constant(part, numbers.reshape((1,) * (rank - numbers.ndim) + numbers.shape))
 
 
-def array(layer: Layer, given: object) -> Array:
-    """Numbers of the file.
+def array(layer: Layer, raw: object) -> Array:
+    """Read numbers of the file.
 
     Raises:
-        ModelFileError: no numbers, or not finite ones.
+        ModelFileError: they are no numbers, or not finite.
     """
     try:
         with np.errstate(over="ignore"):
-            numbers = np.asarray(given, np.float32)
+            numbers = np.asarray(raw, np.float32)
     except (OverflowError, ValueError, TypeError) as error:
-        raise layer.error(f"takes {str(given)[:100]!r}, expected a value or numbers") from error
-    if given is None or isinstance(given, str) or not np.isfinite(numbers).all() or numbers.size > MAX_SIZE:
-        raise layer.error(f"takes {str(given)[:100]!r}, expected a value or numbers")
+        raise layer.error(f"takes {str(raw)[:100]!r}, expected a value or numbers") from error
+    if raw is None or isinstance(raw, str) or not np.isfinite(numbers).all() or numbers.size > MAX_SIZE:
+        raise layer.error(f"takes {str(raw)[:100]!r}, expected a value or numbers")
     return numbers
 
 
-def number(layer: Layer, given: object) -> float:
-    """One number of the file."""
-    numbers = array(layer, given)
+def number(layer: Layer, raw: object) -> float:
+    """Read one number of the file."""
+    numbers = array(layer, raw)
     if numbers.size != 1:
-        raise layer.error(f"takes {str(given)[:100]!r}, expected one number")
+        raise layer.error(f"takes {str(raw)[:100]!r}, expected one number")
     return float(numbers.reshape(()))
 
 
-def wholes(layer: Layer, given: object) -> list[int | None]:
-    """Whole numbers, one or in a list, also computed ones; None stands for the number of images.
+def wholes(layer: Layer, raw: object) -> list[int | None]:
+    """Read one integer or a list of them, which may be computed; None stands for the number of images.
 
     Raises:
-        ModelFileError: other numbers, or ones that depend on the image.
+        ModelFileError: they are no integers, or depend on the image.
     """
-    if isinstance(given, np.ndarray):
-        given = given.tolist()
+    if isinstance(raw, np.ndarray):
+        raw = raw.tolist()
     numbers: list[int | None] = []
-    for item in given if isinstance(given, list) else [given]:
+    for item in raw if isinstance(raw, list) else [raw]:
         if isinstance(item, Value):
             numbers += [_whole(layer, value) for value in _computed(layer, item)]
         else:
@@ -118,11 +118,11 @@ def wholes(layer: Layer, given: object) -> list[int | None]:
     return numbers
 
 
-def whole(layer: Layer, given: object) -> int:
-    """One whole number."""
-    numbers = wholes(layer, given)
+def whole(layer: Layer, raw: object) -> int:
+    """Read one integer."""
+    numbers = wholes(layer, raw)
     if len(numbers) != 1 or numbers[0] is None:
-        raise layer.error(f"takes {str(given)[:100]!r}, expected a whole number")
+        raise layer.error(f"takes {str(raw)[:100]!r}, expected a whole number")
     return numbers[0]
 
 
@@ -130,21 +130,21 @@ def _computed(layer: Layer, value: Value) -> list[float]:
     numbers = layer.builder.constant(value)
     if numbers is None:
         raise layer.error(f"its numbers, {value.name!r}, depend on the image; supported: the same for every image")
-    return [float(one) for one in numbers.reshape(-1)]
+    return [float(number) for number in numbers.reshape(-1)]
 
 
-def _whole(layer: Layer, given: object) -> int | None:
-    if given is None or (isinstance(given, float) and np.isnan(given)):
+def _whole(layer: Layer, raw: object) -> int | None:
+    if raw is None or (isinstance(raw, float) and np.isnan(raw)):
         return None
-    if isinstance(given, float) and given.is_integer():
-        given = int(given)
-    if type(given) is not int or abs(given) > MAX_SIZE:
-        raise layer.error(f"takes {str(given)[:100]!r}, expected a whole number")
-    return given
+    if isinstance(raw, float) and raw.is_integer():
+        raw = int(raw)
+    if type(raw) is not int or abs(raw) > MAX_SIZE:
+        raise layer.error(f"takes {str(raw)[:100]!r}, expected a whole number")
+    return raw
 
 
 def axis_of(layer: Layer, axis: object, x: Value, more: int = 0) -> int:
-    """An axis as Keras counts → the axis of a sample, of a value with so many more axes than `x`."""
+    """Convert an axis as Keras counts to the axis of a sample, for a value with `more` axes than `x`."""
     rank = len(x.shape) + more
     place = whole(layer, axis)
     if x.batched:
@@ -155,11 +155,11 @@ def axis_of(layer: Layer, axis: object, x: Value, more: int = 0) -> int:
 
 
 def axes_of(layer: Layer, axes: object, x: Value) -> tuple[int, ...]:
-    """Several axes, or one; None: all of them."""
+    """Read one axis or several; None: all of them."""
     if axes is None:
         return tuple(axis_of(layer, axis, x) for axis in range(len(x.shape) + x.batched))
-    given = wholes(layer, axes)
-    numbers = tuple(sorted(axis_of(layer, axis, x) for axis in given))
+    places = wholes(layer, axes)
+    numbers = tuple(sorted(axis_of(layer, axis, x) for axis in places))
     if len(set(numbers)) < len(numbers):
         raise layer.error(f"axes {axes!r}, expected different ones")
     return numbers

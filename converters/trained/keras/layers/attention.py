@@ -15,7 +15,7 @@ from ..config import MAX_SIZE
 from ..file import Part
 
 _MASKED = -3e4
-"""Added to the score of what must not be seen: its weight is 0 then, and half precision can hold it."""
+"""Added to masked scores: it makes their weight 0, and half precision can represent it."""
 _MASKS = ("attention_mask", "key_mask", "mask", "query_mask", "value_mask")
 
 
@@ -49,7 +49,8 @@ def multi_head_attention(layer: Layer) -> Value | tuple[Value, Value]:
     values = _split(layer, "value", value, heads.number, heads.value)
     scores = layer.matmul("scores", queries, keys, transposed=True)
     weights = layer.put(Softmax("weights"), _masked(layer, scores))
-    steps, width = query.shape[0], heads.number * heads.value
+    steps = query.shape[0]
+    width = heads.number * heads.value
     heard = layer.put(Permute("joined", (1, 0, 2)), layer.matmul("attended", weights, values))
     joined = layer.reshape("heads joined", heard, (steps, width))
     if layer.settings.get("use_gate"):
@@ -63,10 +64,10 @@ def multi_head_attention(layer: Layer) -> Value | tuple[Value, Value]:
 
 
 def _operands(layer: Layer) -> tuple[Value, Value, Value]:
-    """Query, value and key, (steps, channels), which are given in this order or by name."""
-    given = dict(zip(("query", "value", "key"), layer.args, strict=False)) | dict(layer.keywords)
-    query, value = given.get("query"), given.get("value")
-    key = value if given.get("key") is None else given["key"]
+    """Return query, value and key, (steps, channels), which are passed in this order or by name."""
+    arguments = dict(zip(("query", "value", "key"), layer.args, strict=False)) | dict(layer.keywords)
+    query, value = arguments.get("query"), arguments.get("value")
+    key = value if arguments.get("key") is None else arguments["key"]
     values = [operand for operand in (query, value, key) if isinstance(operand, Value)]
     if len(values) < 3 or any(len(operand.shape) != 2 for operand in values):
         raise layer.error(f"takes {_shapes(values)}, expected query, value and key of shape (steps, channels)")
@@ -74,7 +75,7 @@ def _operands(layer: Layer) -> tuple[Value, Value, Value]:
 
 
 def _split(layer: Layer, role: str, x: Value, heads: int, length: int, factor: float = 1.0) -> Value:
-    """A projection of (steps, channels), split into heads: (heads, steps, length)."""
+    """Project (steps, channels) and split into heads: (heads, steps, length)."""
     projected = _projected(layer, role, x, heads, length, factor)
     split = layer.reshape(f"{role}/split", projected, (x.shape[0], heads, length))
     return layer.put(Permute(f"{role}/heads", (1, 0, 2)), split)
@@ -107,7 +108,7 @@ def _weights(layer: Layer, attribute: str, name: str, inside: Shape, out: Shape)
 
 
 def _output_shape(layer: Layer, query: Value) -> Shape:
-    """Axes of one step of the result."""
+    """Return the shape of one step of the result."""
     value = layer.settings.get("output_shape")
     if not value:
         return query.shape[-1:]
@@ -145,7 +146,7 @@ def additive_attention(layer: Layer) -> Value | tuple[Value, Value]:
 
 
 def _listed(layer: Layer) -> tuple[Value, Value, Value]:
-    """Query, value and key of a layer that takes them as a list."""
+    """Return query, value and key of a layer that takes them as a list."""
     _refuse_masks(layer)
     values = layer.inputs
     if len(values) not in (2, 3) or any(len(operand.shape) != 2 for operand in values):
@@ -155,7 +156,8 @@ def _listed(layer: Layer) -> tuple[Value, Value, Value]:
 
 def _sums(layer: Layer, query: Value, key: Value, factors: Array, scale: Array | None = None) -> Value:
     """`sum(factors * tanh(scale * (query + key)))` for every query and key."""
-    (steps, channels), others = query.shape, key.shape[0]
+    (steps, channels) = query.shape
+    others = key.shape[0]
     rows = layer.reshape("queries", query, (steps, 1, channels))
     columns = layer.reshape("keys", key, (1, others, channels))
     sums = layer.binary("sums", "add", rows, columns)
@@ -180,7 +182,7 @@ def _shapes(values: Sequence[Value]) -> str:
 
 
 def _refuse_masks(layer: Layer) -> None:
-    """Refuse masks that depend on the image, and dropout at inference."""
+    """Reject masks that depend on the image, and dropout at inference."""
     masks = [name for name in _MASKS if _is_given(layer.keywords.get(name))]
     if masks:
         raise layer.unsupported(f"is called with {', '.join(masks)}; supported: none, or use_causal_mask")
@@ -193,7 +195,7 @@ def _is_given(mask: object) -> bool:
 
 
 def _masked(layer: Layer, scores: Value) -> Value:
-    """Scores, less so much for steps that must not be seen that their weights are 0."""
+    """Lower the scores of masked steps so that their weights are 0."""
     steps, others = scores.shape[-2:]
     rows, columns = np.ogrid[:steps, :others]
     seen = np.ones((steps, others), bool)
@@ -214,7 +216,7 @@ def _masked(layer: Layer, scores: Value) -> Value:
 
 @converts("Embedding")
 def embedding(layer: Layer) -> Value:
-    """Rows of a table, looked up now: the row numbers must be the same for every image."""
+    """Rows of a table, looked up during conversion: the row numbers must be the same for every image."""
     x = layer.x
     layer.expect("mask_zero", False)
     rows = layer.builder.constant(x)

@@ -1,4 +1,4 @@
-"""Convolutions, pools, and what enlarges or trims feature maps.
+"""Convolutions, pools, and layers that enlarge or trim feature maps.
 
 They work on maps (rows, columns, channels). The 1-D ones work on a map of one row, and what has its channels first is
 turned before and after.
@@ -35,11 +35,12 @@ _Pair: TypeAlias = tuple[int, int]
 
 
 def on_maps(convert_map: Callable[[Layer, Value], Value]) -> Callable[[Layer], Value]:
-    """Let a function of maps (rows, columns, channels) convert layers of whichever rank and order of axes."""
+    """Extend a function of maps (rows, columns, channels) to layers of any rank and order of axes."""
 
     @wraps(convert_map)
     def convert_any(layer: Layer) -> Value:
-        x, turned = layer.x, _channels_first(layer)
+        x = layer.x
+        turned = _channels_first(layer)
         if len(x.shape) != _rank(layer) + 1:
             raise layer.error(f"takes {x.shape}, expected {_rank(layer) + 1} axes, that of channels included")
         if turned:
@@ -59,7 +60,7 @@ def on_maps(convert_map: Callable[[Layer, Value], Value]) -> Callable[[Layer], V
 
 
 def _refuse_misplaced_bias(layer: Layer, x: Value) -> None:
-    """Keras 3 on TensorFlow adds such a layer's bias along the columns where there are as many as channels."""
+    """Reject a bias that Keras 3 on TensorFlow adds along the columns, if they are as many as the channels."""
     own = not layer.kind.startswith("Conv") or "Transpose" in layer.kind  # Conv2D leaves the bias to TensorFlow
     if own and not layer.keras2 and layer.settings.get("use_bias") and x.shape[1] == x.shape[2]:
         raise layer.error(
@@ -89,7 +90,8 @@ def convolution(layer: Layer, x: Value) -> Value:
 @on_maps
 def depthwise_convolution(layer: Layer, x: Value) -> Value:
     """A convolution of every channel by itself."""
-    channels, multiplier = x.shape[-1], layer.size("depth_multiplier")
+    channels = x.shape[-1]
+    multiplier = layer.size("depth_multiplier")
     size, strides, dilation, pads = _window(layer, x.shape)
     role = "depthwise_kernel" if layer.keras2 else "kernel"
     shape = _stored(layer, size, channels, multiplier)
@@ -102,7 +104,9 @@ def depthwise_convolution(layer: Layer, x: Value) -> Value:
 @on_maps
 def separable_convolution(layer: Layer, x: Value) -> Value:
     """A convolution of every channel by itself, then a mix of channels."""
-    channels, multiplier, filters = x.shape[-1], layer.size("depth_multiplier"), layer.size("filters")
+    channels = x.shape[-1]
+    multiplier = layer.size("depth_multiplier")
+    filters = layer.size("filters")
     between = _bounded(layer, channels * multiplier)
     size, strides, dilation, pads = _window(layer, x.shape)
     kernels = {
@@ -121,7 +125,8 @@ def separable_convolution(layer: Layer, x: Value) -> Value:
 def transposed_convolution(layer: Layer, x: Value) -> Value:
     """A transposed convolution, which enlarges the map."""
     layer.expect("dilation_rate", 1, [1], [1, 1])
-    filters, channels = layer.size("filters"), x.shape[-1]
+    filters = layer.size("filters")
+    channels = x.shape[-1]
     size, strides = _pair(layer, "kernel_size"), _pair(layer, "strides")
     kernel, bias = kernels_and_bias(layer, {"kernel": _stored(layer, size, filters, channels)}, filters)
     kernel = kernel.reshape(*size, filters, channels).transpose(0, 1, 3, 2)
@@ -138,7 +143,7 @@ def transposed_convolution(layer: Layer, x: Value) -> Value:
 
 
 def _enlarged(layer: Layer, shape: Shape, size: _Pair, strides: _Pair) -> tuple[int, ...]:
-    """Rows and columns that a transposed convolution gives, as Keras infers them."""
+    """Compute the rows and columns of a transposed convolution as Keras does."""
     same = _padding(layer) == "same"
     if layer.settings.get("output_padding") is None:
         return tuple(
@@ -251,7 +256,7 @@ def resizing(layer: Layer, x: Value) -> Value:
 
 
 def _rank(layer: Layer) -> int:
-    """Number of spatial axes, which the class names."""
+    """Return the number of spatial axes, from the name of the class."""
     return 1 if "1D" in layer.kind else 2
 
 
@@ -266,12 +271,12 @@ def _padding(layer: Layer) -> str:
 
 
 def _pair(layer: Layer, setting: str) -> _Pair:
-    """A setting's whole numbers for rows and columns."""
+    """Read a setting's integers for rows and columns."""
     return layer.pair(setting) if _rank(layer) == 2 else (1, layer.size(setting))
 
 
 def _window(layer: Layer, shape: Shape) -> tuple[_Pair, _Pair, _Pair, Pads]:
-    """Size, strides, dilation and padding of a convolution."""
+    """Read size, strides, dilation and padding of a convolution."""
     size, strides = _pair(layer, "kernel_size"), _pair(layer, "strides")
     dilation = _pair(layer, "dilation_rate") if "dilation_rate" in layer.settings else (1, 1)
     match _padding(layer):
@@ -285,15 +290,15 @@ def _window(layer: Layer, shape: Shape) -> tuple[_Pair, _Pair, _Pair, Pads]:
 
 
 def _stored(layer: Layer, size: _Pair, *channels: int) -> Shape:
-    """Shape of a kernel as the file has it."""
+    """Return the shape of a kernel in the file."""
     return (*size[-_rank(layer) :], *channels)
 
 
 def _bearable(layer: Layer, shape: Shape, pads: Pads) -> Pads:
-    """The padding, unless the padded map is absurdly large: its size does not show in the layer's value."""
+    """Return the padding; reject an absurdly large padded map, whose size the layer's value does not show."""
     if padded_size(shape, pads) > MAX_VALUES:
         rows, columns = (before + length + after for length, (before, after) in zip(shape, pads, strict=False))
-        raise layer.error(f"pads a map of {shape} to {rows:,} by {columns:,}; no such network is converted")
+        raise layer.error(f"pads a map of {shape} to {rows:,} by {columns:,}; edge-crnn converts no map that large")
     return pads
 
 
@@ -304,7 +309,7 @@ def _bounded(layer: Layer, channels: int) -> int:
 
 
 def _margins(layer: Layer, setting: str) -> Pads:
-    """Rows above and below, columns left and right."""
+    """Read the rows above and below, and the columns left and right."""
     value = layer.get(setting)
     if _rank(layer) == 1:
         left, right = _whole_numbers(layer, value, setting, 2)
@@ -318,7 +323,7 @@ def _margins(layer: Layer, setting: str) -> Pads:
 
 
 def _whole_numbers(layer: Layer, value: Any, setting: str, count: int) -> tuple[int, ...]:
-    """`count` whole numbers that may be 0; a single one stands for all."""
+    """Read `count` non-negative integers; a single one stands for all."""
     numbers = value if isinstance(value, list) else [value] * count
     if len(numbers) != count or not all(type(number) is int and 0 <= number <= MAX_SIZE for number in numbers):
         raise layer.error(f"{setting} {value!r}, expected {count} whole numbers from 0 to {MAX_SIZE:,}")

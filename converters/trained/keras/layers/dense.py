@@ -29,11 +29,13 @@ def dense(layer: Layer) -> Value:
 @converts("EinsumDense")
 def einsum_dense(layer: Layer) -> Value:
     """A matrix product over the last axis, with a bias for any axes."""
-    equation, x = layer.get("equation"), layer.x
+    equation = layer.get("equation")
+    x = layer.x
     match = _LAST_AXIS.fullmatch(equation.replace(" ", "")) if isinstance(equation, str) else None
     if match is None or match["before"] != match["kept"]:
         raise layer.error(f"equation {equation!r}; supported: products over the last axis alone, as in 'abc,cd->abd'")
-    inside, out = x.shape[-1], _width(layer)
+    inside = x.shape[-1]
+    out = _width(layer)
     shape = (*x.shape[:-1], out)
     axes = layer.settings.get("bias_axes") or ""
     output = match["kept"] + match["out"]
@@ -61,7 +63,7 @@ def _width(layer: Layer) -> int:
 
 
 def kernels_and_bias(layer: Layer, kernels: Mapping[str, Shape], out: int) -> list[Array]:
-    """The layer's kernels and its bias, of zeros where it has none.
+    """Read the layer's kernels and its bias, which is zero if it has none.
 
     Args:
         layer: whose weights are read; its setting `use_bias` says whether there is a bias.

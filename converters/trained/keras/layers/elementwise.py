@@ -17,7 +17,7 @@ from .nesting import only, part_of
 # --- functions by name -----------------------------------------------------------------------------------------------
 
 _Apply: TypeAlias = Callable[[Layer, str, Value], Value]
-"""Puts a function, as a part of a layer, after a value."""
+"""Applies a function to a value, as a part of a layer."""
 
 
 def _unary(function: Function, alpha: float = 0.0) -> _Apply:
@@ -39,7 +39,7 @@ def _log_softmax(layer: Layer, part: str, x: Value) -> Value:
 
 
 def _soft_shrink(layer: Layer, part: str, x: Value) -> Value:
-    """`x` less what of it lies from -0.5 to 0.5."""
+    """`x` moved towards 0 by 0.5, and 0 within -0.5 to 0.5."""
     above = _bounded(layer, piece(part, "lower"), "maximum", x, -0.5)
     return layer.binary(part, "subtract", x, _at_most(layer, piece(part, "upper"), above, 0.5))
 
@@ -78,9 +78,9 @@ _FUNCTIONS: Mapping[str, _Apply] = {
     "tanh": _unary("tanh"),
     "tanh_shrink": _tanh_shrink,
 }
-"""Keras' name of a function → what puts it, with Keras' defaults."""
+"""Keras' name of a function → how it is applied, with Keras' defaults."""
 _KERAS2: Mapping[str, _Apply] = {**_FUNCTIONS, "hard_sigmoid": _unary("hard_sigmoid_keras2")}
-"""The same in Keras 2, where one is another function."""
+"""The same for Keras 2, where one function differs."""
 _ALIASES = {
     "hard_swish": "hard_silu",
     "log_softmax_v2": "log_softmax",
@@ -90,7 +90,7 @@ _ALIASES = {
 
 
 def activate(layer: Layer, x: Value, setting: str = "activation") -> Value:
-    """Apply the function in one of the layer's settings; `x` itself where there is none.
+    """Apply the function in one of the layer's settings; return `x` itself if there is none.
 
     The part of the layer that applies it has the function's name.
 
@@ -142,7 +142,8 @@ def activation(layer: Layer) -> Value:
 @converts("ReLU")
 def relu(layer: Layer) -> Value:
     """`x` from 0 to a limit; below, 0 or a slope."""
-    slope, limit = _number(layer, "negative_slope", "alpha"), layer.settings.get("max_value")
+    slope = _number(layer, "negative_slope", "alpha")
+    limit = layer.settings.get("max_value")
     if _number(layer, "threshold") != 0 or slope < 0:
         raise layer.unsupported(
             f"threshold {layer.settings.get('threshold')!r} and slope {slope:g}; supported: 0 and at least 0. Write it"
@@ -183,7 +184,7 @@ def softmax(layer: Layer) -> Value:
     """Softmax over one axis or several."""
     axis = layer.settings.get("axis", -1)
     rank = len(layer.x.shape)
-    axes = [layer.sample_axis(one, rank) for one in (axis if isinstance(axis, list) else [axis])]
+    axes = [layer.sample_axis(place, rank) for place in (axis if isinstance(axis, list) else [axis])]
     if not axes or len(set(axes)) != len(axes):
         raise layer.error(f"axis {axis!r}, expected different axes")
     return softmax_over(layer, "", layer.x, axes)
@@ -214,7 +215,7 @@ def softmax_over(layer: Layer, part: str, x: Value, axes: Sequence[int]) -> Valu
 
 
 def piece(part: str, name: str) -> str:
-    """Name of a primitive that is not the last one of its part of a layer."""
+    """Make the name of a primitive that is not the last one of its part of a layer."""
     return f"{part}:{name}".lstrip(":")
 
 
@@ -232,6 +233,6 @@ def _at_most(layer: Layer, part: str, x: Value, limit: float) -> Value:
 
 
 def _number(layer: Layer, *settings: str, default: float = 0.0) -> float:
-    """The first of these settings that the file has; Keras 2 and Keras 3 name some differently."""
+    """Read the first of these settings that the file has; Keras 2 and Keras 3 name some differently."""
     setting = next((name for name in settings if layer.settings.get(name) is not None), None)
     return default if setting is None else layer.number(setting)

@@ -35,7 +35,7 @@ def subtract(layer: Layer) -> Value:
 
 @converts("Concatenate")
 def concatenate(layer: Layer) -> Value:
-    """Values one after the other along an axis."""
+    """Values joined along an axis."""
     inputs = layer.inputs
     if not inputs:
         raise layer.error("takes no values; save the model again")
@@ -62,14 +62,14 @@ def dot(layer: Layer) -> Value:
 
 
 def _with_last(layer: Layer, part: str, x: Value, axis: int) -> Value:
-    """A matrix whose last axis is this one."""
+    """Return a matrix whose last axis is this one."""
     if len(x.shape) == 1:
         return layer.reshape(part, x, (1, *x.shape))
     return x if axis == 1 else layer.put(Permute(part, (1, 0)), x)
 
 
 def _joined(layer: Layer, part: str, operator: Operator) -> Value:
-    """All values with an operator between them."""
+    """Combine all values with an operator."""
     if not layer.inputs:
         raise layer.error("takes no values; save the model again")
     last = len(layer.inputs)

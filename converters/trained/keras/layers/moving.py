@@ -1,4 +1,4 @@
-"""Operations that move values, without computing: other shapes, other orders, parts, copies."""
+"""Operations that move elements without computing: other shapes, other orders, parts, copies."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .elementwise import piece
 
 _MAX_COPIES = 1024
 _MAX_FILLED = 1 << 20
-"""Most elements of a constant that an operation makes of nothing."""
+"""Largest number of elements of a constant that an operation creates."""
 
 
 def _moved(layer: Layer) -> Value:
-    """The value that an operation takes apart, whose first axis must be the batch axis."""
+    """The value that an operation rearranges, whose first axis must be the batch axis."""
     x = first(layer)
     if x.time_major:
         raise layer.error("takes a value whose first axis is time; supported: to put its axes back first")
@@ -31,8 +31,9 @@ def _moved(layer: Layer) -> Value:
 
 
 def squeeze(layer: Layer) -> Value:
-    """Without some axes of length 1, or without all of them."""
-    x, axes = _moved(layer), argument(layer, "axis", "squeeze_dims", default=None)
+    """The value without some or all axes of length 1."""
+    x = _moved(layer)
+    axes = argument(layer, "axis", "squeeze_dims", default=None)
     if axes in (None, []):
         dropped = tuple(axis for axis, length in enumerate(x.shape) if length == 1)
     else:
@@ -43,29 +44,29 @@ def squeeze(layer: Layer) -> Value:
 
 
 def expand(layer: Layer) -> Value:
-    """With one more axis, of length 1, or several."""
+    """The value with one or more new axes of length 1."""
     x = _moved(layer)
-    given = wholes(layer, argument(layer, "axis"))
-    axes = {axis_of(layer, axis, x, len(given)) for axis in given}
+    places = wholes(layer, argument(layer, "axis"))
+    axes = {axis_of(layer, axis, x, len(places)) for axis in places}
     lengths = iter(x.shape)
-    rank = len(x.shape) + len(given)
+    rank = len(x.shape) + len(places)
     return layer.reshape("", x, tuple(1 if axis in axes else next(lengths, 1) for axis in range(rank)))
 
 
 def reshape(layer: Layer) -> Value:
-    """In another shape, row by row; the batch axis stays."""
+    """The value in another shape, in row-major order; the batch axis stays."""
     x = _moved(layer)
-    given = wholes(layer, argument(layer, "newshape", "shape", place=1))
-    target = given
+    stated = wholes(layer, argument(layer, "newshape", "shape", place=1))
+    target = stated
     if x.batched:
-        if not given or given[0] not in (None, -1) or None in given[1:]:
-            raise layer.error(f"shape {given}, expected -1 or the number of images first, and fixed lengths after it")
-        target = given[1:]
-        if given[0] == -1 and -1 in target:
-            raise layer.error(f"shape {given} leaves two lengths open")
+        if not stated or stated[0] not in (None, -1) or None in stated[1:]:
+            raise layer.error(f"shape {stated}, expected -1 or the number of images first, and fixed lengths after it")
+        target = stated[1:]
+        if stated[0] == -1 and -1 in target:
+            raise layer.error(f"shape {stated} leaves two lengths open")
     lengths = [length for length in target if length is not None]
     if len(lengths) < len(target) or lengths.count(-1) > 1 or any(length < 1 and length != -1 for length in lengths):
-        raise layer.error(f"shape {given}, expected positive lengths, and -1 once at most")
+        raise layer.error(f"shape {stated}, expected positive lengths, and -1 once at most")
     known = math.prod(length for length in lengths if length != -1)
     shape = tuple(math.prod(x.shape) // known if length == -1 else length for length in lengths)
     if math.prod(shape) != math.prod(x.shape):
@@ -74,7 +75,7 @@ def reshape(layer: Layer) -> Value:
 
 
 def transpose(layer: Layer) -> Value:
-    """With its axes in another order."""
+    """The value with its axes in another order."""
     x = first(layer)
     order = argument(layer, "axes", "perm", default=None)
     rank = len(x.shape) + x.batched
@@ -82,16 +83,16 @@ def transpose(layer: Layer) -> Value:
 
 
 def swap_axes(layer: Layer) -> Value:
-    """With two axes in each other's place."""
+    """The value with two axes swapped."""
     x = _moved(layer)
     order = list(range(len(x.shape) + x.batched))
-    one, other = (_place(layer, argument(layer, name), len(order)) for name in ("axis1", "axis2"))
-    order[one], order[other] = order[other], order[one]
+    first_axis, other = (_place(layer, argument(layer, name), len(order)) for name in ("axis1", "axis2"))
+    order[first_axis], order[other] = order[other], order[first_axis]
     return ordered(layer, x, order)
 
 
 def move_axis(layer: Layer) -> Value:
-    """With some axes elsewhere, and the others in their old order."""
+    """The value with some axes moved, and the others in their old order."""
     x = _moved(layer)
     rank = len(x.shape) + x.batched
     sources, places = (
@@ -112,7 +113,7 @@ def _place(layer: Layer, axis: object, rank: int) -> int:
 
 
 def ordered(layer: Layer, x: Value, order: Sequence[int | None], part: str = "") -> Value:
-    """`x` with its axes, the batch axis among them, in this order; steps may change places with the batch axis."""
+    """Permute the axes of `x`, the batch axis among them; the axis of steps may change places with the batch axis."""
     rank = len(x.shape) + x.batched
     axes = [axis for axis in order if axis is not None]
     if sorted(axes) != list(range(rank)):
@@ -132,8 +133,9 @@ def ordered(layer: Layer, x: Value, order: Sequence[int | None], part: str = "")
 
 
 def get_item(layer: Layer) -> Value:
-    """`x[key]`, where the key has slices, whole numbers, None and an ellipsis."""
-    x, key = _moved(layer), argument(layer, "slice_spec", "key", place=1)
+    """`x[key]`, where the key has slices, integers, None and an ellipsis."""
+    x = _moved(layer)
+    key = argument(layer, "slice_spec", "key", place=1)
     slices: list[slice] = []
     axes: list[int | None] = []
     axis = -int(x.batched)
@@ -151,13 +153,13 @@ def get_item(layer: Layer) -> Value:
             if isinstance(item, slice):
                 axes.append(axis)
         axis += 1
-    lengths = [len(range(one.start, one.stop, one.step)) for one in slices]
+    lengths = [len(range(part.start, part.stop, part.step)) for part in slices]
     shape = tuple(1 if axis is None else lengths[axis] for axis in axes)
     return chain(layer, x, [*_slicing(x, slices), *([Reshape("", shape)] if shape != tuple(lengths) else [])])
 
 
 def _whole_key(layer: Layer, x: Value, items: list[Any]) -> list[Any]:
-    """A key with an item for every axis."""
+    """Expand a key to one item per axis."""
     items = [Ellipsis if isinstance(item, dict) else item for item in items]
     rank = len(x.shape) + x.batched
     dots = [place for place, item in enumerate(items) if item is Ellipsis]
@@ -169,7 +171,7 @@ def _whole_key(layer: Layer, x: Value, items: list[Any]) -> list[Any]:
 
 
 def _slice(layer: Layer, item: object, length: int) -> slice:
-    """One axis' part as a slice whose numbers are all given."""
+    """Convert the key of one axis to a slice without open ends."""
     if not isinstance(item, slice):
         number = whole(layer, item)
         if not -length <= number < length:
@@ -185,8 +187,8 @@ def _slice(layer: Layer, item: object, length: int) -> slice:
 
 
 def _slicing(x: Value, slices: Sequence[slice]) -> list[Node]:
-    """What takes the elements of `x` in these slices, one for each axis, as `range` has them."""
-    ranges = [range(one.start, one.stop, one.step) for one in slices]
+    """Make the nodes that take these slices of `x`, one per axis, with the meaning of `range`."""
+    ranges = [range(part.start, part.stop, part.step) for part in slices]
     forward = [numbers if numbers.step > 0 else numbers[::-1] for numbers in ranges]
     starts, steps = tuple(numbers.start for numbers in forward), tuple(numbers.step for numbers in forward)
     taken = Slice("", starts, tuple(numbers[-1] + 1 for numbers in forward), steps)
@@ -195,7 +197,7 @@ def _slicing(x: Value, slices: Sequence[slice]) -> list[Node]:
 
 
 def split(layer: Layer) -> tuple[Value, ...]:
-    """Parts along an axis: so many equal ones, or cut at some places, or of some lengths."""
+    """Parts along an axis: a number of equal parts, or parts by cuts or by lengths."""
     x = _moved(layer)
     axis = axis_of(layer, argument(layer, "axis", default=0), x)
     length = x.shape[axis]
@@ -210,11 +212,11 @@ def split(layer: Layer) -> tuple[Value, ...]:
 
 
 def _ends(layer: Layer, length: int) -> list[int]:
-    """Where the parts of an axis end: Keras has the places of the cuts, TensorFlow the lengths, one of them open."""
+    """List the ends of the parts of an axis: Keras gives the cuts, TensorFlow the lengths, of which one may be open."""
     sizes = argument(layer, "num_or_size_splits", default=None)
-    given = argument(layer, "indices_or_sections") if sizes is None else sizes
-    numbers = [number for number in wholes(layer, given) if number is not None]
-    if not isinstance(given, list | np.ndarray):
+    cuts = argument(layer, "indices_or_sections") if sizes is None else sizes
+    numbers = [number for number in wholes(layer, cuts) if number is not None]
+    if not isinstance(cuts, list | np.ndarray):
         parts = max(1, *numbers)
         if length % parts:
             raise layer.error(f"{parts} equal parts of {length}; save the model again")
@@ -238,7 +240,7 @@ def unstack(layer: Layer) -> tuple[Value, ...]:
 
 
 def along(layer: Layer, x: Value, axis: int, part: slice, name: str) -> Value:
-    """A slice of one axis of the sample, and all of the others."""
+    """Slice one axis of a sample."""
     slices = [part if axis == other else slice(0, length, 1) for other, length in enumerate(x.shape)]
     return chain(layer, x, _slicing(x, slices), name)
 
@@ -247,13 +249,13 @@ def along(layer: Layer, x: Value, axis: int, part: slice, name: str) -> Value:
 
 
 def reverse(layer: Layer) -> Value:
-    """With the elements along some axes in reverse."""
+    """The value with the elements of some axes in reverse order."""
     x = _moved(layer)
     return chain(layer, x, [Reverse("", axis) for axis in axes_of(layer, argument(layer, "axis", default=None), x)])
 
 
 def chain(layer: Layer, x: Value, nodes: Sequence[Node], part: str = "") -> Value:
-    """Nodes one after the other; the last gives the value of the part."""
+    """Chain nodes; the last one computes the value of the part."""
     for index, node in enumerate(nodes, 1):
         name = part if index == len(nodes) else piece(part, f"{node.kind} {index}")
         x = layer.put(replace(node, name=name), x)
@@ -264,13 +266,13 @@ def chain(layer: Layer, x: Value, nodes: Sequence[Node], part: str = "") -> Valu
 
 
 def concat(layer: Layer) -> Value:
-    """Values one after the other along an axis."""
+    """Values joined along an axis."""
     values = listed(layer)
     return layer.put(Concat("", axis_of(layer, argument(layer, "axis", default=0), batched(values))), *values)
 
 
 def stack(layer: Layer) -> Value:
-    """Values one after the other along a new axis."""
+    """Values joined along a new axis."""
     values = listed(layer)
     axis = axis_of(layer, argument(layer, "axis", default=0), batched(values), 1)
     raised = [
@@ -284,7 +286,7 @@ def stack(layer: Layer) -> Value:
 
 
 def pad(layer: Layer) -> Value:
-    """With a constant before and after."""
+    """The value padded with a constant."""
     x = _moved(layer)
     mode = argument(layer, "mode", default="constant")
     if str(mode).lower() != "constant":
@@ -301,7 +303,7 @@ def pad(layer: Layer) -> Value:
 
 
 def _each(x: Value, widths: Any) -> list[Any]:
-    """What pads each axis, where one number or one pair may stand for all."""
+    """List the padding of each axis; one number or one pair may stand for all."""
     rank = len(x.shape) + x.batched
     if not isinstance(widths, list):
         return [widths] * rank
@@ -311,7 +313,7 @@ def _each(x: Value, widths: Any) -> list[Any]:
 
 
 def tile(layer: Layer) -> Value:
-    """Copies along some axes."""
+    """The value repeated as a whole along some axes."""
     x = _moved(layer)
     counts = wholes(layer, argument(layer, "repeats", "multiples"))
     rank = len(x.shape) + x.batched
@@ -322,16 +324,17 @@ def tile(layer: Layer) -> Value:
 
 
 def repeat(layer: Layer) -> Value:
-    """Every element along an axis several times in a row."""
+    """The value with every element of an axis repeated several times in a row."""
     x = _moved(layer)
-    axis, count = axis_of(layer, argument(layer, "axis"), x), whole(layer, argument(layer, "repeats"))
+    axis = axis_of(layer, argument(layer, "axis"), x)
+    count = whole(layer, argument(layer, "repeats"))
     raised = layer.reshape("raised", x, (*x.shape[: axis + 1], 1, *x.shape[axis + 1 :]))
     many = copied(layer, raised, [count if other == axis + 1 else 1 for other in range(len(raised.shape))], "copies")
     return layer.reshape("", many, (*x.shape[:axis], x.shape[axis] * count, *x.shape[axis + 1 :]))
 
 
 def broadcast(layer: Layer) -> Value:
-    """Copied along axes of length 1, to a shape."""
+    """The value broadcast to a shape along axes of length 1."""
     x = _moved(layer)
     target = wholes(layer, argument(layer, "shape", place=1))
     if x.batched:
@@ -347,7 +350,7 @@ def broadcast(layer: Layer) -> Value:
 
 
 def copied(layer: Layer, x: Value, counts: Sequence[int | None], part: str = "") -> Value:
-    """So many copies along each axis; `x` itself where there is one along each."""
+    """Repeat `x` along its axes; return `x` itself if there is one copy along each."""
     many = [(axis, count) for axis, count in enumerate(counts) if count != 1]
     for index, (axis, count) in enumerate(many, 1):
         if count is None or not 1 <= count <= _MAX_COPIES:
@@ -361,7 +364,7 @@ def copied(layer: Layer, x: Value, counts: Sequence[int | None], part: str = "")
 
 
 def shape_of(layer: Layer) -> Value:
-    """The lengths of all axes; the number of images is not known and is not a number here."""
+    """The lengths of all axes; the number of images is unknown and stands as NaN."""
     x = _moved(layer)
     return layer.put(Constant("", np.array([*([np.nan] if x.batched else []), *x.shape], np.float32)))
 

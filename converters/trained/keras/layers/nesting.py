@@ -1,4 +1,4 @@
-"""Layers that are parts of other layers."""
+"""Layers inside other layers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..file import Part, Weights
 
 
 def part_of(layer: Layer, config: LayerConfig, part: Part, name: str) -> Layer:
-    """A layer inside another one, with the other's inputs; it reads its own weights.
+    """Return a layer inside another one, with the other one's inputs; it reads its own weights.
 
     Args:
         layer: the other one.
@@ -26,7 +26,7 @@ def part_of(layer: Layer, config: LayerConfig, part: Part, name: str) -> Layer:
 
 
 def only(layer: Layer, result: Value | tuple[Value, ...]) -> Value:
-    """The value of the layer inside another one.
+    """Convert a layer inside another one, and return its value.
 
     Raises:
         ModelFileError: it gives several.

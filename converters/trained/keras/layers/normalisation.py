@@ -1,4 +1,4 @@
-"""Normalisation: with statistics from training, which is a scale and a shift, or with those of the sample itself."""
+"""Normalisation with statistics from training, which is a scale and a shift, or with those of the sample itself."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def normalisation(layer: Layer) -> Value:
 
 
 def _numbers(layer: Layer, setting: str, shape: Shape) -> Array:
-    """Numbers in nested lists, aligned with the last axes of a shape and repeated along the others."""
+    """Read numbers in nested lists, aligned with the last axes of a shape and repeated along the others."""
     value = layer.get(setting)
     try:
         with np.errstate(over="ignore"):
@@ -135,7 +135,7 @@ def group_normalisation(layer: Layer) -> Value:
 
 @converts("UnitNormalization")
 def unit_normalisation(layer: Layer) -> Value:
-    """`x` over its Euclidean length along some axes."""
+    """`x` divided by its Euclidean length along some axes."""
     least = 1e-12 if layer.keras2 else 1e-24  # Keras 2 bounds the square of the length by 1e-12, Keras 3 the length
     return over_length(layer, layer.x, _axes(layer, layer.x), least)
 
@@ -190,7 +190,7 @@ def scale_and_shift(
 
 
 def number_like(layer: Layer, part: str, x: Value, number: float) -> Value:
-    """One number, with as many axes as a value has."""
+    """Add a number as a constant with as many axes as a value."""
     return layer.constant(part, np.full((1,) * len(x.shape), number, np.float32))
 
 
@@ -207,7 +207,7 @@ def _with_weights(layer: Layer, x: Value, axes: tuple[int, ...], roles: Sequence
 
 
 def _axes(layer: Layer, x: Value) -> tuple[int, ...]:
-    """The axes of the sample that the setting `axis` names, in the order in which Keras keeps their weights."""
+    """Read the axes of a sample in the setting `axis`, in the order in which Keras stores their weights."""
     value = layer.get("axis")
     axes = value if isinstance(value, list) else [value]
     samples = tuple(layer.sample_axis(axis, len(x.shape)) for axis in axes)

@@ -62,7 +62,7 @@ def _identity(layer: Layer) -> Value:
 
 
 def _cast(layer: Layer) -> Value:
-    """All values are float32 here; a function of whole numbers would be another one."""
+    """A cast to a float type, which changes nothing, since all values are float32."""
     x = first(layer)
     kind = str(argument(layer, "dtype", place=1))
     if "float" not in kind and (x.batched or "bool" in kind):
@@ -99,7 +99,8 @@ def _tanh_shrink(layer: Layer) -> Value:
 
 
 def _soft_shrink(layer: Layer) -> Value:
-    x, threshold = first(layer), number(layer, argument(layer, "threshold", default=0.5))
+    x = first(layer)
+    threshold = number(layer, argument(layer, "threshold", default=0.5))
     if threshold < 0:
         raise layer.error(f"threshold {threshold:g}; supported: at least 0. Write it with other operations")
     above = layer.binary("above", "maximum", x, number_like(layer, "least", x, -threshold))
@@ -140,7 +141,7 @@ def _normalise(layer: Layer) -> Value:
 
 
 def _as_layer(kind: str) -> Convert:
-    """As the layer of this class, which has the same settings."""
+    """Convert an operation as the layer of this class, which has the same settings."""
     return lambda layer: LAYERS[kind](layer)
 
 
@@ -158,7 +159,7 @@ def _operator(operator: Operator) -> Convert:
 
 
 def _refuse_misplaced_sum(layer: Layer, a: Value, b: Value) -> None:
-    """Keras on TensorFlow takes a column of numbers for a bias, and adds it along the last axis if that is as long."""
+    """Reject a sum with a column that is as long as the last axis, which Keras on TensorFlow mistakes for a bias."""
     long = [axis for axis, length in enumerate(b.shape) if length > 1]
     constant = isinstance(layer.builder.node(b), Constant)
     if constant and len(long) == 1 and long[0] < len(b.shape) - 1 and b.shape[long[0]] == a.shape[-1]:
@@ -169,18 +170,18 @@ def _refuse_misplaced_sum(layer: Layer, a: Value, b: Value) -> None:
 
 
 def _operands(layer: Layer) -> tuple[Value, Value]:
-    first_given = argument(layer, "x", "x1", place=0)
-    second_given = argument(layer, "y", "x2", place=1)
-    values = [given for given in (first_given, second_given) if isinstance(given, Value)]
+    first_raw = argument(layer, "x", "x1", place=0)
+    second_raw = argument(layer, "y", "x2", place=1)
+    values = [value for value in (first_raw, second_raw) if isinstance(value, Value)]
     if not values:
         raise layer.error("takes no value")
     like = batched(values)
-    return operand(layer, "constant", first_given, like), operand(layer, "constant", second_given, like)
+    return operand(layer, "constant", first_raw, like), operand(layer, "constant", second_raw, like)
 
 
 def _maximum(layer: Layer) -> Value:
     """A maximum with 0 is the function that targets fuse."""
-    others = [given for given in (*layer.args, *layer.keywords.values()) if isinstance(given, int | float)]
+    others = [number for number in (*layer.args, *layer.keywords.values()) if isinstance(number, int | float)]
     if len(layer.inputs) == 1 and others == [0]:
         return layer.put(Unary("", "relu"), layer.inputs[0])
     return _operator("maximum")(layer)  # type: ignore[return-value]
@@ -235,10 +236,10 @@ def _matmul(layer: Layer) -> Value:
         if matrix.ndim == 2:
             kernel = np.ascontiguousarray(matrix.T if transposed else matrix)
             return layer.put(Dense("", kernel, np.zeros(kernel.shape[1], np.float32)), a)
-    values = [given for given in (a, b) if isinstance(given, Value)]
+    values = [factor for factor in (a, b) if isinstance(factor, Value)]
     if not values:
         raise layer.error("takes no value")
-    first_value, second = (operand(layer, "constant", given, batched(values)) for given in (a, b))
+    first_value, second = (operand(layer, "constant", factor, batched(values)) for factor in (a, b))
     return layer.matmul("", first_value, second, transposed)
 
 
@@ -256,7 +257,7 @@ def _reduction(mode: Literal["mean", "max", "min", "sum"]) -> Convert:
 
 
 def _reduced(layer: Layer) -> tuple[Value, tuple[int, ...], bool]:
-    """What a reduction takes: a value, its axes, and whether these stay with length 1."""
+    """Return the operands of a reduction: a value, its axes, and whether these are kept with length 1."""
     x = first(layer)
     axes = axes_of(layer, argument(layer, "axis", "reduction_indices", place=1, default=None), x)
     return x, axes, bool(argument(layer, "keepdims", "keep_dims", default=False))

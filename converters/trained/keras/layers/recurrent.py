@@ -1,4 +1,4 @@
-"""Recurrent layers: LSTM and GRU, one way, both ways, stacked, and as cuDNN has them.
+"""Recurrent layers: LSTM and GRU, in one direction or two, stacked, and in cuDNN's form.
 
 A layer that goes backwards gives its steps in the order in which it computes them. In the graph it is a recurrent node
 in the order of the input's steps, and a node that reverses them. Folding joins it with its forward twin where a model
@@ -21,7 +21,7 @@ from ..config import LayerConfig
 from ..file import Part
 
 _GATES = {"GRU": 3, "GRUCell": 3, "CuDNNGRU": 3, "LSTM": 4, "LSTMCell": 4, "CuDNNLSTM": 4}
-"""Gates of a cell that lie side by side in its weights, the candidate counted."""
+"""Number of gates side by side in a cell's weights, including the candidate."""
 _CUDNN = ("CuDNNGRU", "CuDNNLSTM")
 _KINDS = ("GRU", "LSTM", "RNN", *_CUDNN)
 _MERGES: Mapping[str, Merge] = {"concat": "concat", "sum": "sum", "ave": "average", "mul": "product"}
@@ -30,7 +30,7 @@ _CELL = Part("cell")
 
 @converts("GRU", "LSTM", "RNN", "CuDNNGRU", "CuDNNLSTM")
 def one_way(layer: Layer) -> Value | tuple[Value, Value]:
-    """An LSTM or GRU in one direction, also backwards and without turning its output round, or stacked cells."""
+    """An LSTM or GRU in one direction, also backwards with its output in that order, or stacked cells."""
     backward = layer.flag("go_backwards")
     cells = _cells(layer, layer, layer.owner, ITSELF if layer.kind in _CUDNN else _CELL)
     value = _stack(layer, [] if backward else cells, cells if backward else [])
@@ -41,7 +41,7 @@ def one_way(layer: Layer) -> Value | tuple[Value, Value]:
 
 @converts("Bidirectional")
 def bidirectional(layer: Layer) -> Value | tuple[Value, ...]:
-    """Two recurrent layers, one in each direction; the backward one's steps are turned round."""
+    """Two recurrent layers, one in each direction; the steps of the backward one are reversed."""
     forward, backward = _directions(layer)
     first = _cells(layer, forward, layer.owner, Part("forward_layer/cell", forward.name))
     second = _cells(layer, backward, layer.owner, Part("backward_layer/cell", backward.name))
@@ -69,7 +69,7 @@ def bidirectional(layer: Layer) -> Value | tuple[Value, ...]:
 
 
 def _directions(layer: Layer) -> tuple[LayerConfig, LayerConfig]:
-    """The wrapped layers, with the names that their weights have."""
+    """Return the wrapped layers, with the names of their weights."""
     forward = layer.wrapped("layer")
     if layer.keras2:  # whose configuration has the names from before they are wrapped
         forward = replace(forward, name=f"forward_{forward.name}")
@@ -89,7 +89,7 @@ def _directions(layer: Layer) -> tuple[LayerConfig, LayerConfig]:
 
 
 def _results(layer: Layer, value: Value) -> Value | tuple[Value, Value]:
-    """The sequence or the last step, and the last hidden state too if the layer gives its states."""
+    """Return the sequence or the last step, and the last hidden state, too, if the layer returns its states."""
     sequence = layer.flag("return_sequences")
     if sequence and not layer.settings.get("return_state"):
         return value
@@ -108,7 +108,7 @@ def _step(layer: Layer, value: Value, part: str, place: int) -> Value:
 
 
 def _stack(layer: Layer, forward: list[Cell], backward: list[Cell], part: str = "", merge: Merge = "concat") -> Value:
-    """Cells upon one another, in one direction or both.
+    """Convert stacked cells, in one direction or both.
 
     Each direction is a stack of its own until the merge at the top. In the graph, pairs are concatenated on the way
     up, and a cell has weights of 0 for what the other direction gives.
@@ -116,7 +116,8 @@ def _stack(layer: Layer, forward: list[Cell], backward: list[Cell], part: str = 
     if forward and backward and len(forward) != len(backward):
         raise layer.error(f"{len(forward)} cells forward and {len(backward)} backward")
     pairs = list(zip_longest(forward, backward))
-    value, beside = layer.x, (0, 0)
+    value = layer.x
+    beside = (0, 0)
     for depth, (first, second) in enumerate(pairs, 1):
         cells = _widened(first, (0, beside[1])), _widened(second, (beside[0], 0))
         top = depth == len(pairs)
@@ -131,7 +132,7 @@ def _widened(cell: Cell | None, rows: tuple[int, int]) -> Cell | None:
 
 
 def _cells(layer: Layer, config: LayerConfig, owner: str, part: Part) -> list[Cell]:
-    """The cells of a recurrent layer, the one that sees the layer's input first.
+    """List the cells of a recurrent layer, starting with the one that takes the layer's input.
 
     `unroll`, `recurrent_dropout` and `implementation` change nothing at inference.
     """
@@ -160,7 +161,8 @@ def _cells(layer: Layer, config: LayerConfig, owner: str, part: Part) -> list[Ce
 def _cell(layer: Layer, config: LayerConfig, width: int, owner: str, part: Part) -> Cell:
     if config.kind not in _GATES:
         raise config.unsupported(f"not supported here; supported: {', '.join(_GATES)}")
-    gates, units = _GATES[config.kind], config.size("units")
+    gates = _GATES[config.kind]
+    units = config.size("units")
     if config.kind in _CUDNN:
         return _from_cudnn(layer.weights.read(owner, part, _cudnn_shapes(width, units, gates)), gates)
     if (name := config.get("activation")) != "tanh":
@@ -211,7 +213,7 @@ def _by_gate(array: Array, gates: int, change: Callable[[Any], Any]) -> Array:
 
 
 def _gate(config: LayerConfig) -> tuple[Gate, float]:
-    """The gates' function, and by what its argument is multiplied first.
+    """Return the gates' function, and a factor for its argument.
 
     Keras 3's hard_sigmoid, relu6(x + 3) / 6, is the one of Keras 2, clip(0.2 y + 0.5) to 0..1, of y = x / 1.2.
     """

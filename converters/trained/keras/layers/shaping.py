@@ -19,7 +19,7 @@ _MAX_RANK = 16
 
 @converts("Reshape")
 def reshape(layer: Layer) -> Value:
-    """Another shape, in which one length may be left open."""
+    """The value in another shape, in which one length may be left open."""
     target = layer.get("target_shape")
     sizes = target if isinstance(target, list) else [target]
     whole = len(sizes) <= _MAX_RANK and all(type(size) is int and -1 <= size <= MAX_SIZE and size for size in sizes)
@@ -31,7 +31,7 @@ def reshape(layer: Layer) -> Value:
 
 @converts("Permute")
 def permute(layer: Layer) -> Value:
-    """Axes in another order."""
+    """The value with its axes in another order."""
     return layer.put(Permute("", tuple(axis - 1 for axis in layer.sizes("dims", len(layer.x.shape)))), layer.x)
 
 
@@ -54,7 +54,7 @@ def repeat_vector(layer: Layer) -> Value:
 
 @converts("Masking")
 def masking(layer: Layer) -> Value:
-    """Refused, as masks are not supported."""
+    """Rejected, because masks are not supported."""
     raise layer.unsupported(
         "masks are not supported, and it would mask every step that is"
         f" {layer.settings.get('mask_value', 0)!r} throughout; the steps of an image are all there: take it out, and"
@@ -71,7 +71,7 @@ def masking(layer: Layer) -> Value:
     "RandomWidth", "RandomZoom", "Solarization", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
 )  # fmt: skip
 def act_in_training(layer: Layer) -> Value:
-    """Nothing, outside of training."""
+    """Nothing, outside training."""
     if layer.keras2 and layer.keywords.get("training") is True:
         raise layer.unsupported(
             "called with training=True, so that it changes values at random even at inference; call it without, and"
@@ -82,7 +82,7 @@ def act_in_training(layer: Layer) -> Value:
 
 @converts("TimeDistributed")
 def time_distributed(layer: Layer) -> Value:
-    """A layer or model on every step."""
+    """A layer or model, applied to every step."""
     x = layer.x
     if len(x.shape) < 2:
         raise layer.error(f"takes {x.shape}, expected steps and at least one more axis")

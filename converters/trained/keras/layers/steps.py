@@ -1,4 +1,4 @@
-"""A graph for one step → the same on every step, which are the first axis.
+"""Applies a graph for one step to every step of a sequence, along the first axis.
 
 Most primitives only get one more axis. Convolutions and pools work on maps with three: a convolution gets the maps of
 all steps one below the other, far enough apart; where that will not do, the steps go among the channels.
@@ -40,7 +40,7 @@ from ..builder import GraphBuilder, Value
 
 
 def on_every_step(builder: GraphBuilder, step: Graph, x: Value) -> Value:
-    """Put a graph for one step in such a way that it works on every step.
+    """Apply a graph for one step to every step.
 
     Args:
         builder: of the whole graph.
@@ -61,7 +61,7 @@ def on_every_step(builder: GraphBuilder, step: Graph, x: Value) -> Value:
 
 
 def _repeated(builder: GraphBuilder, name: str, value: Value, steps: int) -> Value:
-    """A value for every step, also where it is the same for all."""
+    """Repeat a value that is the same for all steps."""
     if value.shape[0] == steps:
         return value
     zeros = np.zeros((steps, *(1,) * (len(value.shape) - 1)), np.float32)
@@ -69,7 +69,7 @@ def _repeated(builder: GraphBuilder, name: str, value: Value, steps: int) -> Val
 
 
 def _put(builder: GraphBuilder, node: Node, inputs: Sequence[Value]) -> Value:
-    """Put a node with an axis of steps before all others."""
+    """Put a node with an additional first axis of steps."""
     match node:
         case Affine() | Binary() | Dense() | MatMul() | Softmax() | Unary():
             pass
@@ -108,7 +108,7 @@ def _shifted(axes: Sequence[int]) -> tuple[int, ...]:
 
 
 def _on_rows(builder: GraphBuilder, node: Conv | Pool, x: Value) -> Value:
-    """Let a window pass over the maps of all steps, one below the other.
+    """Apply a window to the maps of all steps, stacked below each other.
 
     Every map gets its padding, and rows below until the next one starts at a multiple of the stride. What windows
     across two maps give is cut off.
@@ -128,7 +128,7 @@ def _on_rows(builder: GraphBuilder, node: Conv | Pool, x: Value) -> Value:
 
 
 def _on_channels(builder: GraphBuilder, node: Pool | Resize, x: Value) -> Value:
-    """Let a node that treats every channel alike work on the channels of all steps."""
+    """Apply a node that treats all channels alike to the channels of all steps."""
     steps, rows, columns, channels = x.shape
     x = builder.put(Permute(f"{node.name}:channels", (1, 2, 0, 3)), x)
     x = builder.put(Reshape(f"{node.name}:flat", (rows, columns, steps * channels)), x)
@@ -138,5 +138,5 @@ def _on_channels(builder: GraphBuilder, node: Pool | Resize, x: Value) -> Value:
 
 
 def _moved(builder: GraphBuilder, node: Node, x: Value) -> Value:
-    """The value after a node, unless that changes nothing."""
+    """Put a node that moves elements, unless it changes nothing."""
     return x if node.shape(x.shape) == x.shape else builder.put(node, x)

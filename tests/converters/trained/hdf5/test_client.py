@@ -203,10 +203,10 @@ def test_it_can_open_no_file_and_little_memory(tmp_path: Path) -> None:
     client._server.stop()
     with Hdf5(PLAIN):
         limits = Path(f"/proc/{fork_of_server()}/limits").read_text()
-    found = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()[1:]}
-    assert found["Max open files"] == found["Max file size"] == found["Max core file size"] == ["0", "0"]
-    assert int(found["Max address space"][0]) < 4 << 30
-    assert int(found["Max cpu time"][1]) < 10
+    by_name = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()[1:]}
+    assert by_name["Max open files"] == by_name["Max file size"] == by_name["Max core file size"] == ["0", "0"]
+    assert int(by_name["Max address space"][0]) < 4 << 30
+    assert int(by_name["Max cpu time"][1]) < 10
 
 
 def test_no_process_is_left_when_a_file_is_closed() -> None:

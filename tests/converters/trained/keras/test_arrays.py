@@ -75,7 +75,7 @@ def without_names(path: Path, target: Path) -> Path:
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(target, "w") as other:
         data = io.BytesIO(archive.read("model.weights.h5"))
         with h5py.File(data, "a") as file:
-            file.visititems(lambda _, found: found.attrs.pop("name", None) and None)
+            file.visititems(lambda _, node: node.attrs.pop("name", None) and None)
         other.writestr("config.json", archive.read("config.json"))
         other.writestr("model.weights.h5", data.getvalue())
     return target
@@ -98,7 +98,7 @@ def entries(*names: str, kind: str = "Dense") -> list[dict[str, Any]]:
     return [{"class_name": kind, "name": name, "config": {"name": name}} for name in names]
 
 
-def found(weights: Any, layer: str, part: Part = ITSELF, role: str = "kernel") -> float:
+def weight_of(weights: Any, layer: str, part: Part = ITSELF, role: str = "kernel") -> float:
     return float(weights.read(layer, part, {role: (1,)})[role][0])
 
 
@@ -129,7 +129,7 @@ def test_which_array_of_an_h5_belongs_to_a_layer(
         weights: Any = NamedWeights(file, "").inside("out", entries("inner", "td", "bi", "dense"))
         for model in models:
             weights = weights.inside(model, entries("dense"))
-        assert found(weights, layer, part) == expected
+        assert weight_of(weights, layer, part) == expected
         assert weights.shape(layer, part, "kernel", 0) == (1,)
 
 
@@ -146,17 +146,17 @@ def test_an_array_that_may_be_another_layers_is_not_taken(paths: list[str], coun
     with tree(*paths) as file:
         weights = NamedWeights(file, "").inside("out", entries("dense", "dense_1"))
         with pytest.raises(ModelFileError, match=f"layer 'dense': {count} arrays 'kernel' in 'out', expected one"):
-            found(weights, "dense")
+            weight_of(weights, "dense")
         assert weights.shape("dense", ITSELF, "kernel", 0) is None
 
 
 def test_a_layer_in_a_wrapper_that_keras_2_does_not_name() -> None:
     with tree("td/td/kernel:0", "td/td/bias:0") as file:
         weights = NamedWeights(file, "")
-        assert found(weights, "td", Part("layer", "dense")) == 0
-        assert found(weights, "td", Part("layer/layer", "inner/dense"), "bias") == 1
+        assert weight_of(weights, "td", Part("layer", "dense")) == 0
+        assert weight_of(weights, "td", Part("layer/layer", "inner/dense"), "bias") == 1
         with pytest.raises(ModelFileError, match="0 arrays 'kernel'"):
-            found(weights, "td", FORWARD)
+            weight_of(weights, "td", FORWARD)
 
 
 def test_containers_within_containers() -> None:
@@ -169,7 +169,7 @@ def test_containers_within_containers() -> None:
     with tree(*paths, change=named) as file:
         weights = ContainerWeights(file, entries("td", "dense"))
         inner = weights.inside("td", entries("anything"), Part("layer", "step"))
-        assert (found(weights, "dense"), found(inner, "anything")) == (1, 0)
+        assert (weight_of(weights, "dense"), weight_of(inner, "anything")) == (1, 0)
         assert (inner.shape("anything", ITSELF, "kernel", 0), inner.shape("anything", ITSELF, "bias", 1)) == (
             (1,),
             None,
@@ -177,7 +177,7 @@ def test_containers_within_containers() -> None:
         assert weights.inside("td", entries("anything"), Part("layer", "step")) is inner
         for layer in ("gone", "td"):
             with pytest.raises(ModelFileError, match=layer):
-                found(weights, layer)
+                weight_of(weights, layer)
         with pytest.raises(ModelFileError, match="no weights for layer 'gone'"):
             weights.inside("gone", entries("dense"))
 
@@ -189,4 +189,4 @@ def test_a_shared_group_is_not_read_twice() -> None:
         weights = NamedWeights(file, "").inside("out", entries(*(f"model_{number}" for number in range(400))))
         for number in range(400):
             inner = weights.inside(f"model_{number}", entries(f"dense_{number}"))
-            assert found(inner, f"dense_{number}") == number
+            assert weight_of(inner, f"dense_{number}") == number

@@ -53,8 +53,8 @@ def test_example(kind: str, filters: int, settings: dict[str, Any], name: str, t
     )
     model, images, expected = made(row)
     graph, builder = _converted(save(model, tmp_path / name), layers)
-    for one in (graph, graph.folded()):
-        np.testing.assert_allclose(oracle.run(one, images), expected, rtol=1e-4, atol=1e-4)
+    for variant in (graph, graph.folded()):
+        np.testing.assert_allclose(oracle.run(variant, images), expected, rtol=1e-4, atol=1e-4)
     assert len(builder.fragments) == 1
     reloaded = _loaded(tmp_path / name, classes)
     np.testing.assert_allclose(np.asarray(reloaded(images)), expected, rtol=1e-5, atol=1e-5)

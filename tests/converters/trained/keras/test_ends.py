@@ -57,10 +57,10 @@ def test_the_graph_and_the_reference_give_probabilities(end: str, keras: Any, tm
     model.set_weights([random.normal(size=weight.shape) for weight in model.weights])
     model.save(tmp_path / "model.keras")
     images = random.normal(size=(2, 6, 8, 1)).astype(np.float32)
-    given = np.asarray(model(images))
+    output = np.asarray(model(images))
     if end == "time before the batch":
-        given = given.transpose(1, 0, 2)
-    powers = np.exp(given) if logits else given
+        output = output.transpose(1, 0, 2)
+    powers = np.exp(output) if logits else output
     expected = powers / powers.sum(axis=-1, keepdims=True)
     network = load_network(tmp_path / "model.keras")
     assert network.ends.softmax == logits
@@ -84,5 +84,5 @@ def test_inputs_by_name_are_in_keras_order(keras: Any, tmp_path: Path) -> None:
         model = keras.Model(image, dense(4, activation="softmax")(value))
         path = tmp_path / f"model{number}.keras"
         model.save(path)
-        given = oracle.run(load_network(path).graph, images)
-        np.testing.assert_allclose(given, model.predict(images, verbose=0), atol=1e-5)
+        output = oracle.run(load_network(path).graph, images)
+        np.testing.assert_allclose(output, model.predict(images, verbose=0), atol=1e-5)

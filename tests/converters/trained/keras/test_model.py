@@ -38,7 +38,7 @@ def rewritten(
 
     with zipfile.ZipFile(path) as archive:
         config, data = json.loads(archive.read("config.json")), io.BytesIO(archive.read("model.weights.h5"))
-    change({each["name"]: each for each in config["config"]["layers"]})
+    change({layer["name"]: layer for layer in config["config"]["layers"]})
     model(config["config"])
     with h5py.File(data, "a") as file:
         tree(file)
@@ -66,7 +66,7 @@ def test_graph_gives_what_keras_gives(variant: Path, images: np.ndarray) -> None
     np.testing.assert_allclose(oracle.run(graph, images), expected, atol=1e-5, rtol=0)
     np.testing.assert_allclose(oracle.run(graph.folded(), images), expected, atol=1e-5, rtol=0)
     assert expected.std(axis=0).max() > 0.02  # the images are told apart
-    kept = [each.name for each in graph.folded().nodes if isinstance(each, Affine)]
+    kept = [node.name for node in graph.folded().nodes if isinstance(node, Affine)]
     # Padded with zeros, the convolution after these would see the shift at its border.
     assert kept == {"norm-before-conv": ["stays"], "rectifiers": ["rescaling"]}.get(variant.stem, [])
 
@@ -75,8 +75,8 @@ def test_plate_architecture(tiny_keras: Path) -> None:
     graph = load_graph(tiny_keras)
     assert (graph.input_shape, graph.output_shape) == ((32, 16, 1), (16, 11))
     pairs = [node for node in graph.folded().nodes if isinstance(node, Recurrent)]
-    assert [(each.name, each.merge) for each in pairs] == [("add", "sum"), ("concatenate", "concat")]
-    kinds = [type(each).__name__ for each in graph.folded().nodes]
+    assert [(node.name, node.merge) for node in pairs] == [("add", "sum"), ("concatenate", "concat")]
+    kinds = [type(node).__name__ for node in graph.folded().nodes]
     assert kinds == ["Conv", "Pool"] * 2 + ["Conv", "Reshape", "Dense", "Recurrent", "Recurrent", "Dense", "Softmax"]
 
 
@@ -118,9 +118,9 @@ def stacks(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_stacks_are_chains_of_layers(stacks: Path) -> None:
     graph = load_graph(stacks)
-    found = [(each.name, each.merge) for each in graph.nodes if isinstance(each, Recurrent)]
+    recurrent = [(node.name, node.merge) for node in graph.nodes if isinstance(node, Recurrent)]
     names = ["one_way/1", "one_way/2", "one_way", "both_ways/1", "both_ways"]
-    assert found == [(name, "concat") for name in names]
+    assert recurrent == [(name, "concat") for name in names]
     assert_equal(load_graph(stacks.with_suffix(".h5")), graph)
 
 
@@ -165,8 +165,8 @@ def test_sequential(keras: Any, tmp_path: Path, images: np.ndarray) -> None:
     model = keras.Sequential([keras.Input((32, 16, 1)), *parts, layers.Dense(4, activation="softmax")])
     for name in ("model.keras", "model.h5"):
         model.save(tmp_path / name)
-        given = oracle.run(load_graph(tmp_path / name), images)
-        np.testing.assert_allclose(given, model(images), atol=1e-6)
+        output = oracle.run(load_graph(tmp_path / name), images)
+        np.testing.assert_allclose(output, model(images), atol=1e-6)
 
 
 def test_order_of_layers_in_the_file_does_not_matter(tiny_keras: Path, tmp_path: Path) -> None:
@@ -184,10 +184,10 @@ def test_early_keras_3_does_not_name_its_groups(tiny_keras: Path, tmp_path: Path
 
 def test_inbound_nodes_of_keras_2(tiny_keras: Path, tmp_path: Path) -> None:
     def old(layers: Layers) -> None:
-        for each in layers.values():
-            for node in each["inbound_nodes"]:
+        for layer in layers.values():
+            for node in layer["inbound_nodes"]:
                 tensors = node["args"][0] if isinstance(node["args"][0], list) else node["args"]
-                each["inbound_nodes"] = [[[*tensor["config"]["keras_history"], {}] for tensor in tensors]]
+                layer["inbound_nodes"] = [[[*tensor["config"]["keras_history"], {}] for tensor in tensors]]
 
     assert_equal(load_graph(rewritten(tiny_keras, tmp_path, old)), load_graph(tiny_keras))
 
@@ -196,7 +196,7 @@ def test_logits_get_a_softmax(tiny_keras: Path, tmp_path: Path) -> None:
     path = rewritten(tiny_keras, tmp_path, model=lambda config: config.update(output_layers=["dense2", 0, 0]))
     graph = load_graph(path)
     assert isinstance(graph.nodes[-1], Softmax)
-    assert [type(each) for each in graph.nodes] == [type(each) for each in load_graph(tiny_keras).nodes]
+    assert [type(node) for node in graph.nodes] == [type(node) for node in load_graph(tiny_keras).nodes]
     assert graph.nodes[-1].name == ADDED_SOFTMAX
 
 
@@ -276,8 +276,8 @@ def test_directions_in_any_arrangement(
     path = rewritten(tiny_keras, tmp_path, change)
     expected = np.asarray(keras.models.load_model(path)(images))
     graph = load_graph(path)
-    for one in (graph, graph.folded()):
-        np.testing.assert_allclose(oracle.run(one, images), expected, atol=1e-5, rtol=0)
+    for variant in (graph, graph.folded()):
+        np.testing.assert_allclose(oracle.run(variant, images), expected, atol=1e-5, rtol=0)
 
 
 def test_norm_that_overflows(tiny_keras: Path, tmp_path: Path) -> None:

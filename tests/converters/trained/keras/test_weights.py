@@ -46,8 +46,8 @@ def test_weights_of_keras_2(name: str, keras: Any, keras2_folder: Path) -> None:
 @pytest.mark.parametrize("name", ["weights-hard_sigmoid.h5", "weights-sigmoid.h5"])
 def test_the_wrong_gates_would_show(name: str, keras: Any, keras2_folder: Path) -> None:
     wrong = SIGMOID if KERAS_2[name] == HARD else HARD
-    given = oracle.run(load_graph(keras2_folder / name, wrong), np.load(keras2_folder / "images.npy"))
-    assert np.abs(given - np.load(keras2_folder / f"{name}.npy")).max() > 0.01
+    output = oracle.run(load_graph(keras2_folder / name, wrong), np.load(keras2_folder / "images.npy"))
+    assert np.abs(output - np.load(keras2_folder / f"{name}.npy")).max() > 0.01
 
 
 def test_hard_sigmoid_of_neither_keras_2_nor_3_is_not_guessed(keras: Any, keras2_folder: Path) -> None:
@@ -195,7 +195,7 @@ SPEC = ModelSpec(
 
 def test_a_structure_is_what_the_user_says_and_the_spec() -> None:
     assert structure_of("plates", "sigmoid", lambda: SPEC, seed) == SIGMOID
-    assert all(isinstance(each, Architecture) for each in ARCHITECTURES.values())
+    assert all(isinstance(architecture, Architecture) for architecture in ARCHITECTURES.values())
 
 
 @pytest.mark.parametrize(
@@ -226,15 +226,15 @@ def test_absurdly_large_images() -> None:
 def test_json_of_keras_2(name: str, keras2_folder: Path) -> None:
     structure = structure_of(str(keras2_folder / "nested.json"), None, lambda: SPEC, seed)
     images, expected = (np.load(keras2_folder / file) for file in ("images.npy", f"{name}.npy"))
-    given = oracle.run(load_graph(keras2_folder / name, structure), images)
-    np.testing.assert_allclose(given, expected, atol=1e-4, rtol=0)
-    given = KerasReference(keras2_folder / name, structure).infer(images)
-    np.testing.assert_allclose(given, expected, atol=1e-5, rtol=0)
+    output = oracle.run(load_graph(keras2_folder / name, structure), images)
+    np.testing.assert_allclose(output, expected, atol=1e-4, rtol=0)
+    output = KerasReference(keras2_folder / name, structure).infer(images)
+    np.testing.assert_allclose(output, expected, atol=1e-5, rtol=0)
 
 
 @pytest.fixture(scope="module")
-def told(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """A folder with `model.json` and `told.weights.h5`, of a model that ends in a loss, and its prediction part."""
+def json_and_weights(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A folder with `model.json` and `named.weights.h5`, of a model that ends in a loss, and its prediction part."""
     layers = keras.layers
     keras.utils.clear_session()
     image, labels = keras.Input((8, 4, 1), name="image"), keras.Input((3,), name="labels")
@@ -243,25 +243,25 @@ def told(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, An
     x = keras.Model(inner_image, x, name="inner")(image)
     x = layers.Dense(4)(layers.Dense(6)(layers.Reshape((8, 8))(x)))
     x = layers.Softmax()(x)
-    loss = layers.Lambda(lambda given: given[0][:, 0, :1], output_shape=(1,), name="end")([x, labels])
+    loss = layers.Lambda(lambda tensors: tensors[0][:, 0, :1], output_shape=(1,), name="end")([x, labels])
     model = keras.Model([image, labels], loss)
     random = np.random.default_rng(8)
     model.set_weights([np.abs(random.normal(0, 1, weight.shape)) for weight in model.weights])
-    folder = tmp_path_factory.mktemp("told")
+    folder = tmp_path_factory.mktemp("json_and_weights")
     (folder / "model.json").write_text(model.to_json())
-    model.save_weights(folder / "told.weights.h5")
+    model.save_weights(folder / "named.weights.h5")
     return folder, keras.Model(image, x)
 
 
-def test_json_of_keras_3(told: tuple[Path, Any]) -> None:
-    folder, prediction = told
+def test_json_of_keras_3(json_and_weights: tuple[Path, Any]) -> None:
+    folder, prediction = json_and_weights
     structure = JsonStructure.read(folder / "model.json")
     images = np.random.default_rng(5).uniform(-1, 1, (3, 8, 4, 1)).astype(np.float32)
     expected = np.asarray(prediction(images))
-    graph = load_graph(folder / "told.weights.h5", structure)
+    graph = load_graph(folder / "named.weights.h5", structure)
     np.testing.assert_allclose(oracle.run(graph, images), expected, atol=1e-5, rtol=0)
-    given = KerasReference(folder / "told.weights.h5", structure).infer(images)
-    np.testing.assert_allclose(given, expected, atol=1e-5, rtol=0)
+    output = KerasReference(folder / "named.weights.h5", structure).infer(images)
+    np.testing.assert_allclose(output, expected, atol=1e-5, rtol=0)
 
 
 def test_counters_of_another_session(keras2_folder: Path, tmp_path: Path) -> None:
@@ -274,8 +274,8 @@ def test_counters_of_another_session(keras2_folder: Path, tmp_path: Path) -> Non
             file.move(f"{name}/{name}", f"{other}/{other}")
             del file[name]
     graph = load_graph(path, JsonStructure.read(tmp_path / "model.json"))
-    given = oracle.run(graph, np.load(keras2_folder / "images.npy"))
-    np.testing.assert_allclose(given, np.load(keras2_folder / "nested-weights.h5.npy"), atol=1e-4, rtol=0)
+    output = oracle.run(graph, np.load(keras2_folder / "images.npy"))
+    np.testing.assert_allclose(output, np.load(keras2_folder / "nested-weights.h5.npy"), atol=1e-4, rtol=0)
 
 
 def test_weights_that_the_json_has_no_place_for(keras2_folder: Path) -> None:

@@ -62,9 +62,9 @@ def closed(content: bytes, kind: int = 0) -> bytes:
 
 def table(*blocks: bytes, index: bytes | None = None, kind: int = 0) -> bytes:
     data, handles = b"", {}
-    for each in blocks:
-        handles[b"%08d" % len(data)] = varint(len(data)) + varint(len(each))
-        data += closed(each, kind)
+    for content in blocks:
+        handles[b"%08d" % len(data)] = varint(len(data)) + varint(len(content))
+        data += closed(content, kind)
     index = block(handles) if index is None else index
     meta, place = (len(data), 8), (len(data) + 13, len(index))
     data += closed(block({})) + closed(index)
@@ -107,22 +107,24 @@ def test_real_files_read_as_tensorflow_reads_them(checkpoints: Path, keras: Any,
     path = find_checkpoint(checkpoints / name)
     assert path is not None
     checkpoint, expected = Checkpoint(path), tensorflow.train.load_checkpoint(str(path.with_suffix("")))
-    shapes = {each: tuple(shape) for each, shape in expected.get_variable_to_shape_map().items()}
+    shapes = {name: tuple(shape) for name, shape in expected.get_variable_to_shape_map().items()}
     assert checkpoint.shapes == shapes
     assert len(shapes) > 40
-    for each, dtype in expected.get_variable_to_dtype_map().items():
-        values = expected.get_tensor(each)
-        if each == "parts":
+    for variable, dtype in expected.get_variable_to_dtype_map().items():
+        values = expected.get_tensor(variable)
+        if variable == "parts":
             with pytest.raises(ModelFileError, match="'parts' is stored in parts"):
-                checkpoint.array(each)
+                checkpoint.array(variable)
         elif dtype != tensorflow.float32:
-            with pytest.raises(ModelFileError, match=f"'{each}' has TensorFlow's type {dtype.as_datatype_enum}, exp"):
-                checkpoint.array(each)
+            with pytest.raises(
+                ModelFileError, match=f"'{variable}' has TensorFlow's type {dtype.as_datatype_enum}, exp"
+            ):
+                checkpoint.array(variable)
         elif not np.isfinite(values).all():
-            with pytest.raises(ModelFileError, match=f"'{each}' has 2 values that are not finite"):
-                checkpoint.array(each)
+            with pytest.raises(ModelFileError, match=f"'{variable}' has 2 values that are not finite"):
+                checkpoint.array(variable)
         else:
-            np.testing.assert_array_equal(checkpoint.array(each), values)
+            np.testing.assert_array_equal(checkpoint.array(variable), values)
 
 
 def test_many_blocks(tmp_path: Path) -> None:
@@ -325,14 +327,14 @@ def test_every_byte_flipped_and_every_end_cut_off(tmp_path: Path) -> None:
     for at in range(len(whole)):
         assert reads(write(tmp_path, whole[:at])) is None
         for bit in (1, 16, 128):
-            found = reads(write(tmp_path, whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]))
-            if found is not None:
+            variables = reads(write(tmp_path, whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]))
+            if variables is not None:
                 harmless += 1
-                np.testing.assert_array_equal(found["a/kernel"], KERNEL)
+                np.testing.assert_array_equal(variables["a/kernel"], KERNEL)
     assert harmless <= 3 * (13 + 40)  # in the unused block of metadata and the padding of the footer
     for at in range(len(data)):
-        found = reads(write(tmp_path, whole, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]))
-        assert (found is None) == (at < KERNEL.nbytes)
+        variables = reads(write(tmp_path, whole, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]))
+        assert (variables is None) == (at < KERNEL.nbytes)
         assert (reads(write(tmp_path, whole, data[:at])) is None) == (at < KERNEL.nbytes)
 
 

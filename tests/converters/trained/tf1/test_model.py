@@ -37,9 +37,9 @@ DIGITS = ModelSpec(
 
 
 def index(folder: Path) -> Path:
-    found = find_checkpoint(folder)
-    assert found is not None
-    return found
+    checkpoint = find_checkpoint(folder)
+    assert checkpoint is not None
+    return checkpoint
 
 
 @pytest.mark.parametrize("name", ["fresh", "trained", "full"])
@@ -47,8 +47,8 @@ def test_logits_are_tensorflows(checkpoints: Path, name: str) -> None:
     graph = load_tf1_graph(index(checkpoints / name))
     expected = np.load(checkpoints / name / "logits.npy")
     images = np.load(checkpoints / "images.npy")
-    for each in (graph, graph.folded()):
-        logits = oracle.run(Graph(each.input_shape, each.nodes[:-1]), images)
+    for variant in (graph, graph.folded()):
+        logits = oracle.run(Graph(variant.input_shape, variant.nodes[:-1]), images)
         np.testing.assert_allclose(logits, expected, atol=1e-4)
     assert np.ptp(expected, axis=0).max() > (0.005 if name == "fresh" else 0.1)  # the images tell
 
@@ -57,8 +57,8 @@ def test_logits_are_tensorflows(checkpoints: Path, name: str) -> None:
 def test_the_reference_is_tensorflow_as_of_old(checkpoints: Path, name: str) -> None:
     reference = Tf1Reference(index(checkpoints / name), batch=2)
     logits = np.exp(np.load(checkpoints / name / "logits.npy"))
-    found = reference.infer(np.load(checkpoints / "images.npy"))
-    np.testing.assert_allclose(found, logits / logits.sum(axis=-1, keepdims=True), atol=1e-5)
+    probabilities = reference.infer(np.load(checkpoints / "images.npy"))
+    np.testing.assert_allclose(probabilities, logits / logits.sum(axis=-1, keepdims=True), atol=1e-5)
     assert (reference.facts.name, reference.facts.precision) == ("tensorflow", "float32")
 
 
@@ -91,7 +91,7 @@ def test_norms_that_stand_before_a_padded_convolution_stay(checkpoints: Path) ->
 
 
 def test_forget_bias_is_folded_and_gates_are_in_keras_order(checkpoints: Path) -> None:
-    layer = next(each for each in load_tf1_graph(index(checkpoints / "fresh")).nodes if isinstance(each, Recurrent))
+    layer = next(node for node in load_tf1_graph(index(checkpoints / "fresh")).nodes if isinstance(node, Recurrent))
     assert isinstance(layer.forward, LstmCell)
     np.testing.assert_array_equal(layer.forward.bias.reshape(4, -1), np.repeat([[0], [1], [0], [0]], 16, axis=1))
     name = "bidirectional-rnn-1/bidirectional_rnn/fw/basic_lstm_cell/kernel"
@@ -226,7 +226,7 @@ def test_convert_and_verify(
 
     target, gates = tmp_path / "digits.tflite", ["--gate-agreement", "90", "--gate-accuracy", "10"]
     words = ["convert", model, "--recipe", "float32", "--labelled", pictures, "-o", target, *gates]
-    assert main([str(each) for each in words]) == 0
+    assert main([str(word) for word in words]) == 0
     assert "a softmax is added" in capsys.readouterr().out
     artifact = load(target)
     assert artifact.spec.parity is not None
@@ -234,7 +234,7 @@ def test_convert_and_verify(
     assert artifact.spec.artifact is not None
     assert artifact.spec.artifact.source_sha256 == sha256((model / "model-1000.index").read_bytes())
     words = ["verify", model / "model-1000", target, "--labelled", pictures, *gates]
-    assert main([str(each) for each in words]) == 0
+    assert main([str(word) for word in words]) == 0
     assert "same text 100.00%" in capsys.readouterr().out
 
 
@@ -260,8 +260,8 @@ def test_damage_is_one_line_and_tensorflow_never_starts(
     monkeypatch.setattr("converters.reference.tf1.import_tensorflow", lambda: pytest.fail("TensorFlow was started"))
     damage, words = DAMAGE[case]
     damage(model)
-    given = ["convert", str(model), "--labelled", str(labelled_folder), "-o", str(model / "x.tflite")]
-    assert main([*given, "--recipe", "float32"]) == 1
+    command = ["convert", str(model), "--labelled", str(labelled_folder), "-o", str(model / "x.tflite")]
+    assert main([*command, "--recipe", "float32"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"edge-crnn convert: {model}")
     assert words in line

@@ -35,7 +35,7 @@ def test_half_precision_is_asked_for_as_each_version_wants_it(version: str) -> N
     weak = {"FP16", "PREFER_PRECISION_CONSTRAINTS"}
     expected = {"8": (1, weak), "10": (3, set()), "11": (2, set())}[version.partition(".")[0]]
     assert (trt.said["network"], trt.said["flags"]) == expected
-    asked = [getattr(each, "precision", None) for each in trt.said["layers"]]
+    asked = [getattr(layer, "precision", None) for layer in trt.said["layers"]]
     assert asked == [None, Dtype.HALF if version.startswith("8") else None]
     assert trt.said["parsed"] == ONNX
     assert trt.said["config"].profiling_verbosity == "DETAILED"
@@ -79,7 +79,7 @@ def test_what_was_measured_is_kept(old: bytes | None, tmp_path: Path) -> None:
 
 FAILURES = {
     "no GPU": ({"no_gpu": True}, r"does not start \(CUDA initialization failure .*\); is there a GPU and its driver"),
-    "graph": ({"unparsable": True}, r"TensorRT .* does not take the graph \(error 0; error 1\)"),
+    "graph": ({"unparsable": True}, r"TensorRT .* rejects the graph \(error 0; error 1\)"),
     "profile": ({"profile": -1}, r"does not take \(1, 8, 32\) images of \(64, 128, 1\) as a profile"),
     "build": ({"fails": True}, r"TensorRT .* built no engine \(out of memory\)"),
 }
@@ -138,8 +138,8 @@ ACCOUNTS: dict[str, tuple[object, str, str]] = {
 
 @pytest.mark.parametrize(("layers", "verdict", "why"), ACCOUNTS.values(), ids=ACCOUNTS)
 def test_an_engines_own_account(layers: object, verdict: str, why: str) -> None:
-    found, words = inspect(json.dumps({"Layers": layers, "Bindings": ["image"]}))
-    assert found == verdict
+    actual, words = inspect(json.dumps({"Layers": layers, "Bindings": ["image"]}))
+    assert actual == verdict
     assert re.search(why, words)
 
 
@@ -209,7 +209,7 @@ def test_the_modules_are_tried_in_their_order(monkeypatch: pytest.MonkeyPatch) -
         assert import_tensorrt() is here
 
 
-def test_a_module_that_does_not_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_that_does_not_start_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tensorrt.py").write_text("raise ImportError('libnvinfer.so.8: cannot open shared object file')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
@@ -256,5 +256,5 @@ def test_tensorrt_for_rtx_builds_gru(rtx: Any) -> None:
 
 
 def test_tensorrt_for_rtx_refuses_what_is_no_graph(rtx: Any) -> None:
-    with pytest.raises(BackendError, match="does not take the graph"):
+    with pytest.raises(BackendError, match="rejects the graph"):
         build(rtx, b"no graph", True, BuildOptions())

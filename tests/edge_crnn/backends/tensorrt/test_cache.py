@@ -51,10 +51,10 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def engines(folder: Path) -> list[str]:
     """The payloads, and nothing may lie beside them but their specs, the lock and what was measured."""
-    found = sorted(folder.glob("*.engine"))
-    expected = {each.name for each in found} | {sidecar(each).name for each in found} | {"lock", "timing.cache"}
-    assert {each.name for each in folder.iterdir()} <= expected
-    return [each.read_text() for each in found]
+    files = sorted(folder.glob("*.engine"))
+    expected = {file.name for file in files} | {sidecar(file).name for file in files} | {"lock", "timing.cache"}
+    assert {file.name for file in folder.iterdir()} <= expected
+    return [file.read_text() for file in files]
 
 
 def test_it_is_built_once(stub: Stub, onnx: Artifact, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -257,10 +257,10 @@ def test_two_processes_build_once(stub: Stub, start: Start, folder: Path, begun:
     until(begun.exists)
     second = start()
     assert second.stderr is not None
-    said = second.stderr.readline()
-    assert said == "edge-crnn: another process builds an engine; plates.onnx waits for it\n"
+    line = second.stderr.readline()
+    assert line == "edge-crnn: another process builds an engine; plates.onnx waits for it\n"
     (tmp_path / "go").touch()
-    ends = [each.communicate(timeout=60) for each in (first, second)]
+    ends = [process.communicate(timeout=60) for process in (first, second)]
     assert ends == [
         ("plan\n", "edge-crnn: building the engine of plates.onnx, once; it may take minutes\n"),
         ("plan\n", ""),
@@ -284,7 +284,7 @@ def test_a_killed_build_leaves_nothing_and_blocks_nobody(
     assert out == ""
     if victim == "its build":
         assert "plates.onnx: no engine (" in err
-        assert "the build was ended by SIGKILL); python -m converters.tensorrt.to_engine with --log tells more" in err
+        assert "the build was ended by SIGKILL); edge-crnn build-engine with --log shows why" in err
     until(lambda: len(begun.read_text().splitlines()) == 2)  # the second one has its turn
     assert engines(folder) == []
     (tmp_path / "go").touch()
@@ -393,7 +393,7 @@ def test_all_that_is_missing_is_named_before_anything_is_done(
 
 
 @pytest.mark.usefixtures("here")
-def test_what_is_still_to_be_done_is_told(stub: Stub, onnx: Artifact, folder: Path) -> None:
+def test_state_says_what_is_still_to_be_done(stub: Stub, onnx: Artifact, folder: Path) -> None:
     stub()
     assert state(onnx) == (
         True, "tensorrt 10.3.0 on Orin, 8.7; its engine is built when it is first asked for",

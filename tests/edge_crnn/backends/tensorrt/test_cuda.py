@@ -33,9 +33,9 @@ def test_fake_a_driver_without_graphs(on_gpu: Install, monkeypatch: pytest.Monke
 
 def test_fake_a_gpu(on_gpu: Install) -> None:
     on_gpu(gpu=FakeGpu("NVIDIA H100 80GB HBM3", (9, 0)))
-    found = cuda.gpu()
-    assert found == cuda.Gpu("NVIDIA H100 80GB HBM3", "9.0", "12.6", 0)
-    assert str(found) == "NVIDIA H100 80GB HBM3, 9.0"
+    gpu = cuda.gpu()
+    assert gpu == cuda.Gpu("NVIDIA H100 80GB HBM3", "9.0", "12.6", 0)
+    assert str(gpu) == "NVIDIA H100 80GB HBM3, 9.0"
 
 
 def test_fake_the_current_contexts_gpu(on_gpu: Install) -> None:

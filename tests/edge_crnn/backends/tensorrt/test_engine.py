@@ -63,7 +63,7 @@ def marked(tiny_onnx: Callable[..., Path]) -> Plan:
     """An engine with two more outputs, in float16."""
     onnx = pytest.importorskip("onnx")
     model = onnx.load_model_from_string(load(tiny_onnx("float16")).payload)
-    known = {each.name: each for each in onnx.shape_inference.infer_shapes(model).graph.value_info}
+    known = {value.name: value for value in onnx.shape_inference.infer_shapes(model).graph.value_info}
     model.graph.output.extend(known[name] for name in BESIDE)
     return replace(PLAN, onnx=base64.b64encode(model.SerializeToString()).decode())
 
@@ -74,9 +74,9 @@ def test_fake_all_outputs_are_read(version: str, marked: Plan, on_gpu: Install, 
     backend = TrtBackend(engine_of(marked), also=BESIDE)
     for count in (1, 4, 3, 11, 2):  # beyond 4 they are split
         images = pixels(count)
-        given, expected = backend.values(images), computed(images, marked)
-        assert list(given) == ["probabilities", *BESIDE]
-        for name, value in given.items():
+        actual, expected = backend.values(images), computed(images, marked)
+        assert list(actual) == ["probabilities", *BESIDE]
+        for name, value in actual.items():
             assert value.dtype == ("float32" if name == "probabilities" else "float16")
             np.testing.assert_array_equal(value, expected[name], strict=True)
         np.testing.assert_array_equal(backend.infer(images), expected["probabilities"])
@@ -97,10 +97,10 @@ def test_fake_results_are_no_views_of_what_is_reused(on_gpu: Install, engine_of:
     on_gpu()
     backend = TrtBackend(engine_of())
     batches = [pixels(count) for count in (2, 2, 9, 1, 4)]
-    given = [backend.infer(batch) for batch in batches]
+    results = [backend.infer(batch) for batch in batches]
     backend.close()
-    for batch, each in zip(batches, given, strict=True):
-        np.testing.assert_array_equal(each, answers(batch, PLAN))
+    for batch, result in zip(batches, results, strict=True):
+        np.testing.assert_array_equal(result, answers(batch, PLAN))
 
 
 @pytest.mark.parametrize("batches", [(3, 4, 8), (4, 4, 4)])
@@ -118,7 +118,7 @@ def test_fake_a_batch_below_the_least_is_filled_up(
 def test_fake_facts(on_gpu: Install, engine_of: Make) -> None:
     on_gpu("8.6.1")
     facts = TrtBackend(engine_of(), graphs=5).facts
-    assert (facts.name, facts.version, facts.precision) == ("trt", "tensorrt 8.6.1", "float16")
+    assert (facts.name, facts.version, facts.precision) == ("tensorrt", "tensorrt 8.6.1", "float16")
     assert (facts.input_shape, facts.input_dtype, facts.max_batch) == ((16, 32, 1), "uint8", 4)
     assert facts.notes == ("on Orin (nvgpu), 8.7", "CUDA graph per batch size, for the first 5")
 
@@ -191,8 +191,8 @@ def test_fake_any_thread_may_call(on_gpu: Install, engine_of: Make) -> None:
     backend = TrtBackend(engine_of())
     batches = [pixels(1 + index % 6) for index in range(40)]
     with ThreadPoolExecutor(8) as pool:
-        for batch, given in zip(batches, pool.map(backend.infer, batches), strict=True):
-            np.testing.assert_array_equal(given, answers(batch, PLAN))
+        for batch, result in zip(batches, pool.map(backend.infer, batches), strict=True):
+            np.testing.assert_array_equal(result, answers(batch, PLAN))
         pool.submit(backend.close).result()
     assert gpu.left == {}
 
@@ -239,8 +239,8 @@ def test_fake_it_works_in_a_context_of_the_callers(on_gpu: Install, engine_of: M
     assert {stream.context for stream in gpu._streams.values()} == {context.handle}
     driver.Context.pop()
     with ThreadPoolExecutor(1) as pool:
-        given = pool.submit(backend.infer, pixels(3)).result()
-    np.testing.assert_array_equal(given, answers(pixels(3), PLAN))
+        result = pool.submit(backend.infer, pixels(3)).result()
+    np.testing.assert_array_equal(result, answers(pixels(3), PLAN))
     backend.close()
     assert (gpu.left, gpu.stack) == ({}, [])
 
@@ -316,7 +316,7 @@ def test_fake_an_engine_from_elsewhere_is_refused_unseen(
 ) -> None:
     gpu = on_gpu("10.3.0")
     artifact = replace(engine_of(**tools), payload=b"garbage")
-    advice = r"build it here: python -m converters.tensorrt.to_engine NAME.onnx -o tiny.engine$"
+    advice = r"build it here: edge-crnn build-engine NAME.onnx -o tiny.engine$"
     with pytest.raises(BackendError, match=f"^tiny.engine: {message}.*{advice}"):
         TrtBackend(artifact)
     assert (gpu.left, gpu.stack) == ({}, [])

@@ -76,9 +76,9 @@ def test_it_computes_what_the_network_is(
     backend = TrtBackend(engine, graphs=graphs)
     for _ in range(3):
         for order in ([0], [1, 2], [3, 4, 5], [7, 6, 5, 4], [0, 1, 2, 3, 4, 5, 6, 7, 0], [2], [5, 5, 1]):
-            given = backend.infer(images[order])
-            np.testing.assert_allclose(given, expected[order], atol=CLOSE)
-            np.testing.assert_array_equal(given.argmax(axis=-1), expected[order].argmax(axis=-1))
+            actual = backend.infer(images[order])
+            np.testing.assert_allclose(actual, expected[order], atol=CLOSE)
+            np.testing.assert_array_equal(actual.argmax(axis=-1), expected[order].argmax(axis=-1))
     backend.close()
     with pytest.raises(BackendError, match="used after close"):
         backend.infer(images)
@@ -186,12 +186,12 @@ def test_what_is_faked_of_tensorrt_11_is_real(rtx: Any) -> None:
         "EngineInspector": inspected.create_engine_inspector(),
         "IProgressMonitor": faked.IProgressMonitor(),
     }
-    for name, each in instances.items():
+    for name, instance in instances.items():
         real = {attribute for attribute in dir(getattr(rtx, name)) if not attribute.startswith("_")}
-        assert {attribute for attribute in dir(each) if not attribute.startswith("_")} - {"content"} <= real, name
-    for name, each in vars(faked).items():
-        if isinstance(each, SimpleNamespace | type(Dtype)):
-            assert set(vars(each) if isinstance(each, SimpleNamespace) else Dtype.__members__) <= set(
+        assert {attribute for attribute in dir(instance) if not attribute.startswith("_")} - {"content"} <= real, name
+    for name, instance in vars(faked).items():
+        if isinstance(instance, SimpleNamespace | type(Dtype)):
+            assert set(vars(instance) if isinstance(instance, SimpleNamespace) else Dtype.__members__) <= set(
                 dir(getattr(rtx, name))
             ), name
     for name in ("FP16", "PREFER_PRECISION_CONSTRAINTS"):  # nor is what is not faked

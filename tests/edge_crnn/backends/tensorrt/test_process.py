@@ -40,7 +40,7 @@ def test_an_engine_and_its_spec(stub: Stub, onnx: Artifact, target: Path) -> Non
     made = make_engine(onnx, target, BuildOptions((1, 2, 4)))
     assert made == load(target)
     assert made.payload == b"plan"
-    assert sorted(each.name for each in target.parent.iterdir()) == ["plates.engine", "plates.engine.json"]
+    assert sorted(file.name for file in target.parent.iterdir()) == ["plates.engine", "plates.engine.json"]
     facts, before = made.spec.artifact, onnx.spec.artifact
     assert facts is not None
     assert before is not None
@@ -162,7 +162,7 @@ def test_a_build_that_takes_too_long_is_stopped(stub: Stub, onnx: Artifact, targ
             break
     with pytest.raises(ProcessLookupError):
         os.kill(int(process.read_text()), 0)
-    assert [each.name for each in target.parent.iterdir()] == ["process"]
+    assert [file.name for file in target.parent.iterdir()] == ["process"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has ended")
@@ -180,7 +180,7 @@ def test_a_build_ends_with_the_process_that_waits_for_it(stub: Stub, onnx: Artif
         until(lambda: process.exists() and process.read_text())
         waiting.send_signal(signal.SIGKILL)
     until(lambda: not is_running(process.read_text()))
-    assert [each.name for each in target.parent.iterdir()] == ["process"]
+    assert [file.name for file in target.parent.iterdir()] == ["process"]
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -235,7 +235,9 @@ def test_where_nothing_can_be_written_nothing_is_built(stub: Stub, onnx: Artifac
     assert not sidecar(target).exists()
 
 
-def test_without_tensorrt_the_way_to_it_is_told(onnx: Artifact, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_tensorrt_the_message_says_how_to_get_it(
+    onnx: Artifact, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(trt_process, "is_there", lambda: False)
     for name in trt_process.MODULES:
         monkeypatch.setitem(sys.modules, name, None)

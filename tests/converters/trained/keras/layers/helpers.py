@@ -34,7 +34,7 @@ class Row:
 
     name: str
     shape: tuple[int, ...]
-    """Of one sample."""
+    """Shape of one sample."""
     build: Callable[[Any, Any], Any]
     """(Keras, its input) → its output."""
     formats: tuple[str, ...] = USUAL
@@ -54,8 +54,8 @@ def check(row: Row, folder: Path) -> None:
         model, images, expected = made(row, version)
         for name in formats:
             graph = converted(save(model, folder / name), row.shape)
-            for one in (graph, graph.folded()):
-                result = oracle.run(one, images)
+            for variant in (graph, graph.folded()):
+                result = oracle.run(variant, images)
                 assert result.shape == expected.shape, name
                 np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4, err_msg=f"{row.name}, {name}")
 

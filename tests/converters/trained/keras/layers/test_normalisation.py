@@ -91,9 +91,9 @@ def test_name_of_a_batch_norm(tmp_path: Path) -> None:
     ],
 )
 def test_damaged(layer: str, settings: dict[str, Any], words: str, tmp_path: Path) -> None:
-    given = {"mean": MEAN, "variance": VARIANCE} if layer == "Normalization" else {}
-    given = {"groups": 3} if layer == "GroupNormalization" else given
-    model, _, _ = made(Row("", MAP, lambda keras, x: getattr(keras.layers, layer)(**given)(x)))
+    numbers = {"mean": MEAN, "variance": VARIANCE} if layer == "Normalization" else {}
+    numbers = {"groups": 3} if layer == "GroupNormalization" else numbers
+    model, _, _ = made(Row("", MAP, lambda keras, x: getattr(keras.layers, layer)(**numbers)(x)))
     path = changed(save(model, tmp_path / "model.keras"), layer, settings)
     with pytest.raises(ModelFileError, match=words):
         converted(path, MAP)

@@ -18,7 +18,7 @@ from tests.converters.trained.keras.layers.helpers import KERAS2, Row, check, co
 SEQUENCE = (5, 4)
 
 
-def one(kind: str, **settings: Any) -> Callable[[Any, Any], Any]:
+def layer_of(kind: str, **settings: Any) -> Callable[[Any, Any], Any]:
     settings = {"return_sequences": True, **settings}
     return lambda keras, x: getattr(keras.layers, kind)(3, **settings)(x)
 
@@ -63,15 +63,15 @@ def between(keras: Any, x: Any) -> Any:
 
 
 @rows(
-    *(Row(f"{kind}", SEQUENCE, one(kind)) for kind in ("LSTM", "GRU")),
-    *(Row(f"{kind} backwards", SEQUENCE, one(kind, go_backwards=True)) for kind in ("LSTM", "GRU")),
-    *(Row(f"{kind} last", SEQUENCE, one(kind, return_sequences=False)) for kind in ("LSTM", "GRU")),
-    Row("backwards, last", SEQUENCE, one("LSTM", return_sequences=False, go_backwards=True)),
-    Row("without bias", SEQUENCE, one("LSTM", use_bias=False)),
-    Row("GRU without bias", SEQUENCE, one("GRU", use_bias=False)),
-    Row("GRU as first published", SEQUENCE, one("GRU", reset_after=False)),
-    Row("hard gates", SEQUENCE, one("LSTM", recurrent_activation="hard_sigmoid")),
-    Row("unrolled, with dropout", SEQUENCE, one("GRU", unroll=True, dropout=0.2, recurrent_dropout=0.3)),
+    *(Row(f"{kind}", SEQUENCE, layer_of(kind)) for kind in ("LSTM", "GRU")),
+    *(Row(f"{kind} backwards", SEQUENCE, layer_of(kind, go_backwards=True)) for kind in ("LSTM", "GRU")),
+    *(Row(f"{kind} last", SEQUENCE, layer_of(kind, return_sequences=False)) for kind in ("LSTM", "GRU")),
+    Row("backwards, last", SEQUENCE, layer_of("LSTM", return_sequences=False, go_backwards=True)),
+    Row("without bias", SEQUENCE, layer_of("LSTM", use_bias=False)),
+    Row("GRU without bias", SEQUENCE, layer_of("GRU", use_bias=False)),
+    Row("GRU as first published", SEQUENCE, layer_of("GRU", reset_after=False)),
+    Row("hard gates", SEQUENCE, layer_of("LSTM", recurrent_activation="hard_sigmoid")),
+    Row("unrolled, with dropout", SEQUENCE, layer_of("GRU", unroll=True, dropout=0.2, recurrent_dropout=0.3)),
     *(Row(f"both, {merge}", SEQUENCE, both("LSTM", merge)) for merge in ("concat", "sum", "ave", "mul")),
     Row("both, apart", SEQUENCE, both("GRU", None)),
     *(
@@ -111,7 +111,7 @@ def test_a_pair_that_is_turned_round_becomes_one_node(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrapped", [False, True], ids=["alone", "both ways"])
 def test_layers_as_cudnn_has_them(kind: str, gates: int, wrapped: bool, tmp_path: Path) -> None:
     """CuDNN layers run on a GPU alone: such a file is made of the layer that computes the same anywhere."""
-    row = Row(kind, SEQUENCE, both(kind, "concat") if wrapped else one(kind), KERAS2)
+    row = Row(kind, SEQUENCE, both(kind, "concat") if wrapped else layer_of(kind), KERAS2)
     model, images, expected = made(row, "keras2")
     path = save(model, tmp_path / "model.h5")
     with h5py.File(path, "r+") as file:

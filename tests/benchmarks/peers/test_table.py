@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Literal
 
-import pytest
-
-from benchmarks.peers.rounds import Round
-from benchmarks.record import VERSION, Machine, Record, Run, Timing, machine, summary, table
+from benchmarks.peers.table import summary, table
 from converters.verify.statistics import binomial_interval
 from edge_crnn.model.spec import Parity, ParitySet
+from edge_crnn.records.engines import Round, Run, Timing
 
 _Verdict = Literal["pass", "fail", "underpowered"]
 
@@ -64,9 +61,7 @@ def test_the_reference_alone_is_no_peer_to_beat() -> None:
 
 
 def test_a_busy_machine_is_no_ground_for_a_claim() -> None:
-    assert _RUN.quiet
     busy = replace(_RUN, other_cores=1.3)
-    assert not busy.quiet
     assert summary(busy).endswith(" Not to be quoted: other programs kept 1.3 cores busy meanwhile.")
 
 
@@ -98,33 +93,3 @@ def test_table_is_sorted_and_names_the_absent() -> None:
     }
     assert len({len(line) for line in lines if line.startswith("|")}) == 1
     assert "Absent: OpenVINO (No module named 'openvino')." in lines
-
-
-def test_json_has_every_figure_and_its_version() -> None:
-    facts = Machine("some CPU", ("avx2",), 2, "Linux", "3.11", {"numpy": "2.0"})
-    record = Record(
-        "python -m benchmarks.peers", "2026-01-01T00:00:00+00:00", facts, "plates", "abc", "drawn", 25, (_RUN,)
-    )
-    data = json.loads(record.to_json())
-    assert (data["version"], data["calls"], data["machine"]["cpu"]) == (VERSION, 25, "some CPU")
-    (run,) = data["runs"]
-    assert run["absent"] == {"OpenVINO": "No module named 'openvino'"}
-    assert run["load_after"] == [1.2, 0.3, 0.3]
-    ours = run["timings"][1]
-    assert (ours["ms"], ours["processor_ms"]) == (10, 11)
-    assert [each["median_ms"] for each in ours["rounds"]] == [90, 8, 10]
-    assert ours["parity"]["sets"][0]["same_text"] == 9
-
-
-def test_json_refuses_what_is_no_number() -> None:
-    facts = Machine("some CPU", (), 2, "Linux", "3.11", {})
-    run = replace(_RUN, timings=(_timing("x", float("nan")),))
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        Record("", "", facts, "", "", "", 1, (run,)).to_json()
-
-
-def test_machine_knows_itself() -> None:
-    found = machine()
-    assert found.cpu
-    assert found.cores >= 1
-    assert found.versions["numpy"].count(".") >= 1

@@ -1,0 +1,46 @@
+"""What the machine is, for people: its name, and the facts that tell it from others."""
+
+from __future__ import annotations
+
+from .board import Board
+
+
+def name(board: Board) -> str:
+    """Raspberry Pi 5 Model B Rev 1.0; AMD EPYC 7B13, 2 cores."""
+    cpu = board.cpu
+    if board.kind in ("raspberry-pi", "jetson") and board.model:
+        return board.model
+    processor = cpu.name or board.model or "unknown machine"
+    return f"{processor}, {counted_cores(cpu.cores)}" if cpu.cores else processor
+
+
+def facts(board: Board) -> dict[str, str]:
+    """Name of a fact → its value, for those that are known and do not change while the machine runs."""
+    known: dict[str, object] = {
+        "board": board.model,
+        "SoC": board.soc,
+        "processor": board.cpu.name,
+        "cores": board.cpu.cores,
+        "instruction sets": ", ".join(board.cpu.features) or None,
+        "memory": None if board.memory_bytes is None else f"{board.memory_bytes / (1 << 30):.1f} GiB",
+        "system": board.os,
+        "kernel": board.kernel,
+        "JetPack": board.jetpack,
+        "Jetson Linux": board.l4t,
+        "virtual machine of": board.virtual,
+        "container": board.container,
+        "Python": board.python.removeprefix("CPython "),
+    }
+    return {title: str(value) for title, value in known.items() if value is not None}
+
+
+def line(board: Board) -> str:
+    """Board, processor and system in one line."""
+    cores = f"{board.cpu.cores or '?'} × {board.cpu.name or board.cpu.architecture or 'unknown processor'}"
+    virtual = f"in {board.virtual}" if board.virtual else None
+    return ", ".join(filter(None, (board.model, cores, board.os, board.kernel, virtual, board.container)))
+
+
+def counted_cores(count: int) -> str:
+    """1 core, 2 cores."""
+    return f"{count} core{'s' * (count != 1)}"

@@ -1,0 +1,110 @@
+"""The JSON form that all records share: `suite` says what a file is, `version` which form of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..model.spec import Parity
+
+MAX_IMAGES = 10_000_000
+"""Most images that a record can count."""
+MAX_MS = 1e9
+"""Longest time that a record can hold, in milliseconds."""
+_MAX_BYTES = 1 << 30
+
+
+def dumps(record: Any, *, indent: int | None = 1) -> str:
+    """The text of a file that holds this.
+
+    Args:
+        record: dataclasses, mappings, sequences and plain values. What a dataclass names in `DERIVED` is written beside
+            its fields; it follows from them and is not read back.
+        indent: spaces for each level; None: all on one line.
+
+    Raises:
+        ValueError: a number is infinite or not a number.
+    """
+    return json.dumps(plain(record), ensure_ascii=False, indent=indent, allow_nan=False) + "\n"
+
+
+def plain(value: Any) -> Any:
+    """What `json.dumps` takes."""
+    if dataclasses.is_dataclass(value):
+        names = (*(field.name for field in dataclasses.fields(value)), *getattr(value, "DERIVED", ()))
+        return {name: plain(getattr(value, name)) for name in names}
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return value
+
+
+def parse(text: str | bytes, origin: str, versions: Mapping[str, int], writer: str) -> dict[str, Any]:
+    """The JSON object of a record.
+
+    Args:
+        text: what the file holds.
+        origin: names the file in messages.
+        versions: suite → the version of its form that can be read.
+        writer: what writes such a file, for messages.
+
+    Raises:
+        InputError: it is not JSON, or its suite or version cannot be read.
+    """
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{origin}: not JSON ({error}); name a file that {writer} wrote") from error
+    suite = data.get("suite") if isinstance(data, dict) else None
+    if not isinstance(suite, str) or suite not in versions:
+        known = ", ".join(map(repr, versions))
+        raise InputError(
+            f"{origin}: found suite {repr(suite)[:100]}, expected {known}; name a file that {writer} wrote"
+        )
+    version = data.get("version")
+    if type(version) is not int or version != versions[suite]:
+        raise InputError(
+            f"{origin}: found version {version!r} of {suite!r}, expected {versions[suite]}; update edge-crnn or measure"
+            " again"
+        )
+    return dict(data)
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def read(path: Path, writer: str) -> bytes:
+    """The content of a file of results.
+
+    Raises:
+        InputError: it cannot be read, or is too large to be one.
+    """
+    try:
+        size = path.stat().st_size
+        if size > _MAX_BYTES:
+            raise InputError(f"{path}: found {size:,} bytes, expected at most {_MAX_BYTES:,}; name another file")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); name a file that {writer} wrote") from error
+
+
+def is_possible(parity: Parity) -> bool:
+    """Whether the counts and shares of a verdict can be true together."""
+    low, high = parity.accuracy_change_interval or (0, 0)
+    if not (0 <= parity.gate_agreement <= 1 and 0 <= parity.gate_accuracy <= 100 and -100 <= low <= high <= 100):
+        return False
+    return bool(parity.sets) and all(
+        0 <= counts.same_where_right <= counts.reference_right <= counts.images
+        and 0 <= counts.artifact_right <= counts.images
+        and 0 <= counts.same_text <= counts.images
+        and 0 < counts.images <= MAX_IMAGES
+        for counts in parity.sets
+    )

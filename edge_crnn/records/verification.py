@@ -1,0 +1,127 @@
+"""What `edge-crnn convert` and `verify` record: verdicts, and the images behind them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..model.spec import Parity
+from .form import MAX_IMAGES, is_possible
+
+_PICTURE = re.compile(r"data:image/(png|jpeg|webp|bmp);base64,[A-Za-z0-9+/]+={0,2}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class SymbolErrors:
+    """Symbols of one labelled folder, and the fewest that must be replaced, inserted or deleted to get the labels."""
+
+    symbols: int
+    """Symbols of all labels."""
+    reference: int
+    """Changes that the trained model's texts need."""
+    artifact: int
+    """Changes that the artifact's texts need."""
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How often one symbol is read as another; an empty string stands for no symbol."""
+
+    truth: str
+    read: str
+    reference: int
+    """How often the trained model does it."""
+    artifact: int
+    """How often the artifact does it."""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """How an artifact departs from the trained model on labelled folders."""
+
+    errors: tuple[SymbolErrors, ...]
+    """One for each folder, in the order of the parity's sets."""
+    confusions: tuple[Confusion, ...]
+    """Those that occur more or less often than with the trained model, the most changed first."""
+    mean_probability_change: float
+    """Mean |Δp| over all images, steps and classes."""
+    mean_confidence_change: float
+    """Mean confidence of the artifact's readings minus that of the trained model's."""
+    reference_calibration_error: float
+    """Expected calibration error of the trained model's posteriors, nothing fitted; see `edge_crnn.calibration`."""
+    calibration_error: float
+    """Expected calibration error of the artifact's posteriors."""
+
+    def is_possible(self) -> bool:
+        """Whether the counts can be true."""
+        return sum(folder.symbols for folder in self.errors) > 0 and all(
+            0 <= count <= MAX_IMAGES
+            for folder in self.errors
+            for count in (folder.symbols, folder.reference, folder.artifact)
+        )
+
+
+@dataclass(frozen=True)
+class ReadText:
+    """What one model reads in an image."""
+
+    text: str
+    right: bool
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image, and what was read in it."""
+
+    image: str
+    """File name."""
+    set: str
+    """Folder."""
+    truth: str | None
+    """None: the image has no label, and what the reference reads counts as right."""
+    reference: ReadText
+    artifacts: Mapping[str, ReadText]
+    """Name of an artifact → what it reads, for those that read something else than the reference."""
+    picture: str = ""
+    """Data URI of the image."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """An artifact, compared with the trained model."""
+
+    name: str
+    recipe: str
+    format: str
+    bytes: int
+    payload_sha256: str
+    parity: Parity
+    detail: Detail | None = None
+    """None: no folder has labels."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Artifacts of one trained model, compared with it on the same images."""
+
+    SUITE: ClassVar = "edge-crnn verify"
+    VERSION: ClassVar = 1
+
+    artifacts: tuple[Verified, ...]
+    changed: int
+    """Number of images that some artifact reads differently from the reference."""
+    changes: tuple[Picture, ...]
+    """Those images, or the first of them."""
+    sample: tuple[Picture, ...]
+    """Some of the images that all read alike."""
+
+    def is_possible(self) -> bool:
+        """Whether the counts can be true and the pictures can be shown safely."""
+        return (
+            bool(self.artifacts)
+            and all(is_possible(artifact.parity) for artifact in self.artifacts)
+            and all(artifact.detail.is_possible() for artifact in self.artifacts if artifact.detail is not None)
+            and all(not image.picture or _PICTURE.fullmatch(image.picture) for image in (*self.changes, *self.sample))
+        )

@@ -14,12 +14,8 @@ ROOT = Path(__file__).parents[1]
 def test_it_reads_the_sample_lines_and_its_artifact_reads_the_same(tmp_path: Path) -> None:
     target = tmp_path / "digits.tflite"
     lines = str(ROOT / "samples" / "lines")
-    assert (
-        main(
-            ["convert", str(ROOT / "models/digits.keras"), "--recipe", "dynamic", "--labelled", lines, "-o", str(target)]
-        )
-        == 0
-    )
+    model = str(ROOT / "models/digits.keras")
+    assert main(["convert", model, "--recipe", "dynamic", "--labelled", lines, "-o", str(target)]) == 0
     parity = load(target).spec.parity
     assert parity is not None
     (stated,) = re.findall(

@@ -71,13 +71,19 @@ def convert(
             f"{target}: found {target.suffix or 'no suffix'}, expected an output that ends in"
             f" {' or '.join(_TARGETS)}; for an .engine run edge-crnn convert"
         )
+    if batch is not None and (batch < 1 or target.suffix == ".onnx"):
+        raise InputError(f"batch is {batch}; it must be at least 1, and an .onnx takes any number of images without it")
+    if label_rules is not None and not labelled:
+        raise InputError("label_rules are about labelled images; give labelled=FOLDER")
     source = within(_source(path, **about_model), grammar)
     _check_place(target, path)
+    if source.unwritten is not None:
+        require_place(sidecar(source.path))
     given = load_sets(
         _folders(labelled, "labelled"), source.spec, label_rules or DEFAULT_RULES, _folders(images, "images")
     )
     recipes, notes = _recipes(_TARGETS[target.suffix], recipe, bool(given or calibration is not None))
-    if names := list(keep_float):
+    if names := [keep_float] if isinstance(keep_float, str) else list(keep_float):
         recipes = [keeping(each, names, source.graph) for each in recipes]
     datasets = given or [seeded_pictures(source.spec.input)]
     ranges = None

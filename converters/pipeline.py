@@ -157,7 +157,8 @@ def reference_readings(source: Source, datasets: Sequence[Dataset], *, cached: b
 def _key(source: Source, dataset: Dataset) -> str | None:
     """The name of a dataset's readings in the cache; None: they are not kept."""
     images = dataset.digests if isinstance(dataset, Pictures) else list(content_hashes(dataset.paths))
-    if source.classes or len(images) < len(dataset):
+    own_code = source.classes or source.spec.input.function is not None  # whose imports no key covers
+    if own_code or len(images) < len(dataset):
         return None
     spec = source.spec
     return cache.key(source.path, source.network, source.structure, spec.lambdas or {}, spec.input, images)

@@ -81,7 +81,7 @@ def open_source(
     """
     written = None if spec is None else json.loads(spec.to_json())
     opened = open_draft(
-        path, written, declared=declared or {},
+        path, written, declared=declared or {}, origin=None if spec is None else f"the spec of {spec.name!r}",
         architecture=architecture, recurrent_activation=recurrent_activation, layers=layers,
     )  # fmt: skip
     facts = opened.facts
@@ -100,6 +100,7 @@ def open_draft(
     written: Draft | None = None,
     *,
     declared: Draft,
+    origin: str | None = None,
     architecture: str | None = None,
     recurrent_activation: str | None = None,
     layers: Path | None = None,
@@ -110,6 +111,7 @@ def open_draft(
         path: of the model.
         written: a spec in place of the one beside the model.
         declared: further parts of the spec.
+        origin: what to call the spec given; None: it is the one beside the model.
         architecture: see `open_source`.
         recurrent_activation: see `open_source`.
         layers: see `open_source`.
@@ -123,7 +125,7 @@ def open_draft(
     beside = sidecar(index or path)
     if written is None:
         written = read_draft(beside) if beside.exists() else {}
-    draft = join(written, declared, beside)
+    draft = join(written, declared, beside if origin is None else origin)
     structure = None
     if architecture is not None or recurrent_activation is not None:
         if index is not None:

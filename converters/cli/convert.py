@@ -18,7 +18,7 @@ from edge_crnn.errors import (
     OutputError,
     VerificationError,
 )
-from edge_crnn.files import write_atomically
+from edge_crnn.files import require_place, write_atomically
 from edge_crnn.model.artifact import save, sidecar
 from edge_crnn.model.spec import Calibration
 
@@ -139,8 +139,11 @@ def run(arguments: argparse.Namespace) -> int:
     grammar = grammar_of(arguments.grammar)
     recipes = _recipes(arguments)
     if not arguments.dry_run:
-        check_places([arguments.model], [target, engine, arguments.page, arguments.results])
+        read = [arguments.model, sidecar(arguments.model), *filter(None, [arguments.spec])]
+        check_places(read, [target, engine, arguments.page, arguments.results])
     source = within(source_of(arguments.model, arguments), grammar)
+    if source.unwritten is not None and not arguments.dry_run:
+        require_place(sidecar(source.path))
     if arguments.float not in ([], ["auto"]):
         recipes = [keeping(recipe, arguments.float, source.graph) for recipe in recipes]
     datasets = sets_of(arguments, source.spec) or [seeded_pictures(source.spec.input)]

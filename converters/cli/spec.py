@@ -19,11 +19,11 @@ from edge_crnn.model.artifact import sidecar
 from edge_crnn.model.spec import ModelSpec
 
 from ..conventions.complete import essential, filled
-from ..conventions.declared import Draft
+from ..conventions.declared import Draft, read_draft
 from ..conventions.measure.findings import table
 from ..conventions.measure.measure import measure
 from ..source import Opened, open_draft
-from .arguments import add_structure_arguments, declarations_of
+from .arguments import add_structure_arguments, check_places, declarations_of
 
 _COUNT = 200
 _SHOWN = 3
@@ -53,17 +53,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print the findings, and write the spec."""
-    target: Path = arguments.output or sidecar(arguments.model)
+    if arguments.anew and arguments.spec is not None:
+        raise InputError("--anew ignores a spec, --spec names one; leave one of them out")
     folder: Path | None = arguments.labelled or arguments.images
     opened = open_draft(
         arguments.model,
-        {} if arguments.anew else None,
+        _written(arguments),
         declared=declarations_of(arguments),
+        origin=None if arguments.spec is None else str(arguments.spec),
         architecture=arguments.architecture,
         recurrent_activation=arguments.recurrent_activation,
         layers=arguments.layers,
     )
     facts = opened.facts
+    target: Path = arguments.output or sidecar(facts.path)
+    check_places([facts.path], [target])
     facts.require_network()
     if folder is None:
         draft, missing = filled(opened.draft, facts)
@@ -75,9 +79,16 @@ def run(arguments: argparse.Namespace) -> int:
         draft = _measured(arguments, folder, opened)
     spec = ModelSpec.from_json(json.dumps(draft), origin=f"spec of {facts.path.name}")
     write_atomically(target, f"{essential(spec)}\n".encode())
-    where = "" if target == sidecar(arguments.model) else f" --spec {target}"
+    where = "" if target == sidecar(facts.path) else f" --spec {target}"
     print(f"wrote {target}; next: edge-crnn convert {arguments.model}{where} --labelled DIR")
     return 0
+
+
+def _written(arguments: argparse.Namespace) -> Draft | None:
+    """The spec to begin with; None: the one beside the model."""
+    if arguments.anew:
+        return {}
+    return None if arguments.spec is None else read_draft(arguments.spec)
 
 
 def _measured(arguments: argparse.Namespace, folder: Path, opened: Opened) -> Draft:

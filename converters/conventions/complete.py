@@ -34,6 +34,8 @@ def complete(draft: Draft, facts: FileFacts) -> ModelSpec:
     """
     path = facts.path
     draft, missing = filled(draft, facts)
+    if not missing:
+        _check_alphabet(draft)
     if missing:
         measure = f"; or measure it on labelled images: edge-crnn spec {path} --labelled DIR"
         raise ModelSpecError(f"{path} does not say {_listed(missing)}{measure}")
@@ -93,11 +95,13 @@ def _fill_colour(draft: Draft, facts: FileFacts, missing: list[str]) -> None:
 
 def _fill_scale(draft: Draft, facts: FileFacts, missing: list[str]) -> None:
     image: Draft = draft.setdefault("input", {})
-    pixels = image.pop("pixels", None)
+    pixels = image.get("pixels")
     if pixels is None and (facts.expects_raw_pixels or image.get("function") is not None):
         pixels = "raw" if "scale" not in image else None
     if pixels is not None and "colour" in image:
+        image.pop("pixels", None)
         for name, value in SCALES[pixels].settings(image["colour"]).items():
+            value = list(value) if isinstance(value, tuple) else value  # as JSON has it
             if image.setdefault(name, value) != value:
                 raise ModelSpecError(f"the spec says {name} {image[name]!r}, pixels {pixels} says {value!r}; keep one")
     if image.get("standardise"):
@@ -136,8 +140,14 @@ def _fill_alphabet(draft: Draft, facts: FileFacts, missing: list[str]) -> None:
     if "symbols" not in draft:
         missing.append(f"its alphabet of {classes - 1 - len(draft.get('unused', []))} symbols (--alphabet)")
         return
-    symbols, unused = len(draft["symbols"]), len(draft.get("unused", []))
-    if symbols + unused + 1 != classes and not missing:
+    if "unused" in draft or len(draft["symbols"]) >= classes:
+        _check_alphabet(draft)
+
+
+def _check_alphabet(draft: Draft) -> None:
+    """Make sure that each class is a symbol, the blank or unused."""
+    classes, symbols, unused = draft["output"]["classes"], len(draft["symbols"]), len(draft.get("unused", []))
+    if symbols + unused + 1 != classes:
         raise ModelSpecError(
             f"the alphabet has {symbols} symbols{f' and {unused} unused classes' if unused else ''}, which with the"
             f" blank is {symbols + unused + 1} classes; the network gives {classes}: correct the alphabet, or mark"

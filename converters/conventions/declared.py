@@ -12,11 +12,12 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from edge_crnn.cli.command import at_least
 from edge_crnn.errors import InputError, ModelSpecError
-from edge_crnn.model.spec import InputSpec
+from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
+from edge_crnn.model.typed import check
 
 from .scales import SCALES
 
@@ -25,6 +26,11 @@ Draft: TypeAlias = dict[str, Any]
 
 FUNCTION = "input.function"
 """The field that --preprocess sets."""
+_PARTS = {"input": InputSpec, "output": OutputSpec}
+"""Parts of a spec of which anything may be missing, too."""
+_Class: TypeAlias = int | Literal["first", "last"]
+_CLASSES: Mapping[str, Any] = {"blank": _Class, "unused": tuple[_Class, ...]}
+"""Fields that a draft may state in words."""
 _MAX_ALPHABET_BYTES = 1 << 20
 
 
@@ -269,13 +275,14 @@ def join(written: Draft, declared: Draft, origin: object) -> Draft:
     Raises:
         InputError: they disagree.
     """
+    check_draft(written, origin)
     joined = copy.deepcopy(written)
     conflicts = []
     for option in OPTIONS:
         ours, theirs = get(declared, option.key), get(written, option.key)
         if ours is None:
             continue
-        if theirs is None or _plain(ours, written) == _plain(theirs, written):
+        if theirs is None or _agree(option.key, ours, theirs, get(written, "output.classes")):
             put(joined, option.key, ours if theirs is None else theirs)
         else:
             conflicts.append(f"{option.key} {_shown(theirs)}, {option.typed(ours)}")
@@ -296,14 +303,59 @@ def join(written: Draft, declared: Draft, origin: object) -> Draft:
     return joined
 
 
-def _plain(value: Any, written: Draft) -> Any:
-    """A value in a form that compares: an alphabet may be a text or a list of symbols, a class a word or a number."""
-    if isinstance(value, str) and value in ("first", "last"):
-        classes = get(written, "output.classes")
-        return 0 if value == "first" else classes and classes - 1
-    if isinstance(value, list):
-        return [_plain(part, written) for part in value]
-    return list(value) if isinstance(value, str) and len(value) > 1 else value
+def _agree(key: str, ours: Any, theirs: Any, classes: int | None) -> bool:
+    """Whether an option and a spec say the same: an alphabet may be a text or a list, a class a word or a number."""
+    if key == "symbols":
+        return list(ours) == list(theirs)
+    if key not in ("blank", "unused"):
+        return bool(ours == theirs)
+    first, second = (
+        [_class(place, classes) for place in (value if isinstance(value, list) else [value])]
+        for value in (ours, theirs)
+    )
+    if None in (*first, *second):
+        return ours == theirs or not (isinstance(ours, str) and isinstance(theirs, str))
+    return set(first) == set(second)
+
+
+def _class(place: int | str, classes: int | None) -> int | None:
+    """The index of a class; None: it depends on how many classes there are, which is not known yet."""
+    match place:
+        case "first":
+            return 0
+        case "last":
+            return None if classes is None else classes - 1
+    return int(place)
+
+
+def check_draft(draft: Draft, origin: object) -> None:
+    """Make sure that what a draft says is of the right types; anything may be missing.
+
+    Raises:
+        ModelSpecError: a field is unknown or of another type.
+    """
+    _check(ModelSpec, draft, str(origin))
+
+
+def _check(kind: type, fields: object, where: str) -> None:
+    if not isinstance(fields, dict):
+        raise ModelSpecError(f"{where}: found {type(fields).__name__}, expected an object")
+    hints = typing.get_type_hints(kind)
+    for name, value in fields.items():
+        place = f"{where}: {name}"
+        if kind is ModelSpec and name in ("version", "$schema"):
+            continue
+        if kind is ModelSpec and name in _PARTS:
+            _check(_PARTS[name], value, place)
+        elif kind is ModelSpec and name in _CLASSES:
+            check(_CLASSES[name], value, place, ModelSpecError)
+        elif kind is InputSpec and name == "pixels":
+            if not isinstance(value, str) or value not in SCALES:
+                raise ModelSpecError(f"{place}: found {value!r}, expected {', '.join(SCALES)}")
+        elif name not in hints:
+            raise ModelSpecError(f"{place}: unknown field; known are {', '.join(hints)}")
+        else:
+            check(hints[name], value, place, ModelSpecError)
 
 
 def _shown(value: Any) -> str:

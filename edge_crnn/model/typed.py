@@ -35,6 +35,15 @@ def build(cls: type[_T], data: object, where: str, error: type[EdgeCrnnError], *
     return _Builder(error, open_ended).build(cls, data, where)
 
 
+def check(hint: Any, data: object, where: str, error: type[EdgeCrnnError]) -> None:
+    """Make sure that parsed JSON fits a type hint; arguments as of `build`.
+
+    Raises:
+        error: it does not.
+    """
+    _Builder(error, open_ended=False).value(hint, data, where)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Builder:
     error: type[EdgeCrnnError]

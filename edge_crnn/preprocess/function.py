@@ -74,7 +74,7 @@ class Preprocess:
         name = self.named.function
         try:
             returned = self.call(pixels.copy())
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(f"{image}: function {name!r} failed ({type(error).__name__}: {error}); mend it") from error
         try:
             result = np.asarray(returned)

@@ -17,6 +17,7 @@ from ...graph.graph import Graph
 from ...trained.facts import FileFacts
 from ..complete import filled
 from ..declared import Draft, put
+from ..scales import SCALES
 from .choices import Dimension
 from .findings import Finding, finding
 from .judges import ByConfidence, ByLabels, Judge, Known, Scored
@@ -76,6 +77,9 @@ def measure(draft: Draft, facts: FileFacts, images: Sequence[Pixels], texts: Seq
     """
     graph = facts.require_network().graph.folded()
     completed, _ = filled(draft, facts)
+    steps = graph.output_shape[0]
+    if completed.get("skip_steps", 0) >= steps:
+        raise InputError(f"{completed['skip_steps']} of {steps} steps are to be skipped; at least one must remain")
     known = _known(draft, completed, facts, graph)
     symbols = completed.get("symbols")
     if texts is not None and symbols is not None:
@@ -84,6 +88,12 @@ def measure(draft: Draft, facts: FileFacts, images: Sequence[Pixels], texts: Seq
     if texts is None:
         if not known.characters:
             raise InputError("without labels the alphabet cannot be measured; add --alphabet, or give labelled images")
+        free = graph.output_shape[1] - 1 - len(symbols or ())
+        if free and "unused" not in completed:
+            raise InputError(
+                f"the alphabet leaves {free} of the network's classes without a symbol, and without labels nothing"
+                " shows which: add --unused CLASS for each"
+            )
         judge = ByConfidence(known)
     else:
         judge = ByLabels(texts, known)
@@ -182,6 +192,8 @@ def _start(completed: Draft, graph: Graph) -> InputSpec:
         "width": second, "height": first, "axes": "HWC", "scale": 1.0, "offset": 0.0,
         "colour": "grey" if channels == 1 else "bgr", **completed.get("input", {}),
     }  # fmt: skip
+    if (pixels := image.pop("pixels", None)) is not None:  # the colours are still to be measured
+        image |= SCALES[pixels].settings(image["colour"])
     for name in ("scale", "offset", "padding", "filters"):
         if isinstance(image.get(name), list):
             image[name] = tuple(image[name])
@@ -234,6 +246,7 @@ def _settled(spelling: Spelling, table: Any, texts: Sequence[str]) -> tuple[Spel
 def _written(completed: Draft, image: InputSpec, spelling: Spelling, symbols: Sequence[str] | None) -> Draft:
     """The spec with what was measured."""
     draft = copy.deepcopy(completed)
+    draft["input"].pop("pixels", None)
     for name, value in asdict(image).items():
         if value is not None:
             put(draft, f"input.{name}", list(value) if isinstance(value, tuple) else value)

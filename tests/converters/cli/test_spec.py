@@ -96,3 +96,22 @@ def test_images_without_unlabelled_are_still_labelled(
     streams = capsys.readouterr()
     assert streams.err == ""
     assert "16 labelled images" in streams.out
+
+
+def test_the_model_is_not_overwritten(bare: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = bare.read_bytes()
+    assert main(["spec", str(bare), "--labelled", str(folder), "-o", str(bare)]) == 1
+    assert bare.read_bytes() == before
+
+
+def test_a_spec_elsewhere_is_the_one_to_begin_with(
+    bare: Path, tiny_keras: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["spec", str(bare), "--spec", str(tmp_path / "none.json")]) == 1
+    assert "none.json" in capsys.readouterr().err
+    other = tmp_path / "other.json"
+    other.write_text(sidecar(tiny_keras).read_text())
+    assert main(["spec", str(bare), "--spec", str(other)]) == 0
+    assert load_sidecar(bare) == load_sidecar(tiny_keras)
+    assert main(["convert", str(bare), "--spec", str(other), "--blank", "first", "--dry-run"]) == 1
+    assert "the spec of 'tiny' says" in capsys.readouterr().err

@@ -137,3 +137,18 @@ def test_what_is_written_says_as_much_as_the_whole_spec(
     assert json.loads(text)["input"]["invert"] is invert
     assert "odd_pixel" not in json.loads(text)["input"]
     assert len(text) <= len(spec.to_json())
+
+
+def test_a_named_scale_of_channels_agrees_with_what_was_written() -> None:
+    facts = replace(FACTS, shape=(64, 32, 3))
+    draft = {**DRAFT, "input": {"pixels": "imagenet", "colour": "rgb"}}
+    spec = complete(draft, facts)
+    again = json.loads(essential(spec))
+    again["input"]["pixels"] = "imagenet"
+    assert complete(again, facts) == spec
+
+
+def test_a_named_scale_waits_for_the_colours() -> None:
+    draft, missing = filled({**DRAFT, "input": {"pixels": "x/255"}}, replace(FACTS, shape=(64, 32, 3)))
+    assert draft["input"]["pixels"] == "x/255"
+    assert [words for words in missing if "--colour" in words]

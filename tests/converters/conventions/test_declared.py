@@ -130,3 +130,32 @@ def test_a_draft_is_read_as_it_is(tmp_path: Path) -> None:
     path.write_text(json.dumps({"input": {"scale": 1}}))
     draft = read_draft(path)
     assert (get(draft, "input.scale"), get(draft, "input.offset"), get(draft, "output.steps")) == (1, None, None)
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        {"input": []}, {"input": None}, {"output": "x"}, {"symbols": 5}, {"symbols": None}, {"unused": 5},
+        {"unused": [True]}, {"lambdas": "x"}, {"lambdas": ["a"]}, {"input": {"pixels": "nope"}},
+        {"input": {"pixels": []}},
+        {"input": {"bogus": 1}}, {"input": {"function": {"a": 1}}}, {"label_map": [1]}, {"skip_steps": "x"},
+        {"blank": "middle"}, {"output": {"classes": "x"}}, {"bogus": 1}, {"input": {"scale": "1/255"}},
+    ],
+)  # fmt: skip
+def test_a_draft_of_other_types_is_an_error(draft: dict[str, object]) -> None:
+    with pytest.raises(ModelSpecError, match=r"a\.json: "):
+        join(draft, {}, "a.json")
+
+
+def test_a_class_may_be_a_word_here_and_a_number_there() -> None:
+    written = {"blank": 10, "unused": [0, 3], "output": {"classes": 11}}
+    assert join(written, parsed("--blank", "last", "--unused", "3", "--unused", "first"), "a.json") == written
+    with pytest.raises(InputError, match="blank 10, --blank says 'first'"):
+        join(written, parsed("--blank", "first"), "a.json")
+    assert join({"blank": 37}, parsed("--blank", "last"), "a.json") == {
+        "blank": 37
+    }  # how many there are is not known yet
+
+
+def test_an_alphabet_of_one_symbol_agrees_with_itself() -> None:
+    assert join({"symbols": "a"}, parsed("--alphabet", "a"), "a.json") == {"symbols": "a"}

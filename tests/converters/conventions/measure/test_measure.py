@@ -131,3 +131,15 @@ def test_the_result_is_a_whole_spec(bare: Path, labelled: Callable[..., Labelled
     result = measured(bare, pictures, texts)
     _, missing = filled(result.draft, open_draft(bare, declared={}).facts)
     assert not missing
+
+
+def test_without_labels_classes_without_a_symbol_must_be_named(bare: Path, labelled: Callable[..., Labelled]) -> None:
+    pictures, _ = labelled()
+    with pytest.raises(InputError, match="--unused"):
+        measured(bare, pictures, None, symbols="012345678")
+
+
+def test_steps_must_remain(bare: Path, labelled: Callable[..., Labelled]) -> None:
+    pictures, texts = labelled()
+    with pytest.raises(InputError, match="16 steps"):
+        measured(bare, pictures, texts, skip_steps=16)

@@ -147,7 +147,7 @@ def test_without_labels_what_the_reference_reads_is_right(tmp_path: Path) -> Non
     assert (parity.accuracy_change, parity.accuracy_change_interval, parity.mcnemar_p) == (None, None, None)
     (only,) = parity.sets
     assert (only.reference_right, only.artifact_right, only.same_text, only.labelled) == (1000, 999, 999, False)
-    assert "of what the trained model reads, gate" in found.summary
+    assert "of what the trained model reads, right or wrong, gate" in found.summary
     assert "accuracy was not measured; 1,000 images, 1 changed" in found.summary
 
 

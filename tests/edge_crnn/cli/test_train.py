@@ -61,7 +61,7 @@ def test_a_run_is_not_overwritten(keras: Any, tmp_path: Path, capsys: pytest.Cap
     assert main(command) == 1
     assert "already has a run; continue it with --resume" in capsys.readouterr().err
     assert main([*command, "--resume"]) == 1
-    assert "no state of a run" in capsys.readouterr().err
+    assert "not the state of a run" in capsys.readouterr().err
     assert (tmp_path / "state.npz").read_bytes() == b"a state"
 
 

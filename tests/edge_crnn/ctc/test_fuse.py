@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from edge_crnn import ctc
@@ -58,6 +59,7 @@ def test_a_narrow_search_promises_no_more_than_is_true(rows: Floats, width: int)
 @given(batches(4, lowest=1, most_images=1), st.integers(1, 5))
 def test_of_one_image_it_is_the_beam(rows: Floats, width: int) -> None:
     (alone,) = ctc.beam(rows, 1, width=width, n_best=width)
+    assume(all(one.confidence > 1.000001 * other.confidence for one, other in pairwise(alone)))  # ties go either way
     fused = ctc.fuse(rows, 1, width=width, n_best=width)
     assert [reading.indices for reading in fused] == [reading.indices for reading in alone]
     assert [reading.confidence for reading in fused] == pytest.approx([reading.confidence for reading in alone])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,28 @@ from ..trained.facts import FileFacts
 _MAX_SYMBOLS = 60
 
 
-def inspect(path: Path, architecture: str | None = None, layers: Path | None = None) -> Inspection:
+def inspect(
+    path: Path,
+    architecture: str | None = None,
+    layers: Path | None = None,
+    lambdas: Mapping[str, str] | None = None,
+) -> Inspection:
     """Look at a trained model without starting Keras.
 
     Args:
         path: of the model.
         architecture: for a file of weights alone, the file with the output of `model.to_json()`.
         layers: a Python file of the user's own that converts further layers.
+        lambdas: name of a Lambda → what it does.
 
     Raises:
         ModelFileError: the file cannot be read, or is no trained model.
         ModelSpecError: the spec beside it is damaged.
         InputError: `architecture` or `layers` cannot be used.
     """
-    opened = open_draft(path, declared={}, architecture=architecture, layers=layers)
+    opened = open_draft(
+        path, declared={"lambdas": dict(lambdas)} if lambdas else {}, architecture=architecture, layers=layers
+    )
     facts = opened.facts
     spec = _completed(opened.draft, facts)
     obstacles = tuple(map(str, facts.obstacles))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from edge_crnn.cli.command import at_least
+from edge_crnn.cli.command import at_least, lambda_declaration
 from edge_crnn.errors import InputError, ModelSpecError
 from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
 from edge_crnn.model.typed import check
@@ -205,16 +205,9 @@ def add_declarations(parser: argparse.ArgumentParser) -> None:
             action="append" if option.repeated else "store",
         )  # fmt: skip
     group.add_argument(
-        "--lambda", dest="lambdas", action="append", type=_lambda, metavar="LAYER=WORDS",
+        "--lambda", dest="lambdas", action="append", type=lambda_declaration, metavar="LAYER=WORDS",
         help="what a Lambda does, such as 'lambda_1=squeeze 1'; may be repeated (see docs/what_a_file_cannot_say.md)",
     )  # fmt: skip
-
-
-def _lambda(text: str) -> tuple[str, str]:
-    name, separator, words = text.partition("=")
-    if not separator:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected LAYER=WORDS such as 'lambda_1=squeeze 1'")
-    return name, words
 
 
 def declared_by(arguments: argparse.Namespace) -> Draft:

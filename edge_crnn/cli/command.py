@@ -76,3 +76,11 @@ def length(text: str) -> tuple[int, int]:
     if not 1 <= bounds[0] <= bounds[1]:
         raise argparse.ArgumentTypeError(f"{text} is not a length such as 4 or 1-10")
     return bounds
+
+
+def lambda_declaration(text: str) -> tuple[str, str]:
+    """The `type` of an argument such as `lambda_1=squeeze 1`: a Lambda's name, and what it does."""
+    name, separator, words = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected LAYER=WORDS such as 'lambda_1=squeeze 1'")
+    return name, words

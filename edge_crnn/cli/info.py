@@ -14,7 +14,7 @@ from ..model.spec import ModelSpec, Parity, ParitySet
 from ..reader import load
 from ..reader.decoder import origin_of_threshold
 from ..reader.opening import NAMES
-from .command import Command
+from .command import Command, lambda_declaration
 from .inspection import Inspection, find_inspector
 
 
@@ -40,6 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layers", type=Path, metavar="FILE.py", help="your own Python file that converts layers (see docs/layers.md)"
     )
+    parser.add_argument(
+        "--lambda", dest="lambdas", action="append", type=lambda_declaration, default=[], metavar="LAYER=WORDS",
+        help="what a Lambda does, such as 'lambda_1=squeeze 1'; may be repeated",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -68,7 +72,7 @@ def _path_of(model: str) -> Path:
 
 def _show_trained(path: Path, arguments: argparse.Namespace, size: int) -> int:
     try:
-        inspection = find_inspector()(path, arguments.architecture, arguments.layers)
+        inspection = find_inspector()(path, arguments.architecture, arguments.layers, dict(arguments.lambdas))
     except BackendUnavailable as error:
         if path.suffix not in TRAINED or not sidecar(path).exists():
             raise

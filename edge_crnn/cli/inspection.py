@@ -26,9 +26,9 @@ class Inspection:
     """The same for programs, as JSON has it."""
 
 
-Inspector: TypeAlias = Callable[[Path, "str | None", "Path | None"], Inspection]
-"""Takes the path of a model, the network of a file of weights alone (`--architecture`), and the file with functions for
-further layers (`--layers`)."""
+Inspector: TypeAlias = Callable[[Path, "str | None", "Path | None", Mapping[str, str]], Inspection]
+"""Takes the path of a model, the network of a file of weights alone (`--architecture`), the file with functions for
+further layers (`--layers`), and what Lambdas do, by their names (`--lambda`)."""
 
 
 def find_inspector() -> Inspector:

@@ -122,6 +122,13 @@ def test_convert_refuses_with_the_same_list(odd: Path, run: Run, tmp_path: Path)
     assert err[1:] == listed
 
 
+def test_what_an_option_declares_is_no_obstacle(odd: Path, run: Run) -> None:
+    status, out, _ = run("info", odd, "--lambda", "doubled=scale 2")
+    assert status == 1
+    assert by_name(out)["obstacles"].startswith("1, ")
+    assert run("info", odd, "--lambda", "doubled")[0] == 2
+
+
 def test_what_the_spec_declares_is_no_obstacle(odd: Path, run: Run, tmp_path: Path) -> None:
     sidecar(odd).write_text(json.dumps({"lambdas": {"doubled": "scale 2"}}))
     status, out, _ = run("info", odd)

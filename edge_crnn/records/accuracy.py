@@ -15,8 +15,8 @@ from .verification import Detail
 class Accuracy:
     """Verdicts by artifact and by folder."""
 
-    SUITE: ClassVar = "edge-crnn accuracy"
-    VERSION: ClassVar = 1
+    SUITE: ClassVar[str] = "edge-crnn accuracy"
+    VERSION: ClassVar[int] = 1
 
     recipes: Mapping[str, Mapping[str, Parity]]
     """Artifact, which for a `.tflite` is its recipe → folder → verdict."""

@@ -173,8 +173,8 @@ class Images:
 class Record:
     """One run of `edge-crnn bench`."""
 
-    SUITE: ClassVar = "edge-crnn bench"
-    VERSION: ClassVar = 1
+    SUITE: ClassVar[str] = "edge-crnn bench"
+    VERSION: ClassVar[int] = 1
 
     command: str
     date: str

@@ -77,8 +77,8 @@ class Rejection:
 class ConfidenceStudy:
     """Confidences of one artifact, fitted on one folder and judged on another."""
 
-    SUITE: ClassVar = "edge-crnn confidence"
-    VERSION: ClassVar = 1
+    SUITE: ClassVar[str] = "edge-crnn confidence"
+    VERSION: ClassVar[int] = 1
 
     artifact: StudiedArtifact
     held_sha256: str

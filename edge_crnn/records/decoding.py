@@ -27,8 +27,8 @@ class DecoderTime:
 class DecodingSpeed:
     """Decoders on the same probabilities, all on one core."""
 
-    SUITE: ClassVar = "edge-crnn decoding speed"
-    VERSION: ClassVar = 1
+    SUITE: ClassVar[str] = "edge-crnn decoding speed"
+    VERSION: ClassVar[int] = 1
 
     images: int
     shape: tuple[int, int]
@@ -76,8 +76,8 @@ class DecodingCounts:
 class DecodingErrors:
     """A grammar inside the search against the same grammar as a filter."""
 
-    SUITE: ClassVar = "edge-crnn decoding errors"
-    VERSION: ClassVar = 1
+    SUITE: ClassVar[str] = "edge-crnn decoding errors"
+    VERSION: ClassVar[int] = 1
 
     images: int
     shape: tuple[int, int]

@@ -28,7 +28,7 @@ class Round:
 class Timing:
     """One engine at one number of threads."""
 
-    DERIVED: ClassVar = ("ms", "processor_ms")
+    DERIVED: ClassVar[tuple[str, ...]] = ("ms", "processor_ms")
 
     engine: str
     ours: bool
@@ -95,8 +95,8 @@ class Run:
 class Engines:
     """The same engines at several numbers of threads."""
 
-    SUITE: ClassVar = "edge-crnn engines"
-    VERSION: ClassVar = 1
+    SUITE: ClassVar[str] = "edge-crnn engines"
+    VERSION: ClassVar[int] = 1
 
     calls: int
     """Timed calls in a round."""

@@ -18,7 +18,7 @@ Verdict: TypeAlias = Literal["met", "MISSED", "not run"]
 class Criterion:
     """One thing that must be shown."""
 
-    DERIVED: ClassVar = ("verdict",)
+    DERIVED: ClassVar[tuple[str, ...]] = ("verdict",)
 
     name: str
     part: str
@@ -128,7 +128,7 @@ class Timed:
 class GpuSpeed:
     """Our engine and PyTorch in turn, at one number of images."""
 
-    DERIVED: ClassVar = (
+    DERIVED: ClassVar[tuple[str, ...]] = (
         *("ours_ms", "ours_p90_ms", "ours_images_per_s"),
         *("peer_ms", "peer_p90_ms", "peer_images_per_s"),
         "ratio",
@@ -227,8 +227,8 @@ class OpenedEngine:
 class Gpu:
     """One run of the check; what is not known yet is empty."""
 
-    SUITE: ClassVar = "edge-crnn gpu_check"
-    VERSION: ClassVar = 1
+    SUITE: ClassVar[str] = "edge-crnn gpu_check"
+    VERSION: ClassVar[int] = 1
 
     gpu: Mapping[str, str]
     """Facts of the GPU, its driver, TensorRT and pycuda."""

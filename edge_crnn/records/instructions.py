@@ -41,8 +41,8 @@ class InstructionCount:
 class Instructions:
     """Engines on the processors of small boards."""
 
-    SUITE: ClassVar = "edge-crnn instructions"
-    VERSION: ClassVar = 1
+    SUITE: ClassVar[str] = "edge-crnn instructions"
+    VERSION: ClassVar[int] = 1
 
     counted_versions: Mapping[str, str]
     """Package of an engine → its version under emulation."""

@@ -11,8 +11,8 @@ from typing import ClassVar
 class Throughput:
     """Images a second, in paired rounds."""
 
-    SUITE: ClassVar = "edge-crnn throughput"
-    VERSION: ClassVar = 1
+    SUITE: ClassVar[str] = "edge-crnn throughput"
+    VERSION: ClassVar[int] = 1
 
     other_cores: float
     """Cores that other programs kept busy meanwhile, on average."""

@@ -106,8 +106,8 @@ class Verified:
 class Verification:
     """Artifacts of one trained model, compared with it on the same images."""
 
-    SUITE: ClassVar = "edge-crnn verify"
-    VERSION: ClassVar = 1
+    SUITE: ClassVar[str] = "edge-crnn verify"
+    VERSION: ClassVar[int] = 1
 
     artifacts: tuple[Verified, ...]
     changed: int

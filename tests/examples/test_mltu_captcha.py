@@ -14,7 +14,8 @@ pytestmark = pytest.mark.slow
 def test_mltu_captcha(run: Callable[[str], list[str]], tmp_path: Path) -> None:
     """The Lambda must be declared, and then scales inside the network; orientation and blank are measured."""
     _, output = run("mltu_captcha.md")
-    assert "layer 'lambda' (Lambda): code in a model file is never run" in output
+    assert "obstacles" not in output
+    assert "network      48 layers" in output
     spec = ModelSpec.from_json((tmp_path / "captcha.h5.json").read_text())
     assert spec.lambdas == {"lambda": "scale 1/255"}
     assert (spec.symbols, spec.blank, spec.unused, spec.skip_steps) == (tuple("2345678b"), 8, (), 0)

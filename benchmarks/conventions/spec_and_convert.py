@@ -29,6 +29,11 @@ from edge_crnn.model.spec import InputSpec, ModelSpec
 
 from .table import NETWORKS, Network
 
+_DIMENSIONS = (
+    "pixels", "invert", "orientation", "colour", "resize", "padding", "interpolation", "rounding", "odd pixel", "blank",
+    "skipped steps",
+)  # fmt: skip
+"""As `spec` begins the lines of its table."""
 Status = Literal["right", "right, unsure", "unsure", "wrong"]
 """unsure: another choice was written, and the command says that the images do not tell. right, unsure: the true
 choice was written, and the command says so all the same."""
@@ -107,20 +112,12 @@ def verdict(artifact: str, said: str) -> str:
 
 def doubts(said: str) -> set[str]:
     """The dimensions of which `spec` says that the images do not tell."""
-    names = (
-        "pixels",
-        "invert",
-        "orientation",
-        "colour",
-        "resize",
-        "padding",
-        "interpolation",
-        "blank",
-        "skipped steps",
-    )
-    lines = [line.strip() for line in said.splitlines()]
-    unsure = [line.removeprefix("unsure: ") for line in lines if line.startswith("unsure: ")]
-    return {name for name in names if any(line.startswith(f"{name} ") for line in unsure)}
+    unsure, dimension = set(), ""
+    for line in said.splitlines():
+        dimension = next((name for name in _DIMENSIONS if line.startswith(f"{name} ")), dimension)
+        if dimension and "unsure: " in line:
+            unsure.add(dimension)
+    return unsure
 
 
 def compare(spec: ModelSpec, network: Network, unsure: set[str]) -> dict[str, Status]:

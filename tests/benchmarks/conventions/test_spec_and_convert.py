@@ -68,9 +68,9 @@ def test_doubts_are_read_from_what_the_command_says() -> None:
     from benchmarks.conventions.spec_and_convert import doubts
 
     said = """padding        black 50 · white 49
-               unsure: padding black or white (white: -5.9 to +1.9 points of the images read)
-skipped steps  0 50 · 1 50
-               unsure: skipped steps 0 or 1, 2 (1: -1.0 to +1.0 points of the images read)
+               unsure: black or white (white: -5.9 to +1.9 points of the images read)
+blank          last 50 · first 0
+skipped steps  0 50 · 1 50  unsure: all level (1: -1.0 to +1.0 points of the images read)
 """
     assert doubts(said) == {"padding", "skipped steps"}
 

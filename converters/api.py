@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from typing import Any
 from edge_crnn.conversion import Folders, GateResult, PathLike, TextChange
 from edge_crnn.dataset import DEFAULT_RULES, LabelRules
 from edge_crnn.errors import DatasetError, EdgeCrnnError, InputError, InputTypeError, OutputError
-from edge_crnn.files import require_place, write_atomically
-from edge_crnn.model.artifact import Artifact, load, load_spec, save, sidecar
+from edge_crnn.files import require_place
+from edge_crnn.model.artifact import Artifact, load, load_spec, sidecar
 from edge_crnn.preprocess.function import Function, Preprocess, use
 
 from .conventions.declared import FUNCTION, OPTIONS, Draft, Option, put
@@ -22,8 +22,7 @@ from .graph.half import faint_weights
 from .pipeline import (
     artifact_readings,
     attempts,
-    calibrated,
-    calibrated_with,
+    calibrated_for,
     check_same_network,
     choose,
     latencies_ms,
@@ -31,18 +30,17 @@ from .pipeline import (
     reference_readings,
     refuse_calibration_images,
     within,
+    write,
 )
 from .pipeline import convert as convert_by
-from .recipe import DEFAULT_RECIPE, RECIPES_FOR, Recipe, Target
+from .recipe import DEFAULT_RECIPE, RECIPES_FOR, WITHOUT_IMAGES, Recipe, Target
 from .source import Source, open_source
 from .verify.gate import Candidate, Gate, Verification, compare
 from .verify.pictures import seeded_pictures
 from .verify.search import keeping
-from .verify.sets import not_set_aside, set_aside, suspicions
+from .verify.sets import not_set_aside, suspicions
 
 _TARGETS: dict[str, Target] = {".tflite": "tflite", ".onnx": "onnx"}
-_WITHOUT_IMAGES = "dynamic"
-"""The recipe where the usual one lacks images to calibrate with."""
 
 
 def convert(
@@ -84,26 +82,24 @@ def convert(
     )
     recipes, notes = _recipes(_TARGETS[target.suffix], recipe, bool(given or calibration is not None))
     if names := [keep_float] if isinstance(keep_float, str) else list(keep_float):
-        recipes = [keeping(each, names, source.graph) for each in recipes]
+        recipes = [keeping(candidate, names, source.graph) for candidate in recipes]
     datasets = given or [seeded_pictures(source.spec.input)]
     ranges = None
-    if any(each.needs_calibration for each in recipes):
-        if calibration is None:
-            datasets, aside = set_aside(datasets)
-            ranges = calibrated_with(source, aside)
-            notes.append(f"{len(aside)} of the images calibrated the model and are left out of the verification")
-        else:
-            ranges = calibrated(source, _path(calibration, "calibration"), given)
+    if any(candidate.needs_calibration for candidate in recipes):
+        folder = None if calibration is None else _path(calibration, "calibration")
+        datasets, ranges = calibrated_for(source, datasets, folder)
+        if folder is None:
+            notes.append(f"{ranges[1].images} of the images calibrated the model and are left out of the verification")
     reference = reference_readings(source, datasets, cached=True)
 
-    def make(one: Recipe) -> Candidate:
+    def make(by: Recipe) -> Candidate:
         gate = _gate(gate_agreement, gate_accuracy)
         return convert_by(
-            source, target, one, datasets, reference, gate, ranges, batch=batch or 1, takes_pixels=takes_pixels
+            source, target, by, datasets, reference, gate, ranges, batch=batch or 1, takes_pixels=takes_pixels
         )
 
-    def failed(one: Recipe, error: EdgeCrnnError) -> None:
-        notes.append(f"recipe {one.name} was not possible: {error}")
+    def failed(by: Recipe, error: EdgeCrnnError) -> None:
+        notes.append(f"recipe {by.name} was not possible: {error}")
 
     candidates = attempts(recipes, make, failed)
     chosen = candidates[0]
@@ -111,17 +107,16 @@ def convert(
         chosen = choose(candidates, latencies_ms(candidates, datasets[0]), strict)
     written = chosen.verification.passes(strict)
     if written:
-        save(target, chosen.artifact.payload, chosen.verified.spec)
-        if source.unwritten is not None:
-            write_atomically(sidecar(source.path), source.unwritten.encode())
-            notes.append(f"wrote {sidecar(source.path)}: the spec of the trained model")
+        beside = write(target, chosen, source)
+        if beside is not None:
+            notes.append(f"wrote {beside}: the spec of the trained model")
     return GateResult(
         chosen.verified,
         chosen.verification.parity,
         _changes(chosen.verification, chosen.artifact),
         written,
         (
-            *_notes_on(source),
+            *source.remarks,
             *suspicions(datasets, reference),
             *notes,
             *faint_weights(source.graph, chosen.recipe),
@@ -155,7 +150,7 @@ def verify(
     verification = compare(
         datasets, reference, artifact_readings(opened, datasets), _gate(gate_agreement, gate_accuracy)
     )
-    notes = [*_notes_on(source), *suspicions(datasets, reference)]
+    notes = [*source.remarks, *suspicions(datasets, reference)]
     if aside:
         notes.append(f"{aside} of the images calibrated the model and are left out")
     if opened.spec.artifact is not None and opened.spec.artifact.source_sha256 != source.sha256:
@@ -217,7 +212,7 @@ def declared_in(conventions: Mapping[str, Any]) -> Draft:
 def _value(option: Option, value: Any) -> Any:
     if option.repeated:
         values = value if isinstance(value, list | tuple) else [value]
-        return [_single(option, each) for each in values]
+        return [_single(option, part) for part in values]
     return _single(option, value)
 
 
@@ -251,7 +246,7 @@ def _recipes(target: Target, wish: str | None, calibrates: bool) -> tuple[list[R
             f"recipe {wish} needs images to calibrate with; give images=FOLDER, of which some calibrate and the others"
             " verify, or calibration=FOLDER"
         )
-    return [known[_WITHOUT_IMAGES]], [f"no images: recipe {_WITHOUT_IMAGES} instead of {chosen.name}"]
+    return [known[WITHOUT_IMAGES]], [f"no images: recipe {WITHOUT_IMAGES} instead of {chosen.name}"]
 
 
 def _gate(agreement: float, accuracy: float) -> Gate:
@@ -270,15 +265,6 @@ def _changes(verification: Verification, artifact: Artifact) -> tuple[TextChange
     return tuple(changes)
 
 
-def _notes_on(source: Source) -> Iterator[str]:
-    network = source.network
-    if network.head is not None:
-        yield f"{source.path}: the training head {network.head!r} is left out"
-    if network.ends.softmax:
-        yield f"{source.path} ends in logits: a softmax is added"
-    yield from (f"{source.path}: {note}" for note in network.notes)
-
-
 def _path(value: PathLike, name: str) -> Path:
     if not isinstance(value, str | os.PathLike):
         raise InputTypeError(f"{name} is {value!r} ({type(value).__name__}), expected a path")
@@ -290,7 +276,7 @@ def _folders(value: Folders, name: str) -> list[Path]:
         return [Path(value)]
     if not isinstance(value, Iterable):
         raise InputTypeError(f"{name} is {value!r} ({type(value).__name__}), expected a folder, or a list of folders")
-    return [_path(each, name) for each in value]
+    return [_path(folder, name) for folder in value]
 
 
 def _check_place(target: Path, model: Path) -> None:

@@ -35,8 +35,9 @@ from edge_crnn.errors import (
     ModelSpecError,
     VerificationError,
 )
+from edge_crnn.files import write_atomically
 from edge_crnn.images import load_image
-from edge_crnn.model.artifact import Artifact
+from edge_crnn.model.artifact import Artifact, save, sidecar
 from edge_crnn.model.spec import Calibration, ModelSpec
 from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import activity, progress
@@ -55,6 +56,7 @@ from .trained.tf1.checkpoint import find_checkpoint
 from .verify.faults import refuse_company, refuse_other_alphabet, refuse_other_ranges
 from .verify.gate import Candidate, Gate, Readings, compare, read_all
 from .verify.pictures import Pictures, compare_pictures
+from .verify.sets import set_aside
 
 _CALIBRATION_BATCH = 8
 _HALF_IMAGES = 32
@@ -105,6 +107,42 @@ def calibrated_with(source: Source, paths: Sequence[Path]) -> tuple[Ranges, Cali
     if consumed != len(paths):
         raise DatasetError(f"{consumed} of {len(paths)} images were used; this is a defect of edge-crnn")
     return ranges, Calibration(consumed, content_hash(paths))
+
+
+def calibrated_for(
+    source: Source, datasets: list[Dataset], folder: Path | None
+) -> tuple[list[Dataset], tuple[Ranges, Calibration]]:
+    """Measure ranges on the images of a folder, else on some of the datasets.
+
+    Returns:
+        The datasets that are left to verify with; the ranges, and which images they were.
+
+    Raises:
+        DatasetError: as `calibrated`, or there are too few images for both.
+        ImageError: a file is no image.
+    """
+    if folder is None:
+        kept, aside = set_aside(datasets)
+        return kept, calibrated_with(source, aside)
+    others = [dataset for dataset in datasets if not isinstance(dataset, Pictures)]
+    return datasets, calibrated(source, folder, others)
+
+
+def write(target: Path, chosen: Candidate, source: Source) -> Path | None:
+    """Write an artifact with its verdict, and the spec beside the trained model if it is not there yet.
+
+    Returns:
+        The file of that spec; None: it was there.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    save(target, chosen.artifact.payload, chosen.verified.spec)
+    if source.unwritten is None:
+        return None
+    beside = sidecar(source.path)
+    write_atomically(beside, source.unwritten.encode())
+    return beside
 
 
 def check_calibration(artifact: Artifact, source: Source, folder: Path) -> None:
@@ -257,7 +295,7 @@ def attempts(
 
 
 def _ranges(source: Source, datasets: Sequence[Dataset]) -> Ranges:
-    """Of the graph's values on some images from all over the verification sets."""
+    """Ranges of the graph's values on some images from all over the verification sets."""
     entries = [entry for dataset in datasets for entry in dataset.entries]
     some = entries[:: -(-len(entries) // _HALF_IMAGES)]
     batches = chunked(progress(some, len(some), "looking for values beyond float16"), _CALIBRATION_BATCH)

@@ -75,3 +75,5 @@ RECIPES_FOR: dict[Target, dict[str, Recipe]] = {
     "tensorrt": ONNX_RECIPES,
 }
 DEFAULT_RECIPE: dict[Target, str] = {"tflite": "int8", "onnx": "float32", "tensorrt": "float16"}
+WITHOUT_IMAGES = "dynamic"
+"""The recipe for a `.tflite` where the usual one lacks images to calibrate with."""

@@ -43,6 +43,16 @@ class Source:
     unwritten: str | None = None
     """The spec in JSON, to be kept beside the model; None: what is beside it says as much."""
 
+    @property
+    def remarks(self) -> list[str]:
+        """What the user should know of the conversion, a line each."""
+        remarks = []
+        if self.network.head is not None:
+            remarks.append(f"{self.path}: the training head {self.network.head!r} is left out")
+        if self.network.ends.softmax:
+            remarks.append(f"{self.path}: ends in logits, so a softmax is added")
+        return [*remarks, *(f"{self.path}: {note}" for note in self.network.notes)]
+
 
 @dataclass(frozen=True)
 class Opened:

@@ -33,7 +33,7 @@ _DIMENSIONS = (
     "pixels", "invert", "orientation", "colour", "resize", "padding", "interpolation", "rounding", "odd pixel", "blank",
     "skipped steps",
 )  # fmt: skip
-"""As `spec` begins the lines of its table."""
+"""Words with which `spec` begins the lines of its table."""
 Status = Literal["right", "right, unsure", "unsure", "wrong"]
 """unsure: another choice was written, and the command says that the images do not tell. right, unsure: the true
 choice was written, and the command says so all the same."""
@@ -43,7 +43,7 @@ _SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Found:
+class Outcome:
     """What the two commands made of a network."""
 
     name: str
@@ -51,7 +51,7 @@ class Found:
     spec_seconds: float
     convert_seconds: float
     verdict: str
-    """Of the artifact, or what went wrong."""
+    """Verdict of the artifact, or what went wrong."""
 
     @property
     def good(self) -> bool:
@@ -72,22 +72,22 @@ class Found:
 HEAD = "| network | right | otherwise | `spec` | `convert` | verdict |\n|---|---|---|---|---|---|"
 
 
-def measure(name: str, folder: Path) -> Found:
+def measure(name: str, folder: Path) -> Outcome:
     """Run `spec` and `convert` on a network's folder, which stays as it is."""
     [trained] = folder.glob("model.*")
     with tempfile.TemporaryDirectory() as work:
         model, artifact = Path(work) / f"{name}{trained.suffix}", Path(work) / f"{name}.tflite"
         shutil.copy(trained, model)
-        said, spec_seconds = _run("spec", model, "--labelled", folder / "labels50")
+        output, spec_seconds = _run("spec", model, "--labelled", folder / "labels50")
         written = Path(f"{model}.json")
         if not written.exists():
-            return Found(name, {}, spec_seconds, 0.0, f"no spec: {said.strip().splitlines()[-1]}")
+            return Outcome(name, {}, spec_seconds, 0.0, f"no spec: {output.strip().splitlines()[-1]}")
         spec = ModelSpec.from_json(written.read_bytes(), name)
-        judged = compare(spec, NETWORKS[name], doubts(said))
-        said, convert_seconds = _run(
+        judged = compare(spec, NETWORKS[name], doubts(output))
+        output, convert_seconds = _run(
             "convert", model, "--labelled", folder / "verify", "--calibration", folder / "calibration", "-o", artifact
         )
-        return Found(name, judged, spec_seconds, convert_seconds, verdict(artifact.name, said))
+        return Outcome(name, judged, spec_seconds, convert_seconds, verdict(artifact.name, output))
 
 
 def _run(command: str, *arguments: str | Path) -> tuple[str, float]:
@@ -104,16 +104,16 @@ def _run(command: str, *arguments: str | Path) -> tuple[str, float]:
     return done.stdout, time.monotonic() - begun
 
 
-def verdict(artifact: str, said: str) -> str:
+def verdict(artifact: str, output: str) -> str:
     """What `convert` says of the artifact of that name; where it does not, its last line."""
-    found = re.search(rf"^{re.escape(artifact)}: (pass|fail|underpowered|unverified):", said, re.MULTILINE)
-    return found[1] if found else said.strip().splitlines()[-1]
+    match = re.search(rf"^{re.escape(artifact)}: (pass|fail|underpowered|unverified):", output, re.MULTILINE)
+    return match[1] if match else output.strip().splitlines()[-1]
 
 
-def doubts(said: str) -> set[str]:
+def doubts(output: str) -> set[str]:
     """The dimensions of which `spec` says that the images do not tell."""
     unsure, dimension = set(), ""
-    for line in said.splitlines():
+    for line in output.splitlines():
         dimension = next((name for name in _DIMENSIONS if line.startswith(f"{name} ")), dimension)
         if dimension and "unsure: " in line:
             unsure.add(dimension)
@@ -122,14 +122,14 @@ def doubts(said: str) -> set[str]:
 
 def compare(spec: ModelSpec, network: Network, unsure: set[str]) -> dict[str, Status]:
     """How each dimension of a spec stands to the truth; what does not matter beside other choices is left out."""
-    found, true = (_dimensions(image) for image in (spec.input, network.input))
-    found |= {"blank": spec.blank, "skipped steps": spec.skip_steps, "alphabet": (spec.symbols, spec.unused)}
+    written, true = (_dimensions(image) for image in (spec.input, network.input))
+    written |= {"blank": spec.blank, "skipped steps": spec.skip_steps, "alphabet": (spec.symbols, spec.unused)}
     true |= {
         "blank": network.blank,
         "skipped steps": network.skip_steps,
         "alphabet": (tuple(network.style.alphabet), network.unused),
     }
-    return {name: _status(_same(found.get(name), value), name in unsure) for name, value in true.items()}
+    return {name: _status(_same(written.get(name), value), name in unsure) for name, value in true.items()}
 
 
 def _status(same: bool, unsure: bool) -> Status:
@@ -138,10 +138,10 @@ def _status(same: bool, unsure: bool) -> Status:
     return "unsure" if unsure else "wrong"
 
 
-def _same(found: object, true: object) -> bool:
-    if isinstance(found, np.ndarray) and isinstance(true, np.ndarray):
-        return np.allclose(found, true, rtol=0.02, atol=0.01)
-    return found == true
+def _same(written: object, true: object) -> bool:
+    if isinstance(written, np.ndarray) and isinstance(true, np.ndarray):
+        return np.allclose(written, true, rtol=0.02, atol=0.01)
+    return written == true
 
 
 def _dimensions(image: InputSpec) -> dict[str, object]:
@@ -184,12 +184,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--results", type=Path, metavar="FILE", help="where the numbers go, as JSON")
     args = parser.parse_args(arguments)
-    found = [measure(name, args.folder / name) for name in args.networks]
-    print(HEAD, *(one.row for one in found), sep="\n")
+    outcomes = [measure(name, args.folder / name) for name in args.networks]
+    print(HEAD, *(outcome.row for outcome in outcomes), sep="\n")
     if args.results is not None:
-        rows = [dataclasses.asdict(one) for one in found]
+        rows = [dataclasses.asdict(outcome) for outcome in outcomes]
         write_atomically(args.results, f"{json.dumps(rows, indent=1)}\n".encode())
-    return 0 if all(one.good for one in found) else 1
+    return 0 if all(outcome.good for outcome in outcomes) else 1
 
 
 if __name__ == "__main__":

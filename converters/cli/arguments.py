@@ -97,13 +97,8 @@ def source_of(path: Path, arguments: argparse.Namespace) -> Source:
         recurrent_activation=arguments.recurrent_activation,
         layers=arguments.layers,
     )
-    network = source.network
-    if network.head is not None:
-        print(f"{source.path}: the training head {network.head!r} is left out")
-    if network.ends.softmax:
-        print(f"{source.path}: ends in logits, so a softmax is added")
-    for note in network.notes:
-        print(f"{source.path}: {note}")
+    for remark in source.remarks:
+        print(remark)
     return source
 
 

@@ -18,37 +18,31 @@ from edge_crnn.errors import (
     OutputError,
     VerificationError,
 )
-from edge_crnn.files import require_place, write_atomically
-from edge_crnn.model.artifact import save, sidecar
-from edge_crnn.model.spec import Calibration
+from edge_crnn.files import require_place
+from edge_crnn.model.artifact import sidecar
 
-from ..graph.graph import Ranges
 from ..graph.half import faint_weights
 from ..pipeline import (
     attempts,
-    calibrated,
-    calibrated_with,
+    calibrated_for,
     choose,
     convert,
     latencies_ms,
     within,
+    write,
 )
-from ..recipe import DEFAULT_RECIPE, ONNX_RECIPES, RECIPES, RECIPES_FOR, Recipe, Target
+from ..recipe import DEFAULT_RECIPE, ONNX_RECIPES, RECIPES, RECIPES_FOR, WITHOUT_IMAGES, Recipe, Target
 from ..report.verification import Outcome
-from ..source import Source
 from ..tensorrt.to_engine import how_to_build, to_engine
 from ..verify.gate import Candidate
-from ..verify.pictures import Pictures, seeded_pictures
+from ..verify.pictures import seeded_pictures
 from ..verify.search import keeping, search, table
-from ..verify.sets import set_aside
 from .arguments import add_gate_arguments, add_structure_arguments, check_places, gate_of, source_of
 from .images import add_image_arguments, readings_of, sets_of
 from .outcome import tell, write_results
 
 _SUFFIXES: dict[Target, str] = {"tflite": ".tflite", "onnx": ".onnx", "tensorrt": ".engine"}
 """What `--to` can be → how its artifacts are named."""
-_WITHOUT_IMAGES = "dynamic"
-"""The recipe where the usual one lacks images to calibrate with."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"precision. For tflite: {_listed(RECIPES)}. For onnx and tensorrt: {_listed(ONNX_RECIPES)}. auto: try"
         " all and take the fastest that passes, not for tensorrt (default: "
         + ", ".join(f"{recipe} for {target}" for target, recipe in DEFAULT_RECIPE.items())
-        + f"; {_WITHOUT_IMAGES} for tflite without images)",
+        + f"; {WITHOUT_IMAGES} for tflite without images)",
     )
     parser.add_argument(
         "--float",
@@ -149,7 +143,12 @@ def run(arguments: argparse.Namespace) -> int:
     datasets = sets_of(arguments, source.spec) or [seeded_pictures(source.spec.input)]
     calibration = None
     if any(recipe.needs_calibration for recipe in recipes):
-        datasets, calibration = _calibrate(source, datasets, arguments.calibration)
+        datasets, calibration = calibrated_for(source, datasets, arguments.calibration)
+        count = calibration[1].images
+        if arguments.calibration is None:
+            print(f"calibrated with {count} of the images, which are left out of the verification")
+        else:
+            print(f"calibrated with {count} images of {arguments.calibration}")
     reference = readings_of(arguments, source, datasets)
 
     def make(recipe: Recipe) -> Candidate:
@@ -197,31 +196,16 @@ def run(arguments: argparse.Namespace) -> int:
             f" {facts.headline}"
         )
         return 0
-    save(target, chosen.artifact.payload, chosen.verified.spec)
+    beside = write(target, chosen, source)
     verdict = chosen.verification.parity.verdict
     print(f"wrote {target}: {target.stat().st_size:,} bytes, recipe {facts.headline}, verdict {verdict}")
-    if source.unwritten is not None:
-        write_atomically(sidecar(source.path), source.unwritten.encode())
-        print(f"wrote {sidecar(source.path)}: the spec of the trained model")
+    if beside is not None:
+        print(f"wrote {beside}: the spec of the trained model")
     if verdict == "unverified":
         print(f"next: edge-crnn verify {source.path} {target} --labelled DIR, or --images DIR without labels")
     if engine is not None:
         _build(target, engine, arguments.batch)
     return 0
-
-
-def _calibrate(
-    source: Source, datasets: list[Dataset], folder: Path | None
-) -> tuple[list[Dataset], tuple[Ranges, Calibration]]:
-    """Measure ranges on the images of a folder, else on some of the datasets; return them and the datasets left."""
-    if folder is not None:
-        others = [dataset for dataset in datasets if not isinstance(dataset, Pictures)]
-        ranges, calibration = calibrated(source, folder, others)
-        print(f"calibrated with {calibration.images} images of {folder}")
-        return datasets, (ranges, calibration)
-    kept, aside = set_aside(datasets)
-    print(f"calibrated with {len(aside)} of the images, which are left out of the verification")
-    return kept, calibrated_with(source, aside)
 
 
 def _build(onnx: Path, engine: Path, batch: int | None) -> None:
@@ -260,10 +244,10 @@ def _recipes(arguments: argparse.Namespace) -> list[Recipe]:
                     f"recipe {wish} needs images for calibration; add --labelled DIR, --images DIR or --calibration DIR"
                 )
             print(
-                f"no images: using recipe {_WITHOUT_IMAGES} instead of {wish}; for {wish}, add --labelled DIR or"
+                f"no images: using recipe {WITHOUT_IMAGES} instead of {wish}; for {wish}, add --labelled DIR or"
                 " --images DIR"
             )
-            wish = _WITHOUT_IMAGES
+            wish = WITHOUT_IMAGES
         return [recipes[wish]]
     known = [recipe for recipe in recipes.values() if calibrates or not recipe.needs_calibration]
     if len(known) < len(recipes):

@@ -165,7 +165,9 @@ def _advice(path: Path, facts: FileFacts, spec: _Spec) -> str:
 
 
 def _sizes(shape: Sequence[int | None] | Shape | None) -> str:
-    return "?" if shape is None else " × ".join("?" if size is None else str(size) for size in shape)
+    if shape is None:
+        return "?"
+    return " × ".join("?" if size is None else str(size) for size in shape)
 
 
 def _data(facts: FileFacts) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from edge_crnn.errors import ModelSpecError
 from edge_crnn.model.spec import VERSION, ModelSpec
 
 from ..trained.facts import FileFacts
-from .declared import Draft, get, put
+from .declared import Draft, class_index_of, get, put
 from .scales import SCALES
 
 _STATED = (
@@ -174,14 +174,10 @@ def _take_vocabulary(draft: Draft, facts: FileFacts, classes: int) -> None:
 
 
 def _index(place: int | str, classes: int) -> int:
-    match place:
-        case "first":
-            return 0
-        case "last":
-            return classes - 1
-        case int() if 0 <= place < classes:
-            return place
-    raise ModelSpecError(f"class {place!r} of {classes}; expected first, last or 0 to {classes - 1}")
+    index = class_index_of(place, classes)
+    if index is None or not 0 <= index < classes:
+        raise ModelSpecError(f"class {place!r} of {classes}; expected first, last or 0 to {classes - 1}")
+    return index
 
 
 def _listed(words: Sequence[str]) -> str:

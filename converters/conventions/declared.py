@@ -303,7 +303,7 @@ def _agree(key: str, ours: Any, theirs: Any, classes: int | None) -> bool:
     if key not in ("blank", "unused"):
         return bool(ours == theirs)
     first, second = (
-        [_class(place, classes) for place in (value if isinstance(value, list) else [value])]
+        [class_index_of(place, classes) for place in (value if isinstance(value, list) else [value])]
         for value in (ours, theirs)
     )
     if None in (*first, *second):
@@ -311,14 +311,16 @@ def _agree(key: str, ours: Any, theirs: Any, classes: int | None) -> bool:
     return set(first) == set(second)
 
 
-def _class(place: int | str, classes: int | None) -> int | None:
-    """The index of a class; None: it depends on how many classes there are, which is not known yet."""
+def class_index_of(place: int | str, classes: int | None) -> int | None:
+    """The index of a class, given as `class_index` reads it; None: it depends on how many classes there are."""
     match place:
         case "first":
             return 0
         case "last":
             return None if classes is None else classes - 1
-    return int(place)
+        case int():
+            return place
+    return None
 
 
 def check_draft(draft: Draft, origin: object) -> None:

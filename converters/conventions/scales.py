@@ -9,9 +9,9 @@ from typing import Any
 from edge_crnn.model.spec import PerChannel
 
 _IMAGENET_MEAN, _IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of red, green and blue from 0 to 1, as torchvision and `keras.applications` (mode "torch") have them."""
+"""For red, green and blue from 0 to 1, as torchvision and `keras.applications` (mode "torch") have them."""
 _CAFFE_MEAN = (123.68, 116.779, 103.939)
-"""Of red, green and blue from 0 to 255, as `keras.applications` (mode "caffe") has them."""
+"""For red, green and blue from 0 to 255, as `keras.applications` (mode "caffe") has them."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,14 @@ class Scale:
 
     def settings(self, colour: str) -> dict[str, Any]:
         """The fields of `InputSpec` for channels in this order: grey, bgr or rgb."""
-        scale, offset = ((_reversed(number) if colour == "bgr" else number) for number in (self.scale, self.offset))
+        scale, offset = self.scale, self.offset
+        if colour == "bgr":
+            scale, offset = reversed_channels(scale), reversed_channels(offset)
         return {"scale": scale, "offset": offset, "standardise": self.standardise}
 
 
-def _reversed(number: PerChannel) -> PerChannel:
+def reversed_channels(number: PerChannel) -> PerChannel:
+    """The numbers of red, green and blue for blue, green and red, and the other way round."""
     return (number[2], number[1], number[0]) if isinstance(number, tuple) else number
 
 

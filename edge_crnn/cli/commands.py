@@ -23,7 +23,7 @@ class Entry:
     """A line of the table."""
 
     help: str
-    """As `Command.help`."""
+    """One line on what it does; see `Command.help`."""
     module: str | None
     """Has a `COMMAND`; None for a command of the converters, which an entry point names."""
     extra: str

@@ -16,7 +16,7 @@ class NamePattern:
     """Where the label stands in the name of a file."""
 
     text: str
-    """As the user wrote it."""
+    """The pattern, as the user wrote it."""
     shortest: re.Pattern[str]
     """Its regular expression with a group `label`."""
     longest: re.Pattern[str]

@@ -70,7 +70,7 @@ class InputSpec:
     invert: bool = False
     """The network sees (255 - pixel) in place of pixel."""
     standardise: bool = False
-    """Of each image, subtract the mean and divide by the standard deviation (at least 1/sqrt(n) for n values, as
+    """Subtract each image's mean and divide by its standard deviation (at least 1/sqrt(n) for n values, as
     tf.image.per_image_standardization) before scale and offset."""
     dtype: Literal["float32", "uint8"] = "float32"
     """uint8: the artifact takes pixels as they are, and inverts, scales and shifts them itself."""

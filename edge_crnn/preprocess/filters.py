@@ -23,7 +23,7 @@ from ..model.filters import Adaptive, Clahe, Filter, Otsu
 
 _EPSILON = float(np.finfo(np.float32).eps)
 _GAUSSIAN_BITS = 20
-"""Of the fraction of a Gaussian's weights."""
+"""Bits of the fraction of a Gaussian's weights."""
 _SMALL_GAUSSIANS = {
     3: (1 / 4, 1 / 2, 1 / 4),
     5: (1 / 16, 1 / 4, 3 / 8, 1 / 4, 1 / 16),

@@ -59,7 +59,7 @@ def _fitted(pixels: Pixels, size: int, side: _Side, odd: Literal["after", "befor
 
 
 def _before(pixels: int, side: _Side, odd: Literal["after", "before"]) -> int:
-    """Of so many pixels to add or to crop, those before an image on this side of the canvas."""
+    """How many of the pixels to add or to crop stand before an image on this side of the canvas."""
     if side == "centre":
         return (pixels + (odd == "before")) // 2
     return pixels if side in ("right", "bottom") else 0

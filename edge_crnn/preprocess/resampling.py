@@ -26,7 +26,7 @@ from .exact import resize_exact
 Interpolation = Literal["linear", "area", "pil-bilinear", "pil-bicubic"]
 
 _PIL_BITS = 22
-"""Of the fraction of Pillow's weights, for 8 bits per channel."""
+"""Bits of the fraction of Pillow's weights, for 8 bits per channel."""
 
 
 def resize(pixels: Pixels, width: int, height: int, interpolation: Interpolation) -> Pixels:

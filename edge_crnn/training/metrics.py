@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..edits import edit_distance as edit_distance
 from ..errors import InputError
 
 
@@ -40,13 +41,3 @@ def score(read: Sequence[str], labels: Sequence[str]) -> Score:
         letter_accuracy=placed / sum(max(len(text), len(label)) for text, label in pairs),
         edit_distance=sum(edit / len(label) for edit, label in zip(edits, labels, strict=True)) / len(labels),
     )
-
-
-def edit_distance(text: str, expected: str) -> int:
-    """Count the fewest insertions, deletions and substitutions between two texts (Wagner and Fischer 1974)."""
-    row = list(range(len(expected) + 1))
-    for i, a in enumerate(text, 1):
-        diagonal, row[0] = row[0], i
-        for j, b in enumerate(expected, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (a != b))
-    return row[-1]

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from edge_crnn.model.spec import InputSpec, PerChannel
+from edge_crnn.model.spec import InputSpec
 
-from ..scales import SCALES
+from ..scales import SCALES, reversed_channels
 
 Dimension = Literal[
     "pixels", "invert", "orientation", "colour", "resize", "padding", "interpolation", "rounding", "odd pixel"
@@ -39,12 +39,8 @@ def apply(image: InputSpec, choice: Choice) -> InputSpec:
     if "axes" in choice.settings:
         return oriented(image, choice.settings["axes"], choice.settings["rotate"])
     if choice.settings.get("colour", image.colour) != image.colour:  # numbers of a channel go with it
-        image = replace(image, scale=_turned(image.scale), offset=_turned(image.offset))
+        image = replace(image, scale=reversed_channels(image.scale), offset=reversed_channels(image.offset))
     return replace(image, **choice.settings)
-
-
-def _turned(number: PerChannel) -> PerChannel:
-    return (number[2], number[1], number[0]) if isinstance(number, tuple) else number
 
 
 def oriented(image: InputSpec, axes: Literal["HWC", "WHC"], rotate: Literal[0, 90, 180, 270]) -> InputSpec:

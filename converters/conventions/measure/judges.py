@@ -9,12 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edge_crnn import ctc
 from edge_crnn.backends.base import Probabilities
+from edge_crnn.edits import edit_distance
 from edge_crnn.model.spec import InputSpec
 
 from ...verify.statistics import mcnemar
 from .spelling import (
+    FLOOR,
     Characters,
     Spelling,
     agreeing,
@@ -23,12 +24,12 @@ from .spelling import (
     likely_blanks,
     likeness,
     log_likelihoods,
+    log_posteriors,
     right,
     sequences,
     skips,
 )
 
-_FLOOR = 1e-5
 _LEAST_GAIN = 0.02
 """Log-likelihood for each image that counts: less is within what rounding and luck do."""
 _DOUBT = 0.01
@@ -183,27 +184,18 @@ class ByConfidence:
 
     def _log_posteriors(self, probabilities: Probabilities, blank: int, skip: int) -> npt.NDArray[np.float64]:
         read = sequences(probabilities, blank, skip)
-        values = np.log(np.maximum(ctc.posterior(probabilities, read, blank, skip), _FLOOR))
+        values = log_posteriors(probabilities, read, blank, skip)
         implausible = np.array([not text or read.count(text) > max(1, len(read) // 4) for text in read])
-        return np.where(implausible, np.log(_FLOOR), values + _log_share(probabilities, blank))
+        return np.where(implausible, np.log(FLOOR), values + _log_share(probabilities, blank))
 
 
 def _log_share(probabilities: Probabilities, blank: int) -> float:
     """Logarithm of the steps that have a blank over those that have the commonest class, which usually is the blank."""
     counts = np.bincount(probabilities.argmax(axis=2).ravel(), minlength=probabilities.shape[2])
-    return float(np.log(max(counts[blank] / counts.max(), _FLOOR)))
+    return float(np.log(max(counts[blank] / counts.max(), FLOOR)))
 
 
 def alike(read: Sequence[Any], truth: Sequence[Any]) -> float:
     """1 less the edit distance per character, over all images (Levenshtein 1966)."""
-    errors = sum(_distance(one, other) for one, other in zip(read, truth, strict=True))
+    errors = sum(edit_distance(sequence, label) for sequence, label in zip(read, truth, strict=True))
     return 1 - errors / max(1, sum(map(len, truth)))
-
-
-def _distance(one: Sequence[int], other: Sequence[int]) -> int:
-    row = list(range(len(other) + 1))
-    for place, value in enumerate(one, 1):
-        diagonal, row[0] = row[0], place
-        for index, target in enumerate(other, 1):
-            diagonal, row[index] = row[index], min(row[index] + 1, row[index - 1] + 1, diagonal + (value != target))
-    return row[-1]

@@ -97,8 +97,9 @@ def measure(draft: Draft, facts: FileFacts, images: Sequence[Pixels], texts: Seq
         judge = ByConfidence(known)
     else:
         judge = ByLabels(texts, known)
-    with Trials(graph, _start(completed, graph), images) as trials:
-        search = Search(trials, judge, _start(completed, graph), known)
+    start = _start(completed, graph)
+    with Trials(graph, start, images) as trials:
+        search = Search(trials, judge, start, known)
         best = search.best()
         table = trials.probabilities(best.image, len(images))
         options: dict[str, Mapping[str, Scored]] = {

@@ -26,7 +26,7 @@ Characters: TypeAlias = tuple[str | None, ...]
 
 _MOST_SKIPPED = 4
 _MOST_UNUSED = 4
-_FLOOR = 1e-5
+FLOOR = 1e-5
 """Least probability of a label that counts: an image that cannot be read, such as a wrong label, must not outweigh the
 others."""
 _DIGITS, _LOWER, _UPPER = string.digits, string.ascii_lowercase, string.ascii_uppercase
@@ -146,14 +146,20 @@ def log_likelihoods(probabilities: Probabilities, spelling: Spelling, texts: Seq
     """Logarithm of the probability of each image's label (Graves 2006, section 4.1): (N,), at least -11.5."""
     labels = [spelling.classes_of(text) for text in texts]
     known = [label if label is not None else () for label in labels]
-    values = ctc.posterior(probabilities, known, spelling.blank, spelling.skip_steps)
-    values = np.where([label is not None for label in labels], values, 0.0)
-    return np.log(np.maximum(values, _FLOOR))
+    values = log_posteriors(probabilities, known, spelling.blank, spelling.skip_steps)
+    return np.where([label is not None for label in labels], values, np.log(FLOOR))
+
+
+def log_posteriors(
+    probabilities: Probabilities, labels: Sequence[Classes], blank: int, skip_steps: int
+) -> npt.NDArray[np.float64]:
+    """Logarithm of the probability of each image's classes: (N,), at least that of `FLOOR`."""
+    return np.asarray(np.log(np.maximum(ctc.posterior(probabilities, labels, blank, skip_steps), FLOOR)))
 
 
 def right(probabilities: Probabilities, spelling: Spelling, texts: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Which images read as their labels say: (N,)."""
-    found = sequences(probabilities, spelling.blank, spelling.skip_steps)
+    read = sequences(probabilities, spelling.blank, spelling.skip_steps)
     return np.array(
-        [sequence == spelling.classes_of(text) for sequence, text in zip(found, texts, strict=True)], np.bool_
+        [sequence == spelling.classes_of(text) for sequence, text in zip(read, texts, strict=True)], np.bool_
     )

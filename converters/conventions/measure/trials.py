@@ -7,7 +7,6 @@ preparing images, which change the text far more than that does.
 from __future__ import annotations
 
 import hashlib
-import os
 import queue
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from edge_crnn.backends.base import Probabilities
 from edge_crnn.images import Pixels
 from edge_crnn.model.spec import InputSpec
 from edge_crnn.preprocess import preprocess
+from edge_crnn.reader import usable_cores
 
 from ...graph.cost import multiplications
 from ...graph.graph import Graph
@@ -50,7 +50,7 @@ class Trials:
         self.images = images
         recipe = "float32" if multiplications(graph) < _LARGE else "dynamic"
         payload = to_tflite(graph, image, RECIPES[recipe])
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = usable_cores()
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(cores):
             engine = Interpreter(model_content=payload, num_threads=1)

@@ -1,4 +1,4 @@
-"""What a reader says of an image."""
+"""Readings: the text of an image, its confidence and its alternatives."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Character:
-    """One symbol of a reading."""
+    """A symbol of a reading."""
 
     symbol: str
     confidence: float
-    """In [0, 1]."""
+    """Probability of the symbol, in [0, 1]."""
     steps: tuple[int, int]
     """Half-open range of the network's time steps."""
 
@@ -23,14 +23,14 @@ class Alternative:
     text: str
     label: str
     confidence: float
-    """As a reading's."""
+    """See `Reading.confidence`."""
     weighted: float | None = None
-    """As a reading's; with a lexicon or a prior it is by this that the best comes first."""
+    """See `Reading.weighted`; with a lexicon or a prior, alternatives are sorted by it."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What an image says."""
+    """The reading of an image."""
 
     text: str
     """For a person: 서울 18 나 6897."""
@@ -41,26 +41,29 @@ class Reading:
     that the label is right."""
     characters: tuple[Character, ...]
     alternatives: tuple[Alternative, ...]
-    """The next best, best first; as many as were asked for."""
+    """The next best texts, best first; as many as the caller asked for."""
     accepted: bool
-    """Whether the confidence is at least the threshold in the model's spec or the caller's, and the text matches the
-    grammar; with a lexicon or a prior it is `weighted` that must be high enough. A text that is rejected is given, too.
-    """
+    """True if the confidence reaches the threshold of the model's spec or of the caller, and the text matches the
+    grammar. With a lexicon or a prior, `weighted` must reach the threshold instead. A rejected reading has its text,
+    too."""
     weighted: float | None = None
-    """With a lexicon or a prior: what they make of the posterior, in [0, 1]; `confidence` stays the network's own. See
-    `ctc.Decoded.weighted`."""
+    """With a lexicon or a prior: the posterior after weighting by them, in [0, 1]; `confidence` remains the network's
+    own. See `ctc.Decoded.weighted`."""
     rescued: bool = False
-    """Whether it is a known text, and the network sees another, one symbol more, less or other."""
+    """True if the text is from the lexicon and the network sees another, which differs by a symbol."""
+    damaged: bool = False
+    """True if the picture's file is visibly damaged, so that some pixels are not those that were saved. Such a reading
+    is never accepted."""
 
     def __str__(self) -> str:
-        """The text."""
+        """Return the text."""
         return self.text
 
 
 @dataclass(frozen=True)
 class FusedReading(Reading):
-    """What several images of one text say together; characters are those of the image that shows it best."""
+    """The joint reading of several images of one text; characters are those of the image that shows it best."""
 
     images: int = 1
     agreeing: int = 1
-    """Images that say the same alone."""
+    """Number of images that read the same alone."""

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageOps
 
 from edge_crnn.errors import BackendUnavailable, ImageError, ImageTypeError
-from edge_crnn.images import SUFFIXES, as_pixels, decode_image, from_rgb, load_image, read_pixels
+from edge_crnn.images import SUFFIXES, Limits, as_pixels, decode_image, from_rgb, load_image, read_pixels
 
 RANDOM = np.random.default_rng(7)
 COLOUR = RANDOM.integers(0, 256, (12, 20, 3), np.uint8)
@@ -39,7 +39,7 @@ def test_a_lossless_file_gives_its_pixels(tmp_path: Path, suffix: str) -> None:
     assert np.array_equal(load_image(saved(tmp_path / f"a{suffix}", COLOUR)), COLOUR)
 
 
-@pytest.mark.parametrize("suffix", sorted(SUFFIXES - {".pgm"}))
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES - {".pgm", ".pbm", ".jfif", ".jp2"}))
 def test_every_suffix_that_is_searched_for_can_be_read(tmp_path: Path, suffix: str) -> None:
     assert load_image(saved(tmp_path / f"a{suffix}", COLOUR)).shape == COLOUR.shape
 
@@ -58,7 +58,7 @@ def test_exif_orientation_is_applied(tmp_path: Path, kind: str, orientation: int
     tags = Image.Exif()
     tags[0x0112] = orientation
     blocks = np.kron(COLOUR[:2, :3], np.ones((16, 16, 1), np.uint8))  # so that JPEG changes little
-    options = {"quality": 100, "subsampling": 0} if kind == "JPEG" else {"lossless": True} if kind == "WEBP" else {}
+    options = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}.get(kind, {})
     path = tmp_path / "a"
     Image.fromarray(blocks).save(path, kind, exif=tags, **options)
     expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))[..., ::-1]
@@ -129,11 +129,11 @@ BAD_FILES = {
     "JPEG header": (encoded(".jpg")[:100], "cut short"),
     "cut PNG": (encoded(".png")[:-100], "cut short"),
     "damaged PNG": (encoded(".png")[:120] + b"\0\0\0\0" + encoded(".png")[124:], "damaged"),
-    "cut BMP": (encoded(".bmp")[:-100], "damaged"),
-    "cut WebP": (encoded(".webp")[:-100], "damaged"),
-    "cut PPM": (encoded(".ppm")[:-100], "damaged"),
+    "cut BMP": (encoded(".bmp")[:-100], "cut short"),
+    "cut WebP": (encoded(".webp")[:-100], "cut short"),
+    "cut PPM": (encoded(".ppm")[:-100], "cut short"),
     "cut TIFF": (encoded(".tif")[:-100], "damaged"),
-    "bomb": (png_header(100_000, 100_000), "OpenCV refuses it"),
+    "bomb": (png_header(100_000, 100_000), "100,000 x 100,000 pixels"),
     "float": (encoded(".tif", np.ones((3, 4), np.float32)), "float32"),
     "10 bits": (b"P5\n# of a camera\n2 2\n1023\n" + bytes(8), "white is 1023"),
 }
@@ -159,7 +159,7 @@ def test_a_missing_file_a_folder_and_a_name_that_cannot_be(tmp_path: Path) -> No
 
 
 def test_files_larger_than_any_picture_are_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_crnn.images._MAX_BYTES", 99)
+    monkeypatch.setattr("edge_crnn.images.limits._current", Limits(file_bytes=99))
     with pytest.raises(ImageError, match="of at most 99 bytes"):
         load_image(saved(tmp_path / "a.png", COLOUR))
 

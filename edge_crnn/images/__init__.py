@@ -1,0 +1,29 @@
+"""Pictures of every kind → pixels: uint8, (H, W) grey or (H, W, 3) BGR, upright.
+
+    source       a path, bytes, a file, a Pillow image or an array → pixels
+    decode       the bytes of a picture file → pixels, and whether the file is damaged
+    formats/     one module per format: its header, what shows damage, and what the image library would misread
+    limits       how large a picture may be
+    pixels       arrays of other forms → pixels
+    pillow       Pillow images → pixels
+
+OpenCV decodes; it is imported with the first picture file.
+"""
+
+from .limits import Limits, set_limits
+from .pixels import Pixels, as_pixels, from_rgb
+from .source import SUFFIXES, Image, decode_image, load_image, read_picture, read_pixels
+
+__all__ = [
+    "SUFFIXES",
+    "Image",
+    "Limits",
+    "Pixels",
+    "as_pixels",
+    "decode_image",
+    "from_rgb",
+    "load_image",
+    "read_picture",
+    "read_pixels",
+    "set_limits",
+]

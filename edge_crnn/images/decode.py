@@ -1,0 +1,89 @@
+"""The bytes of a picture file → pixels, by OpenCV, with everything around the pixels read by `formats`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import BackendUnavailable, ImageError
+from .formats import NAMES, inspect
+from .header import Header, RefusedError
+from .limits import current_limits
+from .pixels import UPRIGHT, Pixels, as_pixels
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The pixels of a picture, and whether its file is damaged."""
+
+    pixels: Pixels
+    """(H, W) grey or (H, W, 3) BGR, uint8, upright."""
+    damage: str = ""
+    """What shows that the file is damaged; empty where nothing does. The pixels are those that the decoder gives."""
+
+
+def decode(data: bytes, name: str) -> Picture:
+    """Decode the bytes of a picture file as (H, W, 3) uint8 BGR, upright.
+
+    Raises:
+        ImageError: they are no picture, or one that is cut short, exceeds a limit, or would be misread.
+        BackendUnavailable: OpenCV is not installed, or does not start.
+    """
+    limits = current_limits()
+    if not 1 <= len(data) <= limits.file_bytes:
+        raise ImageError(
+            f"{name}: found {len(data):,} bytes, expected a picture of at most {limits.file_bytes:,} bytes; name"
+            " another"
+        )
+    try:
+        header = inspect(data, limits)
+    except RefusedError as error:
+        raise ImageError(f"{name}: {error}") from error
+    try:
+        pixels = _pixels(_decoded(header, name), header, name)
+        if pixels.ndim == 2:
+            pixels = np.repeat(pixels[..., np.newaxis], 3, axis=2)
+        return Picture(np.ascontiguousarray(pixels), header.damage)
+    except MemoryError as error:
+        raise ImageError(
+            f"{name}: {header.width} x {header.height} pixels are too much for the memory; give a smaller picture"
+        ) from error
+
+
+def _decoded(header: Header, name: str) -> npt.NDArray[Any]:
+    try:
+        import cv2
+    except ImportError as error:
+        raise BackendUnavailable(
+            f"{name}: picture files are read with OpenCV, which is not installed ({error});"
+            " pip install 'edge-crnn[opencv]', or pass arrays"
+        ) from error
+    try:
+        # The only mode that keeps alpha and 16 bits; it leaves the orientation to us.
+        picture = cv2.imdecode(np.frombuffer(header.data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ImageError(f"{name}: OpenCV refuses it ({error.err}); give a smaller picture, in JPEG or PNG") from error
+    if picture is None:
+        raise ImageError(
+            f"{name}: {len(header.data):,} bytes that start with {header.data[:8]!r}, a damaged picture, or one of a"
+            f" kind that this OpenCV {cv2.__version__} does not read; expected {NAMES}: copy or save it again"
+        )
+    return picture
+
+
+def _pixels(picture: npt.NDArray[Any], header: Header, name: str) -> Pixels:
+    if picture.ndim == 3 and picture.shape[2] == 4:
+        if header.has_padding:
+            picture = picture[..., :3]
+        elif header.is_premultiplied and picture[..., 3].any():
+            colours, alpha = as_pixels(picture[..., :3], name), as_pixels(picture[..., 3], name)
+            return _upright(colours + np.minimum(255 - alpha[..., np.newaxis], 255 - colours), header)
+    pixels = as_pixels(picture, name)
+    return _upright(255 - pixels if header.is_inverted else pixels, header)
+
+
+def _upright(pixels: Pixels, header: Header) -> Pixels:
+    return UPRIGHT[header.orientation](pixels)

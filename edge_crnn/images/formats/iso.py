@@ -1,0 +1,71 @@
+"""AVIF, and its relatives that are not decoded. Source: ISO/IEC 14496-12 and 23008-12."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from ..header import Header, RefusedError, check_segments, check_size, cut_short
+from ..limits import Limits
+
+_AVIF = frozenset({b"avif", b"avis"})
+_HEIC = frozenset({b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"})
+_TURNED = frozenset({b"irot", b"imir"})
+_CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0}  # name of the box → bytes before the boxes in it
+
+
+def inspect(data: bytes, limits: Limits) -> Header:
+    """Return the header of an AVIF.
+
+    Raises:
+        RefusedError: it is in another format, is turned, lacks its end, or has too many pixels.
+    """
+    (length,) = struct.unpack_from(">I", data)
+    brands = {data[8:12]} | {data[at : at + 4] for at in range(16, min(length, 256), 4)}
+    if not brands & _AVIF:
+        raise RefusedError(_advice(brands))
+    sizes = []
+    for name, start, end in _boxes(data, 0, len(data), limits):
+        if name == b"ispe":
+            width, height = struct.unpack_from(">II", data, start + 4)
+            check_size(width, height, limits)
+            sizes.append((width, height))
+        elif name in _TURNED and _is_turned(name, data[start:end]):
+            raise RefusedError("a turned or mirrored AVIF, which is not read; save it upright, or as JPEG or PNG")
+    if not sizes:
+        raise RefusedError("damaged, an AVIF without its width and height; copy or save it again")
+    width, height = max(sizes, key=lambda size: size[0] * size[1])
+    return Header(data, width, height)
+
+
+def _advice(brands: set[bytes]) -> str:
+    if brands & _HEIC:
+        return (
+            "a HEIC picture, whatever its suffix, which is not read; save it as JPEG or PNG (on an iPhone: Settings,"
+            " Camera, Formats, Most Compatible)"
+        )
+    return "a film or another file of that family, no picture; expected JPEG or PNG: save a frame of it"
+
+
+def _is_turned(name: bytes, content: bytes) -> bool:
+    return name == b"imir" or bool(content[0] & 3)
+
+
+def _boxes(data: bytes, at: int, end: int, limits: Limits) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, start and end of the content of every box that is not a container."""
+    count = 0
+    while at + 8 <= end:
+        check_segments(count := count + 1, limits)
+        length, name = struct.unpack_from(">I4s", data, at)
+        start = at + 8
+        if length == 1:
+            (length,) = struct.unpack_from(">Q", data, start)
+            start += 8
+        stop = at + length if length else end
+        if not start <= stop <= end:
+            raise cut_short(len(data))
+        if name in _CONTAINERS:
+            yield from _boxes(data, start + _CONTAINERS[name], stop, limits)
+        else:
+            yield name, start, stop
+        at = stop

@@ -1,0 +1,53 @@
+"""WebP: RIFF chunks. Source: RFC 9649."""
+
+from __future__ import annotations
+
+import struct
+
+from ..exif import orientation
+from ..header import Header, RefusedError, check_segments, check_size, cut_short
+from ..limits import Limits
+
+
+def inspect(data: bytes, limits: Limits) -> Header:
+    """Return the header of a WebP.
+
+    Raises:
+        RefusedError: it lacks its end, has no picture, or exceeds a limit.
+    """
+    end = 8 + int.from_bytes(data[4:8], "little")
+    if end > len(data):
+        raise cut_short(len(data))
+    at, segments, turned = 12, 0, 1
+    size: tuple[int, int] | None = None
+    while at + 8 <= end:
+        check_segments(segments := segments + 1, limits)
+        name, length = struct.unpack_from("<4sI", data, at)
+        start = at + 8
+        if start + length > end:
+            raise cut_short(len(data))
+        found = _size(name, data[start : start + 32])
+        if found:
+            check_size(*found, limits)
+            size = size or found
+        elif name == b"EXIF":
+            turned = orientation(data[start : start + length])
+        at = start + length + length % 2
+    if size is None:
+        raise RefusedError("damaged, a WebP without a picture; copy or save it again")
+    return Header(data, *size, orientation=turned)
+
+
+def _size(name: bytes, content: bytes) -> tuple[int, int] | None:
+    """Return the width and height that a chunk gives; None where it gives none."""
+    if name == b"VP8X":
+        return int.from_bytes(content[4:7], "little") + 1, int.from_bytes(content[7:10], "little") + 1
+    if name == b"VP8L":
+        (packed,) = struct.unpack_from("<I", content, 1)
+        return (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
+    if name == b"VP8 ":
+        if content[3:6] != b"\x9d\x01\x2a":
+            raise RefusedError("damaged, a WebP without its start code; copy or save it again")
+        width, height = struct.unpack_from("<HH", content, 6)
+        return width & 0x3FFF, height & 0x3FFF
+    return None

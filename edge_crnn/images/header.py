@@ -1,0 +1,65 @@
+"""What the bytes of a picture file say before they are decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .limits import Limits
+
+
+class RefusedError(Exception):
+    """A file that must not be decoded; the message gives the reason and the advice, without the file's name."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """The facts about a picture that decide how its decoded pixels are taken."""
+
+    data: bytes
+    """The file as the image library gets it, without what it would misread."""
+    width: int
+    """In pixels, before the picture is turned upright."""
+    height: int
+    orientation: int = 1
+    """EXIF orientation, 1 to 8, which the image library does not apply."""
+    is_inverted: bool = False
+    """Whether 0 is white."""
+    has_padding: bool = False
+    """Whether a fourth channel means nothing."""
+    is_premultiplied: bool = False
+    """Whether the colours are multiplied by alpha."""
+    damage: str = ""
+    """What shows that the file is damaged; empty where nothing does."""
+
+
+def check_size(width: int, height: int, limits: Limits) -> None:
+    """Check that a picture of this size may be decoded.
+
+    Raises:
+        RefusedError: a side is 0, or there are too many pixels.
+    """
+    if width < 1 or height < 1:
+        raise RefusedError(f"the header gives {width} x {height} pixels, so the file is damaged; save it again")
+    if width * height > limits.pixels:
+        raise RefusedError(
+            f"found {width:,} x {height:,} pixels, expected at most {limits.pixels:,} in all; give a smaller"
+            " picture, or raise the limit with EDGE_CRNN_MAX_PIXELS or edge_crnn.images.set_limits"
+        )
+
+
+def check_segments(count: int, limits: Limits) -> None:
+    """Check that a file does not have too many segments.
+
+    Raises:
+        RefusedError: it has.
+    """
+    if count > limits.segments:
+        raise RefusedError(
+            f"found more than {limits.segments:,} segments, which no camera writes; save it again, or raise"
+            " Limits.segments with edge_crnn.images.set_limits"
+        )
+
+
+def cut_short(size: int) -> RefusedError:
+    """Return the error of a file of `size` bytes that lacks its end."""
+    return RefusedError(f"cut short, the end of the picture is missing after {size:,} bytes; copy it again")

@@ -1,0 +1,58 @@
+"""Pillow images → pixels, without an import of Pillow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import ImageError
+from .header import RefusedError, check_size
+from .limits import current_limits
+from .pixels import UPRIGHT, Pixels, as_pixels, from_rgb
+
+_ORIENTATION = 0x0112  # EXIF tag
+
+
+def is_pillow(image: object) -> bool:
+    """Return whether it is an image of Pillow, which need not be imported to tell."""
+    return any(base.__name__ == "Image" and base.__module__ == "PIL.Image" for base in type(image).__mro__)
+
+
+def pillow_pixels(image: Any, name: str) -> Pixels:
+    """Return the pixels of a Pillow image; its palette, alpha and orientation count as those of the file.
+
+    Raises:
+        ImageError: its white is not known, it exceeds the limit on pixels, or Pillow cannot decode it.
+    """
+    name = getattr(image, "filename", "") or name
+    if image.mode in ("I", "F"):
+        raise ImageError(
+            f"{name}: found a Pillow image of mode {image.mode}, whose white is not known; convert it to 8 bits:"
+            " image.convert('L') or 'RGB'"
+        )
+    try:
+        width, height = image.size
+        check_size(width, height, current_limits())
+        image.load()  # Pillow decodes a file here at the earliest, and turns a TIFF
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        mode = _mode(image)
+        picture = np.asarray(image if image.mode == mode else image.convert(mode))
+    except RefusedError as error:
+        raise ImageError(f"{name}: {error}") from error
+    except (OSError, ValueError, SyntaxError, MemoryError) as error:
+        raise ImageError(f"{name}: Pillow cannot decode it ({error}); copy or save it again") from error
+    upright = UPRIGHT.get(orientation, UPRIGHT[1])
+    return upright(as_pixels(picture if picture.ndim == 2 else from_rgb(picture), name))
+
+
+def _mode(image: Any) -> str:
+    """Return the mode of which NumPy gets the levels that the image shows."""
+    mode: str = image.mode
+    if mode == "L" or mode.startswith("I;16"):
+        return mode
+    palette = getattr(image, "palette", None)
+    has_alpha = mode in ("RGBA", "LA", "La", "PA", "RGBa") or "transparency" in image.info
+    if has_alpha or (mode == "P" and palette is not None and palette.mode == "RGBA"):
+        return "RGBA"
+    return "L" if mode == "1" else "RGB"

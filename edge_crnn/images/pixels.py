@@ -1,0 +1,151 @@
+"""Arrays of one picture → pixels: uint8, (H, W) grey or (H, W, 3) BGR.
+
+16 bits become 8 as x / 257, rounded; alpha is laid over white, unless it is zero everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ImageError, ImageTypeError
+
+Pixels = npt.NDArray[np.uint8]
+
+UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.swapaxes(0, 1),
+    6: lambda p: p.swapaxes(0, 1)[:, ::-1],
+    7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
+    8: lambda p: p.swapaxes(0, 1)[::-1],
+}
+"""EXIF orientation → what turns such a picture upright."""
+
+_BAND = 1 << 18  # pixels that are converted at once, so that a large picture takes little more than its own memory
+_DARKEST_WHITE = 1 << 14  # of 16 bits
+
+
+def from_rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return an array with its colours in the order red, green, blue as readers take it: blue, green, red.
+
+        reader.read(from_rgb(frame))
+
+    Arrays are BGR everywhere in edge-crnn, as OpenCV has them. Frames of imageio, torchvision, Matplotlib and
+    `numpy.asarray(pillow_image)` are RGB. (Picamera2's format called "RGB888" is BGR already.)
+
+    Args:
+        image: (H, W, 3) RGB or (H, W, 4) RGBA; uint8 or uint16.
+
+    Returns:
+        A view of the same memory, (H, W, 3) BGR, or a copy, (H, W, 4) BGRA.
+
+    Raises:
+        ImageError: it has another shape.
+        ImageTypeError: it is not a NumPy array.
+    """
+    if not isinstance(image, np.ndarray):
+        raise ImageTypeError(
+            f"from_rgb: found {type(image).__name__}, expected a NumPy array (H, W, 3) RGB or (H, W, 4) RGBA; pass"
+            " paths, bytes, files and Pillow images to the reader as they are"
+        )
+    if image.ndim != 3 or image.shape[2] not in (3, 4):
+        raise ImageError(
+            f"from_rgb: found shape {image.shape}, expected (H, W, 3) RGB or (H, W, 4) RGBA; pass grey images to the"
+            " reader as they are"
+        )
+    return image[..., ::-1] if image.shape[2] == 3 else image[..., [2, 1, 0, 3]]
+
+
+def as_pixels(image: object, name: str = "image") -> Pixels:
+    """Return a user's array as uint8, (H, W) grey or (H, W, 3) BGR, without a copy where it is that already.
+
+    Args:
+        image: (H, W) or (H, W, 1) grey, (H, W, 3) BGR or (H, W, 4) BGRA; uint8 or uint16. A fourth channel that is
+            zero everywhere is no alpha, but the padding of a camera's buffer, and is ignored.
+        name: what an error calls it.
+
+    Raises:
+        ImageError: it is an array of another form, has masked values, or its 16 bits are nearly black.
+        ImageTypeError: it is no array.
+    """
+    if not isinstance(image, np.ndarray):
+        raise ImageTypeError(
+            f"{name}: found {type(image).__name__}, expected a NumPy array (H, W), (H, W, 3) BGR or (H, W, 4) BGRA;"
+            f" {advice_on(image)}"
+        )
+    if isinstance(image, np.ma.MaskedArray) and np.ma.is_masked(image):
+        raise ImageError(
+            f"{name}: found a masked array, whose masked pixels have no level; fill them: image.filled(255)"
+        )
+    if type(image) is not np.ndarray:
+        image = np.asarray(image)  # a matrix keeps its columns, and arithmetic is that of arrays
+    if image.dtype.kind != "u" or image.dtype.itemsize > 2:
+        raise ImageError(
+            f"{name}: found dtype {image.dtype}, expected uint8 or uint16;"
+            " scale it to 0..255 and use .astype(numpy.uint8)"
+        )
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if image.ndim not in (2, 3) or channels not in (1, 3, 4) or image.size == 0:
+        raise ImageError(
+            f"{name}: found shape {image.shape}, expected (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA"
+            " with at least one pixel; pass one image at a time, channels last"
+        )
+    if max(image.shape[:2]) >= 1 << 31:
+        raise ImageError(f"{name}: found shape {image.shape}, expected sides below 2^31; cut the image first")
+    pixels: npt.NDArray[Any] = image[..., 0] if image.ndim == 3 and channels == 1 else image
+    if pixels.dtype == np.uint8 and channels != 4:
+        return pixels
+    try:
+        return _converted(pixels, name)
+    except MemoryError as error:
+        raise ImageError(f"{name}: {image.shape} is too much for the memory; give a smaller picture") from error
+
+
+def advice_on(image: object) -> str:
+    """Return what to do with an object that is no array."""
+    if image is None:
+        return "None is what cv2.imread returns for a file that it cannot read: pass the path itself to learn why"
+    if isinstance(image, bytes | bytearray | memoryview) or callable(getattr(image, "read", None)):
+        return (
+            "decode a picture file with edge_crnn.images.read_pixels, and raw pixels with numpy.frombuffer and reshape"
+        )
+    return "convert it with numpy.asarray, colours in the order blue, green, red"
+
+
+def _converted(pixels: npt.NDArray[Any], name: str) -> Pixels:
+    """Return 16 bits as 8, and colours with alpha as colours."""
+    levels = pixels[..., :3] if pixels.ndim == 3 else pixels
+    if pixels.dtype.itemsize == 2:
+        whitest = int(levels.max())
+        if 0 < whitest < _DARKEST_WHITE:
+            bits = max(whitest.bit_length(), 8)
+            raise ImageError(
+                f"{name}: found 16 bits with no level above {whitest:,} of 65,535, expected 16 full bits; for levels of"
+                f" {bits} bits, multiply by {1 << 16 - bits} (image << {16 - bits}), or give uint8"
+            )
+    result = np.empty(levels.shape, np.uint8)  # first, so that too large a picture fails at once
+    has_alpha = pixels.ndim == 3 and pixels.shape[2] == 4 and bool(pixels[..., 3].any())
+    rows = max(_BAND // pixels.shape[1], 1)
+    for top in range(0, len(pixels), rows):
+        band = _eight_bits(pixels[top : top + rows])
+        if has_alpha:
+            band = _over_white(band)
+        result[top : top + rows] = band[..., :3] if pixels.ndim == 3 else band
+    return result
+
+
+def _eight_bits(levels: npt.NDArray[Any]) -> Pixels:
+    if levels.dtype.itemsize == 1:
+        return levels
+    return ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _over_white(bgra: Pixels) -> Pixels:
+    alpha = bgra[..., 3:].astype(np.uint32)
+    return ((bgra[..., :3] * alpha + (255 - alpha) * 255 + 127) // 255).astype(np.uint8)

@@ -1,0 +1,154 @@
+"""Whatever holds a picture → its pixels.
+
+A path, the bytes of a file, a file object, a Pillow image and an array of one picture all give the same pixels.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ImageError, ImageTypeError
+from .limits import current_limits
+from .pillow import is_pillow, pillow_pixels
+from .pixels import Pixels, advice_on, as_pixels
+
+if TYPE_CHECKING:
+    from .decode import Picture
+
+    class BinaryFile(Protocol):
+        """An open file, or anything else with a `read` that returns bytes."""
+
+        def read(self, size: int = -1, /) -> bytes:
+            """Read at most `size` bytes; all where it is negative."""
+
+    class PillowImage(Protocol):
+        """The part of `PIL.Image.Image` that is used here."""
+
+        @property
+        def mode(self) -> str:
+            """Kind of pixels, such as RGB."""
+
+        def convert(self, mode: str) -> Any:
+            """Return the same picture with another kind of pixels."""
+
+        def getexif(self) -> Any:
+            """Return the EXIF tags and their values."""
+
+
+Image: TypeAlias = (
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryFile | PillowImage | npt.NDArray[Any]"
+)
+"""A picture as `read_pixels` takes it."""
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+    | {".pbm", ".pgm", ".ppm", ".gif", ".avif", ".jp2"}
+)
+"""Lower-case suffixes of the files that are searched for as pictures."""
+
+
+def read_pixels(image: Image, name: str = "image") -> Pixels:
+    """Return the pixels of a picture, whatever holds it.
+
+    Args:
+        image: a path; the bytes of a picture file; an open binary file; a Pillow image; or an array, (H, W) or
+            (H, W, 1) grey, (H, W, 3) BGR or (H, W, 4) BGRA, uint8 or uint16. For an RGB array see `from_rgb`.
+        name: what an error calls it, unless it is a path or a file with a name.
+
+    Returns:
+        (H, W) or (H, W, 3) BGR, uint8. Those of a file that is damaged, but can be decoded, are as the decoder gives
+        them; `read_picture` says so.
+
+    Raises:
+        ImageError: the picture is missing, not of such a form, exceeds a limit (see `Limits`), or cannot be decoded.
+        ImageTypeError: it is an object of another type, which is also a TypeError.
+        BackendUnavailable: a picture file must be decoded, and OpenCV is not installed.
+    """
+    return read_picture(image, name).pixels
+
+
+def read_picture(image: Image, name: str = "image") -> Picture:
+    """Return the pixels of a picture together with the damage of its file; for the rest see `read_pixels`."""
+    from .decode import Picture, decode  # readers of arrays do without
+
+    if isinstance(image, np.ndarray):
+        return Picture(as_pixels(image, name))
+    if isinstance(image, str | os.PathLike):
+        return decode(_read(image), os.fspath(image))
+    if isinstance(image, bytes | bytearray | memoryview):
+        return decode(bytes(image), name)
+    if is_pillow(image):
+        return Picture(pillow_pixels(image, name))
+    if callable(getattr(image, "read", None)):
+        return _file_picture(image, name)
+    raise ImageTypeError(
+        f"{name}: found {type(image).__name__}, expected a path, the bytes of a picture file, an open binary file, a"
+        f" Pillow image or a NumPy array; {advice_on(image)}"
+    )
+
+
+def load_image(path: str | os.PathLike[str]) -> Pixels:
+    """Read a picture file as (H, W, 3) uint8 BGR, upright.
+
+    Raises:
+        ImageError: the file is missing, empty, no picture, cut short, too large, or its levels have neither 8
+            nor 16 bits.
+        BackendUnavailable: OpenCV is not installed, or does not start.
+    """
+    return decode_image(_read(path), os.fspath(path))
+
+
+def decode_image(data: bytes, name: str = "image") -> Pixels:
+    """Decode the bytes of a picture file as (H, W, 3) uint8 BGR, upright.
+
+    Args:
+        data: the whole file.
+        name: what an error calls it.
+
+    Raises:
+        ImageError: they are no picture, or it is cut short or too large, or its levels have neither 8 nor 16 bits.
+        BackendUnavailable: OpenCV is not installed, or does not start.
+    """
+    from .decode import decode
+
+    return decode(data, name).pixels
+
+
+def _file_picture(file: Any, name: str) -> Picture:
+    from .decode import decode
+
+    named = getattr(file, "name", None)
+    if isinstance(named, str):
+        name = named
+    try:
+        data = file.read(current_limits().file_bytes + 1)
+    except (OSError, ValueError, MemoryError) as error:  # ValueError: it is closed
+        reason = "not enough memory" if isinstance(error, MemoryError) else error
+        raise ImageError(f"{name}: cannot be read ({reason}); pass an open file") from error
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise ImageTypeError(
+            f"{name}: its read() returned {type(data).__name__}, expected bytes; open the file in binary mode: 'rb'"
+        )
+    if not data:
+        raise ImageError(f"{name}: nothing is left to read; rewind the file with seek(0), or pass another")
+    return decode(bytes(data), name)
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    most = current_limits().file_bytes
+    try:
+        about = Path(path).stat()
+        data = Path(path).read_bytes() if stat.S_ISREG(about.st_mode) and about.st_size <= most else b""
+    except (OSError, ValueError, MemoryError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error) or "not enough memory"
+        raise ImageError(f"{path}: cannot be read ({reason}); name a picture file") from error
+    if not data:
+        found = f"{about.st_size:,} bytes" if stat.S_ISREG(about.st_mode) else "a folder or a device"
+        raise ImageError(f"{path}: found {found}, expected a picture of at most {most:,} bytes; name another")
+    return data

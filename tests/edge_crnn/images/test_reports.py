@@ -1,0 +1,251 @@
+"""Faults that people report, each with several members of its kind."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from contextlib import suppress
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge_crnn.errors import ImageError, ImageTypeError, InputError
+from edge_crnn.images import Limits, as_pixels, decode_image, read_picture, read_pixels, set_limits
+from edge_crnn.images.exif import orientation
+from edge_crnn.images.formats import inspect
+from edge_crnn.images.header import RefusedError
+
+RANDOM = np.random.default_rng(3)
+BGR = cv2.GaussianBlur(RANDOM.integers(0, 256, (48, 96, 3), np.uint8), (0, 0), 1.5)
+GREY = np.ascontiguousarray(BGR[..., 0])
+RGB = np.ascontiguousarray(BGR[..., ::-1])
+
+
+def encoded(suffix: str, picture: np.ndarray = BGR, *options: int) -> bytes:
+    return cv2.imencode(suffix, picture, options)[1].tobytes()
+
+
+def saved(kind: str, picture: np.ndarray = RGB, **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, kind, **options)
+    return file.getvalue()
+
+
+def bmp(fourth: int, compression: int, header: int) -> bytes:
+    """Return a 32-bit BMP without a mask of alpha."""
+    height, width = GREY.shape
+    pixels = np.dstack([BGR, np.full_like(GREY, fourth)])[::-1].tobytes()
+    info = struct.pack("<IiiHHIIiiII", header, width, height, 1, 32, compression, len(pixels), 0, 0, 0, 0)
+    masks = struct.pack("<III", 0xFF0000, 0xFF00, 0xFF) if compression == 3 else b""
+    before = (info + masks).ljust(header, b"\0")
+    return b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + len(before)) + before + pixels
+
+
+def tiff(picture: np.ndarray, photometric: int, **tags: tuple[int, int]) -> bytes:
+    """Return an uncompressed TIFF; `t274=(4, 6)` adds tag 274 as a LONG with the value 6."""
+    data = picture.tobytes()
+    samples = picture.shape[2] if picture.ndim == 3 else 1
+    entries = {256: (4, picture.shape[1]), 257: (4, picture.shape[0]), 259: (3, 1), 262: (3, photometric)}
+    entries |= {273: (4, 8), 277: (3, samples), 278: (4, picture.shape[0]), 279: (4, len(data))}
+    entries |= {int(name[1:]): value for name, value in tags.items()}
+    bits = struct.pack(f"<{samples}H", *[8 * picture.itemsize] * samples)
+    end = 8 + len(data) + 2 + 12 * (len(entries) + 1) + 4
+    rows = {
+        tag: struct.pack("<HHI" + ("I" if kind == 4 else "H2x"), tag, kind, 1, value)
+        for tag, (kind, value) in entries.items()
+    }
+    rows[258] = struct.pack("<HHI", 258, 3, samples) + (struct.pack("<I", end) if samples > 2 else bits.ljust(4, b"\0"))
+    directory = struct.pack("<H", len(rows)) + b"".join(row for _, row in sorted(rows.items())) + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory + bits
+
+
+def grey(pixels: np.ndarray) -> np.ndarray:
+    return pixels if pixels.ndim == 2 else pixels[..., 0]
+
+
+@pytest.mark.parametrize("fourth", [0, 7, 255])
+@pytest.mark.parametrize(("compression", "header"), [(0, 40), (3, 40), (3, 56), (3, 108)])
+def test_a_fourth_byte_without_a_mask_is_padding(fourth: int, compression: int, header: int) -> None:
+    """SDL_image#64."""
+    assert np.array_equal(decode_image(bmp(fourth, compression, header)), BGR)
+
+
+@pytest.mark.parametrize("levels", [BGR, BGR.astype(np.uint16) * 257], ids=["8 bits", "16 bits"])
+def test_a_fourth_channel_of_zeros_is_padding(levels: np.ndarray) -> None:
+    """opencv#11059, and the BGRx video buffers of Jetson boards."""
+    padded = np.dstack([levels, np.zeros_like(levels[..., 0])])
+    assert np.array_equal(as_pixels(padded), BGR)
+    assert np.array_equal(decode_image(encoded(".png", padded)), BGR)
+    assert np.array_equal(decode_image(tiff(np.ascontiguousarray(padded[..., [2, 1, 0, 3]]), 2, t338=(3, 2))), BGR)
+
+
+@pytest.mark.parametrize("kind", ["B", "H", "I"])
+@pytest.mark.parametrize("value", range(1, 9))
+def test_orientation_counts_in_every_integer_type(kind: str, value: int) -> None:
+    """nomacs#1646."""
+    entry = struct.pack("<HHI", 0x0112, {"B": 1, "H": 3, "I": 4}[kind], 1) + struct.pack("<" + kind, value).ljust(
+        4, b"\0"
+    )
+    block = b"II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4)
+    assert orientation(block) == orientation(b"Exif\0\0" + block) == value
+
+
+@pytest.mark.parametrize("kind", [3, 4])
+@pytest.mark.parametrize("levels", [RGB, RGB.astype("<u2") * 257], ids=["8 bits", "16 bits"])
+def test_a_tiff_is_turned_upright(kind: int, levels: np.ndarray) -> None:
+    """nomacs#1646, in the other container."""
+    assert np.array_equal(decode_image(tiff(levels, 2, t274=(kind, 6))), np.rot90(BGR, -1))
+
+
+@pytest.mark.parametrize("levels", [255 - GREY, (65535 - GREY.astype("<u2") * 257).astype("<u2")], ids=["8", "16"])
+def test_white_is_zero(levels: np.ndarray) -> None:
+    """opencv#9550."""
+    assert np.array_equal(grey(decode_image(tiff(levels, 0))), GREY)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+def test_levels_that_do_not_fill_16_bits_are_rejected(bits: int) -> None:
+    """picamera2#311."""
+    levels = GREY.astype("<u2") << bits - 8
+    for image in (levels, encoded(".png", levels), tiff(levels, 1), Image.fromarray(levels)):
+        with pytest.raises(ImageError, match="16 full bits"):
+            read_pixels(image)
+    with pytest.raises(ImageError, match="8 or 16 full bits"):
+        decode_image(tiff(GREY.astype("<u2") * 257, 1, t281=(3, (1 << bits) - 1)))
+
+
+ENCODINGS = {
+    "baseline": {},
+    "grey": {"picture": GREY},
+    "4:4:4": {"subsampling": 0},
+    "own tables": {"optimize": True},
+    "restarts": {"restart_marker_blocks": 3},
+}
+
+
+@pytest.mark.parametrize("options", ENCODINGS.values(), ids=ENCODINGS)
+@pytest.mark.parametrize("fault", ["zeros", "lost", "left", "ones"])
+def test_damage_inside_a_jpeg_shows(options: dict[str, object], fault: str) -> None:
+    """JPEGDecoder#39."""
+    options = dict(options)
+    data = saved("JPEG", options.pop("picture", RGB), quality=90, **options)  # type: ignore[arg-type]
+    assert read_picture(data).damage == ""
+    end = len(data) - 2
+    middle = (data.rindex(b"\xff\xda") + end) // 2
+    damaged = {
+        "zeros": data[:middle] + bytes(40) + data[middle + 40 :],
+        "lost": data[: end - 60] + data[end:],
+        "left": data[:end] + b"\x55" * 9 + data[end:],
+        "ones": data[:middle] + b"\xff" * 40 + data[middle + 40 :],
+    }[fault]
+    try:
+        damage = read_picture(damaged).damage
+    except ImageError as error:
+        damage = str(error)
+    assert damage
+
+
+@pytest.mark.parametrize("at", [60, 80, -30])
+def test_a_png_with_a_wrong_checksum_is_rejected(at: int) -> None:
+    """JPEGDecoder#39, in another format."""
+    data = bytearray(encoded(".png"))
+    data[at] ^= 1
+    with pytest.raises(ImageError, match="damaged"):
+        decode_image(bytes(data))
+
+
+LARGE_IHDR = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+BOMBS = {
+    "GIF": b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b",",
+    "JPEG": b"\xff\xd8\xff\xc0\0\x0b\x08" + struct.pack(">HH", 65500, 65500) + b"\x01\x01\x11\0",
+    "segments": b"\xff\xd8" + b"\xff\xe1\0\x02" * 50_001,
+    "scans": encoded(".jpg")[:-2] + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0" * 101 + b"\xff\xd9",
+    "PNG": b"\x89PNG\r\n\x1a\n" + b"\0\0\0\x0d" + LARGE_IHDR + struct.pack(">I", zlib.crc32(LARGE_IHDR)),
+    "BMP": b"BM" + struct.pack("<IHHIIiiHHI", 0, 0, 0, 54, 40, 60000, -60000, 1, 24, 0),
+    "PGM": b"P5 60000 60000 255\n",
+    "WebP": b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + b"\xff" * 6,
+    "AVIF": b"\0\0\0\x10ftypavif\0\0\0\0\0\0\0\x14ispe\0\0\0\0" + struct.pack(">II", 60000, 60000),
+    "JPEG 2000": b"\xff\x4f\xff\x51\0\x2f\0\0" + struct.pack(">4I", 60000, 60000, 0, 0),
+}
+
+
+@pytest.mark.parametrize("data", BOMBS.values(), ids=BOMBS)
+def test_bombs_are_rejected_before_they_are_decoded(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(ImageError, match=r"expected at most|found more than|the header gives"):
+        decode_image(data)
+
+
+def test_limits_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(".png")
+    try:
+        set_limits(Limits(pixels=GREY.size - 1))
+        with pytest.raises(ImageError, match="pixels"):
+            decode_image(data)
+    finally:
+        set_limits(None)
+    monkeypatch.setenv("EDGE_CRNN_MAX_PIXELS", "9")
+    with pytest.raises(ImageError, match="at most 9"):
+        decode_image(data)
+    monkeypatch.setenv("EDGE_CRNN_MAX_PIXELS", "many")
+    with pytest.raises(InputError, match="EDGE_CRNN_MAX_PIXELS"):
+        decode_image(data)
+    with pytest.raises(InputError, match="scans"):
+        Limits(scans=0)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
+def test_the_first_frame_of_an_animation_is_read(kind: str) -> None:
+    options = {"lossless": True} if kind == "WEBP" else {}
+    still = decode_image(saved(kind, **options))
+    moving = saved(kind, save_all=True, append_images=[Image.fromarray(RGB[::-1])], **options)
+    assert np.array_equal(decode_image(moving), still)
+
+
+@pytest.mark.parametrize("chunk", [b"fcTL", b"fdAT", b"acTL"])
+def test_damage_in_the_animation_of_a_png_does_not_matter(chunk: bytes) -> None:
+    data = bytearray(saved("PNG", save_all=True, append_images=[Image.fromarray(RGB[::-1])]))
+    at = data.index(chunk)
+    data[at + 6 : at + 12] = b"\xff" * 6
+    assert np.array_equal(decode_image(bytes(data)), BGR)
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_arrays_of_other_classes() -> None:
+    assert as_pixels(np.matrix(GREY[:, :1])).shape == (48, 1)
+    assert np.array_equal(as_pixels(np.ma.masked_array(GREY)), GREY)
+    with pytest.raises(ImageError, match="masked array"):
+        as_pixels(np.ma.masked_greater(GREY, 100))
+    with pytest.raises(ImageError, match=r"2\^31"):
+        as_pixels(np.broadcast_to(np.uint8(0), (1, 1 << 31)))
+    with pytest.raises(ImageError, match="memory"):
+        as_pixels(np.broadcast_to(np.uint8(0), (1 << 30, 1 << 30, 4)))
+
+
+@pytest.mark.parametrize(
+    ("image", "advice"),
+    [(None, "imread"), (b"bytes", "read_pixels"), (io.BytesIO(), "read_pixels"), ([[0]], "asarray")],
+)
+def test_advice_fits_what_was_passed(image: object, advice: str) -> None:
+    with pytest.raises(ImageTypeError, match=advice):
+        as_pixels(image)
+
+
+@pytest.mark.parametrize(("brand", "message"), [(b"heic", "HEIC"), (b"mif1", "HEIC"), (b"isom", "film")])
+def test_formats_that_are_not_read_are_named(brand: bytes, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        decode_image(b"\0\0\0\x10ftyp" + brand + bytes(40))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000"])
+@pytest.mark.parametrize("shape", [(1, 1), (17, 33), (48, 96)])
+def test_the_header_has_the_size(kind: str, shape: tuple[int, int]) -> None:
+    data = saved(kind, np.ascontiguousarray(RGB[: shape[0], : shape[1]]))
+    header = inspect(data, Limits())
+    assert (header.height, header.width, header.damage) == (*shape, "")
+    for length in range(0, len(data), 97):
+        with suppress(RefusedError):
+            inspect(data[:length], Limits())

@@ -1,6 +1,6 @@
 """Folders of images, with or without labels, and which images are in them.
 
-Where labels come from is told in `labels.texts`. Images are decoded only when they are used.
+The module `labels.texts` finds the labels. Images are decoded only when they are used.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .images import Pixels, load_image
 from .labels.places import find_images
 from .labels.rules import DEFAULT_RULES, LabelRules
 from .labels.spelling import spelled
+from .labels.steps import require_steps
 from .labels.tables import LABELS
 from .labels.texts import load_texts
 from .progress import note as to_stderr
@@ -42,14 +43,19 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Entry:
-    """One image."""
+    """An image and its label."""
 
     path: Path
     label: str
     """Symbols of the alphabet; empty in a folder without labels."""
 
     def load(self) -> Pixels:
-        """The image as (H, W, 3) uint8 BGR; see `edge_crnn.images.load_image` for what it raises."""
+        """Return the image as (H, W, 3) uint8 BGR.
+
+        Raises:
+            ImageError: the file cannot be read as an image.
+            BackendUnavailable: OpenCV is not installed, or does not start.
+        """
         return load_image(self.path)
 
 
@@ -60,7 +66,7 @@ class Dataset:
     folder: Path
     entries: tuple[Entry, ...]
     labelled: bool = True
-    """Whether the images have labels; without them, every label is empty."""
+    """False if the images have no labels; then every label is empty."""
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -71,11 +77,11 @@ class Dataset:
     @property
     def paths(self) -> list[Path]:
         """The files, in the order of the entries."""
-        return [each.path for each in self.entries]
+        return [entry.path for entry in self.entries]
 
     @cached_property
     def sha256(self) -> str:
-        """`content_hash` of the files as they were when it was first asked for."""
+        """The `content_hash` of the files, as they were when it was first used."""
         return content_hash(self.paths)
 
 
@@ -84,46 +90,51 @@ def load_labelled(
     alphabet: Alphabet,
     rules: LabelRules = DEFAULT_RULES,
     note: Callable[[str], None] = to_stderr,
+    steps: int | None = None,
 ) -> Dataset:
-    """The labelled images of `folder`, as `load_texts` finds them.
+    """Load the labelled images of `folder`, as `load_texts` finds them.
 
     Args:
-        folder: of images.
-        alphabet: that spells their labels.
+        folder: a folder of images.
+        alphabet: the alphabet that spells their labels.
         rules: where the labels are, and what is done with characters that the alphabet does not have.
-        note: takes what was left out or dropped, a line at a time.
+        note: takes lines that say what was left out or dropped.
+        steps: time steps of the network that must suffice for the labels. None: they are not compared.
 
     Raises:
-        DatasetError: as `load_texts`, or the labels have characters that the alphabet does not have.
+        DatasetError: as `load_texts`, the labels have characters that the alphabet does not have, or they take more
+            time steps than there are.
     """
     texts = load_texts(folder, rules, note)
     labels = spelled(texts, alphabet, folder, rules.drop_unknown, note)
+    if steps is not None:
+        require_steps(labels, alphabet, steps, folder)
     return Dataset(folder, tuple(Entry(path, label) for path, label in labels))
 
 
-def load_unlabelled(folder: Path) -> Dataset:
-    """The images of `folder` without labels.
+def load_unlabelled(folder: Path, recursive: bool = False) -> Dataset:
+    """Load the images of `folder`, and of its subfolders if wanted, without labels.
 
     Raises:
-        DatasetError: no images.
+        DatasetError: there are no images.
     """
-    return Dataset(folder, tuple(Entry(path, "") for path in find_images(folder)), labelled=False)
+    return Dataset(folder, tuple(Entry(path, "") for path in find_images(folder, recursive)), labelled=False)
 
 
 def content_hashes(paths: Iterable[Path]) -> dict[str, Path]:
-    """SHA-256 of each file's content → the first file that has it.
+    """Return SHA-256 of a file's content → the first file with this content, for all files.
 
     Raises:
         DatasetError: a file cannot be read.
     """
-    found: dict[str, Path] = {}
+    hashes: dict[str, Path] = {}
     for path in paths:
-        found.setdefault(_file_sha256(path), path)
-    return found
+        hashes.setdefault(_file_sha256(path), path)
+    return hashes
 
 
 def content_hash(paths: Iterable[Path]) -> str:
-    """One SHA-256 for a set of files, whatever their names and order: over their sorted hexadecimal SHA-256.
+    """Return one SHA-256 for the contents of a set of files: that of their sorted SHA-256 in hexadecimal.
 
     Raises:
         DatasetError: a file cannot be read.
@@ -132,7 +143,7 @@ def content_hash(paths: Iterable[Path]) -> str:
 
 
 def refuse_repeats(paths: Iterable[Path]) -> None:
-    """Make sure that no image is there twice: counted twice, it would seem to show more than it does.
+    """Check that no image is there twice, since counting it twice would make a result look more certain than it is.
 
     Raises:
         DatasetError: two files have the same content.
@@ -147,7 +158,7 @@ def refuse_repeats(paths: Iterable[Path]) -> None:
 
 
 def refuse_overlap(calibration: Iterable[Path], verification: Iterable[Path]) -> None:
-    """Make sure that no image has a part in both sets: verifying with it would flatter.
+    """Check that no image is in both sets, since an artifact does better on images that it was calibrated with.
 
     Raises:
         DatasetError: some contents are in both.

@@ -22,6 +22,8 @@ what was found, what was expected, and what to do.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 
 class EdgeCrnnError(Exception):
     """Base of all errors of edge-crnn."""
@@ -84,3 +86,20 @@ class OutputError(EdgeCrnnError, OSError):
 
     def __str__(self) -> str:
         return self.strerror or super().__str__()
+
+
+_Error = TypeVar("_Error", bound=BaseException)
+
+
+def without_traceback(error: _Error) -> _Error:
+    """Remove the tracebacks of an error and its causes, and return the error.
+
+    The frames of a traceback keep all their variables alive, such as the bytes of a file, for as long as the error.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        cause.__traceback__ = None
+        if cause.__context__ is not cause.__cause__:
+            cause.__context__ = None
+        cause = cause.__cause__
+    return error

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Writes files completely or not at all, locks them, and tells a temporary failure from a final one."""
 
 from __future__ import annotations
 
@@ -16,17 +16,61 @@ _SUFFIX = ".partial"
 _STALE_AFTER_S = 24 * 3600.0
 
 
+def _numbers(*names: str) -> frozenset[int]:
+    """Return the numbers of errors, some of which only some systems have."""
+    return frozenset(getattr(errno, name) for name in names if hasattr(errno, name))
+
+
+_TEMPORARY = _numbers(
+    *("EACCES", "EPERM"),  # until whoever writes the file opens it to others
+    *("EAGAIN", "EBUSY", "EDEADLK", "EINTR", "ENOLCK", "ETXTBSY"),  # until another process is done with it
+    *("EIO", "EREMOTEIO", "ENODEV", "ENXIO", "ENOMEDIUM", "ESTALE", "ENOTCONN", "ESHUTDOWN"),  # until it is mounted
+    *("ECOMM", "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
+    *("ENETRESET", "ENOLINK", "ETIMEDOUT", "EKEYEXPIRED", "EKEYREVOKED", "ENOKEY"),  # until the network is back
+    *("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"),  # until this machine has room
+)
+_NO_LOCKS = _numbers("ENOLCK", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL")
+
+
+def is_temporary(error: BaseException | None) -> bool:
+    """Return whether an error, or the cause of one, says that a file cannot be read now but perhaps later."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__
+    return error is not None and error.errno in _TEMPORARY
+
+
+def lock(file: int) -> bool:
+    """Lock an open file for this process until it is closed, without waiting.
+
+    Returns:
+        False where the file system has no locks, such as some on a network.
+
+    Raises:
+        BlockingIOError: another process has locked it.
+        OSError: it cannot be locked.
+    """
+    import fcntl  # not on Windows
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False
+    return True
+
+
 def sha256(data: bytes | memoryview) -> str:
-    """SHA-256 of `data` in lower-case hexadecimal."""
-    import hashlib  # brings OpenSSL, a third of what importing the package would cost
+    """Return the SHA-256 of `data` in lower-case hexadecimal."""
+    import hashlib  # imports OpenSSL, which would add a third to the time of `import edge_crnn`
 
     return hashlib.sha256(data).hexdigest()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Put `data` at `path`: temporary name in the same folder, fsync, rename.
+    """Write `data` to `path`: to a temporary name in the same folder, which is synced and renamed.
 
-    A reader sees the old file or the new one, never a part. What a killed writer of `path` left is swept first.
+    A reader sees the old file or the new one, never a part. Temporary files of killed writers of `path` are removed.
 
     Raises:
         OutputError: the folder is missing, not writable or full, or `path` is a folder; nothing is left behind.
@@ -41,15 +85,16 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def cache_folder(kind: str) -> Path:
-    """Where files of a kind are kept from one run to the next; may be removed at any time, and need not exist.
+    """Return the folder that keeps files of a kind from one run to the next, which need not exist.
 
-    It is the folder `kind` of $EDGE_CRNN_CACHE, else of edge-crnn in $XDG_CACHE_HOME or ~/.cache.
+    It is the folder `kind` in $EDGE_CRNN_CACHE, or else in edge-crnn in $XDG_CACHE_HOME or ~/.cache. Users may remove
+    it at any time.
 
     Raises:
-        OutputError: there is none.
+        OutputError: the user has no home folder.
     """
-    if given := os.environ.get("EDGE_CRNN_CACHE"):
-        return Path(given) / kind
+    if cache := os.environ.get("EDGE_CRNN_CACHE"):
+        return Path(cache) / kind
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
         return (base if base.is_absolute() else Path.home() / ".cache") / "edge-crnn" / kind
@@ -58,7 +103,7 @@ def cache_folder(kind: str) -> Path:
 
 
 def require_place(path: Path) -> None:
-    """Make sure, before long work, that a file can be put at `path`; sweeps what killed writers left there.
+    """Check, before long work, that `path` can be written; remove what killed writers of it left.
 
     Raises:
         OutputError: the folder is missing, is no folder or cannot be written, or `path` is a folder.
@@ -72,16 +117,16 @@ def require_place(path: Path) -> None:
 def sweep_partial(path: Path) -> None:
     """Remove the temporary files of writers of `path` that are gone, and any that is older than a day."""
     name = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.[0-9a-f]{{8}}{re.escape(_SUFFIX)}")
-    for left in path.parent.iterdir():
-        writer = name.fullmatch(left.name)
-        with contextlib.suppress(OSError):  # another process may sweep too, or own the file
-            if writer and (not _is_running(int(writer[1])) or time.time() - left.stat().st_mtime > _STALE_AFTER_S):
-                left.unlink()
+    for other in path.parent.iterdir():
+        writer = name.fullmatch(other.name)
+        with contextlib.suppress(OSError):  # another process may remove it too, or another user may own it
+            if writer and (not _is_running(int(writer[1])) or time.time() - other.stat().st_mtime > _STALE_AFTER_S):
+                other.unlink()
 
 
 def sync_folder(folder: Path) -> None:
-    """Make names that were added to `folder`, or changed in it, last; some file systems refuse to sync one."""
-    with contextlib.suppress(OSError):
+    """Write the names in `folder` to the disk, so that they survive a power cut."""
+    with contextlib.suppress(OSError):  # some file systems cannot sync a folder
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -90,15 +135,15 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _temporary(path: Path, what: str) -> Iterator[Path]:
-    """A name beside `path` for a file that is gone at the end."""
+def _temporary(path: Path, content: str) -> Iterator[Path]:
+    """Give a name beside `path` to a file that is removed at the end; `content` says what cannot be written."""
     temporary = path.parent / f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}{_SUFFIX}"
     try:
         sweep_partial(path)
         yield temporary
     except OSError as error:
         raise OutputError(
-            error.errno, f"{path}: cannot write {what} ({error.strerror}); name a file in a folder that has room"
+            error.errno, f"{path}: cannot write {content} ({error.strerror}); name a file in a folder that has room"
         ) from error
     finally:
         with contextlib.suppress(OSError):

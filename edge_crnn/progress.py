@@ -1,4 +1,4 @@
-"""Lines on stderr: how far a long job is, and what the user should know."""
+"""Writes to stderr how far a long job is, and what the user should know."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from .terminal import one_line, printable
+
 _QUIET_S, _REDRAW_S, _BAR = 1.0, 0.1, 20
 
 _T = TypeVar("_T")
 
 
 def progress(items: Iterable[_T], total: int, label: str) -> Iterator[_T]:
-    """Pass `items` on; show a bar with rate and time left on stderr, and wipe it at the end.
+    """Yield `items`, and meanwhile show a bar with the rate and the time left on stderr.
 
-    Nothing is written unless stderr is a terminal and the job takes more than a second. `total` is the number
-    of items expected; `label` says what is done with them.
+    Nothing is written unless stderr is a terminal and the job takes more than a second. The bar is removed at the end.
+
+    Args:
+        items: the items, which are produced while they are yielded.
+        total: how many there are.
+        label: the work, such as `reading`.
     """
     if sys.stderr is None or not sys.stderr.isatty():
         yield from items
@@ -42,9 +48,9 @@ def progress(items: Iterable[_T], total: int, label: str) -> Iterator[_T]:
 
 
 def note(text: str) -> None:
-    """Write one line on stderr about something that the user should know."""
+    """Write one line to stderr about something that the user should know."""
     if sys.stderr is not None:
-        sys.stderr.write(f"edge-crnn: {' '.join(text.splitlines())}\n")
+        sys.stderr.write(f"edge-crnn: {one_line(text)}\n")
 
 
 def _line(label: str, done: int, total: int, seconds: float) -> str:
@@ -56,7 +62,7 @@ def _line(label: str, done: int, total: int, seconds: float) -> str:
 
 @contextmanager
 def activity(label: str) -> Iterator[None]:
-    """Show on stderr what takes long while nothing can be counted; silent unless stderr is a terminal."""
+    """Show a label on stderr, if that is a terminal, during work that cannot be counted."""
     visible = sys.stderr is not None and sys.stderr.isatty()
     if visible:
         sys.stderr.write(f"{label} …")
@@ -71,7 +77,10 @@ def activity(label: str) -> Iterator[None]:
 
 @contextmanager
 def steps(label: str) -> Iterator[Callable[[str, int, int], None] | None]:
-    """What shows the latest phase of a job on stderr, steps done and in all; None unless stderr is a terminal."""
+    """Give a function that shows the phase of a job on stderr, or None unless stderr is a terminal.
+
+    The function takes the phase, the steps that are done, and the number of steps.
+    """
     if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
@@ -82,7 +91,7 @@ def steps(label: str) -> Iterator[Callable[[str, int, int], None] | None]:
         if time.monotonic() < drawn + _REDRAW_S:
             return
         drawn = time.monotonic()
-        line = f"{label}: {phase} {done}/{total}"[: shutil.get_terminal_size().columns - 1]
+        line = f"{printable(label)}: {printable(phase)} {done}/{total}"[: shutil.get_terminal_size().columns - 1]
         sys.stderr.write(f"\r{line.ljust(width)}")
         sys.stderr.flush()
         width = len(line)

@@ -1,4 +1,4 @@
-"""`edge-crnn COMMAND …`: finds the command, runs it, and turns its end into an exit status.
+"""`edge-crnn COMMAND …`: runs a command and turns its end into an exit status.
 
 | status | meaning |
 |---|---|
@@ -9,20 +9,20 @@
 | 130 | interrupted |
 | 141 | nobody reads the output any more |
 
-A defect keeps its traceback.
+A defect ends with its traceback.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from ..errors import EdgeCrnnError, VerificationError
+from ..terminal import printable
 from .commands import COMMANDS, all_names, find_command, table
 from .parser import did_you_mean
+from .streams import StdoutError, fill_descriptors, open_output
 
 _ABOUT = """\
 usage: edge-crnn COMMAND [options]
@@ -44,11 +44,45 @@ edge-crnn -V shows the version."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit status."""
+    """Run one command and return its exit status."""
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        status = _run(name, rest)
-        sys.stdout.flush()
+        status = _status(name, rest)
+        sys.stdout.flush()  # an error must not wait for the end of Python, which only warns of it
+    except KeyboardInterrupt:  # while stdout was not ready
+        _drop_output()
+        return _fail(name, "interrupted", 130)
+    except StdoutError as error:
+        _drop_output()
+        return _fail(name, error, 1)
+    except BrokenPipeError:
+        _drop_output()
+        return 141
+    return status
+
+
+def entry() -> None:
+    """Run `main` as the console script.
+
+    The engines' own messages are kept off stderr unless EDGE_CRNN_VERBOSE is set.
+    """
+    fill_descriptors()
+    sys.stdout = open_output(1, is_essential=True)
+    messages = 2
+    if not os.environ.get("EDGE_CRNN_VERBOSE"):
+        # LiteRT, TensorFlow and OpenCV write to descriptor 2 themselves; their exceptions say what matters.
+        messages = os.dup(2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    sys.stderr = open_output(messages, is_essential=False)
+    sys.exit(main())
+
+
+def _status(name: str, rest: Sequence[str]) -> int:
+    """Run one command; turn an expected failure into a message and an exit status."""
+    try:
+        return _run(name, rest)
+    except StdoutError:  # the message of `main` is the only one about it
+        raise
     except VerificationError as error:
         return _fail(name, error, 3)
     except EdgeCrnnError as error:
@@ -58,28 +92,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         extra = COMMANDS[name].extra if name in COMMANDS else "convert"
         return _fail(name, f"needs {error.name}, which is not installed; pip install 'edge-crnn[{extra}]'", 1)
+    except BrokenPipeError:  # `main` ends quietly then
+        raise
+    except OSError as error:  # a file that could be read a moment ago, or a disk that fails
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(name, f"{place}{error.strerror or error}; check the disk and the permissions, and try again", 1)
     except KeyboardInterrupt:
         return _fail(name, "interrupted", 130)
-    except OSError as error:  # of the output: nobody reads it any more, or its disk is full
-        if error.errno not in (errno.EPIPE, errno.ENOSPC):
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit does not try to flush again
-        return 141 if error.errno == errno.EPIPE else _fail(name, f"cannot write ({error.strerror}); make room", 1)
-    return status
 
 
-def entry() -> None:
-    """The console script: `main`, with the engines' own chatter kept off stderr unless EDGE_CRNN_VERBOSE is set."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started us, as some daemons do
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open until the end
-        getattr(sys, name).reconfigure(encoding="utf-8", errors="surrogateescape")
-    if sys.stderr.fileno() == 2 and not os.environ.get("EDGE_CRNN_VERBOSE"):
-        # LiteRT, TensorFlow and OpenCV write to descriptor 2 themselves; what matters of it is in their exceptions.
-        ours = os.dup(2)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        sys.stderr = os.fdopen(ours, "w", buffering=1, encoding="utf-8", errors="surrogateescape")
-    sys.exit(main())
+def _drop_output() -> None:
+    """Drop what stdout still holds, so that Python does not try to write it again at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(name: str, rest: Sequence[str]) -> int:
@@ -96,8 +120,8 @@ def _run(name: str, rest: Sequence[str]) -> int:
     command = find_command(name)
     if command is None:
         kind = "option" if name.startswith("-") else "command"
-        known = ("--help", "--version") if kind == "option" else all_names()
-        print(f"edge-crnn: unknown {kind} {name!r}{did_you_mean(name, known)}", file=sys.stderr)
+        names = ("--help", "--version") if kind == "option" else all_names()
+        print(f"edge-crnn: unknown {kind} {name!r}{did_you_mean(name, names)}", file=sys.stderr)
         print("See edge-crnn --help.", file=sys.stderr)
         return 2
     try:
@@ -110,5 +134,5 @@ def _run(name: str, rest: Sequence[str]) -> int:
 def _fail(name: str, reason: object, status: int) -> int:
     lines = str(reason).splitlines()
     is_list = len(lines) > 1 and all(line.startswith("  - ") for line in lines[1:])
-    print(f"edge-crnn {name}:", ("\n" if is_list else " ").join(lines), file=sys.stderr)
+    print(f"edge-crnn {printable(name)}:", ("\n" if is_list else " ").join(map(printable, lines)), file=sys.stderr)
     return status

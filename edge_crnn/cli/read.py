@@ -1,30 +1,47 @@
-"""`edge-crnn read`: images → text, a line each.
+"""`edge-crnn read`: images → text, one line per image.
 
-    IMAGE <TAB> TEXT <TAB> CONFIDENCE [<TAB> rescued] [<TAB> rejected]
+    IMAGE <TAB> TEXT <TAB> CONFIDENCE [<TAB> rescued] [<TAB> damaged] [<TAB> rejected]
 
-An image that cannot be read has no line of text: its error goes to stderr. With `--format jsonl` each image has its
-object, with an `error` where it could not be read.
+Control characters in a name or a text are escaped. An image that cannot be read has no such line, and its error goes to
+stderr. With `--format jsonl` every image has one JSON object, which is exact, with an `error` if it cannot be read.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from ..dataset import find_images
-from ..errors import ImageError
+from ..errors import ImageError, InputError
+from ..images import Image
+from ..images.limits import current_limits
 from ..model.spec import DecoderSpec
 from ..progress import progress
 from ..reading import Reading
+from ..terminal import one_line, printable
 from .command import Command
+from .folders import add_recursive_argument
 from .reader import add_reader_arguments, json_line, reader_of
+from .streams import read_all
+
+_STDIN = "-"
+_Named: TypeAlias = tuple[Path, Image]
+"""The name of an image in the output, and the image as the reader takes it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `read`."""
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE|DIR", help="cropped plates, or folders of them")
+    parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE|DIR",
+        help="cropped plates, or folders of them; - reads one image from standard input",
+    )
+    add_recursive_argument(parser)
     parser.add_argument(
         "--format",
         choices=("text", "jsonl"),
@@ -36,17 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Return 1 if an image could not be read, else 0."""
-    paths = list(_paths(arguments.images))
+    images = list(_images(arguments.images, arguments.recursive))
     as_json: bool = arguments.format == "jsonl"
-    errors: list[ImageError] = []
+    first_error = ""
+    errors = 0
     rejected = 0
     with reader_of(arguments) as reader:
-        results = zip(paths, reader.read_each(paths), strict=True)
-        for path, result in progress(results, len(paths), "reading"):
+        results = zip(images, reader.read_each(image for _, image in images), strict=True)
+        for (path, _), result in progress(results, len(images), "reading"):
             if as_json:
                 print(json_line(path, result))
             if isinstance(result, ImageError):
-                errors.append(result)
+                errors += 1
+                first_error = first_error or str(result)
                 if not as_json:
                     _tell(str(result))
                 continue
@@ -56,10 +75,10 @@ def run(arguments: argparse.Namespace) -> int:
         decoder = reader.spec.decoder
     sys.stdout.flush()
     if errors:
-        detail = f"; {errors[0]}" if as_json else ""
-        _tell(f"{len(errors)} of {len(paths)} images could not be read{detail}")
+        detail = f"; {first_error}" if as_json else ""
+        _tell(f"{errors} of {len(images)} images could not be read{detail}")
     if rejected and sys.stderr.isatty():
-        _tell(_about_rejected(rejected, len(paths) - len(errors), decoder))
+        _tell(_about_rejected(rejected, len(images) - errors, decoder))
     return 1 if errors else 0
 
 
@@ -74,29 +93,62 @@ def _about_rejected(rejected: int, readings: int, decoder: DecoderSpec) -> str:
     return f"{rejected} of {readings} readings are marked as rejected ({' or '.join(reasons)}){advice}"
 
 
-def _paths(given: list[Path]) -> Iterator[Path]:
-    for path in given:
+def _images(names: Sequence[str], recursive: bool) -> Iterator[_Named]:
+    """Yield the images that the arguments name.
+
+    Raises:
+        InputError: standard input is not the only argument, or cannot be read.
+        DatasetError: a folder cannot be read or has no image.
+    """
+    if _STDIN in names:
+        yield Path(_STDIN), _from_stdin(names)
+        return
+    for path in map(Path, names):
         if _is_folder(path):
-            yield from find_images(path)
+            yield from ((image, image) for image in find_images(path, recursive))
         else:
-            yield path
+            yield path, path
+
+
+class _Piped(io.BytesIO):
+    """The bytes of an image that was piped to this process."""
+
+    name = "standard input"
+
+
+def _from_stdin(names: Sequence[str]) -> _Piped:
+    if len(names) > 1:
+        raise InputError(
+            f"found {_STDIN} among {len(names)} arguments; {_STDIN} reads one image from standard input, and must be"
+            f" the only argument (a file of this name is ./{_STDIN})"
+        )
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputError("standard input is closed or a terminal; pipe an image to it, or name an image")
+    limit = current_limits().file_bytes + 1
+    try:
+        data = read_all(sys.stdin.fileno(), limit)
+    except OSError as error:
+        raise InputError(f"standard input cannot be read ({error.strerror}); pipe an image to it") from error
+    if not data:
+        raise InputError("standard input is empty; pipe an image to it, or name an image")
+    return _Piped(data)
 
 
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # the name is too long, or not ours to look at: reading the image gives the error
+    except OSError:  # the name is too long or not available, and reading the image gives the error
         return False
 
 
 def _text(path: Path, reading: Reading) -> str:
-    marks = "\trescued" * reading.rescued + "\trejected" * (not reading.accepted)
-    return f"{path}\t{reading.text}\t{reading.confidence:.4f}{marks}"
+    marks = "\trescued" * reading.rescued + "\tdamaged" * reading.damaged + "\trejected" * (not reading.accepted)
+    return f"{printable(path)}\t{printable(reading.text)}\t{reading.confidence:.4f}{marks}"
 
 
 def _tell(message: str) -> None:
-    """Write one line on stderr."""
-    print(f"edge-crnn read: {' '.join(message.splitlines())}", file=sys.stderr)
+    """Write one line to stderr."""
+    print(f"edge-crnn read: {one_line(message)}", file=sys.stderr)
 
 
 COMMAND = Command(
@@ -108,5 +160,10 @@ COMMAND = Command(
     " shows: the model `plates` rejects below 0.9889, which marks 18 of the 500 sample plates. To accept all readings,"
     " add --min-confidence 0; to ask for a share of correct readings among the accepted ones, add --target-precision."
     " The threshold also holds with --grammar, --lexicon and --prior, but was chosen without them.",
-    examples=("read samples/plates", "read --min-confidence 0.9 --format jsonl plate.jpg"),
+    examples=(
+        "read samples/plates",
+        "read --min-confidence 0.9 --format jsonl plate.jpg",
+        "read --recursive incoming",
+        "read - < plate.jpg",
+    ),
 )

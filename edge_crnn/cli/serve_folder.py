@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -11,25 +12,29 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TypeAlias
 
-from ..dataset import chunked
+from ..chunks import chunked
 from ..doctor.trials import SAMPLE
 from ..errors import DatasetError, ImageError, OutputError
+from ..files import is_temporary
 from ..reader import Reader
 from ..reading import Reading
 from ..serve.arrivals import Arrival, Arrivals
 from ..serve.attempts import DEADLY, Attempts
 from ..serve.journal import Journal
+from ..serve.reports import Reports
 from ..serve.stop import Stop
 from ..serve.systemd import Systemd
+from ..terminal import one_line
 from .command import Command, between
+from .folders import add_recursive_argument
 from .reader import add_reader_arguments, json_line, reader_of
 
 _Result: TypeAlias = tuple[Arrival, Reading | ImageError]
 
 _BATCH = 32
-"""Lines that are synced together at most."""
+"""Largest number of lines that are synced together."""
 _SHARE = 10
-"""Looking at the folder may take one part in so many of the time."""
+"""Polling the folder takes at most one part in so many of the time."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,28 +57,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " %(default)g)",
     )
     parser.add_argument("--once", action="store_true", help="stop when all images have been read")
+    add_recursive_argument(parser)
     add_reader_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Return 0 when stopped by SIGTERM or SIGINT; with --once, 1 if an image could not be read, else 0."""
     folder: Path = arguments.folder
-    if not folder.is_dir():
-        raise DatasetError(f"{folder}: is not a folder; name the folder where images arrive")
+    _check_folder(folder)
     with Journal(arguments.output) as journal, reader_of(arguments) as reader, Stop() as stop:
-        reader.read_batch([SAMPLE])  # what ends the process here is no fault of an image in the folder
+        if journal.trouble is not None:
+            _say(journal.trouble)
+        reader.read_batch([SAMPLE])  # if this ends the process, no image in the folder is to blame
         with _attempts(folder, journal) as attempts:
-            service = _Service(folder, journal, attempts, reader, stop)
+            arrivals = Arrivals(folder, journal.__contains__, arguments.recursive)
+            service = _Service(arrivals, journal, attempts, reader, stop)
             service.run(arguments.interval, arguments.once)
-    return 1 if arguments.once and service.unread else 0
+    return 1 if arguments.once and (service.unread or arrivals.unavailable) else 0
+
+
+def _check_folder(folder: Path) -> None:
+    """Check that the folder exists, unless that cannot be told yet.
+
+    Raises:
+        DatasetError: there is no such folder.
+    """
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except OSError as error:
+        is_folder = is_temporary(error)
+    if not is_folder:
+        raise DatasetError(f"{folder}: is not a folder; name the folder where images arrive")
 
 
 @contextlib.contextmanager
 def _attempts(folder: Path, journal: Journal) -> Iterator[Attempts]:
-    """What was being read is kept for the next process where an image may be why this one ends."""
+    """Record what is being read, and leave it to the next process if an image may be why this one ends."""
 
     def is_open(arrival: Arrival) -> bool:
-        return arrival not in journal and Arrival.of(folder / arrival.name) == arrival
+        return arrival not in journal and Arrival.of(folder, arrival.name) == arrival
 
     attempts = Attempts(journal.path.with_name(f".{journal.path.name}.reading"), is_open)
     if attempts.trouble is not None:
@@ -92,12 +114,18 @@ def _attempts(folder: Path, journal: Journal) -> Iterator[Attempts]:
 class _Service:
     """The loop: look, read, write, sleep."""
 
-    def __init__(self, folder: Path, journal: Journal, attempts: Attempts, reader: Reader, stop: Stop) -> None:
-        self.read = self.unread = 0
-        self._folder, self._journal, self._attempts, self._reader, self._stop = folder, journal, attempts, reader, stop
-        self._arrivals = Arrivals(folder, journal.__contains__)
+    def __init__(self, arrivals: Arrivals, journal: Journal, attempts: Attempts, reader: Reader, stop: Stop) -> None:
+        self.read = 0
+        self.unread = 0
+        self._arrivals = arrivals
+        self._folder = arrivals.folder
+        self._journal = journal
+        self._attempts = attempts
+        self._reader = reader
+        self._stop = stop
         self._systemd = Systemd()
-        self._gone = False
+        self._reports = Reports(arrivals, _say)
+        self._is_gone = False
 
     def run(self, interval: float, once: bool) -> None:
         _say(f"reading {self._folder} into {self._journal.path}, which has {len(self._journal):,} readings")
@@ -109,7 +137,8 @@ class _Service:
             for results in self._results(arrivals):
                 self._write(results)
                 self._systemd.alive(self._status())
-            if once and not self._arrivals.waiting and not self._gone:
+            self._reports.tell()
+            if once and not self._arrivals.waiting and not self._is_gone:
                 break
             self._sleep(max(interval, (_SHARE - 1) * (looked - started)))
         self._systemd.stopping()
@@ -119,23 +148,23 @@ class _Service:
         try:
             arrivals = self._arrivals.look()
         except OSError as error:
-            if not self._gone:
+            if not self._is_gone:
                 _say(f"{self._folder}: cannot be listed ({error.strerror}); waiting for it")
-            self._gone = True
+            self._is_gone = True
             return []
-        if self._gone:
+        if self._is_gone:
             _say(f"{self._folder}: is back")
-        self._gone = False
+        self._is_gone = False
         return arrivals
 
     def _results(self, arrivals: Sequence[Arrival]) -> Iterator[list[_Result]]:
-        """Readings as they come, until asked to stop, some at a time; all workers are at them.
+        """Yield readings in batches as they come, until asked to stop; all workers are busy.
 
-        Those that were being read when a process ended come first, alone, and are written down one by one: so the next
-        end tells which it was.
+        Images that were being read when a process ended come first. They are read alone and written one by one, so the
+        next end tells which of them was the cause.
         """
-        suspects = [each for each in arrivals if self._attempts.count(each)]
-        others = [each for each in arrivals if not self._attempts.count(each)]
+        suspects = [arrival for arrival in arrivals if self._attempts.count(arrival)]
+        others = [arrival for arrival in arrivals if not self._attempts.count(arrival)]
         for suspect in suspects:
             yield [(suspect, self._given_up(suspect))] if self._is_deadly(suspect) else list(self._read([suspect]))
             if self._stop.asked:
@@ -165,24 +194,33 @@ class _Service:
     def _write(self, results: Sequence[_Result]) -> None:
         lines = []
         for arrival, result in results:
-            path = self._folder / arrival.name
-            if Arrival.of(path) != arrival:  # gone or changed meanwhile: whatever was read is not of this image
+            if Arrival.of(self._folder, arrival.name) != arrival:  # it has gone or changed, and the result is outdated
                 continue
+            if isinstance(result, ImageError) and is_temporary(result):
+                self._arrivals.postpone(arrival, _reason(result))
+                continue
+            is_whole = not isinstance(result, ImageError) and not result.damaged
+            if not is_whole and not self._is_deadly(arrival) and self._arrivals.failed(arrival):
+                continue  # its upload may have stalled
             if isinstance(result, ImageError):
-                if not self._is_deadly(arrival) and self._arrivals.failed(arrival):
-                    continue
                 self.unread += 1
             else:
                 self.read += 1
-            now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-            lines.append((arrival, json_line(path, result, time=now, size=arrival.size, mtime_ns=arrival.mtime_ns)))
+            lines.append((arrival, self._line(arrival, result)))
         self._journal.append(lines)
         for arrival, _ in lines:
             self._arrivals.done(arrival)
             self._attempts.end(arrival)
 
+    def _line(self, arrival: Arrival, result: Reading | ImageError) -> str:
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        identity: dict[str, str | int] = {"time": now, "size": arrival.size, "mtime_ns": arrival.mtime_ns}
+        if "/" in arrival.name:
+            identity["name"] = arrival.name
+        return json_line(self._folder / arrival.name, result, **identity)
+
     def _sleep(self, seconds: float) -> None:
-        """In naps that leave time for signs of life."""
+        """Sleep in parts that leave time for signs of life."""
         until = time.monotonic() + seconds
         patience = self._systemd.patience_s
         while not self._stop.asked:
@@ -196,8 +234,14 @@ class _Service:
         return f"{self.read:,} images read, {self.unread:,} failed"
 
 
+def _reason(error: ImageError) -> str:
+    """Return why a file is not available, without its path."""
+    cause = error.__cause__
+    return (cause.strerror if isinstance(cause, OSError) else None) or str(error)
+
+
 def _say(text: str) -> None:
-    print(f"edge-crnn serve-folder: {text}", file=sys.stderr, flush=True)
+    print(f"edge-crnn serve-folder: {one_line(text)}", file=sys.stderr, flush=True)
 
 
 COMMAND = Command(
@@ -205,5 +249,5 @@ COMMAND = Command(
     add_arguments,
     run,
     details="Runs until it is stopped, and reads every image once, even if the process is killed and started again.",
-    examples=("serve-folder incoming -o readings.jsonl",),
+    examples=("serve-folder incoming -o readings.jsonl", "serve-folder incoming --recursive"),
 )

@@ -1,57 +1,89 @@
-"""The files of a folder of images, whatever form of Unicode their names are in."""
+"""Finds the files of a folder of images, whatever form of Unicode their names are in."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
+from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ..errors import DatasetError
+from ..folders import Walk, has_image_suffix, is_hidden
 from ..images import SUFFIXES
+from ..progress import note as to_stderr
+from .tables import NAMES
 
 
 def nfc(text: str) -> str:
-    """The text in Unicode's form NFC: macOS stores names in NFD, tables are written in NFC."""
+    """Return the text in Unicode's form NFC: macOS stores names in NFD, tables are written in NFC."""
     return unicodedata.normalize("NFC", text)
 
 
-def find_images(folder: Path) -> list[Path]:
-    """The image files directly in `folder`, hidden ones left out, in the order of their names in NFC.
+def find_images(folder: Path, recursive: bool = False, note: Callable[[str], None] = to_stderr) -> list[Path]:
+    """Return the image files in `folder`, without hidden ones, in the order of their paths in NFC.
+
+    Args:
+        folder: a folder of images.
+        recursive: also read its subfolders, and theirs.
+        note: takes one line that says which files and how many subfolders were skipped, if any were.
 
     Raises:
-        DatasetError: there is no such folder, it cannot be read, or holds no image.
+        DatasetError: there is no such folder, it or a subfolder cannot be read, or it holds no image.
     """
-    files = [each for each in _content(folder) if each.is_file()]
-    images = [each for each in files if is_image(each)]
-    if not images:
-        raise DatasetError(
-            f"{folder}: no image among {len(files)} files, expected {', '.join(sorted(SUFFIXES))}; name another folder"
-        )
-    return sorted(images, key=lambda path: (nfc(path.name), path.name))
+    walk = Walk(folder, recursive, partial(_refuse, folder), _is_left_out)
+    try:
+        names = [name for name, _ in walk]
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    if not names:
+        files = walk.skipped.kinds.total()
+        count = f"{files} file" if files == 1 else f"{files} files"
+        advice = "add --recursive to read its subfolders" if walk.skipped.subfolders else "name another folder"
+        raise DatasetError(f"{folder}: no image among {count}, expected {', '.join(sorted(SUFFIXES))}; {advice}")
+    if text := str(walk.skipped):
+        note(f"{folder}: {text}")
+    return [folder / name for name in sorted(names, key=lambda name: (nfc(name).split("/"), name))]
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file has the name of an image, and is not hidden."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    """Return whether a file has the name of an image and is not hidden."""
+    return has_image_suffix(path.name) and not is_hidden(path.name)
+
+
+def _is_left_out(name: str) -> bool:
+    """Return whether a file is hidden or a table of labels, which nobody expects to be read as an image."""
+    return is_hidden(name) or any(fnmatch(name, table) for table in NAMES)
+
+
+def _refuse(folder: Path, name: str, error: OSError) -> None:
+    raise _unreadable(folder / name, error) from error
+
+
+def _unreadable(folder: Path, error: OSError) -> DatasetError:
+    return DatasetError(f"{folder}: cannot be read ({error.strerror}); name a folder of images")
 
 
 class Places:
-    """Finds the files that a table names; each folder is listed once."""
+    """The files of a folder that a table may name; every subfolder is listed once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._listings = {folder: _by_name(_content(folder))}
 
     def find(self, name: str) -> Path | None:
-        """The file with a path from the folder, separated by slashes or backslashes; None: there is none.
+        """Return the file with a path from the folder, with slashes or backslashes, or None if there is none.
 
         Raises:
             DatasetError: the name leads out of the folder.
         """
-        found = self._follow(PurePosixPath(name))
-        return self._follow(PurePosixPath(name.replace("\\", "/"))) if found is None and "\\" in name else found
+        path = self._follow(PurePosixPath(name))
+        if path is None and "\\" in name:
+            path = self._follow(PurePosixPath(name.replace("\\", "/")))
+        return path
 
     def images_beside(self, paths: set[Path]) -> list[Path]:
-        """The other images in the folders of files that were found."""
+        """Return the other images in the folders of `paths`."""
         folders = sorted({path.parent for path in paths})
         listed = {path: None for folder in folders for path in self._listing(folder).values()}
         return [path for path in listed if path not in paths and is_image(path) and path.is_file()]
@@ -62,10 +94,10 @@ class Places:
         place = self.folder
         for part in name.parts:
             listing = self._listing(place)
-            found = listing.get(part) or listing.get(nfc(part))
-            if found is None:
+            path = listing.get(part) or listing.get(nfc(part))
+            if path is None:
                 return None
-            place = found
+            place = path
         return place if place.is_file() else None
 
     def _listing(self, folder: Path) -> dict[str, Path]:
@@ -78,10 +110,10 @@ def _content(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except OSError as error:
-        raise DatasetError(f"{folder}: cannot be read ({error.strerror}); name a folder of images") from error
+        raise _unreadable(folder, error) from error
 
 
 def _by_name(paths: list[Path]) -> dict[str, Path]:
-    """By their names in NFC, and by their names as they are, which come first."""
+    """Return name → path, for names in NFC and names as they are; the latter have precedence."""
     ordered = sorted(paths, key=lambda path: path.name)
     return {nfc(path.name): path for path in ordered} | {path.name: path for path in ordered}

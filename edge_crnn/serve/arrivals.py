@@ -1,8 +1,8 @@
-"""Watches a folder for images, and yields each image once it is complete.
+"""Watches a folder for images and returns each image once it is complete.
 
-The folder is polled, so no event is missed and any file system works, also one on a network. A file is complete once
-two consecutive polls see the same size and time. Hidden and temporary names are ignored, so an image that is written
-under such a name and renamed is taken after two polls.
+The folder is polled, so no event is missed and any file system works, also one on a network. A file is complete if two
+consecutive polls see the same size and time. Hidden and temporary names are ignored, so an image that is written under
+such a name and then renamed is returned after two polls.
 """
 
 from __future__ import annotations
@@ -13,30 +13,35 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..images import SUFFIXES
+from ..folders import Skipped, Walk
 
 AT_ONCE = 1024
-"""Largest number of files per poll, the oldest of a longer queue, which limits memory for a large folder."""
+"""Largest number of files per poll. Of a longer queue, the oldest are returned, which limits memory."""
 
 TRIES = 3
-"""Attempts to read an unchanged file that is no image; the number of polls between attempts doubles."""
+"""Attempts to read an unchanged file that is not an image; the number of polls between attempts doubles."""
 
-_TEMPORARY = frozenset({".tmp", ".temp", ".part", ".partial", ".crdownload", ".filepart"})
+LONGEST_WAIT = 32
+"""Largest number of polls between two attempts to read a file that is not available."""
+
+_TEMPORARY = frozenset({"tmp", "temp", "part", "partial", "crdownload", "filepart"})
 
 
 @dataclass(frozen=True, order=True)
 class Arrival:
-    """A file at one time; the same name, size and modification time mean the same image."""
+    """A file at a moment; the same name, size and modification time mean the same image."""
 
     mtime_ns: int
     name: str
+    """The path from the folder, with slashes."""
     size: int
 
     @classmethod
-    def of(cls, path: Path) -> Arrival | None:
-        """Return the file as it is now; None: it is gone, or is no file."""
+    def of(cls, folder: Path, name: str) -> Arrival | None:
+        """Return a file of a folder as it is now, or None if there is no such file or it is not available."""
+        path = folder / name
         try:
-            return cls._of(path.name, path.stat()) if path.is_file() else None
+            return cls._of(name, path.stat()) if path.is_file() else None
         except OSError:
             return None
 
@@ -48,67 +53,117 @@ class Arrival:
 @dataclass
 class _Waiting:
     arrival: Arrival
-    looks: int
+    ctime_ns: int
+    looks: int = 1
     """Polls to wait before the file is returned."""
     tries: int = 0
+    reason: str | None = None
+    """Why it is not available, if the last attempt failed for such a reason."""
 
 
 class Arrivals:
-    """The images of `folder` for which `is_known` is false."""
+    """The images of a folder that are still to be read.
 
-    def __init__(self, folder: Path, is_known: Callable[[Arrival], bool]) -> None:
+    Args:
+        folder: the folder.
+        is_known: tells which images have been read.
+        recursive: also watch the subfolders, those that are created later too.
+    """
+
+    def __init__(self, folder: Path, is_known: Callable[[Arrival], bool], recursive: bool = False) -> None:
         self.folder = folder
         self._is_known = is_known
+        self._walk = Walk(folder, recursive, self._cannot_be_looked_at, _is_hidden)
         self._waiting: dict[str, _Waiting] = {}
+        self._unreachable: dict[str, str] = {}
 
     @property
     def waiting(self) -> int:
-        """Number of files of the last poll that are still waiting or will be tried again."""
-        return len(self._waiting)
+        """Number of files of the last poll that wait to be read, or to be read again soon."""
+        return sum(waiting.reason is None or waiting.tries < TRIES for waiting in self._waiting.values())
+
+    @property
+    def unavailable(self) -> dict[str, str]:
+        """Path of a file or subfolder that cannot be read at the moment → the reason."""
+        files = {name: waiting.reason for name, waiting in self._waiting.items() if waiting.reason is not None}
+        return {**files, **self._unreachable}
+
+    @property
+    def skipped(self) -> Skipped:
+        """The files and subfolders that the last poll skipped."""
+        return self._walk.skipped
 
     def look(self) -> list[Arrival]:
-        """Poll the folder, and return the images that are complete, oldest first.
+        """Poll the folder and return the images that are complete, oldest first.
 
         Raises:
-            OSError: the folder cannot be looked at; what was waiting waits on.
+            OSError: the folder cannot be listed; what was waiting waits on.
         """
-        oldest = heapq.nsmallest(AT_ONCE, self._unknown())
+        aside: dict[str, _Waiting] = {}
+        oldest = heapq.nsmallest(AT_ONCE, self._candidates(aside), key=lambda waiting: waiting.arrival)
         # What is gone, known, or beyond the oldest is forgotten here.
-        self._waiting = {arrival.name: self._next(arrival) for arrival in oldest}
-        return [arrival for arrival in oldest if self._waiting[arrival.name].looks == 0]
+        self._waiting = {**aside, **{waiting.arrival.name: waiting for waiting in oldest}}
+        return [waiting.arrival for waiting in oldest if waiting.looks == 0]
 
     def done(self, arrival: Arrival) -> None:
         """Record that an arrival has been read."""
         self._waiting.pop(arrival.name, None)
 
     def failed(self, arrival: Arrival) -> bool:
-        """Record that an arrival is no image; return whether `look` will return it again later."""
+        """Record that an arrival is not an image; return whether `look` will return it again."""
         waiting = self._waiting[arrival.name]
+        waiting.reason = None
         waiting.tries += 1
         waiting.looks = 2**waiting.tries
         return waiting.tries < TRIES
 
-    def _next(self, arrival: Arrival) -> _Waiting:
+    def postpone(self, arrival: Arrival, reason: str) -> None:
+        """Record that an arrival is not available; `look` returns it when it has changed, or else ever later."""
+        waiting = self._waiting[arrival.name]
+        waiting.reason = reason
+        waiting.tries += 1
+        waiting.looks = min(2 ** min(waiting.tries, LONGEST_WAIT), LONGEST_WAIT)
+
+    def _candidates(self, aside: dict[str, _Waiting]) -> Iterator[_Waiting]:
+        """Yield all files that are not known; put those that are not available into `aside` until their time comes.
+
+        So they do not take the places of files that can be read.
+        """
+        self._unreachable = {}
+        for arrival, ctime_ns in self._unknown():
+            waiting = self._next(arrival, ctime_ns)
+            if waiting.reason is not None and waiting.looks:
+                aside[arrival.name] = waiting
+            else:
+                yield waiting
+
+    def _next(self, arrival: Arrival, ctime_ns: int) -> _Waiting:
         waiting = self._waiting.get(arrival.name)
         if waiting is None or waiting.arrival != arrival:
-            return _Waiting(arrival, looks=1)
+            return _Waiting(arrival, ctime_ns)
+        if waiting.tries and waiting.ctime_ns != ctime_ns:  # its permissions, for example
+            return _Waiting(arrival, ctime_ns)
         waiting.looks = max(waiting.looks - 1, 0)
         return waiting
 
-    def _unknown(self) -> Iterator[Arrival]:
-        with os.scandir(self.folder) as entries:
-            for entry in entries:
-                if not is_image_name(entry.name):
-                    continue
-                try:
-                    arrival = Arrival._of(entry.name, entry.stat()) if entry.is_file() else None
-                except OSError:  # gone since, or a link that leads nowhere
-                    continue
-                if arrival is not None and not self._is_known(arrival):
-                    yield arrival
+    def _unknown(self) -> Iterator[tuple[Arrival, int]]:
+        """Yield every image that is not known, and the time of its last change of any kind."""
+        for name, entry in self._walk:
+            try:
+                status = entry.stat()
+            except FileNotFoundError:  # gone since
+                continue
+            except OSError as error:
+                self._cannot_be_looked_at(name, error)
+                continue
+            arrival = Arrival._of(name, status)
+            if not self._is_known(arrival):
+                yield arrival, status.st_ctime_ns
+
+    def _cannot_be_looked_at(self, name: str, error: OSError) -> None:
+        self._unreachable[name] = error.strerror or str(error)
 
 
-def is_image_name(name: str) -> bool:
-    """Whether this is the name of an image that is neither hidden nor temporary."""
-    suffixes = [suffix.lower() for suffix in Path(name).suffixes]
-    return bool(suffixes) and suffixes[-1] in SUFFIXES and name[0] not in ".~#" and _TEMPORARY.isdisjoint(suffixes)
+def _is_hidden(name: str) -> bool:
+    """Return whether a name is that of a hidden or temporary file or folder."""
+    return name[0] in ".~#" or not _TEMPORARY.isdisjoint(name.lower().split(".")[1:])

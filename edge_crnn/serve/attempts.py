@@ -1,7 +1,7 @@
 """Records which images are being read, so that after a crash the next process knows which images may be the cause.
 
 An image can end the process that reads it: by exhausting memory, by crashing a decoder, or by a watchdog's timeout. If
-it were read again at every start, it would block all images after it.
+it was read again at every start, it would block all images after it.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from ..errors import OutputError
 from .arrivals import Arrival
 
 DEADLY = 3
-"""Crashes while an image is being read before it is skipped: one among others, two alone."""
+"""Crashes while an image is read before it is skipped: one with others, two alone."""
 
 _MOST = 8 << 20
 """Largest number of bytes read: no process has that many images at once."""
 _LAZY = 32
-"""Ended readings that may stand in the file a while longer: to write it anew for each takes long with many at once."""
+"""Ended readings that may stay in the file for a while, since rewriting it for every image takes long."""
 
 
 class Attempts:
-    """The file at `path`: a line for each begun reading. A process that ends as it should leaves none of its own.
+    """The file at `path`, with a line per reading that has begun and not ended.
 
-    It is written, not synced: a power cut is no image's fault. One process has it at a time. Where it cannot be had,
-    nothing is counted beyond this process.
+    A process that ends in order leaves no line of its own. The file is written but not synced, since no image causes a
+    power cut. One process has it at a time. If it cannot be opened, crashes of earlier processes are not counted.
 
     Args:
-        path: made where there is none.
-        is_open: whether an arrival that the file names still waits to be read.
+        path: the file, which is created if there is none.
+        is_open: tells whether an arrival that the file names still waits to be read.
     """
 
     trouble: str | None = None
@@ -46,7 +46,7 @@ class Attempts:
             self._file = _opened(path)
             data = os.pread(self._file, _MOST, 0)
         except OSError as error:
-            self.trouble = f"{path}: cannot be had ({error.strerror}); an image that ends the process is read again"
+            self.trouble = f"{path}: cannot be opened ({error.strerror}); an image that ends the process is read again"
         begun = Counter(arrival for arrival in map(_arrival, data.split(b"\n")) if arrival is not None)
         self._before = Counter({arrival: count for arrival, count in begun.items() if is_open(arrival)})
         self._begun = self._before.copy()
@@ -71,7 +71,7 @@ class Attempts:
             self._put(_line(arrival))
 
     def end(self, arrival: Arrival) -> None:
-        """Record that an arrival was read, or is no image, and that the process survived.
+        """Record that the process has survived the reading of an arrival, which may not be an image.
 
         Raises:
             OutputError: there is no room.
@@ -88,7 +88,7 @@ class Attempts:
         """Leave the file for the next process.
 
         Args:
-            orderly: nothing that is being read is to blame; what earlier processes said of others stays.
+            orderly: no image is the cause of the end, so only the counts of earlier processes stay.
         """
         if self._file is None:
             return
@@ -98,14 +98,14 @@ class Attempts:
             self._write()
             if not self._begun:
                 self._path.unlink(missing_ok=True)
-        except OSError:  # it is no reason to end otherwise than was about to
+        except OSError:  # the process ends anyway, and in its own way
             pass
         finally:
             os.close(self._file)
             self._file = None
 
     def _write(self) -> None:
-        """Rewrite the file. A kill during the rewrite loses counts, and never adds any."""
+        """Rewrite the file; a kill in the middle may lose counts but adds none."""
         self._ended.clear()
         self._end = 0
         if self._file is not None:
@@ -128,7 +128,7 @@ def _opened(path: Path) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         return os.open(path, flags, 0o666)
-    except PermissionError:  # another user's, who tried what ended the service
+    except PermissionError:  # of another user, who tried the same folder
         path.unlink()
         return os.open(path, flags, 0o666)
 
@@ -138,7 +138,7 @@ def _line(arrival: Arrival) -> bytes:
 
 
 def _arrival(line: bytes) -> Arrival | None:
-    """Parse a line; None: it is not one of ours, or is cut short."""
+    """Parse a line, or return None if it has another form or is cut short."""
     try:
         mtime_ns, name, size = json.loads(line)
     except (ValueError, TypeError, RecursionError):

@@ -1,8 +1,8 @@
 """Writes readings to a file of JSON lines that is its own journal: images that it lists are not read again.
 
-Lines are appended completely and synced, several at once. What a kill or a power cut left of the last lines is cut off
-when the file is opened again, and their images are read again, so each image has one line. One process writes at a
-time.
+Lines are appended completely and synced, several at once. A kill or a power cut may leave a part of the last lines. It
+is cut off when the file is opened again, and their images are read again, so every image has one line. One process
+writes at a time.
 """
 
 from __future__ import annotations
@@ -20,24 +20,31 @@ from types import TracebackType
 import numpy as np
 
 from ..errors import OutputError
-from ..files import sync_folder
+from ..files import lock, sync_folder
 from .arrivals import Arrival
 
 _START = b'{"time": "'
-_HEAD = re.compile(rb'{"time": "[^"]*", "size": (\d{1,20}), "mtime_ns": (-?\d{1,20}), "image": ("(?:[^"\\]|\\.)*")')
+_STRING = rb'"(?:[^"\\]|\\.)*"'
+_HEAD = re.compile(
+    rb'{"time": "[^"]*", "size": (\d{1,20}), "mtime_ns": (-?\d{1,20}), (?:"name": (%b), )?"image": (%b)'
+    % (_STRING, _STRING)
+)
 """The start of a line; parsing only this much halves the time for a long file."""
 _MOST_LOST = 8 << 20
 """Largest number of bytes to cut off; more cannot be the lines written last."""
 
 
 class Journal:
-    """The file at `path`, made where there is none.
+    """The file at `path`, which is created if there is none.
 
-    What it knows takes 8 bytes of memory for each line; the file itself takes a hundred times as much on the disk.
+    It takes 8 bytes of memory per line. The file takes a hundred times as much on the disk.
 
     Raises:
         OutputError: it cannot be opened, another process has it, or it holds something else.
     """
+
+    trouble: str | None = None
+    """Why nothing keeps another process from writing it, if that is the case."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -49,14 +56,14 @@ class Journal:
             ) from error
         try:
             self._lock()
-            self._end, known = self._load()
+            self._end, digests = self._load()
             os.ftruncate(self._file, self._end)
             os.fsync(self._file)
             sync_folder(path.parent)
         except BaseException:
             os.close(self._file)
             raise
-        self._known = _Digests(known)
+        self._known = _Digests(digests)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -65,18 +72,20 @@ class Journal:
         return _digest(arrival) in self._known
 
     def append(self, lines: Sequence[tuple[Arrival, str]]) -> None:
-        """Add a line, without its end, for each arrival; all are on the disk when this returns, or none is known.
+        """Add the lines of arrivals, without line feeds; all are on the disk when this returns.
 
-        A line begins with its `time`, `size`, `mtime_ns` and `image`, in this order.
+        A line begins with `time`, `size`, `mtime_ns`, then `name` if the image is in a subfolder, and `image`, in this
+        order. After an error, none of the arrivals counts as read.
 
         Raises:
-            OutputError: there is no room, or somebody has moved the file away.
+            OutputError: there is no room, or somebody has moved the file away or written to it.
         """
         if not lines:
             return
         data = "".join(f"{line}\n" for _, line in lines).encode()
         assert all(_arrival(f"{line}\n".encode()) == arrival for arrival, line in lines)
         self._check_place()
+        self._check_length()
         try:
             _write(self._file, data)
             os.fsync(self._file)
@@ -104,16 +113,23 @@ class Journal:
         self.close()
 
     def _lock(self) -> None:
-        import fcntl  # not on Windows
-
         if not stat.S_ISREG(os.fstat(self._file).st_mode):
             raise OutputError(None, f"{self.path}: is a device or a pipe, which cannot be read again; name a file")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock(self._file):
+                self.trouble = (
+                    f"{self.path}: cannot be locked, since its file system has no locks; make sure that no other"
+                    " process writes it"
+                )
+        except BlockingIOError as error:
+            raise OutputError(
+                error.errno, f"{self.path}: is locked, another process writes it; name one file per process"
+            ) from error
         except OSError as error:
             raise OutputError(
                 error.errno,
-                f"{self.path}: cannot be locked ({error.strerror}), another process writes it; name a file for each",
+                f"{self.path}: cannot be locked ({error.strerror}); start again when it can, or name"
+                " a file on another disk",
             ) from error
         self._check_place()
 
@@ -129,10 +145,20 @@ class Journal:
                 " nothing writes it, and start again",
             )
 
+    def _check_length(self) -> None:
+        """Check that nobody else has written to the file, which may have no lock."""
+        length = os.fstat(self._file).st_size
+        if length != self._end:
+            raise OutputError(
+                None,
+                f"{self.path}: has {length:,} bytes, expected {self._end:,}, so another process writes it; stop that"
+                " process and start again",
+            )
+
     def _load(self) -> tuple[int, array[int]]:
         """Return the number of bytes in complete lines, and the digests of their arrivals."""
         end = 0
-        known = array("Q")
+        digests = array("Q")
         with os.fdopen(os.dup(self._file), "rb") as file:
             file.seek(0)
             for number, line in enumerate(iter(lambda: file.readline(_MOST_LOST), b""), 1):
@@ -140,9 +166,9 @@ class Journal:
                 if arrival is None:
                     self._check_remains(end, line, number)
                     break
-                known.append(_digest(arrival))
+                digests.append(_digest(arrival))
                 end += len(line)
-        return end, known
+        return end, digests
 
     def _check_remains(self, end: int, line: bytes, number: int) -> None:
         """Check that what follows the first `end` bytes was left by a kill or a power cut.
@@ -194,13 +220,13 @@ def _digest(arrival: Arrival) -> int:
 
 
 def _arrival(line: bytes) -> Arrival | None:
-    """Parse the arrival of a complete line; None: it is not one of ours, or is cut short."""
+    """Parse the arrival of a line, or return None if the line has another form or is cut short."""
     head = _HEAD.match(line)
     if head is None or not line.endswith(b"}\n") or b"\0" in line:
         return None
-    size, mtime_ns, image = head.groups()
+    size, mtime_ns, name, image = head.groups()
     try:
-        return Arrival(int(mtime_ns), Path(json.loads(image)).name, int(size))
+        return Arrival(int(mtime_ns), json.loads(name) if name else Path(json.loads(image)).name, int(size))
     except ValueError:  # not UTF-8, or no string of JSON
         return None
 

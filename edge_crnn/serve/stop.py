@@ -25,7 +25,7 @@ class Stop:
             select.select([self._wake], [], [], seconds)
 
     def __enter__(self) -> Stop:
-        # A pipe, for a signal may come between the last look at `asked` and the sleep.
+        # A pipe also wakes a sleep that begins just after the signal, between the check of `asked` and `select`.
         self._wake, self._waker = os.pipe()
         self._before = {signal_number: signal.signal(signal_number, self._ask) for signal_number in _SIGNALS}
         return self

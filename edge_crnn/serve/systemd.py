@@ -9,16 +9,16 @@ import time
 
 
 class Systemd:
-    """The service manager that started this process, if one did.
+    """The service manager that started this process, if one did."""
 
-    `patience_s` is how long it waits for a sign of life, and kills then; None: it does not.
-    """
+    patience_s: float | None
+    """Seconds without a sign of life after which it kills this process; None: it does not."""
 
     def __init__(self) -> None:
         place = os.environ.get("NOTIFY_SOCKET", "")
-        self._place = f"\0{place[1:]}" if place.startswith("@") else place  # @: Linux's abstract names
-        meant = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-        microseconds = os.environ.get("WATCHDOG_USEC", "") if meant and place else ""
+        self._place = f"\0{place[1:]}" if place.startswith("@") else place  # @ stands for Linux's abstract names
+        is_meant = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        microseconds = os.environ.get("WATCHDOG_USEC", "") if is_meant and place else ""
         self.patience_s = int(microseconds) / 1e6 if microseconds.isdigit() else None
         self._alive_at = 0.0
 
@@ -40,6 +40,6 @@ class Systemd:
     def _tell(self, message: str) -> None:
         if not self._place:
             return
-        # One that is not heard is treated by systemd as one that has nothing to say: it is killed and started again.
+        # If a message is lost, systemd kills and restarts this process, as it does when none is sent.
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
             line.sendto(message.encode("utf-8", "replace"), self._place)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import resource
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edge_crnn.errors import OutputError
-from edge_crnn.files import require_place, sha256, sweep_partial, write_atomically
+from edge_crnn.files import is_temporary, lock, require_place, sha256, sweep_partial, write_atomically
 
 WRITER = """
 import os, sys, time
@@ -30,7 +31,7 @@ files.write_atomically(Path(sys.argv[1]), b"new" * 1000)
 
 @contextlib.contextmanager
 def writer(path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in the middle of writing `path`; killed at the end, and nothing tidies up after it."""
+    """Run a process that is in the middle of writing `path`, and kill it at the end; nothing cleans up after it."""
     with subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline()
@@ -39,7 +40,7 @@ def writer(path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(each.name for each in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir())
 
 
 NAMES = (
@@ -249,3 +250,28 @@ def test_an_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest
 
 def test_sha256() -> None:
     assert sha256(b"abc") == sha256(memoryview(b"abc")) == hashlib.sha256(b"abc").hexdigest()
+
+
+@pytest.mark.parametrize("name", ["EACCES", "EPERM", "EIO", "ESTALE", "EAGAIN", "ENOTCONN", "ETIMEDOUT", "EMFILE"])
+def test_failures_that_may_pass(name: str) -> None:
+    error = OSError(getattr(errno, name), "a reason")
+    assert is_temporary(error)
+    wrapped = ValueError("of an image")
+    wrapped.__cause__ = error
+    assert is_temporary(wrapped)
+
+
+@pytest.mark.parametrize("name", ["ENOENT", "EISDIR", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "EINVAL"])
+def test_failures_that_stay(name: str) -> None:
+    assert not is_temporary(OSError(getattr(errno, name), "a reason"))
+    assert not is_temporary(ValueError("damaged"))
+    assert not is_temporary(None)
+
+
+def test_a_lock_is_held_until_the_file_is_closed(tmp_path: Path) -> None:
+    with (tmp_path / "locked").open("wb") as first, (tmp_path / "locked").open("wb") as second:
+        assert lock(first.fileno())
+        with pytest.raises(BlockingIOError):
+            lock(second.fileno())
+        first.close()
+        assert lock(second.fileno())

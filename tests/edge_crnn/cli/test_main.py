@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from edge_crnn.cli.main import main
 from edge_crnn.errors import BackendUnavailable, DatasetError, OutputError, VerificationError
 
 PROGRAM = (sys.executable, "-m", "edge_crnn")
+HERE = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
 
 
 def ran(*words: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
@@ -77,7 +79,7 @@ def test_help_of_a_command(name: str, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["fly"], "edge-crnn: unknown command 'fly'\nSee edge-crnn --help.\n"),
         (["raed"], "edge-crnn: unknown command 'raed'; did you mean read?\n"),
@@ -92,12 +94,12 @@ def test_help_of_a_command(name: str, capsys: pytest.CaptureFixture[str]) -> Non
     ],
 )
 def test_bad_usage(
-    words: list[str], said: str, command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    words: list[str], message: str, command: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     command(lambda arguments: 0)
     assert main(words) == 2
     streams = capsys.readouterr()
-    assert said in streams.err
+    assert message in streams.err
     assert streams.out == ""
 
 
@@ -119,11 +121,11 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize(("end", "status", "said"), ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize(("end", "status", "message"), ENDS.values(), ids=ENDS)
 def test_how_commands_end(
     end: Callable[[], int] | BaseException,
     status: int,
-    said: str,
+    message: str,
     command: Callable[..., None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -136,12 +138,24 @@ def test_how_commands_end(
 
     command(run)
     assert main(["try", "--flag", "up"]) == status
-    assert capsys.readouterr() == ("a result\n", f"edge-crnn try: {said}" if said else "")
+    assert capsys.readouterr() == ("a result\n", f"edge-crnn try: {message}" if message else "")
 
 
-@pytest.mark.parametrize(
-    "defect", [ValueError("a defect"), OSError(5, "Input/output error"), ModuleNotFoundError("x", name="edge_crnn.x")]
-)
+@pytest.mark.parametrize("failure", [OSError(5, "Input/output error", "a.png"), PermissionError(13, "denied", "a.png")])
+def test_a_file_that_fails_unexpectedly_is_named(
+    failure: OSError, command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        raise failure
+
+    command(run)
+    assert main(["try"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "a.png" in line
+    assert failure.strerror in line
+
+
+@pytest.mark.parametrize("defect", [ValueError("a defect"), ModuleNotFoundError("x", name="edge_crnn.x")])
 def test_a_defect_keeps_its_traceback(defect: Exception, command: Callable[..., None]) -> None:
     def run(arguments: argparse.Namespace) -> int:
         raise defect
@@ -245,6 +259,7 @@ def test_a_stream_that_is_closed_from_the_start(closed: str, tiny_artifact: Path
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.thorough
 def test_the_program(tiny_artifact: Path) -> None:
     assert ran("--version").stdout == f"edge-crnn {__version__}\n"
     unknown = ran("fly")
@@ -278,19 +293,21 @@ def started(words: list[str], folder: Path) -> subprocess.Popen[bytes]:
     )
     assert process.stdout is not None
     if b"a.png" not in process.stdout.readline():
-        _, said = process.communicate(timeout=60)
-        pytest.fail(f"ended with {process.returncode} before its first line; said {said.decode()!r}")
+        _, errors = process.communicate(timeout=60)
+        pytest.fail(f"ended with {process.returncode} before its first line; said {errors.decode()!r}")
     return process
 
 
+@pytest.mark.thorough
 def test_ctrl_c_ends_it_with_one_line(long_job: list[str], tmp_path: Path) -> None:
     process = started(long_job, tmp_path)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert said == b"edge-crnn read: interrupted\n"
+    _, errors = process.communicate(timeout=60)
+    assert errors == b"edge-crnn read: interrupted\n"
     assert process.returncode == 130
 
 
+@pytest.mark.thorough
 def test_a_closed_pipe_ends_it_quietly(long_job: list[str], tmp_path: Path) -> None:
     process = started(long_job, tmp_path)
     assert process.stdout is not None
@@ -320,3 +337,89 @@ def test_results_that_find_no_room(tiny_artifact: Path) -> None:
         )
     assert ended.stderr == b"edge-crnn info: cannot write (No space left on device); make room\n"
     assert ended.returncode == 1
+
+
+FULL = {
+    "info": ["info", "MODEL"],
+    "JSON": ["info", "MODEL", "--format", "json"],
+    "read": ["read", "--model", "MODEL", "a.png"],
+    "help": ["--help"],
+    "help of a command": ["read", "--help"],
+    "version": ["--version"],
+    "completion": ["completion", "bash"],
+}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("words", FULL.values(), ids=FULL)
+def test_a_full_disk_is_an_error_of_every_command(words: list[str], tiny_artifact: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".png", np.zeros((16, 32), np.uint8))[1].tobytes())
+    words = [str(tiny_artifact) if word == "MODEL" else word for word in words]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [*PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, check=False, timeout=60, cwd=tmp_path, env=HERE
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.count(b"\n") == 1
+    assert b"cannot write (No space left on device); make room" in ended.stderr
+
+
+@pytest.mark.thorough
+def test_a_file_that_must_not_grow_is_an_error_too(long_job: list[str], tmp_path: Path) -> None:
+    """A quota or a failing disk has the same effect."""
+    words = ["sh", "-c", 'ulimit -f 1; exec "$@" > out', "sh", *long_job]
+    ended = subprocess.run(words, stderr=subprocess.PIPE, check=False, timeout=60, cwd=tmp_path, env=HERE)
+    assert ended.returncode == 1
+    assert ended.stderr == b"edge-crnn read: cannot write (File too large); send the output elsewhere\n"
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("form", ["text", "jsonl"])
+def test_a_stream_that_is_non_blocking_gets_every_line(
+    stream: str, form: str, tiny_artifact: Path, tmp_path: Path
+) -> None:
+    """honcho#168: of 500 lines, 64 arrived, and the exit status was 0."""
+    name = f"{'x' * 200}.png"
+    data = cv2.imencode(".png", np.zeros((16, 32), np.uint8))[1].tobytes() if stream == "stdout" else b"no picture"
+    (tmp_path / name).write_bytes(data)
+    source, sink = os.pipe()
+    os.set_blocking(sink, False)
+    words = [*PROGRAM, "read", "--model", str(tiny_artifact), "--format", form, *[name] * 500]
+    other = "stderr" if stream == "stdout" else "stdout"
+    with subprocess.Popen(words, cwd=tmp_path, env=HERE, **{stream: sink, other: subprocess.DEVNULL}) as process:  # type: ignore[call-overload]
+        time.sleep(1)  # until the pipe is full
+        os.close(sink)
+        with os.fdopen(source, "rb") as pipe:
+            lines = pipe.read().splitlines()
+        assert process.wait(60) == (0 if stream == "stdout" else 1)
+    lines_on_stderr = 1 if form == "jsonl" else 501
+    expected = 500 if stream == "stdout" else lines_on_stderr
+    assert len(lines) == expected
+
+
+def test_other_processes_keep_a_shared_pipe_non_blocking(tiny_artifact: Path) -> None:
+    source, sink = os.pipe()
+    os.set_blocking(sink, False)
+    subprocess.run([*PROGRAM, "info", tiny_artifact], stdout=sink, check=True, timeout=60)
+    assert not os.get_blocking(sink)
+    os.close(source)
+    os.close(sink)
+
+
+def test_messages_that_find_no_room_do_not_end_the_work(tiny_artifact: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".png", np.zeros((16, 32), np.uint8))[1].tobytes())
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    words = ["read", "--model", str(tiny_artifact), "b.png", "a.png"]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [*PROGRAM, *words], stdout=subprocess.PIPE, stderr=full, check=False, timeout=60, cwd=tmp_path, env=HERE
+        )
+    assert (ended.returncode, ended.stdout.count(b"\n")) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["\x1b[31m", "a\x9b31m", "a\u202eb", "a\x07"])
+def test_control_characters_of_a_name_are_escaped(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", f"{name}.tflite"]) == 1
+    errors = capsys.readouterr().err
+    assert errors.isprintable() or errors.rstrip("\n").isprintable()

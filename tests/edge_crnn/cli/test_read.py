@@ -53,8 +53,8 @@ def folder(tiny_pictures: list[np.ndarray], tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_text_for_people(folder: Path, tiny_labels: list[str], read: Read, workers: int) -> None:
-    status, lines, said = read(folder, "--workers", workers)
-    assert (status, said) == (0, "")
+    status, lines, errors = read(folder, "--workers", workers)
+    assert (status, errors) == (0, "")
     for index, (line, label) in enumerate(zip(lines, tiny_labels, strict=True)):
         path, text, confidence = line.split("\t")
         assert (path, text) == (f"{folder}/{index}.png", label)
@@ -64,19 +64,21 @@ def test_text_for_people(folder: Path, tiny_labels: list[str], read: Read, worke
 def test_json_lines_for_programs(
     folder: Path, tiny_artifact: Path, tiny_pictures: list[np.ndarray], tiny_labels: list[str], read: Read
 ) -> None:
-    status, lines, said = read(folder, "--format", "jsonl", "--n-best", 3)
-    assert (status, said) == (0, "")
+    status, lines, errors = read(folder, "--format", "jsonl", "--n-best", 3)
+    assert (status, errors) == (0, "")
     readings = [json.loads(line) for line in lines]
-    assert [each["image"] for each in readings] == [f"{folder}/{index}.png" for index in range(len(tiny_labels))]
+    assert [reading["image"] for reading in readings] == [f"{folder}/{index}.png" for index in range(len(tiny_labels))]
     with open_reader(tiny_artifact, n_best=3) as reader:
-        for found, expected in zip(readings, reader.read_batch(tiny_pictures), strict=True):
-            assert (found["text"], found["label"]) == (expected.text, expected.label)
-            assert found["confidence"] == expected.confidence
-            assert found["accepted"] is expected.accepted
-            assert [each["confidence"] for each in found["characters"]] == [
-                each.confidence for each in expected.characters
+        for record, expected in zip(readings, reader.read_batch(tiny_pictures), strict=True):
+            assert (record["text"], record["label"]) == (expected.text, expected.label)
+            assert record["confidence"] == expected.confidence
+            assert record["accepted"] is expected.accepted
+            assert [character["confidence"] for character in record["characters"]] == [
+                character.confidence for character in expected.characters
             ]
-            assert [each["label"] for each in found["alternatives"]] == [each.label for each in expected.alternatives]
+            assert [alternative["label"] for alternative in record["alternatives"]] == [
+                alternative.label for alternative in expected.alternatives
+            ]
 
 
 def test_files_and_folders_in_the_order_given(folder: Path, tiny_labels: list[str], read: Read) -> None:
@@ -89,11 +91,11 @@ def test_files_and_folders_in_the_order_given(folder: Path, tiny_labels: list[st
 @pytest.mark.parametrize("form", ["text", "jsonl"])
 def test_a_bad_file_among_good_ones(folder: Path, tiny_labels: list[str], read: Read, form: str) -> None:
     (folder / "3 bad.jpg").write_bytes(b"no picture\nat all")
-    status, lines, said = read(folder, "--format", form)
+    status, lines, errors = read(folder, "--format", form)
     assert status == 1
     if form == "jsonl":
-        assert said.startswith(f"edge-crnn read: 1 of 9 images could not be read; {folder}/3 bad.jpg: 17 bytes that")
-        assert said.count("\n") == 1
+        assert errors.startswith(f"edge-crnn read: 1 of 9 images could not be read; {folder}/3 bad.jpg: 17 bytes that")
+        assert errors.count("\n") == 1
         assert len(lines) == 9
         bad = lines.pop(next(index for index, line in enumerate(lines) if "3 bad.jpg" in line))
         error = json.loads(bad)
@@ -101,7 +103,7 @@ def test_a_bad_file_among_good_ones(folder: Path, tiny_labels: list[str], read: 
         assert error == {"image": f"{folder}/3 bad.jpg", "text": None, "label": None, "confidence": None}
         assert [json.loads(line)["label"] for line in lines] == tiny_labels
     else:
-        first, second = said.splitlines()
+        first, second = errors.splitlines()
         assert first.startswith(f"edge-crnn read: {folder}/3 bad.jpg: 17 bytes that")
         assert second == "edge-crnn read: 1 of 9 images could not be read"
         assert [line.split("\t")[1] for line in lines] == tiny_labels
@@ -109,10 +111,10 @@ def test_a_bad_file_among_good_ones(folder: Path, tiny_labels: list[str], read: 
 
 def test_a_missing_file_among_good_ones(folder: Path, tiny_labels: list[str], read: Read) -> None:
     long = folder / ("x" * 300 + ".png")
-    status, lines, said = read(folder / "0.png", folder / "none.png", long, folder / "1.png", Path("/dev/null"))
+    status, lines, errors = read(folder / "0.png", folder / "none.png", long, folder / "1.png", Path("/dev/null"))
     assert status == 1
     assert [line.split("\t")[1] for line in lines] == [tiny_labels[0], tiny_labels[1]]
-    missing, too_long, device, count = said.splitlines()
+    missing, too_long, device, count = errors.splitlines()
     assert missing.startswith(f"edge-crnn read: {folder}/none.png: cannot be read (No such file or directory)")
     assert "File name too long" in too_long
     assert "/dev/null: found a folder or a device" in device
@@ -121,8 +123,12 @@ def test_a_missing_file_among_good_ones(folder: Path, tiny_labels: list[str], re
 
 EXPECTED = {
     "no model": (lambda folder: [], "none.tflite", r"none.tflite: cannot be read (No such file or directory)"),
-    "empty folder": (lambda folder: [folder / "empty"], "", "/empty: no image among 0 files"),
-    "an empty one among others": (lambda folder: [folder, folder / "empty"], "", "/empty: no image among 0 files"),
+    "empty folder": (lambda folder: [folder.parent / "empty"], "", "/empty: no image among 0 files"),
+    "an empty one among others": (
+        lambda folder: [folder, folder.parent / "empty"],
+        "",
+        "/empty: no image among 0 files",
+    ),
     "a model without a spec": (lambda folder: [], "bare.tflite", "convert the trained model with `edge-crnn convert`"),
     "an image for a model": (
         lambda folder: [],
@@ -136,13 +142,13 @@ EXPECTED = {
 def test_expected_failures_are_one_line(
     folder: Path, tiny_artifact: Path, read: Read, words: Callable[[Path], list[object]], model: str, message: str
 ) -> None:
-    (folder / "empty").mkdir()
+    (folder.parent / "empty").mkdir()
     (folder.parent / "bare.tflite").write_bytes(load(tiny_artifact).payload)
-    status, lines, said = read(*(words(folder) or [folder]), model=folder.parent / model if model else tiny_artifact)
+    status, lines, errors = read(*(words(folder) or [folder]), model=folder.parent / model if model else tiny_artifact)
     assert (status, lines) == (1, [])
-    assert said.startswith("edge-crnn read: ")
-    assert message in said
-    assert said.count("\n") == 1
+    assert errors.startswith("edge-crnn read: ")
+    assert message in errors
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -178,21 +184,22 @@ def test_a_terminal_is_told_of_rejected_readings(
     monkeypatch.setattr("sys.stderr", terminal)
     (folder / "bad.jpg").write_bytes(b"no picture")
     assert read(folder, *words)[0] == 1
-    told = [line for line in terminal.getvalue().splitlines() if "rejected" in line]
-    assert told == ([f"edge-crnn read: 8 of 8 readings are marked as rejected {reason}"] if reason else [])
+    lines = [line for line in terminal.getvalue().splitlines() if "rejected" in line]
+    assert lines == ([f"edge-crnn read: 8 of 8 readings are marked as rejected {reason}"] if reason else [])
 
 
+@pytest.mark.thorough
 def test_the_help_tells_of_rejection(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["read", "--help"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
+    text = " ".join(capsys.readouterr().out.split())
     limit = load(DEFAULT_MODEL).spec.decoder.reject_below
-    rejected = re.search(r"rejects below (\S+), which marks (\d+) of the 500 sample plates", said)
+    rejected = re.search(r"rejects below (\S+), which marks (\d+) of the 500 sample plates", text)
     assert rejected is not None
     assert float(rejected[1]) == pytest.approx(limit, abs=5e-5)
     with open_reader() as reader:
         readings = reader.read_batch(sorted((Path(__file__).parents[3] / "samples" / "plates").glob("*.jpg")))
     assert (sum(not reading.accepted for reading in readings), len(readings)) == (int(rejected[2]), 500)
-    assert "To accept all readings, add --min-confidence 0" in said
+    assert "To accept all readings, add --min-confidence 0" in text
 
 
 @pytest.mark.parametrize("name", ["plates", None])
@@ -208,11 +215,11 @@ def test_a_model_by_its_name(name: str | None, capsys: pytest.CaptureFixture[str
 def test_what_the_user_says_of_the_decoder_reaches_it(
     folder: Path, read: Read, monkeypatch: pytest.MonkeyPatch, tiny_artifact: Path
 ) -> None:
-    made = []
+    decoders = []
 
     def opened(artifact: object, **options: object) -> object:
         reader = open_reader(artifact, **options)  # type: ignore[arg-type]
-        made.append(reader.spec.decoder)
+        decoders.append(reader.spec.decoder)
         return reader
 
     monkeypatch.setattr("edge_crnn.cli.reader.open_reader", opened)
@@ -225,7 +232,7 @@ def test_what_the_user_says_of_the_decoder_reaches_it(
     ):
         assert read(folder / "0.png", *words)[0] == 0
     own = load(tiny_artifact).spec.decoder
-    assert [(each.method, each.beam_width, each.reject_below, each.grammar) for each in made] == [
+    assert [(decoder.method, decoder.beam_width, decoder.reject_below, decoder.grammar) for decoder in decoders] == [
         ("beam", 3, own.reject_below, None),
         ("beam", 20, own.reject_below, None),
         ("greedy", own.beam_width, 0.5, None),
@@ -239,18 +246,18 @@ def test_a_grammar_on_the_command_line_is_searched(folder: Path, tiny_labels: li
     others = "".join(sorted(set("".join(tiny_labels)) - {label[0]}))
     words = ["--format", "jsonl", "--grammar", f"[{others}].{{{len(label) - 1}}}"]
     status, lines, _ = read(folder / "0.png", *words)
-    found = json.loads(lines[0])
+    reading = json.loads(lines[0])
     assert status == 0
-    assert found["label"][0] in others
-    assert len(found["label"]) == len(label)
-    assert found["accepted"] is True
+    assert reading["label"][0] in others
+    assert len(reading["label"]) == len(label)
+    assert reading["accepted"] is True
     status, lines, _ = read(folder / "0.png", *words, "--decoder", "greedy")
-    found = json.loads(lines[0])
-    assert (status, found["label"], found["accepted"]) == (0, label, False)
-    status, lines, said = read(folder / "0.png", "--grammar", "(?=a)b")
+    reading = json.loads(lines[0])
+    assert (status, reading["label"], reading["accepted"]) == (0, label, False)
+    status, lines, errors = read(folder / "0.png", "--grammar", "(?=a)b")
     assert (status, lines) == (1, [])
-    assert "grammar '(?=a)b' has a look-ahead at position 0" in said
-    assert said.count("\n") == 1
+    assert "grammar '(?=a)b' has a look-ahead at position 0" in errors
+    assert errors.count("\n") == 1
 
 
 NAMES = [
@@ -271,26 +278,59 @@ def names(tiny_pictures: list[np.ndarray], tmp_path: Path) -> Path:
     folder.mkdir()
     for name in NAMES:
         (folder / name).write_bytes(png(tiny_pictures[0]))
-    assert sorted(each.name for each in folder.iterdir()) == sorted(NAMES)  # this file system keeps names as they are
+    assert sorted(path.name for path in folder.iterdir()) == sorted(NAMES)  # this file system keeps names as they are
     return folder
 
 
-@pytest.mark.parametrize("given", ["the folder", "each file"])
-def test_any_file_name_comes_back(names: Path, tiny_artifact: Path, tiny_labels: list[str], given: str) -> None:
-    """Through a real pipe, where names are bytes."""
-    words = [names] if given == "the folder" else [names / name for name in NAMES]
+@pytest.mark.parametrize("inputs", ["folder", "files"])
+def test_any_file_name_comes_back(names: Path, tiny_artifact: Path, tiny_labels: list[str], inputs: str) -> None:
+    """The output goes through a real pipe, where names are bytes."""
+    words = [names] if inputs == "folder" else [names / name for name in NAMES]
     program = [sys.executable, "-m", "edge_crnn", "read", "--model", tiny_artifact]
     ended = subprocess.run(
         [*program, "--format", "jsonl", *words], capture_output=True, check=True, env={**os.environ, "LC_ALL": "C"}
     )
     assert ended.stderr == b""
     readings = [json.loads(line) for line in ended.stdout.decode().splitlines()]  # strict UTF-8
-    assert {each["image"] for each in readings} == {f"{names}/{name}" for name in NAMES}
-    assert {each["label"] for each in readings} == {tiny_labels[0]}
-    assert [each["image"] for each in readings] == [f"{names}/{name}" for name in NAMES] or given == "the folder"
+    assert {reading["image"] for reading in readings} == {f"{names}/{name}" for name in NAMES}
+    assert {reading["label"] for reading in readings} == {tiny_labels[0]}
+    assert [reading["image"] for reading in readings] == [f"{names}/{name}" for name in NAMES] or inputs == "folder"
     ended = subprocess.run([*program, *words], capture_output=True, check=True, env={**os.environ, "LC_ALL": "C"})
+    lines = ended.stdout.splitlines()
+    assert len(lines) == len(NAMES)
     for name in NAMES:
-        assert os.fsencode(f"{names}/{name}\t{tiny_labels[0]}\t") in ended.stdout
+        printed = name.replace("\t", r"\t").replace("\n", r"\n")
+        assert any(line.startswith(os.fsencode(f"{names}/{printed}\t{tiny_labels[0]}\t")) for line in lines)
+
+
+@pytest.mark.parametrize("control", ["\x1b[2J", "\r", "\b", "\x9b31m", "\x7f", "\u202e", os.fsdecode(b"\x9b31m")])
+def test_control_characters_do_not_reach_the_terminal(
+    folder: Path, tiny_pictures: list[np.ndarray], read: Read, control: str
+) -> None:
+    (folder / f"a{control}.png").write_bytes(png(tiny_pictures[0]))
+    (folder / f"b{control}.png").write_bytes(b"no picture")
+    (folder / f"c.{control}").write_bytes(b"no picture")
+    status, lines, errors = read(folder)
+    assert status == 1
+    for text in (*lines, errors):
+        assert control not in text
+        assert control[0] not in text
+    status, lines, _ = read(folder, "--format", "jsonl")
+    assert {f"{folder}/a{control}.png", f"{folder}/b{control}.png"} <= {json.loads(line)["image"] for line in lines}
+
+
+def test_control_characters_of_a_label_map_do_not_reach_the_terminal(
+    folder: Path, tiny_artifact: Path, tiny_labels: list[str], read: Read, tmp_path: Path
+) -> None:
+    artifact = load(tiny_artifact)
+    label = tiny_labels[0]
+    spec = replace(artifact.spec, label_map={label[0]: "\x1b[31m\n"})
+    evil = save(tmp_path / "evil.tflite", artifact.payload, spec)
+    status, lines, _ = read(folder / "0.png", model=evil.path)
+    assert (status, len(lines)) == (0, 1)
+    assert r"\x1b[31m\n" in lines[0]
+    _, lines, _ = read(folder / "0.png", "--format", "jsonl", model=evil.path)
+    assert "\x1b[31m\n" in json.loads(lines[0])["text"]
 
 
 def test_names_in_messages_stay_as_they_are(tmp_path: Path, tiny_artifact: Path) -> None:
@@ -328,17 +368,57 @@ def test_images_go_through_the_user_s_function(
 ) -> None:
     file = tmp_path / "mine.py"
     file.write_text(OWN)
-    made = load(tiny_artifacts("float32", takes_pixels=False))
-    plain = made.spec.input
+    artifact = load(tiny_artifacts("float32", takes_pixels=False))
+    plain = artifact.spec.input
     image = InputSpec(plain.width, plain.height, plain.axes, 1.0, 0.0, function=load_function(f"{file}:own").named)
-    artifact = save(tmp_path / "own.tflite", made.payload, replace(made.spec, input=image))
-    status, lines, said = read(folder, "--preprocess", f"{file}:own", model=artifact.path)
-    assert (status, said) == (0, "")
+    artifact = save(tmp_path / "own.tflite", artifact.payload, replace(artifact.spec, input=image))
+    status, lines, errors = read(folder, "--preprocess", f"{file}:own", model=artifact.path)
+    assert (status, errors) == (0, "")
     assert [line.split("\t")[1] for line in lines] == tiny_labels
-    status, lines, said = read(folder, model=artifact.path)
+    status, lines, errors = read(folder, model=artifact.path)
     assert (status, lines) == (1, [])
-    assert "go through the function 'own', which is not given; give --preprocess FILE:own" in said
+    assert "go through the function 'own', which is not given; give --preprocess FILE:own" in errors
     file.write_text(OWN + "\n")
-    status, lines, said = read(folder, "--preprocess", f"{file}:own", model=artifact.path)
+    status, lines, errors = read(folder, "--preprocess", f"{file}:own", model=artifact.path)
     assert (status, lines) == (1, [])
-    assert "the file that defines 'own' has SHA-256" in said
+    assert "the file that defines 'own' has SHA-256" in errors
+
+
+# --- subfolders and skipped files --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.jfif", "b.jpe", "c.gif", "d.JPEG"])
+def test_formats_by_any_suffix(tmp_path: Path, tiny_pictures: list[np.ndarray], read: Read, name: str) -> None:
+    """jpegview#168, gallery-card#12: such files were skipped without a word."""
+    (tmp_path / name).write_bytes(png(tiny_pictures[0]))
+    status, lines, errors = read(tmp_path)
+    assert (status, len(lines), errors) == (0, 1, "")
+
+
+def test_what_is_skipped_is_counted(folder: Path, tiny_pictures: list[np.ndarray], read: Read) -> None:
+    """frigate#11270: dated subfolders were skipped without a word."""
+    for name in ("a.txt", "b.txt", "c.pdf", "d", ".hidden", "labels.csv"):
+        (folder / name).write_text("no image")
+    for name in ("2026-11-30", "2026-12-01", ".cache"):
+        (folder / name).mkdir()
+        (folder / name / "0.png").write_bytes(png(tiny_pictures[0]))
+    status, lines, errors = read(folder)
+    assert (status, len(lines)) == (0, len(tiny_pictures))
+    assert "2 .txt, 1 .pdf, 1 without" in errors
+    assert "2 subfolders, which --recursive" in errors
+    assert errors.count("\n") == 1
+    status, lines, errors = read(folder, "--recursive")
+    assert (status, len(lines)) == (0, len(tiny_pictures) + 2)
+    assert {line.split("\t")[0] for line in lines} >= {f"{folder}/2026-11-30/0.png", f"{folder}/2026-12-01/0.png"}
+    assert "subfolder" not in errors
+
+
+def test_a_folder_that_has_images_in_its_subfolders_only(
+    tmp_path: Path, tiny_pictures: list[np.ndarray], read: Read
+) -> None:
+    (tmp_path / "30").mkdir()
+    (tmp_path / "30" / "0.png").write_bytes(png(tiny_pictures[0]))
+    status, lines, errors = read(tmp_path)
+    assert (status, lines) == (1, [])
+    assert "--recursive" in errors
+    assert read(tmp_path, "--recursive")[0] == 0

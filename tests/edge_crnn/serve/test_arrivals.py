@@ -1,43 +1,47 @@
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from edge_crnn.serve import arrivals as module
-from edge_crnn.serve.arrivals import TRIES, Arrival, Arrivals, is_image_name
+from edge_crnn.serve.arrivals import LONGEST_WAIT, TRIES, Arrival, Arrivals
 
 
 def put(folder: Path, name: str, data: bytes = b"an image", mtime_ns: int = 10**18) -> Arrival:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(data)
     os.utime(folder / name, ns=(mtime_ns, mtime_ns))
     return Arrival(mtime_ns, name, len(data))
 
 
 @pytest.fixture
-def known() -> set[Arrival]:
+def recorded() -> set[Arrival]:
     return set()
 
 
 @pytest.fixture
-def arrivals(tmp_path: Path, known: set[Arrival]) -> Arrivals:
-    return Arrivals(tmp_path, known.__contains__)
+def arrivals(tmp_path: Path, recorded: set[Arrival]) -> Arrivals:
+    return Arrivals(tmp_path, recorded.__contains__)
 
 
-def test_an_image_is_given_when_two_looks_found_it_the_same(arrivals: Arrivals, known: set[Arrival]) -> None:
+def test_image_arrives_when_two_looks_see_it_unchanged(arrivals: Arrivals, recorded: set[Arrival]) -> None:
     image = put(arrivals.folder, "a.jpg")
-    assert Arrival.of(arrivals.folder / "a.jpg") == image
+    assert Arrival.of(arrivals.folder, "a.jpg") == image
     assert (arrivals.look(), arrivals.waiting) == ([], 1)
     assert arrivals.look() == [image]
-    assert arrivals.look() == [image]  # nobody said that it is done
+    assert arrivals.look() == [image]  # it is not marked as done
     arrivals.done(image)
-    known.add(image)
+    recorded.add(image)
     assert (arrivals.look(), arrivals.waiting) == ([], 0)
 
 
 @pytest.mark.parametrize("changed", [(b"longer than it was", 10**18), (b"an image", 10**18 + 1)], ids=["size", "time"])
-def test_one_that_is_written_waits(arrivals: Arrivals, changed: tuple[bytes, int]) -> None:
+def test_image_that_is_being_written_waits(arrivals: Arrivals, changed: tuple[bytes, int]) -> None:
     put(arrivals.folder, "a.jpg")
     arrivals.look()
     image = put(arrivals.folder, "a.jpg", *changed)
@@ -45,8 +49,8 @@ def test_one_that_is_written_waits(arrivals: Arrivals, changed: tuple[bytes, int
     assert arrivals.look() == [image]
 
 
-def test_one_that_changes_is_another(arrivals: Arrivals, known: set[Arrival]) -> None:
-    known.add(put(arrivals.folder, "latest.jpg"))
+def test_changed_image_arrives_again(arrivals: Arrivals, recorded: set[Arrival]) -> None:
+    recorded.add(put(arrivals.folder, "latest.jpg"))
     assert (arrivals.look(), arrivals.waiting) == ([], 0)
     image = put(arrivals.folder, "latest.jpg", mtime_ns=10**18 + 1)
     arrivals.look()
@@ -54,7 +58,7 @@ def test_one_that_changes_is_another(arrivals: Arrivals, known: set[Arrival]) ->
 
 
 def test_oldest_first_and_no_more_than_the_memory_is_meant_for(
-    arrivals: Arrivals, known: set[Arrival], monkeypatch: pytest.MonkeyPatch
+    arrivals: Arrivals, recorded: set[Arrival], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "AT_ONCE", 3)
     images = [put(arrivals.folder, f"{7 * n % 10}.jpg", mtime_ns=10**18 + n // 2) for n in range(10)]
@@ -64,7 +68,7 @@ def test_oldest_first_and_no_more_than_the_memory_is_meant_for(
         batch = arrivals.look()
         assert arrivals.waiting <= 3
         batches += batch
-        known.update(batch)
+        recorded.update(batch)
     assert batches == expected
 
 
@@ -96,7 +100,7 @@ def test_what_is_gone_is_forgotten(arrivals: Arrivals) -> None:
     arrivals.look()
     (arrivals.folder / "a.jpg").unlink()
     assert (arrivals.look(), arrivals.waiting) == ([], 0)
-    assert Arrival.of(arrivals.folder / "a.jpg") is None
+    assert Arrival.of(arrivals.folder, "a.jpg") is None
 
 
 def test_folders_and_links_to_nowhere_are_left_alone(arrivals: Arrivals) -> None:
@@ -120,16 +124,135 @@ def test_a_folder_that_is_gone_is_an_error_and_what_waited_waits_on(arrivals: Ar
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "A.JPEG", "서울 12가 3456.png", "a.b.c.tif", "latest.1.webp", "-.bmp"])
-def test_names_of_images(name: str) -> None:
-    assert is_image_name(name)
+def test_names_of_images(arrivals: Arrivals, name: str) -> None:
+    image = put(arrivals.folder, name)
+    arrivals.look()
+    assert arrivals.look() == [image]
+
+
+@pytest.mark.parametrize("name", ["a.jfif", "b.JPE", "c.avif", "d.gif", "e.jp2"])
+def test_formats_that_cameras_and_sites_deliver(arrivals: Arrivals, name: str) -> None:
+    """jpegview#168, gallery-card#12: other suffixes of the same formats were never read."""
+    image = put(arrivals.folder, name)
+    arrivals.look()
+    assert arrivals.look() == [image]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "jpg", "a", "readings.jsonl", "a.jpg.x1Y2z3", "a.jpg~"])
+def test_other_files_are_counted(arrivals: Arrivals, name: str) -> None:
+    put(arrivals.folder, name)
+    assert (arrivals.look(), arrivals.waiting) == ([], 0)
+    assert arrivals.skipped.kinds.total() == 1
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        *("a.txt", "jpg", "a", "readings.jsonl", "a.jpg.part", "a.jpg.tmp", "a.jpg~", "a.jpg.x1Y2z3"),
-        *(".a.jpg", "._a.jpg", ".a.jpg.x1Y2z3", "~a.jpg", "#a.jpg", "a.part.jpg", "a.TMP.png", "a.jpg.filepart"),
+        *("a.jpg.part", "a.jpg.tmp", "a.jpg.filepart", "a.part.jpg", "a.TMP.png"),
+        *(".a.jpg", "._a.jpg", ".a.jpg.x1Y2z3", "~a.jpg", "#a.jpg", ".hidden/a.jpg", "day.part/a.jpg"),
     ],
 )
-def test_names_that_are_hidden_temporary_or_no_image_s(name: str) -> None:
-    assert not is_image_name(name)
+def test_hidden_and_temporary_names(tmp_path: Path, name: str) -> None:
+    arrivals = Arrivals(tmp_path, set().__contains__, recursive=True)
+    put(tmp_path, name)
+    arrivals.look()
+    assert (arrivals.look(), arrivals.waiting, str(arrivals.skipped)) == ([], 0, "")
+
+
+# --- not available yet ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_not_available_waits_ever_longer(arrivals: Arrivals) -> None:
+    """watchdog#882, sarracenia#289: it is not given up, and --once does not wait for it for ever."""
+    image = put(arrivals.folder, "a.jpg")
+    attempts = []
+    for look in range(150):
+        if arrivals.look() == [image]:
+            attempts.append(look)
+            arrivals.postpone(image, "Permission denied")
+            assert arrivals.unavailable == {"a.jpg": "Permission denied"}
+            assert arrivals.waiting == (len(attempts) < TRIES)
+    assert attempts == [1, 3, 7, 15, 31, 31 + LONGEST_WAIT, 31 + 2 * LONGEST_WAIT, 31 + 3 * LONGEST_WAIT]
+
+
+def test_a_change_of_its_permissions_alone_makes_it_return_at_once(arrivals: Arrivals) -> None:
+    image = put(arrivals.folder, "a.jpg")
+    for _ in range(40):
+        if arrivals.look():
+            arrivals.postpone(image, "Permission denied")
+    (arrivals.folder / "a.jpg").chmod(0o640)
+    assert arrivals.look() == []
+    assert arrivals.unavailable == {}
+    assert arrivals.look() == [image]
+
+
+def test_files_that_are_not_available_do_not_block_others(
+    arrivals: Arrivals, recorded: set[Arrival], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AT_ONCE", 3)
+    locked = {put(arrivals.folder, f"{n}.jpg", mtime_ns=n) for n in range(5)}
+    readable = {put(arrivals.folder, f"{n}.jpg", mtime_ns=n) for n in range(5, 10)}
+    for _ in range(20):
+        for arrival in arrivals.look():
+            if arrival in locked:
+                arrivals.postpone(arrival, "Input/output error")
+            else:
+                recorded.add(arrival)
+                arrivals.done(arrival)
+    assert recorded == readable
+    assert arrivals.unavailable.keys() == {arrival.name for arrival in locked}
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT])
+def test_a_file_that_cannot_be_looked_at_is_not_forgotten__by_a_fake_error(
+    arrivals: Arrivals, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = put(arrivals.folder, "a.jpg")
+
+    class Entry:
+        name = "a.jpg"
+
+        def is_dir(self) -> bool:
+            return False
+
+        def is_file(self) -> bool:
+            raise OSError(number, os.strerror(number))
+
+    @contextlib.contextmanager
+    def scandir(_: object) -> Iterator[list[Entry]]:
+        yield [Entry()]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        assert arrivals.look() == []
+        assert arrivals.unavailable == {"a.jpg": os.strerror(number)}
+    arrivals.look()
+    assert arrivals.look() == [image]
+    assert arrivals.unavailable == {}
+
+
+# --- subfolders ----------------------------------------------------------------------------------------------------
+
+
+def test_subfolders_are_counted(arrivals: Arrivals) -> None:
+    """frigate#11270: dated subfolders were skipped without a word."""
+    put(arrivals.folder, "2026-11-30/a.jpg")
+    put(arrivals.folder, "2026-12-01/a.jpg")
+    arrivals.look()
+    assert arrivals.look() == []
+    assert "2 subfolders, which --recursive" in str(arrivals.skipped)
+
+
+def test_subfolders_are_read_also_those_that_come_later(tmp_path: Path, recorded: set[Arrival]) -> None:
+    arrivals = Arrivals(tmp_path, recorded.__contains__, recursive=True)
+    first = put(tmp_path, "a.jpg", mtime_ns=1)
+    second = put(tmp_path, "2026/11/30/a.jpg", mtime_ns=2)
+    arrivals.look()
+    assert arrivals.look() == [first, second]
+    recorded |= {first, second}
+    third = put(tmp_path, "2026/12/01/a.jpg", mtime_ns=3)
+    arrivals.look()
+    assert arrivals.look() == [third]
+    assert third.name == "2026/12/01/a.jpg"
+    assert Arrival.of(tmp_path, third.name) == third
+    assert str(arrivals.skipped) == ""

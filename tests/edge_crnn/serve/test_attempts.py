@@ -1,4 +1,4 @@
-"""What is being read is found by who comes after an untimely end, whatever that left of the file."""
+"""After a kill, the next process learns which images were being read, whatever is left of the file."""
 
 from __future__ import annotations
 
@@ -34,10 +34,8 @@ def killed(attempts: Attempts) -> None:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(STEPS, max_size=40))
-def test_a_count_is_never_higher_than_a_table_s_and_alone_it_is_the_same(
-    tmp_path: Path, steps: list[tuple[str, Arrival]]
-) -> None:
-    """What has ended may be told of still, once, when a kill comes soon after; what is open is never forgotten."""
+def test_counts_match_those_of_a_table_in_memory(tmp_path: Path, steps: list[tuple[str, Arrival]]) -> None:
+    """An image that ended just before a kill may still be counted, once; an open image is never forgotten."""
     path = tmp_path / "reading"
     path.unlink(missing_ok=True)
     now: Counter[Arrival] = Counter()
@@ -61,7 +59,8 @@ def test_a_count_is_never_higher_than_a_table_s_and_alone_it_is_the_same(
         else:
             if step in ("stop", "fail"):
                 attempts.close(orderly=step == "stop")
-                now, lately = (Counter(before), set()) if step == "stop" else (now, set())
+                now = Counter(before) if step == "stop" else now
+                lately = set()
                 assert path.exists() == bool(+now)
             else:
                 killed(attempts)
@@ -72,12 +71,13 @@ def test_a_count_is_never_higher_than_a_table_s_and_alone_it_is_the_same(
             for arrival in ARRIVALS:
                 assert now[arrival] <= attempts.count(arrival) <= now[arrival] + (arrival in lately)
             now = Counter({arrival: attempts.count(arrival) for arrival in ARRIVALS})
-            before, lately = Counter(now), set()
+            before = Counter(now)
+            lately = set()
         assert [attempts.count(arrival) for arrival in ARRIVALS] == [now[arrival] for arrival in ARRIVALS]
     attempts.close(orderly=True)
 
 
-def test_what_has_a_line_or_is_gone_is_forgotten(tmp_path: Path) -> None:
+def test_image_with_a_line_is_forgotten(tmp_path: Path) -> None:
     attempts = attempts_at(tmp_path / "reading")
     for arrival in ARRIVALS[:2]:
         attempts.begin(arrival)
@@ -90,7 +90,7 @@ def test_what_has_a_line_or_is_gone_is_forgotten(tmp_path: Path) -> None:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary() | st.sampled_from([b"\0" * 4096, b"[" * 100_000, b'[1, "a", 1, 1]\n', b'[true, "a", 1]\n', b"{}\n"]))
-def test_what_is_none_of_ours_counts_nothing(tmp_path: Path, data: bytes) -> None:
+def test_foreign_content_counts_nothing(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "reading"
     path.write_bytes(data)
     attempts = attempts_at(path)
@@ -102,22 +102,20 @@ def test_what_is_none_of_ours_counts_nothing(tmp_path: Path, data: bytes) -> Non
 
 
 @pytest.mark.parametrize("name", ["none/reading", "x" * 300, "link", "folder"])
-def test_where_there_can_be_no_file_it_says_so_and_counts_alone(tmp_path: Path, name: str) -> None:
+def test_unwritable_place_is_reported_and_counting_goes_on(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("elsewhere")
     attempts = attempts_at(tmp_path / name)
     assert attempts.trouble is not None
-    assert "cannot be had" in attempts.trouble
+    assert "cannot be opened" in attempts.trouble
     attempts.begin(ARRIVALS[0])
     attempts.end(ARRIVALS[0])
     attempts.close(orderly=False)
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_file_of_another_user_is_made_anew__by_a_fake_refusal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Tests run as root, whom no file refuses."""
+def test_file_of_another_user_is_replaced__by_a_fake_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests may run as root, to whom no file is closed."""
     path = tmp_path / "reading"
     path.write_bytes(b"another's")
     opened = os.open
@@ -133,9 +131,7 @@ def test_a_file_of_another_user_is_made_anew__by_a_fake_refusal(
     assert path.read_bytes() == b""
 
 
-def test_a_full_disk_is_an_error_and_ends_as_it_was__by_a_fake_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_is_an_error__by_a_fake_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     attempts = attempts_at(tmp_path / "reading")
     attempts.begin(ARRIVALS[0])
 

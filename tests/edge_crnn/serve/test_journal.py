@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import random
@@ -125,9 +127,53 @@ def test_an_empty_line_is_reported(path: Path) -> None:
 
 
 def test_one_process_at_a_time(path: Path) -> None:
-    with Journal(path), pytest.raises(OutputError, match="another process writes it; name a file for each"):
+    with Journal(path), pytest.raises(OutputError, match="another process writes it"):
         Journal(path)
     Journal(path).close()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks__by_a_fake_lock(path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """sysdiagnose#92: it was said that another process writes it. The second writer is found when it writes."""
+
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with Journal(path) as first, Journal(path) as second:
+        assert first.trouble is not None
+        assert "has no locks" in first.trouble
+        first.append([line(Arrival(1, "new.jpg", 2))])
+        with pytest.raises(OutputError, match="another process writes it"):
+            second.append([line(Arrival(2, "newer.jpg", 2))])
+    assert path.read_bytes().count(b"\n") == 4
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_a_lock_that_fails_is_no_other_process__by_a_fake_lock(
+    path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(OutputError, match=os.strerror(number)) as caught:
+        Journal(path)
+    assert "another process" not in str(caught.value)
+
+
+def test_images_in_subfolders_have_their_path_and_old_lines_stay_valid(path: Path) -> None:
+    first = Arrival(1, "2026/11/a.jpg", 2)
+    second = Arrival(1, '2026/"12"\udcff/a.jpg', 2)
+    for arrival in (first, second):
+        with Journal(path) as journal:
+            fields = {"time": "now", "size": 2, "mtime_ns": 1, "name": arrival.name, "image": f"in/{arrival.name}"}
+            journal.append([(arrival, json.dumps(fields))])
+    with Journal(path) as journal:
+        assert len(journal) == 5
+        assert all(arrival in journal for arrival in [*IMAGES, first, second])
+        assert Arrival(1, "a.jpg", 2) not in journal
+        assert Arrival(1, "2026/12/a.jpg", 2) not in journal
 
 
 @pytest.mark.parametrize(
@@ -161,7 +207,7 @@ def test_no_room_leaves_it_whole_and_the_images_unknown(path: Path, monkeypatch:
     write = os.write
 
     def short(file: int, data: memoryview) -> int:
-        """As a full disk does: a part, and then nothing more."""
+        """Write a part and then nothing more, like a full disk."""
         if len(data) < 300:
             raise OSError(28, "No space left on device")
         return write(file, data[: len(data) - 250])
@@ -183,7 +229,8 @@ def test_no_room_leaves_it_whole_and_the_images_unknown(path: Path, monkeypatch:
 def test_digests_are_a_set() -> None:
     draw = random.Random(7)
     first, second = ([draw.getrandbits(64) for _ in range(count)] for count in (500, 9000))
-    digests, plain = _Digests(array("Q", first)), set(first)
+    digests = _Digests(array("Q", first))
+    plain = set(first)
     for digest in [*second, *first[:50], *second[:50], 0, 2**64 - 1]:
         assert (digest in digests) is (digest in plain)
         digests.add(digest)

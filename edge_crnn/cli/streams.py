@@ -1,0 +1,141 @@
+"""Standard streams that lose nothing: a program may start us with any of them closed, full or non-blocking."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import select
+import time
+from typing import TYPE_CHECKING
+
+from ..errors import OutputError
+from ..terminal import printable
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_RETRY_S = 0.01
+_BLOCK = 1 << 20
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class StdoutError(OutputError):
+    """Standard output cannot be written."""
+
+
+class Output(io.RawIOBase):
+    """The raw stream of an open file descriptor, which waits where a write would block.
+
+    Once one process makes a pipe or a terminal non-blocking, it is so for all processes that share it. The setting
+    is not changed here, since another process relies on it.
+
+    Args:
+        descriptor: the file descriptor, which stays open when the stream is closed.
+        is_essential: raise an error if something cannot be written. Otherwise it is dropped: a message about a result
+            must not prevent the result.
+    """
+
+    def __init__(self, descriptor: int, is_essential: bool) -> None:
+        self._descriptor = descriptor
+        self._is_essential = is_essential
+
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        """Return whether it is a terminal."""
+        return os.isatty(self._descriptor)
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write at least one byte of `data` and return how many were written.
+
+        Raises:
+            BrokenPipeError: nobody reads it any more.
+            StdoutError: it cannot be written, for example because the disk is full.
+        """
+        while True:
+            try:
+                return os.write(self._descriptor, data)
+            except BlockingIOError:
+                _wait(self._descriptor, for_reading=False)
+            except OSError as error:
+                if not self._is_essential:
+                    return memoryview(data).nbytes
+                if error.errno == errno.EPIPE:
+                    raise
+                advice = "make room" if error.errno in _FULL else "send the output elsewhere"
+                raise StdoutError(error.errno, f"cannot write ({error.strerror}); {advice}") from error
+
+
+def fill_descriptors() -> None:
+    """Open the null device in place of a standard stream that is closed.
+
+    Otherwise the next file to be opened would get its number, and messages would be written to that file.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+
+
+class _Text(io.TextIOWrapper):
+    """A text stream that keeps control characters of any origin from the terminal.
+
+    What is printed to it has been escaped with `edge_crnn.terminal.printable`. This is the safety net for the rest. It
+    changes no JSON, which never contains these characters.
+    """
+
+    def write(self, text: str, /) -> int:
+        """Write text, with all C0 controls escaped but tab, line feed and carriage return."""
+        super().write(_CONTROL.sub(lambda match: printable(match[0]), text))
+        return len(text)
+
+
+def open_output(descriptor: int, is_essential: bool) -> io.TextIOWrapper:
+    """Open a file descriptor for text in UTF-8; bytes of file names that are not UTF-8 stay as they are.
+
+    Lines are written at once to a terminal, and to a stream that is not essential.
+    """
+    raw = Output(descriptor, is_essential)
+    return _Text(
+        io.BufferedWriter(raw),
+        encoding="utf-8",
+        errors="surrogateescape",
+        line_buffering=raw.isatty() or not is_essential,
+    )
+
+
+def read_all(descriptor: int, limit: int) -> bytes:
+    """Read from a file descriptor up to its end, or `limit` bytes or a little more; wait where a read would block.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    data = bytearray()
+    while len(data) < limit:
+        try:
+            block = os.read(descriptor, _BLOCK)
+        except BlockingIOError:
+            _wait(descriptor, for_reading=True)
+            continue
+        if not block:
+            break
+        data += block
+    return bytes(data)
+
+
+def _wait(descriptor: int, for_reading: bool) -> None:
+    """Wait until a file descriptor is ready."""
+    if not hasattr(select, "poll"):  # as on Windows
+        time.sleep(_RETRY_S)
+        return
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN if for_reading else select.POLLOUT)
+    waiting.poll()

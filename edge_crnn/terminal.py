@@ -1,0 +1,33 @@
+"""Text that is safe to print: a file name or a label must not control the terminal or break a line."""
+
+from __future__ import annotations
+
+import re
+
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # C0, DEL and C1
+    "\u202a-\u202e\u2066-\u2069"  # override or embed a direction of writing
+    "\u2028\u2029"  # separate lines and paragraphs
+    "\udc80-\udc9f]"  # bytes of a file name that is not UTF-8, which are C1 in 8 bits
+)
+
+
+def printable(text: object) -> str:
+    r"""Return a string with its control characters escaped, such as `\n`, `\x1b` or `\u202e`.
+
+    Escaped are C0 and C1 controls, DEL, line and paragraph separators, and what overrides the direction of writing. All
+    other characters stay. A backslash stays too, since this is for people; programs read JSON, which is exact.
+    """
+    return _UNSAFE.sub(_escaped, str(text))
+
+
+def one_line(message: object) -> str:
+    """Return a message on one line, with its control characters escaped."""
+    return printable(" ".join(str(message).splitlines()))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    character = match[0]
+    if "\udc80" <= character <= "\udc9f":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()

@@ -9,6 +9,7 @@ from typing import get_args
 from ..errors import InputError
 from ..labels.names import NamePattern
 from ..labels.rules import FoldCase, LabelRules
+from .folders import add_recursive_argument
 
 
 def add_label_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +31,7 @@ def add_label_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the label is in a file name without its suffix, such as {index}_{label} or {label}_{any}, or a"
         " regular expression with a group (?P<label>…)",
     )
+    add_recursive_argument(parser)
     group.add_argument("--fold-case", choices=get_args(FoldCase), help="convert labels to this case")
     group.add_argument(
         "--drop-unknown",
@@ -40,7 +42,13 @@ def add_label_arguments(parser: argparse.ArgumentParser) -> None:
 
 def label_rules_of(arguments: argparse.Namespace) -> LabelRules:
     """Return the rules that the options state."""
-    return LabelRules(arguments.label_pattern, arguments.fold_case, arguments.drop_unknown, arguments.labels)
+    return LabelRules(
+        arguments.label_pattern,
+        arguments.fold_case,
+        arguments.drop_unknown,
+        arguments.labels,
+        arguments.recursive,
+    )
 
 
 def _pattern(text: str) -> str:

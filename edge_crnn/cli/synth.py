@@ -140,8 +140,8 @@ def run(args: argparse.Namespace) -> int:
         raise OutputError(f"{folder}: a rendering process was killed; use fewer --workers") from error
     if page is not None:
         write_atomically(sheet, page)
-    what = "lines" if drawing.what == "lines" else "plates"
-    sys.stdout.write(f"wrote {folder}: {args.count} {what}, preset {args.preset}, seed {args.seed}\n")
+    kind = "lines" if drawing.what == "lines" else "plates"
+    sys.stdout.write(f"wrote {folder}: {args.count} {kind}, preset {args.preset}, seed {args.seed}\n")
     return 0
 
 
@@ -201,7 +201,7 @@ def _add_labels(table: Path, drawn: list[Drawn]) -> None:
 
 
 def _sheet(drawing: Drawing, folder: Path, drawn: list[Drawn]) -> bytes:
-    """The contact sheet as PNG; a plate's caption is its label and how people read it."""
+    """Draw the contact sheet as PNG; a plate's caption is its label and how people read it."""
     import cv2
 
     from ..training.sheet import contact_sheet

@@ -15,7 +15,7 @@ from ..training.degrade import MILD, PRESETS, TRAINING
 from ..training.folder import WHATS, Drawing, What
 from ..training.fonts import HELD_OUT, FontSplit
 from ..training.optimisers import RATES
-from ..training.plan import Precision
+from ..training.plan import MOST_SEED, Precision
 from .command import Command, at_least, length, share
 from .labels import add_label_arguments, label_rules_of
 
@@ -46,7 +46,7 @@ def _add_network_arguments(parser: argparse.ArgumentParser) -> None:
     add("--rnn", choices=get_args(Rnn), default="lstm", help="kind of recurrent layers (default: %(default)s)")
     add("--alphabet", metavar="TEXT", help="characters to read (default: those of Korean plates, or the digits)")
     add("--size", type=_size, metavar="WxH", help="size of the network's image in pixels (default: 128x64 or 100x32)")
-    add("--initial", type=Path, metavar="MODEL", help="start from the weights of this trained model")
+    add("--initial", type=Path, metavar="MODEL", help="start from this trained model; its alphabet may differ")
 
 
 def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,7 +121,7 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
         help="precision that layers compute in; the model is saved in float32 (default: %(default)s)",
     )
     add("--patience", type=at_least(1), metavar="N", help="stop after N epochs without a better model")
-    add("--seed", type=at_least(0), default=0, metavar="N", help="random seed (default: %(default)s)")
+    add("--seed", type=at_least(0, MOST_SEED), default=0, metavar="N", help="random seed (default: %(default)s)")
     add(
         "--workers",
         type=at_least(0),
@@ -137,10 +137,15 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         OutputError: the folder has a run already, or cannot be written.
         DatasetError: images, fonts or glyphs are unusable.
-        InputError: an option is out of range, or differs from that of the run in the folder.
+        ImageError: an image is damaged.
+        InputError: an option is out of range or differs from that of the run in the folder, or the loss is no longer a
+            finite number.
+        AlphabetError: the alphabet will not do.
     """
     from ..training.fit import MODEL, STATE, fit
 
+    plan = _plan(args)
+    spec = _spec(args)
     folder: Path = args.output
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -149,10 +154,9 @@ def run(args: argparse.Namespace) -> int:
     if (folder / STATE).exists() and not args.resume:
         raise OutputError(f"{folder}: already has a run; continue it with --resume, or choose another folder")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    spec = _spec(args)
     source, images = _images(args, spec)
     best = fit(
-        _plan(args),
+        plan,
         spec,
         source,
         images,
@@ -169,14 +173,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _spec(args: argparse.Namespace) -> ModelSpec:
-    """What the trained model will say about itself."""
+    """Return what the trained model will say about itself."""
     from ..alphabet import PLATES, PLATES_2019, Alphabet
+    from ..labels.places import nfc
     from ..model.spec import InputSpec, ModelSpec, OutputSpec
 
     architecture = ARCHITECTURES[args.architecture]
     width, height = args.size or (architecture.width_px, architecture.height_px)
     if args.alphabet is not None:
-        alphabet = Alphabet(tuple(args.alphabet), blank=len(args.alphabet))
+        symbols = tuple(nfc(args.alphabet))  # as labels are
+        alphabet = Alphabet(symbols, blank=len(symbols))
     else:
         digits = Alphabet(tuple(Drawing.alphabet), blank=len(Drawing.alphabet))
         alphabet = {"plates": PLATES, "plates-2019": PLATES_2019, "lines": digits}[_what(args)]
@@ -184,7 +190,7 @@ def _spec(args: argparse.Namespace) -> ModelSpec:
         name=args.architecture,
         symbols=alphabet.symbols,
         blank=alphabet.blank,
-        input=InputSpec(width=width, height=height, axes="WHC", scale=1 / 127.5, offset=-1.0),
+        input=InputSpec(width=width, height=height, axes="WHC", scale=1 / 127.5, offset=-1.0, reduce="area"),
         output=OutputSpec(steps=architecture.steps(width), classes=alphabet.classes),
         skip_steps=architecture.skip_steps,
         label_map=alphabet.label_map,
@@ -192,25 +198,30 @@ def _spec(args: argparse.Namespace) -> ModelSpec:
 
 
 def _what(args: argparse.Namespace) -> What:
-    """What is drawn, or is on the images where the alphabet is not given."""
+    """Return what is drawn, or what is on the images where the alphabet is not given."""
     return args.what or ("plates" if args.architecture == "plates" else "lines")
 
 
 def _images(args: argparse.Namespace, spec: ModelSpec) -> tuple[Source, Batch]:
-    """Images to train with, and to judge by."""
-    from ..dataset import load_labelled
+    """Return the images to train with, and those to judge by, after all of them and their labels were checked."""
+    from ..dataset import Dataset, load_labelled
     from ..training.batches import Folders, make_batch
+    from ..training.checks import require_apart, require_readable
 
     rules = label_rules_of(args)
+    steps = spec.output.steps - spec.skip_steps
 
-    def folders(paths: list[Path], seed: int) -> Folders:
-        return Folders(tuple(load_labelled(path, spec.alphabet, rules) for path in paths), seed)
+    def load(paths: list[Path] | None) -> tuple[Dataset, ...]:
+        return tuple(load_labelled(path, spec.alphabet, rules, steps=steps) for path in paths or ())
 
     if args.images and not args.validation:
         raise InputError("--images needs --validation DIR: labelled images to judge every epoch by")
-    source = folders(args.images, args.seed) if args.images else _drawn(args, spec, args.seed)
-    if args.validation:
-        labelled = folders(args.validation, 0)
+    training, validation = load(args.images), load(args.validation)
+    require_apart(training, validation)
+    require_readable([*training, *validation])
+    source = Folders(training, args.seed) if training else _drawn(args, spec, args.seed)
+    if validation:
+        labelled = Folders(validation, seed=0)
         return source, make_batch(labelled, spec.input, len(labelled), 0)
     drawn = _drawn(args, spec, args.seed + _VALIDATION_SEED)
     return source, make_batch(drawn, spec.input, args.validation_count, 0)
@@ -220,15 +231,15 @@ def _drawn(args: argparse.Namespace, spec: ModelSpec, seed: int) -> Source:
     from ..training.drawn import Mixture
     from ..training.fonts import pick_fonts
 
-    what = _what(args)
-    fonts = pick_fonts(args.fonts, what == "lines", args.font_split, args.held_out)
+    kind = _what(args)
+    fonts = pick_fonts(args.fonts, kind == "lines", args.font_split, args.held_out)
     drawings = [
-        Drawing(what, seed, preset, fonts, alphabet="".join(spec.symbols), length=args.length) for preset in args.preset
+        Drawing(kind, seed, preset, fonts, alphabet="".join(spec.symbols), length=args.length) for preset in args.preset
     ]
     if args.glyphs:
-        drawings += [replace(each, fonts=(), glyphs=args.glyphs) for each in drawings]
-    # Runs of one seed share their labels: each gets a seed of its own.
-    return Mixture(tuple(replace(each, seed=seed + _APART * place) for place, each in enumerate(drawings)))
+        drawings += [replace(drawing, fonts=(), glyphs=args.glyphs) for drawing in drawings]
+    # Runs of the same seed have the same labels, so every run gets its own seed.
+    return Mixture(tuple(replace(drawing, seed=seed + _APART * place) for place, drawing in enumerate(drawings)))
 
 
 def _plan(args: argparse.Namespace) -> Plan:
@@ -264,9 +275,11 @@ def _plan(args: argparse.Namespace) -> Plan:
 
 
 def _label_options(args: argparse.Namespace) -> dict[str, str]:
-    """The options on labels that were given, so that a run of others is not resumed."""
+    """Return the options on labels that are not the defaults; a run is resumed with the same ones only."""
     rules = label_rules_of(args)
-    return {each.name: str(value) for each in fields(rules) if (value := getattr(rules, each.name)) != each.default}
+    return {
+        option.name: str(value) for option in fields(rules) if (value := getattr(rules, option.name)) != option.default
+    }
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -1,1 +1,1 @@
-"""What is written on images, in the ways in which people keep it: in file names, and in tables of several formats."""
+"""The labels of images, as people store them: in file names, and in tables of several formats."""

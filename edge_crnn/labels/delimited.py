@@ -18,7 +18,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def delimiter_of(text: str) -> str | None:
-    """The delimiter with which the first line names an image and a label; None: it does not."""
+    """Return the delimiter with which the first line names an image and a label, or None if it does not."""
     for delimiter in _DELIMITERS:
         try:
             header = next(records(text, delimiter, ""), None)
@@ -30,20 +30,21 @@ def delimiter_of(text: str) -> str | None:
 
 
 def rows(text: str, delimiter: str, origin: str) -> Iterator[Row]:
-    """The rows below the first line, which must name an image and a label; empty lines are left out.
+    """Read the rows below the first line, which must name an image and a label; empty lines are skipped.
 
     Raises:
-        DatasetError: a quote is not closed, or a row has more fields than the first line.
+        DatasetError: a quote is not closed, or a row has more fields than the first line has names.
     """
     lines = records(text, delimiter, origin)
     (_, names) = next(lines)
     places = columns(names)
     assert places is not None  # as `delimiter_of` made sure
     image, label = places
+    named = max(place for place, name in enumerate(names) if name) + 1  # spreadsheets end lines with empty fields
     for line, fields in lines:
-        if len(fields) > len(names):
+        if len(fields) > len(names) or any(fields[named:]):
             raise DatasetError(
-                f"{origin}, line {line}: {len(fields)} fields, the first line has {len(names)}; put a label that"
+                f"{origin}, line {line}: {len(fields)} fields, the first line has {named}; put a label that"
                 f" contains {delimiter!r} in double quotes"
             )
         padded = [*fields, *[""] * (len(names) - len(fields))]
@@ -51,7 +52,7 @@ def rows(text: str, delimiter: str, origin: str) -> Iterator[Row]:
 
 
 def records(text: str, delimiter: str, origin: str) -> Iterator[tuple[int, list[str]]]:
-    """The number of the line in which each record begins, counted from 1, and its fields.
+    """Yield every record: the number of the line in which it begins, counted from 1, and its fields.
 
     Raises:
         DatasetError: a quote is not closed, or is followed by text; the message begins with `origin`.
@@ -59,22 +60,23 @@ def records(text: str, delimiter: str, origin: str) -> Iterator[tuple[int, list[
     space = rf"[^\S\r\n{delimiter}]*"
     end = rf"(?={delimiter}|\r|\n|\Z)"
     field = re.compile(rf'{space}"(?P<quoted>[^"]*(?:""[^"]*)*)"{space}{end}|(?P<plain>[^{delimiter}\r\n]*)')
-    place, line, fields = 0, 1, list[str]()
-    start = line
+    place = 0
+    start = line = 1
+    fields: list[str] = []
     while True:
-        found = field.match(text, place)
-        assert found is not None  # the plain field may be empty
-        if found["quoted"] is not None:
-            fields.append(found["quoted"].replace('""', '"'))
-        elif found["plain"].lstrip().startswith('"'):
+        match = field.match(text, place)
+        assert match is not None  # the plain field may be empty
+        if match["quoted"] is not None:
+            fields.append(match["quoted"].replace('""', '"'))
+        elif match["plain"].lstrip().startswith('"'):
             raise DatasetError(
                 f"{origin}, line {line}: a quote is not closed, or has text after it; write a quote inside a quoted"
                 ' field twice ("")'
             )
         else:
-            fields.append(found["plain"].strip())
-        line += sum(1 for _ in _LINE_END.finditer(found[0]))
-        place = found.end()
+            fields.append(match["plain"].strip())
+        line += sum(1 for _ in _LINE_END.finditer(match[0]))
+        place = match.end()
         if text.startswith(delimiter, place):
             place += 1
             continue
@@ -83,10 +85,12 @@ def records(text: str, delimiter: str, origin: str) -> Iterator[tuple[int, list[
         ending = _LINE_END.match(text, place)
         if ending is None:
             return
-        place, line, fields = ending.end(), line + 1, []
+        place = ending.end()
+        line += 1
         start = line
+        fields = []
 
 
 def first_line(text: str) -> str:
-    """The first line that is not empty, for a message."""
+    """Return the first line that is not empty, for a message."""
     return next(islice((line for line in _LINE_END.split(text) if line.strip()), 1), "")

@@ -11,18 +11,18 @@ from .row import EXPECTED, Row, columns
 
 
 def rows(text: str, origin: str) -> Iterator[Row]:
-    """From `{"name.png": "TEXT", …}` or `[{"image": "name.png", "label": "TEXT"}, …]`.
+    """Read the rows of `{"name.png": "TEXT", …}` or `[{"image": "name.png", "label": "TEXT"}, …]`.
 
     Raises:
-        DatasetError: it is neither, has a key twice, or a value that is no string.
+        DatasetError: the text is neither, has a key twice, or has a value that is not a string.
     """
     data = _parsed(text, origin)
     if isinstance(data, dict):
         for number, (image, label) in enumerate(data.items(), 1):
             yield Row(f"entry {number}", image, _string(label, f"{origin}, entry {number}"))
     elif isinstance(data, list):
-        for number, each in enumerate(data, 1):
-            yield _row(each, f"entry {number}", origin)
+        for number, item in enumerate(data, 1):
+            yield _row(item, f"entry {number}", origin)
     else:
         raise DatasetError(
             f'{origin}: found {type(data).__name__}, expected an object such as {{"name.png": "TEXT"}} or a list'
@@ -30,10 +30,10 @@ def rows(text: str, origin: str) -> Iterator[Row]:
 
 
 def line_rows(text: str, origin: str) -> Iterator[Row]:
-    """From lines such as `{"image": "name.png", "label": "TEXT"}`.
+    """Read the rows of lines such as `{"image": "name.png", "label": "TEXT"}`.
 
     Raises:
-        DatasetError: a line is no such object.
+        DatasetError: a line is not such an object.
     """
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if line.strip():
@@ -42,10 +42,10 @@ def line_rows(text: str, origin: str) -> Iterator[Row]:
 
 def _row(data: Any, place: str, origin: str) -> Row:
     keys = list(data) if isinstance(data, dict) else []
-    found = columns(keys)
-    if found is None:
+    places = columns(keys)
+    if places is None:
         raise DatasetError(f"{origin}, {place}: found {_short(data)}, expected an object with {EXPECTED}")
-    image, label = (_string(data[keys[at]], f"{origin}, {place}") for at in found)
+    image, label = (_string(data[keys[at]], f"{origin}, {place}") for at in places)
     return Row(place, image, label)
 
 
@@ -65,8 +65,8 @@ def _parsed(text: str, origin: str) -> Any:
         data = dict(pairs)
         if len(data) < len(pairs):
             keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise DatasetError(f"{origin}: {twice!r} is there twice; keep one of the two")
+            repeated = next(key for key in keys if keys.count(key) > 1)
+            raise DatasetError(f"{origin}: {repeated!r} is there twice; keep one of the two")
         return data
 
     try:

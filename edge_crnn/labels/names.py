@@ -13,7 +13,7 @@ _DIGITS, _ANY = r"\d+", r".*"
 
 @dataclass(frozen=True)
 class NamePattern:
-    """Where the label stands in the name of a file."""
+    """The place of the label in the name of a file."""
 
     text: str
     """The pattern, as the user wrote it."""
@@ -25,14 +25,14 @@ class NamePattern:
 
     @classmethod
     def compile(cls, text: str) -> NamePattern:
-        """From words or from a regular expression.
+        """Compile a pattern of words, or a regular expression.
 
         The words are `{label}`, `{index}` (digits) and `{any}` (any characters, or none); other characters stand for
         themselves. A label beside `{any}` does not contain the text between the two. A pattern with the group
         `(?P<label>…)` is a regular expression for the whole name.
 
         Raises:
-            InputError: it has no label or two, an unknown word, or is no regular expression.
+            InputError: the pattern has no label or two, has an unknown word, or is not a regular expression.
         """
         if "(?P<label>" in text:
             try:
@@ -55,7 +55,7 @@ class NamePattern:
         return cls(text, _expression(literals, words, lazy="?"), _expression(literals, words, lazy=""))
 
     def label(self, name: str) -> str:
-        """The label in a name without suffix, in Unicode's form NFC.
+        """Return the label in a name without suffix, in Unicode's form NFC.
 
         Raises:
             InputError: the name does not match, or gives two different labels.

@@ -15,7 +15,7 @@ _IAM = re.compile(
 
 
 def rows(text: str, origin: str) -> Iterator[Row]:
-    """Path and label of each line, separated by a tab, or in a list without any tab by the first space.
+    """Read the path and the label in every line, separated by a tab, or in a list without any tab by the first space.
 
     Raises:
         DatasetError: a line has several tabs, or nothing that separates path and label.
@@ -40,13 +40,13 @@ def rows(text: str, origin: str) -> Iterator[Row]:
 
 
 def is_iam(text: str) -> bool:
-    """Whether the first line that is no comment is one of IAM's words."""
+    """Return whether the first line that is no comment describes a word of IAM."""
     first = next((line for _, line in _lines(text) if not line.startswith("#")), "")
     return _IAM.fullmatch(first.strip()) is not None
 
 
 def iam_rows(text: str, origin: str) -> tuple[list[Row], int]:
-    """IAM's `words.txt`: the words whose segmentation is marked ok, and how many are marked err.
+    """Read IAM's `words.txt`: the words whose segmentation is marked ok, and the number of those marked err.
 
     A line is `a01-000u-00-00 ok 154 408 768 27 51 AT A`: identity, status, grey level, box, part of speech, text. The
     image is `a01/a01-000u/a01-000u-00-00.png` (IAM Handwriting Database 3.0, Marti and Bunke 2002).
@@ -54,7 +54,8 @@ def iam_rows(text: str, origin: str) -> tuple[list[Row], int]:
     Raises:
         DatasetError: a line is not of that form.
     """
-    found, erroneous = [], 0
+    words = []
+    erroneous = 0
     for number, line in _lines(text):
         if line.startswith("#"):
             continue
@@ -68,8 +69,8 @@ def iam_rows(text: str, origin: str) -> tuple[list[Row], int]:
             erroneous += 1
             continue
         folder, page = word["folder"], word["page"]
-        found.append(Row(f"line {number}", f"{folder}/{folder}-{page}/{word['id']}.png", word["label"]))
-    return found, erroneous
+        words.append(Row(f"line {number}", f"{folder}/{folder}-{page}/{word['id']}.png", word["label"]))
+    return words, erroneous
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

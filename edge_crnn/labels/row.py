@@ -1,4 +1,4 @@
-"""What every table of labels has in its lines."""
+"""The rows that tables of labels have in common, and the names of their columns."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class Row(NamedTuple):
     """An image and its label."""
 
     place: str
-    """Where it stands in the table, for a message."""
+    """Its place in the table, for a message."""
     image: str
     """Path of the image from the folder of images."""
     label: str
 
 
 def columns(names: Sequence[str]) -> tuple[int, int] | None:
-    """Where the image and the label stand among names of columns, in any case; None unless each stands there once."""
+    """Find the image and the label among names of columns, in any case; None unless each is there exactly once."""
     folded = [name.strip().casefold() for name in names]
     images = [place for place, name in enumerate(folded) if name in IMAGE_NAMES]
     labels = [place for place, name in enumerate(folded) if name in LABEL_NAMES]
@@ -28,4 +28,4 @@ def columns(names: Sequence[str]) -> tuple[int, int] | None:
 
 
 EXPECTED = f"one of {', '.join(IMAGE_NAMES)} and one of {', '.join(LABEL_NAMES)}"
-"""What `columns` looks for."""
+"""The names that `columns` looks for."""

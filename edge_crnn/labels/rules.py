@@ -1,4 +1,4 @@
-"""LabelRules: where labels are, and what is done with them before the alphabet spells them."""
+"""The rules by which labels are found, and changed before the alphabet spells them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ FoldCase: TypeAlias = Literal["upper", "lower"]
 
 @dataclass(frozen=True)
 class LabelRules:
-    """How the labels of a folder of images are read.
+    """The rules by which the labels of a folder of images are read.
 
     Raises:
-        InputError: the pattern is none, or there is a table as well.
+        InputError: the pattern is invalid, or there is a table as well.
     """
 
     pattern: str | None = None
-    """Where the label stands in a file's name, as `NamePattern.compile` takes it. None: in the folder's table, or in
-    a folder without a table, the whole name."""
+    """The place of the label in the name of a file, as `NamePattern.compile` takes it. None: the label is in the table
+    of the folder, or is the whole name if there is no table."""
     fold_case: FoldCase | None = None
     """The case that labels are turned into."""
     drop_unknown: bool = False
@@ -30,6 +30,8 @@ class LabelRules:
     table: Path | None = None
     """A table of labels, named as from the folder of images or else as from the working directory. None: the only one
     in the folder that has a usual name."""
+    recursive: bool = False
+    """True if images in subfolders are read too, unless a table names the images."""
 
     def __post_init__(self) -> None:
         if self.pattern is not None:

@@ -1,4 +1,4 @@
-"""Texts → labels of an alphabet: what it cannot spell is rejected, or dropped and counted."""
+"""Turns texts into labels of an alphabet; characters that it cannot spell are rejected, or dropped and counted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def spelled(
     drop_unknown: bool,
     note: Callable[[str], None],
 ) -> list[tuple[Path, str]]:
-    """The labels of texts.
+    """Return image and label of every text.
 
     Args:
         texts: image and text.
@@ -34,9 +34,10 @@ def spelled(
     unknown: Counter[str] = Counter()
     example: tuple[Path, str] | None = None
     for path, text in texts:
+        text = nfc(text)
         label, places = alphabet.sift(text)
-        if places:
-            unknown.update(nfc(text)[place] for place in places)
+        if places := (*places, *_stray_spaces(text, alphabet)):
+            unknown.update(text[place] for place in places)
             example = example or (path, text)
         labels.append((path, label))
     if example is not None and not drop_unknown:
@@ -53,6 +54,31 @@ def spelled(
     if unknown:
         note(f"{folder}: dropped {unknown.total():,} characters that the alphabet does not have: {_counts(unknown)}")
     return labels
+
+
+def _stray_spaces(text: str, alphabet: Alphabet) -> list[int]:
+    """Return the places inside a text (in NFC) where white space that is no symbol separates nothing.
+
+    A label map reads 나 as " 나 ", so that white space beside it may be written or left out. Elsewhere it belongs to
+    the label, as without a label map: "1234 2" may be a copy of the file "1234", and is not the label 12342.
+    """
+    if not alphabet.label_map or not any(map(str.isspace, text)):
+        return []
+    reading = alphabet.read(alphabet.sift(text)[0])
+    allowed = {_visible(reading[:place]) for place, character in enumerate(reading) if character.isspace()}
+    allowed |= {0, _visible(reading)}
+    return [
+        place
+        for place, character in enumerate(text)
+        if character.isspace()
+        and character not in alphabet.symbols
+        and _visible(alphabet.read(alphabet.sift(text[:place])[0])) not in allowed
+    ]
+
+
+def _visible(text: str) -> int:
+    """Count the characters that are no white space."""
+    return len("".join(text.split()))
 
 
 def _counts(unknown: Counter[str]) -> str:

@@ -1,4 +1,4 @@
-"""Tables of labels: which file is one, and what it says, in any format."""
+"""Finds the table of labels in a folder, and reads it in any format."""
 
 from __future__ import annotations
 
@@ -13,51 +13,51 @@ LABELS = "labels.csv"
 """The table that edge-crnn writes."""
 
 NAMES = (LABELS, "labels.tsv", "labels.txt", "labels.json", "labels.jsonl", "gt.txt", "rec_gt*.txt", "words.txt")
-"""What tables are called, where none is named."""
+"""Names of the tables that are looked for if the user names none."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a table says."""
+    """The content of a table."""
 
     path: Path
     rows: tuple[Row, ...]
     excerpt: bool = False
     """Whether the images may be a part of those that it names."""
     notes: tuple[str, ...] = ()
-    """What the user should know."""
+    """Lines for the user about rows that were left out."""
 
 
 def find_tables(folder: Path) -> list[Path]:
-    """The files of a folder that have one of the usual names of a table."""
+    """Return the files of a folder that have one of the usual names of a table."""
     return [path for name in NAMES for path in sorted(folder.glob(name)) if path.is_file()]
 
 
 def choose_table(folder: Path, named: Path | None) -> Path | None:
-    """The table that the user names, or else the only one in the folder; None: it has none.
+    """Return the table that the user names, or else the only one in the folder, or None if there is none.
 
     Raises:
-        DatasetError: there is no such file, or the folder has two.
+        DatasetError: there is no such file, or the folder has several tables.
     """
     if named is not None:
         for path in (folder / named, named):
             if path.is_file():
                 return path
         raise DatasetError(f"{named}: no such table of labels, neither in {folder} nor from the working directory")
-    found = find_tables(folder)
-    if len(found) > 1:
+    tables = find_tables(folder)
+    if len(tables) > 1:
         raise DatasetError(
-            f"{folder}: found {len(found)} tables of labels, {' and '.join(path.name for path in found)}; name one of"
+            f"{folder}: found {len(tables)} tables of labels, {' and '.join(path.name for path in tables)}; name one of"
             " them (--labels FILE)"
         )
-    return found[0] if found else None
+    return tables[0] if tables else None
 
 
 def read_table(path: Path) -> Table:
-    """The rows of a table; its format follows from its first line, and for JSON from its suffix.
+    """Read a table; its format follows from its first line, and for JSON from its suffix.
 
     Raises:
-        DatasetError: it is no such table.
+        DatasetError: the file cannot be read, or is not a table of labels.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")

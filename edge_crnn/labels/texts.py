@@ -1,4 +1,4 @@
-"""The images of a folder and what is written on them, before any alphabet."""
+"""Finds the images of a folder and the texts on them, whatever the alphabet."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from .tables import Table, choose_table, find_tables, read_table
 def load_texts(
     folder: Path, rules: LabelRules = DEFAULT_RULES, note: Callable[[str], None] = to_stderr
 ) -> list[tuple[Path, str]]:
-    """The labelled images of a folder and their texts, in NFC and with their case folded, for any alphabet.
+    """Return the labelled images of a folder and their texts, in NFC and with their case folded, for any alphabet.
 
-    The images are those that the table names, in its order; without a table, those directly in the folder.
+    The images are those that the table names, in its order; without a table, those directly in the folder, or with
+    `rules.recursive` also those in its subfolders.
 
     Args:
-        folder: of images; the paths in a table begin there.
-        rules: where the labels are.
+        folder: a folder of images; the paths in a table begin there.
+        rules: rules for finding the labels.
         note: takes what was left out, a line at a time.
 
     Raises:
@@ -31,19 +32,25 @@ def load_texts(
             or twice, or a name does not match the pattern.
     """
     table = None if rules.pattern is not None else choose_table(folder, rules.table)
-    texts = _from_names(folder, rules.pattern, note) if table is None else _from_table(folder, read_table(table), note)
+    texts = _from_names(folder, rules, note) if table is None else _from_table(folder, read_table(table), note)
     if empty := [path for path, text in texts if not text]:
         raise DatasetError(f"{folder}: {len(empty)} images have an empty label, such as {empty[0]}; write it")
     return [(path, _folded(text, rules)) for path, text in texts]
 
 
-def _from_names(folder: Path, pattern: str | None, note: Callable[[str], None]) -> list[tuple[Path, str]]:
-    images = find_images(folder)
-    if pattern is None:
+def _from_names(folder: Path, rules: LabelRules, note: Callable[[str], None]) -> list[tuple[Path, str]]:
+    images = find_images(folder, rules.recursive, note)
+    if rules.pattern is None:
+        for subfolder in sorted({path.parent for path in images} - {folder}):
+            if tables := find_tables(subfolder):
+                raise DatasetError(
+                    f"{tables[0]}: a table of labels is only read from the folder that is named; name {subfolder}, or"
+                    " say where the label is in the file names (--label-pattern)"
+                )
         return [(path, nfc(path.stem)) for path in images]
     if ignored := find_tables(folder):
         note(f"{folder}: labels come from the file names, {', '.join(path.name for path in ignored)} is not used")
-    names = NamePattern.compile(pattern)
+    names = NamePattern.compile(rules.pattern)
     texts = []
     for path in images:
         try:
@@ -54,8 +61,8 @@ def _from_names(folder: Path, pattern: str | None, note: Callable[[str], None]) 
 
 
 def _from_table(folder: Path, table: Table, note: Callable[[str], None]) -> list[tuple[Path, str]]:
-    for each in table.notes:
-        note(each)
+    for line in table.notes:
+        note(line)
     places = Places(folder)
     named: dict[Path, str] = {}
     absent = 0

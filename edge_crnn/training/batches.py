@@ -13,7 +13,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ..alphabet import Alphabet
 from ..dataset import Dataset
+from ..labels.steps import require_steps
 from ..model.spec import InputSpec
 from ..preprocess import preprocess
 from .workers import workers as pool_of
@@ -40,6 +42,14 @@ class Source(Protocol):
         """Number of characters of the longest label."""
         ...
 
+    def require_steps(self, alphabet: Alphabet, steps: int) -> None:
+        """Check that labels fit into so many time steps: all of a finite number, or most of an endless supply.
+
+        Raises:
+            DatasetError: they do not.
+        """
+        ...
+
     def sample(self, index: int) -> tuple[Pixels, str]:
         """Return image `index`, (H, W, 3) uint8 BGR, and its label; the same in every call."""
         ...
@@ -60,6 +70,11 @@ class Folders:
         """Number of characters of the longest label."""
         return max(len(entry.label) for dataset in self.datasets for entry in dataset.entries)
 
+    def require_steps(self, alphabet: Alphabet, steps: int) -> None:
+        """See `Source.require_steps`."""
+        for dataset in self.datasets:
+            require_steps([(entry.path, entry.label) for entry in dataset], alphabet, steps, dataset.folder)
+
     def sample(self, index: int) -> tuple[Pixels, str]:
         """See `Source.sample`."""
         entries = [entry for dataset in self.datasets for entry in dataset.entries]
@@ -74,7 +89,11 @@ def _order(count: int, seed: int, turn: int) -> npt.NDArray[np.intp]:
 
 
 def make_batch(source: Source, spec: InputSpec, size: int, index: int) -> Batch:
-    """Make batch `index` of a source."""
+    """Make batch `index` of a source.
+
+    Raises:
+        ImageError: an image cannot be read.
+    """
     samples = [source.sample(number) for number in range(index * size, (index + 1) * size)]
     return Batch(preprocess([image for image, _ in samples], spec), tuple(label for _, label in samples))
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..alphabet import Alphabet
+from ..ctc.lexicon import steps_of
+from ..errors import DatasetError
 from .batches import Pixels
 from .folder import Drawing
-from .layouts import KINDS, label_at
+from .layouts import KINDS, KINDS_2019, label_at
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,28 @@ class Mixture:
         return max(
             drawing.length[1] if drawing.what == "lines" else len(label_at(0, 0, KINDS[0])) for drawing in self.drawings
         )
+
+    def require_steps(self, alphabet: Alphabet, steps: int) -> None:
+        """Check that the labels fit: those of plates, and the longest lines with as many repeats as are to be expected.
+
+        Neighbours in a random line of n letters from a letters are the same (n - 1) / a times on average.
+
+        Raises:
+            DatasetError: they do not.
+        """
+        for drawing in self.drawings:
+            if drawing.what == "lines":
+                most = drawing.length[1]
+                needed = most + (most - 1) // len(drawing.alphabet)
+                example = f"a line of {most} letters"
+            else:
+                example = label_at(0, 0, drawing.kind or (KINDS if drawing.what == "plates" else KINDS_2019)[0])
+                needed = steps_of(alphabet.encode(example))
+            if needed > steps:
+                raise DatasetError(
+                    f"{example} takes {needed} time steps, repeated symbols included, but the network has {steps}; draw"
+                    " shorter lines (--length), or train a network for wider images (--size)"
+                )
 
     def sample(self, index: int) -> tuple[Pixels, str]:
         """See `batches.Source.sample`."""

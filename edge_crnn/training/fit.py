@@ -1,7 +1,7 @@
 """Training: a plan, images, and a folder in which the best model, the log and the state of the run are kept.
 
-The state is written whole after every epoch, so that a run that was killed goes on from the last one as if nothing had
-happened: batch i is a matter of i alone, and all else that changes is in the variables of the model and its optimiser.
+The state is written whole after every epoch, so that a run that was killed continues as if nothing had happened: batch
+i depends on i alone, and all else that changes is in the variables of the model and its optimiser.
 """
 
 from __future__ import annotations
@@ -10,21 +10,25 @@ import dataclasses
 import tempfile
 import time
 from collections.abc import Callable
-from itertools import islice, zip_longest
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import ctc
-from ..errors import InputError, ModelFileError
+from ..alphabet import Alphabet
+from ..ctc.lexicon import steps_of
+from ..errors import InputError
 from ..files import write_atomically
 from ..model.artifact import sidecar
 from ..model.spec import ModelSpec
+from ..progress import note as to_stderr
 from ..progress import progress
 from .architectures import ARCHITECTURES, SOFTMAX
 from .batches import Batch, Source, batches
 from .history import Row, write_history
+from .initial import copy_weights, load_initial, take_over
 from .loss import ctc_loss, pack
 from .metrics import Score, score
 from .optimisers import make_optimiser
@@ -74,61 +78,79 @@ def fit(
     initial: Path | None = None,
     resume: bool = False,
     on_epoch: Callable[[Row], None] = lambda _: None,
+    note: Callable[[str], None] = to_stderr,
 ) -> Row:
     """Train, and return the row of the best epoch; `folder` then holds `best.keras` with its spec beside it.
 
     Args:
-        plan: how.
-        spec: of the model.
+        plan: the settings of the run.
+        spec: the spec of the model.
         source: images to train with.
         validation: images to judge each epoch by: more texts right, at a tie fewer wrong characters.
-        folder: for `best.keras`, `log.csv`, `curve.png` and the state.
+        folder: the place of `best.keras`, `log.csv`, `curve.png` and the state.
         workers: processes that make images ahead; the result does not depend on it.
-        initial: a trained model of the same shape to start from.
-        resume: go on from the folder's state, if there is one.
-        on_epoch: called with each epoch's row.
+        initial: a trained model of the same network to start from, as `take_over` does; its alphabet may differ.
+        resume: continue from the folder's state, if there is one.
+        on_epoch: takes the row of each epoch.
+        note: takes what the user should know, a line at a time.
 
     Raises:
-        InputError: the state in the folder is of another plan.
+        InputError: the state in the folder is of another plan, there is no validation image, or the loss is no longer
+            a finite number.
+        DatasetError: a label takes more time steps than the network has.
         ModelFileError: `initial` or the state cannot be read, or has other shapes.
+        ModelSpecError: `initial` has other classes, and its spec does not say which.
         OutputError: the folder cannot be written.
     """
     import keras
-    from keras import ops
 
+    alphabet = spec.alphabet
+    steps = spec.output.steps - spec.skip_steps
+    _require_labels(source, validation, alphabet, steps, note)
     keras.utils.set_random_seed(plan.seed)
     model = build(plan, spec, plan.precision)
-    if initial is not None:
-        copy_weights(_load(initial), model)
+    resumed = resume and (folder / STATE).exists()
+    if initial is not None and not resumed:
+        note(take_over(load_initial(initial), model, alphabet))
     optimiser = make_optimiser(plan.optimiser, plan.learning_rate, plan.epochs * plan.steps)
     if plan.precision == "mixed_float16":
         optimiser = keras.optimizers.LossScaleOptimizer(optimiser)
     trained = keras.Model(model.inputs, model.get_layer(SOFTMAX).input)
-    loss = ctc_loss(spec.blank, spec.skip_steps)
     # XLA takes minutes to compile the recurrent loops for a CPU on TensorFlow, and gains nothing there.
     jit = False if keras.backend.backend() == "tensorflow" else "auto"
-    trained.compile(optimizer=optimiser, loss=loss, jit_compile=jit)
+    trained.compile(optimizer=optimiser, loss=ctc_loss(spec.blank, spec.skip_steps), jit_compile=jit)
     optimiser.build(trained.trainable_variables)
     variables = [*model.variables, *optimiser.variables]
-    rows = load_state(folder / STATE, plan, variables) if resume and (folder / STATE).exists() else []
+    rows = load_state(folder / STATE, plan, variables) if resumed else []
     best = max(rows, key=_rank, default=None)
     begun = time.monotonic() - (rows[-1].seconds if rows else 0.0)
-    alphabet = spec.alphabet
-    steps = spec.output.steps - spec.skip_steps
     with batches(source, spec.input, plan.batch, len(rows) * plan.steps, workers) as coming:
         while len(rows) < plan.epochs and (plan.patience is None or not best or len(rows) - best.epoch < plan.patience):
             epoch = len(rows) + 1
             total = 0.0
+            too_long = 0
             for batch in progress(islice(coming, plan.steps), plan.steps, f"epoch {epoch}/{plan.epochs}"):
                 labels = pack([alphabet.encode(label) for label in batch.labels], steps, source.longest)
-                total += float(trained.train_on_batch(batch.images, labels))
+                too_long += int(np.count_nonzero(labels[:, 0] < 0))
+                loss = float(trained.train_on_batch(batch.images, labels))
+                if not np.isfinite(loss):
+                    raise _diverged(f"the loss is {loss}", epoch, plan, optimiser)
+                total += loss
+            if too_long:
+                _report_too_long(too_long, plan.steps * plan.batch, f"epoch {epoch}: ", steps, note)
+            if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+                raise _diverged("a weight is no longer finite", epoch, plan, optimiser)
+            try:
+                validated = evaluate(model, spec, validation)
+            except InputError as error:
+                raise _diverged("the probabilities are no longer finite", epoch, plan, optimiser) from error
             row = Row(
                 epoch=epoch,
                 images=epoch * plan.steps * plan.batch,
                 seconds=time.monotonic() - begun,
-                learning_rate=float(ops.convert_to_numpy(optimiser.learning_rate)),
+                learning_rate=_rate(optimiser),
                 loss=total / plan.steps,
-                **dataclasses.asdict(evaluate(model, spec, validation)),
+                **dataclasses.asdict(validated),
             )
             rows.append(row)
             if best is None or _rank(row) > _rank(best):
@@ -142,7 +164,11 @@ def fit(
 
 
 def evaluate(model: Any, spec: ModelSpec, validation: Batch) -> Score:
-    """Score what a model reads on labelled images, by best-path decoding."""
+    """Score what a model reads on labelled images, by best-path decoding.
+
+    Raises:
+        InputError: the model gives a probability that is not finite, or there is no image.
+    """
     alphabet = spec.alphabet
     read: list[str] = []
     for start in range(0, len(validation.labels), _CHUNK):
@@ -167,28 +193,51 @@ def save_model(plan: Plan, spec: ModelSpec, model: Any, path: Path) -> None:
     write_atomically(sidecar(path), spec.to_json().encode())
 
 
-def copy_weights(source: Any, target: Any) -> None:
-    """Set a model's weights to those of another one of the same shape.
+def _require_labels(
+    source: Source, validation: Batch, alphabet: Alphabet, steps: int, note: Callable[[str], None]
+) -> None:
+    """Check before the first step that the labels fit into the time steps, and that there is something to judge by.
 
     Raises:
-        ModelFileError: an array has another shape, or there are more or fewer.
+        InputError: there is no validation image, or none whose label fits.
+        DatasetError: a training label does not fit.
     """
-    for own, other in zip_longest(target.weights, source.weights):
-        if own is None or other is None or own.shape != other.shape:
-            actual, expected = (
-                "nothing" if weight is None else f"{weight.path} {tuple(weight.shape)}" for weight in (other, own)
-            )
-            raise ModelFileError(f"the initial model has {actual}, expected {expected}: name one of the same network")
-        own.assign(other)
+    if not validation.labels:
+        raise InputError("no validation image; every epoch is judged by some, so give at least one")
+    source.require_steps(alphabet, steps)
+    if too_long := sum(steps_of(alphabet.encode(label)) > steps for label in validation.labels):
+        _report_too_long(too_long, len(validation.labels), "validation: ", steps, note)
 
 
-def _load(path: Path) -> Any:
-    import keras
+def _report_too_long(count: int, total: int, where: str, steps: int, note: Callable[[str], None]) -> None:
+    """Write how many labels do not fit into the time steps, which a few random labels may not.
 
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise ModelFileError(f"{path}: Keras cannot load it ({str(error).partition(chr(10))[0]})") from error
+    Raises:
+        InputError: none of them fits.
+    """
+    message = (
+        f"{where}{count:,} of {total:,} labels do not fit into the {steps} time steps of the network (a repeated symbol"
+        " takes a blank as well); use shorter labels, or a network for wider images"
+    )
+    if count == total:
+        raise InputError(message)
+    note(message)
+
+
+def _diverged(problem: str, epoch: int, plan: Plan, optimiser: Any) -> InputError:
+    """Return the error that ends a run whose figures are not finite."""
+    precision = "" if plan.precision == "float32" else ", or compute in --precision float32"
+    return InputError(
+        f"epoch {epoch}: {problem}, at the learning rate {_rate(optimiser):g}; training ends here, since it would learn"
+        f" nothing more. Choose a lower --learning-rate{precision}"
+    )
+
+
+def _rate(optimiser: Any) -> float:
+    """Return the current learning rate of a Keras optimiser."""
+    from keras import ops
+
+    return float(ops.convert_to_numpy(optimiser.learning_rate))
 
 
 def _rank(row: Row) -> tuple[float, float]:

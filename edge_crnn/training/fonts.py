@@ -38,7 +38,7 @@ _STYLE = re.compile(
 
 
 def find_fonts(folder: Path | None = None) -> list[Path]:
-    """The fonts under `folder`; without one, three NanumGothic weights from koreanize-matplotlib.
+    """Find the fonts under `folder`; without a folder, three NanumGothic weights from koreanize-matplotlib.
 
     The default is one package's, not what a machine happens to have: the presets' figures hold for these.
 
@@ -54,7 +54,7 @@ def find_fonts(folder: Path | None = None) -> list[Path]:
 
 
 def find_line_fonts(folder: Path | None = None) -> list[Path]:
-    """The fonts under `folder`; without one, those of `find_fonts()` and twelve of DejaVu from matplotlib.
+    """Find the fonts under `folder`; without a folder, those of `find_fonts()` and twelve of DejaVu from matplotlib.
 
     Raises:
         DatasetError: there are none.
@@ -67,7 +67,7 @@ def find_line_fonts(folder: Path | None = None) -> list[Path]:
 def pick_fonts(
     folder: Path | None, lines: bool, split: FontSplit = "all", held_out: float = HELD_OUT
 ) -> tuple[Path, ...]:
-    """The part of a folder's fonts, or of the default ones, to draw lines or plates with.
+    """Pick the part of a folder's fonts, or of the default ones, to draw lines or plates with.
 
     Raises:
         DatasetError: there are none.
@@ -88,7 +88,7 @@ def _packaged(package: str, folder: str, names: Sequence[str]) -> list[Path]:
 
 
 def open_font(path: Path, size: float) -> FreeTypeFont:
-    """The font at `size` pixels to the em.
+    """Open the font at `size` pixels to the em.
 
     Raises:
         DatasetError: it is no font.
@@ -103,7 +103,7 @@ def open_font(path: Path, size: float) -> FreeTypeFont:
 
 
 def draw_text(font: FreeTypeFont, text: str) -> Image:
-    """The ink of `text` in its bounding box, (H, W) uint8."""
+    """Draw the ink of `text` in its bounding box, (H, W) uint8."""
     from PIL import Image as Picture
     from PIL import ImageDraw
 
@@ -114,7 +114,7 @@ def draw_text(font: FreeTypeFont, text: str) -> Image:
 
 
 def require_glyphs(font: FreeTypeFont, path: Path, texts: Iterable[str]) -> None:
-    """Make sure that `font` has a glyph for every letter of `texts`.
+    """Check that `font` has a glyph for every letter of `texts`.
 
     Raises:
         DatasetError: it lacks one.
@@ -129,7 +129,7 @@ def require_glyphs(font: FreeTypeFont, path: Path, texts: Iterable[str]) -> None
 
 
 def family(path: Path) -> str:
-    """The font's family as its name table gives it, without words for weight, width or slope.
+    """Return the font's family as its name table gives it, without words for weight, width or slope.
 
     Raises:
         DatasetError: it is no font.
@@ -141,7 +141,7 @@ def family(path: Path) -> str:
 
 
 def split_fonts(fonts: Sequence[Path], split: FontSplit, held_out: float = HELD_OUT) -> list[Path]:
-    """Those of `fonts` to train with, or to test with; whole families, so that no weight is on both sides.
+    """Return those of `fonts` to train with, or to test with; whole families, so that no weight is on both sides.
 
     A family's side follows from SHA-256 of its name and `held_out` alone, whichever other fonts there are: what
     was trained on one folder of fonts can be tested on another.

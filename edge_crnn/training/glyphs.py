@@ -25,7 +25,7 @@ Face = Callable[[str, str, int, int], Image]
 
 
 def font_face(path: Path, kinds: Sequence[PlateKind] = KINDS) -> Face:
-    """The glyphs of a font file that plates of those kinds need, stretched to fill their cells.
+    """Return the glyphs of a font file that plates of those kinds need, stretched to fill their cells.
 
     Raises:
         DatasetError: it is no font, or lacks a digit or a syllable that plates need.
@@ -57,13 +57,13 @@ def _glyph_file(part: str, suffix: str) -> str:
 
 
 def _parts(kind: PlateKind) -> list[str]:
-    """All parts that labels of a kind are made of."""
+    """Return all parts that labels of a kind are made of."""
     layout = LAYOUTS[kind]
     return [*_DIGITS, *layout.form.spellings, *(REGIONS if layout.has_region else ())]
 
 
 def folder_face(folder: Path, kinds: Sequence[PlateKind] = KINDS) -> Face:
-    """The glyphs of a folder of images that plates of those kinds need, each filling its cell with its own margins.
+    """Return the glyphs of a folder of images that plates of those kinds need; margins are a part of a glyph.
 
     Raises:
         DatasetError: an image is missing; or, when it is drawn, cannot be read.
@@ -97,7 +97,7 @@ def _trimmed(ink: Image) -> Image:
 
 
 def _centred(ink: Image, width: int, height: int, across: float, down: float) -> Image:
-    """`ink` in the middle of a cell, filling that part of the cell's inner box both ways."""
+    """Place `ink` in the middle of a cell, filling that part of the cell's inner box both ways."""
     inner = _resized(ink, max(1, round(width * _FILL_ACROSS * across)), max(1, round(height * _FILL_DOWN * down)))
     cell = np.zeros((height, width), np.uint8)
     row, column = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2

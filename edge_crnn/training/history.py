@@ -16,7 +16,7 @@ CURVE = "curve.png"
 
 @dataclass(frozen=True)
 class Row:
-    """One epoch; the figures of `metrics.Score` are of the validation images at its end."""
+    """The figures of an epoch; those of `metrics.Score` are of the validation images at its end."""
 
     epoch: int
     images: int
@@ -55,7 +55,7 @@ def write_history(folder: Path, rows: Sequence[Row]) -> None:
 
 
 def _curve(rows: Sequence[Row]) -> bytes:
-    """Loss and errors over the images seen, as PNG."""
+    """Draw loss and errors over the images seen, as PNG."""
     # The classes, not pyplot: no window, no global state.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""What a Korean number plate looks like: its kinds in millimetres, and the labels that they carry.
+"""The kinds of Korean number plates: their layout in millimetres, and their labels.
 
 A label is a region letter (`A` to `P`, `Z` for none), two digits, two Latin letters that spell one Hangul
 syllable on a Korean keyboard, and four digits: `A18sk6897` is 서울 18 나 6897. Since 2019 it is three digits, the
@@ -123,7 +123,7 @@ class Layout(NamedTuple):
 
     @property
     def has_region(self) -> bool:
-        """Whether the plate names a region."""
+        """Return whether the plate names a region."""
         return len(self.form.regions) > 1
 
 

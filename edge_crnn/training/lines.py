@@ -53,7 +53,7 @@ _GREY = np.array([0.114, 0.587, 0.299])
 
 
 class Line(NamedTuple):
-    """One drawn line."""
+    """A drawn line."""
 
     label: str
     kind: str
@@ -116,7 +116,7 @@ class LineRenderer:
         preset: Preset | str = MILD,
         label: str | None = None,
     ) -> Line:
-        """Draw one line; the label is drawn too where it is not given.
+        """Draw a line, and its label too unless `label` is not None.
 
         Raises:
             AlphabetError: `label` is empty, or has a letter that the alphabet lacks.
@@ -151,7 +151,7 @@ def generate_lines(
 
 
 def _stands_alone(letter: str) -> bool:
-    """Whether the letter is the same in any label once that is stripped and in Unicode's form NFC, as labels are."""
+    """Return whether the letter stays the same in any label when it is stripped and brought into NFC, as labels are."""
     return not letter.isspace() and not unicodedata.combining(letter) and unicodedata.is_normalized("NFC", letter)
 
 

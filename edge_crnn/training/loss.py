@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..ctc.lexicon import steps_of
 from ..errors import InputError
 
 
 def pack(labels: Sequence[Sequence[int]], steps: int, longest: int) -> npt.NDArray[np.int32]:
-    """Class indices of each label as one array (N, 1 + longest) int32: the length first, zeros behind.
+    """Write the class indices of every label into one array (N, 1 + longest) int32: the length first, zeros behind.
 
     A label that does not fit into `steps` time steps, one for each character and one for the blank between two that
     are the same, has no path through CTC and an infinite loss: its length is written as -1, and `ctc_loss` gives it
@@ -26,18 +26,13 @@ def pack(labels: Sequence[Sequence[int]], steps: int, longest: int) -> npt.NDArr
     for row, label in zip(packed, labels, strict=True):
         if not 0 < len(label) <= longest:
             raise InputError(f"a label of {len(label)} characters, expected 1 to {longest}")
-        row[0] = len(label) if needed_steps(label) <= steps else -1
+        row[0] = len(label) if steps_of(label) <= steps else -1
         row[1 : 1 + len(label)] = label
     return packed
 
 
-def needed_steps(label: Sequence[int]) -> int:
-    """Fewest time steps in which CTC can write a label."""
-    return len(label) + sum(a == b for a, b in itertools.pairwise(label))
-
-
 def ctc_loss(blank: int, skip_steps: int) -> Callable[[Any, Any], Any]:
-    """A loss for `keras.Model.compile`: (packed labels, logits (N, T, C)) → (N,) float32, in nats per image.
+    """Return a loss for `keras.Model.compile`: (packed labels, logits (N, T, C)) → (N,) float32, in nats per image.
 
     The first `skip_steps` of the T steps are left out, as the decoder leaves them out.
     """

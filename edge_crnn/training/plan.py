@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from ..errors import InputError
 from .architectures import Rnn
 from .optimisers import Optimiser
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+MOST_SEED = (1 << 32) - 1
+"""The greatest seed that NumPy's global generator takes, which Keras seeds as well."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All settings of a run; a run can be resumed only with the same plan."""
+    """All settings of a run; a run can be resumed only with the same plan.
+
+    Raises:
+        InputError: a setting is out of range.
+    """
 
     architecture: str
     epochs: int
@@ -34,3 +42,15 @@ class Plan:
     seed: int = 0
     data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Description of the images, for the record and for the comparison on resuming."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "steps", "batch", "patience"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise InputError(f"{name} {count}: expected at least 1")
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
+            raise InputError(f"learning rate {self.learning_rate}: expected a finite number above 0, such as 0.001")
+        if not 0 <= self.seed <= MOST_SEED:
+            raise InputError(f"seed {self.seed}: expected a number from 0 to {MOST_SEED}")
+        if self.precision not in get_args(Precision):
+            raise InputError(f"precision {self.precision!r}: expected one of {', '.join(get_args(Precision))}")

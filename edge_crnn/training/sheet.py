@@ -22,7 +22,7 @@ _LARGEST = 3.0
 
 
 def contact_sheet(pictures: Iterable[tuple[str, Image]], font: Path) -> Image:
-    """Pictures with their captions below, ten in a row: (H, W, 3) uint8, BGR.
+    """Draw pictures with their captions below, ten in a row: (H, W, 3) uint8, BGR.
 
     Each picture is (H, W, 3) uint8, BGR, and keeps its aspect; captions are written in `font`, and cut where they
     are longer than a picture is wide.

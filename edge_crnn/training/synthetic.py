@@ -23,7 +23,7 @@ _PAD = round(60 * PX_PER_MM)
 
 
 class Plate(NamedTuple):
-    """One drawn plate."""
+    """A drawn plate."""
 
     label: str
     kind: PlateKind
@@ -69,7 +69,7 @@ class Renderer:
         kind: PlateKind | None = None,
         label: str | None = None,
     ) -> Plate:
-        """Draw one plate; kind and label are drawn too where they are not given.
+        """Draw a plate, and its kind and label too if they are None.
 
         Raises:
             AlphabetError: `label` is none of a plate of that kind.
@@ -85,7 +85,7 @@ class Renderer:
         return Plate(label, kind, photograph(canvas, _PAD, find_preset(preset), rng))
 
     def _draw(self, label: str, layout: Layout, rng: np.random.Generator) -> Image:
-        """The plate on a car, head on: (H, W, 3) uint8, BGR, at PX_PER_MM, with _PAD around it."""
+        """Draw the plate on a car, head on: (H, W, 3) uint8, BGR, at PX_PER_MM, with _PAD around it."""
         import cv2
 
         face = self._faces[rng.integers(len(self._faces))]
@@ -124,7 +124,7 @@ def generate(
     start: int = 0,
     renderer: Renderer | None = None,
 ) -> Iterator[Plate]:
-    """Plates `start` to `start + n - 1` of run `seed`, the renderer's kinds in rotation where none is given.
+    """Draw plates `start` to `start + n - 1` of run `seed`, in rotation of the renderer's kinds unless `kind` is set.
 
     A plate depends on the seed, its own index, the preset and the glyphs alone, so any worker can draw any of
     them. No two of a run have the same label.
@@ -139,7 +139,7 @@ def generate(
 
 @cache
 def _blank(layout: Layout) -> tuple[Image, Image]:
-    """The plate's outline, and the ink of its frame: (H, W) uint8 both."""
+    """Draw the plate's outline, and the ink of its frame: (H, W) uint8 both."""
     import cv2
 
     height, width = _px(layout.height), _px(layout.width)

@@ -14,7 +14,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def workers(count: int, begin: Callable[..., None] | None = None, *arguments: Any) -> Iterator[ProcessPoolExecutor]:
-    """A pool of so many processes, each of which has called `begin(*arguments)`; at the end they are gone."""
+    """Start a pool of processes that have called `begin(*arguments)`, and end them with the context."""
     # Forked copies of a process with threads, such as OpenCV's and TensorFlow's, may hang.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(count, context, _begin, (begin, arguments))

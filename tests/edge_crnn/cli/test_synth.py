@@ -141,9 +141,9 @@ def test_plates_of_2019(tmp_path: Path):
     assert {entry.path.stem for entry in dataset} == {label_at(0, index, "long-white-2019") for index in range(5)}
 
 
-@pytest.mark.parametrize("what", ["plates", "plates-2019", "lines"])
-def test_a_sheet_shows_the_first_hundred(tmp_path: Path, what: str):
-    command("-o", tmp_path / "pictures", "--what", what, "-n", 12, "--preset", "none", "--sheet", tmp_path / "s.png")
+@pytest.mark.parametrize("kind", ["plates", "plates-2019", "lines"])
+def test_a_sheet_shows_the_first_hundred(tmp_path: Path, kind: str):
+    command("-o", tmp_path / "pictures", "--what", kind, "-n", 12, "--preset", "none", "--sheet", tmp_path / "s.png")
     sheet = cv2.imread(str(tmp_path / "s.png"))
     assert sheet is not None
     assert sheet.shape[1] > 2000
@@ -185,6 +185,7 @@ def test_fonts_are_split_by_family(tmp_path: Path):
     assert not train & test
 
 
+@pytest.mark.thorough
 def test_an_interrupt_ends_all_processes_and_leaves_nothing(tmp_path: Path):
     words = ["synth", "-o", str(tmp_path / "new"), "-n", "100000", "--workers", "2"]
     process = subprocess.Popen(

@@ -27,8 +27,8 @@ def test_quoted_fields_come_back_as_they_are(table: list[list[str]], delimiter: 
 @given(st.text(alphabet='ab",\r\n'))
 def test_without_white_space_it_reads_as_the_standard_library_does(text: str) -> None:
     def library() -> list[list[str]]:
-        found = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-        return [fields for fields in found if fields not in ([], [""])]
+        table = csv.reader(io.StringIO(text, newline=""), strict=True)
+        return [fields for fields in table if fields not in ([], [""])]
 
     try:
         expected = library()
@@ -42,10 +42,10 @@ def test_without_white_space_it_reads_as_the_standard_library_does(text: str) ->
 @given(st.text(alphabet='a ",;\t\r\n'), delimiters)
 def test_no_text_gives_another_error(text: str, delimiter: str) -> None:
     try:
-        found = parsed(text, delimiter)
+        table = parsed(text, delimiter)
     except DatasetError:
         return
-    assert all(fields and fields != [""] for fields in found)
+    assert all(fields and fields != [""] for fields in table)
 
 
 def test_white_space_is_stripped_unless_it_is_quoted() -> None:
@@ -91,6 +91,43 @@ def test_a_surplus_field_is_refused() -> None:
         DatasetError, match=r"t\.csv, line 3: 3 fields, the first line has 2; put a label that contains"
     ):
         list(rows('image,label\n2.jpg,"1,234"\n1.jpg,1,234\n', ",", "t.csv"))
+
+
+SURPLUS = {
+    "comma": "image,label\n1.jpg,1,234\n",
+    "semicolon": "image;label\n1.jpg;1;234\n",
+    "tab": "image\tlabel\n1.jpg\t1\t234\n",
+    "the label first": "label,image\n1,234,1.jpg\n",
+    "an empty name in the first line": "image,label,\n1.jpg,1,234\n",
+    "several empty names": "image;label;;\n1.jpg;1;;234\n",
+    "a quote that does not span the field": 'image,label\n1.jpg,1,"234"\n',
+    "an empty surplus field": "image,label\n1.jpg,1,\n",
+    "CRLF": "image,label\r\n1.jpg,1,234\r\n",
+}
+
+
+@pytest.mark.parametrize("table", SURPLUS.values(), ids=SURPLUS)
+def test_a_label_is_never_cut_at_a_delimiter(table: str) -> None:
+    """trocr#2, EasyOCR#1056: a label with a delimiter was cut there, and nothing was reported."""
+    delimiter = delimiter_of(table)
+    assert delimiter is not None
+    with pytest.raises(DatasetError, match=r"t, line 2: .*double quotes"):
+        list(rows(table, delimiter, "t"))
+
+
+def test_empty_fields_below_empty_names_do_not_belong_to_the_label() -> None:
+    assert [row.label for row in rows("image;label;;\n1.jpg;1;;\n2.jpg;2\n", ";", "t")] == ["1", "2"]
+
+
+@given(st.lists(st.text(alphabet="ab1 ,;", min_size=1), min_size=1, max_size=3), delimiters)
+def test_a_row_without_quotes_is_read_whole_or_rejected(labels: list[str], delimiter: str) -> None:
+    table = f"image{delimiter}label\n" + "".join(f"1.jpg{delimiter}{label}\n" for label in labels)
+    try:
+        read = [row.label for row in rows(table, delimiter, "t")]
+    except DatasetError:
+        assert any(delimiter in label for label in labels)
+    else:
+        assert read == [label.strip() for label in labels]
 
 
 @pytest.mark.parametrize("field", ['"12', '"1"2', '"1" 2', ' "12'])

@@ -15,15 +15,14 @@ texts = st.text(alphabet='ab ,;\t"\n\\\u2028é가\ud800')
 
 @given(st.dictionaries(texts, texts), st.booleans())
 def test_a_map_comes_back(data: dict[str, str], ascii_: bool) -> None:
-    found = rows(json.dumps(data, ensure_ascii=ascii_), "t")
-    assert {row.image: row.label for row in found} == data
+    assert {row.image: row.label for row in rows(json.dumps(data, ensure_ascii=ascii_), "t")} == data
 
 
 @given(st.lists(st.tuples(texts, texts)), st.sampled_from(["image", "file_name", "Path"]), st.booleans())
 def test_objects_come_back_from_a_list_and_from_lines(pairs: list[tuple[str, str]], name: str, ascii_: bool) -> None:
     data = [{name: image, "score": 1, "text": label} for image, label in pairs]
     assert [(row.image, row.label) for row in rows(json.dumps(data, ensure_ascii=ascii_), "t")] == pairs
-    lines = "".join(f"{json.dumps(each, ensure_ascii=ascii_)}\r\n\n" for each in data)
+    lines = "".join(f"{json.dumps(record, ensure_ascii=ascii_)}\r\n\n" for record in data)
     assert [(row.image, row.label) for row in line_rows(lines, "t")] == pairs
 
 

@@ -18,11 +18,11 @@ def folder_of(folder: Path, *names: str) -> Path:
 
 
 @pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
-@pytest.mark.parametrize("asked", ["NFC", "NFD"])
-def test_names_are_found_in_both_forms_of_unicode(tmp_path: Path, on_disk: str, asked: str) -> None:
+@pytest.mark.parametrize("in_table", ["NFC", "NFD"])
+def test_names_are_found_in_both_forms_of_unicode(tmp_path: Path, on_disk: str, in_table: str) -> None:
     name = "각/é 1.png"
-    there = unicodedata.normalize(on_disk, name)
-    assert Places(folder_of(tmp_path, there)).find(unicodedata.normalize(asked, name)) == tmp_path / there
+    stored = unicodedata.normalize(on_disk, name)
+    assert Places(folder_of(tmp_path, stored)).find(unicodedata.normalize(in_table, name)) == tmp_path / stored
 
 
 def test_the_form_that_is_asked_for_comes_first(tmp_path: Path) -> None:

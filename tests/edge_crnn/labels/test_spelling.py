@@ -55,6 +55,24 @@ def test_with_a_label_map_white_space_counts_for_nothing() -> None:
     assert (labels, len(notes)) == (["A18sk6897"], 1)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["1234 2", "A18sk6897 2", "서울 18 나 68 97", "1 8나6897", "서울18나6897\u30002", "18나6\t897", "서 울 18나6897"],
+)
+def test_with_a_label_map_white_space_that_separates_nothing_is_not_dropped_silently(text: str) -> None:
+    """LPRNet_Pytorch#4: the second image of a plate, `1234 2.jpg`, had the label 12342."""
+    with pytest.raises(DatasetError, match="characters that the alphabet does not have"):
+        spell(text, alphabet=PLATES)
+    labels, notes = spell(text, alphabet=PLATES, drop=True)
+    assert labels == [PLATES.label(text)]
+    assert "dropped 1 characters" in notes[0]
+
+
+@pytest.mark.parametrize("text", ["Z 18 나 6897", " 18나 6897 ", "서울18 sk 6897", "A 18나\t6897"])
+def test_with_a_label_map_white_space_of_the_reading_may_be_written(text: str) -> None:
+    assert spell(text, alphabet=PLATES) == ([PLATES.label(text)], [])
+
+
 @given(st.lists(st.text(alphabet="01é- \u2028", min_size=1)), st.sampled_from(["NFC", "NFD"]))
 def test_dropping_leaves_the_symbols_in_their_order(texts: list[str], form: str) -> None:
     alphabet = Alphabet(("0", "1", "é"), 1)

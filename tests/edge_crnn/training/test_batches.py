@@ -25,6 +25,9 @@ class Numbered:
     longest: int = 3
     seen: list[int] = field(default_factory=list)
 
+    def require_steps(self, alphabet: Alphabet, steps: int) -> None:
+        """Check nothing: the labels are short."""
+
     def sample(self, index: int) -> tuple[Pixels, str]:
         self.seen.append(index)
         return np.full((4, 4, 3), index % 256, np.uint8), str(index)
@@ -87,7 +90,7 @@ def test_a_folder_is_gone_through_whole_in_another_order_each_time(folder: Path)
 def test_another_seed_is_another_order(folder: Path) -> None:
     dataset = load_labelled(folder, Alphabet(tuple("0123456789"), 10))
     orders = {tuple(Folders((dataset,), seed).sample(place)[1] for place in range(7)) for seed in range(5)}
-    assert len(orders) > 1
+    assert len(orders) == 5
 
 
 def test_a_mixture_takes_its_runs_in_turn() -> None:

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from converters.pipeline import open_source
+from edge_crnn.alphabet import Alphabet
 from edge_crnn.errors import InputError, ModelFileError
 from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
 from edge_crnn.training.architectures import SOFTMAX
 from edge_crnn.training.batches import Batch, Pixels, make_batch
-from edge_crnn.training.fit import MODEL, STATE, build, copy_weights, evaluate, fit
+from edge_crnn.training.fit import MODEL, STATE, build, evaluate, fit
 from edge_crnn.training.history import LOG
+from edge_crnn.training.initial import copy_weights
 from edge_crnn.training.plan import Plan
 
 SPEC = ModelSpec(
@@ -35,6 +37,9 @@ class Bars:
 
     seed: int = 0
     longest: int = 2
+
+    def require_steps(self, alphabet: Alphabet, steps: int) -> None:
+        assert steps >= 3
 
     def sample(self, index: int) -> tuple[Pixels, str]:
         rng = np.random.default_rng((self.seed, index))
@@ -62,7 +67,7 @@ def arrays(folder: Path) -> dict[str, np.ndarray]:
 
 
 class Killed(BaseException):
-    """What ends a run from outside."""
+    """An exception that ends a run from outside."""
 
 
 def killed_after(epoch: int) -> Any:
@@ -76,7 +81,7 @@ def killed_after(epoch: int) -> Any:
 def test_the_loss_falls_and_text_comes_out(keras: Any, tmp_path: Path) -> None:
     rows = train(tmp_path, replace(PLAN, epochs=10, steps=20, batch=8, width=0.1, learning_rate=3e-3))
     assert rows[-1].loss < rows[0].loss / 10
-    # Norms follow slowly: after so few steps their averages still hold the exact figure down.
+    # The averages of the norms move slowly; after so few steps they still lower the figure.
     best = max(row.exact for row in rows)
     assert best > 0.5
     model = keras.saving.load_model(tmp_path / MODEL)
@@ -92,7 +97,8 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(keras: Any, tmp_path: P
     resumed = train(tmp_path / "killed", resume=True, workers=1)
     assert [row.epoch for row in resumed] == [3]
     assert replace(resumed[-1], seconds=0) == replace(straight[-1], seconds=0)
-    left, right = arrays(tmp_path / "straight"), arrays(tmp_path / "killed")
+    left = arrays(tmp_path / "straight")
+    right = arrays(tmp_path / "killed")
     assert left.keys() == right.keys()
     assert all(np.array_equal(left[name], right[name]) for name in left)
     logs = [
@@ -155,3 +161,72 @@ def test_evaluation_does_not_depend_on_the_number_of_images(keras: Any) -> None:
     scores = [evaluate(model, SPEC, Batch(whole.images[:n], whole.labels[:n])) for n in (70, 64)]
     assert scores[0].character_error_rate > 0
     assert all(0 <= score.exact <= 1 for score in scores)
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "rate", "precision"),
+    [("adam", 1e30, "float32"), ("adamw", 1e38, "float32"), ("adadelta", 3e38, "mixed_bfloat16")],
+)
+def test_training_ends_as_soon_as_the_loss_is_no_number(
+    keras: Any, tmp_path: Path, optimiser: Any, rate: float, precision: Any
+) -> None:
+    """PaddleOCR#17876: the loss was nan to the end of the run, which wrote a model."""
+    plan = replace(PLAN, epochs=3, steps=6, optimiser=optimiser, learning_rate=rate, precision=precision)
+    with pytest.raises(InputError, match=r"epoch 1: .*learning rate .* lower --learning-rate"):
+        train(tmp_path, plan)
+    assert not (tmp_path / MODEL).exists()
+    assert not (tmp_path / STATE).exists()
+
+
+def test_weights_spoilt_by_the_last_step_are_not_saved(keras: Any, tmp_path: Path) -> None:
+    plan = replace(PLAN, epochs=1, steps=1, optimiser="adam", learning_rate=3e38)
+    with pytest.raises(InputError, match=r"epoch 1: (a weight|the probabilities) .* lower --learning-rate"):
+        train(tmp_path, plan)
+    assert not (tmp_path / MODEL).exists()
+
+
+@dataclass(frozen=True)
+class Repeats(Bars):
+    """Labels of which a share does not fit into four time steps."""
+
+    longest: int = 4
+    fitting: int = 0
+    """Every so many labels fit; 0: none."""
+
+    def require_steps(self, alphabet: Alphabet, steps: int) -> None:
+        """Check nothing, as for labels without end."""
+
+    def sample(self, index: int) -> tuple[Pixels, str]:
+        image, _ = super().sample(index)
+        return image, "ab" if self.fitting and index % self.fitting == 0 else "aaaa"
+
+
+SHORT = replace(SPEC, skip_steps=3)
+
+
+def test_labels_that_do_not_fit_are_reported(keras: Any, tmp_path: Path) -> None:
+    notes: list[str] = []
+    plan = replace(PLAN, epochs=1)
+    validation = make_batch(Repeats(fitting=5), SPEC.input, 10, 0)
+    fit(plan, SHORT, Repeats(fitting=4), validation, tmp_path, note=notes.append)
+    assert [note.partition(" labels")[0] for note in notes] == ["validation: 8 of 10", "epoch 1: 12 of 16"]
+
+
+def test_nothing_is_trained_where_no_label_fits(keras: Any, tmp_path: Path) -> None:
+    """PaddleOCR#17876: with labels longer than the time steps the loss was 0.000, and a model was written."""
+    with pytest.raises(InputError, match=r"validation: 4 of 4 labels do not fit into the 4 time steps"):
+        fit(PLAN, SHORT, Bars(), make_batch(Repeats(), SPEC.input, 4, 0), tmp_path)
+    with pytest.raises(InputError, match=r"epoch 1: 16 of 16 labels do not fit"):
+        fit(PLAN, SHORT, Repeats(), VALIDATION, tmp_path)
+    assert not (tmp_path / MODEL).exists()
+
+
+def test_without_validation_images_nothing_is_trained(keras: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no validation image"):
+        fit(PLAN, SPEC, Bars(), Batch(VALIDATION.images[:0], ()), tmp_path)
+
+
+def test_a_resumed_run_does_not_need_the_initial_model(keras: Any, tmp_path: Path) -> None:
+    plan = replace(PLAN, epochs=1, steps=1)
+    assert len(train(tmp_path, plan)) == 1
+    assert train(tmp_path, plan, resume=True, initial=tmp_path / "removed.keras") == []

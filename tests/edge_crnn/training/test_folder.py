@@ -18,6 +18,8 @@ from edge_crnn.training.fonts import find_fonts, find_line_fonts
 from edge_crnn.training.lines import generate_lines
 from edge_crnn.training.synthetic import generate
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def plates() -> Drawing:
@@ -48,16 +50,16 @@ def test_lines_are_numbered(tmp_path: Path, lines: Drawing):
     assert [file.label for file in drawn] == [line.label for line in generate_lines(3, 3, "training", start=99)]
 
 
-@pytest.mark.parametrize("what", ["plates", "lines"])
+@pytest.mark.parametrize("kind", ["plates", "lines"])
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_any_number_of_processes_draws_the_same_files(
     tmp_path: Path,
-    what: str,
+    kind: str,
     suffix: Literal["png", "jpg"],
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    drawing = replace(request.getfixturevalue(what), suffix=suffix)
+    drawing = replace(request.getfixturevalue(kind), suffix=suffix)
     monkeypatch.setattr(folder, "_CHUNK", 3)
     (tmp_path / "1").mkdir()
     (tmp_path / "2").mkdir()

@@ -33,7 +33,12 @@ def test_the_curve_is_a_picture_with_lines(tmp_path: Path) -> None:
 
 def test_one_epoch_makes_a_curve_too(tmp_path: Path) -> None:
     write_history(tmp_path, ROWS[:1])
-    assert cv2.imread(str(tmp_path / CURVE)) is not None
+    (tmp_path / "two").mkdir()
+    write_history(tmp_path / "two", ROWS)
+    one, two = (cv2.imread(str(folder / CURVE)) for folder in (tmp_path, tmp_path / "two"))
+    assert one is not None
+    assert one.shape == (450, 800, 3)
+    assert (one != two).any()
 
 
 def test_a_row_for_people() -> None:

@@ -45,6 +45,7 @@ def test_a_large_gradient_is_cut_short(keras: Any) -> None:
     assert make_optimiser("adamw", None, 10).global_clipnorm == 5
 
 
+@pytest.mark.tensorflow
 def test_an_unknown_one_is_refused() -> None:
     with pytest.raises(InputError, match="'sgd': expected one of adamw, adadelta, adam"):
         make_optimiser("sgd", None, 10)  # type: ignore[arg-type]

@@ -50,7 +50,7 @@ def test_none_outlives_a_killed_parent(tmp_path_factory: pytest.TempPathFactory)
 
 
 def _runs(process: int) -> bool:
-    """Whether it is there and no zombie that init has yet to reap."""
+    """Return whether a process runs. A zombie, which init has yet to reap, does not."""
     try:
         with open(f"/proc/{process}/stat", encoding="ascii") as stat:  # noqa: PTH123
             return stat.read().rpartition(")")[2].split()[0] != "Z"

@@ -1,0 +1,33 @@
+"""The time steps that labels take, compared with those that a network has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..alphabet import Alphabet
+from ..ctc.lexicon import steps_of
+from ..errors import DatasetError
+
+
+def require_steps(labels: Sequence[tuple[Path, str]], alphabet: Alphabet, steps: int, folder: Path) -> None:
+    """Check that a network can write every label: CTC takes a step for each symbol, and a blank between two equal ones.
+
+    Args:
+        labels: image and label.
+        alphabet: the symbols of the labels.
+        steps: time steps of the network that the decoder reads.
+        folder: the images' folder, for a message.
+
+    Raises:
+        DatasetError: some labels take more steps; the message counts them and shows the longest.
+    """
+    needs = [(steps_of(alphabet.encode(label)), label, path) for path, label in labels]
+    too_long = [need for need in needs if need[0] > steps]
+    if too_long:
+        most, label, path = max(too_long, key=lambda need: need[0])
+        raise DatasetError(
+            f"{folder}: {len(too_long):,} of {len(labels):,} labels do not fit into the {steps} time steps of the"
+            f" network, such as {label!r} of {path}, which takes {most} (a repeated symbol takes a blank as well);"
+            " correct these labels, remove the images, or use a network for wider images"
+        )

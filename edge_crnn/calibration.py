@@ -1,12 +1,12 @@
-"""Confidences that can be trusted: fitted on what an artifact says about labelled images.
+"""Calibration of an artifact's confidences on labelled images.
 
-A temperature is fitted to the network, so that the posteriors of all texts are those that the labels had: by maximum
-likelihood of the true texts, which takes what every image says, not only whether it was read right. Where that is not
-enough, isotonic regression turns the posterior of the text that was read into how often such a text is right. The
-accuracy-coverage curve then tells what a threshold gives.
+A temperature is fitted to the network by maximum likelihood of the true texts, which uses the probabilities of every
+image and not only its right or wrong reading. If that is not enough, isotonic regression maps the posterior of the text
+that was read to the share of such texts that are right. The accuracy-coverage curve then shows the effect of a
+threshold.
 
-The posterior is what ranks: of the measures that `benchmarks.confidence` holds beside it, such as the margin to the
-second text, the least sure character or the entropy, none tells right from wrong better.
+Readings are ranked by their posterior. None of the other measures that `benchmarks.confidence` compares, such as the
+margin to the second text, the least sure character or the entropy, separates right from wrong better.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 BINS = 20
-"""Of equal mass, for the calibration error and the reliability curve."""
+"""Number of bins of equal mass, for the calibration error and the reliability curve."""
 
 FEWEST = 100
-"""Images to calibrate with."""
+"""Smallest number of images to calibrate with."""
 
 _POINTS = 100  # of the accuracy-coverage curve
 _CHUNK = 256
@@ -53,15 +53,18 @@ def calibrate(
     *,
     isotonic: bool = False,
 ) -> ModelSpec:
-    """The spec with its confidences calibrated, for its own decoder.
+    """Calibrate the confidences of an artifact for its own decoder.
 
     Args:
-        spec: of the artifact.
-        engine: open over it; nothing is run here.
-        probabilities: (N, T, C) float32 that it gave for the images.
-        truths: N labels of the images.
-        sha256: of the images; see `dataset.content_hash`.
+        spec: the spec of the artifact.
+        engine: an engine that is open on the artifact; it runs nothing here.
+        probabilities: (N, T, C) float32, the engine's output for the images.
+        truths: the labels of the N images.
+        sha256: the hash of the images; see `dataset.content_hash`.
         isotonic: whether isotonic regression follows the temperature.
+
+    Returns:
+        The spec with `confidence` filled in.
 
     Raises:
         DatasetError: there are fewer than `FEWEST` images, or all or none of them are read right.
@@ -70,10 +73,10 @@ def calibrate(
         raise DatasetError(f"{len(truths)} images to calibrate with, expected at least {FEWEST}: add labelled images")
     raw = replace(spec, confidence=None, decoder=replace(spec.decoder, reject_below=0.0))
     before = decode(raw, engine, probabilities)
-    right = np.array([each.label == truth for each, truth in zip(before, truths, strict=True)])
+    right = np.array([reading.label == truth for reading, truth in zip(before, truths, strict=True)])
     if right.all() or not right.any():
         raise DatasetError(
-            f"all {len(right)} images are read right, so that nothing tells how unsure is wrong: add harder images"
+            f"all {len(right)} images are read right, so no confidence can be matched with errors: add harder images"
             if right.all()
             else f"none of {len(right)} images is read right: check their labels, or take the artifact that is for them"
         )
@@ -88,11 +91,12 @@ def calibrate(
         coverage=(),
     )
     readings = decode(replace(raw, confidence=fitted), engine, probabilities)
-    right = np.array([each.label == truth for each, truth in zip(readings, truths, strict=True)])
+    right = np.array([reading.label == truth for reading, truth in zip(readings, truths, strict=True)])
     if isotonic:
         fitted = replace(fitted, isotonic=fit_isotonic(_confidences(readings), right))
         readings = decode(replace(raw, confidence=fitted), engine, probabilities)
-    confidences, allowed = _confidences(readings), np.array([each.accepted for each in readings])
+    confidences = _confidences(readings)
+    allowed = np.array([reading.accepted for reading in readings])
     fitted = replace(
         fitted,
         right=int(right.sum()),
@@ -104,7 +108,7 @@ def calibrate(
 
 
 def decode(spec: ModelSpec, engine: Backend, probabilities: Probabilities) -> list[Reading]:
-    """What a reader with that spec makes of (N, T, C) probabilities."""
+    """Decode (N, T, C) probabilities as a reader with that spec does."""
     reader = Reader(spec, lambda: engine)
     return [reading for chunk in _chunks(len(probabilities)) for reading in reader.decode(probabilities[chunk])]
 
@@ -112,13 +116,13 @@ def decode(spec: ModelSpec, engine: Backend, probabilities: Probabilities) -> li
 def fit_temperature(
     probabilities: Probabilities, labels: Sequence[Sequence[int]], blank: int, skip_steps: int
 ) -> float:
-    """The temperature, from 0.2 to 5, at which the true texts are most likely: the sum of their log posteriors.
+    """Find the temperature, from 0.2 to 5, with the largest sum of the true texts' log posteriors (Guo et al. 2017).
 
     Args:
-        probabilities: (N, T, C) float.
+        probabilities: (N, T, C) float, the output of the network.
         labels: N sequences of class indices.
         blank: class index of the blank.
-        skip_steps: leading time steps that are not decoded.
+        skip_steps: number of leading time steps that are not decoded.
     """
     logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
 
@@ -127,7 +131,7 @@ def fit_temperature(
         for chunk in _chunks(len(labels)):
             logits = logs[chunk] * np.float32(math.exp(-logarithm))
             posteriors = ctc.posterior(logits, labels[chunk], blank, skip_steps, form="logits")
-            # A text that is impossible at every temperature adds the same to all.
+            # A text that is impossible at every temperature adds the same number to all of them.
             total -= float(np.log(np.maximum(posteriors, _TINY)).sum())
         return total
 
@@ -135,10 +139,13 @@ def fit_temperature(
 
 
 def fit_isotonic(confidences: Floats, right: Flags) -> tuple[tuple[float, float], ...]:
-    """Isotonic regression of right (1) and wrong (0) on (N,) confidences, as points to draw lines between.
+    """Fit an isotonic regression of right (1) and wrong (0) on (N,) confidences.
 
-    Pool adjacent violators (Ayer et al. 1955); a point is a pool's mean confidence and its share of right readings. One
-    wrong reading of confidence 1 and one right one of confidence 0 are added, so that nothing is ever called certain.
+    It pools adjacent violators (Ayer et al. 1955). A wrong reading of confidence 1 and a right reading of confidence 0
+    are added, so that no reading is ever called certain.
+
+    Returns:
+        Points to interpolate between: the mean confidence of a pool and its share of right readings.
     """
     order = np.argsort(confidences, kind="stable")
     values, starts = np.unique(np.concatenate([[0.0], confidences[order], [1.0]]), return_index=True)
@@ -148,20 +155,21 @@ def fit_isotonic(confidences: Floats, right: Flags) -> tuple[tuple[float, float]
     for pool in zip(counts.tolist(), rights.tolist(), (counts * values).tolist(), strict=True):
         pools.append(pool)
         while len(pools) > 1 and pools[-2][1] * pools[-1][0] >= pools[-1][1] * pools[-2][0]:
-            last, before = pools.pop(), pools.pop()
+            last = pools.pop()
+            before = pools.pop()
             pools.append((last[0] + before[0], last[1] + before[1], last[2] + before[2]))
     return tuple((total / count, good / count) for count, good, total in pools)
 
 
 def calibration_error(confidences: Floats, right: Flags, bins: int = BINS) -> float:
-    """Expected calibration error (Naeini et al. 2015) of (N,) confidences, in bins of equal mass."""
+    """Return the expected calibration error (Naeini et al. 2015) of (N,) confidences, in bins of equal mass."""
     return sum(
-        each.readings * abs(each.confidence - each.right) for each in reliability(confidences, right, bins)
+        part.readings * abs(part.confidence - part.right) for part in reliability(confidences, right, bins)
     ) / len(right)
 
 
 def reliability(confidences: Floats, right: Flags, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
-    """Mean confidence and share of right readings in bins of equal mass, the least sure first."""
+    """Return the mean confidence and the share of right readings in bins of equal mass, the least sure first."""
     order = np.argsort(confidences, kind="stable")
     return tuple(
         ReliabilityBin(len(part), float(confidences[part].mean()), float(right[part].mean()))
@@ -172,25 +180,25 @@ def reliability(confidences: Floats, right: Flags, bins: int = BINS) -> tuple[Re
 def coverage(
     confidences: Floats, right: Flags, allowed: Flags | None = None, points: int = _POINTS
 ) -> tuple[CoveragePoint, ...]:
-    """The accuracy-coverage curve: thresholds that accept ever more of (N,) readings, in steps of equal size.
+    """Return the accuracy-coverage curve: thresholds that accept more and more of (N,) readings, in equal steps.
 
-    Where `allowed` is False a reading is never accepted, whatever its confidence.
+    A reading for which `allowed` is False is never accepted, whatever its confidence.
     """
     kept = np.flatnonzero(allowed) if allowed is not None else np.arange(len(right))
     order = kept[np.argsort(-confidences[kept], kind="stable")]
     ranked = confidences[order]
     sizes = np.unique(np.ceil(np.arange(1, points + 1) * len(order) / points).astype(int))
-    found = {}
+    curve = {}
     for size in sizes[sizes > 0]:
         threshold = float(ranked[size - 1])
         accepted = int(np.searchsorted(-ranked, -threshold, side="right"))  # all of one confidence, or none
         good = int(right[order[:accepted]].sum())
-        found[threshold] = CoveragePoint(threshold, accepted, good, lower_bound(good, accepted, SHOWN))
-    return tuple(found.values())
+        curve[threshold] = CoveragePoint(threshold, accepted, good, lower_bound(good, accepted, SHOWN))
+    return tuple(curve.values())
 
 
 def _confidences(readings: Sequence[Reading]) -> Floats:
-    return np.array([each.confidence for each in readings])
+    return np.array([reading.confidence for reading in readings])
 
 
 def _chunks(count: int) -> list[slice]:
@@ -198,10 +206,12 @@ def _chunks(count: int) -> list[slice]:
 
 
 def _least(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function of one valley is least, by golden sections (Kiefer 1953)."""
+    """Find the minimum of a unimodal function by golden-section search (Kiefer 1953)."""
     golden = (math.sqrt(5) - 1) / 2
-    left, right = high - golden * (high - low), low + golden * (high - low)
-    at_left, at_right = function(left), function(right)
+    left = high - golden * (high - low)
+    right = low + golden * (high - low)
+    at_left = function(left)
+    at_right = function(right)
     while high - low > _PRECISE:
         if at_left <= at_right:
             high, right, at_right = right, left, at_left

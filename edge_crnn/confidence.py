@@ -1,6 +1,7 @@
-"""How sure a reading is, once its model was calibrated: what `calibration` has fitted is applied here.
+"""Confidences of readings by a calibrated model: applies what `calibration` fits.
 
-Nothing here changes what greedy decoding reads: a temperature keeps the order of the classes in every time step.
+Nothing here changes the text of greedy decoding, because a temperature keeps the order of the classes in every time
+step.
 """
 
 from __future__ import annotations
@@ -17,22 +18,22 @@ from .errors import InputError, ModelSpecError
 from .model.spec import Confidence, DecoderSpec, ModelSpec
 
 SHOWN = 0.95
-"""Confidence of the bound by which a threshold is chosen, one-sided."""
+"""Confidence of the one-sided bound by which a threshold is chosen."""
 
 
 def temper(probabilities: npt.NDArray[np.floating], blank: int, temperature: float) -> npt.NDArray[np.floating]:
-    """Log-probabilities divided by a temperature, and made probabilities again (Guo et al. 2017, section 4.2).
+    """Divide log-probabilities by a temperature and normalise them again (Guo et al. 2017, section 4.2).
 
     Args:
-        probabilities: (N, T, C) float, of a network.
+        probabilities: (N, T, C) float, the output of a network.
         blank: class index of the blank.
-        temperature: above 1 less sure, below 1 surer; 1 gives back what was given.
+        temperature: above 1 for less sure, below 1 for surer; 1 returns `probabilities` unchanged.
 
     Returns:
         (N, T, C) float64.
 
     Raises:
-        InputError: they are no probabilities.
+        InputError: the numbers are not probabilities.
     """
     if temperature == 1.0:
         return probabilities
@@ -42,9 +43,10 @@ def temper(probabilities: npt.NDArray[np.floating], blank: int, temperature: flo
 
 
 def likelihood(posterior: float, isotonic: tuple[tuple[float, float], ...]) -> float:
-    """The probability that a reading of that posterior is right: on the line through the isotonic fit's points.
+    """Return the probability that a reading of that posterior is right, by the points of the isotonic fit.
 
-    Before the first point and after the last it is theirs; without points it is the posterior.
+    Between points it is interpolated linearly. Before the first point and after the last it is theirs. Without points
+    it is the posterior.
     """
     if not isotonic:
         return posterior
@@ -54,23 +56,30 @@ def likelihood(posterior: float, isotonic: tuple[tuple[float, float], ...]) -> f
     if place == len(isotonic):
         return isotonic[-1][1]
     (left, low), (right, high) = isotonic[place - 1 : place + 1]
-    return min(low + (high - low) * ((posterior - left) / (right - left)), high)  # rounding must not pass it
+    return min(
+        low + (high - low) * ((posterior - left) / (right - left)), high
+    )  # rounding must not exceed the upper point
 
 
 def threshold(spec: ModelSpec, precision: float, decoder: DecoderSpec) -> float:
-    """The confidence from which on a decoder's readings are accepted so that that share of them is right.
+    """Return the lowest confidence at which accepted readings have the precision asked for.
 
-    Of the points of the accuracy-coverage curve, the one that accepts most among those whose precision is shown: its
-    lower bound (`CoveragePoint.shown`) is at least the one asked for.
+    Among the points of the accuracy-coverage curve whose lower bound (`CoveragePoint.shown`) reaches that precision,
+    it is the point that accepts most.
+
+    Args:
+        spec: the spec of a calibrated artifact.
+        precision: share, from 0 to 1, of the accepted readings that must be right.
+        decoder: the decoder in use, which must be the calibrated one except for its threshold.
 
     Raises:
         ModelSpecError: the artifact is not calibrated.
-        InputError: no point of the curve shows that precision, or it is another decoder's curve.
+        InputError: no point of the curve shows that precision, or the curve belongs to another decoder.
     """
     confidence = spec.confidence
     if confidence is None:
         raise ModelSpecError(
-            f"{spec.name}: its confidences are not calibrated, so that no threshold is known for a precision of"
+            f"{spec.name}: its confidences are not calibrated, so no threshold is known for a precision of"
             f" {precision:g}; run edge-crnn calibrate on labelled images, or name a threshold (--min-confidence)"
         )
     if replace(decoder, reject_below=0.0) != replace(spec.decoder, reject_below=0.0):
@@ -78,21 +87,21 @@ def threshold(spec: ModelSpec, precision: float, decoder: DecoderSpec) -> float:
             f"{spec.name}: it was calibrated for its own decoder, {spec.decoder.headline}, found {decoder.headline};"
             " leave out what changes the decoder, or calibrate with the same options"
         )
-    reach = [each for each in confidence.coverage if each.shown >= precision]
-    if not reach:
+    sufficient = [point for point in confidence.coverage if point.shown >= precision]
+    if not sufficient:
         raise InputError(f"{spec.name}: {_why_not(confidence, precision)}")
-    return max(reach, key=lambda each: each.accepted).threshold
+    return max(sufficient, key=lambda point: point.accepted).threshold
 
 
 def fewest(precision: float) -> int:
-    """Readings, all of them right, that show a precision below 1."""
+    """Return the number of readings, all of them right, that show a precision below 1."""
     return math.ceil(math.log(1 - SHOWN) / math.log(precision)) if precision > 0 else 1
 
 
 def _why_not(confidence: Confidence, precision: float) -> str:
     if precision >= 1:
         return f"no number of images shows a precision of {precision:g}; ask for less"
-    best = math.floor(1e4 * max((each.shown for each in confidence.coverage), default=0.0)) / 1e4
+    best = math.floor(1e4 * max((point.shown for point in confidence.coverage), default=0.0)) / 1e4
     less = f"ask for at most {best:g}" if best else "none is shown"
     if confidence.images < (need := fewest(precision)):
         return (

@@ -32,14 +32,14 @@ class TextChange:
 
     path: Path
     trained: str
-    """What the trained model reads."""
+    """Text that the trained model reads."""
     converted: str
-    """What the converted model reads."""
+    """Text that the converted model reads."""
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """How a converted model compares with the trained model. True if it passes the gate.
+    """The comparison of a converted model with the trained model. True if it passes the gate.
 
     Too few images make the verdict `underpowered`, and no images make it `unverified`; both are not a pass.
     """
@@ -51,9 +51,9 @@ class GateResult:
     changes: tuple[TextChange, ...]
     """All images whose text changed."""
     written: bool
-    """Whether the converted model was written to `path`."""
+    """True if the converted model was written to `path`."""
     notes: tuple[str, ...]
-    """What a user should know about the images, the trained model and the recipe."""
+    """Remarks for the user about the images, the trained model and the recipe."""
 
     @property
     def path(self) -> Path:
@@ -62,19 +62,19 @@ class GateResult:
 
     @property
     def verdict(self) -> Verdict:
-        """`pass`, `fail`, `underpowered` or `unverified`."""
+        """The verdict: `pass`, `fail`, `underpowered` or `unverified`."""
         return self.parity.verdict
 
     @property
     def passed(self) -> bool:
-        """Whether the verdict is `pass`."""
+        """True if the verdict is `pass`."""
         return self.verdict == "pass"
 
     def __bool__(self) -> bool:
         return self.passed
 
     def __str__(self) -> str:
-        """The verdict, and the agreement and accuracy behind it."""
+        """Return the verdict, and the agreement and accuracy behind it."""
         return f"{self.parity.headline}; {self.parity.accuracy_headline}; {self.parity.images:,} images"
 
 
@@ -111,8 +111,8 @@ def convert(
 
     Args:
         model: a trained CRNN: .keras, .h5 or a TensorFlow 1 checkpoint.
-        output: where the converted model goes; the suffix, .tflite or .onnx, says what it becomes. None: the model's
-            name with the suffix .tflite, in the current folder.
+        output: path of the converted model; its suffix, .tflite or .onnx, selects the format. None: the model's name
+            with the suffix .tflite, in the current folder.
         images: folders of images without labels, which show agreement with the trained model alone.
         labelled: folders of images with labels, which show agreement and accuracy.
         calibration: folder of images that set the ranges of int8; None: some of the other images, which then do not
@@ -122,7 +122,7 @@ def convert(
         keep_float: names of layers that stay float32 whatever the recipe says.
         batch: images per call of a .tflite; None: 1.
         takes_pixels: whether the converted model takes uint8 pixels rather than the network's own float32 input.
-        grammar: what the converted model reads by default; see `open_reader`.
+        grammar: grammar of the texts that the converted model reads by default; see `open_reader`.
         gate_agreement: least share, from 0 to 1, of the trained model's correct readings that must stay the same.
         gate_accuracy: largest move of the accuracy, in percentage points.
         strict: do not write a model that is not shown to pass, for lack of images.
@@ -132,7 +132,7 @@ def convert(
         layers: your own Python file that converts layers which edge-crnn does not know.
         preprocess: your own function in place of all steps of preprocessing; see `preprocess.function`.
         label_rules: where the labels of `labelled` are; None: the usual places.
-        conventions: what the model file does not say, by the names of the options of `edge-crnn convert` with
+        conventions: facts that the model file does not state, by the names of the options of `edge-crnn convert` with
             underscores, such as `alphabet="0123456789"`, `blank="last"`, `pixels="x/255"`, `resize="fit"`; and
             `lambdas={"squeeze": "squeeze 1"}`.
 
@@ -232,7 +232,7 @@ def find_converter(name: str) -> Any:
     Raises:
         BackendUnavailable: the converters, or what they import, are not installed.
     """
-    from importlib.metadata import entry_points  # which is slow to import
+    from importlib.metadata import entry_points  # slow to import
 
     install = "trained models are opened by the converters: pip install 'edge-crnn[convert]'"
     points = tuple(entry_points(group=_GROUP, name=name))

@@ -1,1 +1,1 @@
-"""What a model file does not say of its model: completed from what the user declares, or measured on images."""
+"""Facts that a model file does not state about its model: declared by the user, or measured on images."""

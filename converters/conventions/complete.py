@@ -1,4 +1,4 @@
-"""A spec completed with what the model file says: nothing is asked for that the file knows, and nothing is guessed."""
+"""Completing a spec from the model file: nothing is asked for that the file states, and nothing is guessed."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _STATED = (
     "skip_steps", "input.colour", "input.resize", "input.interpolation", "input.rotate", "input.invert",
     "input.standardise",
 )  # fmt: skip
-"""Fields that a written spec states even where they are as usual."""
+"""Fields that a written spec states even if they have their defaults."""
 
 
 def complete(draft: Draft, facts: FileFacts) -> ModelSpec:
-    """The whole spec of a model.
+    """Return the whole spec of a model.
 
     Args:
-        draft: what the user says of it, in its spec and by options.
-        facts: what its file says.
+        draft: the user's declarations, from the spec beside the model and from options.
+        facts: the facts in the model's file.
 
     Raises:
-        ModelSpecError: something is missing, with all that is, or contradicts the file.
+        ModelSpecError: something is missing, and the message lists all of it; or something contradicts the file.
     """
     path = facts.path
     draft, missing = filled(draft, facts)
@@ -43,10 +43,10 @@ def complete(draft: Draft, facts: FileFacts) -> ModelSpec:
 
 
 def filled(draft: Draft, facts: FileFacts) -> tuple[Draft, list[str]]:
-    """A draft with all that follows from the file, and what it still lacks, in words.
+    """Return a draft with all that follows from the file, and a list, in words, of the facts that it still lacks.
 
     Raises:
-        ModelSpecError: it contradicts the file, or itself.
+        ModelSpecError: the draft contradicts the file, or itself.
     """
     draft = copy.deepcopy(draft)
     draft.setdefault("version", VERSION)
@@ -61,7 +61,7 @@ def filled(draft: Draft, facts: FileFacts) -> tuple[Draft, list[str]]:
 
 
 def _fill_size(draft: Draft, facts: FileFacts, missing: list[str]) -> None:
-    """Axes from the steps, which run along the width; width and height from the shape."""
+    """Take the axes from the steps, which run along the width, and the width and height from the shape."""
     turned = get(draft, "input.rotate") in (90, 270)
     if get(draft, "input.axes") is None and facts.axes is not None:
         along_columns = facts.axes == "HWC"
@@ -115,7 +115,7 @@ def _fill_scale(draft: Draft, facts: FileFacts, missing: list[str]) -> None:
 def _fill_output(draft: Draft, facts: FileFacts) -> None:
     for name, number in (("steps", facts.steps), ("classes", facts.classes)):
         declared = get(draft, f"output.{name}")
-        if number is None:  # until the size of the image is known
+        if number is None:  # the size of the image is still open
             continue
         if declared is None:
             put(draft, f"output.{name}", number)
@@ -145,8 +145,10 @@ def _fill_alphabet(draft: Draft, facts: FileFacts, missing: list[str]) -> None:
 
 
 def _check_alphabet(draft: Draft) -> None:
-    """Make sure that each class is a symbol, the blank or unused."""
-    classes, symbols, unused = draft["output"]["classes"], len(draft["symbols"]), len(draft.get("unused", []))
+    """Check that every class is a symbol, the blank or unused."""
+    classes = draft["output"]["classes"]
+    symbols = len(draft["symbols"])
+    unused = len(draft.get("unused", []))
     if symbols + unused + 1 != classes:
         raise ModelSpecError(
             f"the alphabet has {symbols} symbols{f' and {unused} unused classes' if unused else ''}, which with the"
@@ -156,12 +158,13 @@ def _check_alphabet(draft: Draft) -> None:
 
 
 def _take_vocabulary(draft: Draft, facts: FileFacts, classes: int) -> None:
-    """The alphabet of a lookup layer; its places for what it does not know are classes that no text has."""
+    """Take the alphabet of a lookup layer; its classes for unknown characters occur in no text."""
     assert facts.vocabulary is not None
     words = facts.vocabulary
     if len(words) == classes and words[0] is None:  # the blank shares class 0 with what no label has
         draft.setdefault("blank", 0)
-        words, first = words[1:], 1
+        words = words[1:]
+        first = 1
     elif len(words) + 1 == classes:
         blank = _index(draft.get("blank", facts.blank or "last"), classes)
         first = int(blank == 0)
@@ -186,9 +189,9 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def essential(spec: ModelSpec) -> str:
-    """The JSON form of a spec without what is as usual: what a person would write.
+    """Return the JSON form of a spec as a person would write it: without fields that have their defaults.
 
-    What decides how an image is read stands there in any case, so that an option that says otherwise is noticed.
+    Fields that decide how an image is read are always there, so that an option that contradicts them is noticed.
     """
     data = json.loads(spec.to_json())
     kept = {name: value for name, value in data.items() if name in _STATED or not _is_default(ModelSpec, name, value)}

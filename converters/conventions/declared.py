@@ -1,6 +1,6 @@
-"""What the user declares of a model on the command line, and how it joins the spec beside the model.
+"""Declarations about a model on the command line, and their union with the spec beside the model.
 
-A draft is the JSON form of a spec, of which anything may be missing.
+A draft is the JSON form of a spec in which any field may be missing.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from edge_crnn.model.typed import check
 from .scales import SCALES
 
 Draft: TypeAlias = dict[str, Any]
-"""The JSON form of a spec, of which anything may be missing."""
+"""The JSON form of a spec in which any field may be missing."""
 
 FUNCTION = "input.function"
 """The field that --preprocess sets."""
 _PARTS = {"input": InputSpec, "output": OutputSpec}
-"""Parts of a spec of which anything may be missing, too."""
+"""Parts of a spec in which any field may be missing, too."""
 _Class: TypeAlias = int | Literal["first", "last"]
 _CLASSES: Mapping[str, Any] = {"blank": _Class, "unused": tuple[_Class, ...]}
-"""Fields that a draft may state in words."""
+"""Fields that a draft can state in words."""
 _MAX_ALPHABET_BYTES = 1 << 20
 
 
@@ -43,28 +43,28 @@ class Option:
     """Path of the field, such as `input.scale`."""
     help: str
     read: Callable[[str], Any] | None = None
-    """Text → value; None: the option takes no value, and --no-… declares the opposite."""
+    """The parser of its value; None: the option takes no value, and --no-… declares the opposite."""
     metavar: str | None = None
     choices: tuple[Any, ...] | None = None
     repeated: bool = False
-    """Whether the option may be given several times, which makes a list."""
+    """True if the option can be repeated, which makes a list."""
 
     @property
     def name(self) -> str:
-        """Its name in argparse's namespace."""
+        """The option's name in argparse's namespace."""
         return self.flag.lstrip("-").replace("-", "_")
 
     def typed(self, value: Any) -> str:
-        """What the option says, as it was typed."""
+        """Return the option and its value as the user typed them."""
         flag = f"--no-{self.flag.lstrip('-')}" if self.read is None and not value else self.flag
         return f"{flag} says {_shown(value)}"
 
 
 def number(text: str) -> float:
-    """A number such as `0.5`, or a quotient such as `1/255`.
+    """Read a number such as `0.5`, or a quotient such as `1/255`.
 
     Raises:
-        argparse.ArgumentTypeError: it is neither.
+        argparse.ArgumentTypeError: the text is neither.
     """
     dividend, _, divisor = text.partition("/")
     try:
@@ -74,7 +74,7 @@ def number(text: str) -> float:
 
 
 def numbers(text: str) -> float | list[float]:
-    """One number, or three with commas between."""
+    """Read a number, or three with commas between them."""
     parts = [number(part) for part in text.split(",")]
     if len(parts) not in (1, 3):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected one number, or three separated by commas")
@@ -82,7 +82,7 @@ def numbers(text: str) -> float | list[float]:
 
 
 def class_index(text: str) -> int | str:
-    """A class: `first`, `last` or its index."""
+    """Read a class: `first`, `last` or its index."""
     if text in ("first", "last"):
         return text
     try:
@@ -92,7 +92,7 @@ def class_index(text: str) -> int | str:
 
 
 def padding(text: str) -> int | list[int] | str:
-    """A grey level, three levels with commas between, or `edge`."""
+    """Read a grey level, three levels with commas between them, or `edge`."""
     if text == "edge":
         return text
     try:
@@ -105,9 +105,9 @@ def padding(text: str) -> int | list[int] | str:
 
 
 def alphabet(text: str) -> list[str]:
-    """Symbols in the order of their classes: the characters of a text, or those in a file of that name.
+    """Return symbols in the order of their classes: the characters of a text, or those in a file of that name.
 
-    A file has one symbol to a line, or all characters on one line.
+    A file has a symbol on every line, or all characters on a single line.
 
     Raises:
         InputError: the file cannot be read.
@@ -132,7 +132,7 @@ def alphabet(text: str) -> list[str]:
 
 
 def _choice(field: str) -> tuple[Any, ...]:
-    """The values of a field of `InputSpec` that has a few."""
+    """Return the values that a field of `InputSpec` can have."""
     return typing.get_args(typing.get_type_hints(InputSpec)[field])
 
 
@@ -181,6 +181,10 @@ OPTIONS: Sequence[Option] = (
     _choosing("odd_pixel", "side of a centred image that gets the odd pixel: after (right or below), or before"),
     _choosing("rounding", "how the size of a scaled image is rounded"),
     _choosing("interpolation", "linear as in OpenCV and tf.image, area as in OpenCV, pil-… as in Pillow"),
+    Option(
+        "--reduce", "input.reduce", "area: average an image that is more than twice too large before resizing it", str,
+        choices=("area",),
+    ),
     Option("--padding", "input.padding", "grey level around the image, or one per channel", padding, "LEVEL|edge"),
     _choosing("rotate", "degrees by which the canvas is turned clockwise"),
     Option(
@@ -211,7 +215,7 @@ def add_declarations(parser: argparse.ArgumentParser) -> None:
 
 
 def declared_by(arguments: argparse.Namespace) -> Draft:
-    """The part of a spec that the options declare."""
+    """Return the part of a spec that the options declare."""
     draft: Draft = {}
     for option in OPTIONS:
         value = getattr(arguments, option.name)
@@ -231,7 +235,7 @@ def put(draft: Draft, key: str, value: Any) -> None:
 
 
 def get(draft: Mapping[str, Any], key: str) -> Any:
-    """A field by its path; None: it is not there."""
+    """Return a field by its path; None: it is missing."""
     value: Any = draft
     for name in key.split("."):
         if not isinstance(value, Mapping) or name not in value:
@@ -241,10 +245,10 @@ def get(draft: Mapping[str, Any], key: str) -> Any:
 
 
 def read_draft(path: Path) -> Draft:
-    """The spec in a file, of which anything may be missing.
+    """Read a spec in which any field may be missing.
 
     Raises:
-        ModelSpecError: it cannot be read, or holds no JSON object.
+        ModelSpecError: the file cannot be read, or holds no JSON object.
     """
     try:
         draft = json.loads(path.read_bytes())
@@ -258,36 +262,38 @@ def read_draft(path: Path) -> Draft:
 
 
 def join(written: Draft, declared: Draft, origin: object) -> Draft:
-    """A spec together with what the options declare.
+    """Join a spec with the declarations of the options.
 
     Args:
         written: the spec in a file.
-        declared: what `declared_by` gives.
-        origin: what to call the file.
+        declared: the declarations, from `declared_by`.
+        origin: the name of the file in an error.
 
     Raises:
-        InputError: they disagree.
+        InputError: the two disagree.
     """
     check_draft(written, origin)
     joined = copy.deepcopy(written)
     conflicts = []
     for option in OPTIONS:
-        ours, theirs = get(declared, option.key), get(written, option.key)
+        ours = get(declared, option.key)
+        theirs = get(written, option.key)
         if ours is None:
             continue
         if theirs is None or _agree(option.key, ours, theirs, get(written, "output.classes")):
             put(joined, option.key, ours if theirs is None else theirs)
         else:
             conflicts.append(f"{option.key} {_shown(theirs)}, {option.typed(ours)}")
-    function, known = get(declared, FUNCTION), get(written, FUNCTION)
+    function = get(declared, FUNCTION)
+    stated = get(written, FUNCTION)
     if function is not None:
         put(joined, FUNCTION, function)
-        if known not in (None, function):
-            conflicts.append(f"{FUNCTION} {known}, --preprocess says {function}")
+        if stated not in (None, function):
+            conflicts.append(f"{FUNCTION} {stated}, --preprocess says {function}")
     for name, words in declared.get("lambdas", {}).items():
-        known = joined.setdefault("lambdas", {}).setdefault(name, words)
-        if known != words:
-            conflicts.append(f"lambdas.{name} {known!r}, --lambda says {words!r}")
+        meaning = joined.setdefault("lambdas", {}).setdefault(name, words)
+        if meaning != words:
+            conflicts.append(f"lambdas.{name} {meaning!r}, --lambda says {words!r}")
     if conflicts:
         raise InputError(
             f"{origin} says {'; it says '.join(conflicts)}; leave out the option, correct the file, or measure again:"
@@ -297,7 +303,7 @@ def join(written: Draft, declared: Draft, origin: object) -> Draft:
 
 
 def _agree(key: str, ours: Any, theirs: Any, classes: int | None) -> bool:
-    """Whether an option and a spec say the same: an alphabet may be a text or a list, a class a word or a number."""
+    """Check that an option and a spec agree: an alphabet can be a text or a list, a class a word or a number."""
     if key == "symbols":
         return list(ours) == list(theirs)
     if key not in ("blank", "unused"):
@@ -312,7 +318,7 @@ def _agree(key: str, ours: Any, theirs: Any, classes: int | None) -> bool:
 
 
 def class_index_of(place: int | str, classes: int | None) -> int | None:
-    """The index of a class, given as `class_index` reads it; None: it depends on how many classes there are."""
+    """Return the index of a class that `class_index` read; None: it depends on the number of classes."""
     match place:
         case "first":
             return 0
@@ -324,7 +330,7 @@ def class_index_of(place: int | str, classes: int | None) -> int | None:
 
 
 def check_draft(draft: Draft, origin: object) -> None:
-    """Make sure that what a draft says is of the right types; anything may be missing.
+    """Check the types of the fields in a draft, any of which may be missing.
 
     Raises:
         ModelSpecError: a field is unknown or of another type.

@@ -1,4 +1,4 @@
-"""The usual ways of turning pixels from 0 to 255 into numbers, by name."""
+"""Usual ways of turning pixels from 0 to 255 into numbers, by name."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 from edge_crnn.model.spec import PerChannel
 
-_IMAGENET_MEAN, _IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""For red, green and blue from 0 to 1, as torchvision and `keras.applications` (mode "torch") have them."""
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+"""Means and deviations of red, green, blue from 0 to 1, as in torchvision and `keras.applications` (mode "torch")."""
 _CAFFE_MEAN = (123.68, 116.779, 103.939)
-"""For red, green and blue from 0 to 255, as `keras.applications` (mode "caffe") has them."""
+"""Means for red, green and blue from 0 to 255, as `keras.applications` (mode "caffe") has them."""
 
 
 @dataclass(frozen=True)
@@ -25,19 +26,21 @@ class Scale:
 
     @property
     def needs_colour(self) -> bool:
-        """Whether the channels differ."""
+        """True if the channels differ."""
         return isinstance(self.offset, tuple)
 
     def settings(self, colour: str) -> dict[str, Any]:
-        """The fields of `InputSpec` for channels in this order: grey, bgr or rgb."""
-        scale, offset = self.scale, self.offset
+        """Return the fields of `InputSpec` for channels in the order grey, bgr or rgb."""
+        scale = self.scale
+        offset = self.offset
         if colour == "bgr":
-            scale, offset = reversed_channels(scale), reversed_channels(offset)
+            scale = reversed_channels(scale)
+            offset = reversed_channels(offset)
         return {"scale": scale, "offset": offset, "standardise": self.standardise}
 
 
 def reversed_channels(number: PerChannel) -> PerChannel:
-    """The numbers of red, green and blue for blue, green and red, and the other way round."""
+    """Return the numbers of red, green and blue in the order blue, green, red, and the other way round."""
     return (number[2], number[1], number[0]) if isinstance(number, tuple) else number
 
 
@@ -59,5 +62,5 @@ SCALES: Mapping[str, Scale] = {
     ),
     "caffe": Scale("0 to 255 less ImageNet's mean of each channel", 1.0, _per_channel([-mean for mean in _CAFFE_MEAN])),
 }
-"""Name → what it does. Keras and TensorFlow tutorials use the first four; `keras.applications` use all but the third
+"""Scales by name. Keras and TensorFlow tutorials use the first four; `keras.applications` use all but the third
 and the fifth."""

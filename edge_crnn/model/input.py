@@ -1,4 +1,4 @@
-"""InputSpec: how an image becomes the tensor that a network takes."""
+"""InputSpec: the steps that turn an image into the tensor that a network takes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import filters
 _MAX_PIXELS = 1 << 24
 
 PerChannel: TypeAlias = float | tuple[float, float, float]
-"""One number for all channels, or one for each, in the order of the tensor's channels."""
+"""A number for all channels, or three numbers in the order of the tensor's channels."""
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,18 @@ class Preprocessing:
     """A function of the user's own that turns pixels into what the network takes."""
 
     function: str
-    """Its name."""
+    """Name of the function."""
     sha256: str
     """SHA-256 of the source file that defines it."""
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """How an image becomes the tensor that the network takes.
+    """The steps that turn an image into the tensor that the network takes.
 
-    The steps, in order: grey or colour; `filters`; `resize` into a canvas of `width` × `height`, the rest `padding`;
-    `rotate`; transposition if `axes` is WHC; `invert`; `standardise`; `scale` and `offset`. A `function` replaces them.
+    The steps, in order: grey or colour; `reduce`; `filters`; `resize` into a canvas of `width` × `height`, the rest
+    `padding`; `rotate`; transposition if `axes` is WHC; `invert`; `standardise`; `scale` and `offset`. A `function`
+    replaces them.
     """
 
     width: int
@@ -50,51 +51,55 @@ class InputSpec:
     """stretch: to width × height; fit: keep the aspect ratio; height: scale to the height, keep the aspect ratio unless
     the image becomes wider than the canvas, then squeeze it to the width; paste: do not scale, crop what exceeds."""
     align: Literal["left", "centre", "right"] = "left"
-    """Where an image that does not fill the canvas stands; paste crops the opposite side, or both."""
+    """Place of an image that does not fill the canvas; paste crops the opposite side, or both."""
     align_vertical: Literal["top", "centre", "bottom"] = "centre"
     """The same in height."""
     odd_pixel: Literal["after", "before"] = "after"
     """Side of a centred image that gets the odd pixel of padding: after (right, below) or before (left, above)."""
     rounding: Literal["nearest", "half-even", "down", "up"] = "nearest"
-    """How the scaled side of a fitted image is rounded; nearest rounds half a pixel up."""
+    """Rounding of the scaled side of a fitted image; nearest rounds half a pixel up."""
     interpolation: Literal["linear", "area", "pil-bilinear", "pil-bicubic"] = "linear"
     """linear: as OpenCV's INTER_LINEAR and tf.image.resize; area: as OpenCV's INTER_AREA; pil-…: as Pillow's, which
     average when they shrink."""
+    reduce: Literal["area"] | None = None
+    """area: an image that is more than twice as wide or as high as what `resize` makes of it is first averaged over
+    whole blocks of pixels, until it is at most twice as large; null: only `interpolation` decides."""
     padding: int | tuple[int, int, int] | Literal["edge"] = 0
-    """Around the image: a level (0 to 255), one for each channel of the tensor, or the image's own edge pixels."""
+    """Pixels around the image: a level (0 to 255), a level for every channel of the tensor, or the edge pixels."""
     rotate: Literal[0, 90, 180, 270] = 0
     """Degrees clockwise by which the canvas is turned."""
     filters: tuple[str, ...] = ()
-    """On the uint8 image, in order, as in `edge_crnn.preprocess.filters`: "otsu", "adaptive mean 11 2", "clahe 2 8", …;
-    before resizing, unless "resize" stands among them."""
+    """Filters of the uint8 image, in order, such as "otsu", "adaptive mean 11 2", "clahe 2 8"; see
+    `edge_crnn.preprocess.filters`. They come before resizing, except those after the word "resize"."""
     invert: bool = False
     """The network sees (255 - pixel) in place of pixel."""
     standardise: bool = False
-    """Subtract each image's mean and divide by its standard deviation (at least 1/sqrt(n) for n values, as
+    """Subtract the mean of an image and divide by its standard deviation (at least 1/sqrt(n) for n values, as
     tf.image.per_image_standardization) before scale and offset."""
     dtype: Literal["float32", "uint8"] = "float32"
     """uint8: the artifact takes pixels as they are, and inverts, scales and shifts them itself."""
     function: Preprocessing | None = None
-    """Replaces all steps."""
+    """A function that replaces all steps."""
 
     @property
     def channels(self) -> int:
-        """1 for grey, 3 for colour."""
+        """Number of channels: 1 for grey, 3 for colour."""
         return 1 if self.colour == "grey" else 3
 
     @property
     def affine(self) -> bool:
-        """Whether the network takes pixels that are only scaled and shifted, which an artifact can do itself."""
+        """True if pixels are only scaled and shifted, which an artifact can do itself."""
         return not self.standardise and self.function is None
 
     @property
     def headline(self) -> str:
-        """What becomes of an image, for a person."""
+        """Summary of the steps, for a person."""
         taken = f"{self.axes} {self.dtype}"
         if self.function is not None:
             return f"function {self.function.function} (SHA-256 {self.function.sha256[:16]}…), {self.shape} {taken}"
         steps = {
             f"{self.interpolation}": self.interpolation != "linear",
+            f"reduced by {self.reduce}": self.reduce,
             f"filters {', '.join(self.filters)}": self.filters,
             f"turned by {self.rotate}°": self.rotate,
             "inverted": self.invert,
@@ -131,13 +136,13 @@ class InputSpec:
 
 
 def per_channel(value: PerChannel) -> tuple[float, float, float]:
-    """Three numbers, one for each channel."""
+    """Return the numbers of the three channels."""
     return value if isinstance(value, tuple) else (value, value, value)
 
 
 def _numbers(value: PerChannel, form: str) -> str:
     if isinstance(value, tuple):
-        return f"({', '.join(format(each, form) for each in value)})"
+        return f"({', '.join(format(number, form) for number in value)})"
     return format(value, form)
 
 
@@ -150,7 +155,7 @@ def _joined(values: tuple[float, float, float]) -> PerChannel:
 
 
 def problem_of(image: InputSpec) -> str | None:
-    """What is wrong with the values of a spec's input, if anything is."""
+    """Return the problem with the values of a spec's input; None: there is none."""
     if not (image.width > 0 and image.height > 0 and image.width * image.height <= _MAX_PIXELS):
         return f"input of {image.width} × {image.height} pixels; expected both positive, at most {_MAX_PIXELS:,} in all"
     for name, value in (("scale", image.scale), ("offset", image.offset), ("padding", image.padding)):
@@ -180,11 +185,11 @@ def _function_problem(image: InputSpec, function: Preprocessing) -> str | None:
     if not re.fullmatch("[0-9a-f]{64}", function.sha256):
         return f"function {function.function}: sha256 {function.sha256!r}; expected 64 hexadecimal digits"
     steps = [
-        each.name
-        for each in dataclasses.fields(image)
-        if each.name not in ("colour", "dtype", "function")
-        and each.default is not dataclasses.MISSING
-        and getattr(image, each.name) != each.default
+        field.name
+        for field in dataclasses.fields(image)
+        if field.name not in ("colour", "dtype", "function")
+        and field.default is not dataclasses.MISSING
+        and getattr(image, field.name) != field.default
     ]
     if steps:
         return f"function {function.function} replaces all steps; leave out {', '.join(steps)}"

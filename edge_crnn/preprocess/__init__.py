@@ -1,12 +1,12 @@
-"""Images → the batch that the network takes; the same code feeds the runtime, calibration and verification.
+"""Preprocessing: images → the batch that the network takes, for the runtime, calibration and verification alike.
 
-Every step is a formula in NumPy with one result on every machine. OpenCV's faster grey and resize are used only where
-they give the same bits, which is tried once in each process, so that the result does not depend on whether OpenCV is
-installed.
+Every step is a formula in NumPy with the same result on every machine. OpenCV's grey and resize are faster. They are
+used only if a trial, once in each process, shows that they give the same bits. So the result does not depend on whether
+OpenCV is installed.
 
-    grey → filters → placing (resize, align, pad, rotate) → levels (invert, standardise, scale and offset)
+    grey → reducing → filters → placing (resize, align, pad, rotate) → levels (invert, standardise, scale and offset)
 
-A function of the user's own may stand in place of all of them: see `function`.
+A function of the user's own can replace all steps: see `function`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from .exact import resize_exact, to_grey
 from .filters import apply
 from .function import Preprocess, function_of
 from .levels import write_levels
-from .placing import place, turn
+from .placing import place, scaled_size, turn
+from .reducing import reduce_area
 
 __all__ = ["preprocess", "preprocess_into", "resize_exact", "to_grey"]
 
@@ -33,16 +34,19 @@ __all__ = ["preprocess", "preprocess_into", "resize_exact", "to_grey"]
 def preprocess(
     images: Sequence[npt.NDArray[Any]], spec: InputSpec, function: Preprocess | None = None
 ) -> npt.NDArray[Any]:
-    """Images as one batch (N, *spec.shape) of dtype `spec.dtype`.
+    """Return images as a batch for the network.
 
     Args:
-        images: each (H, W) or (H, W, 1) grey, (H, W, 3) BGR or (H, W, 4) BGRA; uint8 or uint16; any size.
-        spec: how they become the tensor.
-        function: the one that `spec.function` names; None: the one given to `function.use`.
+        images: (H, W) or (H, W, 1) grey, (H, W, 3) BGR or (H, W, 4) BGRA arrays; uint8 or uint16; any size.
+        spec: the steps that turn an image into the tensor.
+        function: the function that `spec.function` names; None: the one passed to `function.use`.
+
+    Returns:
+        (N, *spec.shape) of dtype `spec.dtype`.
 
     Raises:
-        ImageError: one of them is no such array.
-        InputError: the spec's function is not at hand, or did not give what the network takes.
+        ImageError: an image is not such an array.
+        InputError: the spec's function is missing, or does not return what the network takes.
     """
     batch = np.empty((len(images), *spec.shape), spec.dtype)
     for index, image in enumerate(images):
@@ -60,15 +64,15 @@ def preprocess_into(
     """Write one image into `row`, one row of a batch: `spec.shape`, `spec.dtype`, C-contiguous.
 
     Args:
-        row: where to.
-        image: as for `preprocess`.
-        spec: as for `preprocess`.
-        name: what an error calls the image.
-        function: as for `preprocess`.
+        row: the destination, which is overwritten.
+        image: an image, as for `preprocess`.
+        spec: the steps, as for `preprocess`.
+        name: the name of the image in an error.
+        function: the user's function, as for `preprocess`.
 
     Raises:
-        InputError: the row does not fit the spec, or as for `preprocess`.
-        ImageError: the image is no array as `preprocess` takes it.
+        InputError: the row does not fit the spec, or the spec's function fails, as for `preprocess`.
+        ImageError: the image is not an array that `preprocess` takes.
     """
     if row.shape != spec.shape or row.dtype != spec.dtype or not row.flags.c_contiguous:
         raise InputError(
@@ -81,11 +85,11 @@ def preprocess_into(
         return
     if spec.colour == "grey":
         pixels = to_grey(pixels)
-    if spec.filters:
-        before, after = parse_all(spec.filters)
-        pixels = apply(after, place(apply(before, pixels), spec))
-    else:
-        pixels = place(pixels, spec)
+    size = scaled_size(pixels, spec)
+    if spec.reduce == "area":
+        pixels = reduce_area(pixels, *size)
+    before, after = parse_all(spec.filters)
+    pixels = apply(after, place(apply(before, pixels), size, spec))
     pixels = turn(pixels, spec.rotate)
     if pixels.ndim == 2:
         pixels = pixels[..., np.newaxis].repeat(spec.channels, axis=2)

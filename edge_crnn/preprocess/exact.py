@@ -1,4 +1,4 @@
-"""Grey and the default resize: fixed-point formulas in NumPy, and OpenCV's where it gives the same bits."""
+"""The grey conversion and the default resize: fixed-point formulas in NumPy, or OpenCV where it gives the same bits."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _BGR_WEIGHTS = (3735, 19235, 9798)
 
 
 def to_grey(pixels: Pixels) -> Pixels:
-    """Grey (H, W) uint8 of (H, W, 3) uint8 BGR; (H, W) is returned as it is.
+    """Convert (H, W, 3) uint8 BGR to (H, W) uint8 grey; an image that is (H, W) already is returned as it is.
 
-    (3735 B + 19235 G + 9798 R + 2^14) >> 15, which is what OpenCV's `cvtColor` computes. Pillow's `convert("L")` and
-    `tf.image.rgb_to_grayscale` differ by one level at most.
+    The formula is (3735 B + 19235 G + 9798 R + 2^14) >> 15, which OpenCV's `cvtColor` computes too. Pillow's
+    `convert("L")` and `tf.image.rgb_to_grayscale` differ by at most one level.
     """
     if pixels.ndim == 2:
         return pixels
@@ -28,14 +28,14 @@ def to_grey(pixels: Pixels) -> Pixels:
 
 
 def resize_exact(pixels: Pixels, width: int, height: int) -> Pixels:
-    """Bilinear resize of (H, W) or (H, W, 3) uint8 to `width` × `height`, in fixed point.
+    """Resize (H, W) or (H, W, 3) uint8 bilinearly to `width` × `height`, in fixed point.
 
-    Weights are rounded to 1/256 (halves to even), the result is (sum + 2^15) >> 16, and the edge pixels reach
-    outwards: what OpenCV calls INTER_LINEAR_EXACT. No averaging when shrinking. OpenCV's INTER_LINEAR and
-    `tf.image.resize` (bilinear, antialias=False), rounded, differ by one level at most.
+    Weights are rounded to 1/256 (halves to even), the result is (sum + 2^15) >> 16, and edge pixels extend outwards.
+    OpenCV calls this INTER_LINEAR_EXACT. Nothing is averaged when an image shrinks; see `reducing`. OpenCV's
+    INTER_LINEAR and `tf.image.resize` (bilinear, antialias=False), rounded, differ by at most one level.
     """
     cv2 = exact_opencv()
-    if cv2 is None or pixels.shape[1] == 1:  # of a single column OpenCV reads an offset that it never set
+    if cv2 is None or pixels.shape[1] == 1:  # for a single column OpenCV reads an offset that it never set
         return _resize(pixels, width, height)
     resized: Pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
     return resized
@@ -43,7 +43,7 @@ def resize_exact(pixels: Pixels, width: int, height: int) -> Pixels:
 
 @functools.cache
 def exact_opencv() -> types.ModuleType | None:
-    """OpenCV where it is installed and its grey and resize give the bits of the formulas here."""
+    """Return the module cv2 if it is installed and gives the same bits as the formulas here, else None."""
     try:
         import cv2
     except ImportError:
@@ -74,7 +74,7 @@ def _resize(pixels: Pixels, width: int, height: int) -> Pixels:
 
 
 def _neighbours(source: int, target: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.int32]]:
-    """For each target pixel: the two source pixels around its centre, and the second's weight in 1/256."""
+    """Return the two source pixels around the centre of each target pixel, and the second's weight in 1/256."""
     # OpenCV divides twice; a single source / target rounds otherwise.
     centre = (np.arange(target) + 0.5) * (1.0 / (target / source)) - 0.5
     centre = np.clip(centre, 0.0, source - 1.0)

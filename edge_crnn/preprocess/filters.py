@@ -1,6 +1,6 @@
 """Binarisation and contrast on a grey image, by OpenCV's formulas written in NumPy.
 
-OpenCV itself is never used here: its fused multiplications make some results depend on the machine.
+OpenCV itself is never used here, because its fused multiplications make some results depend on the machine.
 
 | filter | peer | agreement |
 |---|---|---|
@@ -23,7 +23,7 @@ from ..model.filters import Adaptive, Clahe, Filter, Otsu
 
 _EPSILON = float(np.finfo(np.float32).eps)
 _GAUSSIAN_BITS = 20
-"""Bits of the fraction of a Gaussian's weights."""
+"""Number of fractional bits in a Gaussian's weights."""
 _SMALL_GAUSSIANS = {
     3: (1 / 4, 1 / 2, 1 / 4),
     5: (1 / 16, 1 / 4, 3 / 8, 1 / 4, 1 / 16),
@@ -34,29 +34,30 @@ _SMALL_GAUSSIANS = {
 
 
 def apply(filters: Iterable[Filter], grey: Pixels) -> Pixels:
-    """A grey (H, W) uint8 image after all filters."""
-    for each in filters:
-        match each:
+    """Apply all filters, in order, to a grey (H, W) uint8 image."""
+    for step in filters:
+        match step:
             case Otsu():
                 grey = _binary(grey > otsu_threshold(grey))
             case Adaptive():
-                grey = _adaptive(grey, each)
+                grey = _adaptive(grey, step)
             case Clahe():
-                grey = _clahe(grey, each)
+                grey = _clahe(grey, step)
     return grey
 
 
 def otsu_threshold(grey: Pixels) -> int:
-    """The level that splits the histogram with the most variance between its two sides (Otsu, 1979).
+    """Return the level that splits the histogram with the most variance between its two sides (Otsu, 1979).
 
-    In double precision and in OpenCV's order, which decides between levels that are as good.
+    The sums are in double precision and in OpenCV's order, which decides between equally good levels.
     """
     shares = (np.bincount(grey.ravel(), minlength=256) * (1.0 / grey.size)).tolist()
     mean = 0.0
     for level, count in enumerate(np.bincount(grey.ravel(), minlength=256).tolist()):
         mean += level * count
     mean *= 1.0 / grey.size
-    best, threshold, below, low_mean = 0.0, 0, 0.0, 0.0
+    threshold = 0
+    best = below = low_mean = 0.0
     for level, share in enumerate(shares):
         low_mean *= below
         below += share
@@ -67,7 +68,8 @@ def otsu_threshold(grey: Pixels) -> int:
         high_mean = (mean - below * low_mean) / above
         variance = below * above * (low_mean - high_mean) * (low_mean - high_mean)
         if variance > best:
-            best, threshold = variance, level
+            best = variance
+            threshold = level
     return threshold
 
 
@@ -91,7 +93,7 @@ def _adaptive(grey: Pixels, how: Adaptive) -> Pixels:
 
 
 def _windows(values: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
-    """Sums of `size` neighbours along axis 0."""
+    """Return the sums of `size` neighbours along axis 0."""
     sums = np.zeros((values.shape[0] + 1, values.shape[1]), np.int64)
     np.cumsum(values, axis=0, out=sums[1:])
     windows: npt.NDArray[np.int64] = sums[size:] - sums[:-size]
@@ -99,7 +101,7 @@ def _windows(values: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
 
 
 def _gaussian(size: int) -> list[int]:
-    """The kernel that OpenCV has for a size, in whole numbers over 2^20."""
+    """Return OpenCV's kernel of a size, in integers over 2^20."""
     middle = (size - 1) / 2
     sigma = 0.3 * (middle - 1) + 0.8
     weights = _SMALL_GAUSSIANS.get(size) or [math.exp(-((i - middle) ** 2) / (2 * sigma * sigma)) for i in range(size)]
@@ -109,7 +111,7 @@ def _gaussian(size: int) -> list[int]:
 
 
 def _weighted(values: npt.NDArray[np.int64], weights: list[int]) -> npt.NDArray[np.int64]:
-    """Weighted sums of neighbours along axis 0."""
+    """Return weighted sums of neighbours along axis 0."""
     length = values.shape[0] - len(weights) + 1
     total = np.zeros((length, values.shape[1]), np.int64)
     for place, weight in enumerate(weights):
@@ -121,7 +123,7 @@ def _clahe(grey: Pixels, how: Clahe) -> Pixels:
     """Equalise each tile, then interpolate between the tables of the four nearest (Zuiderveld, 1994)."""
     height, width = grey.shape
     padded = grey
-    if height % how.tiles or width % how.tiles:  # OpenCV adds a whole row of pixels where it need not, too
+    if height % how.tiles or width % how.tiles:  # then OpenCV pads both axes, a divisible one by `tiles`
         padded = np.pad(grey, [(0, how.tiles - side % how.tiles) for side in grey.shape], mode="reflect")
     tile_height, tile_width = (side // how.tiles for side in padded.shape)
     tiles = padded[: tile_height * how.tiles, : tile_width * how.tiles]
@@ -131,15 +133,17 @@ def _clahe(grey: Pixels, how: Clahe) -> Pixels:
         tables[place] = _equalising(tiles[place], how.limit)
     above, below, down = _between(height, tile_height, how.tiles)
     left, right, across = _between(width, tile_width, how.tiles)
-    above, below, down = above[:, np.newaxis], below[:, np.newaxis], down[:, np.newaxis]
-    one = np.float32(1)
-    upper = tables[above, left, grey] * (one - across) + tables[above, right, grey] * across
-    lower = tables[below, left, grey] * (one - across) + tables[below, right, grey] * across
-    return np.asarray(np.rint(upper * (one - down) + lower * down), np.uint8)
+    above = above[:, np.newaxis]
+    below = below[:, np.newaxis]
+    down = down[:, np.newaxis]
+    full = np.float32(1)
+    upper = tables[above, left, grey] * (full - across) + tables[above, right, grey] * across
+    lower = tables[below, left, grey] * (full - across) + tables[below, right, grey] * across
+    return np.asarray(np.rint(upper * (full - down) + lower * down), np.uint8)
 
 
 def _equalising(tile: Pixels, limit: float) -> Pixels:
-    """What each level of a tile becomes."""
+    """Return the table that equalises a tile: its new level for each level."""
     counts = np.bincount(tile.ravel(), minlength=256)
     if limit > 0:
         most = max(int(limit * tile.size / 256), 1)
@@ -154,7 +158,7 @@ def _equalising(tile: Pixels, limit: float) -> Pixels:
 def _between(
     size: int, tile: int, tiles: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
-    """For each pixel the tiles before and after it, and the latter's weight."""
+    """Return the tiles before and after each pixel, and the weight of the one after."""
     place = np.arange(size, dtype=np.float32) * (np.float32(1) / np.float32(tile)) - np.float32(0.5)
     first = np.floor(place)
     weight = (place - first).astype(np.float32)

@@ -1,11 +1,11 @@
-"""A function of the user's own in place of all steps of preprocessing.
+"""A function of the user's own that replaces all steps of preprocessing.
 
     def binarised(pixels):  # uint8, (H, W, 3) BGR or (H, W) grey
         ...
         return image  # float32, of the shape that the network takes for one image
 
-A spec names it, with the SHA-256 of the file that defines it, so that a device does not read with another version. What
-that file imports is not part of the hash.
+A spec names the function and the SHA-256 of the file that defines it, so that a device does not read with another
+version. Modules that the file imports are not part of the hash.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from ..images import Pixels
 from ..model.spec import Preprocessing
 
 Function: TypeAlias = Callable[[Pixels], Any]
-"""Pixels (H, W, 3) BGR or (H, W), uint8 → one image as the network takes it."""
+"""A function from pixels, (H, W, 3) BGR or (H, W), uint8, to an image as the network takes it."""
 
 _MODULE = "edge_crnn_preprocessing"
-"""Name that the user's file has as a module."""
+"""Module name of the user's file."""
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """A function, and what a spec says about it."""
+    """A function together with its name and hash in a spec."""
 
     call: Function
     named: Preprocessing
 
     @classmethod
     def of(cls, function: Function) -> Preprocess:
-        """A function that is defined in a file.
+        """Make one from a function that is defined in a file.
 
         Raises:
             InputError: it has no name, or the file that defines it cannot be read, as in an interactive session.
@@ -49,7 +49,8 @@ class Preprocess:
         inner = function
         while hasattr(inner, "__wrapped__"):
             inner = inner.__wrapped__
-        name, code = getattr(inner, "__name__", ""), getattr(inner, "__code__", None)
+        name = getattr(inner, "__name__", "")
+        code = getattr(inner, "__code__", None)
         if code is None or not name.isidentifier():
             raise InputError(
                 f"preprocess is {function!r}, expected a function with a name;"
@@ -66,7 +67,15 @@ class Preprocess:
         return cls(function, Preprocessing(name, sha256(source)))
 
     def result(self, pixels: Pixels, shape: tuple[int, int, int], image: str = "image") -> npt.NDArray[np.float32]:
-        """What the function makes of an image, checked; it gets a copy, which it may change.
+        """Call the function on a copy of an image, and check the result.
+
+        Args:
+            pixels: (H, W) or (H, W, 3) BGR, uint8.
+            shape: the shape that the network takes.
+            image: the name of the image in an error.
+
+        Returns:
+            float32 of `shape`.
 
         Raises:
             InputError: the function fails, or returns anything but finite numbers of this shape.
@@ -98,52 +107,52 @@ _in_use: dict[Preprocessing, Preprocess] = {}
 
 
 def use(function: Preprocess) -> None:
-    """Let all of this process preprocess with a function where a spec names it."""
+    """Use a function in this whole process wherever a spec names it."""
     _in_use[function.named] = function
 
 
-def function_of(named: Preprocessing | None, given: Function | Preprocess | None = None) -> Preprocess | None:
-    """The function that a spec names: the one given, or else one in use.
+def function_of(named: Preprocessing | None, function: Function | Preprocess | None = None) -> Preprocess | None:
+    """Return the function that a spec names: the argument, or else one passed to `use`; None: it names none.
 
     Raises:
-        InputError: it is not at hand, or another one is given.
+        InputError: the function is missing, or is another one.
     """
-    if given is not None and not isinstance(given, Preprocess):
-        given = Preprocess.of(given)
+    if function is not None and not isinstance(function, Preprocess):
+        function = Preprocess.of(function)
     if named is None:
-        if given is not None:
+        if function is not None:
             raise InputError(
-                f"found the function {given.named.function!r}, but the model names none: its images go through the"
+                f"found the function {function.named.function!r}, but the model names none: its images go through the"
                 " steps in its spec; leave the function out, or convert the model with it"
             )
         return None
-    found = given or _in_use.get(named)
-    if found is None:
+    function = function or _in_use.get(named)
+    if function is None:
         raise InputError(
             f"the model's images go through the function {named.function!r}, which is not given; give --preprocess"
             f" FILE:{named.function}, or in Python preprocess={named.function} (SHA-256 of its file: {named.sha256})"
         )
-    if found.named.function != named.function:
+    if function.named.function != named.function:
         raise InputError(
-            f"found the function {found.named.function!r}, but the model was converted with {named.function!r};"
+            f"found the function {function.named.function!r}, but the model was converted with {named.function!r};"
             " give that"
         )
-    if found.named.sha256 != named.sha256:
+    if function.named.sha256 != named.sha256:
         raise InputError(
-            f"the file that defines {named.function!r} has SHA-256 {found.named.sha256}, but the model was converted"
+            f"the file that defines {named.function!r} has SHA-256 {function.named.sha256}, but the model was converted"
             f" with {named.sha256}; give that version of the file, or convert the model again"
         )
-    return found
+    return function
 
 
 def load_function(text: str) -> Preprocess:
-    """Run a Python file at its user's word, and take a function from it.
+    """Run a Python file that the user names, and return a function from it.
 
     Args:
-        text: FILE:FUNCTION. The folder of the file is where it may import other modules from.
+        text: FILE:FUNCTION. The file can import other modules from its own folder.
 
     Raises:
-        InputError: no such file, an error in it, or no such function.
+        InputError: the file does not exist, does not run, or does not define the function.
     """
     file, _, name = text.rpartition(":")
     if not file or not name.isidentifier():
@@ -158,7 +167,7 @@ def load_function(text: str) -> Preprocess:
         sys.path.append(str(path.parent))
     module = types.ModuleType(_MODULE)
     module.__file__ = str(path)
-    sys.modules[_MODULE] = module  # which dataclasses, among others, look themselves up in
+    sys.modules[_MODULE] = module  # dataclasses, among others, look themselves up there
     try:
         # The bytes that were read, and no cached bytecode: the hash is of what runs.
         exec(compile(source, str(path), "exec"), module.__dict__)
@@ -167,9 +176,9 @@ def load_function(text: str) -> Preprocess:
     function = getattr(module, name, None)
     if not callable(function):
         there = ", ".join(
-            each
-            for each, value in vars(module).items()
-            if isinstance(value, types.FunctionType) and value.__module__ == _MODULE and each[0] != "_"
+            key
+            for key, value in vars(module).items()
+            if isinstance(value, types.FunctionType) and value.__module__ == _MODULE and key[0] != "_"
         )
         raise InputError(f"{file}: no function {name!r}; it defines {there or 'none'}")
     return Preprocess(function, Preprocessing(name, sha256(source)))

@@ -1,4 +1,4 @@
-"""Grey levels → what the network sees: inverted, standardised, scaled and shifted, by tables of 256 numbers."""
+"""Levels of pixels → numbers that the network sees: inverted, standardised, scaled and shifted, by tables of 256."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..model.input import InputSpec, per_channel
 
 
 def write_levels(row: npt.NDArray[np.float32] | Pixels, pixels: Pixels, spec: InputSpec) -> None:
-    """Write the tensor of an image that has its size, channels and axes; for dtype uint8 the pixels as they are."""
+    """Write the tensor of an image that has the right size, channels and axes; for dtype uint8 copy the pixels."""
     if spec.dtype == "uint8":
         row[...] = pixels
         return
@@ -28,9 +28,9 @@ def write_levels(row: npt.NDArray[np.float32] | Pixels, pixels: Pixels, spec: In
 
 
 def _moments(pixels: Pixels, spec: InputSpec) -> tuple[float, float]:
-    """What standardisation subtracts and divides by; 0 and 1 without it.
+    """Return the mean and the deviation that standardise an image; 0 and 1 if the spec does not.
 
-    The sums are whole numbers, so that the result depends neither on their order nor on the machine.
+    The sums are integers, so the result depends neither on their order nor on the machine.
     """
     if not spec.standardise:
         return 0.0, 1.0
@@ -46,6 +46,6 @@ def _moments(pixels: Pixels, spec: InputSpec) -> tuple[float, float]:
 
 @functools.lru_cache(maxsize=16)
 def _levels(scale: float, offset: float, invert: bool, mean: float, deviation: float) -> npt.NDArray[np.float32]:
-    """What the network sees of each grey level: computed in float64, rounded once to float32."""
+    """Return the number that the network sees for each level: (256,), computed in float64, rounded once to float32."""
     levels = np.arange(256)[::-1] if invert else np.arange(256)
     return ((levels - mean) / deviation * scale + offset).astype(np.float32)

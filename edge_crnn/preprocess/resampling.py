@@ -1,4 +1,4 @@
-"""Resizing by each interpolation that a spec can name; uint8 (H, W) or (H, W, 3), one result on every machine.
+"""Resizing by each interpolation that a spec can name, with the same result on every machine.
 
 | interpolation | peer | agreement |
 |---|---|---|
@@ -7,8 +7,8 @@
 | area | OpenCV INTER_AREA | within one grey level |
 | pil-bilinear, pil-bicubic | Pillow's Image.resize with BILINEAR, BICUBIC | bit for bit |
 
-Pillow 13 and later shrink the height first where it shrinks much more than the width; here, as in older ones, the width
-always comes first.
+Pillow 13 and later resize the height first if it shrinks much more than the width. Here, as in older versions, the
+width always comes first.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from .exact import resize_exact
 Interpolation = Literal["linear", "area", "pil-bilinear", "pil-bicubic"]
 
 _PIL_BITS = 22
-"""Bits of the fraction of Pillow's weights, for 8 bits per channel."""
+"""Number of fractional bits in Pillow's weights, for 8 bits per channel."""
 
 
 def resize(pixels: Pixels, width: int, height: int, interpolation: Interpolation) -> Pixels:
-    """(H, W) or (H, W, 3) uint8 at `width` × `height`."""
+    """Resize (H, W) or (H, W, 3) uint8 to `width` × `height` pixels."""
     if interpolation == "linear":
         return resize_exact(pixels, width, height)
     if interpolation == "area":
@@ -39,10 +39,10 @@ def resize(pixels: Pixels, width: int, height: int, interpolation: Interpolation
 
 
 def _area(pixels: Pixels, width: int, height: int) -> Pixels:
-    """The mean over the area that a target pixel covers, exact, halves rounded up.
+    """Average over the area that each target pixel covers, exactly, with halves rounded up.
 
-    As OpenCV does, an image that grows in width or height takes two neighbours in both, weighted by the area that the
-    target pixel covers of them.
+    An image that grows in width or height takes two neighbours along both axes, weighted by the area that the target
+    pixel covers of them, as OpenCV does.
     """
     rows, columns = pixels.shape[:2]
     reduce = _sums if rows >= height and columns >= width else _pairs
@@ -52,7 +52,7 @@ def _area(pixels: Pixels, width: int, height: int) -> Pixels:
 
 
 def _sums(values: npt.NDArray[np.int64], target: int) -> npt.NDArray[np.int64]:
-    """Along axis 0, the sum that each target pixel covers; a source pixel counts `target`, all of them `source`."""
+    """Sum what each target pixel covers along axis 0; a whole source pixel weighs `target`, and all weigh `source`."""
     source = values.shape[0]
     if source == target:
         return np.multiply(values, source)
@@ -65,7 +65,7 @@ def _sums(values: npt.NDArray[np.int64], target: int) -> npt.NDArray[np.int64]:
 
 
 def _pairs(values: npt.NDArray[np.int64], target: int) -> npt.NDArray[np.int64]:
-    """Along axis 0, two neighbours weighted by what a target pixel covers of them; weights sum to `source`."""
+    """Weigh two neighbours by what a target pixel covers of them along axis 0; weights sum to `source`."""
     source = values.shape[0]
     place = np.arange(target)
     # In OpenCV's doubles, whose product may fall just short of a whole number.
@@ -79,7 +79,7 @@ def _pairs(values: npt.NDArray[np.int64], target: int) -> npt.NDArray[np.int64]:
 
 
 def _pillow(pixels: Pixels, width: int, height: int, interpolation: Interpolation) -> Pixels:
-    """Columns first, then rows, each rounded to uint8, in Pillow's fixed point."""
+    """Resize columns first, then rows, both rounded to uint8, in Pillow's fixed point."""
     if pixels.shape[1] != width:
         pixels = _convolved(pixels.swapaxes(0, 1), width, interpolation).swapaxes(0, 1)
     return pixels if pixels.shape[0] == height else _convolved(pixels, height, interpolation)
@@ -98,7 +98,11 @@ def _convolved(pixels: Pixels, target: int, interpolation: Interpolation) -> Pix
 def _pillow_weights(
     source: int, target: int, interpolation: Interpolation
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]:
-    """For each target pixel the first source pixel, and by tap the weights of those from there on, over 2^22."""
+    """Return the taps of each target pixel.
+
+    Returns:
+        (target,) the first source pixel, and (taps, target) the weights over 2^22 of the pixels from there on.
+    """
     support, kernel = _KERNELS[interpolation]
     scale = source / target
     stretch = max(scale, 1.0)
@@ -109,7 +113,7 @@ def _pillow_weights(
     weights = kernel(np.abs((taps + first - centre + 0.5) * (1.0 / stretch)))
     weights[taps >= end - first] = 0.0
     total = np.zeros(target)
-    for tap in weights:  # one by one as Pillow does, for the bits
+    for tap in weights:  # in Pillow's order, for the same bits
         total += tap
     weights = np.divide(1.0, total, out=np.ones(target), where=total != 0) * weights
     fixed = np.trunc(weights * (1 << _PIL_BITS) + np.copysign(0.5, weights)).astype(np.int32)
@@ -121,8 +125,9 @@ def _triangle(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _cubic(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Keys' cubic convolution with a = -0.5."""
-    a, x = -0.5, distance
+    """Return Keys' cubic convolution kernel with a = -0.5 (Keys, 1981)."""
+    a = -0.5
+    x = distance
     near = ((a + 2.0) * x - (a + 3.0)) * x * x + 1
     far = (((x - 5) * x + 8) * x - 4) * a
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))

@@ -1,1 +1,1 @@
-"""Measures on images what a model file does not say: how pixels become the network's input, and classes become text."""
+"""Measuring on images how pixels become the network's input and how its classes become text."""

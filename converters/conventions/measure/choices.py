@@ -1,4 +1,7 @@
-"""The ways of preparing an image that are tried: for each dimension a few usual choices, each a change of the spec."""
+"""Ways of preparing an image that are tried: a few usual choices in every dimension, written as changes of the spec.
+
+`reduce` is not among them: labelled images of the usual size do not depend on it.
+"""
 
 from __future__ import annotations
 
@@ -25,26 +28,26 @@ _COMMON = (
 
 @dataclass(frozen=True)
 class Choice:
-    """One way in one dimension."""
+    """A way of preparing images in one dimension."""
 
     name: str
     settings: Mapping[str, Any]
-    """Fields of `InputSpec`."""
+    """Fields of `InputSpec` and their values."""
     coarse: bool = True
-    """Whether it is tried from the beginning, or only beside the best."""
+    """True if it is tried from the beginning, False if only beside the best."""
 
 
 def apply(image: InputSpec, choice: Choice) -> InputSpec:
-    """The spec with a choice made."""
+    """Return the spec after a choice."""
     if "axes" in choice.settings:
         return oriented(image, choice.settings["axes"], choice.settings["rotate"])
-    if choice.settings.get("colour", image.colour) != image.colour:  # numbers of a channel go with it
+    if choice.settings.get("colour", image.colour) != image.colour:  # the numbers of a channel move with it
         image = replace(image, scale=reversed_channels(image.scale), offset=reversed_channels(image.offset))
     return replace(image, **choice.settings)
 
 
 def oriented(image: InputSpec, axes: Literal["HWC", "WHC"], rotate: Literal[0, 90, 180, 270]) -> InputSpec:
-    """The spec of a tensor of the same shape, whose axes are meant otherwise; the canvas may change sides."""
+    """Return the spec of a tensor of the same shape with another meaning of its axes; the canvas may swap its sides."""
     first, second, _ = image.shape
     turned = rotate in (90, 270)
     width, height = (second, first) if (axes == "HWC") != turned else (first, second)
@@ -52,10 +55,10 @@ def oriented(image: InputSpec, axes: Literal["HWC", "WHC"], rotate: Literal[0, 9
 
 
 def choices(dimension: Dimension, image: InputSpec, step_axis: int | None) -> Sequence[Choice]:
-    """What is tried in a dimension.
+    """Return the choices that are tried in a dimension.
 
     Args:
-        dimension: of the preparation.
+        dimension: a dimension of the preparation.
         image: a spec of the network's shape; per-channel numbers follow its colours.
         step_axis: 0 or 1: the axis of the tensor along which the steps run; None: unknown.
     """
@@ -94,7 +97,7 @@ def choices(dimension: Dimension, image: InputSpec, step_axis: int | None) -> Se
 
 
 def _orientations(step_axis: int | None) -> Iterator[Choice]:
-    """The upright image first, then its mirror images and turns, as far as the text runs along the steps."""
+    """Yield the upright image first, then those mirror images and turns whose text runs along the steps."""
     names = {
         ("HWC", 0): "as it is",
         ("WHC", 0): "transposed",

@@ -1,4 +1,4 @@
-"""What a search found: for each dimension how much each choice reads, and whether the images tell them apart."""
+"""Findings of a search: the images that every choice reads, by dimension, and the choices that remain unsure."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from ...verify.statistics import paired_change_interval
 from .judges import Scored
 
 _SHOWN = 6
-"""Most choices of a dimension that a line shows."""
+"""Largest number of choices of a dimension in a line."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """One choice in one dimension."""
+    """A choice in one dimension and its results."""
 
     name: str
     right: int
-    """Images read as labelled."""
+    """Number of images that are read as labelled."""
     images: int
-    """Images that it was tried on: all, or the first few where it reads clearly less."""
+    """Number of images that it was tried on: all, or the first few if it reads clearly fewer."""
     level: bool
-    """Whether the images do not tell it from the best choice."""
+    """True if the images do not tell it from the best choice."""
     change: tuple[float, float]
     """95 % interval of the share of images read, less the best choice's, in points of 100."""
 
@@ -31,7 +31,7 @@ class Option:
     """Geometric mean of the probabilities of the labels, or without labels of the network's own texts, 0 to 1."""
 
     def shown(self, images: int, labelled: bool) -> str:
-        """For a person."""
+        """Return its result in words."""
         if not labelled:
             return f"{self.name} {self.likelihood:.0%}"
         return f"{self.name} {self.right}" + (f" of {self.images}" if self.images < images else "")
@@ -39,7 +39,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Finding:
-    """The choices in one dimension, the best one first."""
+    """The choices in one dimension, the best choice first."""
 
     dimension: str
     options: tuple[Option, ...]
@@ -53,7 +53,7 @@ class Finding:
 
     @property
     def lines(self) -> Iterator[str]:
-        """How much each choice reads, and which are level with the best, for a person."""
+        """Lines for a person: the images that every choice reads, and the choices that are level with the best."""
         shown = " · ".join(option.shown(self.images, self.labelled) for option in self.options[:_SHOWN])
         more = f" · {len(self.options) - _SHOWN} more" if len(self.options) > _SHOWN else ""
         doubt = self._doubt if self.unsure else ""
@@ -67,7 +67,7 @@ class Finding:
 
     @property
     def _doubt(self) -> str:
-        """The interval of the first level choice."""
+        """The interval of the first level choice, in words."""
         if not self.labelled:
             return ""
         low, high = self.unsure[0].change
@@ -75,7 +75,7 @@ class Finding:
 
 
 def finding(dimension: str, best: Scored, options: Mapping[str, Scored], labelled: bool = True) -> Finding | None:
-    """The choices in a dimension, ordered by how well they read; None: there is no choice."""
+    """Return the choices in a dimension, the best first; None: there is no choice."""
     if len(options) < 2:
         return None
     ordered = sorted(options.items(), key=lambda item: (not _same(item[1], best), -item[1].score))
@@ -89,13 +89,14 @@ def _same(scored: Scored, best: Scored) -> bool:
 def _option(name: str, best: Scored, scored: Scored) -> Option:
     count = len(scored.right)
     first = best.right[:count]
-    only_best, only_other = int((first & ~scored.right).sum()), int((scored.right & ~first).sum())
+    only_best = int((first & ~scored.right).sum())
+    only_other = int((scored.right & ~first).sum())
     low, high = paired_change_interval(only_best, only_other, count)
     level = not scored.is_beaten_by(best)
     return Option(name, int(scored.right.sum()), count, level, (100 * low, 100 * high), math.exp(scored.score))
 
 
 def table(findings: Sequence[Finding]) -> Iterator[str]:
-    """All findings, for a person."""
-    for one in findings:
-        yield from one.lines
+    """Yield the lines of all findings."""
+    for result in findings:
+        yield from result.lines

@@ -1,4 +1,4 @@
-"""Measures the conventions of a model on images, beginning with what its file and the user say."""
+"""Measurement of a model's conventions on images, beginning with the facts of its file and the user's declarations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..declared import Draft, put
 from ..scales import SCALES
 from .choices import Dimension
 from .findings import Finding, finding
-from .judges import ByConfidence, ByLabels, Judge, Known, Scored
+from .judges import ByConfidence, ByLabels, Declared, Judge, Scored
 from .search import Search
 from .spelling import (
     Characters,
@@ -39,39 +39,39 @@ _DIMENSIONS: tuple[Dimension, ...] = (
 )  # fmt: skip
 _SPELLING = ("symbols", "blank", "unused", "skip_steps")
 _PRIVATE = 0xE000
-"""Start of Unicode's private use area: symbols of several characters stand as one while they are measured."""
+"""Start of Unicode's private use area: a symbol of several characters is a single one while it is measured."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured."""
+    """The results of a measurement."""
 
     draft: Draft
-    """The spec with it."""
+    """The spec with the results."""
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     images: int
     right: int
-    """Images that the network reads right so; without labels, those on which it reads anything."""
+    """Number of images that the network reads right; without labels, number of images on which it reads anything."""
     runs: int
-    """Inferences."""
+    """Number of inferences."""
     kept: tuple[str, ...]
     """Fields of the spec that were not measured, because they are declared."""
     read: tuple[str, ...]
-    """What the network reads in each image so, in symbols."""
+    """Text that the network reads in every image, in symbols."""
 
 
 def measure(draft: Draft, facts: FileFacts, images: Sequence[Pixels], texts: Sequence[str] | None) -> Measured:
-    """Measure what neither the file nor the user says.
+    """Measure the conventions that neither the file nor the user states.
 
     Args:
-        draft: what the user says.
-        facts: what the file says.
-        images: (H, W, 3) uint8 BGR, or (H, W).
-        texts: their labels; None: there are none, so that the network's confidence must do.
+        draft: the user's declarations.
+        facts: the facts in the file.
+        images: (H, W, 3) BGR or (H, W) arrays, uint8.
+        texts: the labels of the images; None: there are none, so the network's confidence decides.
 
     Raises:
-        InputError: there are no labels, and the alphabet is not known.
+        InputError: there are no labels, and the alphabet is not declared.
         VerificationError: no convention reads the images.
         ModelFileError: the model cannot be converted.
     """
@@ -80,13 +80,13 @@ def measure(draft: Draft, facts: FileFacts, images: Sequence[Pixels], texts: Seq
     steps = graph.output_shape[0]
     if completed.get("skip_steps", 0) >= steps:
         raise InputError(f"{completed['skip_steps']} of {steps} steps are to be skipped; at least one must remain")
-    known = _known(draft, completed, facts, graph)
+    declared = _declared(draft, completed, facts, graph)
     symbols = completed.get("symbols")
     if texts is not None and symbols is not None:
         texts = _as_characters(texts, symbols, completed.get("label_map", {}))
     judge: Judge
     if texts is None:
-        if not known.characters:
+        if not declared.characters:
             raise InputError("without labels the alphabet cannot be measured; add --alphabet, or give labelled images")
         free = graph.output_shape[1] - 1 - len(symbols or ())
         if free and "unused" not in completed:
@@ -94,17 +94,17 @@ def measure(draft: Draft, facts: FileFacts, images: Sequence[Pixels], texts: Seq
                 f"the alphabet leaves {free} of the network's classes without a symbol, and without labels nothing"
                 " shows which: add --unused CLASS for each"
             )
-        judge = ByConfidence(known)
+        judge = ByConfidence(declared)
     else:
-        judge = ByLabels(texts, known)
+        judge = ByLabels(texts, declared)
     start = _start(completed, graph)
     with Trials(graph, start, images) as trials:
-        search = Search(trials, judge, start, known)
+        search = Search(trials, judge, start, declared)
         best = search.best()
         table = trials.probabilities(best.image, len(images))
         options: dict[str, Mapping[str, Scored]] = {
             **{name: search.around(best, name) for name in _DIMENSIONS},
-            "blank": _blanks(best, judge, table, known),
+            "blank": _blanks(best, judge, table, declared),
             "skipped steps": search.around_skip(best),
         }
         findings = [finding(name, best, scored, texts is not None) for name, scored in options.items()]
@@ -129,13 +129,13 @@ def measure(draft: Draft, facts: FileFacts, images: Sequence[Pixels], texts: Seq
 
 
 def _names(spelling: Spelling, symbols: Sequence[str] | None) -> dict[int, str]:
-    """Symbol of each class."""
+    """Return the symbols by their classes."""
     places = [place for place, character in enumerate(spelling.characters) if character is not None]
-    known = symbols or [character for character in spelling.characters if character is not None]
-    return dict(zip(places, known, strict=True))
+    names = symbols or [character for character in spelling.characters if character is not None]
+    return dict(zip(places, names, strict=True))
 
 
-def _known(draft: Draft, completed: Draft, facts: FileFacts, graph: Graph) -> Known:
+def _declared(draft: Draft, completed: Draft, facts: FileFacts, graph: Graph) -> Declared:
     settings = set(draft.get("input", {}))
     if "function" in settings:  # it replaces all steps
         settings = {field.name for field in fields(InputSpec)}
@@ -145,7 +145,7 @@ def _known(draft: Draft, completed: Draft, facts: FileFacts, graph: Graph) -> Kn
         settings |= {"axes", "rotate"}
     classes = graph.output_shape[1]
     blank = completed.get("blank")
-    return Known(
+    return Declared(
         frozenset(settings),
         blank,
         completed.get("skip_steps"),
@@ -155,13 +155,14 @@ def _known(draft: Draft, completed: Draft, facts: FileFacts, graph: Graph) -> Kn
 
 
 def _alphabets(completed: Draft, classes: int, blank: int | None) -> list[Characters]:
-    """The declared symbols, wherever blank and unused classes may stand."""
+    """Return the declared symbols with the blank and unused classes in all possible places."""
     if "symbols" not in completed:
         return []
     characters = _characters(completed["symbols"])
     blanks = (0, classes - 1) if blank is None else (blank,)
     if "unused" in completed:
-        free = [[place for place in range(classes) if place not in (one, *completed["unused"])] for one in blanks]
+        unused = completed["unused"]
+        free = [[place for place in range(classes) if place not in (blank, *unused)] for blank in blanks]
         tables = [dict(zip(places, characters, strict=False)) for places in free if len(places) == len(characters)]
         return [tuple(table.get(place) for place in range(classes)) for table in tables]
     spare = classes - 1 - len(characters)
@@ -170,24 +171,25 @@ def _alphabets(completed: Draft, classes: int, blank: int | None) -> list[Charac
             f"the alphabet has {len(characters)} symbols; the network gives {classes} classes with the blank: at most"
             f" {classes - 1} symbols"
         )
-    return [placed(characters, classes, one, front) for one in blanks for front in range(spare + 1)]
+    return [placed(characters, classes, blank, front) for blank in blanks for front in range(spare + 1)]
 
 
 def _characters(symbols: Sequence[str]) -> list[str]:
-    """One character for each symbol."""
+    """Return a single character for every symbol."""
     if all(len(symbol) == 1 for symbol in symbols):
         return list(symbols)
     return [chr(_PRIVATE + place) for place in range(len(symbols))]
 
 
 def _as_characters(texts: Sequence[str], symbols: Sequence[str], label_map: Mapping[str, str]) -> list[str]:
-    """Labels, spelled with one character for each symbol."""
-    alphabet, characters = Alphabet(tuple(symbols), len(symbols), label_map), _characters(symbols)
+    """Spell labels with a single character for every symbol."""
+    alphabet = Alphabet(tuple(symbols), len(symbols), label_map)
+    characters = _characters(symbols)
     return ["".join(characters[place] for place in alphabet.encode(alphabet.label(text))) for text in texts]
 
 
 def _start(completed: Draft, graph: Graph) -> InputSpec:
-    """A spec of the network's shape with all that is known of it."""
+    """Return a spec of the network's shape with all declarations."""
     first, second, channels = graph.input_shape
     image: dict[str, Any] = {
         "width": second, "height": first, "axes": "HWC", "scale": 1.0, "offset": 0.0,
@@ -203,15 +205,15 @@ def _start(completed: Draft, graph: Graph) -> InputSpec:
     return InputSpec(**image)
 
 
-def _blanks(best: Scored, judge: Judge, table: Any, known: Known) -> dict[str, Scored]:
-    """How well the network reads with other blanks."""
+def _blanks(best: Scored, judge: Judge, table: Any, declared: Declared) -> dict[str, Scored]:
+    """Score the network with other blanks."""
     classes = table.shape[2]
     names = {0: "first", classes - 1: "last"}
     options = {}
-    for blank in dict.fromkeys((best.spelling.blank, *likely_blanks(table, known.blank))):
+    for blank in dict.fromkeys((best.spelling.blank, *likely_blanks(table, declared.blank))):
         spelling = best.spelling
         if blank != spelling.blank:
-            if known.characters and not known.alphabets(blank):
+            if declared.characters and not declared.alphabets(blank):
                 continue
             spelling = judge.spelling(table, blank, spelling.skip_steps)
         options[names.get(blank, str(blank))] = judge.scored(best.image, spelling, table)
@@ -219,7 +221,7 @@ def _blanks(best: Scored, judge: Judge, table: Any, known: Known) -> dict[str, S
 
 
 def _settled(spelling: Spelling, table: Any, texts: Sequence[str]) -> tuple[Spelling, list[str]]:
-    """The alphabet as the labels show it, and what they do not show."""
+    """Return the spelling with the alphabet that the labels show, and notes on what they do not show."""
     classes = table.shape[2]
     read = sequences(table, spelling.blank, spelling.skip_steps)
     shown = learned(read, texts, classes, spelling.blank)
@@ -233,7 +235,7 @@ def _settled(spelling: Spelling, table: Any, texts: Sequence[str]) -> tuple[Spel
             " first is wrong"
         )
         return replace(spelling, characters=usual[0]), [doubt]
-    lacking = [place for place, one in enumerate(shown) if one is None and place != spelling.blank]
+    lacking = [place for place, character in enumerate(shown) if character is None and place != spelling.blank]
     notes = [f"alphabet: in no usual order; taken from the labels: {''.join(filter(None, shown))!r}"]
     if lacking:
         places = ", ".join(map(str, lacking[:20]))
@@ -245,7 +247,7 @@ def _settled(spelling: Spelling, table: Any, texts: Sequence[str]) -> tuple[Spel
 
 
 def _written(completed: Draft, image: InputSpec, spelling: Spelling, symbols: Sequence[str] | None) -> Draft:
-    """The spec with what was measured."""
+    """Return the spec with the results."""
     draft = copy.deepcopy(completed)
     draft["input"].pop("pixels", None)
     for name, value in asdict(image).items():
@@ -253,8 +255,9 @@ def _written(completed: Draft, image: InputSpec, spelling: Spelling, symbols: Se
             put(draft, f"input.{name}", list(value) if isinstance(value, tuple) else value)
     draft["blank"] = spelling.blank
     draft["skip_steps"] = spelling.skip_steps
-    draft["symbols"] = list(symbols) if symbols is not None else [one for one in spelling.characters if one is not None]
-    unused = [place for place, one in enumerate(spelling.characters) if one is None and place != spelling.blank]
+    characters = spelling.characters
+    draft["symbols"] = [*filter(None, characters)] if symbols is None else list(symbols)
+    unused = [place for place, character in enumerate(characters) if character is None and place != spelling.blank]
     if unused:
         draft["unused"] = unused
     return draft

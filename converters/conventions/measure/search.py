@@ -1,7 +1,8 @@
-"""Searches for the preparation and the spelling with which a network reads images best: coarse to fine.
+"""The search for the preparation and the spelling with which a network reads images best: coarse to fine.
 
-All combinations of the dimensions that depend on each other are tried on few images, and the better ones on more. From
-the best of them on, one dimension is changed at a time, until nothing is better. All images settle what is left open.
+All combinations of the dimensions that depend on each other are tried on few images, and the better combinations on
+more. Then the best combination is changed in one dimension at a time, until nothing is better. All images settle the
+choices that are still open.
 """
 
 from __future__ import annotations
@@ -15,46 +16,51 @@ from edge_crnn.model.spec import InputSpec
 from edge_crnn.progress import progress
 
 from .choices import Choice, Dimension, apply, choices
-from .judges import Judge, Known, Scored
+from .judges import Declared, Judge, Scored
 from .spelling import Spelling, skips
 from .trials import Trials
 
 _ROUNDS = ((4, 48), (10, 12), (24, 4))
-"""Images of a coarse round, and combinations that it keeps."""
+"""Numbers of images of a coarse round, and of combinations that it keeps."""
 _FIRST_ROUND_S = 20.0
 """Seconds that the first round may take; with a slow network it uses fewer images, at least 2."""
 _SWEEPS = 2
-_FEW, _FAR = 12, 2.0
-"""Images that show whether a convention is far from the best one: by this mean log-likelihood."""
+_FEW = 12
+"""Number of images that show a convention to be far from the best."""
+_FAR = 2.0
+"""Difference in the mean log-likelihood that is far."""
 _COARSE: tuple[Dimension, ...] = ("colour", "pixels", "invert", "orientation", "resize", "padding", "interpolation")
 _FINE: tuple[Dimension, ...] = (
     "resize", "padding", "interpolation", "rounding", "odd pixel", "pixels", "invert", "orientation", "colour",
 )  # fmt: skip
 _SEARCHED = 50
-"""Images to search on; all of them settle what these leave open."""
+"""Number of images to search on; all images settle the choices that these leave open."""
 
 
 class Search:
     """A search over the conventions of one network."""
 
-    def __init__(self, trials: Trials, judge: Judge, start: InputSpec, known: Known) -> None:
+    def __init__(self, trials: Trials, judge: Judge, start: InputSpec, declared: Declared) -> None:
         """Prepare a search.
 
         Args:
             trials: the network, and the images.
-            judge: of what the network gives.
-            start: a spec of the network's shape, with all that is declared.
-            known: what need not be measured.
+            judge: the judge of the network's output.
+            start: a spec of the network's shape with all declarations.
+            declared: the facts that need not be measured.
         """
-        self._trials, self._judge, self._start, self._known = trials, judge, start, known
+        self._trials = trials
+        self._judge = judge
+        self._start = start
+        self._declared = declared
         self._count = min(_SEARCHED, len(trials.images))
         self._scored: dict[tuple[InputSpec, Spelling, int], Scored] = {}
 
     def best(self) -> Scored:
-        """The convention that reads best.
+        """Find the convention that reads best.
 
         Raises:
-            VerificationError: none reads anything.
+            VerificationError: no convention reads anything.
         """
         finalists = self._coarse()
         spelling = self._spelling(finalists)
@@ -77,14 +83,14 @@ class Search:
         return self._best_skip(best)
 
     def _simplest(self, best: Scored, name: Dimension) -> Scored:
-        """The first choice in a dimension that is as likely as the best but for a trifle: usual choices come first."""
+        """Return the first choice in a dimension that is almost as likely as the best; usual choices come first."""
         options = self.around(best, name).values()
         return next((scored for scored in options if scored.is_as_likely_as(best)), best)
 
     def around(self, best: Scored, name: Dimension) -> Mapping[str, Scored]:
-        """Conventions that differ from the best one in one dimension, by the name of the choice.
+        """Score the conventions that differ from the best in one dimension, by the name of the choice.
 
-        A way of placing the image stands with the padding that suits it best.
+        A way of placing the image is combined with its best padding.
         """
         return {
             choice.name: max(
@@ -99,13 +105,13 @@ class Search:
         return list(dict.fromkeys([image, *(apply(image, padding) for padding in paddings)]))
 
     def around_skip(self, best: Scored) -> Mapping[str, Scored]:
-        """Conventions that differ from the best one in the number of skipped steps."""
+        """Score the conventions that differ from the best in the number of skipped steps."""
         steps = self._trials.probabilities(best.image, 1).shape[1]
-        counts = skips(steps, self._known.skip_steps)
+        counts = skips(steps, self._declared.skip_steps)
         return {str(count): self.scored(best.image, replace(best.spelling, skip_steps=count)) for count in counts}
 
     def scored(self, image: InputSpec, spelling: Spelling, best: Scored | None = None) -> Scored:
-        """How well the images are read: all of them, unless the first few show that it is far from the best."""
+        """Score a convention on all images, or on the first few if these show that it is far from the best."""
         key = image, spelling, self._count
         if key not in self._scored:
             few = self._judged(image, spelling, min(_FEW, self._count))
@@ -118,13 +124,13 @@ class Search:
         return self._judge.scored(image, spelling, self._trials.probabilities(image, count))
 
     def _best_skip(self, best: Scored) -> Scored:
-        """The fewest skipped steps that are as likely as the best number but for a trifle."""
+        """Return the smallest number of skipped steps that is almost as likely as the best."""
         options = [*self.around_skip(best).values()]
         likeliest = max(options, key=lambda scored: scored.score)
         return next(scored for scored in options if scored.is_as_likely_as(likeliest))
 
     def _open(self, name: Dimension, image: InputSpec) -> Sequence[Choice]:
-        """The choices of a dimension that the declared settings leave."""
+        """Return the choices of a dimension that the declared settings leave open."""
         if name in ("padding", "rounding", "odd pixel") and image.resize == "stretch":
             return []
         if name == "rounding" and image.resize == "paste":
@@ -133,14 +139,14 @@ class Search:
             return []
         return [
             choice
-            for choice in choices(name, image, self._known.step_axis)
+            for choice in choices(name, image, self._declared.step_axis)
             if self._is_open(choice, image) and (choice.coarse or _is_near(choice, image))
         ]
 
     def _is_open(self, choice: Choice, image: InputSpec) -> bool:
-        """Whether a choice agrees with what is declared."""
+        """Check that a choice agrees with the declarations."""
         return all(
-            field not in self._known.settings or getattr(image, field) == value
+            field not in self._declared.settings or getattr(image, field) == value
             for field, value in choice.settings.items()
         )
 
@@ -159,14 +165,14 @@ class Search:
         return images
 
     def _seconds(self, image: InputSpec) -> float:
-        """What one image takes."""
+        """Measure the seconds that an image takes."""
         count = min(4, self._count)
         started = time.perf_counter()
         self._trials.probabilities(image, count)
         return (time.perf_counter() - started) / count
 
     def _combinations(self) -> Iterator[InputSpec]:
-        """All coarse combinations, the simple ones first."""
+        """Yield all coarse combinations, the simple ones first."""
         images = [self._start]
         for name in _COARSE:
             images = [apply(image, choice) for image in images for choice in self._coarse_choices(name, image)]
@@ -177,7 +183,7 @@ class Search:
         return [choice for choice in left if choice.coarse] or left[:1] or [Choice("declared", {})]
 
     def _spelling(self, finalists: Sequence[InputSpec]) -> Spelling:
-        """The spelling of the finalist that is read best."""
+        """Return the spelling of the finalist that reads best."""
         tables = [self._trials.probabilities(image, self._count) for image in finalists]
         scores = [self._judge.coarse(table) for table in tables]
         place = max(range(len(scores)), key=lambda index: scores[index][0])
@@ -191,10 +197,10 @@ class Search:
 
 
 def _is_near(choice: Choice, image: InputSpec) -> bool:
-    """Whether a finer choice is tried beside an image: other alignments only with the same way of resizing."""
+    """Check that a finer choice is tried beside an image: other alignments only with the same way of resizing."""
     return bool(choice.settings.get("resize", image.resize) == image.resize)
 
 
 def _full_score(scored: Scored) -> tuple[int, float]:
-    """Those that were tried on all images come first."""
+    """Return a sort key that puts conventions tried on all images first."""
     return len(scored.right), scored.score

@@ -1,7 +1,7 @@
-"""Runs the trained network, by LiteRT, on images prepared in many ways.
+"""Trials of a network, run by LiteRT, on images prepared in many ways.
 
-Small networks run in float32. Large ones run with int8 weights, several times as fast: the trials compare ways of
-preparing images, which change the text far more than that does.
+Small networks run in float32. Large networks run with int8 weights, several times as fast. The trials compare ways of
+preparing images, which change the text far more than the precision does.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from ...recipe import RECIPES
 from ...tflite.to_tflite import to_tflite
 
 _LARGE = 100_000_000
-"""Multiplications for an image from which on a network is large."""
+"""Multiplications per image from which a network counts as large."""
 
 
 class Trials:
     """A network and images; ways of preparing the images are tried on the first few or on all of them.
 
-    What gives the same tensor is computed once.
+    Equal tensors are computed once.
     """
 
     def __init__(self, graph: Graph, image: InputSpec, images: Sequence[Pixels]) -> None:
-        """Open one engine for each core.
+        """Open an engine for every core.
 
         Args:
             graph: the trained network, folded.
@@ -57,9 +57,9 @@ class Trials:
             engine.allocate_tensors()
             self._idle.put(engine)
         self._pool = ThreadPoolExecutor(cores)
-        self._known: dict[bytes, npt.NDArray[np.float32]] = {}
+        self._results: dict[bytes, npt.NDArray[np.float32]] = {}
         self.runs = 0
-        """Inferences until now."""
+        """Number of inferences so far."""
 
     def __enter__(self) -> Trials:
         return self
@@ -70,14 +70,14 @@ class Trials:
         self._pool.shutdown(cancel_futures=True)
 
     def probabilities(self, image: InputSpec, count: int) -> Probabilities:
-        """What the network gives for the first `count` images, prepared in one way: (count, T, C) float32."""
+        """Return the probabilities of the first `count` images, prepared as `image` says: (count, T, C) float32."""
         return np.stack(list(self._pool.map(lambda place: self._one(image, place), range(count))))
 
     def _one(self, image: InputSpec, place: int) -> npt.NDArray[np.float32]:
         tensor = preprocess([self.images[place]], image)
         key = hashlib.blake2b(tensor.tobytes(), digest_size=16).digest()
-        if (known := self._known.get(key)) is not None:
-            return known
+        if key in self._results:
+            return self._results[key]
         engine = self._idle.get()
         try:
             engine.set_tensor(engine.get_input_details()[0]["index"], tensor)
@@ -86,5 +86,5 @@ class Trials:
         finally:
             self._idle.put(engine)
         self.runs += 1
-        self._known[key] = result
+        self._results[key] = result
         return result

@@ -37,6 +37,7 @@ def test_nothing_is_declared_without_options() -> None:
         (["--invert", "--no-standardise"], {"input": {"invert": True, "standardise": False}}),
         (["--rotate", "90", "--resize", "fit"], {"input": {"rotate": 90, "resize": "fit"}}),
         (["--padding", "255,0,3"], {"input": {"padding": [255, 0, 3]}}),
+        (["--reduce", "area"], {"input": {"reduce": "area"}}),
         (["--padding", "edge"], {"input": {"padding": "edge"}}),
         (["--filter", "otsu", "--filter", "resize"], {"input": {"filters": ["otsu", "resize"]}}),
         (["--pixels", "imagenet"], {"input": {"pixels": "imagenet"}}),
@@ -53,6 +54,7 @@ def test_options_are_fields_of_the_spec(words: list[str], draft: dict[str, objec
     [
         ["--scale", "x"], ["--scale", "1/0"], ["--scale", "1,2"], ["--blank", "middle"], ["--padding", "1,2"],
         ["--rotate", "45"], ["--lambda", "squeeze"], ["--pixels", "x/256"], ["--skip-steps", "-1"],
+        ["--reduce", "half"],
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_be_is_a_usage_error(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

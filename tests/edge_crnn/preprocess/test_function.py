@@ -78,9 +78,9 @@ def test_a_callable_is_known_by_its_file() -> None:
     def whole(pixels: Any) -> Any:
         return pixels
 
-    made = Preprocess.of(whole)
-    assert made.named == Preprocessing("whole", hashlib.sha256(Path(__file__).read_bytes()).hexdigest())
-    assert function_of(made.named, whole) == made
+    function = Preprocess.of(whole)
+    assert function.named == Preprocessing("whole", hashlib.sha256(Path(__file__).read_bytes()).hexdigest())
+    assert function_of(function.named, whole) == function
 
 
 def test_a_wrapped_function_is_known_by_the_file_of_what_it_wraps(file: Path) -> None:
@@ -113,7 +113,8 @@ def test_a_function_without_a_source_has_to_be_vouched_for() -> None:
     with pytest.raises(InputError, match=r"source of function 'typed' cannot be read from <string>.*vouch for it"):
         Preprocess.of(names["typed"])
     named = Preprocessing("typed", "0" * 64)
-    assert function_of(named, Preprocess(names["typed"], named)) is not None
+    vouched = Preprocess(names["typed"], named)
+    assert function_of(named, vouched) == vouched
 
 
 @pytest.mark.parametrize("callable_", [len, lambda pixels: pixels, str])
@@ -148,8 +149,8 @@ def test_a_wrong_result_names_the_image_and_the_function(call: Any, message: str
 
 @pytest.mark.parametrize("numbers", [np.ones((4, 8, 1), np.uint8), np.ones((4, 8, 1), bool), [[[1]] * 8] * 4])
 def test_numbers_of_any_kind_become_float32(numbers: Any) -> None:
-    made = Preprocess(lambda pixels: numbers, Preprocessing("f", "0" * 64))
-    assert np.array_equal(preprocess(IMAGES[:1], spec_of(made.named), made), np.ones((1, 4, 8, 1), np.float32))
+    function = Preprocess(lambda pixels: numbers, Preprocessing("f", "0" * 64))
+    assert np.array_equal(preprocess(IMAGES[:1], spec_of(function.named), function), np.ones((1, 4, 8, 1), np.float32))
 
 
 @pytest.mark.parametrize(

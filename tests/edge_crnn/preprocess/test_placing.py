@@ -1,4 +1,4 @@
-"""Where an image stands on its canvas, and what a person's own code for that looks like as a spec."""
+"""The place of an image on its canvas, and the specs of two published preprocessing functions."""
 
 from __future__ import annotations
 
@@ -142,6 +142,7 @@ EVERYTHING = st.fixed_dictionaries(
         "odd_pixel": st.sampled_from(["after", "before"]),
         "rounding": st.sampled_from(sorted(ROUNDED)),
         "interpolation": st.sampled_from(["linear", "area", "pil-bilinear", "pil-bicubic"]),
+        "reduce": st.sampled_from([None, "area"]),
         "padding": st.sampled_from([0, 255, "edge"]),
         "rotate": st.sampled_from([0, 90, 180, 270]),
         "invert": st.booleans(),
@@ -195,7 +196,7 @@ KAGGLE = InputSpec(256, 64, "HWC", 1 / 255, 0.0, resize="paste", align_vertical=
 def test_the_page_shows_these_specs() -> None:
     page = (Path(__file__).parents[3] / "docs" / "preprocessing.md").read_text(encoding="utf-8")
     shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
-    assert [build(InputSpec, each, "page", ModelSpecError) for each in shown] == [KERAS_IO, KAGGLE]
+    assert [build(InputSpec, fields, "page", ModelSpecError) for fields in shown] == [KERAS_IO, KAGGLE]
 
 
 def kaggle(image: np.ndarray) -> np.ndarray:
@@ -219,7 +220,8 @@ def test_resized_without_distortion_as_on_keras_io() -> None:
 
     def theirs(image: Any) -> Any:
         image = tf.image.resize(image, size=(32, 128), preserve_aspect_ratio=True)
-        down, across = 32 - image.shape[0], 128 - image.shape[1]
+        down = 32 - image.shape[0]
+        across = 128 - image.shape[1]
         pads = [(down - down // 2, down // 2), (across - across // 2, across // 2), (0, 0)]
         return tf.image.flip_left_right(tf.transpose(tf.pad(image, pads), (1, 0, 2))).numpy() / 255
 

@@ -27,7 +27,7 @@ IMAGE = RANDOM.integers(0, 256, (15, 30, 3), np.uint8)
 
 @pytest.fixture(params=["opencv", "numpy"], autouse=True)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every test of this file runs with OpenCV and, importing it blocked, without."""
+    """Run every test of this file twice: with OpenCV, and with its import blocked."""
     if request.param == "numpy":
         monkeypatch.setitem(sys.modules, "cv2", None)
     exact.exact_opencv.cache_clear()
@@ -37,7 +37,7 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def slow_resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """One pixel after the other."""
+    """Resize one pixel after the other."""
 
     def around(place: int, source: int, target: int) -> list[tuple[int, int]]:
         centre = (place + 0.5) * (1.0 / (target / source)) - 0.5
@@ -69,8 +69,8 @@ def picture(height: int, width: int, channels: int, seed: int) -> np.ndarray:
 def test_import_needs_neither_opencv_nor_an_engine() -> None:
     root = Path(__file__).parents[3]
     code = "import edge_crnn.preprocess, sys; print(*{'cv2', 'PIL', 'tensorflow'} & sys.modules.keys())"
-    found = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == ""
+    ended = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == ""
 
 
 def test_grey_is_the_same_in_numpy_and_opencv() -> None:

@@ -20,18 +20,19 @@ SIDES = st.one_of(st.integers(1, 12), st.integers(1, 150))
 
 
 def picture(height: int, width: int, channels: int, seed: int) -> np.ndarray:
-    """Of noise, or of black and white alone, where errors show most."""
+    """Return a picture of noise, or of black and white alone, where errors show most."""
     shape = (height, width) if channels == 1 else (height, width, channels)
     noise = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
     return noise if seed % 2 else np.where(noise > 127, 255, 0).astype(np.uint8)
 
 
 def slow_area(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Shrink, one pixel after the other, in fractions."""
+    """Shrink an image one pixel after the other, in exact fractions."""
 
     def covered(place: int, source: int, target: int) -> list[tuple[int, Fraction]]:
         ratio = Fraction(source, target)
-        start, end = place * ratio, (place + 1) * ratio
+        start = place * ratio
+        end = start + ratio
         return [(at, min(end, at + 1) - max(start, at)) for at in range(math.floor(start), math.ceil(end))]
 
     rows, columns = image.shape[:2]
@@ -87,9 +88,9 @@ def test_pil_in_one_call(interpolation: str) -> None:
 @pytest.mark.parametrize("interpolation", ["linear", "area", *PILLOW])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5_000), (5_000, 1, 3), (3, 4, 3)])
 def test_a_plain_image_stays_plain(interpolation: str, shape: tuple[int, ...]) -> None:
-    found = resize(np.full(shape, 77, np.uint8), 37, 11, interpolation)  # type: ignore[arg-type]
-    assert found.shape == (11, 37, *shape[2:])
-    assert np.all(found == 77)
+    resized = resize(np.full(shape, 77, np.uint8), 37, 11, interpolation)  # type: ignore[arg-type]
+    assert resized.shape == (11, 37, *shape[2:])
+    assert np.all(resized == 77)
 
 
 def test_area_of_a_large_image_does_not_overflow() -> None:

@@ -1,4 +1,4 @@
-"""What the images tell of a choice, and what they leave open."""
+"""The choices that images settle, and those that they leave open."""
 
 from __future__ import annotations
 

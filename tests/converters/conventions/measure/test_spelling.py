@@ -1,4 +1,4 @@
-"""How classes become text, learned from labels."""
+"""The spelling of classes, learned from labels."""
 
 from __future__ import annotations
 

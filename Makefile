@@ -4,16 +4,20 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo docs report test check lint test-slow test-pythons test-arm test-arm-full bundle-pi bundle-jetson test-bundle clean
+.PHONY: help demo docs report test check lint test-fast test-slow faults fuzz soak test-pythons test-arm test-arm-full bundle-pi bundle-jetson test-bundle clean
 
 help:
 	@echo "make demo          set up, convert the trained model, verify it, read plates, write demo/report.html"
 	@echo "make docs          build the documentation into build/site, with every link checked"
 	@echo "make report        both models, all artifacts: accuracy and times here, in build/report/report.html (some minutes;"
 	@echo "                   make report FULL=1: thousands of images, hours)"
-	@echo "make test          set up, run the tests"
+	@echo "make test          set up, run the tests: five minutes on two cores"
+	@echo "make test-fast     the tests that need no TensorFlow: one minute on two cores"
 	@echo "make check         what CI runs: lint, types, import rules, tests"
 	@echo "make test-slow     what takes minutes: every network of the zoo, in every recipe"
+	@echo "make faults        lets every file operation of convert, serve-folder, calibrate and the caches fail in turn: an hour"
+	@echo "make fuzz          damaged pictures, artifacts, specs, models and labels, 233,000 in all: hours"
+	@echo "make soak          a million readings, ten thousand openings, a day of the service in an hour: nothing grows"
 	@echo "make test-pythons  the runtime's tests on every other Python that is installed"
 	@echo "make test-arm      the wheel on an emulated Raspberry Pi, where that can be had; make test-arm-full: all of it"
 	@echo "make bundle-pi     one tar in dist/ that installs on a Raspberry Pi without a network; make bundle-jetson: on a Jetson"
@@ -67,6 +71,9 @@ report: $(VENV)/.report
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist loadfile -p no:benchmark
 
+test-fast: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto --dist loadfile -p no:benchmark -p tests.fast
+
 lint: $(VENV)/.dev docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -77,6 +84,15 @@ check: lint test
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto -p no:benchmark -m slow tests
+
+faults: $(VENV)/.dev
+	FAULTS_MOST=1000000 $(BIN)/python -m pytest -p no:benchmark -m slow -s tests/faults
+
+fuzz: $(VENV)/.dev
+	FUZZ=full $(BIN)/python -m pytest -p no:benchmark -m slow -s tests/fuzz
+
+soak: $(VENV)/.dev
+	SOAK=full $(BIN)/python -m pytest -p no:benchmark -m slow -s tests/soak
 
 test-pythons:
 	tests/pythons.sh

@@ -1,6 +1,6 @@
-"""Tiny seeded CRNNs: made and saved by real Keras, or converted from a graph built by hand.
+"""Tiny seeded CRNNs: saved by real Keras, or converted from a graph built by hand.
 
-Only a test that asks for one of Keras pays for importing TensorFlow.
+Only the fixtures of Keras models import TensorFlow, which takes seconds.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from edge_crnn.backends.tensorrt import cuda
 from edge_crnn.model.artifact import save, sidecar
 from edge_crnn.model.spec import Calibration, InputSpec, ModelSpec, OutputSpec
 from edge_crnn.preprocess import preprocess
+from tests.variants import VARIANTS
 
-# Whoever started pytest in the background of a script, or with nohup, had it ignore Ctrl-C or the end of the terminal,
-# and so would all processes of the tests.
+# A pytest started in the background of a script, or with nohup, ignores Ctrl-C or the end of the terminal, and would
+# pass that on to all processes of the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-# The workers of pytest-xdist keep all cores busy as it is. TensorFlow reads this when it is imported.
+# The workers of pytest-xdist already keep all cores busy. TensorFlow reads this when it is imported.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
-# For runs on further Pythons, after a whole one; tests that set a number of their own keep it.
+# For the fast run and for further Pythons. Tests that set their own number of examples keep it.
 settings.register_profile("brief", max_examples=15)
 
 TINY = ModelSpec(
@@ -50,7 +51,7 @@ TINY = ModelSpec(
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The user's own cache is neither read nor written."""
+    """Keep the tests away from the user's own cache."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGE_CRNN_CACHE", str(folder))
@@ -59,7 +60,7 @@ def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 
 @pytest.fixture(scope="session")
 def keras() -> Any:
-    """Keras on TensorFlow; without them, what needs it is skipped."""
+    """Import Keras on TensorFlow, or skip the test where they are not installed."""
     for module in ("h5py", "tensorflow"):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed; it comes with edge-crnn[convert]")
@@ -70,26 +71,26 @@ def keras() -> Any:
 
 @pytest.fixture(scope="session")
 def tiny_keras(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The plate network in small, 32×16 pixels to 16 steps of 11 classes, sure of itself; its spec lies beside it."""
+    """Save a small plate network, from 32×16 pixels to 16 steps of 11 classes, with its spec beside it."""
     return _saved(keras, "plates", tmp_path_factory.mktemp("tiny") / "tiny.keras")
 
 
 @pytest.fixture(scope="session")
 def tiny_h5(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model of `tiny_keras` as whole-model HDF5."""
+    """Save the model of `tiny_keras` as whole-model HDF5."""
     return _saved(keras, "plates", tmp_path_factory.mktemp("tiny") / "tiny.h5")
 
 
 @pytest.fixture(scope="session")
 def tiny_images() -> np.ndarray:
-    """(16, 32, 16, 1) float32 within [-1, 1], width-major: soft blobs, of which `tiny_keras` reads different texts."""
+    """Return soft blobs with different texts for `tiny_keras`, (16, 32, 16, 1) float32 in [-1, 1], width first."""
     grid = np.random.default_rng(1).uniform(-1, 1, (16, 9, 5, 1))
     return np.repeat(np.repeat(grid, 4, axis=1), 4, axis=2)[:, 2:34, 2:18].astype(np.float32)
 
 
 @pytest.fixture(scope="session")
 def tiny_graph() -> Graph:
-    """A CRNN in small, folded, on the input and the output of `TINY`; no TensorFlow."""
+    """Return a small folded CRNN with the input and the output of `TINY`, made without TensorFlow."""
     random = np.random.default_rng(15)
 
     def weights(gain: float, *shape: int) -> np.ndarray:
@@ -112,15 +113,15 @@ def tiny_graph() -> Graph:
 
 @pytest.fixture(scope="session")
 def tiny_pictures() -> list[np.ndarray]:
-    """Eight grey pictures, (16, 32) uint8: `tiny_graph` reads a text in each, and every recipe the same one."""
+    """Return eight grey pictures, (16, 32) uint8, in which `tiny_graph` and all its recipes read the same texts."""
     grid = np.random.default_rng(1).integers(0, 256, (16, 5, 9), np.uint8)
     pictures = np.repeat(np.repeat(grid, 4, axis=1), 4, axis=2)[:, 2:18, 2:34]
-    return list(pictures[[0, 1, 3, 6, 10, 12, 13, 15]])  # of the others int8 may change a text, as in real life
+    return list(pictures[[0, 1, 3, 6, 10, 12, 13, 15]])  # int8 may change the texts of the others
 
 
 @pytest.fixture(scope="session")
 def tiny_labels() -> list[str]:
-    """What `tiny_graph` reads in `tiny_pictures`."""
+    """Return the texts that `tiny_graph` reads in `tiny_pictures`."""
     return ["2838", "284748", "42828", "47828", "878948", "8477289", "84728", "984842"]
 
 
@@ -128,7 +129,7 @@ def tiny_labels() -> list[str]:
 def tiny_artifacts(
     tiny_graph: Graph, tiny_pictures: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Path]:
-    """`tiny_artifacts(recipe, batch, takes_pixels)`: `tiny_graph` as an artifact, made once; copy it to change it."""
+    """Return `tiny_artifacts(recipe, batch, takes_pixels)`, which converts `tiny_graph` once; copy it to change it."""
     from converters.artifact import make_tflite
     from converters.graph.ranges import calibrate
     from converters.recipe import RECIPES
@@ -140,17 +141,17 @@ def tiny_artifacts(
     @cache
     def make(recipe: str = "dynamic", batch: int = 1, takes_pixels: bool = True) -> Path:
         path = folder / f"{recipe}-{batch}-{'pixels' if takes_pixels else 'values'}.tflite"
-        made = make_tflite(
+        conversion = make_tflite(
             path, tiny_graph, TINY, RECIPES[recipe], "0" * 64, ranges, images, batch=batch, takes_pixels=takes_pixels
         )
-        return save(path, made.payload, made.spec).path
+        return save(path, conversion.payload, conversion.spec).path
 
     return make
 
 
 @pytest.fixture(scope="session")
 def tiny_onnx(tiny_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """`tiny_onnx(recipe, takes_pixels)`: `tiny_graph` as an `.onnx`, made once; copy it to change it."""
+    """Return `tiny_onnx(recipe, takes_pixels)`, which makes `tiny_graph` an `.onnx` once; copy it to change it."""
     pytest.importorskip("onnx", reason="onnx is not installed; it comes with edge-crnn[onnx]")
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed; it comes with edge-crnn[onnx]")
     pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed; it comes with edge-crnn[convert]")
@@ -162,22 +163,22 @@ def tiny_onnx(tiny_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Ca
     @cache
     def make(recipe: str = "float32", takes_pixels: bool = True) -> Path:
         path = folder / f"{recipe}-{'pixels' if takes_pixels else 'values'}.onnx"
-        made = make_onnx(path, tiny_graph, TINY, ONNX_RECIPES[recipe], "0" * 64, takes_pixels=takes_pixels)
-        return save(path, made.payload, made.spec).path
+        conversion = make_onnx(path, tiny_graph, TINY, ONNX_RECIPES[recipe], "0" * 64, takes_pixels=takes_pixels)
+        return save(path, conversion.payload, conversion.spec).path
 
     return make
 
 
 @pytest.fixture
 def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """`stub(version, before, gpu, **knobs)` installs a fake TensorRT and GPU, here and in processes started from here.
+    """Return `stub(version, before, gpu, **knobs)`, which fakes TensorRT and a GPU, here and in child processes.
 
-    Python in `before` runs when the fake is imported.
+    The Python code in `before` runs when the fake is imported.
     """
     for name in ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings"):
         monkeypatch.setitem(sys.modules, name, None)
-        monkeypatch.delitem(sys.modules, name)  # as it was before the first line when the test is over
-    monkeypatch.setattr(cuda, "gpu", cuda.gpu)  # likewise
+        monkeypatch.delitem(sys.modules, name)  # restores the state before the line above when the test ends
+    monkeypatch.setattr(cuda, "gpu", cuda.gpu)  # restored when the test ends
     site = tmp_path / "site"
     (site / "pycuda").mkdir(parents=True)
     (site / "pycuda" / "driver.py").touch()
@@ -204,13 +205,13 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
 
 @pytest.fixture(scope="session")
 def tiny_artifact(tiny_artifacts: Callable[..., Path]) -> Path:
-    """`tiny_graph` as an artifact that takes pixels, one at a time, in dynamic int8."""
+    """Return `tiny_graph` as an artifact in dynamic int8 that takes the pixels of one image."""
     return tiny_artifacts()
 
 
 @pytest.fixture(scope="session")
 def variant(request: pytest.FixtureRequest, keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """NAME.keras for a name in `VARIANTS`, the ways in which people write such a network; a test gets each in turn."""
+    """Save each of `VARIANTS`, the ways in which people write such a network; a test runs once for each."""
     return _saved(keras, request.param, tmp_path_factory.mktemp("variants") / f"{request.param}.keras")
 
 
@@ -220,7 +221,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _saved(keras: Any, name: str, path: Path) -> Path:
-    keras.utils.clear_session()  # layers are named lstm, lstm_1, ... whatever was made before
+    keras.utils.clear_session()  # so that the names of layers start again at lstm
     keras.utils.set_random_seed(28)
     image = keras.Input((32, 16, 1), name="the_input")
     model = keras.Model(image, VARIANTS[name](keras, keras.layers, image))
@@ -228,183 +229,14 @@ def _saved(keras: Any, name: str, path: Path) -> Path:
     for weight in model.weights:
         if weight.name in _RANGES:
             weight.assign(random.uniform(*_RANGES[weight.name], weight.shape))
-        else:  # kernels, as Keras starts them, give every image nearly the same
+        else:  # with Keras' initial kernels, all images give nearly the same output
             weight.assign(weight * 3)
-    head = next(each for each in reversed(model.layers) if isinstance(each, keras.layers.Dense))
+    head = next(layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense))
     kernel, *bias = head.get_weights()
     head.set_weights([kernel * 3, *bias])
     model.save(path)
     sidecar(path).write_text(TINY.to_json(), encoding="utf-8")
     return path
-
-
-def _plates(k: Any, layers: Any, x: Any) -> Any:
-    """The architecture of the plate model, with its hand-wired pairs, each backward LSTM first."""
-    for filters, pool in ((8, (2, 2)), (16, (1, 2))):
-        x = layers.Conv2D(filters, 3, padding="same")(x)
-        x = layers.Activation("relu")(layers.BatchNormalization()(x))
-        x = layers.MaxPooling2D(pool)(x)
-    x = layers.Conv2D(16, 2, padding="same", name="con7")(x)
-    x = layers.Activation("relu")(layers.BatchNormalization()(x))
-    x = layers.Dense(12, activation="relu", name="dense1")(layers.Reshape((16, 64))(x))
-    x = layers.BatchNormalization()(_hand_wired(layers, x, layers.Add(), lambda y: k.ops.flip(y, axis=1)))
-    x = layers.BatchNormalization()(_hand_wired(layers, x, layers.Concatenate(), lambda y: k.ops.flip(y, axis=1)))
-    return layers.Activation("softmax")(layers.Dense(11, name="dense2")(x))
-
-
-def _hand_wired(layers: Any, x: Any, merge: Any, turn: Any, kind: str = "LSTM", **settings: Any) -> Any:
-    make = getattr(layers, kind)
-    backward = make(12, return_sequences=True, go_backwards=True, **settings)(x)
-    forward = make(12, return_sequences=True, **settings)(x)
-    return merge([forward, turn(backward)])
-
-
-def _sequence(layers: Any, x: Any) -> Any:
-    """(16, 12) from an image, cheaply."""
-    x = layers.Conv2D(6, 3, padding="same", strides=(2, 4), activation="relu")(x)
-    return layers.Dense(12, activation="tanh")(layers.Reshape((16, -1))(x))
-
-
-def _head(layers: Any, x: Any) -> Any:
-    return layers.Dense(11, activation="softmax")(x)
-
-
-def _wrapped(merge: str) -> Any:
-    def build(_: Any, layers: Any, x: Any) -> Any:
-        x = _sequence(layers, x)
-        x = layers.Bidirectional(layers.LSTM(7, return_sequences=True), merge_mode=merge, name="backward_first")(x)
-        return _head(layers, layers.BatchNormalization()(x))
-
-    return build
-
-
-def _merged(merge: str) -> Any:
-    def build(k: Any, layers: Any, x: Any) -> Any:
-        turn = lambda y: k.ops.flip(y, axis=1)  # noqa: E731
-        return _head(layers, _hand_wired(layers, _sequence(layers, x), getattr(layers, merge)(), turn))
-
-    return build
-
-
-def _average_pool(_: Any, layers: Any, x: Any) -> Any:
-    x = layers.Conv2D(4, (4, 2), use_bias=False)(x)  # 29×15
-    x = layers.AveragePooling2D((2, 3), padding="same")(x)  # 15×5, and the last window half empty
-    x = layers.MaxPooling2D((3, 2), strides=(1, 2), padding="same")(x)
-    return _head(layers, layers.Reshape((-1, 12))(x))
-
-
-def _dropout(k: Any, layers: Any, x: Any) -> Any:
-    x = layers.SpatialDropout2D(0.3)(layers.GaussianNoise(0.1)(x))
-    x = layers.Dropout(0.3)(_sequence(layers, x))
-    x = _hand_wired(layers, x, layers.Add(), lambda y: layers.Dropout(0.3)(k.ops.flip(y, axis=1)))
-    return layers.Dropout(0.1)(_head(layers, x))
-
-
-def _even_kernels(_: Any, layers: Any, x: Any) -> Any:
-    x = layers.Conv2D(4, (4, 2), padding="same", activation="relu")(x)
-    x = layers.Conv2D(4, (2, 4), padding="same", strides=(2, 3), activation="tanh")(x)
-    return _head(layers, layers.Reshape((16, -1))(x))
-
-
-def _lambda(k: Any, layers: Any, x: Any) -> Any:
-    turn = layers.Lambda(lambda y: k.ops.flip(y, axis=1))
-    return _head(layers, _hand_wired(layers, _sequence(layers, x), layers.Add(), turn))
-
-
-def _norm_before_conv(_: Any, layers: Any, x: Any) -> Any:
-    x = layers.Conv2D(4, 3, padding="same", activation="relu")(x)
-    x = layers.BatchNormalization(name="stays")(x)
-    x = layers.Conv2D(4, 3, padding="same", strides=(2, 2), activation="relu")(x)
-    x = layers.BatchNormalization(scale=False, name="folds")(layers.Reshape((16, -1))(x))
-    return _head(layers, layers.BatchNormalization(center=False, name="folds_too")(x))
-
-
-def _norm_of_logits(_: Any, layers: Any, x: Any) -> Any:
-    x = layers.BatchNormalization(scale=False, center=False)(layers.Dense(11)(_sequence(layers, x)))
-    return layers.Softmax()(x)
-
-
-def _one_way(k: Any, layers: Any, x: Any) -> Any:
-    x = layers.LSTM(9, return_sequences=True, use_bias=False)(_sequence(layers, x))
-    x = layers.LSTM(8, return_sequences=True, go_backwards=True, unroll=True)(x)
-    return _head(layers, k.ops.flip(x, axis=1))
-
-
-def _gru_both_ways(_: Any, layers: Any, x: Any) -> Any:
-    x = layers.Bidirectional(layers.GRU(7, return_sequences=True))(_sequence(layers, x))
-    x = layers.Bidirectional(layers.GRU(6, return_sequences=True, reset_after=False), merge_mode="sum")(x)
-    return _head(layers, layers.BatchNormalization()(x))
-
-
-def _gru_hand_wired(k: Any, layers: Any, x: Any) -> Any:
-    turn = lambda y: k.ops.flip(y, axis=1)  # noqa: E731
-    x = _hand_wired(layers, _sequence(layers, x), layers.Add(), turn, "GRU")
-    return _head(layers, _hand_wired(layers, x, layers.Concatenate(), turn, "GRU", reset_after=False))
-
-
-def _gru_one_way(k: Any, layers: Any, x: Any) -> Any:
-    x = layers.GRU(9, return_sequences=True)(_sequence(layers, x))
-    x = layers.GRU(8, return_sequences=True, use_bias=False)(x)
-    x = layers.GRU(7, return_sequences=True, go_backwards=True, reset_after=False)(x)
-    return _head(layers, k.ops.flip(x, axis=1))
-
-
-def _hard_gates(_: Any, layers: Any, x: Any) -> Any:
-    settings = {"return_sequences": True, "recurrent_activation": "hard_sigmoid"}
-    x = layers.Bidirectional(layers.LSTM(7, **settings))(_sequence(layers, x))
-    x = layers.Bidirectional(layers.GRU(7, **settings))(x)
-    return _head(layers, layers.GRU(8, reset_after=False, **settings)(x))
-
-
-def _kinds_mixed(_: Any, layers: Any, x: Any) -> Any:
-    backward = layers.GRU(8, return_sequences=True, go_backwards=True)
-    wrapped = layers.Bidirectional(layers.LSTM(8, return_sequences=True), "mul", backward_layer=backward)
-    return _head(layers, wrapped(_sequence(layers, x)))
-
-
-def _recurrent_dropout(_: Any, layers: Any, x: Any) -> Any:
-    x = layers.Dropout(0.2)(_sequence(layers, x))
-    for kind in (layers.LSTM, layers.GRU):
-        x = layers.Bidirectional(kind(9, return_sequences=True, dropout=0.25, recurrent_dropout=0.25))(x)
-        x = layers.Dropout(0.2)(x)
-    return _head(layers, x)
-
-
-def _stacked(k: Any, layers: Any, x: Any) -> Any:
-    x = layers.RNN([layers.LSTMCell(7), layers.LSTMCell(5), layers.GRUCell(6)], return_sequences=True)(
-        _sequence(layers, x)
-    )
-    x = layers.RNN(layers.LSTMCell(8), return_sequences=True)(x)
-    cells = layers.StackedRNNCells([layers.GRUCell(7, reset_after=False), layers.GRUCell(5, dropout=0.2)])
-    return _head(layers, k.ops.flip(layers.RNN(cells, return_sequences=True, go_backwards=True)(x), axis=1))
-
-
-def _stacked_both_ways(k: Any, layers: Any, x: Any) -> Any:
-    cells = [layers.LSTMCell(7), layers.LSTMCell(5), layers.LSTMCell(6)]
-    x = layers.Bidirectional(layers.RNN(cells, return_sequences=True), merge_mode="ave")(_sequence(layers, x))
-    backward = layers.RNN([layers.GRUCell(4), layers.GRUCell(8)], return_sequences=True, go_backwards=True)(x)
-    forward = layers.RNN([layers.LSTMCell(5), layers.GRUCell(8)], return_sequences=True)(x)
-    return _head(layers, layers.Multiply()([forward, k.ops.flip(backward, axis=1)]))
-
-
-def _operators(k: Any, layers: Any, x: Any) -> Any:
-    return _head(
-        layers, _hand_wired(layers, _sequence(layers, x), lambda pair: pair[0] * pair[1], lambda y: k.ops.flip(y, 1))
-    )
-
-
-def _rectifiers(_: Any, layers: Any, x: Any) -> Any:
-    x = layers.Rescaling(2.5, offset=0.25)(x)
-    x = layers.ReLU()(layers.Conv2D(4, 3, padding="same", strides=2)(x))
-    x = layers.ReLU(max_value=6)(layers.Conv2D(4, 3, padding="same")(x))
-    return layers.Softmax()(layers.Dense(11)(layers.Reshape((16, -1))(x)))
-
-
-def _time_distributed(_: Any, layers: Any, x: Any) -> Any:
-    x = layers.Conv2D(3, (3, 5), strides=2)(x)
-    x = layers.TimeDistributed(layers.Flatten())(layers.Permute((2, 3, 1))(x))
-    x = layers.TimeDistributed(layers.Dense(9, activation="tanh"))(x)
-    return _head(layers, x)
 
 
 _RANGES = {
@@ -414,33 +246,4 @@ _RANGES = {
     "moving_mean": (-0.5, 0.5),
     "moving_variance": (0.3, 2.0),
 }
-"""Of weights that Keras starts as 0 or 1, where a mix-up would not show."""
-
-VARIANTS = {
-    "average-pool": _average_pool,
-    "bidirectional-ave": _wrapped("ave"),
-    "bidirectional-concat": _wrapped("concat"),
-    "bidirectional-mul": _wrapped("mul"),
-    "bidirectional-sum": _wrapped("sum"),
-    "dropout": _dropout,
-    "even-kernels": _even_kernels,
-    "gru-both-ways": _gru_both_ways,
-    "gru-hand-wired": _gru_hand_wired,
-    "gru-one-way": _gru_one_way,
-    "hard-gates": _hard_gates,
-    "kinds-mixed": _kinds_mixed,
-    "lambda": _lambda,
-    "logits": lambda _, layers, x: layers.Dense(11)(_sequence(layers, x)),
-    "merge-average": _merged("Average"),
-    "merge-multiply": _merged("Multiply"),
-    "norm-before-conv": _norm_before_conv,
-    "norm-of-logits": _norm_of_logits,
-    "one-way": _one_way,
-    "operators": _operators,
-    "plates": _plates,
-    "rectifiers": _rectifiers,
-    "recurrent-dropout": _recurrent_dropout,
-    "stacked": _stacked,
-    "stacked-both-ways": _stacked_both_ways,
-    "time-distributed": _time_distributed,
-}
+"""The ranges of weights that Keras initialises to 0 or 1, where a mix-up would not show."""

@@ -1,4 +1,4 @@
-"""What pages in Markdown contain: command lines, Python blocks, links and headings."""
+"""The contents of pages in Markdown: command lines, Python blocks, links and headings."""
 
 from __future__ import annotations
 
@@ -12,13 +12,25 @@ _END_OF_COMMAND = ("|", "||", ">", "&&", ";", "…")
 
 
 def command_lines(page: str) -> Iterator[str]:
-    """Yield every `edge-crnn …` that stands on a line of its own in a code block, with continued lines joined."""
+    """Yield every `edge-crnn …` that stands on a line of its own in a code block, without the program's name."""
+    for line in code_lines(page):
+        if _PROGRAM.match(line):
+            yield _PROGRAM.sub("", line)
+
+
+def commands_in_text(page: str) -> Iterator[str]:
+    """Yield every `edge-crnn …` that stands in a sentence, without the program's name."""
+    for span in re.findall(r"`([^`\n]+)`", page):
+        if _PROGRAM.match(span):
+            yield _PROGRAM.sub("", span)
+
+
+def code_lines(page: str) -> Iterator[str]:
+    """Yield the lines of all code blocks, without their indentation and prompt; continued lines are joined."""
     joined = re.sub(r"\\\n\s*", "", page)
     for line in joined.splitlines():
         if line.startswith("    ") or _is_fenced(joined, line):
-            command = line.strip().removeprefix("$ ")
-            if _PROGRAM.match(command):
-                yield _PROGRAM.sub("", command)
+            yield line.strip().removeprefix("$ ")
 
 
 def words(command: str) -> list[str]:

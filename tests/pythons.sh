@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The runtime's tests on every supported Python but the one of `make test`, without TensorFlow: those that are
-# installed here, as python3.X or under pyenv, side by side. The oldest one gets the oldest NumPy that is promised.
+# Test the runtime, without TensorFlow, on every supported Python except the one of `make test`. The Pythons are those
+# installed here, as python3.X or under pyenv, and run side by side. The oldest gets the oldest NumPy that is supported.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,20 +13,17 @@ find_python() {
     done
 }
 
-# Training is the workstation's part. What starts many processes or computes for long is seen on the oldest one alone.
+# Training is the workstation's part. The tests marked thorough run on the oldest Python alone.
 training=(training cli/test_synth.py cli/test_train.py)
-long=(test_calibration.py backends/tensorrt/test_cache.py backends/tensorrt/test_process.py
-    bench/test_statistics.py bench/test_worker.py cli/test_bench.py cli/test_serve_folder.py doctor/test_isolated.py)
 
 test_on() {
-    local python=$1
-    shift
-    "$python" -m pytest -q -n auto --dist loadfile -p no:cacheprovider --hypothesis-profile brief \
-        tests/edge_crnn tests/test_promises.py "${@/#/--ignore=tests/edge_crnn/}"
+    local python=$1 marks=$2
+    "$python" -m pytest -q -n auto --dist loadfile -p no:cacheprovider --hypothesis-profile brief -m "$marks" \
+        tests/edge_crnn tests/test_promises.py "${training[@]/#/--ignore=tests/edge_crnn/}"
 }
 
-said=$(mktemp -d)
-trap 'kill $(jobs -p) 2> /dev/null || true; rm -rf "$said"' EXIT
+output=$(mktemp -d)
+trap 'kill $(jobs -p) 2> /dev/null || true; rm -rf "$output"' EXIT
 declare -A running
 for version in 3.10 3.12 3.13; do
     python=$(find_python "$version")
@@ -36,17 +33,17 @@ for version in 3.10 3.12 3.13; do
     fi
     venv=.venv/python$version
     [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-    numpy=numpy left_out=("${training[@]}" "${long[@]}")
-    [ "$version" = 3.10 ] && numpy="numpy==1.24.*" left_out=("${training[@]}")
+    numpy=numpy marks="not slow and not thorough"
+    [ "$version" = 3.10 ] && numpy="numpy==1.24.*" marks="not slow"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[litert,opencv]' "$numpy" \
         build hypothesis pillow pytest pytest-xdist "setuptools>=77"
-    test_on "$venv/bin/python" "${left_out[@]}" > "$said/$version" 2>&1 &
+    test_on "$venv/bin/python" "$marks" > "$output/$version" 2>&1 &
     running[$version]=$!
 done
 failed=0
 for version in "${!running[@]}"; do
     wait "${running[$version]}" || failed=1
     echo "Python $version:"
-    cat "$said/$version"
+    cat "$output/$version"
 done
 exit "$failed"

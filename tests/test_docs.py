@@ -19,13 +19,14 @@ from docs.tools.text import cell, code
 from edge_crnn.binomial import lower_bound
 from edge_crnn.cli.commands import COMMANDS, find_command
 from edge_crnn.cli.main import main
+from edge_crnn.reader import DEFAULT_MODEL
 from edge_crnn.records.record import SUITES
-from tests.pages import anchors, command_lines, links, python_blocks, words
+from tests.pages import anchors, code_lines, command_lines, commands_in_text, links, python_blocks, words
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 SAMPLES = ("A04ak8687", "E58qh5053", "Z92wh6795")
-"""The images that are left of samples/plates where commands run, so that they are quick."""
+"""The images of samples/plates in the folder in which commands run: a few, so that they are quick."""
 
 OTHER_PROGRAMS = {"--board", "--calls", "--purge", "--system-site-packages", "--venv", "--wheels"}
 """Options of the installers, of benchmarks and of Python's venv."""
@@ -36,14 +37,15 @@ PAGES = [
     *sorted(DOCS.glob("*.md")),
     *(
         ROOT / folder / "README.md"
-        for folder in ("benchmarks", "examples", "jetson", "models", "raspberry-pi", "samples")
+        for folder in ("benchmarks", "examples", "jetson", "models", "raspberry-pi", "samples", "tests")
     ),
     *sorted((ROOT / "examples").glob("[a-z]*.md")),
+    *sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.md")),
 ]
 LINES = [(page, line) for page in PAGES for line in command_lines(page.read_text(encoding="utf-8"))]
 PARSED = [pytest.param(line, id=f"{page.relative_to(ROOT)}: {line[:60]}") for page, line in LINES]
-RUNNABLE = re.compile(r"(read|info|doctor)\b(?!.*(--model|--engine|mine\.|plate\.jpg))")
-"""Commands that need the model in the package and the samples only."""
+RUNNABLE = re.compile(r"(read|info|doctor|completion)\b(?!.*(--engine|--preprocess))")
+"""Commands that need no GPU, no file of the user's own code, and no minutes."""
 RUN = sorted(
     {shlex.join(words(line)) for page, line in LINES if page.parent.name != "examples" and RUNNABLE.match(line)}
 )
@@ -61,21 +63,26 @@ def test_command_lines_parse_without_former_names(line: str, capsys: pytest.Capt
     except ImportError as error:
         pytest.skip(f"{error.name} is not installed")
     assert command is not None, f"no command {name}"
-    if "--help" in rest:
-        return
     try:
         command.parser(name).parse_args(rest)
-    except SystemExit:
-        pytest.fail(capsys.readouterr().err)
+    except SystemExit as ended:
+        if ended.code != 0:  # as --help does
+            pytest.fail(capsys.readouterr().err)
     assert " is now " not in capsys.readouterr().err
 
 
 @pytest.fixture
 def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a few samples, in which the commands of the documentation run."""
-    (tmp_path / "samples/plates").mkdir(parents=True)
-    for name in SAMPLES:
-        shutil.copy(ROOT / f"samples/plates/{name}.jpg", tmp_path / "samples/plates")
+    """A folder with a few samples and the files that the pages name, in which the commands of the pages run."""
+    for folder in ("samples/plates", "photos"):
+        (tmp_path / folder).mkdir(parents=True)
+        for name in SAMPLES:
+            shutil.copy(ROOT / f"samples/plates/{name}.jpg", tmp_path / folder)
+    shutil.copy(ROOT / f"samples/plates/{SAMPLES[0]}.jpg", tmp_path / "plate.jpg")
+    for name in ("mine.tflite", "plates.tflite"):
+        shutil.copy(DEFAULT_MODEL, tmp_path / name)
+    for suffix in (".keras", ".keras.json"):
+        shutil.copy(ROOT / f"models/plates{suffix}", tmp_path / f"mine{suffix}")
     (tmp_path / "residents.txt").write_text("서울 04 마 8687\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -95,6 +102,7 @@ def test_the_readme_shows_what_is_read(newcomer: Path, capsys: pytest.CaptureFix
     assert f"# {capsys.readouterr().out}" in readme
 
 
+@pytest.mark.thorough
 def test_the_default_model_rejects_as_many_samples_as_the_pages_say() -> None:
     images = sorted((ROOT / "samples/plates").iterdir())
     with edge_crnn.open_reader() as reader:
@@ -130,12 +138,55 @@ def test_calls_of_convert_fit_its_signature() -> None:
         assert "conventions" not in bound.arguments, call
 
 
+def test_commands_in_the_text_have_the_options_that_stand_with_them() -> None:
+    commands = [(page, words(line)) for page in PAGES for line in commands_in_text(page.read_text(encoding="utf-8"))]
+    assert {"doctor", "spec", "bench", "build-engine"} <= {name for _, (name, *_) in commands}
+    for page, (name, *rest) in commands:
+        if name == "--help":
+            continue
+        command = find_command(name)
+        assert command is not None, f"{page}: no command {name}"
+        options = command.parser(name)._option_string_actions
+        assert {word for word in rest if word.startswith("-")} <= options.keys(), f"{page}: {name} {rest}"
+
+
+def test_modules_that_the_pages_run_exist_and_have_the_options() -> None:
+    """Hold `python -m MODULE` to the source, since importing a benchmark may take TensorFlow."""
+    lines = [line for page in PAGES for line in code_lines(page.read_text(encoding="utf-8"))]
+    calls = [re.search(r"python3? -m (benchmarks|converters|edge_crnn|bundle)\b(\S*)(.*)", line) for line in lines]
+    assert len({call[2] for call in calls if call}) >= 12
+    for call in filter(None, calls):
+        module = ROOT / (call[1] + call[2]).replace(".", "/")
+        files = [file for file in (module.with_suffix(".py"), module / "__main__.py") if file.exists()]
+        assert files, call[0]
+        source = "".join(file.read_text("utf-8") for file in files[0].parent.glob("*.py"))
+        for option in re.findall(r"\s(-[a-z]|--[a-z][a-z-]*)", call[3].partition("#")[0]):
+            assert f'"{option}"' in source, call[0]
+
+
+def test_files_and_extras_in_the_commands_exist() -> None:
+    extras = set(re.findall(r"^(\w[\w-]*) = \[", text("pyproject.toml").partition("optional-dependencies]")[2], re.M))
+    folders = ("jetson", "raspberry-pi", "tests", "models", "edge_crnn")
+    checked = []
+    for page in PAGES:
+        for line in code_lines(page.read_text(encoding="utf-8")):
+            for extra in re.findall(r"pip install .*\[([a-z,-]+)\]", line):
+                assert set(extra.split(",")) <= extras, f"{page}: {line}"
+                checked.append(extra)
+            for path in re.findall(rf"(?<![\w./-])(?:{'|'.join(folders)})/[\w./-]+", line.partition(" #")[0]):
+                assert (ROOT / path).exists(), f"{page}: {line}"
+                checked.append(path)
+    assert {"litert,opencv", "jetson", "jetson/install.sh", "jetson/build_engine.sh", "raspberry-pi/Dockerfile"} <= {
+        *checked
+    }
+
+
 def test_options_in_the_text_exist() -> None:
     commands = [find_command(name) for name in COMMANDS]
-    known = {option for command in commands if command for option in command.parser("")._option_string_actions}
+    options = {option for command in commands if command for option in command.parser("")._option_string_actions}
     for page in PAGES:
         for span in re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8")):
-            assert {*re.findall(r"(?<!\S)--[a-z-]+", span)} <= known | OTHER_PROGRAMS, f"{page}: {span}"
+            assert {*re.findall(r"(?<!\S)--[a-z-]+", span)} <= options | OTHER_PROGRAMS, f"{page}: {span}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -160,7 +211,8 @@ def test_the_readme_is_short() -> None:
 
 def test_the_readme_shows_figures_of_the_benchmarks() -> None:
     rows = re.findall(r"^\| .* \| [\d.]+ \| [\d.]+ \| .*$", text("README.md"), re.M)
-    assert len(rows) > 5
+    engines = {re.findall(r"[\w-]+", row)[0] for row in rows}
+    assert engines == {"ONNX", "edge-crnn", "ncnn", "OpenVINO", "PyTorch", "Keras"}
     assert set(rows) <= set(text("benchmarks/README.md").splitlines())
 
 

@@ -1,4 +1,4 @@
-"""What the tables say of each network.
+"""The cases that the tables consist of.
 
 Nothing here imports a framework: `Case.build` does so when it is called.
 """
@@ -34,7 +34,7 @@ class Builder:
 
 @dataclass(frozen=True)
 class Case:
-    """One network as its project saves it."""
+    """A network as its project saves it."""
 
     number: str
     source: str
@@ -42,7 +42,7 @@ class Case:
     framework: str = ""  # keras2 or keras3
     file: str = ""
     build: Callable[[], Network] | None = None
-    # Of one image as the network takes it, any None axis fixed as spec_lines say, and the order of its axes.
+    # Shape of an image as the network takes it, with None axes fixed by spec_lines, and the order of its axes.
     shape: tuple[int, ...] = ()
     axes: str = "HWC"
     pixels: tuple[float, float] = UNIT
@@ -51,13 +51,13 @@ class Case:
     blank: int = -1
     # The steps that the project's own decoding drops.
     skip_steps: int = 0
-    # In a training graph, the layer whose output is the prediction; else the model's own output is.
+    # In a training graph, the layer whose output is the prediction; empty: the model's own output.
     prediction: str = ""
-    # What turns the raw output into probabilities (images, steps, classes): nothing, "softmax" or "squeeze 2".
+    # Turns the raw output into probabilities (images, steps, classes): "", "softmax" or "squeeze 2".
     postprocess: str = ""
-    # Images that the framework has to be given at once, where the result depends on it.
+    # Number of images in a call of the framework, if the result depends on it.
     batch: int | None = None
-    # What the user has to state because the file cannot.
+    # Facts that the user has to state because the file cannot.
     spec_lines: Mapping[str, Any] = field(default_factory=dict)
     # The text of the user's --layers file, and the classes of the saved model that it has to explain.
     layers_file: str | None = None
@@ -65,6 +65,6 @@ class Case:
     excluded: str | None = None
 
 
-def made(module: str, function: str, **arguments: Any) -> Builder:
+def builder(module: str, function: str, **arguments: Any) -> Builder:
     """Return a builder."""
     return Builder(module, function, arguments)

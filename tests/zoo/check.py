@@ -21,10 +21,10 @@ def check(case: Case, folder: Path) -> str:
     start = time.perf_counter()
     path = write(case, folder)
     built = time.perf_counter()
-    given = images(case, 4, seed=2)
-    first = predict(path, given)
+    pictures = images(case, 4, seed=2)
+    first = predict(path, pictures)
     done = time.perf_counter()
-    again = predict(path, given)
+    again = predict(path, pictures)
     read = probabilities(case, first)
     assert np.isfinite(first).all(), "not finite"
     assert np.array_equal(first, again), f"not the same twice: {np.abs(first - again).max()}"

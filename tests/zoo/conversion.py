@@ -1,4 +1,4 @@
-"""Convert a case, and measure how far every artifact is from what Keras itself predicts."""
+"""Converts a case, and measures how far every artifact is from Keras' own predictions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ IMAGES = 4
 
 @dataclass(frozen=True)
 class Converted:
-    """A case as Keras and as edge-crnn have it."""
+    """A case as Keras reads it, and as edge-crnn converts it."""
 
     case: Case
     path: Path
@@ -51,7 +51,7 @@ class Converted:
         return calibrate(self.graph, [more, self.images])
 
     def reference(self) -> Array:
-        """What the reference of verification gives."""
+        """Return the output of the reference that verification uses."""
         reference = KerasReference(
             self.path, None, self.network, lambdas=self.case.spec_lines.get("lambdas"), batch=self.case.batch or IMAGES
         )
@@ -71,14 +71,14 @@ def converted(case: Case, folder: Path) -> Converted:
 
 
 def declarations(case: Case) -> Declarations:
-    """What the user of a case states."""
+    """Return the facts that the user of a case states."""
     lambdas = case.spec_lines.get("lambdas", {})
     custom = {name: function for name, function in LAYERS.items() if name in case.own_layers}
     return Declarations(input_spec(case).shape, lambdas, {**custom, **ONLY.get(case.number, {})})
 
 
 def input_spec(case: Case) -> InputSpec:
-    """How images of a case become the graph's input."""
+    """Return the spec that turns images of a case into the graph's input."""
     sizes = {
         "HW": lambda h, w: (h, w, 1),
         "CHW": lambda c, h, w: (h, w, c),
@@ -91,14 +91,14 @@ def input_spec(case: Case) -> InputSpec:
 
 
 def as_graph_takes_them(case: Case, pictures: Array) -> Array:
-    """Images as the network takes them → channels last."""
+    """Convert images as the network takes them to channels last."""
     if case.axes == "HW":
         return pictures[..., None]
     return np.ascontiguousarray(pictures.transpose(0, 2, 3, 1)) if case.axes == "CHW" else pictures
 
 
 def by_tflite(one: Converted, recipe: str, ranges: Ranges) -> Array:
-    """What a `.tflite` gives."""
+    """Return the output of a `.tflite`."""
     from ai_edge_litert.interpreter import Interpreter
 
     payload = to_tflite(one.graph, input_spec(one.case), RECIPES[recipe], ranges)
@@ -106,13 +106,12 @@ def by_tflite(one: Converted, recipe: str, ranges: Ranges) -> Array:
     read = interpreter.get_signature_runner("read")
     (detail,) = interpreter.get_output_details()
     scale, zero_point = detail["quantization"]
-    given = [next(iter(read(image=image[None]).values())) for image in one.images]
-    values = np.concatenate(given)
+    values = np.concatenate([next(iter(read(image=image[None]).values())) for image in one.images])
     return (values.astype(np.float32) - zero_point) * scale if scale else values
 
 
 def by_onnx(one: Converted, recipe: str) -> Array:
-    """What an `.onnx` gives."""
+    """Return the output of an `.onnx`."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -123,11 +122,11 @@ def by_onnx(one: Converted, recipe: str) -> Array:
 
 
 def deviations(one: Converted) -> Mapping[str, float]:
-    """Largest |Δp| of every artifact, by the recipe's name."""
+    """Return the largest |Δp| of every artifact, by the recipe's name."""
     ranges = one.ranges
-    given: dict[str, Any] = {recipe: by_tflite(one, recipe, ranges) for recipe in RECIPES}
-    given |= {f"onnx {recipe}": by_onnx(one, recipe) for recipe in ONNX_RECIPES}
-    for recipe, values in given.items():
+    outputs: dict[str, Any] = {recipe: by_tflite(one, recipe, ranges) for recipe in RECIPES}
+    outputs |= {f"onnx {recipe}": by_onnx(one, recipe) for recipe in ONNX_RECIPES}
+    for recipe, values in outputs.items():
         assert values.shape == one.expected.shape, recipe
         assert np.isfinite(values).all(), recipe
-    return {recipe: float(np.abs(values - one.expected).max()) for recipe, values in given.items()}
+    return {recipe: float(np.abs(values - one.expected).max()) for recipe, values in outputs.items()}

@@ -1,4 +1,4 @@
-"""What the networks written for Keras 2 share: their framework and the heads that they were trained with."""
+"""The framework and the training heads of the networks written for Keras 2."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tf_keras as keras
 K = keras.backend
 L = keras.layers
 
-# What Keras before 2.3 had by default and stored in the file: other gates than today's.
+# The defaults of Keras before 2.3, which it stored in the file: other gates than today's.
 OLD_LSTM = {"return_sequences": True, "recurrent_activation": "hard_sigmoid", "kernel_initializer": "he_normal"}
 OLD_GRU = {**OLD_LSTM, "reset_after": False}
 
@@ -32,7 +32,7 @@ def trained_by_lambda(
 ) -> Any:
     """Return the training graph: image, labels and lengths go in, the loss comes out of a Lambda named ctc."""
     truth = L.Input(name=labels, shape=[length], dtype="float32")
-    lengths = [L.Input(name=f"{what}_length", shape=[1], dtype="int64") for what in ("input", "label")]
+    lengths = [L.Input(name=f"{role}_length", shape=[1], dtype="int64") for role in ("input", "label")]
     cost = L.Lambda(cost_after_two if skip else cost_of_all, output_shape=(1,), name="ctc")
     model = keras.Model([image, truth, *lengths], cost([prediction, truth, *lengths]))
     model.compile(loss={"ctc": lambda y_true, y_pred: y_pred}, optimizer="adadelta")

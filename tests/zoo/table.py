@@ -27,7 +27,7 @@ _SHOWN = ("float32", "onnx float32", "float16", "dynamic", "int8", "int8-full")
 
 
 def row(one: Converted) -> str:
-    """The table's row of a network."""
+    """Return the table's row of a network."""
     case, apart = one.case, deviations(one)
     cells = [
         case.number,
@@ -42,7 +42,7 @@ def row(one: Converted) -> str:
 
 
 def stated(case: Case) -> str:
-    """What the user says because the file cannot."""
+    """Return the facts that the user states because the file cannot."""
     lambdas = case.spec_lines.get("lambdas", {})
     parts = [f"`{name}`: `{words}`" for name, words in lambdas.items()]
     parts += [f"{name} {case.spec_lines[name]}" for name in ("width", "height") if name in case.spec_lines]

@@ -1,4 +1,4 @@
-"""What users of the networks in this folder would give as `--layers`: how layers of no library are converted."""
+"""Conversions of custom layers, as users of the networks in this folder would write them for `--layers`."""
 
 from converters.graph.nodes import Affine, Concat, Conv, Permute, Pool, Reshape, Slice, Unary, same_pads
 from converters.trained.keras import Layer, Value
@@ -33,7 +33,7 @@ def crnn_reshape(layer: Layer) -> Value:
 
 
 def position_embedding(layer: Layer) -> Value:
-    """A vector for each step, added."""
+    """Add a vector to each step."""
     weights = layer.read({"embeddings": layer.x.shape})
     return layer.binary("", "add", layer.x, layer.constant("positions", weights["embeddings"]))
 
@@ -55,5 +55,5 @@ LAYERS = {
     "GatedConv2D": gated_conv2d,
     "PositionEmbedding": position_embedding,
 }
-"""By class; what only one network has is in `ONLY`."""
+"""The conversions by class; `ONLY` has those of single networks."""
 ONLY = {"27": {"lambda": windows}}

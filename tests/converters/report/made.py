@@ -1,10 +1,10 @@
-"""Results that are made up, a JSON object for each suite, and a look at a page as a browser has one."""
+"""Invented results, a JSON document for each suite, and a parser that sees a page as a browser does."""
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from typing import Any, TypeAlias
 
@@ -29,7 +29,7 @@ SHA = "5" * 64
 
 
 def parity(right: int = 990, same: int = 989, verdict: str = "pass", name: str = "drawn/mild") -> Json:
-    """Of 1,000 images."""
+    """Return a verdict on 1,000 images."""
     return {
         "verdict": verdict,
         "gate_agreement": 0.995,
@@ -56,7 +56,7 @@ def parity(right: int = 990, same: int = 989, verdict: str = "pass", name: str =
 
 
 def detail() -> Json:
-    """Of one folder."""
+    """Return the details of one folder."""
     return {
         "errors": [{"symbols": 9000, "reference": 12, "artifact": 18}],
         "confusions": [
@@ -91,7 +91,7 @@ def accuracy() -> Json:
             "float32": {"drawn/mild": parity(), "drawn/heavy": parity(970, 969, name="drawn/heavy")},
             "int8": {"drawn/mild": parity(990, 988), "drawn/heavy": parity(970, 966, name="drawn/heavy")},
         },
-        details={each: {"drawn/mild": detail(), "drawn/heavy": detail()} for each in ("float32", "int8")},
+        details={recipe: {"drawn/mild": detail(), "drawn/heavy": detail()} for recipe in ("float32", "int8")},
         absent={"tensorrt float16": "no GPU"},
     )
 
@@ -128,14 +128,14 @@ def engines() -> Json:
 
 
 def throughput() -> Json:
-    found = _result(
+    document = _result(
         "edge-crnn throughput",
         other_cores=0.02,
         ratios={"inference": 1.145, "folder": 1.135},
         rounds={"inference": [[160.5, 190.25], [170.5, 195.25]], "folder": [[150.5, 171.5]]},
     )
-    del found["images_are"], found["model"], found["source_sha256"]
-    return found
+    del document["images_are"], document["model"], document["source_sha256"]
+    return document
 
 
 def decoding_speed() -> Json:
@@ -157,8 +157,8 @@ def decoding_errors() -> Json:
 
 def verification() -> Json:
     def artifact(name: str, verdict: str, sha256: str) -> Json:
-        found = {"name": name, "recipe": "int8", "format": "tflite", "bytes": 7_654_321, "payload_sha256": sha256}
-        return {**found, "parity": parity(verdict=verdict, name="gate/night"), "detail": detail()}
+        facts = {"name": name, "recipe": "int8", "format": "tflite", "bytes": 7_654_321, "payload_sha256": sha256}
+        return {**facts, "parity": parity(verdict=verdict, name="gate/night"), "detail": detail()}
 
     def image(name: str, **artifacts: Json) -> Json:
         reference = {"text": "서울 12 나 3456", "right": True}
@@ -204,7 +204,7 @@ def gpu() -> Json:
         "part": "memory",
         "model": "plates",
     }
-    found = _result(
+    document = _result(
         "edge-crnn gpu_check",
         gpu={"name": "some GPU", "tensorrt": "tensorrt 10.3"},
         criteria=[
@@ -214,16 +214,16 @@ def gpu() -> Json:
         speed=[speed(1, 0.75, 1.25), speed(32, 1.125, 2.0), {**speed(256, 2.75, 5.0), "peer": []}],
         other_cores=0.03,
     )
-    del found["images_are"], found["model"], found["source_sha256"]
-    return found
+    del document["images_are"], document["model"], document["source_sha256"]
+    return document
 
 
 def instructions() -> Json:
     classes = {"dot": 107_655_168, "simd": 4_149_636, "memory": 27_327_721, "scalar": 10_984_677}
     counts = [{"engine": "ours int8", "cpu": cpu, "instructions": classes} for cpu in ("cortex-a76", "another")]
-    found = _result("edge-crnn instructions", counted_versions={"numpy": "2.4.6"}, counts=counts)
-    del found["images_are"], found["model"]
-    return found
+    document = _result("edge-crnn instructions", counted_versions={"numpy": "2.4.6"}, counts=counts)
+    del document["images_are"], document["model"]
+    return document
 
 
 def confidence() -> Json:
@@ -265,25 +265,25 @@ def confidence() -> Json:
 
 
 def bench() -> Json:
-    """A Raspberry Pi whose a.tflite is that of `verification`."""
+    """Return the results of a Raspberry Pi, with the a.tflite of `verification`."""
     medians = [9.8, 10.0, 10.2]
     many, sustained = Scenario("multi", 4, 4), Scenario("sustained", 4, 0, seconds=5.0)
     results = [result(medians), result(medians, 1), result(medians, 0, OFFLINE), result([9, 11], 0, many)]
     results += [result([10, 20], 0, sustained), result(medians, 0, Scenario("camera", 1, 4, fps=30.0, late="drop"))]
-    found: Json = json.loads(record(*results).to_json())
-    for each in found["results"]:
-        for one in each["rounds"]:
-            stages = one["round"]["stages"]
-            if each["scenario"]["kind"] == "camera":
+    document: Json = json.loads(record(*results).to_json())
+    for measured in document["results"]:
+        for played in measured["rounds"]:
+            stages = played["round"]["stages"]
+            if measured["scenario"]["kind"] == "camera":
                 stages["wait"] = [100_000] * 4
-            if each["scenario"]["kind"] == "sustained":
-                one["round"]["stages"] = {"total": [sum(times) for times in zip(*stages.values(), strict=True)]}
-    return found
+            if measured["scenario"]["kind"] == "sustained":
+                played["round"]["stages"] = {"total": [sum(times) for times in zip(*stages.values(), strict=True)]}
+    return document
 
 
 SUITES = {
-    made.__name__: made
-    for made in (
+    suite.__name__: suite
+    for suite in (
         accuracy,
         engines,
         throughput,
@@ -298,34 +298,40 @@ SUITES = {
 }
 
 
-def reported(*found: Json) -> Report:
-    return compose([from_json(json.dumps(each), f"made-{number}.json") for number, each in enumerate(found)])
+def reported(*documents: Json) -> Report:
+    return compose(
+        [from_json(json.dumps(document), f"made-{number}.json") for number, document in enumerate(documents)]
+    )
 
 
 Path: TypeAlias = tuple[str | int, ...]
 
 
-def leaves(found: Json, path: Path = ()) -> Iterator[tuple[Path, Json]]:
-    """Everything in it that holds nothing else, and where."""
-    items = found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list) else None
-    if items is None:
-        yield path, found
+def leaves(document: Json, path: Path = ()) -> Iterator[tuple[Path, Json]]:
+    """Yield every value that contains no other, with its path."""
+    if isinstance(document, dict):
+        items: Iterable[tuple[str | int, Json]] = document.items()
+    elif isinstance(document, list):
+        items = enumerate(document)
     else:
-        for key, each in items:
-            yield from leaves(each, (*path, key))
+        yield path, document
+        return
+    for key, value in items:
+        yield from leaves(value, (*path, key))
 
 
-def changed(found: Json, path: Path, value: Json) -> Json:
-    made = copy.deepcopy(found)
-    place = made
+def changed(document: Json, path: Path, value: Json) -> Json:
+    """Return a copy of a document with another value at a path."""
+    changed_document = copy.deepcopy(document)
+    place = changed_document
     for key in path[:-1]:
         place = place[key]
     place[path[-1]] = value
-    return made
+    return changed_document
 
 
 class Browser(HTMLParser):
-    """Elements with their attributes, and texts, in their order; what is not closed as it was opened is an error."""
+    """The elements of a page with their attributes, and its texts, in order; unbalanced tags are an error."""
 
     VOID = frozenset({"meta", "img", "wbr"})
 

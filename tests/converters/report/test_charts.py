@@ -24,9 +24,9 @@ def test_an_axis_is_around_its_values_with_ticks_at_round_numbers(values: list[f
     assert 2 <= len(axis.ticks) <= 9
     assert (axis.ticks[0], axis.ticks[-1]) == (axis.low, axis.high)
     assert (axis.place(axis.low), axis.place(axis.high)) == (0, 100)
-    places = [axis.place(each) for each in sorted(values)]
+    places = [axis.place(value) for value in sorted(values)]
     assert places == sorted(places)
-    assert all(0 <= each <= 100 for each in places)
+    assert all(0 <= place <= 100 for place in places)
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,9 @@ def test_ticks(values: list[float], ticks: tuple[float, ...]) -> None:
     assert scale(values, "").ticks == ticks
 
 
-def test_doubling_is_as_far_everywhere() -> None:
+def test_doubling_is_the_same_distance_everywhere() -> None:
     axis = doubling_scale([1, 4, 2, 4], "threads")
-    assert [axis.place(each) for each in axis.ticks] == pytest.approx([0, 50, 100])
+    assert [axis.place(tick) for tick in axis.ticks] == pytest.approx([0, 50, 100])
     assert doubling_scale([3], "threads").place(3) == pytest.approx(50)
 
 
@@ -58,18 +58,20 @@ def test_a_row_shows_its_dot_its_interval_and_its_value() -> None:
 
 
 def _labels(drawn: Markup) -> list[tuple[float, float, float, bool]]:
-    """Percent of the dot, pixels of the text's height beside it and above it, whether it ends there."""
-    found = re.findall(
+    """Return position of the dot in percent, top and side of the text in pixels, and whether the text ends there."""
+    matches = re.findall(
         r'<svg x="([\d.]+)%" y="([\d.]+)%" overflow="visible"><circle[^>]*></circle>'
         r'<text x="(-?\d+)" y="(-?[\d.e+]+)" dy="0.35em" text-anchor="(start|end)"',
         drawn,
     )
-    return [(float(x), 3 * float(y) + float(up), float(beside), anchor == "end") for x, y, beside, up, anchor in found]
+    return [
+        (float(x), 3 * float(y) + float(up), float(beside), anchor == "end") for x, y, beside, up, anchor in matches
+    ]
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 50), st.sampled_from([0.98, 0.99, 0.985])), min_size=1, max_size=9))
-def test_names_of_dots_do_not_meet_on_any_screen(places: list[tuple[float, float]]) -> None:
+def test_names_of_dots_do_not_overlap_on_any_screen(places: list[tuple[float, float]]) -> None:
     points = [Point(x, y, f"engine {number}", "ours") for number, (x, y) in enumerate(places)]
     drawn = plot(scale([0, 50], "ms"), scale([0.97, 1], "right"), points=points, height=300)
     labels = _labels(drawn)
@@ -87,7 +89,7 @@ def test_names_of_dots_do_not_meet_on_any_screen(places: list[tuple[float, float
 
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=8))
-def test_names_of_lines_do_not_meet(ends: list[float]) -> None:
+def test_names_of_lines_do_not_overlap(ends: list[float]) -> None:
     lines = [Line(f"line {number}", ((0, 0), (1, end)), "s1") for number, end in enumerate(ends)]
     drawn = plot(scale([0, 1], "x"), scale([0, 100], "y"), lines=lines, height=200)
     tops = sorted(map(float, re.findall(r'y="([-\d.e]+)" overflow="visible"><text', drawn)))
@@ -103,7 +105,7 @@ def test_text_is_escaped_and_markup_is_not() -> None:
     assert element("text", "x", x=1 / 3, class_="a b") == '<text x="0.3333" class="a b">x</text>'
 
 
-def test_rules_of_one_name_that_stand_close_share_it() -> None:
+def test_close_rules_with_the_same_name_share_it() -> None:
     axis = scale([-10.0, 10.0], "")
     for apart, names in ((0.3, 1), (8.0, 2)):
         drawn = rows([Row("int8", "0", 0.0, "pass")], axis, [(-apart, "gate"), (apart, "gate")])
@@ -115,5 +117,5 @@ def test_more_points_than_a_phone_has_room_to_name_are_numbered_from_the_left() 
     points = [Point(9.0 - number, 1.0, f"engine {number}", "ours") for number in range(6)]
     assert named_or_numbered(points[:5]) == (points[:5], "")
     shown, key = named_or_numbered(points)
-    assert [(each.x, each.name) for each in shown] == [(4.0 + number, str(number + 1)) for number in range(6)]
+    assert [(point.x, point.name) for point in shown] == [(4.0 + number, str(number + 1)) for number in range(6)]
     assert key.startswith("From the left: 1 engine 5, 2 engine 4, ")

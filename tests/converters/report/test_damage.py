@@ -27,12 +27,12 @@ _WRONG = st.one_of(
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_is_refused_or_shown(suite: Callable[[], Json], data: st.DataObject) -> None:
-    """Whatever stands in a field: a page, or one error."""
-    found = suite()
-    places = [path for path, _ in leaves(found) if path[0] not in ("suite", "version")]
+    """Any value in a field gives a page, or one error."""
+    document = suite()
+    places = [path for path, _ in leaves(document) if path[0] not in ("suite", "version")]
     path = data.draw(st.sampled_from(places))
     cut = data.draw(st.integers(1, len(path)))
-    damaged = changed(found, path[:cut], data.draw(_WRONG))
+    damaged = changed(document, path[:cut], data.draw(_WRONG))
     try:
         report = reported(damaged)
     except InputError:

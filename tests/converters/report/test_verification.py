@@ -44,7 +44,7 @@ def dataset(folder: Path, labels: list[str], name: str = "{}.png", shape: tuple[
 
 def readings(*labels: list[str]) -> list[Readings]:
     uniform = np.full((2, 11), 1 / 11, np.float32)
-    return [Readings(tuple(each), (0.5,) * len(each), np.stack([uniform] * len(each))) for each in labels]
+    return [Readings(tuple(texts), (0.5,) * len(texts), np.stack([uniform] * len(texts))) for texts in labels]
 
 
 def recorded(
@@ -55,8 +55,8 @@ def recorded(
     names: tuple[str, ...] = ("a.tflite", "b.tflite"),
 ) -> Json:
     outcomes = [
-        Outcome(Artifact(Path(name), spec, b"TFL3"), compare(datasets, reference, found, Gate()), found)
-        for name, found in zip(names, artifacts, strict=False)
+        Outcome(Artifact(Path(name), spec, b"TFL3"), compare(datasets, reference, read, Gate()), read)
+        for name, read in zip(names, artifacts, strict=False)
     ]
     return json.loads(to_json(spec, "7" * 64, outcomes, reference, "soft blobs"))
 
@@ -65,7 +65,7 @@ def shown(record: Json) -> Browser:
     return Browser(page(compose([from_json(json.dumps(record), "x.json")])))
 
 
-def test_what_artifacts_read_otherwise_is_recorded_with_the_image(tmp_path: Path) -> None:
+def test_images_that_artifacts_read_differently_are_recorded(tmp_path: Path) -> None:
     images = dataset(tmp_path / "gate", ["11", "22", "33"])
     record = recorded(
         [images], readings(["11", "22", "44"]), readings(["11", "55", "44"]), readings(["11", "22", "33"])
@@ -84,12 +84,12 @@ def test_what_artifacts_read_otherwise_is_recorded_with_the_image(tmp_path: Path
     content = base64.b64decode(first["picture"].removeprefix("data:image/png;base64,"))
     assert content == images.entries[1].path.read_bytes()
     browser = shown(record)
-    assert len([each for each in browser.figures if ".png" in each]) == 3
+    assert len([figure for figure in browser.figures if ".png" in figure]) == 3
     assert "2 soft blobs" not in browser.text
     assert "3 soft blobs" in browser.text
 
 
-def test_texts_are_those_that_people_read(tmp_path: Path) -> None:
+def test_texts_are_written_as_people_read_them(tmp_path: Path) -> None:
     korean = replace(SPEC, label_map={"1": "서울 "})
     images = dataset(tmp_path / "gate", ["12", "2"])
     (change,) = recorded([images], readings(["12", "2"]), readings(["2", "2"]), spec=korean)["changes"]
@@ -106,21 +106,21 @@ def test_labels_that_read_alike_are_told_apart(tmp_path: Path) -> None:
 
 def test_nothing_that_is_read_is_shown_as_nothing(tmp_path: Path) -> None:
     record = recorded([dataset(tmp_path / "gate", ["1", "2"])], readings(["1", "2"]), readings(["1", ""]))
-    assert any("nothing" in each.split("\n") for each in shown(record).figures)
+    assert any("nothing" in figure.split("\n") for figure in shown(record).figures)
 
 
 def test_artifacts_of_one_name_are_told_apart_by_their_path(tmp_path: Path) -> None:
     images, reads = dataset(tmp_path / "gate", ["1"]), readings(["1"])
     record = recorded([images], reads, reads, reads, names=("old/x.tflite", "new/x.tflite"))
-    assert [each["name"] for each in record["artifacts"]] == ["old/x.tflite", "new/x.tflite"]
+    assert [artifact["name"] for artifact in record["artifacts"]] == ["old/x.tflite", "new/x.tflite"]
 
 
 def test_a_sample_of_the_rest_comes_from_every_folder(tmp_path: Path) -> None:
-    one, two = dataset(tmp_path / "one", ["1"] * 60), dataset(tmp_path / "two", ["1"] * 30)
+    datasets = [dataset(tmp_path / "one", ["1"] * 60), dataset(tmp_path / "two", ["1"] * 30)]
     reads = readings(["1"] * 60, ["1"] * 30)
-    sample = recorded([one, two], reads, reads)["sample"]
+    sample = recorded(datasets, reads, reads)["sample"]
     assert len(sample) == 40
-    numbers = [int(each["image"].partition(".")[0]) for each in sample if each["set"].endswith("one")]
+    numbers = [int(picture["image"].partition(".")[0]) for picture in sample if picture["set"].endswith("one")]
     assert len(numbers) == 20
     assert max(numbers) > 50  # from all of the folder, not its first files alone
 
@@ -142,13 +142,13 @@ def test_what_no_browser_shows_or_is_large_becomes_a_small_picture(
     (change,) = recorded([images], readings(["1", "2"]), readings(["1", "3"]))["changes"]
     kind, _, data = change["picture"].partition(",")
     assert kind == "data:image/jpeg;base64"
-    found = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
-    assert found.shape[:2] == ((4, 6) if shape == (4, 6) else (160, 360))
+    picture = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape[:2] == ((4, 6) if shape == (4, 6) else (160, 360))
     assert change["image"] == name.format(1)
 
 
-def test_too_few_images_are_told_what_they_show(tmp_path: Path) -> None:
+def test_too_few_images_are_shown_with_the_agreement_that_they_prove(tmp_path: Path) -> None:
     reads = readings(["1", "2"])
     text = shown(recorded([dataset(tmp_path / "gate", ["1", "2"])], reads, reads)).text
     assert "Nothing differs beyond the gate, but there are too few images to rule it out" in text
-    assert "these images show 22.36%: more would show more" in text
+    assert "these images prove only 22.36%; use more images" in text

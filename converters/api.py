@@ -12,7 +12,7 @@ from typing import Any
 
 from edge_crnn.conversion import Folders, GateResult, PathLike, TextChange
 from edge_crnn.dataset import DEFAULT_RULES, LabelRules
-from edge_crnn.errors import DatasetError, EdgeCrnnError, InputError, InputTypeError, OutputError
+from edge_crnn.errors import EdgeCrnnError, InputError, InputTypeError, OutputError
 from edge_crnn.files import require_place
 from edge_crnn.model.artifact import Artifact, load, load_spec, sidecar
 from edge_crnn.preprocess.function import Function, Preprocess, use
@@ -33,7 +33,7 @@ from .pipeline import (
     write,
 )
 from .pipeline import convert as convert_by
-from .recipe import DEFAULT_RECIPE, RECIPES_FOR, WITHOUT_IMAGES, Recipe, Target
+from .recipe import Recipe, Target, recipes_to_try
 from .source import Source, open_source
 from .verify.gate import Candidate, Gate, Verification, compare
 from .verify.pictures import seeded_pictures
@@ -41,6 +41,7 @@ from .verify.search import keeping
 from .verify.sets import not_set_aside, suspicions
 
 _TARGETS: dict[str, Target] = {".tflite": "tflite", ".onnx": "onnx"}
+_HOW_TO_CALIBRATE = "give images=FOLDER, labelled=FOLDER or calibration=FOLDER"
 
 
 def convert(
@@ -73,17 +74,24 @@ def convert(
         raise InputError(f"batch is {batch}; it must be at least 1, and an .onnx takes any number of images without it")
     if label_rules is not None and not labelled:
         raise InputError("label_rules are about labelled images; give labelled=FOLDER")
+    gate = _gate(gate_agreement, gate_accuracy)
     source = within(_source(path, **about_model), grammar)
     _check_place(target, path)
     if source.unwritten is not None:
         require_place(sidecar(source.path))
-    given = load_sets(
+    datasets = load_sets(
         _folders(labelled, "labelled"), source.spec, label_rules or DEFAULT_RULES, _folders(images, "images")
     )
-    recipes, notes = _recipes(_TARGETS[target.suffix], recipe, bool(given or calibration is not None))
+    recipes, note = recipes_to_try(
+        _TARGETS[target.suffix],
+        recipe,
+        has_images=bool(datasets or calibration is not None),
+        remedy=_HOW_TO_CALIBRATE,
+    )
+    notes = [] if note is None else [note]
     if names := [keep_float] if isinstance(keep_float, str) else list(keep_float):
         recipes = [keeping(candidate, names, source.graph) for candidate in recipes]
-    datasets = given or [seeded_pictures(source.spec.input)]
+    datasets = datasets or [seeded_pictures(source.spec.input)]
     ranges = None
     if any(candidate.needs_calibration for candidate in recipes):
         folder = None if calibration is None else _path(calibration, "calibration")
@@ -92,16 +100,15 @@ def convert(
             notes.append(f"{ranges[1].images} of the images calibrated the model and are left out of the verification")
     reference = reference_readings(source, datasets, cached=True)
 
-    def make(by: Recipe) -> Candidate:
-        gate = _gate(gate_agreement, gate_accuracy)
+    def make(candidate: Recipe) -> Candidate:
         return convert_by(
-            source, target, by, datasets, reference, gate, ranges, batch=batch or 1, takes_pixels=takes_pixels
+            source, target, candidate, datasets, reference, gate, ranges, batch=batch or 1, takes_pixels=takes_pixels
         )
 
-    def failed(by: Recipe, error: EdgeCrnnError) -> None:
-        notes.append(f"recipe {by.name} was not possible: {error}")
+    def note_failure(candidate: Recipe, error: EdgeCrnnError) -> None:
+        notes.append(f"recipe {candidate.name} was not possible: {error}")
 
-    candidates = attempts(recipes, make, failed)
+    candidates = attempts(recipes, make, note_failure)
     chosen = candidates[0]
     if len(candidates) > 1:
         chosen = choose(candidates, latencies_ms(candidates, datasets[0]), strict)
@@ -138,12 +145,12 @@ def verify(
     """Compare an artifact with the trained model; see `edge_crnn.verify`."""
     opened = artifact if isinstance(artifact, Artifact) else load(_path(artifact, "artifact"))
     source = _source(_path(model, "model"), **about_model)
-    given = load_sets(
+    all_sets = load_sets(
         _folders(labelled, "labelled"), source.spec, label_rules or DEFAULT_RULES, _folders(images, "images")
     )
-    if not given:
-        raise InputError("no images to verify with; give images=FOLDER, or labelled=FOLDER where they have labels")
-    datasets, aside = not_set_aside([opened], given)
+    if not all_sets:
+        raise InputError("no images to verify with; give images=FOLDER, or labelled=FOLDER if they have labels")
+    datasets, aside = not_set_aside([opened], all_sets)
     check_same_network(opened, source)
     refuse_calibration_images(opened, datasets)
     reference = reference_readings(source, datasets, cached=True)
@@ -154,7 +161,7 @@ def verify(
     if aside:
         notes.append(f"{aside} of the images calibrated the model and are left out")
     if opened.spec.artifact is not None and opened.spec.artifact.source_sha256 != source.sha256:
-        notes.append(f"{opened.path} was converted from another file than {source.path}")
+        notes.append(f"{opened.path} was not converted from {source.path}")
     return GateResult(opened, verification.parity, _changes(verification, opened), written=False, notes=tuple(notes))
 
 
@@ -184,10 +191,10 @@ def _source(
 
 
 def declared_in(conventions: Mapping[str, Any]) -> Draft:
-    """The part of a spec that keyword arguments declare.
+    """Return the part of a spec that keyword arguments declare.
 
     Args:
-        conventions: name of an option, with underscores → its value, or the text of it that the command line takes.
+        conventions: name of an option, with underscores → its value, or its text as the command line takes it.
 
     Raises:
         InputTypeError: a name is unknown.
@@ -202,7 +209,7 @@ def declared_in(conventions: Mapping[str, Any]) -> Draft:
             near = difflib.get_close_matches(name, [*options, "lambdas"], 1)
             raise InputTypeError(
                 f"found the argument {name!r}, which is not known{f'; did you mean {near[0]!r}?' if near else ''};"
-                f" what a model file does not say is declared by {', '.join([*options, 'lambdas'])}"
+                f" expected one of {', '.join([*options, 'lambdas'])}"
             )
         elif value is not None:
             put(draft, options[name].key, _value(options[name], value))
@@ -226,27 +233,6 @@ def _single(option: Option, value: Any) -> Any:
     if option.choices is not None and read not in option.choices:
         raise InputError(f"{option.name} is {value!r}, expected {', '.join(map(repr, option.choices))}")
     return list(read) if isinstance(read, tuple) else read
-
-
-def _recipes(target: Target, wish: str | None, calibrates: bool) -> tuple[list[Recipe], list[str]]:
-    """The recipes to try, and what to tell about them."""
-    known = RECIPES_FOR[target]
-    if wish == "auto":
-        usable = [recipe for recipe in known.values() if calibrates or not recipe.needs_calibration]
-        return usable, [] if len(usable) == len(known) else [
-            "without images, recipes that need calibration are left out"
-        ]
-    if wish is not None and wish not in known:
-        raise InputError(f"recipe is {wish!r}, expected {', '.join(map(repr, [*known, 'auto']))} for .{target}")
-    chosen = known[wish or DEFAULT_RECIPE[target]]
-    if not chosen.needs_calibration or calibrates:
-        return [chosen], []
-    if wish is not None:
-        raise DatasetError(
-            f"recipe {wish} needs images to calibrate with; give images=FOLDER, of which some calibrate and the others"
-            " verify, or calibration=FOLDER"
-        )
-    return [known[WITHOUT_IMAGES]], [f"no images: recipe {WITHOUT_IMAGES} instead of {chosen.name}"]
 
 
 def _gate(agreement: float, accuracy: float) -> Gate:
@@ -282,4 +268,4 @@ def _folders(value: Folders, name: str) -> list[Path]:
 def _check_place(target: Path, model: Path) -> None:
     require_place(target)
     if target.resolve() == model.resolve():
-        raise OutputError(f"{target}: is the trained model itself; name another file for the output")
+        raise OutputError(f"{target}: the output is the trained model itself; name another file")

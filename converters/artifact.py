@@ -1,4 +1,4 @@
-"""From a graph to an artifact in memory: payload and spec; for a `.tflite`, the check that any LiteRT can run it."""
+"""Makes an artifact in memory from a graph: payload and spec. Checks that any LiteRT can run a `.tflite`."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def make_onnx(
 
 
 def _taken(image: InputSpec, pixels: bool) -> InputSpec:
-    """What the file takes: pixels, if these are wanted and are all that it needs; else the network's own input."""
+    """Return the file's input: pixels if `pixels` is true and they suffice, otherwise the network's own input."""
     return replace(image, dtype="uint8" if pixels and image.affine else "float32")
 
 
@@ -134,8 +134,8 @@ def check_spec(spec: ModelSpec, graph: Graph) -> None:
         ModelSpecError: input or output differ.
     """
     steps, classes = graph.output_shape
-    found = (spec.input.shape, OutputSpec(spec.output.steps, spec.output.classes))
-    if found != (graph.input_shape, OutputSpec(steps, classes)):
+    stated = (spec.input.shape, OutputSpec(spec.output.steps, spec.output.classes))
+    if stated != (graph.input_shape, OutputSpec(steps, classes)):
         raise ModelSpecError(
             f"spec of {spec.name!r}: input {spec.input.shape} and {spec.output.steps} steps of {spec.output.classes}"
             f" classes; the network takes {graph.input_shape} and gives {steps} steps of {classes}: mend the spec"
@@ -163,8 +163,8 @@ def check_payload(payload: bytes) -> None:
             data = model.buffers[tensor.buffer].data
             if data is None or len(data) == 0:
                 raise ConversionError(
-                    f"tensor {tensor.name.decode()!r} has no value: nothing computes it, no weight is stored"
+                    f"tensor {tensor.name.decode()!r} has no value: no op computes it, and no weight is stored"
                 )
         for op in subgraph.operators:
             if used.isdisjoint(map(int, op.outputs)):
-                raise ConversionError(f"nobody uses the tensor {subgraph.tensors[op.outputs[0]].name.decode()!r}")
+                raise ConversionError(f"no op uses the tensor {subgraph.tensors[op.outputs[0]].name.decode()!r}")

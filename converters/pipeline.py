@@ -1,7 +1,9 @@
-"""trained model → verified artifact: the order of things, for the commands and for whoever calls it from Python."""
+"""Turns a trained model into a verified artifact, step by step; the commands and the Python functions call these."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -60,11 +62,12 @@ from .verify.sets import set_aside
 
 _CALIBRATION_BATCH = 8
 _HALF_IMAGES = 32
-_ROUNDS, _PER_ROUND = 7, 10
+_ROUNDS = 7
+_IMAGES_PER_ROUND = 10
 
 
 def within(source: Source, grammar: str | None) -> Source:
-    """The same model, whose artifacts read what a grammar allows.
+    """Return the model with a grammar that its artifacts read within by default.
 
     Raises:
         InputError: the grammar does not fit the model.
@@ -77,23 +80,25 @@ def within(source: Source, grammar: str | None) -> Source:
     return replace(source, spec=replace(spec, decoder=decoder_for(spec, grammar=grammar)))
 
 
-def calibrated(source: Source, folder: Path, verification: Sequence[Dataset]) -> tuple[Ranges, Calibration]:
-    """Ranges of the graph's values on all images of a folder, and which images they were.
+def calibrated(
+    source: Source, folder: Path, verification: Sequence[Dataset], recursive: bool = False
+) -> tuple[Ranges, Calibration]:
+    """Measure the ranges of the graph's values on all images of a folder, and describe the images.
 
     Raises:
-        DatasetError: the folder is empty, or shares an image with a verification set.
-        ImageError: a file is no image.
+        DatasetError: the folder is empty, or has an image of a verification set.
+        ImageError: a file is not an image.
     """
-    paths = find_images(folder)
+    paths = find_images(folder, recursive)
     refuse_overlap(paths, [path for dataset in verification for path in dataset.paths])
     return calibrated_with(source, paths)
 
 
 def calibrated_with(source: Source, paths: Sequence[Path]) -> tuple[Ranges, Calibration]:
-    """Ranges of the graph's values on images, and which images they were.
+    """Measure the ranges of the graph's values on images, and describe the images.
 
     Raises:
-        ImageError: a file is no image.
+        ImageError: a file is not an image.
     """
     consumed = 0
 
@@ -110,29 +115,29 @@ def calibrated_with(source: Source, paths: Sequence[Path]) -> tuple[Ranges, Cali
 
 
 def calibrated_for(
-    source: Source, datasets: list[Dataset], folder: Path | None
+    source: Source, datasets: list[Dataset], folder: Path | None, recursive: bool = False
 ) -> tuple[list[Dataset], tuple[Ranges, Calibration]]:
-    """Measure ranges on the images of a folder, else on some of the datasets.
+    """Measure ranges on the images of a folder, or if there is none, on some images of the datasets.
 
     Returns:
-        The datasets that are left to verify with; the ranges, and which images they were.
+        The datasets that are left to verify with; the ranges and a description of the calibration images.
 
     Raises:
         DatasetError: as `calibrated`, or there are too few images for both.
-        ImageError: a file is no image.
+        ImageError: a file is not an image.
     """
     if folder is None:
         kept, aside = set_aside(datasets)
         return kept, calibrated_with(source, aside)
     others = [dataset for dataset in datasets if not isinstance(dataset, Pictures)]
-    return datasets, calibrated(source, folder, others)
+    return datasets, calibrated(source, folder, others, recursive)
 
 
 def write(target: Path, chosen: Candidate, source: Source) -> Path | None:
-    """Write an artifact with its verdict, and the spec beside the trained model if it is not there yet.
+    """Write an artifact with its verdict, and the spec beside the trained model if it does not exist yet.
 
     Returns:
-        The file of that spec; None: it was there.
+        The path of that spec; None if it existed.
 
     Raises:
         OutputError: a file cannot be written.
@@ -145,61 +150,64 @@ def write(target: Path, chosen: Candidate, source: Source) -> Path | None:
     return beside
 
 
-def check_calibration(artifact: Artifact, source: Source, folder: Path) -> None:
-    """Make sure that an artifact was calibrated with the images of a folder: by its word, and by its values' ranges.
+def check_calibration(artifact: Artifact, source: Source, folder: Path, recursive: bool = False) -> None:
+    """Check that an artifact was calibrated with the images of a folder, by its spec and by the ranges of its values.
 
     Raises:
-        InputError: its recipe takes no calibration images.
-        ArtifactError: it was calibrated with others, or its ranges are not those that these images give.
+        InputError: its recipe needs no calibration images.
+        ArtifactError: it was calibrated with other images, or its ranges are not those of these images.
         DatasetError: the folder is empty.
-        ImageError: a file is no image.
+        ImageError: a file is not an image.
     """
-    said = artifact.spec.artifact and artifact.spec.artifact.calibration
-    if not said:
+    stated = artifact.spec.artifact and artifact.spec.artifact.calibration
+    if not stated:
         raise InputError(f"{artifact.path.name} was made without calibration images; leave out --calibration")
-    ranges, found = calibrated(source, folder, [])
-    if found != said:
+    ranges, actual = calibrated(source, folder, [], recursive)
+    if actual != stated:
         raise ArtifactError(
-            f"{artifact.path.name} says that it was calibrated with {said.images} images, SHA-256 {said.sha256[:12]}…;"
-            f" {folder} holds {found.images}, {found.sha256[:12]}…: name those images, or convert again with these"
+            f"{artifact.path.name} says that it was calibrated with {stated.images} images, SHA-256"
+            f" {stated.sha256[:12]}…; {folder} holds {actual.images}, {actual.sha256[:12]}…: name those images, or"
+            " convert again with these"
         )
     refuse_other_ranges(artifact, source.graph, ranges, folder)
 
 
 def reference_readings(source: Source, datasets: Sequence[Dataset], *, cached: bool = False) -> tuple[Readings, ...]:
-    """What the trained model itself reads, run by Keras, or a checkpoint by TensorFlow.
+    """Read images with the trained model itself, run by Keras, or for a checkpoint by TensorFlow.
 
     Args:
         source: the trained model.
-        datasets: images.
-        cached: take from the cache what earlier runs have read, and keep there what is read now; TensorFlow is not
-            started where all is there. Readings by Keras classes of the user's own are never kept: what their code
-            depends on is not known.
+        datasets: the images.
+        cached: use the readings of earlier runs from the cache, and store new ones there; TensorFlow starts only if a
+            reading is missing. Readings by a user's own Keras classes are never stored, because it is unknown what
+            their code depends on.
 
     Raises:
-        VerificationError: its spec has the symbols in another order than it was trained with.
+        VerificationError: the spec has the symbols in another order than the training.
     """
-    keys = [_key(source, each) if cached else None for each in datasets]
-    shapes = [(len(each), *source.network.graph.output_shape) for each in datasets]
-    kept = [cache.find(key, shape) if key else None for key, shape in zip(keys, shapes, strict=True)]
-    missing = [each for each, found in zip(datasets, kept, strict=True) if found is None]
-    read = iter(_read_by_reference(source, missing) if missing else ())
-    readings = tuple(next(read) if found is None else Readings.of(found, source.spec) for found in kept)
-    for key, found, each in zip(keys, kept, readings, strict=True):
-        if key is not None and found is None:
-            cache.keep(key, each.probabilities)
+    keys = [_key(source, dataset) if cached else None for dataset in datasets]
+    shapes = [(len(dataset), *source.network.graph.output_shape) for dataset in datasets]
+    stored = [cache.find(key, shape) if key else None for key, shape in zip(keys, shapes, strict=True)]
+    missing = [dataset for dataset, hit in zip(datasets, stored, strict=True) if hit is None]
+    fresh = iter(_read_by_reference(source, missing) if missing else ())
+    readings = tuple(next(fresh) if hit is None else Readings.of(hit, source.spec) for hit in stored)
+    for key, hit, reading in zip(keys, stored, readings, strict=True):
+        if key is not None and hit is None:
+            cache.keep(key, reading.probabilities)
     refuse_other_alphabet(source.spec, datasets, readings)
     return readings
 
 
 def _key(source: Source, dataset: Dataset) -> str | None:
-    """The name of a dataset's readings in the cache; None: they are not kept."""
+    """Return the key of a dataset's readings in the cache; None if they must not be stored."""
     images = dataset.digests if isinstance(dataset, Pictures) else list(content_hashes(dataset.paths))
-    own_code = source.classes or source.spec.input.function is not None  # whose imports no key covers
-    if own_code or len(images) < len(dataset):
+    runs_user_code = source.classes or source.spec.input.function is not None  # whose imports no key covers
+    if runs_user_code or len(images) < len(dataset):
         return None
     spec = source.spec
-    return cache.key(source.path, source.network, source.structure, spec.lambdas or {}, spec.input, images)
+    with contextlib.suppress(OSError):  # the cache is optional: what cannot be read now is an error where it is needed
+        return cache.key(source.path, source.network, source.structure, spec.lambdas or {}, spec.input, images)
+    return None
 
 
 def _read_by_reference(source: Source, datasets: Sequence[Dataset]) -> tuple[Readings, ...]:
@@ -215,21 +223,21 @@ def _read_by_reference(source: Source, datasets: Sequence[Dataset]) -> tuple[Rea
             reference = tf1_reference.Tf1Reference(source.path, source.spec.input.shape)
     try:
         task = f"reading with {reference.facts.name}"
-        return tuple(read_all(reference, source.spec, each, task) for each in datasets)
+        return tuple(read_all(reference, source.spec, dataset, task) for dataset in datasets)
     finally:
         reference.close()
 
 
 def artifact_readings(artifact: Artifact, datasets: Sequence[Dataset]) -> tuple[Readings, ...]:
-    """What an artifact reads.
+    """Read images with an artifact.
 
     Raises:
-        VerificationError: it gives no probabilities, or those of an image depend on the images beside it.
+        VerificationError: it gives no probabilities, or those of an image depend on other images.
     """
     name = artifact.path.name
     backend = open_backend(artifact)
     try:
-        readings = tuple(read_all(backend, artifact.spec, each, f"reading with {name}") for each in datasets)
+        readings = tuple(read_all(backend, artifact.spec, dataset, f"reading with {name}") for dataset in datasets)
         refuse_company(backend, artifact.spec, datasets[0], readings[0], name)
         return readings
     finally:
@@ -250,22 +258,22 @@ def convert(
 ) -> Candidate:
     """Convert by one recipe and verify; nothing is written.
 
-    The target's suffix tells its format; `calibration` and `batch` are for a `.tflite`. Where the only dataset is
+    The target's suffix tells its format; `calibration` and `batch` are for a `.tflite`. If the only dataset is
     `Pictures`, probabilities are compared, and the verdict is `unverified`.
 
     Raises:
-        ConversionError: the conversion is not possible, or what it gives could not be shipped.
-        ArtifactError: int8 values have not the ranges of the calibration images.
+        ConversionError: the conversion is not possible, or its result cannot be shipped.
+        ArtifactError: int8 values do not have the ranges of the calibration images.
         VerificationError: as `artifact_readings`.
     """
-    what = target, source.graph, source.spec, recipe, source.sha256
+    network = target, source.graph, source.spec, recipe, source.sha256
     if target.suffix == ".onnx":
         if "half" in (recipe.stack, recipe.head):
             refuse_values(source.graph, recipe, _ranges(source, datasets))
-        artifact = make_onnx(*what, takes_pixels=takes_pixels)
+        artifact = make_onnx(*network, takes_pixels=takes_pixels)
     else:
         ranges, images = calibration or (None, None)
-        artifact = make_tflite(*what, ranges, images, batch=batch, takes_pixels=takes_pixels)
+        artifact = make_tflite(*network, ranges, images, batch=batch, takes_pixels=takes_pixels)
         refuse_other_ranges(artifact, source.graph, ranges or {}, "calibration")
     readings = artifact_readings(artifact, datasets)
     if isinstance(datasets[0], Pictures):
@@ -278,10 +286,10 @@ def convert(
 def attempts(
     recipes: Sequence[Recipe], make: Callable[[Recipe], Candidate], failed: Callable[[Recipe, EdgeCrnnError], None]
 ) -> list[Candidate]:
-    """What `make` gives by each recipe; where a recipe gives nothing, `failed` hears why.
+    """Make a candidate by each recipe; `failed` is called with the error of a recipe that cannot be used.
 
     Raises:
-        ConversionError, BackendError, VerificationError: no recipe gives a candidate; of the last one.
+        ConversionError, BackendError, VerificationError: no recipe gives a candidate; this is the last error.
     """
     candidates: list[Candidate] = []
     for recipe in recipes:
@@ -295,100 +303,101 @@ def attempts(
 
 
 def _ranges(source: Source, datasets: Sequence[Dataset]) -> Ranges:
-    """Ranges of the graph's values on some images from all over the verification sets."""
+    """Measure the ranges of the graph's values on some images, evenly spread over the verification sets."""
     entries = [entry for dataset in datasets for entry in dataset.entries]
-    some = entries[:: -(-len(entries) // _HALF_IMAGES)]
-    batches = chunked(progress(some, len(some), "looking for values beyond float16"), _CALIBRATION_BATCH)
+    sample = entries[:: -(-len(entries) // _HALF_IMAGES)]
+    batches = chunked(progress(sample, len(sample), "looking for values beyond float16"), _CALIBRATION_BATCH)
     return calibrate(
         source.graph, (preprocess([entry.load() for entry in batch], source.spec.input) for batch in batches)
     )
 
 
 def latencies_ms(candidates: Sequence[Candidate], dataset: Dataset) -> list[float]:
-    """Inference of one image in ms, one thread, on this machine: the median of interleaved rounds."""
-    backends = [open_backend(each.artifact) for each in candidates]
-    images = [entry.load() for entry in dataset.entries[:_PER_ROUND]]
-    inputs = [[preprocess([image], each.artifact.spec.input) for image in images] for each in candidates]
+    """Measure the inference of one image in ms, on one thread of this machine: the median of interleaved rounds."""
+    backends = [open_backend(candidate.artifact) for candidate in candidates]
+    images = [entry.load() for entry in dataset.entries[:_IMAGES_PER_ROUND]]
+    inputs = [[preprocess([image], candidate.artifact.spec.input) for image in images] for candidate in candidates]
     medians: list[list[float]] = [[] for _ in candidates]
     for round_ in range(_ROUNDS + 1):
-        for backend, batches, found in zip(backends, inputs, medians, strict=True):
+        for backend, batches, round_medians in zip(backends, inputs, medians, strict=True):
             times = []
             for batch in batches:
                 started = time.perf_counter_ns()
                 backend.infer(batch)
                 times.append((time.perf_counter_ns() - started) / 1e6)
             if round_:  # the first warms up
-                found.append(float(np.median(times)))
+                round_medians.append(float(np.median(times)))
     for backend in backends:
         backend.close()
-    return [float(np.median(found)) for found in medians]
+    return [float(np.median(round_medians)) for round_medians in medians]
 
 
 def choose(candidates: Sequence[Candidate], speeds: Sequence[float], strict: bool) -> Candidate:
-    """The fastest candidate that passes; the one that agrees best where none does.
+    """Return the fastest candidate that passes; if none does, the one that agrees best.
 
     Args:
-        candidates: at least one.
-        speeds: time of each.
-        strict: whether too few images to show it is a failure, too.
+        candidates: at least one candidate.
+        speeds: the time of each candidate, in ms.
+        strict: whether too few images to tell count as a failure.
     """
     passing = [pair for pair in zip(speeds, candidates, strict=True) if pair[1].verification.passes(strict)]
     if not passing:
-        return max(candidates, key=lambda each: each.verification.parity.agreement)
+        return max(candidates, key=lambda candidate: candidate.verification.parity.agreement)
     return min(passing, key=lambda pair: pair[0])[1]
 
 
 def load_sets(
     labelled: Sequence[Path], spec: ModelSpec, rules: LabelRules = DEFAULT_RULES, unlabelled: Sequence[Path] = ()
 ) -> list[Dataset]:
-    """The folders to verify with.
+    """Load the folders to verify with.
 
     Args:
         labelled: folders of images with labels.
-        spec: of the trained model.
-        rules: where the labels are.
-        unlabelled: folders of images whose labels, if there are any, do not count.
+        spec: the spec of the trained model.
+        rules: rules for finding the labels.
+        unlabelled: folders of images whose labels, if there are any, are ignored.
 
     Raises:
-        DatasetError: one is empty, has a label outside the alphabet, or an image is in them twice.
+        DatasetError: a folder is empty or has a label that the network cannot write, or two of them share an image.
     """
-    datasets = [load_labelled(folder, spec.alphabet, rules) for folder in labelled]
-    datasets += map(load_unlabelled, unlabelled)
+    steps = spec.output.steps - spec.skip_steps
+    datasets = [load_labelled(folder, spec.alphabet, rules, steps=steps) for folder in labelled]
+    datasets += [load_unlabelled(folder, rules.recursive) for folder in unlabelled]
     refuse_repeats(path for dataset in datasets for path in dataset.paths)
     return datasets
 
 
 def check_same_network(artifact: Artifact, source: Source) -> None:
-    """Refuse to compare an artifact with a trained model that sees or spells otherwise.
+    """Refuse to compare an artifact with a trained model that prepares images or spells texts differently.
 
     Raises:
-        ModelSpecError: alphabet, blank, steps, classes, or what is made of an image differ.
+        ModelSpecError: alphabet, blank, steps, classes or preprocessing differ.
     """
     theirs, ours = _sees_and_spells(source.spec), _sees_and_spells(artifact.spec)
     differ = [name for name, value in theirs.items() if ours[name] != value]
     if differ:
-        told = "; ".join(f"{name} {ours[name]!r}, there {theirs[name]!r}" for name in differ)
+        differences = "; ".join(f"{name} {ours[name]!r}, there {theirs[name]!r}" for name in differ)
         raise ModelSpecError(
-            f"{artifact.path}: its alphabet or its images are not those of {source.path} ({told}); name the model that"
-            " it was converted from, or convert it again"
+            f"{artifact.path}: its alphabet or its images are not those of {source.path} ({differences}); name the"
+            " model that it was converted from, or convert it again"
         )
 
 
 def _sees_and_spells(spec: ModelSpec) -> dict[str, object]:
-    image = spec.input
-    names = ("width", "height", "colour", "resize", "padding", "scale", "offset")
+    image = dataclasses.asdict(spec.input)
+    del image["axes"], image["dtype"]  # an artifact may take pixels, and transpose and scale them itself
     return {
         "symbols": " ".join(spec.symbols),
         "blank": spec.blank,
         "skip_steps": spec.skip_steps,
         "steps": spec.output.steps,
         "classes": spec.output.classes,
-        **{name: getattr(image, name) for name in names},
+        **image,
     }
 
 
 def refuse_calibration_images(artifact: Artifact, datasets: Sequence[Dataset]) -> None:
-    """Refuse to verify an artifact with the very images that it was calibrated with.
+    """Refuse to verify an artifact with the images that it was calibrated with.
 
     Raises:
         DatasetError: a dataset is its calibration set.

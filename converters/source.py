@@ -1,4 +1,4 @@
-"""A trained model with everything that is known of it: its file, and what the user says beside it."""
+"""Opens a trained model, and joins the facts in its file with those that the user states."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_crnn.errors import InputError
+from edge_crnn.errors import InputError, ModelFileError
 from edge_crnn.files import sha256
 from edge_crnn.model.artifact import sidecar
 from edge_crnn.model.spec import InputSpec, ModelSpec
@@ -28,24 +28,24 @@ from .trained.tf1.checkpoint import find_checkpoint
 
 @dataclass(frozen=True)
 class Source:
-    """A trained model: its file (a checkpoint's index), what it says about itself, and its folded graph."""
+    """A trained model: its file (for a checkpoint, the index), its complete spec, and its folded graph."""
 
     path: Path
     spec: ModelSpec
     graph: Graph
     sha256: str
     network: Network
-    """What the file holds; its graph is not folded."""
+    """The network as the file holds it; its graph is not folded."""
     structure: Structure | None = None
     """The network of a file of weights alone."""
     classes: Mapping[str, Any] = field(default_factory=dict)
     """Keras classes of the user's own layers, by name."""
     unwritten: str | None = None
-    """The spec in JSON, to be kept beside the model; None: what is beside it says as much."""
+    """The spec in JSON, to be written beside the model; None: the spec there is as complete."""
 
     @property
     def remarks(self) -> list[str]:
-        """What the user should know of the conversion, a line each."""
+        """Remarks on the conversion for the user, one line each."""
         remarks = []
         if self.network.head is not None:
             remarks.append(f"{self.path}: the training head {self.network.head!r} is left out")
@@ -60,7 +60,7 @@ class Opened:
 
     facts: FileFacts
     draft: Draft
-    """What the user says of it."""
+    """The facts that the user states."""
     structure: Structure | None
     classes: Mapping[str, Any]
 
@@ -74,20 +74,20 @@ def open_source(
     recurrent_activation: str | None = None,
     layers: Path | None = None,
 ) -> Source:
-    """Read a trained model, and complete its spec with what its file says.
+    """Read a trained model, and complete its spec with the facts in its file.
 
     Args:
-        path: of the model.
-        spec: in place of the one beside it.
+        path: the model file.
+        spec: a spec that replaces the one beside the model.
         declared: further parts of the spec, which must not contradict it.
-        architecture: for a file of weights alone, the network that they are of.
-        recurrent_activation: for a file of weights alone, the gates' function.
-        layers: a Python file of the user's own that converts further layers (see `trained.keras.custom`).
+        architecture: for a file of weights alone, the network that they belong to.
+        recurrent_activation: for a file of weights alone, the activation of the gates.
+        layers: a Python file of the user's that converts further layers (see `trained.keras.custom`).
 
     Raises:
-        ModelFileError: it is none that can be converted.
-        ModelSpecError: the spec is incomplete, or not of this network.
-        InputError: a file of weights alone is not told enough about, or the spec and `declared` disagree.
+        ModelFileError: the model cannot be converted.
+        ModelSpecError: the spec is incomplete, or describes another network.
+        InputError: a file of weights alone needs more facts, or the spec and `declared` disagree.
     """
     written = None if spec is None else json.loads(spec.to_json())
     opened = open_draft(
@@ -101,7 +101,7 @@ def open_source(
     check_spec(completed, graph)
     is_kept = spec is not None or (not declared and sidecar(facts.path).exists())
     unwritten = None if is_kept else essential(completed)
-    digest = sha256(facts.path.read_bytes())
+    digest = sha256(_content(facts.path))
     return Source(facts.path, completed, graph, digest, network, opened.structure, opened.classes, unwritten)
 
 
@@ -115,19 +115,19 @@ def open_draft(
     recurrent_activation: str | None = None,
     layers: Path | None = None,
 ) -> Opened:
-    """Read a trained model and what the user says of it. Arguments as of `open_source`.
+    """Read a trained model and the facts that the user states about it.
 
     Args:
-        path: of the model.
-        written: a spec in place of the one beside the model.
+        path: the model file.
+        written: a spec that replaces the one beside the model.
         declared: further parts of the spec.
-        origin: what to call the spec given; None: it is the one beside the model.
+        origin: the name of `written` in messages; None: the spec beside the model.
         architecture: see `open_source`.
         recurrent_activation: see `open_source`.
         layers: see `open_source`.
 
     Raises:
-        ModelFileError: it cannot be read.
+        ModelFileError: the model cannot be read.
         ModelSpecError: the spec is damaged.
         InputError: as `open_source`.
     """
@@ -139,7 +139,7 @@ def open_draft(
     structure = None
     if architecture is not None or recurrent_activation is not None:
         if index is not None:
-            raise InputError(f"{index}: a checkpoint's variables tell its network; leave out --architecture")
+            raise InputError(f"{index}: a checkpoint needs no --architecture; leave it out")
         structure = structure_of(architecture, recurrent_activation, lambda: _whole(draft, beside), seed)
     custom, classes = ({}, {}) if layers is None else load_layers(layers)
     return Opened(_facts(path, draft, structure, custom), draft, structure, classes)
@@ -152,7 +152,7 @@ def _whole(draft: Draft, origin: Path) -> ModelSpec:
 def _facts(
     path: Path, draft: Draft, structure: Structure | None, custom: Mapping[str, Callable[..., Any]]
 ) -> FileFacts:
-    """What the file says; a size that it leaves open is fixed by the draft."""
+    """Read the facts in the file, with sizes from the draft if the file leaves them open."""
 
     def read(image: Shape | None) -> FileFacts:
         return file_facts(path, structure, Declarations(image, get(draft, "lambdas") or {}, custom))
@@ -167,8 +167,15 @@ def _facts(
 
 
 def _shape(draft: Draft) -> Shape | None:
-    """Shape of the network's image, where the draft has all that it depends on."""
+    """Return the shape of the network's image; None if the draft does not determine it."""
     image = {name: get(draft, f"input.{name}") for name in ("width", "height", "axes", "colour")}
     if None in image.values():
         return None
     return InputSpec(**image, rotate=get(draft, "input.rotate") or 0, scale=1.0, offset=0.0).shape
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read ({error.strerror}); check the disk, or copy it again") from error

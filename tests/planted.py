@@ -1,4 +1,4 @@
-"""What faults are planted in: a trained model that needs no TensorFlow, folders of pictures, artifacts to be spoilt."""
+"""The objects that faults are planted in: a trained model without TensorFlow, folders of pictures, and artifacts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from edge_crnn.preprocess import preprocess
 SPEC = ModelSpec(
     "tiny", tuple("0123456789"), 10, InputSpec(32, 16, "WHC", 1 / 127.5, -1.0), OutputSpec(16, 11), skip_steps=2
 )
-"""Of `tiny_graph`."""
+"""The spec of `tiny_graph`."""
 
 
 class Oracle:
@@ -51,13 +51,13 @@ class Oracle:
 
 
 def train(network: graph.Graph, folder: Path, patch: pytest.MonkeyPatch, spec: ModelSpec = SPEC) -> Path:
-    """A trained model, which is `network` whatever its file holds, with its real spec beside it."""
+    """Write a file that stands for the trained model `network`, with its real spec beside it."""
     path = folder / "tiny.keras"
     path.write_bytes(b"a trained model")
     sidecar(path).write_text(spec.to_json(), encoding="utf-8")
 
-    def open_source(path: Path, given: ModelSpec | None, **_: object) -> pipeline.Source:
-        spec = given or load_sidecar(path)
+    def open_source(path: Path, spec: ModelSpec | None, **_: object) -> pipeline.Source:
+        spec = spec or load_sidecar(path)
         check_spec(spec, network)
         return pipeline.Source(path, spec, network, sha256(path.read_bytes()), Network(network))
 
@@ -67,7 +67,7 @@ def train(network: graph.Graph, folder: Path, patch: pytest.MonkeyPatch, spec: M
 
 
 def draw(folder: Path, seed: int, count: int, network: graph.Graph, spec: ModelSpec = SPEC) -> Path:
-    """Soft blobs, 32×16 pixels, with a `labels.csv` that tells what the network reads in them."""
+    """Draw soft blobs, 32×16 pixels, with the network's readings in a `labels.csv`."""
     folder.mkdir()
     grid = np.random.default_rng(seed).integers(0, 256, (count, 5, 9), np.uint8)
     pictures = list(np.repeat(np.repeat(grid, 4, axis=1), 4, axis=2)[:, 2:18, 2:34])
@@ -81,17 +81,17 @@ def draw(folder: Path, seed: int, count: int, network: graph.Graph, spec: ModelS
 
 
 def int8(path: Path, network: graph.Graph, quantised_with: Path, named: Path | None = None) -> Path:
-    """An artifact that says to be calibrated with other images, if others are named."""
-    pictures = [cv2.imread(str(each)) for each in find_images(quantised_with)]
+    """Write an int8 artifact whose spec names other calibration images if `named` is given."""
+    pictures = [cv2.imread(str(path)) for path in find_images(quantised_with)]
     ranges = calibrate(network, [preprocess(pictures, SPEC.input)])
-    said = find_images(named or quantised_with)
-    calibration = Calibration(len(said), content_hash(said))
-    made = make_tflite(path, network, SPEC, RECIPES["int8"], "0" * 64, ranges, calibration)
-    return save(path, made.payload, made.spec).path
+    paths = find_images(named or quantised_with)
+    calibration = Calibration(len(paths), content_hash(paths))
+    artifact = make_tflite(path, network, SPEC, RECIPES["int8"], "0" * 64, ranges, calibration)
+    return save(path, artifact.payload, artifact.spec).path
 
 
 def rewrite(path: Path, change: Callable[[Any], None]) -> Path:
-    """The artifact, its model changed; its spec describes what it has become."""
+    """Change the model inside an artifact; the digests in its spec fit the changed model."""
     artifact = load(path)
     model = schema.ModelT.InitFromPackedBuf(artifact.payload, 0)
     change(model)
@@ -99,14 +99,15 @@ def rewrite(path: Path, change: Callable[[Any], None]) -> Path:
 
 
 def tensors(model: Any, name: str) -> list[Any]:
-    """Those of a model whose name is matched."""
-    found = [each for part in model.subgraphs for each in part.tensors if re.fullmatch(name, each.name.decode())]
-    assert found
-    return found
+    """Return a model's tensors whose whole name matches a regular expression."""
+    all_tensors = [tensor for subgraph in model.subgraphs for tensor in subgraph.tensors]
+    matching = [tensor for tensor in all_tensors if re.fullmatch(name, tensor.name.decode())]
+    assert matching
+    return matching
 
 
 def with_outlier(network: graph.Graph, channel: int, factor: int) -> graph.Graph:
-    """The same function: one channel of the convolution is so much smaller, the dense layer makes up for it."""
+    """Make one channel of the convolution smaller by a factor and compensate in the dense layer; the function stays."""
     conv, pool, sequence, dense, *rest = network.nodes
     assert isinstance(conv, nodes.Conv)
     assert isinstance(dense, nodes.Dense)
@@ -119,7 +120,7 @@ def with_outlier(network: graph.Graph, channel: int, factor: int) -> graph.Graph
 
 
 def keep_what_holds(images: Path, artifact: Path, folder: Path) -> Path:
-    """Those images that an artifact reads as their labels say: a network that was never trained loses some in int8."""
+    """Copy the images that an artifact reads as labelled; an untrained network loses some in int8."""
     entries = pipeline.load_sets([images], SPEC)[0]
     (read,) = pipeline.artifact_readings(load(artifact), [entries])
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""Faults planted on purpose, and what a user is told of each: what was found, what was expected, what to do.
+"""Faults planted on purpose, and the message for each: what was found, what was expected, what to do.
 
 | fault | planted here | and elsewhere |
 |---|---|---|
@@ -81,7 +81,7 @@ def others(tiny_graph: graph.Graph, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def fewer(others: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One of `others`."""
+    """A folder with one image of `others`."""
     folder = tmp_path_factory.mktemp("faults") / "fewer"
     folder.mkdir()
     (folder / "x.png").write_bytes((others / "003.png").read_bytes())
@@ -107,8 +107,8 @@ def test_a_quantiser_that_used_other_images_than_it_names(
     status, _, err = run("verify", trained, artifact, "--labelled", images, "--calibration", others)
     assert status == 1
     assert re.fullmatch(
-        rf"edge-crnn verify: x\.tflite: [23] of its int8 values have not the ranges that {others} gives, such as"
-        r" 'conv' from 0 to [\d.]+ where they give 0 to [\d.]+; it was quantised without these images, or with others:"
+        rf"edge-crnn verify: x\.tflite: the ranges of [23] int8 values are not those of {others}, such as"
+        r" 'conv' from 0 to [\d.]+, expected 0 to [\d.]+; it was quantised without these images, or with others:"
         r" convert it again with --calibration\n",
         err,
     )
@@ -127,7 +127,7 @@ def test_calibration_images_that_are_not_those_it_names(
 def test_a_quantiser_that_never_looks_at_the_ranges(
     run: Run, trained: Path, images: Path, others: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is written."""
+    """The fault is found, and nothing is written."""
     from converters import artifact
 
     write = artifact.to_tflite
@@ -139,7 +139,7 @@ def test_a_quantiser_that_never_looks_at_the_ranges(
     words = ["--recipe", "int8", "--calibration", others, "--labelled", images]
     status, _, err = run("convert", trained, *words, "-o", tmp_path / "x.tflite")
     assert status == 1
-    assert "int8 values have not the ranges that calibration gives, such as 'conv' from -6.02 to 5.98 where" in err
+    assert "are not those of calibration, such as 'conv' from -6.02 to 5.98, expected" in err
     assert not (tmp_path / "x.tflite").exists()
 
 
@@ -184,8 +184,7 @@ def test_output_that_depends_on_the_batch(
     assert status == 3
     assert re.search(
         r"x\.tflite: \d\d of 30 images gave other probabilities when they were read in the opposite order, by up to"
-        r" [\d.]+ \(.*\.png\); expected the same, whatever comes before or beside an image: it mixes images, convert it"
-        r" again, with --batch 1\n$",
+        r" [\d.]+ \(.*\.png\); expected the same, .*convert it again with --batch 1\n$",
         err,
     )
 
@@ -203,7 +202,7 @@ def test_a_model_whose_spec_has_two_symbols_in_each_others_place(
     assert status == 3
     assert re.search(r"the trained model reads '\d' for '\d' \(\d+ of \d+\), ", err)
     assert {"'2' for '8'", "'8' for '2'"} == set(re.findall(r"'[28]' for '[28]'", err))
-    assert "are not in the order in which it was trained: mend them" in err
+    assert "are not in the order in which it was trained: correct their order" in err
     assert not (tmp_path / "x.tflite").exists()
 
 
@@ -231,10 +230,10 @@ def test_an_artifact_whose_spec_has_its_symbols_in_another_order(
 def test_a_model_whose_spec_has_another_number_of_symbols(
     symbols: str, classes: int, message: str, run: Run, trained: Path, images: Path, tmp_path: Path
 ) -> None:
-    told = json.loads(SPEC.to_json())
-    told.update(symbols=symbols, blank=classes - 1)
-    told["output"]["classes"] = classes
-    sidecar(trained).write_text(json.dumps(told), encoding="utf-8")
+    spec = json.loads(SPEC.to_json())
+    spec.update(symbols=symbols, blank=classes - 1)
+    spec["output"]["classes"] = classes
+    sidecar(trained).write_text(json.dumps(spec), encoding="utf-8")
     status, _, err = run("convert", trained, "--recipe", "float32", "--labelled", images, "-o", tmp_path / "x.tflite")
     assert status == 1
     assert message in err
@@ -269,9 +268,9 @@ def test_an_artifact_that_was_made_with_height_and_width_swapped(
     run: Run, trained: Path, tiny_graph: graph.Graph, images: Path, tmp_path: Path
 ) -> None:
     lying = replace(SPEC, input=replace(SPEC.input, axes="HWC", width=16, height=32))
-    made = make_tflite(tmp_path / "x.tflite", tiny_graph, lying, RECIPES["float32"], "0" * 64)
-    save(made.path, made.payload, made.spec)
-    status, _, err = run("verify", trained, made.path, "--labelled", images)
+    artifact = make_tflite(tmp_path / "x.tflite", tiny_graph, lying, RECIPES["float32"], "0" * 64)
+    save(artifact.path, artifact.payload, artifact.spec)
+    status, _, err = run("verify", trained, artifact.path, "--labelled", images)
     assert status == 1
     assert f"are not those of {trained} (width 16, there 32; height 32, there 16); name the model" in err
 
@@ -279,7 +278,7 @@ def test_an_artifact_that_was_made_with_height_and_width_swapped(
 def test_an_artifact_that_gives_classes_by_steps(
     run: Run, tiny_graph: graph.Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With 16 of each, the shape is the same."""
+    """There are 16 steps and 16 classes, so the shape does not change."""
     *layers, head, softmax = tiny_graph.nodes
     assert isinstance(head, nodes.Dense)
     random = np.random.default_rng(4)
@@ -292,13 +291,13 @@ def test_an_artifact_that_gives_classes_by_steps(
     turned = graph.Graph(
         network.input_shape, (*network.nodes, nodes.Permute("turned", (1, 0), inputs=(network.output,)))
     )
-    made = make_tflite(tmp_path / "x.tflite", turned, spec, RECIPES["float32"], "0" * 64)
-    save(made.path, made.payload, made.spec)
-    status, _, err = run("verify", trained, made.path, "--labelled", images)
+    artifact = make_tflite(tmp_path / "x.tflite", turned, spec, RECIPES["float32"], "0" * 64)
+    save(artifact.path, artifact.payload, artifact.spec)
+    status, _, err = run("verify", trained, artifact.path, "--labelled", images)
     assert status == 3
     assert re.search(
-        r"reading with x\.tflite: found steps whose probabilities sum to [\d.e-]+ up to [\d.]+, expected 1; those of a"
-        r" class do: steps and classes are swapped; mend the model and convert it again\n$",
+        r"reading with x\.tflite: found steps whose probabilities sum to [\d.e-]+ up to [\d.]+, expected 1; its steps"
+        r" and classes are swapped; correct the model and convert it again\n$",
         err,
     )
 
@@ -312,7 +311,7 @@ def _fake_engine(folder: Path, built_of: str) -> Path:
 
 
 def test_a_fake_engine_that_was_built_anew_without_its_spec(run: Run, images: Path, tmp_path: Path) -> None:
-    """As by trtexec, after a new version of the system; no file of an engine needs a GPU to be found stale."""
+    """A user may build with trtexec after an update; finding a stale engine needs no GPU."""
     engine = _fake_engine(tmp_path, "0" * 64)
     engine.write_bytes(b"another plan")
     status, _, err = run("read", "--model", engine, images / "000.png")
@@ -350,16 +349,15 @@ def test_a_result_of_another_board_in_a_file(run: Run, tmp_path: Path) -> None:
     for words in (["report", path, "-o", tmp_path / "x.html"], ["bench", "--images", tmp_path, "--compare", path]):
         status, _, err = run(*words)
         assert status == 1
-        assert err == (
-            f"edge-crnn {words[0]}: {path}: result 1 was measured on another machine than the one that the file tells"
-            " of (Raspberry Pi 5 Model B Rev 1.0); keep one file for each machine\n"
-        )
+        assert err.count("\n") == 1
+        assert f"{path}: result 1 was measured on another machine than" in err
+        assert "(Raspberry Pi 5 Model B Rev 1.0); keep " in err
 
 
 def test_a_report_of_two_boards_keeps_them_apart(run: Run, tmp_path: Path) -> None:
     for name, board in (("five", PI), ("four", PI_4)):
-        made = record(result(TEN, board=board), board=board)
-        (tmp_path / f"{name}.json").write_text(made.to_json(), encoding="utf-8")
+        text = record(result(TEN, board=board), board=board).to_json()
+        (tmp_path / f"{name}.json").write_text(text, encoding="utf-8")
     page = tmp_path / "x.md"
     assert run("report", tmp_path / "five.json", tmp_path / "four.json", "--markdown", page)[0] == 0
     text = page.read_text(encoding="utf-8")
@@ -371,7 +369,7 @@ def test_a_report_of_two_boards_keeps_them_apart(run: Run, tmp_path: Path) -> No
 def test_a_comparison_with_another_board(
     run: Run, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Found out before an artifact is opened."""
+    """The error comes before an artifact is opened."""
     monkeypatch.setattr("edge_crnn.bench.suite.Worker", None)
     path = tmp_path / "old.json"
     path.write_text(record(result(TEN, board=PI_4), board=PI_4).to_json(), encoding="utf-8")
@@ -408,19 +406,19 @@ COUNT = "sys/devices/system/cpu/cpu3/thermal_throttle/package_throttle_count"
 THROTTLED: dict[str, tuple[Tree, Tree, Tree, str]] = {
     "a Raspberry Pi's firmware": (PI_5, vcgencmd(0xE0008), vcgencmd(0xE0000), "soft temperature limit, clock capped"),
     "a Raspberry Pi, between two looks": (PI_5, {}, vcgencmd(0x40000), "throttled"),
-    "a Jetson's cooling device": (ORIN_NANO, {COOLING: "2\n"}, {COOLING: "0\n"}, "cpufreq-cpu0 slowed for the heat"),
+    "a Jetson's cooling device": (ORIN_NANO, {COOLING: "2\n"}, {COOLING: "0\n"}, "cpufreq-cpu0 slowed because of heat"),
     "an x86 processor's count": (LAPTOP, {}, {COUNT: "413\n"}, "too hot"),
 }
-"""Board → its tree before, what changes while it reads, what is left of it then, and what is told."""
+"""Board → its tree before, the changes while it reads, the changes after that, and the message."""
 
 
 @pytest.mark.parametrize("board", THROTTLED)
 def test_a_throttle_flag_that_is_set_during_the_run(board: str, run: Run, tmp_path: Path) -> None:
-    calm, hot, after, told = THROTTLED[board]
+    calm, hot, after, message = THROTTLED[board]
     bench = Board(tmp_path / "root", calm, hot, after)
-    (found,) = measure([bench], Scenario("single", 1, 4), 5, board=result(TEN).board, snapshot=bench.snapshot)
-    throttled = record(replace(found, other_cores=0.0))
-    mark = f"throttled: {told}"
+    (measured,) = measure([bench], Scenario("single", 1, 4), 5, board=result(TEN).board, snapshot=bench.snapshot)
+    throttled = record(replace(measured, other_cores=0.0))
+    mark = f"throttled: {message}"
     assert f"    ! {mark}" in table(throttled)
     assert "; improve cooling or power supply, and measure again" in table(throttled)
     path, page = tmp_path / "hot.json", tmp_path / "x.md"
@@ -428,14 +426,14 @@ def test_a_throttle_flag_that_is_set_during_the_run(board: str, run: Run, tmp_pa
     assert load_record(path) == throttled
     assert run("report", path, "--markdown", page)[0] == 0
     text = page.read_text(encoding="utf-8")
-    assert "plates.tflite: its times are not to be quoted" in text
+    assert "plates.tflite: do not quote its times" in text
     assert mark in text
 
 
 def test_a_board_that_stays_calm_is_not_marked(tmp_path: Path) -> None:
     bench = Board(tmp_path, PI_5, {}, {})
-    (found,) = measure([bench], Scenario("single", 1, 4), 5, board=result(TEN).board, snapshot=bench.snapshot)
-    assert "throttled:" not in table(record(replace(found, other_cores=0.0)))
+    (measured,) = measure([bench], Scenario("single", 1, 4), 5, board=result(TEN).board, snapshot=bench.snapshot)
+    assert "throttled:" not in table(record(replace(measured, other_cores=0.0)))
 
 
 # --- a network that eight bits do not hold ---------------------------------------------------------------------------
@@ -456,11 +454,11 @@ def test_the_layers_that_eight_bits_do_not_hold_are_found_and_stay_float32(
 
     status, out, err = run(*words, *gate, "--float", "auto")
     assert (status, err) == (0, "")
-    table = out[out.index("layers kept in float32, and what that gives:") :].splitlines()[1:6]
+    table = out[out.index("layers kept in float32, and the result:") :].splitlines()[1:6]
     assert [re.split(r"  +", line.strip())[:2] for line in table] == [
         ["float32", "verdict"],
         ["none", "fail"],
-        ["dense", "fail"],  # the first to blame; what it is given has lost a channel before
+        ["dense", "fail"],  # the first to blame; its input has already lost a channel
         ["conv, dense", "pass"],
         ["conv", "fail"],  # so both are needed
     ]
@@ -468,7 +466,7 @@ def test_the_layers_that_eight_bits_do_not_hold_are_found_and_stay_float32(
     facts = load(target).spec.artifact
     assert facts is not None
     assert facts.float_layers == ("conv", "dense")
-    assert [each.float_layers for each in facts.trials or ()] == [(), ("dense",), ("conv", "dense"), ("conv",)]
-    told = run("info", target)[1]
-    assert "int8 but for float32 conv, dense, tflite, batch 1\n" in told
-    assert re.search(r"^ +tried float32 none: fail, \d+\.\d\d% same text, [\d,]+ bytes$", told, re.M)
+    assert [trial.float_layers for trial in facts.trials or ()] == [(), ("dense",), ("conv", "dense"), ("conv",)]
+    info = run("info", target)[1]
+    assert "int8 but for float32 conv, dense, tflite, batch 1\n" in info
+    assert re.search(r"^ +tried float32 none: fail, \d+\.\d\d% same text, [\d,]+ bytes$", info, re.M)

@@ -1,16 +1,13 @@
-"""The arguments that `convert`, `verify` and `spec` share, and what they mean."""
+"""The arguments that `convert`, `verify` and `spec` share, and the objects that they describe."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from edge_crnn.cli.command import between
 from edge_crnn.cli.reader import add_preprocess_argument
-from edge_crnn.errors import OutputError
-from edge_crnn.files import require_place
 from edge_crnn.model.artifact import load_spec
 from edge_crnn.preprocess.function import load_function, use
 from edge_crnn.training.architectures import ARCHITECTURES
@@ -48,7 +45,7 @@ def add_structure_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def declarations_of(arguments: argparse.Namespace) -> Draft:
-    """Return what the options declare of the model, and put a function for preprocessing in use.
+    """Return the part of a spec that the options declare, and register the function for preprocessing.
 
     Raises:
         InputError: the function cannot be loaded.
@@ -88,7 +85,7 @@ def gate_of(arguments: argparse.Namespace) -> Gate:
 
 
 def source_of(path: Path, arguments: argparse.Namespace) -> Source:
-    """Open the trained model, and print what is special about its conversion."""
+    """Open the trained model, and print remarks on its conversion."""
     source = open_source(
         path,
         None if arguments.spec is None else load_spec(arguments.spec),
@@ -100,17 +97,3 @@ def source_of(path: Path, arguments: argparse.Namespace) -> Source:
     for remark in source.remarks:
         print(remark)
     return source
-
-
-def check_places(read: Sequence[Path], written: Sequence[Path | None]) -> None:
-    """Make sure that every output can be written, and that none overwrites another file of this run.
-
-    Raises:
-        OutputError: a file cannot be written, or is named twice.
-    """
-    taken = {path.resolve() for path in read}
-    for place in filter(None, written):
-        require_place(place)
-        if place.resolve() in taken:
-            raise OutputError(f"{place}: is named for two files of this run; choose another name for one of them")
-        taken.add(place.resolve())

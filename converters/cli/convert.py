@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_crnn.backends.tensorrt.build import BuildOptions
@@ -12,37 +12,39 @@ from edge_crnn.backends.tensorrt.process import is_there
 from edge_crnn.cli.command import Command, at_least
 from edge_crnn.cli.knowledge import add_grammar_argument, grammar_of
 from edge_crnn.dataset import Dataset
-from edge_crnn.errors import (
-    DatasetError,
-    InputError,
-    OutputError,
-    VerificationError,
-)
+from edge_crnn.errors import InputError, OutputError, VerificationError
 from edge_crnn.files import require_place
 from edge_crnn.model.artifact import sidecar
+from edge_crnn.model.spec import ArtifactFacts, Calibration
 
+from ..graph.graph import Ranges
 from ..graph.half import faint_weights
-from ..pipeline import (
-    attempts,
-    calibrated_for,
-    choose,
-    convert,
-    latencies_ms,
-    within,
-    write,
+from ..pipeline import attempts, calibrated_for, choose, convert, latencies_ms, within, write
+from ..recipe import (
+    AUTO,
+    DEFAULT_RECIPE,
+    ONNX_RECIPES,
+    RECIPES,
+    RECIPES_FOR,
+    WITHOUT_IMAGES,
+    Recipe,
+    Target,
+    recipes_to_try,
 )
-from ..recipe import DEFAULT_RECIPE, ONNX_RECIPES, RECIPES, RECIPES_FOR, WITHOUT_IMAGES, Recipe, Target
 from ..report.verification import Outcome
+from ..source import Source
 from ..tensorrt.to_engine import how_to_build, to_engine
-from ..verify.gate import Candidate
+from ..verify.gate import Candidate, Readings, Verification
 from ..verify.pictures import seeded_pictures
 from ..verify.search import keeping, search, table
-from .arguments import add_gate_arguments, add_structure_arguments, check_places, gate_of, source_of
+from .arguments import add_gate_arguments, add_structure_arguments, gate_of, source_of
 from .images import add_image_arguments, readings_of, sets_of
 from .outcome import tell, write_results
+from .places import check_places
 
 _SUFFIXES: dict[Target, str] = {"tflite": ".tflite", "onnx": ".onnx", "tensorrt": ".engine"}
-"""What `--to` can be → how its artifacts are named."""
+"""Value of `--to` → suffix of its artifacts."""
+_HOW_TO_CALIBRATE = "add --labelled DIR, --images DIR or --calibration DIR"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,12 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to",
         choices=tuple(_SUFFIXES),
-        help="target (default: as the suffix of -o says, else tflite); tensorrt writes an .onnx and, where TensorRT is"
+        help="target (default: by the suffix of -o, otherwise tflite); tensorrt writes an .onnx and, where TensorRT is"
         " installed, builds the .engine from it",
     )
     parser.add_argument(
         "--recipe",
-        choices=("auto", *dict.fromkeys(name for target in _SUFFIXES for name in RECIPES_FOR[target])),
+        choices=(AUTO, *dict.fromkeys(name for target in _SUFFIXES for name in RECIPES_FOR[target])),
         metavar="NAME",
         help=f"precision. For tflite: {_listed(RECIPES)}. For onnx and tensorrt: {_listed(ONNX_RECIPES)}. auto: try"
         " all and take the fastest that passes, not for tensorrt (default: "
@@ -103,80 +105,148 @@ def _listed(recipes: Mapping[str, Recipe]) -> str:
     return "; ".join(f"{name} ({recipe.summary})" for name, recipe in recipes.items())
 
 
-def _target_of(arguments: argparse.Namespace) -> tuple[Target, Path]:
+@dataclass(frozen=True)
+class _Outputs:
+    """The files that a run writes."""
+
+    target: Target
+    converted: Path
+    """The `.tflite` or `.onnx`."""
+    engine: Path | None
+    """The engine that is built from an `.onnx`."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert, verify, and write the artifact if it passes."""
+    outputs = _outputs(arguments)
+    grammar = grammar_of(arguments.grammar)
+    recipes = _recipes(arguments, outputs.target)
+    if not arguments.dry_run:
+        inputs = [arguments.model, sidecar(arguments.model), *filter(None, [arguments.spec])]
+        check_places(inputs, [outputs.converted, outputs.engine, arguments.page, arguments.results])
+    source = within(source_of(arguments.model, arguments), grammar)
+    if source.unwritten is not None and not arguments.dry_run:
+        require_place(sidecar(source.path))
+    if arguments.float not in ([], ["auto"]):
+        recipes = [keeping(recipe, arguments.float, source.graph) for recipe in recipes]
+    datasets, calibration = _datasets(arguments, source, recipes)
+    reference = readings_of(arguments, source, datasets)
+    chosen = _convert(arguments, outputs.converted, source, recipes, datasets, reference, calibration)
+    _show(arguments, source, chosen, reference)
+    if not chosen.verification.passes(arguments.strict):
+        raise VerificationError(_not_met(arguments, outputs))
+    if arguments.dry_run:
+        print(
+            f"dry run: {outputs.converted} was not written; it would have about"
+            f" {len(chosen.artifact.payload):,} bytes, recipe {_facts(chosen).headline}"
+        )
+        return 0
+    _write(outputs.converted, chosen, source)
+    if outputs.engine is not None:
+        _build(outputs.converted, outputs.engine, arguments.batch)
+    return 0
+
+
+def _outputs(arguments: argparse.Namespace) -> _Outputs:
     """Return what to convert to and where to write it.
 
     Raises:
         OutputError: the suffix of the output is none of a target, or contradicts `--to`.
     """
     output: Path | None = arguments.output
-    wish: Target | None = arguments.to
+    target: Target | None = arguments.to
     if output is None:
-        target = wish or "tflite"
-        return target, Path(arguments.model.stem + _SUFFIXES[target])
-    if wish is not None and output.suffix != _SUFFIXES[wish]:
+        target = target or "tflite"
+        output = Path(arguments.model.stem + _SUFFIXES[target])
+    if target is None:
+        target = next((name for name, suffix in _SUFFIXES.items() if suffix == output.suffix), None)
+        if target is None:
+            raise OutputError(f"{output}: the output must end in {', '.join(_SUFFIXES.values())}")
+    if output.suffix != _SUFFIXES[target]:
         raise OutputError(
-            f"{output}: the output must end in {_SUFFIXES[wish]} with --to {wish}; rename it or change --to"
+            f"{output}: the output must end in {_SUFFIXES[target]} with --to {target}; rename it or change --to"
         )
-    for target, suffix in _SUFFIXES.items():
-        if output.suffix == suffix:
-            return target, output
-    raise OutputError(f"{output}: the output must end in {', '.join(_SUFFIXES.values())}")
+    if target == "tensorrt":
+        return _Outputs(target, output.with_suffix(".onnx"), output)
+    return _Outputs(target, output, None)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Convert, verify, and write the artifact if it passes."""
-    arguments.to, target = _target_of(arguments)
-    engine = target if arguments.to == "tensorrt" else None
-    if engine is not None:
-        target = engine.with_suffix(".onnx")
-    grammar = grammar_of(arguments.grammar)
-    recipes = _recipes(arguments)
-    if not arguments.dry_run:
-        read = [arguments.model, sidecar(arguments.model), *filter(None, [arguments.spec])]
-        check_places(read, [target, engine, arguments.page, arguments.results])
-    source = within(source_of(arguments.model, arguments), grammar)
-    if source.unwritten is not None and not arguments.dry_run:
-        require_place(sidecar(source.path))
-    if arguments.float not in ([], ["auto"]):
-        recipes = [keeping(recipe, arguments.float, source.graph) for recipe in recipes]
+def _recipes(arguments: argparse.Namespace, target: Target) -> list[Recipe]:
+    """Return the recipes to try, and print which ones need images that are missing.
+
+    Raises:
+        InputError: options contradict one another.
+        DatasetError: the recipe needs images to calibrate with, and no option names any.
+    """
+    verified = bool(arguments.labelled or arguments.images)
+    if not verified and (arguments.page or arguments.results):
+        raise InputError("--page and --results need images; add --labelled DIR or --images DIR")
+    if target == "onnx" and arguments.batch is not None:
+        raise InputError("--batch does not apply to --to onnx, which takes any number of images; leave it out")
+    if target == "tensorrt" and arguments.float:
+        raise InputError(
+            "--float does not apply to --to tensorrt, whose convolutions must all be float16; leave it out"
+        )
+    if arguments.recipe == AUTO and arguments.float:
+        raise InputError("--float does not go with --recipe auto; name one recipe")
+    has_images = verified or arguments.calibration is not None
+    recipes, note = recipes_to_try(target, arguments.recipe, has_images=has_images, remedy=_HOW_TO_CALIBRATE)
+    if note is not None:
+        print(note)
+    return recipes
+
+
+def _datasets(
+    arguments: argparse.Namespace, source: Source, recipes: Sequence[Recipe]
+) -> tuple[list[Dataset], tuple[Ranges, Calibration] | None]:
+    """Load the images to verify with, and calibrate if a recipe needs it."""
     datasets = sets_of(arguments, source.spec) or [seeded_pictures(source.spec.input)]
-    calibration = None
-    if any(recipe.needs_calibration for recipe in recipes):
-        datasets, calibration = calibrated_for(source, datasets, arguments.calibration)
-        count = calibration[1].images
-        if arguments.calibration is None:
-            print(f"calibrated with {count} of the images, which are left out of the verification")
-        else:
-            print(f"calibrated with {count} images of {arguments.calibration}")
-    reference = readings_of(arguments, source, datasets)
+    if not any(recipe.needs_calibration for recipe in recipes):
+        return datasets, None
+    datasets, calibration = calibrated_for(source, datasets, arguments.calibration, arguments.recursive)
+    count = calibration[1].images
+    if arguments.calibration is None:
+        print(f"calibrated with {count} of the images, which are left out of the verification")
+    else:
+        print(f"calibrated with {count} images of {arguments.calibration}")
+    return datasets, calibration
+
+
+def _convert(
+    arguments: argparse.Namespace,
+    path: Path,
+    source: Source,
+    recipes: Sequence[Recipe],
+    datasets: Sequence[Dataset],
+    reference: Sequence[Readings],
+    calibration: tuple[Ranges, Calibration] | None,
+) -> Candidate:
+    """Convert by all recipes, and return the candidate to keep."""
 
     def make(recipe: Recipe) -> Candidate:
         return convert(
-            source, target, recipe, datasets, reference, gate_of(arguments), calibration,
+            source, path, recipe, datasets, reference, gate_of(arguments), calibration,
             batch=arguments.batch or 1, takes_pixels=not arguments.float_input,
         )  # fmt: skip
 
-    def keep_what_is_to_blame(recipe: Recipe) -> Candidate:
-        return search(
-            recipe,
-            source.graph,
-            source.spec.input,
-            datasets,
-            make,
-            lambda candidate: candidate.passes(arguments.strict),
-        )
+    def passes(verification: Verification) -> bool:
+        return verification.passes(arguments.strict)
+
+    def make_with_float_layers(recipe: Recipe) -> Candidate:
+        return search(recipe, source.graph, source.spec.input, datasets, make, passes)
 
     candidates = attempts(
         recipes,
-        keep_what_is_to_blame if arguments.float == ["auto"] else make,
+        make_with_float_layers if arguments.float == ["auto"] else make,
         lambda recipe, error: print(f"{recipe.name}: {error}"),
     )
-    chosen = _choose(candidates, datasets[0], arguments.strict) if arguments.recipe == "auto" else candidates[0]
+    return _choose(candidates, datasets[0], arguments.strict) if arguments.recipe == AUTO else candidates[0]
+
+
+def _show(arguments: argparse.Namespace, source: Source, chosen: Candidate, reference: Sequence[Readings]) -> None:
+    """Print the verdict with its details, and write the results that the options name."""
     outcome = Outcome(chosen.artifact, chosen.verification, chosen.readings)
-    facts = chosen.artifact.spec.artifact
-    assert facts is not None  # `convert` made it
-    for line in table(facts.trials or ()):
+    for line in table(_facts(chosen).trials or ()):
         print(line)
     tell(outcome, arguments)
     if not arguments.dry_run:
@@ -185,74 +255,42 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"  {line}")
     if "half" in (chosen.recipe.stack, chosen.recipe.head):
         print("  this CPU computes most of float16 in float32; verify again on the device")
-    if not chosen.verification.passes(arguments.strict):
-        kept = "; the existing file is unchanged" if target.exists() else ""
-        searched = arguments.float or engine is not None or arguments.recipe in ("auto", "float32")
-        advice = "" if searched else "; --float auto keeps the layers to blame in float32"
-        raise VerificationError(f"{target.name} does not meet the gate and was not written{kept}{advice}")
-    if arguments.dry_run:
-        print(
-            f"dry run: {target} was not written; it would have about {len(chosen.artifact.payload):,} bytes, recipe"
-            f" {facts.headline}"
-        )
-        return 0
-    beside = write(target, chosen, source)
+
+
+def _not_met(arguments: argparse.Namespace, outputs: _Outputs) -> str:
+    unchanged = "; the existing file is unchanged" if outputs.converted.exists() else ""
+    may_search = not arguments.float and outputs.engine is None and arguments.recipe not in (AUTO, "float32")
+    advice = "; --float auto keeps the layers to blame in float32" if may_search else ""
+    return f"{outputs.converted.name} does not meet the gate and was not written{unchanged}{advice}"
+
+
+def _facts(candidate: Candidate) -> ArtifactFacts:
+    facts = candidate.artifact.spec.artifact
+    assert facts is not None  # `convert` wrote them
+    return facts
+
+
+def _write(path: Path, chosen: Candidate, source: Source) -> None:
+    """Write the artifact, and the spec beside the trained model if it is new."""
+    beside = write(path, chosen, source)
     verdict = chosen.verification.parity.verdict
-    print(f"wrote {target}: {target.stat().st_size:,} bytes, recipe {facts.headline}, verdict {verdict}")
+    print(f"wrote {path}: {path.stat().st_size:,} bytes, recipe {_facts(chosen).headline}, verdict {verdict}")
     if beside is not None:
         print(f"wrote {beside}: the spec of the trained model")
     if verdict == "unverified":
-        print(f"next: edge-crnn verify {source.path} {target} --labelled DIR, or --images DIR without labels")
-    if engine is not None:
-        _build(target, engine, arguments.batch)
-    return 0
+        print(f"next: edge-crnn verify {source.path} {path} --labelled DIR, or --images DIR without labels")
 
 
-def _build(onnx: Path, engine: Path, batch: int | None) -> None:
-    usual = BuildOptions()
-    options = usual if batch is None else replace(usual, batches=(1, min(usual.batches[1], batch), batch))
+def _build(onnx: Path, path: Path, batch: int | None) -> None:
+    """Build the engine; without TensorRT, print how to build it on the device."""
+    default = BuildOptions()
+    options = default if batch is None else replace(default, batches=(1, min(default.batches[1], batch), batch))
     if not is_there():
-        print(f"TensorRT is not installed here, so {engine} was not built")
-        print(how_to_build(onnx, engine, options))
+        print(f"TensorRT is not installed here, so {path} was not built")
+        print(how_to_build(onnx, path, options))
         return
-    made = to_engine(onnx, engine, options)
-    print(f"wrote {engine}: {len(made.payload):,} bytes, for up to {options.batches[2]} images, for this GPU only")
-
-
-def _recipes(arguments: argparse.Namespace) -> list[Recipe]:
-    recipes, wish = RECIPES_FOR[arguments.to], arguments.recipe or DEFAULT_RECIPE[arguments.to]
-    verified = bool(arguments.labelled or arguments.images)
-    calibrates = verified or arguments.calibration is not None
-    if not verified and (arguments.page or arguments.results):
-        raise InputError("--page and --results need images; add --labelled DIR or --images DIR")
-    if arguments.to == "onnx" and arguments.batch is not None:
-        raise InputError("--batch does not apply to --to onnx, which takes any number of images; leave it out")
-    if arguments.float and arguments.to == "tensorrt":
-        raise InputError(
-            "--float does not apply to --to tensorrt, whose convolutions must all be float16; leave it out"
-        )
-    if arguments.float and wish == "auto":
-        raise InputError("--float does not go with --recipe auto; name one recipe")
-    if arguments.to == "tensorrt" and wish == "auto":
-        raise InputError("--recipe auto does not apply to --to tensorrt, since it measures on this CPU; name a recipe")
-    if wish != "auto":
-        if wish not in recipes:
-            raise InputError(f"recipe {wish} does not apply to --to {arguments.to}; choose from {', '.join(recipes)}")
-        if recipes[wish].needs_calibration and not calibrates:
-            if arguments.recipe is not None:
-                raise DatasetError(
-                    f"recipe {wish} needs images for calibration; add --labelled DIR, --images DIR or --calibration DIR"
-                )
-            print(
-                f"no images: using recipe {WITHOUT_IMAGES} instead of {wish}; for {wish}, add --labelled DIR or"
-                " --images DIR"
-            )
-            wish = WITHOUT_IMAGES
-        return [recipes[wish]]
-    known = [recipe for recipe in recipes.values() if calibrates or not recipe.needs_calibration]
-    if len(known) < len(recipes):
-        print("auto: skips recipes that need calibration; add --images DIR or --calibration DIR to try them")
-    return known
+    engine = to_engine(onnx, path, options)
+    print(f"wrote {path}: {len(engine.payload):,} bytes, for up to {options.batches[2]} images, for this GPU only")
 
 
 def _choose(candidates: Sequence[Candidate], dataset: Dataset, strict: bool) -> Candidate:

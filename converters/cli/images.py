@@ -1,9 +1,10 @@
-"""The images that `convert` and `verify` use, and what the trained model reads in them."""
+"""The images that `convert` and `verify` use, and the trained model's readings of them."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edge_crnn.cli.labels import add_label_arguments, label_rules_of
@@ -42,9 +43,10 @@ def sets_of(arguments: argparse.Namespace, spec: ModelSpec) -> list[Dataset]:
     Raises:
         InputError: there are options for labels, but no labelled images.
     """
-    if not arguments.labelled and label_rules_of(arguments) != DEFAULT_RULES:
+    rules = label_rules_of(arguments)
+    if not arguments.labelled and rules != replace(DEFAULT_RULES, recursive=rules.recursive):
         raise InputError("options about labels need --labelled DIR; --images DIR takes images without labels")
-    datasets = load_sets(arguments.labelled, spec, label_rules_of(arguments), arguments.images)
+    datasets = load_sets(arguments.labelled, spec, rules, arguments.images)
     for dataset in datasets:
         if not dataset.labelled and seems_labelled(dataset, spec):
             print(f"{dataset.folder}: its images seem to have labels; --labelled {dataset.folder} shows accuracy, too")

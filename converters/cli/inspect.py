@@ -1,4 +1,4 @@
-"""What `edge-crnn info` shows of a trained model: what its file says, what is missing, and obstacles."""
+"""Shows a trained model for `edge-crnn info`: the facts in its file, missing facts, and obstacles."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def inspect(
     """Look at a trained model without starting Keras.
 
     Args:
-        path: of the model.
+        path: the model file.
         architecture: for a file of weights alone, the file with the output of `model.to_json()`.
-        layers: a Python file of the user's own that converts further layers.
-        lambdas: name of a Lambda → what it does.
+        layers: a Python file of the user's that converts further layers.
+        lambdas: name of a Lambda → its meaning.
 
     Raises:
         ModelFileError: the file cannot be read, or is no trained model.
@@ -58,15 +58,15 @@ def inspect(
 
 @dataclass(frozen=True)
 class _Spec:
-    """The spec beside a model, as far as it goes."""
+    """The spec beside a model, which may be incomplete."""
 
     exists: bool
     draft: Draft
-    """With what the file says."""
+    """The spec, completed with the facts in the model file."""
     missing: tuple[str, ...]
-    """What neither of them says."""
+    """Facts that are neither in the spec nor in the model file."""
     problem: str = ""
-    """What is wrong with the spec."""
+    """The reason why the spec is invalid, or ""."""
 
 
 def _completed(draft: Draft, facts: FileFacts) -> _Spec:
@@ -141,9 +141,9 @@ def _of_spec(facts: FileFacts, spec: _Spec) -> Iterator[tuple[str, str]]:
     if spec.problem:
         yield "spec", spec.problem
     elif spec.exists and not spec.missing and not facts.obstacles and facts.missing is None:
-        known = ModelSpec.from_json(json.dumps(spec.draft), origin=beside)
-        yield "spec", f"{beside}: {known.input.headline}; blank {known.blank}"
-        yield "", f"alphabet {known.alphabet}"
+        complete = ModelSpec.from_json(json.dumps(spec.draft), origin=beside)
+        yield "spec", f"{beside}: {complete.input.headline}; blank {complete.blank}"
+        yield "", f"alphabet {complete.alphabet}"
     elif spec.exists:
         yield "spec", f"{beside}, incomplete" if spec.missing else beside
     if facts.missing is not None and not spec.missing:
@@ -195,6 +195,7 @@ def _data(facts: FileFacts) -> dict[str, Any]:
         "lambdas": list(facts.lambdas),
         "notes": list(facts.notes),
         "obstacles": [
-            {"layers": list(each.layers), "class": each.kind, "reason": each.reason} for each in facts.obstacles
+            {"layers": list(obstacle.layers), "class": obstacle.kind, "reason": obstacle.reason}
+            for obstacle in facts.obstacles
         ],
     }

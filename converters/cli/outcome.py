@@ -1,4 +1,4 @@
-"""What `convert` and `verify` say about an artifact: lines, a record, a page."""
+"""Shows the verdict of `convert` and `verify` on an artifact: lines, a record, and a page."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from edge_crnn.files import write_atomically
+from edge_crnn.model.spec import ParitySet
 
 from ..pipeline import Source
 from ..report.verification import Outcome, to_json
@@ -18,22 +19,25 @@ def tell(outcome: Outcome, arguments: argparse.Namespace) -> None:
     """Print the verdict on an artifact and the first images that changed."""
     artifact, verification = outcome.artifact, outcome.verification
     print(f"{artifact.path.name}: {verification.summary}")
-    for each in verification.parity.sets:
-        right = (
-            f"right {each.artifact_right / each.images:.2%}, trained model {each.reference_right / each.images:.2%}"
-            if each.labelled
-            else "no labels"
-        )
-        print(f"  {each.name}: {each.images:,} images; {right}; same text {each.same_text / each.images:.2%}")
+    for image_set in verification.parity.sets:
+        print(f"  {_summary(image_set)}")
     for change in verification.changes[:_LISTED]:
         path = change.dataset.entries[change.index].path
-        reference, found = change.texts(artifact.spec.alphabet)
-        print(f"  {path}: trained model {reference!r}, artifact {found!r}")
+        trained, converted = change.texts(artifact.spec.alphabet)
+        print(f"  {path}: trained model {trained!r}, artifact {converted!r}")
     if len(verification.changes) > _LISTED:
         more = "" if arguments.page else "; --page FILE shows them"
         print(f"  and {len(verification.changes) - _LISTED} more{more}")
     if verification.parity.verdict == "underpowered":
         print(f"  these images prove an agreement of only {verification.parity.agreement_shown:.2%}; use more images")
+
+
+def _summary(counts: ParitySet) -> str:
+    right = "no labels"
+    if counts.labelled:
+        artifact, reference = (right / counts.images for right in (counts.artifact_right, counts.reference_right))
+        right = f"right {artifact:.2%}, trained model {reference:.2%}"
+    return f"{counts.name}: {counts.images:,} images; {right}; same text {counts.same_text / counts.images:.2%}"
 
 
 def write_results(

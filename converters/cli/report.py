@@ -6,13 +6,14 @@ import argparse
 from pathlib import Path
 
 from edge_crnn.cli.command import Command
-from edge_crnn.errors import InputError, OutputError
-from edge_crnn.files import require_place, write_atomically
+from edge_crnn.errors import InputError
+from edge_crnn.files import write_atomically
 from edge_crnn.records.record import load_record
 
 from ..report.compose import compose
 from ..report.markdown import markdown
 from ..report.page import page
+from .places import check_places
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,17 +43,11 @@ def run(arguments: argparse.Namespace) -> int:
         OutputError: a file cannot be written, or is one of the results.
     """
     results: list[Path] = arguments.results
-    places: list[Path] = [each for each in (arguments.output, arguments.markdown) if each is not None]
-    if not places:
+    if arguments.output is None and arguments.markdown is None:
         raise InputError("nothing to write; add -o FILE or --markdown FILE")
-    taken = [path.resolve() for path in results]
-    if len(set(taken)) < len(taken):
+    if len({path.resolve() for path in results}) < len(results):
         raise InputError("a file of results is named twice; name it once")
-    for place in places:
-        require_place(place)
-        if place.resolve() in taken:
-            raise OutputError(f"{place}: is named for two files of this run; choose another name for one of them")
-        taken.append(place.resolve())
+    check_places(results, [arguments.output, arguments.markdown])
     report = compose([load_record(path) for path in results], arguments.note)
     if arguments.output is not None:
         write_atomically(arguments.output, page(report).encode())

@@ -6,6 +6,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +24,8 @@ from ..conventions.declared import Draft, read_draft
 from ..conventions.measure.findings import table
 from ..conventions.measure.measure import measure
 from ..source import Opened, open_draft
-from .arguments import add_structure_arguments, check_places, declarations_of
+from .arguments import add_structure_arguments, declarations_of
+from .places import check_places
 
 _COUNT = 200
 _SHOWN = 3
@@ -93,9 +95,9 @@ def _written(arguments: argparse.Namespace) -> Draft | None:
 
 def _measured(arguments: argparse.Namespace, folder: Path, opened: Opened) -> Draft:
     if arguments.unlabelled:
-        if label_rules_of(arguments) != DEFAULT_RULES:
+        if label_rules_of(arguments) != replace(DEFAULT_RULES, recursive=arguments.recursive):
             raise InputError("options about labels do not go with --unlabelled; leave one of them out")
-        paths, texts = find_images(folder), None
+        paths, texts = find_images(folder, arguments.recursive), None
         paths = _some(paths, arguments.count)
     else:
         pairs = _some(load_texts(folder, label_rules_of(arguments)), arguments.count)
@@ -115,8 +117,8 @@ def _measured(arguments: argparse.Namespace, folder: Path, opened: Opened) -> Dr
     print(f"{opened.facts.path} on {len(paths)} {kind}, {seconds:.0f} s, {measured.runs:,} inferences")
     if measured.kept:
         print(f"not measured, since options or the existing spec state it: {', '.join(measured.kept)}")
-    what = "images read correctly" if texts is not None else "confidence of the network"
-    print(f"{what} with each choice, all others as in the best:")
+    measure_name = "images read correctly" if texts is not None else "confidence of the network"
+    print(f"{measure_name} with each choice, all others as in the best:")
     print(*table(measured.findings), *measured.notes, sep="\n")
     if any(finding.unsure for finding in measured.findings):
         print("Choices marked as unsure read these images equally well; the first is written.")

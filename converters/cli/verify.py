@@ -22,9 +22,10 @@ from ..report.verification import Outcome
 from ..verify.gate import compare
 from ..verify.localise import localise, spread, worst, worst_table
 from ..verify.sets import not_set_aside
-from .arguments import add_gate_arguments, add_structure_arguments, check_places, gate_of, source_of
+from .arguments import add_gate_arguments, add_structure_arguments, gate_of, source_of
 from .images import add_image_arguments, readings_of, sets_of
 from .outcome import tell, write_results
+from .places import check_places
 
 _LOCALISED, _WORST = 32, 5
 
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         check_same_network(artifact, source)
         refuse_calibration_images(artifact, datasets)
         if arguments.calibration is not None:
-            check_calibration(artifact, source, arguments.calibration)
+            check_calibration(artifact, source, arguments.calibration, arguments.recursive)
             print(f"{artifact.path.name}: was calibrated with the images of {arguments.calibration}")
     reference = readings_of(arguments, source, datasets)
     outcomes = []
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
             departures = worst(datasets, reference, readings, _WORST)
             print(*worst_table(departures, artifact.spec.alphabet), sep="\n")
     write_results(arguments, source, outcomes, reference)
-    failed = [each.artifact.path.name for each in outcomes if not each.verification.passes(arguments.strict)]
+    failed = [outcome.artifact.path.name for outcome in outcomes if not outcome.verification.passes(arguments.strict)]
     if failed:
         advice = "" if arguments.localise else "; --localise shows which layer is to blame"
         raise VerificationError(f"{', '.join(failed)}: does not meet the gate{advice}")
@@ -90,7 +91,7 @@ def _not_set_aside(artifacts: Sequence[Artifact], datasets: list[Dataset]) -> li
 
 
 def _localise(artifact: Artifact, source: Source, datasets: Sequence[Dataset]) -> None:
-    """Before the artifact reads all images, which ends the run where it gives values that are not finite."""
+    """Print a comparison of all layers, before reading all images, which stops at values that are not finite."""
     drift = localise(artifact, source.graph, source.spec.input, spread(datasets, _LOCALISED))
     print(f"{artifact.path.name}, layer by layer:", *drift.table, sep="\n")
 

@@ -37,13 +37,15 @@ _NONE: Origin = frozenset()
 
 def step_axis(graph: Graph) -> int | None:
     """Return the axis of the image, 0 or 1, that the steps of the output run along; None: both, or neither."""
-    known: dict[str, Origins] = {INPUT: (frozenset({0}), frozenset({1}), *(_NONE,) * (len(graph.input_shape) - 2))}
+    origins_of: dict[str, Origins] = {INPUT: (frozenset({0}), frozenset({1}), *(_NONE,) * (len(graph.input_shape) - 2))}
     for node in graph.nodes:
         shapes, shape = graph.input_shapes(node), graph.shapes[node.name]
-        origins = _origins(node, [known[name] for name in node.inputs], shapes, shape)
+        origins = _origins(node, [origins_of[name] for name in node.inputs], shapes, shape)
         # An axis of length 1 has one position, so it tells nothing apart.
-        known[node.name] = tuple(origin if length > 1 else _NONE for origin, length in zip(origins, shape, strict=True))
-    steps = known[graph.output][0]
+        origins_of[node.name] = tuple(
+            origin if length > 1 else _NONE for origin, length in zip(origins, shape, strict=True)
+        )
+    steps = origins_of[graph.output][0]
     return next(iter(steps)) if len(steps) == 1 else None
 
 
@@ -87,14 +89,15 @@ def _blocks(before: Shape, after: Shape) -> Iterator[tuple[list[int], list[int]]
     Axes of length 1 are left out.
     """
     rest = [axis for axis, length in enumerate(before) if length > 1]
-    made = [axis for axis, length in enumerate(after) if length > 1]
-    while rest and made:
-        sources, targets = [rest.pop(0)], [made.pop(0)]
+    rest_after = [axis for axis, length in enumerate(after) if length > 1]
+    while rest and rest_after:
+        sources = [rest.pop(0)]
+        targets = [rest_after.pop(0)]
         while (count := math.prod(before[axis] for axis in sources)) != (
-            wanted := math.prod(after[axis] for axis in targets)
+            count_after := math.prod(after[axis] for axis in targets)
         ):
-            if count < wanted:
+            if count < count_after:
                 sources.append(rest.pop(0))
             else:
-                targets.append(made.pop(0))
+                targets.append(rest_after.pop(0))
         yield sources, targets

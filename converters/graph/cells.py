@@ -15,7 +15,7 @@ Gate: TypeAlias = Literal["sigmoid", "hard_sigmoid_keras2"]
 
 @dataclass(frozen=True, eq=False)
 class LstmCell:
-    """One direction of an LSTM, gates in Keras' order i, f, g, o (Hochreiter 1997; Gers 2000)."""
+    """The weights of an LSTM in one direction, gates in Keras' order i, f, g, o (Hochreiter 1997; Gers 2000)."""
 
     kernel: Array
     """Input weights, (in, 4 units)."""
@@ -38,7 +38,10 @@ class LstmCell:
 
 @dataclass(frozen=True, eq=False)
 class GruCell:
-    """One direction of a GRU, gates in Keras' order z, r, h, and `hidden = z hidden + (1 - z) h` (Cho 2014)."""
+    """The weights of a GRU in one direction, gates in Keras' order z, r, h (Cho 2014).
+
+    The new state is `hidden = z hidden + (1 - z) h`.
+    """
 
     kernel: Array
     """Input weights, (in, 3 units)."""

@@ -1,4 +1,4 @@
-"""How much work it takes to run a graph."""
+"""Counts the work of running a graph."""
 
 from __future__ import annotations
 

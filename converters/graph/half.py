@@ -1,4 +1,4 @@
-"""What float16 cannot represent: weights and values beyond its range, and weights below its normal numbers.
+"""Finds numbers that float16 cannot represent: weights and values beyond its range, and weights that are too small.
 
 IEEE 754 binary16 ends at 65,504. Its normal numbers begin at 6.1e-5; below them it continues to 0 in steps of 6e-8.
 """
@@ -63,7 +63,7 @@ def refuse_values(graph: Graph, recipe: Recipe, ranges: Ranges) -> None:
 
 
 def faint_weights(graph: Graph, recipe: Recipe) -> Iterator[str]:
-    """Describe the layers with weights of which float16 keeps few digits, one line per layer.
+    """Describe the layers whose weights keep few digits in float16, one line per layer.
 
     This is no error: the loss is negligible beside the other weights of a sum. Only an output with no other weights may
     change, and then the texts show whether that output matters; weight decay leaves outputs that do not.

@@ -1,26 +1,31 @@
 """The primitives of a graph: every Keras layer becomes a few of them, and every target lowers only them.
 
-A node has a name, the names of its inputs, its weights and a shape rule. Shapes are those of one sample, without the
-batch axis, and so are axes: axis 0 is the first one after the batch. Feature maps are channels last. Values are
-float32.
+A node has a name, the names of its inputs, its weights and a shape rule. Shapes and axes are those of one sample,
+without the batch axis: axis 0 is the first one after the batch. Feature maps are channels last. Values are float32.
+
+The primitives that compute are here; `movers` has those that only move elements, `node` their common base, and
+`windows` the arithmetic of padding. This module exports them all.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 
-from edge_crnn.errors import ModelFileError
-
 from .cells import Array, Cell
+from .movers import MOVERS, Concat, Pad, Permute, Reshape, Reverse, Slice
+from .node import MAX_VALUES, Node, Shape
+from .windows import NO_PADS, Pads, padded_size, same_pads, windows
 
-Shape: TypeAlias = tuple[int, ...]
-Pads: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
-"""Padding: rows above and below, columns left and right."""
+__all__ = [
+    "MAX_VALUES", "MOVERS", "NO_PADS", "Activation", "Affine", "Binary", "Concat", "Constant", "Conv", "ConvTranspose",
+    "Dense", "Function", "MatMul", "Merge", "Node", "Normalise", "Operator", "PRelu", "Pad", "Pads", "Permute", "Pool",
+    "Recurrent", "Reduce", "Reshape", "Resize", "Reverse", "Shape", "Slice", "Softmax", "SpatialTransform", "Unary",
+    "padded_size", "same_pads",
+]  # fmt: skip
 
 Activation: TypeAlias = Literal["linear", "relu", "relu6"]
 """Functions that a node can apply to its own result, since every target fuses them."""
@@ -37,48 +42,6 @@ Merge: TypeAlias = Literal["concat", "sum", "average", "product"]
 """How the values of two directions are combined."""
 
 Operator: TypeAlias = Literal["add", "subtract", "multiply", "divide", "maximum", "minimum"]
-
-NO_PADS: Pads = ((0, 0), (0, 0))
-MAX_VALUES = 1 << 26
-"""Largest number of elements of one value of a sample."""
-
-
-@dataclass(frozen=True, eq=False)
-class Node:
-    """The base of all primitives."""
-
-    arity: ClassVar[int | None] = 1
-    """Number of inputs; None: one or more."""
-
-    name: str
-    inputs: tuple[str, ...] = field(default=(), kw_only=True)
-    """Names of the nodes that compute its inputs, or `graph.INPUT`."""
-
-    @property
-    def kind(self) -> str:
-        """Name of the primitive, in lower case."""
-        return type(self).__name__.lower()
-
-    @property
-    def weights(self) -> tuple[Array, ...]:
-        """All weight arrays."""
-        return ()
-
-    def shape(self, *shapes: Shape) -> Shape:
-        """Compute the shape of the value from the shapes of the inputs.
-
-        Raises:
-            ModelFileError: the inputs do not fit the node's weights or settings.
-        """
-        raise NotImplementedError
-
-    def require(self, fits: bool, shapes: Sequence[Shape]) -> None:
-        """Reject inputs of these shapes unless they fit."""
-        if not fits:
-            raise ModelFileError(
-                f"layer {self.name!r} ({type(self).__name__}) cannot take {', '.join(map(str, shapes))}: its weights or"
-                " its settings do not fit the layer before it; was the file put together from two models?"
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -319,100 +282,6 @@ class Reduce(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Concat(Node):
-    """Values joined along an axis."""
-
-    arity = None
-    axis: int
-
-    def shape(self, *shapes: Shape) -> Shape:
-        """The input shape with the lengths of the joined axis added up."""
-        first = shapes[0]
-        axis = self.axis
-        self.require(0 <= axis < len(first), shapes)
-        others = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
-        self.require(len(others) == 1 and len({len(shape) for shape in shapes}) == 1, shapes)
-        return (*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :])
-
-
-@dataclass(frozen=True, eq=False)
-class Slice(Node):
-    """Every `step`-th element from `start` up to, but without, `stop`, along each axis."""
-
-    starts: tuple[int, ...]
-    stops: tuple[int, ...]
-    steps: tuple[int, ...]
-    """Positive steps; `Reverse` is a node of its own."""
-
-    @property
-    def index(self) -> tuple[slice, ...]:
-        """The slices, as an index into a sample."""
-        return tuple(map(slice, self.starts, self.stops, self.steps))
-
-    def shape(self, *shapes: Shape) -> Shape:
-        """The number of elements left along each axis."""
-        (shape,) = shapes
-        self.require(len(shape) == len(self.starts) == len(self.stops) == len(self.steps), shapes)
-        inside = all(
-            0 <= start < stop <= length and step > 0
-            for start, stop, step, length in zip(self.starts, self.stops, self.steps, shape, strict=True)
-        )
-        self.require(inside, shapes)
-        return tuple(len(range(*part.indices(length))) for part, length in zip(self.index, shape, strict=True))
-
-
-@dataclass(frozen=True, eq=False)
-class Pad(Node):
-    """A constant before and after each axis."""
-
-    pads: tuple[tuple[int, int], ...]
-    value: float = 0.0
-
-    def shape(self, *shapes: Shape) -> Shape:
-        """The input shape, longer by the padding."""
-        (shape,) = shapes
-        self.require(len(shape) == len(self.pads) and min((0, *sum(self.pads, ()))) >= 0, shapes)
-        return tuple(before + length + after for length, (before, after) in zip(shape, self.pads, strict=True))
-
-
-@dataclass(frozen=True, eq=False)
-class Reverse(Node):
-    """The elements of one axis in reverse order."""
-
-    axis: int
-
-    def shape(self, *shapes: Shape) -> Shape:
-        """The shape of the input."""
-        self.require(0 <= self.axis < len(shapes[0]), shapes)
-        return shapes[0]
-
-
-@dataclass(frozen=True, eq=False)
-class Reshape(Node):
-    """A row-major reshape to `target`."""
-
-    target: Shape
-
-    def shape(self, *shapes: Shape) -> Shape:
-        """`target`."""
-        self.require(math.prod(shapes[0]) == math.prod(self.target), shapes)
-        return self.target
-
-
-@dataclass(frozen=True, eq=False)
-class Permute(Node):
-    """Axis i of the result is axis `axes[i]` of the input."""
-
-    axes: tuple[int, ...]
-
-    def shape(self, *shapes: Shape) -> Shape:
-        """The lengths in their new order."""
-        (shape,) = shapes
-        self.require(sorted(self.axes) == list(range(len(shape))), shapes)
-        return tuple(shape[axis] for axis in self.axes)
-
-
-@dataclass(frozen=True, eq=False)
 class Resize(Node):
     """A feature map enlarged by whole factors, with half-pixel centres."""
 
@@ -489,48 +358,6 @@ class Recurrent(Node):
         return (shape[0], sum(units) if self.merge == "concat" else units[0])
 
 
-MOVERS = (Concat, Permute, Reshape, Reverse, Slice)
-"""Nodes that only move elements."""
-
-
-def windows(
-    shape: Sequence[int],
-    size: Sequence[int],
-    strides: Sequence[int],
-    pads: Sequence[tuple[int, int]],
-    dilation: Sequence[int] = (1, 1),
-) -> tuple[int, int]:
-    """Count the windows that fit along rows and columns; 0 or less if the map is too small."""
-    rows, columns = (
-        (before + shape[axis] + after - (size[axis] - 1) * dilation[axis] - 1) // strides[axis] + 1
-        for axis, (before, after) in enumerate(pads)
-    )
-    return rows, columns
-
-
-def padded_size(shape: Sequence[int], pads: Sequence[tuple[int, int]]) -> int:
-    """Count the elements of a map with its padding."""
-    return math.prod(length + sum(pad) for length, pad in zip(shape, (*pads, (0, 0)), strict=True))
-
-
-def same_pads(
-    shape: Sequence[int], size: Sequence[int], strides: Sequence[int], dilation: Sequence[int] = (1, 1)
-) -> Pads:
-    """Compute TensorFlow's padding "same" for rows and columns: an odd pixel goes below and to the right."""
-    totals = [
-        max(
-            (-(-shape[axis] // strides[axis]) - 1) * strides[axis]
-            + (size[axis] - 1) * dilation[axis]
-            + 1
-            - shape[axis],
-            0,
-        )
-        for axis in (0, 1)
-    ]
-    rows, columns = ((total // 2, total - total // 2) for total in totals)
-    return rows, columns
-
-
 def are_axes(axes: Sequence[int], shape: Shape) -> bool:
-    """Whether these are distinct axes of a sample."""
+    """Return whether these are distinct axes of a sample."""
     return bool(axes) and len(set(axes)) == len(axes) and all(0 <= axis < len(shape) for axis in axes)

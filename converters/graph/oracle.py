@@ -62,20 +62,20 @@ def run(graph: Graph, batch: npt.NDArray[np.float32], observe: Observer | None =
     return _whole(values[graph.output], batch)
 
 
-def resume(graph: Graph, known: Mapping[str, Array]) -> Array:
-    """Compute the graph's output from some known values; nothing that they determine is computed again.
+def resume(graph: Graph, given_values: Mapping[str, Array]) -> Array:
+    """Compute the graph's output from some given values; nothing that they determine is computed again.
 
     Args:
         graph: the graph to run.
-        known: name → value (N, ...); they must suffice to compute the rest.
+        given_values: name → value (N, ...); they must suffice to compute the rest.
     """
     needed: set[str] = {graph.output}
     for node in reversed(graph.nodes):
-        if node.name in needed and node.name not in known:
+        if node.name in needed and node.name not in given_values:
             needed.update(node.inputs)
-    values = dict(known)
+    values = dict(given_values)
     for node in graph.nodes:
-        if node.name in needed and node.name not in known:
+        if node.name in needed and node.name not in given_values:
             values[node.name] = evaluate(node, [values[name] for name in node.inputs])
     return values[graph.output]
 
@@ -212,7 +212,7 @@ def _resize(node: Resize, x: Array) -> Array:
 
 
 def _spatial_transform(x: Array, matrix: Array) -> Array:
-    """See `SpatialTransform`; the areas are those of the clipped neighbours, so that outside of the map they vanish."""
+    """Sample a map as `SpatialTransform` defines; outside the map, the areas of the clipped neighbours vanish."""
     _, rows, columns, _ = x.shape
     across, down = np.meshgrid(
         np.linspace(-1, 1, columns, dtype=np.float32), np.linspace(-1, 1, rows, dtype=np.float32)

@@ -33,10 +33,10 @@ def calibrate(graph: Graph, batches: Iterable[npt.NDArray[np.float32]]) -> Range
         highs[name] = float(np.maximum(highs.get(name, -np.inf), value.max()))
 
     for batch in filter(len, batches):
-        with np.errstate(over="ignore", invalid="ignore"):  # told below, by name
+        with np.errstate(over="ignore", invalid="ignore"):  # the check below names the value
             oracle.run(graph, batch, observe)
     if not lows:
-        raise DatasetError("no calibration image was given; name a folder with some")
+        raise DatasetError("no calibration images; name a folder with some")
     for name in lows:
         if not np.isfinite([lows[name], highs[name]]).all():
             raise ConversionError(f"value {name!r} goes from {lows[name]} to {highs[name]}; int8 needs finite values")

@@ -53,7 +53,7 @@ def activate(place: Place, function: Activation, x: str) -> str:
 
 
 def unary(place: Place, node: Unary, x: str) -> str:
-    """An element-wise function."""
+    """Apply an element-wise function."""
     return _function(place, node.function, node.alpha, x)
 
 
@@ -114,7 +114,7 @@ _COMPOSED: Mapping[Function, Callable[[Place, str], str]] = {
 
 
 def affine(place: Place, node: Affine, x: str) -> str:
-    """A multiplication and an addition."""
+    """Multiply and add per channel."""
     per_channel = (-1, 1, 1) if place.first else (-1,)
     scale = place.weight("scale", node.scale.reshape(per_channel))
     shift = place.weight("shift", node.shift.reshape(per_channel))
@@ -122,24 +122,24 @@ def affine(place: Place, node: Affine, x: str) -> str:
 
 
 def prelu(place: Place, node: PRelu, x: str) -> str:
-    """The slope is constant, which TensorRT asks for."""
+    """Apply a PReLU; its slope is a constant, as TensorRT requires."""
     slope = node.slope[None]
     return place.add("PRelu", x, place.weight("slope", slope.transpose(0, 3, 1, 2) if place.first else slope))
 
 
 def binary(place: Place, node: Binary, x: str, y: str) -> str:
-    """An operator of two values with equal numbers of axes, so that ONNX broadcasts as the graph does."""
+    """Apply an operator to two values with equal numbers of axes, so that ONNX broadcasts as the graph does."""
     return activate(place, node.activation, place.add(_OPERATORS[node.operator], x, y))
 
 
 def dense(place: Place, node: Dense, x: str) -> str:
-    """A matrix product, not Gemm, which takes two axes alone."""
+    """Multiply by a matrix; Gemm would take two axes only."""
     product = place.add("MatMul", x, place.weight("kernel", node.kernel))
     return activate(place, node.activation, place.add("Add", product, place.weight("bias", node.bias)))
 
 
 def matmul(place: Place, node: MatMul, x: str, y: str) -> str:
-    """A matrix product of two values."""
+    """Multiply two values as matrices."""
     if node.transposed:
         rank = len(place.shapes[1]) + 1
         y = place.add("Transpose", y, perm=(*range(rank - 2), rank - 1, rank - 2))
@@ -147,17 +147,17 @@ def matmul(place: Place, node: MatMul, x: str, y: str) -> str:
 
 
 def softmax(place: Place, _node: Softmax, x: str) -> str:
-    """Softmax over the last axis, which is the last one in the file, too."""
+    """Apply a softmax over the last axis, which is the last axis in the file, too."""
     return place.add("Softmax", x, axis=-1)
 
 
 def normalise(place: Place, node: Normalise, x: str) -> str:
-    """One operation over the last axes; written out over others."""
+    """Normalise by one operation over the last axes; over other axes, it is written out."""
     axes = sorted(place.axis(axis) for axis in node.axes)
     shape = place.shapes[0]
     rank = len(shape) + 1
     if not place.first and axes == list(range(axes[0], rank)):
-        # TensorRT 8.6 reads a scale and a shift, which ONNX lets one omit.
+        # ONNX allows omitting scale and shift, but TensorRT 8.6 reads them.
         ones, zeros = np.ones(shape[axes[0] - 1 :]), np.zeros(shape[axes[0] - 1 :])
         weights = place.weight("scale", ones), place.weight("shift", zeros)
         return place.add("LayerNormalization", x, *weights, axis=axes[0] - rank, epsilon=float(node.epsilon))
@@ -168,7 +168,7 @@ def normalise(place: Place, node: Normalise, x: str) -> str:
 
 
 def reduce(place: Place, node: Reduce, x: str) -> str:
-    """The sum is the only reduction whose axes are an input in this opset."""
+    """Reduce axes; the sum is the only reduction whose axes are an input in this opset."""
     axes = sorted(place.axis(axis) for axis in node.axes)
     settings: dict[str, Any] = {"keepdims": int(node.keepdims)}
     if node.mode == "sum":

@@ -1,7 +1,7 @@
 """Decides which feature maps are channels first in the file, as a pure function of the graph.
 
-Convolutions, pools and resizing run channels first. What works on elements or on mapped axes stays in the layout that
-its inputs have, so that between the convolutions of a network nothing is transposed.
+Convolutions, pools and resizing run channels first. A node that works on elements or on mapped axes keeps the layout of
+its inputs, so that nothing is transposed between the convolutions of a network.
 """
 
 from __future__ import annotations
@@ -27,29 +27,31 @@ from ..graph.nodes import (
     Unary,
 )
 
-TO_FIRST, TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
-"""Permutations of (N, rows, columns, channels) and back."""
+TO_FIRST = (0, 3, 1, 2)
+"""The permutation from (N, rows, columns, channels) to channels first."""
+TO_LAST = (0, 2, 3, 1)
+"""The permutation back."""
 
 _FIRST = (Conv, ConvTranspose, Pool, Resize)
 _EITHER = (Affine, Binary, Concat, Normalise, Pad, PRelu, Reverse, Slice, Unary)
 
 
 def channels_first(graph: Graph) -> frozenset[str]:
-    """Names of the nodes whose values are channels first."""
-    wanted = _wanted_first(graph)
+    """Return the names of the nodes whose values are channels first."""
+    taken_first = _taken_first(graph)
     first: set[str] = set()
     for node in graph.nodes:
         if len(graph.shapes[node.name]) == 3 and (
             isinstance(node, _FIRST)
             or (_takes_either(node, graph) and not first.isdisjoint(node.inputs))
-            or (node.name in wanted and (_takes_either(node, graph) or _gives_either(node)))
+            or (node.name in taken_first and (_takes_either(node, graph) or _gives_either(node)))
         ):
             first.add(node.name)
     return frozenset(first)
 
 
 def takes_channels_first(node: Node, graph: Graph, first: frozenset[str]) -> bool:
-    """Whether a node takes its inputs channels first, where `first` is what `channels_first` gives."""
+    """Return whether a node takes its inputs channels first; `first` is the result of `channels_first`."""
     if isinstance(node, _FIRST):
         return True
     if isinstance(node, Reshape):
@@ -60,26 +62,26 @@ def takes_channels_first(node: Node, graph: Graph, first: frozenset[str]) -> boo
 
 
 def file_axis(axis: int, first: bool) -> int:
-    """An axis of a sample → the axis in the file; `first`: of a map that is channels first."""
+    """Return the axis in the file of a sample's axis; `first` says that the map is channels first."""
     return TO_FIRST.index(axis + 1) if first else axis + 1
 
 
-def _wanted_first(graph: Graph) -> set[str]:
-    """Values that some node, or one that takes what that gives in either layout, takes channels first."""
-    wanted: set[str] = set()
+def _taken_first(graph: Graph) -> set[str]:
+    """Return the values that a node takes channels first, directly or through nodes that work in either layout."""
+    taken: set[str] = set()
     for node in reversed(graph.nodes):
-        if isinstance(node, _FIRST) or (node.name in wanted and _takes_either(node, graph)):
-            wanted.update(node.inputs)
-    return wanted
+        if isinstance(node, _FIRST) or (node.name in taken and _takes_either(node, graph)):
+            taken.update(node.inputs)
+    return taken
 
 
 def _takes_either(node: Node, graph: Graph) -> bool:
-    """Whether a node works in the layout of its inputs."""
+    """Return whether a node works in the layout of its inputs."""
     shapes = graph.input_shapes(node)
     if not shapes or len(shapes[0]) != 3:
         return False
     if isinstance(node, Reduce):
-        # Else the axes that are left would be in another order.
+        # Otherwise the remaining axes would be in another order.
         return node.keepdims or 2 in node.axes or {0, 1} <= set(node.axes)
     return isinstance(node, _EITHER)
 
@@ -89,5 +91,5 @@ def _gives_either(node: Node) -> bool:
 
 
 def _is_one_pixel(shape: Shape) -> bool:
-    """Whether a map has the same order of elements in both layouts."""
+    """Return whether a map has a single pixel, so that both layouts have the same order of elements."""
     return len(shape) == 3 and shape[:2] == (1, 1)

@@ -1,4 +1,4 @@
-"""A graph, node by node: which precision and layout each takes, and the operations that compute it."""
+"""Lowers a graph node by node: chooses precision and layout, and writes the operations."""
 
 from __future__ import annotations
 
@@ -64,18 +64,18 @@ LOWERINGS: Mapping[type[Node], Lowering] = {
     SpatialTransform: maps.spatial_transform,
     Unary: elements.unary,
 }
-"""All but `Constant`, which is stored in the forms in which it is taken."""
+"""All primitives except `Constant`, which is stored in the forms that nodes take."""
 
 _WIDE_FUNCTIONS: frozenset[Function] = frozenset({"exp", "log", "mish", "rsqrt", "softplus", "sqrt", "square"})
-"""Whose values, or what they are computed by, leave float16's range where their inputs do not."""
+"""Functions whose values or intermediate results may leave the range of float16 although their inputs do not."""
 
 
 def lower(writer: Writer, graph: Graph, recipe: Recipe, image: str) -> str:
-    """Write all nodes; the tensor of the graph's value, float32, in the graph's axes and for each sample.
+    """Write all nodes, and return the tensor of the output: float32, in the graph's axes, for every sample.
 
     Args:
-        writer: to be added to.
-        graph: every node is lowered as it stands.
+        writer: the file that the nodes are added to.
+        graph: the graph, which is lowered as it is.
         recipe: one of `ONNX_RECIPES`, perhaps with layers in float32.
         image: the tensor of the graph's input.
     """
@@ -83,7 +83,7 @@ def lower(writer: Writer, graph: Graph, recipe: Recipe, image: str) -> str:
 
 
 def computes_in_float32(node: Node) -> bool:
-    """Whether a node is computed in float32 whatever the recipe: float16 has too few digits, or too small a range."""
+    """Return whether a node is always computed in float32, since float16 has too few digits or too small a range."""
     match node:
         case Softmax() | Normalise() | SpatialTransform():
             return True
@@ -131,7 +131,10 @@ class _Lowering:
         return Value(form, {form: LOWERINGS[type(node)](place, node, *tensors)}, per_sample)
 
     def _is_half(self, node: Node, values: list[Value]) -> bool:
-        """Nodes that compute nothing take what comes, but for the network's input, which is made smaller at once."""
+        """Return whether a node is float16; a node that computes nothing keeps the precision of its inputs.
+
+        The network's input is the exception: it becomes float16 as early as possible.
+        """
         recipe = self._recipe
         if node.name in recipe.float_layers or computes_in_float32(node):
             return False
@@ -146,7 +149,7 @@ class _Lowering:
         return self._values[name].take(self._writer, node, form, name)
 
     def _repeat(self, node: str, tensor: str, rank: int) -> str:
-        """A value without a batch, for each image."""
+        """Repeat a value without a batch for every image."""
         if self._batch is None:
             shape = self._writer.add("Shape", INPUT, [self._image])
             place = self._writer.integers(INPUT, "axis", [0])

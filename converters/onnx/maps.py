@@ -13,7 +13,7 @@ from .writer import Place
 
 
 def conv(place: Place, node: Conv, x: str) -> str:
-    """A convolution."""
+    """Convolve a map."""
     kernel = place.weight("kernel", node.kernel.transpose(3, 2, 0, 1))
     bias = place.weight("bias", node.bias)
     settings: dict[str, Any] = {"strides": node.strides, "pads": _ends(node.pads)}
@@ -25,7 +25,7 @@ def conv(place: Place, node: Conv, x: str) -> str:
 
 
 def conv_transpose(place: Place, node: ConvTranspose, x: str) -> str:
-    """A transposed convolution; what a negative trim adds to the result, `output_padding` does."""
+    """Convolve transposed; `output_padding` adds the rows and columns of a negative trim."""
     kernel = place.weight("kernel", node.kernel.transpose(2, 3, 0, 1))
     bias = place.weight("bias", node.bias)
     trimmed = tuple((max(before, 0), max(after, 0)) for before, after in node.trims)
@@ -37,7 +37,7 @@ def conv_transpose(place: Place, node: ConvTranspose, x: str) -> str:
 
 
 def pool(place: Place, node: Pool, x: str) -> str:
-    """Pooling; padding never counts."""
+    """Pool a map; padding never counts."""
     settings: dict[str, Any] = {"kernel_shape": node.size, "strides": node.strides, "pads": _ends(node.pads)}
     if node.mode == "max":
         return place.add("MaxPool", x, **settings)
@@ -45,7 +45,7 @@ def pool(place: Place, node: Pool, x: str) -> str:
 
 
 def _ends(pads: Pads) -> tuple[int, ...]:
-    """Top, left, bottom, right; written out, since SAME_UPPER is deprecated and engines differ on it."""
+    """Return top, left, bottom and right explicitly: SAME_UPPER is deprecated, and engines differ on it."""
     (top, bottom), (left, right) = pads
     return top, left, bottom, right
 
@@ -81,11 +81,11 @@ def spatial_transform(place: Place, _node: SpatialTransform, x: str, matrix: str
     axis, last = place.integers("axis", 1), place.integers("last", 2)
 
     def part(of: str, coordinate: int) -> str:
-        """(N, pixels)."""
+        """Return one coordinate, (N, pixels)."""
         return place.add("Squeeze", place.add("Gather", of, indices[coordinate], axis=1), axis)
 
     def corner_of(row: str, column: str, height: str, width: str) -> str:
-        """(N, pixels, channels)."""
+        """Return a neighbour weighted by its area, (N, pixels, channels)."""
         index = place.add("Add", place.add("Mul", row, place.weight("columns", columns)), column)
         whole = place.add("Unsqueeze", place.add("Cast", index, to=onnx.TensorProto.INT64), last)
         area = place.add("Unsqueeze", place.add("Mul", width, height), last)

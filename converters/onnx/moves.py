@@ -15,7 +15,7 @@ def concat(place: Place, node: Concat, *values: str) -> str:
 
 
 def slice_(place: Place, node: Slice, x: str) -> str:
-    """Slice the axes that are not kept whole, but at least one."""
+    """Slice the axes that are not kept whole, and at least one axis."""
     ranges = list(zip(node.starts, node.stops, node.steps, strict=True))
     cut = [axis for axis, kept in enumerate(ranges) if kept != (0, place.shapes[0][axis], 1)] or [0]
     starts, stops, steps = zip(*(ranges[axis] for axis in cut), strict=True)
@@ -23,7 +23,7 @@ def slice_(place: Place, node: Slice, x: str) -> str:
 
 
 def reverse(place: Place, node: Reverse, x: str) -> str:
-    """Reverse an axis by a backward slice; ONNX' only alternative takes a length per image."""
+    """Reverse an axis by a backward slice; the only alternative in ONNX takes a length per image."""
     length = place.shapes[0][node.axis]
     return _slice(place, x, [-1], [-length - 1], [place.axis(node.axis)], [-1])
 
@@ -32,7 +32,7 @@ def _slice(
     place: Place, x: str, starts: Sequence[int], stops: Sequence[int], axes: Sequence[int], steps: Sequence[int]
 ) -> str:
     settings = {"starts": starts, "ends": stops, "axes": axes, "steps": steps}
-    return place.add("Slice", x, *(place.integers(what, *values) for what, values in settings.items()))
+    return place.add("Slice", x, *(place.integers(name, *values) for name, values in settings.items()))
 
 
 def pad(place: Place, node: Pad, x: str) -> str:
@@ -45,7 +45,7 @@ def pad(place: Place, node: Pad, x: str) -> str:
 
 
 def reshape(place: Place, node: Reshape, x: str) -> str:
-    """In row-major order; a map of one pixel is the same in both layouts."""
+    """Reshape in row-major order; a map of one pixel is the same in both layouts."""
     target = node.target
     if place.gives_first:
         target = (target[2], *target[:2])
@@ -53,5 +53,5 @@ def reshape(place: Place, node: Reshape, x: str) -> str:
 
 
 def permute(place: Place, node: Permute, x: str) -> str:
-    """A transposition of the sample's axes."""
+    """Transpose the sample's axes."""
     return place.add("Transpose", x, perm=(0, *(axis + 1 for axis in node.axes)))

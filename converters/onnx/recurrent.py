@@ -1,4 +1,4 @@
-"""Recurrent nodes: one `LSTM` or `GRU` operation, of both directions where they are alike."""
+"""Lowers recurrent nodes to one `LSTM` or `GRU` operation, with both directions if they are alike."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MERGES = {"average": "ReduceMean", "product": "ReduceProd"}
 
 
 def recurrent(place: Place, node: Recurrent, x: str) -> str:
-    """(N, T, in) → (N, T, out)."""
+    """Map (N, T, in) to (N, T, out)."""
     by_step = place.add("Transpose", x, perm=(1, 0, 2))
     groups = [node.cells] if len({_form(cell) for _, cell in node.cells}) == 1 else [(pair,) for pair in node.cells]
     outputs = [_operation(place, by_step, cells) for cells in groups]  # (T, directions, N, units)
@@ -37,15 +37,18 @@ def recurrent(place: Place, node: Recurrent, x: str) -> str:
 
 
 def _form(cell: Cell) -> tuple[object, ...]:
-    """What the directions of one op share: ONNX asks for the kind and the width, TensorRT for the functions too."""
+    """Return the properties that the directions of an operation must share.
+
+    ONNX requires the same kind and width, TensorRT the same functions too.
+    """
     return type(cell), cell.units, isinstance(cell, GruCell) and cell.inner_bias is None, cell.recurrent_activation
 
 
 def _operation(place: Place, x: str, cells: Sequence[tuple[str, Cell]]) -> str:
-    """(T, N, in) → (T, directions, N, units); the cells are of one form."""
+    """Map (T, N, in) to (T, directions, N, units) by cells of one form."""
     first = cells[0][1]
     arrays = [_weights(cell) for _, cell in cells]
-    constants = {what: np.stack([of_cell[what] for of_cell in arrays]) for what in arrays[0]}
+    constants = {role: np.stack([of_cell[role] for of_cell in arrays]) for role in arrays[0]}
     settings: dict[str, Any] = {}
     if isinstance(first, GruCell):
         settings["linear_before_reset"] = int(first.inner_bias is not None)
@@ -53,7 +56,7 @@ def _operation(place: Place, x: str, cells: Sequence[tuple[str, Cell]]) -> str:
     return place.add(
         "LSTM" if isinstance(first, LstmCell) else "GRU",
         x,
-        *(place.weight(what, value) for what, value in constants.items()),
+        *(place.weight(role, value) for role, value in constants.items()),
         hidden_size=first.units,
         direction="bidirectional" if len(cells) == 2 else {"forward": "forward", "backward": "reverse"}[cells[0][0]],
         activations=[name for _, cell in cells for name in (_GATE_FUNCTIONS[cell.recurrent_activation], *rest)],
@@ -62,12 +65,12 @@ def _operation(place: Place, x: str, cells: Sequence[tuple[str, Cell]]) -> str:
 
 
 def _weights(cell: Cell) -> dict[str, Array]:
-    """The constants of one direction, by ONNX' layout: rows are outputs, biases those of x W and then of h R."""
+    """Return a direction's constants in the layout of ONNX: rows are outputs, the bias is that of x W, then of h R."""
     match cell:
         case LstmCell():
             kernel, recurrent, bias = (_gates(array) for array in cell.weights)
             inner = np.zeros_like(bias)
-        case GruCell():  # in ONNX' order, z, r, h, already
+        case GruCell():  # whose order z, r, h is that of ONNX
             kernel, recurrent, bias = cell.kernel, cell.recurrent, cell.bias
             inner = np.zeros_like(bias)
             if cell.inner_bias is not None:

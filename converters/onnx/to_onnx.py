@@ -1,14 +1,14 @@
-"""graph → ONNX, in float32 or typed float16.
+"""Lowers a graph to ONNX, in float32 or typed float16.
 
-Opset 17, the newest that TensorRT 8.6 parses whole. Convolutions run channels first (see `layouts`), and `lowering` has
-a table of what becomes of each primitive. A recurrent layer becomes one `LSTM` or `GRU` op, which engines run as one
-kernel, where a written-out recurrence would be thousands of nodes.
+The file uses opset 17, the newest that TensorRT 8.6 parses completely. Convolutions run channels first (see
+`layouts`), and `lowering` lists how each primitive is written. A recurrent layer becomes one `LSTM` or `GRU` op, which
+engines run as one kernel; a written-out recurrence would be thousands of nodes.
 
-Half precision is in the types of the file itself, weights and activations, and not left to a flag of the engine:
-TensorRT 11 has no such flag any more, and an older one may ignore it in silence. The softmax is float32 always, a float
-input and the output too, so that whoever feeds the file need not know; and so is what float16 cannot hold on the way to
-a value that it can, such as a norm's sums. ONNX Runtime has hardly any float16 kernel for a CPU and puts casts around
-float32 ones: that is no faster than float32, and rounds and overflows less than a GPU does (see `graph.half`).
+Half precision is in the types of the file itself, both weights and activations. A flag of the engine would not do:
+TensorRT 11 has none any more, and older versions may ignore it silently. The softmax is always float32, and so are a
+float input and the output, so that a caller need not know the recipe. Intermediate results that float16 cannot hold,
+such as a norm's sums, are float32 too. ONNX Runtime has hardly any float16 kernels for a CPU and puts casts around
+float32 kernels; this is no faster than float32, and rounds and overflows less than a GPU does (see `graph.half`).
 """
 
 from __future__ import annotations
@@ -32,16 +32,17 @@ _IR_VERSION = 8  # the one that came with opset 17: an older engine refuses the 
 
 
 def to_onnx(graph: Graph, recipe: Recipe = ONNX_RECIPES["float32"], image: InputSpec | None = None) -> bytes:
-    """The ONNX file of a graph, folded or not: `image` → `probabilities` (N, steps, classes) float32; N is free.
+    """Return the ONNX file of a graph: `image` → `probabilities` (N, steps, classes) float32; N is free.
 
     Args:
-        graph: every node is lowered as it stands.
+        graph: the graph, folded or not, which is lowered as it is.
         recipe: one of `ONNX_RECIPES`, perhaps with layers in float32.
-        image: what the file takes. dtype uint8: (N, height, width, channels) pixels, turned already, and transposed,
-            inverted, scaled and shifted inside; float32, or None: (N, *graph.input_shape) as the network takes it.
+        image: the file's input. uint8: (N, height, width, channels) pixels, which are already turned; the file
+            transposes, inverts, scales and shifts them. float32 or None: (N, *graph.input_shape) as the network takes
+            it.
 
     Raises:
-        ConversionError: the image is not the network's, a weight is beyond float16, or the result is no valid ONNX.
+        ConversionError: the image does not fit the network, a weight exceeds float16, or the result is not valid ONNX.
     """
     if image is not None and image.shape != graph.input_shape:
         raise ConversionError(

@@ -1,4 +1,4 @@
-"""The parts of an ONNX file while it is written, and the forms that a value has in it."""
+"""Collects the parts of an ONNX file, and the forms that a value has in it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from ..graph.half import to_half
 from ..graph.nodes import Shape
 from .layouts import TO_FIRST, TO_LAST, file_axis
 
-IMAGE, PROBABILITIES = "image", "probabilities"
-"""Names of the file's input and output."""
-FLOAT, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
+IMAGE = "image"
+"""Name of the file's input."""
+PROBABILITIES = "probabilities"
+"""Name of the file's output."""
+FLOAT = onnx.TensorProto.FLOAT
+HALF = onnx.TensorProto.FLOAT16
 
 
 class Writer:
-    """The operations and constants so far; an operation and its only result carry the same name, NODE/OPERATION."""
+    """The operations and constants so far; an operation and its only result have the same name, NODE/OPERATION."""
 
     def __init__(self) -> None:
         self.operations: list[Any] = []
@@ -33,54 +36,54 @@ class Writer:
         self.operations.append(onnx.helper.make_node(operation, inputs, [name], name, **attributes))
         return name
 
-    def constant(self, node: str, what: str, value: npt.NDArray[Any]) -> str:
-        """Append a constant as it is."""
-        name = self._name(f"{node}/{what}")
+    def constant(self, node: str, role: str, value: npt.NDArray[Any]) -> str:
+        """Append a constant without converting it, and return its name."""
+        name = self._name(f"{node}/{role}")
         self.constants.append(onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def weight(self, node: str, what: str, value: npt.NDArray[Any], half: bool) -> str:
-        """Append a constant in float16 or float32."""
-        return self.constant(node, what, to_half(f"{node}/{what}", value) if half else value.astype(np.float32))
+    def weight(self, node: str, role: str, value: npt.NDArray[Any], half: bool) -> str:
+        """Append a constant in float16 or float32, and return its name."""
+        return self.constant(node, role, to_half(f"{node}/{role}", value) if half else value.astype(np.float32))
 
-    def integers(self, node: str, what: str, values: Sequence[int]) -> str:
-        """Append integers."""
-        return self.constant(node, what, np.array(values, np.int64))
+    def integers(self, node: str, role: str, values: Sequence[int]) -> str:
+        """Append integers, and return their name."""
+        return self.constant(node, role, np.array(values, np.int64))
 
     def _name(self, wish: str) -> str:
         name = wish
         number = 2
         while name in self._used:
             name = f"{wish}:{number}"
-            number = number + 1
+            number += 1
         self._used.add(name)
         return name
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a tensor holds a value."""
+    """The precision and layout of a tensor."""
 
     half: bool = False
-    """In float16; else float32."""
+    """Whether it is float16 rather than float32."""
     first: bool = False
-    """Channels first."""
+    """Whether it is channels first."""
 
 
 @dataclass
 class Value:
-    """A value of the graph in the file: one tensor for each form in which it is taken."""
+    """A value of the graph in the file: a tensor for every form in which nodes take it."""
 
     origin: Form
-    """The tensor as it was computed."""
+    """The form in which it was computed."""
     tensors: dict[Form, str]
     per_sample: bool = True
-    """Whether it depends on the image; else its batch axis is of length 1."""
+    """Whether it depends on the image; otherwise its batch axis has length 1."""
     constant: npt.NDArray[Any] | None = None
-    """The value of a `Constant`, which is stored in the forms that are asked for."""
+    """The value of a `Constant`, which is stored in the forms that nodes take."""
 
     def take(self, writer: Writer, node: str, form: Form, name: str) -> str:
-        """The tensor of a form, which `node` takes; `name` is that of the value."""
+        """Return the tensor of a form, which `node` takes; `name` is the value's name."""
         if form not in self.tensors:
             self.tensors[form] = self._make(writer, node, form, name)
         return self.tensors[form]
@@ -98,7 +101,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Place:
-    """A node that is lowered: where its parts go and how they look."""
+    """A node that is being lowered: the file that it goes to, and its precision and layout."""
 
     writer: Writer
     name: str
@@ -115,14 +118,14 @@ class Place:
         """Append an operation, and return the name of its result."""
         return self.writer.add(operation, self.name, inputs, **attributes)
 
-    def weight(self, what: str, value: npt.ArrayLike) -> str:
-        """Append a constant in the node's precision."""
-        return self.writer.weight(self.name, what, np.asarray(value), self.half)
+    def weight(self, role: str, value: npt.ArrayLike) -> str:
+        """Append a constant in the node's precision, and return its name."""
+        return self.writer.weight(self.name, role, np.asarray(value), self.half)
 
-    def integers(self, what: str, *values: int) -> str:
-        """Append integers."""
-        return self.writer.integers(self.name, what, values)
+    def integers(self, role: str, *values: int) -> str:
+        """Append integers, and return their name."""
+        return self.writer.integers(self.name, role, values)
 
     def axis(self, axis: int) -> int:
-        """The file's axis of a sample's."""
+        """Return the axis in the file of a sample's axis."""
         return file_axis(axis, self.first)

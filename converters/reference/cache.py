@@ -80,7 +80,7 @@ def find(name: str, shape: tuple[int, ...]) -> Probabilities | None:
 
 
 def keep(name: str, probabilities: Probabilities) -> None:
-    """Write an entry, and delete those that were used longest ago where all together are too large."""
+    """Write an entry, and delete the least recently used entries if the cache becomes too large."""
     data = io.BytesIO()
     np.savez(data, probabilities=probabilities)
     if len(data.getbuffer()) > _MOST_BYTES:
@@ -91,7 +91,7 @@ def keep(name: str, probabilities: Probabilities) -> None:
         write_atomically(path, data.getvalue())
         _forget_oldest(path.parent)
     except OSError as error:  # which includes OutputError
-        note(f"what the trained model reads is not kept for the next run ({error})")
+        note(f"the trained model's readings are not kept for the next run ({error})")
 
 
 def _path(name: str) -> Path:
@@ -113,7 +113,7 @@ def _forget_oldest(folder: Path) -> None:
 
 
 def _surroundings() -> dict[str, str]:
-    """Versions and settings that the output depends on."""
+    """Return the versions and settings that the output depends on."""
     versions = {}
     for package in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):

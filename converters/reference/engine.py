@@ -12,10 +12,10 @@ from .tensorflow import import_tensorflow
 
 
 def import_keras() -> tuple[Any, Any]:
-    """TensorFlow, and Keras 3 on top of it, without their chatter.
+    """Import TensorFlow and Keras 3 without their log output.
 
     Raises:
-        BackendUnavailable: one is not installed, or Keras runs on another engine.
+        BackendUnavailable: either is not installed, or Keras runs on another engine.
     """
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -26,10 +26,10 @@ def import_keras() -> tuple[Any, Any]:
 
 
 def import_keras2() -> tuple[Any, Any]:
-    """TensorFlow, and Keras 2 on top of it, which runs what Keras 2 has saved as it was meant.
+    """Import TensorFlow and Keras 2, which runs the models that Keras 2 saved as intended.
 
     Raises:
-        BackendUnavailable: one is not installed.
+        BackendUnavailable: either is not installed.
     """
     tensorflow, keras = import_tensorflow("tf_keras")
     # TensorFlow fuses a LeakyReLU behind a residual sum into the convolution before it, and computes something else.

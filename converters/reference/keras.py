@@ -40,6 +40,8 @@ _TRUSTED_MODULES = (
 _KERAS2_MODELS = re.compile(r"(tf_)?keras\.(src\.)?engine\.(functional|sequential)")
 """Modules with the classes of models in the versions of Keras 2."""
 _OPERATIONS = ("keras.src.ops.core", "keras.src.ops.math", "keras.src.ops.nn", "keras.src.ops.numpy")
+_SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
+"""Names that TensorFlow takes as the outermost name scope."""
 _CUDNN = {
     "CuDNNGRU": {"class_name": "GRU", "settings": {"recurrent_activation": "sigmoid", "reset_after": True}},
     "CuDNNLSTM": {"class_name": "LSTM", "settings": {"recurrent_activation": "sigmoid"}},
@@ -88,6 +90,8 @@ class KerasReference(TensorFlowReference):
         model = rewrite.load(path, config)
         if len(model.inputs) > 1:  # labels and lengths that nothing takes
             model = keras.Model(model.get_layer(network.ends.image).output, model.outputs)
+        if not keras2:
+            _make_scopable(model)
         ends = network.ends
         shape = network.graph.output_shape
 
@@ -100,6 +104,16 @@ class KerasReference(TensorFlowReference):
             tensorflow, call, network.graph, batch,
             name="tf-keras" if keras2 else "keras", version=keras.__version__, precision=precision,
         )  # fmt: skip
+
+
+def _make_scopable(model: Any) -> None:
+    """Rename layers whose names TensorFlow rejects as name scopes, such as 'layer 1'.
+
+    Keras 3 builds and saves layers with any name, but TensorFlow cannot run them.
+    """
+    for number, layer in enumerate(model._flatten_layers()):
+        if not _SCOPE.fullmatch(layer.name):
+            layer.name = f"layer_{number}"
 
 
 def _policy(layer: Any) -> str:
@@ -170,12 +184,12 @@ class _Rewrite:
         return model
 
     def _has_weighted_stand_ins(self) -> bool:
-        """Whether the file has weights for layers whose stand-ins have none."""
+        """Return whether the file has weights for layers whose stand-ins have none."""
         fragments = self._network.fragments.items()
         return any(node.weights for name, fragment in fragments if name not in self._classes for node in fragment.nodes)
 
     def _safe(self, config: Any, scope: str) -> Any:
-        """Settings of a model, a layer, or anything in one.
+        """Return the settings of a model, a layer or a part of one, after checking them.
 
         `load_network` has checked what it converts, but Keras would build everything else, too. So whatever names a
         module outside Keras is rejected, and so are layers that no model needs here, some of which read files or run
@@ -248,7 +262,7 @@ def _as_keras3(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _keras2_gate(keras: Any) -> Any:
-    """Keras 2's `hard_sigmoid`; in Keras 3 the name stands for relu6(x + 3) / 6."""
+    """Return Keras 2's `hard_sigmoid`; in Keras 3 the name stands for relu6(x + 3) / 6."""
 
     def hard_sigmoid_keras2(x: Any) -> Any:
         return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)

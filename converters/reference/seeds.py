@@ -1,4 +1,4 @@
-"""The seed architectures as Keras describes them: what a file of weights alone is read against."""
+"""The seed architectures in Keras' configuration, which give a file of weights alone its structure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .engine import import_keras
 
 
 def seed(architecture: str, classes: int, **options: Any) -> dict[str, Any]:
-    """The configuration of one of `ARCHITECTURES`, which takes the options.
+    """Return the configuration of one of `ARCHITECTURES`, built with these options.
 
     Raises:
         BackendUnavailable: TensorFlow or Keras is not installed, or Keras runs on another engine.

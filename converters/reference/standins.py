@@ -1,4 +1,4 @@
-"""Layers whose code is not run, in a form that Keras can run: what the user has declared that they do.
+"""Stand-ins for layers whose code is not run: Keras runs the behaviour that the user has declared instead.
 
 A Lambda holds code, and a layer class of the user's own is known to nobody here. The graph has nodes for such a layer,
 because the user has said what it does; its stand-in runs these nodes in NumPy. That the declaration is true, no
@@ -18,7 +18,7 @@ from ..trained.keras.builder import Fragment
 
 
 def run(fragment: Fragment, *inputs: Array) -> Array:
-    """The value of a fragment for a batch of its inputs, each (N, ...)."""
+    """Compute the value of a fragment for a batch of its inputs, each (N, ...)."""
     values = dict(zip(fragment.inputs, inputs, strict=True))
     for node in fragment.nodes:
         values[node.name] = oracle.evaluate(node, [values[name] for name in node.inputs])
@@ -27,7 +27,7 @@ def run(fragment: Fragment, *inputs: Array) -> Array:
 
 
 def stand_in(tensorflow: Any, keras: Any, fragments: Mapping[str, Fragment]) -> Any:
-    """A layer class of this Keras that stands in for any of these layers; `key` tells which one it is."""
+    """Return a layer class of this Keras that stands in for any of these layers; `key` selects the layer."""
 
     class StandIn(keras.layers.Layer):  # type: ignore[misc]
         def __init__(self, key: str, **settings: Any) -> None:

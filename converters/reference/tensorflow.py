@@ -20,7 +20,7 @@ from ..graph.graph import Graph
 
 
 class TensorFlowReference:
-    """A trained model as TensorFlow runs it; one compiled function, so that every image is computed alike."""
+    """A trained model that TensorFlow runs as one compiled function, so that every image is computed alike."""
 
     facts: BackendFacts
 
@@ -35,7 +35,7 @@ class TensorFlowReference:
         version: str,
         precision: str,
     ) -> None:
-        """`call` gives probabilities (N, steps, classes) for a float32 tensor (N, *graph.input_shape)."""
+        """Compile `call`, which maps float32 (N, *graph.input_shape) to probabilities (N, steps, classes)."""
         self.facts = BackendFacts(
             name=name,
             version=version,
@@ -72,10 +72,10 @@ class TensorFlowReference:
 
 
 def import_tensorflow(*modules: str) -> list[Any]:
-    """TensorFlow, and then these modules on top of it, without their chatter.
+    """Import TensorFlow, and then these modules, without their log output.
 
     Raises:
-        BackendUnavailable: one is not installed.
+        BackendUnavailable: a module is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
@@ -89,7 +89,7 @@ def import_tensorflow(*modules: str) -> list[Any]:
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """TensorFlow's libraries greet on file descriptor 2 before any log level counts."""
+    """Silence file descriptor 2, where TensorFlow's libraries print before a log level takes effect."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:

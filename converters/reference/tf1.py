@@ -36,7 +36,7 @@ class Tf1Reference(TensorFlowReference):
 
 
 def _logits(tf: Any, variable: Any, x: Any) -> Any:
-    """(N, steps, classes)."""
+    """Return the logits, (N, steps, classes)."""
 
     def conv(number: int, x: Any, padding: str = "SAME") -> Any:
         kernel, bias = (variable(f"{CONVOLUTIONS[number]}/{role}") for role in ("kernel", "bias"))
@@ -62,7 +62,7 @@ def _logits(tf: Any, variable: Any, x: Any) -> Any:
 
 
 def _lstm(tf: Any, variable: Any, name: str, x: Any) -> Any:
-    """`BasicLSTMCell` over all steps of (N, steps, in)."""
+    """Run a `BasicLSTMCell` over all steps of (N, steps, in)."""
     kernel, bias = variable(f"{name}/kernel"), variable(f"{name}/bias")
     state = hidden = tf.zeros((x.shape[0], kernel.shape[1] // 4))
     outputs = []

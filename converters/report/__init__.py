@@ -1,5 +1,5 @@
-"""JSON that was measured → one page for people: `edge-crnn report`, and `--page` of `convert` and `verify`.
+"""Turns measured JSON into one page: for `edge-crnn report`, and for `--page` of `convert` and `verify`.
 
-`records` reads files, `boards` tells apart what must not be mixed, `accuracy`, `speed`, … turn records into `blocks`,
-and `page` and `markdown` write blocks. Nothing here measures.
+`boards` separates records that must not be mixed, `accuracy`, `speed` and others turn records into `blocks`, and `page`
+and `markdown` write blocks. Nothing here measures.
 """

@@ -1,4 +1,4 @@
-"""Does the text hold? Conversions against the trained model, and the images behind the verdict."""
+"""Shows how conversions read compared with the trained model, and the images behind the verdict."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .markup import Markup
 from .words import between, counted, listed, megabytes, of, percent, points, tick
 
 _MOST_SETS = 4
-"""Most sets that are shown one by one; of more, those in one folder are counted together, and a table has all."""
+"""Most sets that are shown one by one; if there are more, the sets of a folder are added up, and a table lists all."""
 _COUNTS = ("images", "reference_right", "artifact_right", "same_text", "same_where_right")
 _CONFUSIONS = 3
 """Most confusions of an artifact that are named."""
@@ -26,14 +26,14 @@ _WORST_FIRST: tuple[Status, ...] = ("fail", "unverified", "underpowered", "pass"
 
 @dataclass(frozen=True)
 class Judged:
-    """A conversion, and how its texts were judged."""
+    """A conversion and the verdicts on its texts."""
 
     name: str
     parities: tuple[Parity, ...]
     file_bytes: int | None = None
     recipe: str = ""
     details: tuple[Detail, ...] = ()
-    """One for each parity, or none at all."""
+    """One detail for each parity, or none at all."""
 
     @property
     def status(self) -> Status:
@@ -42,30 +42,30 @@ class Judged:
 
     @property
     def sets(self) -> tuple[ParitySet, ...]:
-        """All folders that it was compared on."""
+        """The image sets of all verdicts."""
         return tuple(folder for parity in self.parities for folder in parity.sets)
 
     @property
     def counts(self) -> tuple[int, int]:
-        """Images on which both read the same and are right, and all that the trained model reads right."""
+        """Number of images that both read right and alike, and number that the trained model reads right."""
         same = sum(folder.same_where_right for folder in self.sets)
         right = sum(folder.reference_right for folder in self.sets)
         return same, right
 
     @property
     def agreement(self) -> float:
-        """Quotient of the counts; 1 where the trained model reads nothing right."""
+        """Quotient of the counts; 1 if the trained model reads nothing right."""
         same, right = self.counts
         return same / right if right else 1.0
 
 
 def worst(statuses: Iterable[Status]) -> Status:
-    """The worst of at least one verdict."""
+    """Return the worst of at least one verdict."""
     return min(statuses, key=_WORST_FIRST.index)
 
 
 def judged(record: Record) -> tuple[Judged, ...]:
-    """The conversions that a record judges; none if it is about something else."""
+    """Return the conversions that a record judges; none if it is about something else."""
     figures = record.figures
     if isinstance(figures, Accuracy):
         return tuple(
@@ -87,7 +87,7 @@ def judged(record: Record) -> tuple[Judged, ...]:
 
 
 def pictured(record: Record) -> str:
-    """What was read, for a sentence: 10,000 rendered plates."""
+    """Count the images of a record in words, such as "10,000 rendered plates"."""
     conversions = judged(record)
     count = max((sum(folder.images for folder in conversion.sets) for conversion in conversions), default=0)
     labelled = all(folder.labelled for conversion in conversions for folder in conversion.sets)
@@ -96,7 +96,7 @@ def pictured(record: Record) -> str:
 
 
 def finding(conversion: Judged, model: str) -> Finding:
-    """The line of a conversion in the verdict; `model` is empty where there is one only."""
+    """Return a conversion's line in the verdict; `model` is empty if there is only one model."""
     same, right = conversion.counts
     interval = binomial_interval(same, right)
     name = f"{conversion.name} of {model}" if model else conversion.name
@@ -106,7 +106,7 @@ def finding(conversion: Judged, model: str) -> Finding:
         (parity,) = conversion.parities
         details.append(_accuracy(parity))
         if parity.verdict == "underpowered":
-            details.append(f"these images show {percent(parity.agreement_shown)}: more would show more")
+            details.append(f"these images prove only {percent(parity.agreement_shown)}; use more images")
     if conversion.file_bytes is not None:
         details.append(megabytes(conversion.file_bytes))
     return Finding(conversion.status, title, "; ".join(details))
@@ -120,13 +120,13 @@ def _accuracy(parity: Parity) -> str:
 
 
 def accuracy_blocks(record: Record) -> list[Block]:
-    """Pictures and tables of the conversions that a record judges."""
+    """Return charts and tables of the conversions that a record judges."""
     conversions = judged(record)
     if not conversions:
         return []
     blocks: list[Block] = [Paragraph(_gates(conversions[0].parities[0]))]
     if not record.header.images_are:
-        blocks.append(Paragraph("Nobody said what these images are: the figures hold for them alone."))
+        blocks.append(Paragraph("The kind of these images is not stated: the figures hold for them alone."))
     blocks.append(
         Figure(
             "Same text, of the images that the trained model reads right",
@@ -157,7 +157,7 @@ def _gates(parity: Parity) -> str:
 
 
 def _grouped(sets: Sequence[ParitySet], names: Sequence[str]) -> list[ParitySet]:
-    """The sets; where `names` shows that there are many, those in one folder are put together."""
+    """Return the sets; if `names` has many names, the sets of a folder are added up."""
     if len(names) <= _MOST_SETS:
         return list(sets)
     folders: dict[str, list[ParitySet]] = {}
@@ -252,7 +252,7 @@ def _cells(counts: ParitySet) -> tuple[str, ...]:
 
 
 def _kinds(conversions: Sequence[Judged]) -> Table:
-    """How much of each kind of image is read right; those of a folder together come first."""
+    """Return the share of every kind of image that is read right; a folder's total comes before its sets."""
     names = _set_names(conversions)
     columns = [
         {counts.name: counts for counts in (*conversion.sets, *_grouped(conversion.sets, names))}
@@ -260,22 +260,22 @@ def _kinds(conversions: Sequence[Judged]) -> Table:
     ]
     lines = []
     for name in sorted({name for column in columns for name in column}):
-        known = next(column[name] for column in columns if name in column)
-        if known.labelled:
+        first = next(column[name] for column in columns if name in column)
+        if first.labelled:
             sets = [column.get(name) for column in columns]
             shares = ("" if counts is None else percent(counts.artifact_right / counts.images) for counts in sets)
-            lines.append((name, f"{known.images:,}", percent(known.reference_right / known.images), *shares))
+            lines.append((name, f"{first.images:,}", percent(first.reference_right / first.images), *shares))
     head = ("images of", "images", "trained model", *(conversion.name for conversion in conversions))
     return Table(head, tuple(lines), "Read right, by kind of image")
 
 
 def _details(conversions: Sequence[Judged]) -> Table:
-    """Symbols, probabilities and confidences."""
+    """Return a table of symbols, probabilities and confidences."""
     lines = []
     for conversion in conversions:
         for parity, detail in zip(conversion.parities, conversion.details, strict=False):
             symbols = sum(folder.symbols for folder in detail.errors)
-            wrong = (sum(getattr(folder, who) for folder in detail.errors) for who in ("reference", "artifact"))
+            wrong = (sum(getattr(folder, reader) for folder in detail.errors) for reader in ("reference", "artifact"))
             lines.append(
                 (
                     conversion.name,
@@ -306,7 +306,7 @@ def _confusions(detail: Detail) -> str:
 
 
 def plate_blocks(record: Record) -> list[Block]:
-    """The images of a verification that some artifact reads differently."""
+    """Return the images of a verification that an artifact reads differently."""
     figures = record.figures
     if not isinstance(figures, Verification):
         return []
@@ -314,14 +314,14 @@ def plate_blocks(record: Record) -> list[Block]:
     if figures.changes:
         blocks.append(Plates(tuple(_changed(image) for image in figures.changes)))
     else:
-        blocks.append(Paragraph("None: every image reads as with the trained model."))
+        blocks.append(Paragraph("None: every image reads as it does with the trained model."))
     if figures.changed > len(figures.changes):
         blocks.append(Paragraph(f"These are {len(figures.changes):,} of {figures.changed:,}."))
     return blocks
 
 
 def sample_blocks(record: Record) -> list[Block]:
-    """Some of the images of a verification that all read alike."""
+    """Return some of the images of a verification that all artifacts read alike."""
     figures = record.figures
     if not isinstance(figures, Verification) or not figures.sample:
         return []
@@ -341,7 +341,7 @@ def _same(image: Picture) -> Plate:
 
 
 def _plate(image: Picture, texts: Sequence[tuple[str, str, bool]]) -> Plate:
-    """An image, and a line for each text with the names of all that read it."""
+    """Return an image with a line for each text, which names the models that read it."""
     readers: dict[tuple[str, bool], list[str]] = {}
     for reader, text, right in texts:
         readers.setdefault((text, right), []).append(reader)

@@ -1,4 +1,4 @@
-"""What a report is made of, before it becomes HTML or Markdown."""
+"""The parts of a report, before it becomes HTML or Markdown."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Literal, TypeAlias
 from .markup import Markup
 
 Status: TypeAlias = Literal["pass", "fail", "underpowered", "unverified", "noisy"]
-"""noisy: times that are not to be quoted."""
+"""A verdict; `noisy` marks times that must not be quoted."""
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Words."""
+    """A paragraph of text."""
 
     text: str
     status: Status | None = None
-    """What it is a warning or a verdict of."""
+    """The verdict that the paragraph states; None: it is no verdict."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture of numbers."""
+    """A chart with its title."""
 
     title: str
     drawing: Markup
     note: str = ""
-    """How to read it."""
+    """Explains how to read the chart."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class Table:
     """Rows of text; the first column names the row."""
 
     head: tuple[str, ...]
-    """Empty where each row is a fact and what it is."""
+    """Column titles; empty if every row is a name and a value."""
     rows: tuple[tuple[str, ...], ...]
     title: str = ""
     statuses: bool = False
     """Whether the last column is a `Status`."""
 
     @property
-    def told(self) -> Table:
-        """Without the columns of which nothing is known."""
+    def without_empty_columns(self) -> Table:
+        """The table without the columns that are empty in every row."""
         kept = [place for place in range(len(self.head)) if not place or any(row[place] for row in self.rows)]
         if not self.head or len(kept) == len(self.head):
             return self
@@ -57,7 +57,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Text:
-    """What one reader makes of an image."""
+    """The text that a reader, or several alike, read in an image."""
 
     reader: str
     text: str
@@ -66,11 +66,11 @@ class Text:
 
 @dataclass(frozen=True)
 class Plate:
-    """An image and what it is read as."""
+    """An image and the texts that were read in it."""
 
     name: str
     picture: str
-    """A data URI, empty where there is none."""
+    """A data URI; empty if the record has no picture."""
     texts: tuple[Text, ...]
 
 
@@ -80,7 +80,7 @@ class Plates:
 
     plates: tuple[Plate, ...]
     sample: bool = False
-    """Whether these are only examples of many."""
+    """Whether these are only examples of many images."""
 
 
 Block: TypeAlias = "Paragraph | Figure | Table | Plates"
@@ -96,7 +96,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the verdict: what was held to what, and how it ended."""
+    """A line of the verdict: what was judged, and the outcome."""
 
     status: Status
     title: str
@@ -105,7 +105,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Number:
-    """A figure that counts, large."""
+    """An important figure, shown large."""
 
     value: str
     unit: str
@@ -114,7 +114,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Part:
-    """What holds for one board and one model; never mixed with another."""
+    """The results of one board, which are never mixed with those of another."""
 
     title: str
     subtitle: str
@@ -126,14 +126,14 @@ class Report:
     """A whole page."""
 
     status: Status | None
-    """None: nothing tells whether the text holds."""
+    """None: no record judges the texts."""
     headline: str
     about: str
-    """What was measured, where and when."""
+    """Names what was measured, where and when."""
     numbers: tuple[Number, ...]
     findings: tuple[Finding, ...]
     parts: tuple[Part, ...]
     sections: tuple[Section, ...] = ()
-    """At the end, for all parts."""
+    """Sections after all parts."""
     notes: tuple[str, ...] = ()
-    """After the findings."""
+    """Paragraphs after the findings."""

@@ -1,4 +1,4 @@
-"""Which records may stand side by side: those of one machine, with the same versions at work."""
+"""Groups the records that may be compared: those of one machine with the same versions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from edge_crnn.records.record import Record
 
 _MOST_SHOWN = 3
-"""Most facts that a title names."""
+"""Largest number of facts that a title names."""
 
 
 @dataclass
@@ -19,15 +19,15 @@ class Group:
     facts: dict[str, str] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     title: str = ""
-    """The board's name, and what tells it from others of that name."""
+    """The board's name, and the facts that tell it from other groups of that name."""
 
     def takes(self, record: Record) -> bool:
-        """Whether the record is of the same board, and no fact that both state differs."""
+        """Return whether the record is of the same board and contradicts no fact of the group."""
         return self.board == record.board_name and not _differing(self.facts, record.facts)
 
 
 def grouped(records: Sequence[Record]) -> list[Group]:
-    """The records by machine, in their order; one that differs in any fact, a version too, starts another group."""
+    """Group the records by machine, in order; a record that differs in any fact or version starts another group."""
     groups: list[Group] = []
     for record in records:
         group = next((group for group in groups if group.takes(record)), None)

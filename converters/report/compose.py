@@ -1,4 +1,4 @@
-"""Records → a report: the verdict first, then for each machine what was found on it."""
+"""Composes a report from records: the verdict first, then a part for each machine."""
 
 from __future__ import annotations
 
@@ -32,22 +32,27 @@ _SECTIONS: tuple[tuple[str, _Blocks, _DeviceBlocks], ...] = (
     (_TRADE_OFF, speed.trade_off_blocks, _nothing),
     ("How long one image takes", speed.latency_blocks, device.latency_blocks),
     (_THROUGHPUT, speed.throughput_blocks, _nothing),
-    ("As a camera gives them", _nothing, device.camera_blocks),
-    ("As minutes pass", _nothing, device.sustained_blocks),
-    ("Instructions of one image", speed.instruction_blocks, _nothing),
+    ("Frames from a camera", _nothing, device.camera_blocks),
+    ("Sustained load", _nothing, device.sustained_blocks),
+    ("Instructions for one image", speed.instruction_blocks, _nothing),
     ("On a GPU", speed.gpu_blocks, _nothing),
     ("Can confidences be trusted?", confidence.confidence_blocks, _nothing),
     ("Decoding", speed.decoding_blocks, _nothing),
     ("The artifacts and the board", _nothing, device.board_blocks),
     ("A sample of the other images", accuracy.sample_blocks, _nothing),
 )
-"""Heading → what records say under it, and what those of `edge-crnn bench` say."""
+"""Heading, blocks from the records of benchmarks and verifications, and blocks from those of `edge-crnn bench`."""
 
 _NUMBERS = 4
 
 
 def compose(records: Sequence[Record], notes: Sequence[str] = ()) -> Report:
-    """The report of at least one record; notes are of whoever asks for it."""
+    """Compose the report of at least one record.
+
+    Args:
+        records: the records.
+        notes: the user's own paragraphs, which follow the verdict.
+    """
     groups = grouped(records)
     conversions = [conversion for record in records for conversion in judged(record)]
     status = worst(conversion.status for conversion in conversions) if conversions else None
@@ -100,7 +105,7 @@ def _about(records: Sequence[Record], groups: Sequence[Group]) -> str:
 
 
 def _models(records: Sequence[Record]) -> list[str]:
-    """The trained models without repeats; the file's hash tells models of one name apart."""
+    """Return the trained models without repeats; the file's hash tells models of the same name apart."""
     return list(dict.fromkeys(_model(record) for record in records if record.header.source_sha256))
 
 
@@ -114,8 +119,13 @@ def _numbers(records: Sequence[Record], conversions: Sequence[Judged]) -> tuple[
         least = min(conversions, key=lambda conversion: conversion.agreement)
         others = [conversion for conversion in conversions if conversion is not least]
         alike = others and all(conversion.agreement == least.agreement for conversion in others)
-        who = f"all {len(conversions)} conversions" if alike else least.name + ", the least" * bool(others)
-        numbers.append(Number(percent(least.agreement), "", f"same text, where the trained model is right: {who}"))
+        if alike:
+            name = f"all {len(conversions)} conversions"
+        elif others:
+            name = f"{least.name}, the least"
+        else:
+            name = least.name
+        numbers.append(Number(percent(least.agreement), "", f"same text, where the trained model is right: {name}"))
     quotable = [record for record in records if not speed.busy(record)]
     runs = [run for record in quotable if isinstance(record.figures, Engines) for run in record.figures.runs]
     for run in sorted(runs, key=lambda run: run.threads):
@@ -156,7 +166,7 @@ def _part(group: Group, records: Sequence[Record], *, several_models: bool) -> P
 
 
 def _trade_offs(benched: Sequence[tuple[str, BenchRecord]], records: Sequence[Record]) -> Iterator[Block]:
-    """Texts do not depend on the machine, times do: verifications of all machines are combined with times of one."""
+    """Combine the verifications of all machines with the times of one, since texts do not depend on the machine."""
     for record in records:
         if isinstance(record.figures, Verification):
             yield from device.trade_off_blocks(benched, record.figures, _model(record), record.board_name)

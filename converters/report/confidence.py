@@ -1,4 +1,4 @@
-"""Can confidences be trusted? What `benchmarks.confidence` found on images that nothing was fitted on."""
+"""Shows whether confidences can be trusted, as `benchmarks.confidence` measured on images outside the fit."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from .markup import Markup
 from .words import between, of, percent, tick
 
 _TONES = ("s5", "s2", "s1")
-_NAMES = {"nothing": "as it was", "temperature": "temperature", "temperature, isotonic": "isotonic"}
+_NAMES = {"nothing": "not fitted", "temperature": "temperature", "temperature, isotonic": "isotonic"}
 
 
 def confidence_blocks(record: Record) -> list[Block]:
-    """Pictures and tables of a study of confidences."""
+    """Return charts and tables of a study of confidences."""
     figures = record.figures
     if not isinstance(figures, ConfidenceStudy):
         return []
-    held = figures.judged[0].images
+    judged = figures.judged[0].images
     blocks: list[Block] = [
         Paragraph(
-            f"Recipe {figures.artifact.recipe}; fitted on {figures.fit.images:,} images, judged on {held:,} others."
+            f"Recipe {figures.artifact.recipe}; fitted on {figures.fit.images:,} images, judged on {judged:,} others."
             " A text is right when all of it is."
         ),
         Figure(
-            "How often readings are right against how sure they said they were",
+            "How often readings are right against their confidence",
             _reliability(figures),
-            "Each dot stands for as many readings as any other of its line; on the dashed line, confidences say how"
-            " often they are right.",
+            "All dots of a line stand for equally many readings; on the dashed line, readings are right as often as"
+            " their confidence says.",
         ),
         _errors(figures),
     ]
     if figures.fit.coverage:
-        note = f"On the {figures.fit.images:,} images that the temperature was fitted on; the table is of the others."
+        note = f"Measured on the {figures.fit.images:,} images of the fit; the table below covers the others."
         title = "How often accepted readings are right against how many are accepted"
         blocks.append(Figure(title, _coverage(figures), note))
     blocks.append(_outcomes(figures))
     if figures.rejections:
-        title = f"Pictures that are no plate, rejected at the threshold for {percent(figures.rejected_at)}"
+        title = f"Pictures without a plate, rejected at the threshold for {percent(figures.rejected_at)}"
         blocks.append(Figure(title, _rejections(figures), "Lines are 95% intervals."))
     blocks.append(_rankings(figures))
     return blocks
@@ -86,22 +86,22 @@ def _outcomes(figures: ConfidenceStudy) -> Table:
     lines = [
         (
             percent(outcome.target),
-            "none shows it" if outcome.threshold is None else f"{outcome.threshold:.4f}",
+            "none reaches it" if outcome.threshold is None else f"{outcome.threshold:.4f}",
             of(outcome.accepted, outcome.images),
             of(outcome.right, outcome.accepted),
             between(*outcome.precision_interval),
         )
         for outcome in figures.outcomes
     ]
-    head = ("wanted precision", "threshold", "accepted", "right of these", "95% interval")
-    return Table(head, tuple(lines), "What a wanted precision gave on the other images")
+    head = ("target precision", "threshold", "accepted", "right of these", "95% interval")
+    return Table(head, tuple(lines), "Thresholds for a target precision, judged on the other images")
 
 
 def _rejections(figures: ConfidenceStudy) -> Markup:
     lines = []
     bounds = [1.0]
     for kind in figures.rejections:
-        value = f"{of(kind.rejected, kind.pictures)}, the surest {kind.highest:.3f}"
+        value = f"{of(kind.rejected, kind.pictures)}, highest confidence {kind.highest:.3f}"
         interval = binomial_interval(kind.rejected, kind.pictures)
         bounds += interval
         lines.append(Row(kind.kind, value, kind.rejected / kind.pictures, "ours", interval))
@@ -111,4 +111,4 @@ def _rejections(figures: ConfidenceStudy) -> Markup:
 def _rankings(figures: ConfidenceStudy) -> Table:
     lines = [(ranking.measure, f"{ranking.auroc:.4f}", *map(percent, ranking.coverage)) for ranking in figures.rankings]
     head = ("measure", "AUROC", *(f"accepted at {percent(target)}" for target in figures.targets))
-    return Table(head, tuple(lines), "How well measures tell right from wrong")
+    return Table(head, tuple(lines), "How well the measures tell right from wrong readings")

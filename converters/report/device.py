@@ -1,4 +1,4 @@
-"""What `edge-crnn bench` measured on a device: times, rates, endurance, and how the board was doing."""
+"""Shows the measurements of `edge-crnn bench`: times, rates, sustained load, and the state of the board."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from .words import between, counted, listed, megabytes, ms, of, tick
 
 _TONES = ("s1", "s2", "s3", "s4", "s6", "s5")
 _MOST_LINES = len(_TONES)
-"""Lines of a picture that can be told apart."""
+"""Largest number of lines in a chart that can be told apart."""
 _SHARES = [percent / 100 for percent in range(1, 100)]
 _ALL_KINDS: tuple[Kind, ...] = ("single", "offline", "multi", "camera", "sustained")
 
 
 @dataclass(frozen=True)
 class _Case:
-    """One artifact in one scenario."""
+    """The measurement of an artifact in a scenario."""
 
     name: str
-    """The artifact's file name, or its path where two have that name."""
+    """The artifact's file name, or its path if two artifacts share the name."""
     artifact: Opened
     result: Result
 
@@ -52,14 +52,14 @@ class _Case:
 
     @property
     def engines(self) -> str:
-        """2 engines of 4 threads."""
+        """The engines in words, such as "2 engines of 4 threads"."""
         readers = self.result.scenario.readers
         threads = self.artifact.threads
         return counted(readers, "engine") + (f" of {threads} threads" if threads != 1 else "")
 
 
 def _cases(record: Record, *kinds: Kind) -> Iterator[_Case]:
-    """What was measured in scenarios of these kinds, without the controls."""
+    """Yield the cases of some kinds of scenario, without the controls."""
     for result in record.results:
         artifact = record.artifacts[result.artifact]
         if result.scenario.kind in kinds and not artifact.control:
@@ -73,22 +73,21 @@ def _name(record: Record, artifact: Opened) -> str:
 
 
 def findings(record: Record) -> Iterator[Finding]:
-    """What speaks against the figures; artifacts with the same marks share a line."""
+    """Yield warnings against quoting the times; artifacts with the same warnings share a line."""
     kinds_by_mark: dict[str, dict[str, list[str]]] = {}
     for case in _cases(record, *_ALL_KINDS):
         for mark in marks(record, case.result):
             kinds_by_mark.setdefault(case.name, {}).setdefault(mark, []).append(case.result.scenario.kind)
     names_by_detail: dict[str, list[str]] = {}
-    for name, marked in kinds_by_mark.items():
-        detail = "; ".join(f"{', '.join(kinds)}: {mark}" for mark, kinds in marked.items())
+    for name, kinds_of in kinds_by_mark.items():
+        detail = "; ".join(f"{', '.join(kinds)}: {mark}" for mark, kinds in kinds_of.items())
         names_by_detail.setdefault(detail, []).append(name)
     for detail, names in names_by_detail.items():
-        its = "its" if len(names) == 1 else "their"
-        yield Finding("noisy", f"{listed(names)}: {its} times are not to be quoted", detail)
+        yield Finding("noisy", f"{listed(names)}: do not quote {'its' if len(names) == 1 else 'their'} times", detail)
 
 
 def numbers(record: Record) -> Iterator[Number]:
-    """Times of single images that may be quoted."""
+    """Yield the times of single images that may be quoted."""
     for case in _cases(record, "single"):
         if not marks(record, case.result):
             middle, _, last = case.summary.percentiles[TOTAL]
@@ -100,7 +99,7 @@ def numbers(record: Record) -> Iterator[Number]:
 
 
 def latency_blocks(record: Record) -> list[Block]:
-    """From the file to the text, one image after the other."""
+    """Return charts and tables of the time from an image file to its text, one image after the other."""
     cases = list(_cases(record, "single"))
     if not cases:
         return []
@@ -168,7 +167,10 @@ def _control(record: Record) -> Iterator[Block]:
 def trade_off_blocks(
     benched: Sequence[tuple[str, Record]], verification: Verification, model: str, verified_on: str
 ) -> list[Block]:
-    """Accuracy as verified against the median time, for the artifacts that are in both by the hash of their payload."""
+    """Return a chart of verified accuracy against the median time.
+
+    It has the artifacts that are both verified and measured, matched by the hash of their payload.
+    """
     parities = {artifact.payload_sha256: artifact.parity for artifact in verification.artifacts}
     points = []
     counts = []
@@ -200,8 +202,8 @@ def trade_off_blocks(
 
 
 def throughput_blocks(records: Sequence[tuple[str, Record]]) -> list[Block]:
-    """Images a second, of all records of one machine: against engines side by side where that was varied."""
-    kinds: tuple[tuple[Kind, str], ...] = (("offline", "All images at once"), ("multi", "Readers side by side"))
+    """Return charts of images per second over all records of a machine, against the number of engines if it varies."""
+    kinds: tuple[tuple[Kind, str], ...] = (("offline", "All images at once"), ("multi", "Parallel readers"))
     blocks: list[Block] = []
     for kind, title in kinds:
         cases = [case for _, record in records for case in _cases(record, kind)]
@@ -225,7 +227,7 @@ def _rates(cases: Sequence[_Case]) -> Markup:
 
 
 def _rate(measured: Measured) -> float:
-    """Images a second."""
+    """Return the images per second of a round."""
     return measured.round.images * 1e9 / measured.round.elapsed_ns
 
 
@@ -233,14 +235,14 @@ def _against_readers(cases: Sequence[_Case]) -> Markup:
     series: dict[str, dict[int, float]] = {}
     for case in cases:
         threads = case.artifact.threads
-        who = f"{case.name}, {threads} threads" if threads != 1 else case.name
-        series.setdefault(who, {})[case.result.scenario.readers] = case.summary.per_second
+        name = f"{case.name}, {threads} threads" if threads != 1 else case.name
+        series.setdefault(name, {})[case.result.scenario.readers] = case.summary.per_second
     lines = [
         Line(name, tuple(sorted(rates.items())), _TONES[index % len(_TONES)], dots=True)
         for index, (name, rates) in enumerate(series.items())
     ]
     points = [point for line in lines for point in line.points]
-    x = doubling_scale([readers for readers, _ in points], "engines side by side")
+    x = doubling_scale([readers for readers, _ in points], "engines in parallel")
     return plot(x, scale([rate for _, rate in points], "images a second", at_zero=True), lines=lines)
 
 
@@ -248,30 +250,30 @@ def _against_readers(cases: Sequence[_Case]) -> Markup:
 
 
 def sustained_blocks(record: Record) -> list[Block]:
-    """Pace, heat and clock of minutes without a pause."""
+    """Return charts of rate, temperature and clock over minutes without a pause."""
     return [block for case in _cases(record, "sustained") for block in _endurance(case)]
 
 
 def _endurance(case: _Case) -> Iterator[Block]:
     rounds = case.result.rounds
     minutes = list(accumulate(measured.round.elapsed_ns / 60e9 for measured in rounds))
-    paces = list(map(_rate, rounds))
+    rates = list(map(_rate, rounds))
     after = [measured.snapshots[-1] for measured in rounds]
     slowed = throttled(case.result)
-    note = f"It ends at {paces[-1] / paces[0]:.1%} of the pace at which it began."
+    note = f"The rate at the end is {rates[-1] / rates[0]:.1%} of the rate at the start."
     if slowed:
         note += f" Throttled: {', '.join(slowed)}."
     title = f"{case.name}, {case.engines}, without a pause"
-    yield Figure(title, _curve(minutes, paces, "images a second", "s1", height=220), note)
+    yield Figure(title, _curve(minutes, rates, "images a second", "s1", height=220), note)
     for meaning, values in (
         ("Hottest, °C", [snapshot.hottest.celsius if snapshot.hottest else None for snapshot in after]),
         ("Fastest core, MHz", list(map(_mhz, after))),
         ("Power, W", [snapshot.power.watts if snapshot.power else None for snapshot in after]),
     ):
-        known = [(minute, value) for minute, value in zip(minutes, values, strict=True) if value is not None]
-        if known:
-            times = [minute for minute, _ in known]
-            yield Figure(meaning, _curve(times, [value for _, value in known], "", "s2", height=110))
+        measured = [(minute, value) for minute, value in zip(minutes, values, strict=True) if value is not None]
+        if measured:
+            times = [minute for minute, _ in measured]
+            yield Figure(meaning, _curve(times, [value for _, value in measured], "", "s2", height=110))
 
 
 def _curve(minutes: Sequence[float], values: Sequence[float], title: str, tone: str, *, height: int) -> Markup:
@@ -288,7 +290,7 @@ def _mhz(snapshot: Snapshot) -> float | None:
 
 
 def camera_blocks(record: Record) -> list[Block]:
-    """Frames that come at their own pace."""
+    """Return a table of frames that arrive at a camera's own rate."""
     lines = []
     for case in _cases(record, "camera"):
         summary = case.summary
@@ -307,12 +309,12 @@ def camera_blocks(record: Record) -> list[Block]:
         )
     if not lines:
         return []
-    head = ("", "frames", "late ones", "dropped", "read after the next came", "p50 ms", "p99 ms")
+    head = ("", "frames", "late frames", "dropped", "read after the next arrived", "p50 ms", "p99 ms")
     return [Table(head, tuple(lines), "From a frame's arrival to its text")]
 
 
 def board_blocks(record: Record) -> list[Block]:
-    """The artifacts as they were opened, and the machine before and after."""
+    """Return tables of the artifacts, and of the machine before and after the measurement."""
     lines = [_opened(record, artifact) for artifact in record.artifacts if not artifact.control]
     opened = ("artifact", "recipe", "file", "to load", "first image", "steady after", "memory", "of the GPU", "SHA-256")
     blocks: list[Block] = [Table(opened, tuple(lines)), _scenarios(record)]
@@ -322,7 +324,7 @@ def board_blocks(record: Record) -> list[Block]:
         head = ("", "fastest core", "governor", "power mode", "hottest", "throttled now", "load")
         blocks.append(Table(head, moments))
     if record.absent:
-        blocks.append(Table(("not told here", "why"), tuple(record.absent.items())))
+        blocks.append(Table(("not available", "reason"), tuple(record.absent.items())))
     return blocks
 
 
@@ -357,7 +359,7 @@ def _scenarios(record: Record) -> Table:
                 "" if others is None else f"{others:.2g}",
             )
         )
-    head = ("scenario", "images", "a second", "processor ms an image", "power", "energy an image", "cores of others")
+    head = ("scenario", "images", "a second", "processor ms an image", "power", "energy an image", "other busy cores")
     return Table(head, tuple(lines))
 
 

@@ -1,4 +1,4 @@
-"""Blocks → Markdown for a pull request: words and tables; pictures stay in the page."""
+"""Writes blocks as Markdown for a pull request: text and tables without pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MARKS = {"pass": "✅", "fail": "❌", "underpowered": "⚠️", "unverified": 
 
 
 def markdown(report: Report) -> str:
-    """The report as GitHub shows it."""
+    """Return the report in GitHub's Markdown."""
     return "\n".join(_lines(report)).rstrip() + "\n"
 
 
@@ -55,10 +55,10 @@ def _block(block: Block) -> Iterator[str]:
         yield _text(block.text)
         yield ""
     elif isinstance(block, Table):
-        yield from _table(block.told)
+        yield from _table(block.without_empty_columns)
     elif isinstance(block, Plates) and not block.sample:
         for plate in block.plates:
-            texts = ", ".join(f"{_text(each.reader)} **{_text(each.text or 'nothing')}**" for each in plate.texts)
+            texts = ", ".join(f"{_text(line.reader)} **{_text(line.text or 'nothing')}**" for line in plate.texts)
             yield f"- {_text(plate.name)}: {texts}"
         yield ""
 
@@ -81,5 +81,5 @@ def _row(cells: tuple[str, ...]) -> str:
 
 
 def _text(text: str) -> str:
-    """On one line, and nothing in it is markup."""
+    """Put text on one line and escape all markup in it."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

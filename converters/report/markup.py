@@ -1,4 +1,4 @@
-"""Markup that escapes: text is text, unless it was made by `element`."""
+"""HTML and SVG elements; all text is escaped unless `element` made it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from html import escape
 
 
 class Markup(str):
-    """HTML or SVG that is ready; any other str is text."""
+    """HTML or SVG; any other str is text that must be escaped."""
 
     __slots__ = ()
 
 
 def element(name: str, /, *children: str, **attributes: str | float | None) -> Markup:
-    """One element with its children.
+    """Write an element with its children.
 
-    An attribute's name loses a trailing underscore, the others become hyphens; numbers are written as short as they
-    may be for a place on a screen; None leaves the attribute out.
+    An attribute's name loses a trailing underscore, and other underscores become hyphens. A number is written with the
+    few digits that a position on a screen needs. None leaves the attribute out.
     """
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{_value(value)}"'
@@ -28,7 +28,7 @@ def element(name: str, /, *children: str, **attributes: str | float | None) -> M
 
 
 def joined(*parts: str) -> Markup:
-    """Parts behind one another, text among them escaped."""
+    """Join parts, and escape those that are text."""
     return Markup("".join(part if isinstance(part, Markup) else escape(part) for part in parts))
 
 

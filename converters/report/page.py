@@ -1,4 +1,4 @@
-"""Blocks → one HTML page that loads nothing."""
+"""Writes blocks as one HTML page that loads no other file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from .style import STYLE
 
 
 def page(report: Report) -> str:
-    """The page as text, to be written in UTF-8."""
+    """Return the page as text, to be written in UTF-8."""
     several = len(report.parts) > 1
     body = element(
         "body",
         _header(report),
-        *(_part(each, titled=several) for each in report.parts),
-        *(_section(each, "h2") for each in report.sections),
+        *(_part(part, titled=several) for part in report.parts),
+        *(_section(section, "h2") for section in report.sections),
     )
     head = element(
         "head",
@@ -33,20 +33,18 @@ def _header(report: Report) -> Markup:
         parts.append(element("dl", *map(_number, report.numbers), class_="numbers"))
     if report.findings:
         parts.append(element("ul", *map(_finding, report.findings), class_="findings"))
-    parts += [element("p", each, class_="note") for each in report.notes]
+    parts += [element("p", note, class_="note") for note in report.notes]
     return element("header", *parts, class_=report.status)
 
 
-def _number(each: Number) -> Markup:
-    value = (
-        element("dd", each.value, Markup(" "), element("small", each.unit)) if each.unit else element("dd", each.value)
-    )
-    return element("div", element("dt", each.about), value)
+def _number(number: Number) -> Markup:
+    unit = [Markup(" "), element("small", number.unit)] if number.unit else []
+    return element("div", element("dt", number.about), element("dd", number.value, *unit))
 
 
-def _finding(each: Finding) -> Markup:
-    detail = element("small", each.detail) if each.detail else ""
-    return element("li", element("span", _mark(each.status)), element("div", each.title, detail))
+def _finding(finding: Finding) -> Markup:
+    detail = element("small", finding.detail) if finding.detail else ""
+    return element("li", element("span", _mark(finding.status)), element("div", finding.title, detail))
 
 
 def _mark(status: Status) -> Markup:
@@ -57,7 +55,7 @@ def _part(part: Part, *, titled: bool) -> Markup:
     parts = []
     if titled:
         parts = [element("h2", part.title), element("p", part.subtitle, class_="soft")]
-    return joined(*parts, *(_section(each, "h3" if titled else "h2") for each in part.sections))
+    return joined(*parts, *(_section(section, "h3" if titled else "h2") for section in part.sections))
 
 
 def _section(section: Section, heading: str) -> Markup:
@@ -71,7 +69,7 @@ def _block(block: Block) -> Markup:
         note = element("p", block.note, class_="note") if block.note else ""
         return element("figure", element("figcaption", block.title), block.drawing, note, class_="chart")
     if isinstance(block, Table):
-        return _table(block.told)
+        return _table(block.without_empty_columns)
     return _plates(block)
 
 
@@ -79,7 +77,7 @@ def _table(table: Table) -> Markup:
     def row(cells: tuple[str, ...]) -> Markup:
         first, *others = cells
         labels = table.head[1:] or ("",) * len(others)
-        shown = [element("td", each, data_label=label or None) for each, label in zip(others, labels, strict=True)]
+        shown = [element("td", cell, data_label=label or None) for cell, label in zip(others, labels, strict=True)]
         if table.statuses and others[-1]:
             mark = element("span", others[-1], class_=f"mark {others[-1]}")
             shown[-1] = element("td", mark, data_label=labels[-1])
@@ -88,16 +86,16 @@ def _table(table: Table) -> Markup:
     parts = [element("caption", table.title)] if table.title else []
     if table.head:
         parts.append(
-            element("thead", element("tr", *(element("th", _breaking(each), scope="col") for each in table.head)))
+            element("thead", element("tr", *(element("th", _breakable(title), scope="col") for title in table.head)))
         )
     parts.append(element("tbody", *map(row, table.rows)))
     return element("div", element("table", *parts, class_=None if table.head else "facts"), class_="wide")
 
 
-def _breaking(name: str) -> Markup:
-    """With leave to break a file's name before its suffix."""
+def _breakable(name: str) -> Markup:
+    """Allow a line break before the suffix of a file's name."""
     first, *others = name.split(".")
-    return joined(first, *(joined(element("wbr"), f".{each}") for each in others))
+    return joined(first, *(joined(element("wbr"), f".{suffix}") for suffix in others))
 
 
 def _plates(block: Plates) -> Markup:
@@ -107,8 +105,8 @@ def _plates(block: Plates) -> Markup:
 def _plate(plate: Plate) -> Markup:
     picture = element("img", alt=plate.name, src=plate.picture) if plate.picture else ""
     lines = []
-    for each in plate.texts:
-        shown = each.text or element("em", "nothing")
-        lines += [element("dt", each.reader), element("dd", shown, class_=None if each.right else "wrong")]
+    for line in plate.texts:
+        shown = line.text or element("em", "nothing")
+        lines += [element("dt", line.reader), element("dd", shown, class_=None if line.right else "wrong")]
     caption = element("figcaption", element("dl", *lines), element("small", plate.name))
     return element("figure", picture, caption)

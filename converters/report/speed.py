@@ -1,4 +1,4 @@
-"""How fast? What the benchmarks on a workstation measured; a picture shows one record, so one machine."""
+"""Shows the times that benchmarks measured on a workstation; a chart never mixes records, so it shows one machine."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _COUNTS = {
     "grammar_right": "right by a beam within the grammar",
     "covered": "greedy texts that pass the grammar as a filter",
     "filter_wrong": "wrong among these",
-    "grammar_wrong": "wrong among as many of the grammar's surest",
+    "grammar_wrong": "wrong among as many of the grammar's most confident",
     "remaining": "wrong by a beam within the grammar",
     "truth_in_n_best": "of these, right among the 10 best",
 }
 
 
 def busy(record: Record) -> Finding | None:
-    """A warning that times are not to be quoted."""
+    """Return a warning against quoting the times if other programs kept the machine busy."""
     figures = record.figures
     if isinstance(figures, Engines):
         others = max((run.other_cores for run in figures.runs), default=0.0)
@@ -49,17 +49,17 @@ def busy(record: Record) -> Finding | None:
         return None
     return Finding(
         "noisy",
-        f"{record.origin}: its times are not to be quoted",
-        f"{_others(others)} {QUIET} is the most that may be.",
+        f"{record.origin}: do not quote its times",
+        f"{_others(others)} At most {QUIET} may be busy.",
     )
 
 
 def missed(record: Record) -> list[Finding]:
-    """What had to be shown on a GPU, and was not."""
+    """Return the criteria that a GPU did not meet."""
     if not isinstance(record.figures, Gpu):
         return []
     return [
-        Finding("fail", f"{criterion.name}: missed on the GPU", f"{_figure(criterion)}, {_wanted(criterion)}")
+        Finding("fail", f"{criterion.name}: missed on the GPU", f"{_figure(criterion)}, {_target(criterion)}")
         for criterion in record.figures.criteria
         if criterion.verdict == "MISSED"
     ]
@@ -69,19 +69,19 @@ def _figure(criterion: Criterion) -> str:
     return "" if criterion.figure is None else f"{criterion.figure:.5g}"
 
 
-def _wanted(criterion: Criterion) -> str:
+def _target(criterion: Criterion) -> str:
     return f"{criterion.wants} {criterion.threshold:g} {criterion.what}"
 
 
 def against_keras(run: Run) -> tuple[Timing, float] | None:
-    """Our fastest engine that passes, and how many times as long the trained model's own framework takes."""
+    """Return our fastest engine that passes, and the time of the trained model's own framework divided by its time."""
     if run.best is None or run.reference is None:
         return None
     return run.best, run.reference.ms / run.best.ms
 
 
 def trade_off_blocks(record: Record) -> list[Block]:
-    """Accuracy against time, a picture for each run."""
+    """Return charts of accuracy against time, one for each run."""
     if not isinstance(record.figures, Engines):
         return []
     return [
@@ -92,7 +92,7 @@ def trade_off_blocks(record: Record) -> list[Block]:
 
 
 def _trade_off(run: Run) -> tuple[Markup, str]:
-    """The picture, and how to read it."""
+    """Return a chart, and a note on how to read it."""
     points = []
     counts: dict[str, tuple[int, int]] = {}
     for timing in _fastest_first(run):
@@ -105,7 +105,7 @@ def _trade_off(run: Run) -> tuple[Markup, str]:
     doubt = Line("", (), "peer", band=((x.low, low, high), (x.high, low, high)))
     shown, key = named_or_numbered(points)
     note = (
-        f"{key}Up and to the left is better; nothing beats what lies on the line in both. The band,"
+        f"{key}Up and to the left is better; nothing beats a point on the line in both. The band,"
         f" {between(low, high)}, is the 95% interval of what {REFERENCE} reads right of {images:,} images: within it,"
         " these images do not tell which reads better."
     )
@@ -117,12 +117,12 @@ def _fastest_first(run: Run) -> list[Timing]:
 
 
 def _right(parity: Parity) -> tuple[int, int]:
-    """Images that are read right, and all images."""
+    """Return the number of images that are read right, and the number of all images."""
     return sum(folder.artifact_right for folder in parity.sets), sum(folder.images for folder in parity.sets)
 
 
 def _frontier(points: Sequence[Point]) -> Line:
-    """Steps through the points that no other point beats in both coordinates."""
+    """Return steps through the points that no other point beats in both coordinates."""
     corners: list[tuple[float, float]] = []
     best = -math.inf
     for point in sorted(points, key=lambda point: (point.x, -point.y)):
@@ -134,7 +134,7 @@ def _frontier(points: Sequence[Point]) -> Line:
 
 
 def latency_blocks(record: Record) -> list[Block]:
-    """Times of single images."""
+    """Return charts and tables of the times of single images."""
     if not isinstance(record.figures, Engines):
         return []
     note = (
@@ -152,7 +152,7 @@ def latency_blocks(record: Record) -> list[Block]:
 
 
 def _others(cores: float) -> str:
-    return f"Other programs kept {cores:.2g} cores busy meanwhile."
+    return f"Meanwhile other programs kept {cores:.2g} cores busy."
 
 
 def _times(run: Run) -> Markup:
@@ -194,7 +194,7 @@ def _threads(run: Run) -> str:
 
 
 def throughput_blocks(record: Record) -> list[Block]:
-    """Many images: one engine with all threads against one for each core."""
+    """Return charts of many images: one engine with all threads against one engine for each core."""
     figures = record.figures
     if not isinstance(figures, Throughput):
         return []
@@ -216,14 +216,14 @@ def throughput_blocks(record: Record) -> list[Block]:
 
 
 def gpu_blocks(record: Record) -> list[Block]:
-    """What must be shown of TensorRT engines, and their rates against the images of a call."""
+    """Return the criteria for TensorRT engines, and charts of their rates against the images of a call."""
     figures = record.figures
     if not isinstance(figures, Gpu):
         return []
     criteria = tuple(
-        (criterion.name, _figure(criterion), _wanted(criterion), criterion.verdict) for criterion in figures.criteria
+        (criterion.name, _figure(criterion), _target(criterion), criterion.verdict) for criterion in figures.criteria
     )
-    blocks: list[Block] = [Table(("criterion", "found", "wanted", "verdict"), criteria, "What must be shown")]
+    blocks: list[Block] = [Table(("criterion", "measured", "target", "verdict"), criteria, "Criteria")]
     for model, way in dict.fromkeys((timed.model, timed.way) for timed in figures.speed):
         chosen = [timed for timed in figures.speed if (timed.model, timed.way) == (model, way)]
         lines = [Line("TensorRT", _per_second(chosen, "ours"), "ours", dots=True)]
@@ -238,14 +238,14 @@ def gpu_blocks(record: Record) -> list[Block]:
     return blocks
 
 
-def _per_second(timed: Sequence[GpuSpeed], who: Literal["ours", "peer"]) -> tuple[tuple[float, float], ...]:
-    """For each number of images in a call, images a second by the median over the rounds."""
-    rates = ((speed.images, speed.ours_images_per_s if who == "ours" else speed.peer_images_per_s) for speed in timed)
+def _per_second(timed: Sequence[GpuSpeed], side: Literal["ours", "peer"]) -> tuple[tuple[float, float], ...]:
+    """Return pairs of images in a call and images per second, the median over the rounds."""
+    rates = ((speed.images, speed.ours_images_per_s if side == "ours" else speed.peer_images_per_s) for speed in timed)
     return tuple(sorted((images, rate) for images, rate in rates if rate is not None))
 
 
 def instruction_blocks(record: Record) -> list[Block]:
-    """Instructions of one image on emulated processors."""
+    """Return a table of the instructions for one image on emulated processors."""
     if not isinstance(record.figures, Instructions):
         return []
     lines = []
@@ -254,12 +254,12 @@ def instruction_blocks(record: Record) -> list[Block]:
         classes = (numbers.total, numbers.dot, numbers.simd, numbers.memory, numbers.scalar)
         lines.append((count.engine, _CPUS.get(count.cpu, count.cpu), *(f"{number / 1e6:,.1f}" for number in classes)))
     head = ("millions", "processor", "all", "dot products", "other SIMD", "loads and stores", "scalar")
-    note = "They are not times: a processor executes several at once, and waits for memory."
-    return [Paragraph(f"Counted under emulation, on no board. {note}"), Table(head, tuple(lines))]
+    note = "Instructions are not times: a processor executes several at once, and waits for memory."
+    return [Paragraph(f"Counted under emulation, not on a board. {note}"), Table(head, tuple(lines))]
 
 
 def decoding_blocks(record: Record) -> list[Block]:
-    """Times of decoders, or the errors that a grammar saves."""
+    """Return the times of decoders, or the errors that a grammar avoids."""
     figures = record.figures
     if isinstance(figures, DecodingErrors):
         return [_decoding_errors(figures, record.header.images_are or "labelled images")]
@@ -284,7 +284,7 @@ def _decoding_speed(figures: DecodingSpeed, batch: int) -> Figure:
         value = f"{timed.ms:.3g} ms, same {percent(timed.same)}"
         lines.append(Row(timed.decoder, value, timed.ms, "ours", (timed.minimum_ms, timed.ms)))
     note = (
-        f"Same: the share of {figures.images:,} images in which the decoder finds the labels that ours finds."
+        f"Same: the share of {figures.images:,} images in which the decoder reads the same label as ours."
         f" {_others(figures.other_cores)}"
     )
     axis = scale([timed.ms for timed in figures.speeds if timed.batch == batch], "ms a call", at_zero=True)

@@ -1,4 +1,4 @@
-"""The one style of all pages: light, dark, on a phone and on paper."""
+"""The style sheet of all pages: light, dark, on a phone and on paper."""
 
 STYLE = (
     """

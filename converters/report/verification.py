@@ -1,4 +1,4 @@
-"""Makes the record of `convert` and `verify`: the verdicts, with the images behind them."""
+"""Writes the record of `convert` and `verify`: the verdicts, and the images behind them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from ..verify.gate import Readings
 from ..verify.gate import Verification as Judgement
 
 _MOST_CHANGES = 200
-"""Most images that change and are recorded."""
+"""Largest number of changed images that are recorded."""
 _SAMPLE = 40
-"""About how many of the other images are recorded."""
+"""Approximate number of other images that are recorded."""
 _MIME = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".bmp": "bmp", ".webp": "webp"}
 _MOST_BYTES = 32_768
 _MAX_WIDTH = 360
 _MAX_HEIGHT = 180
-"""Image files of more bytes are replaced by pictures of at most so many pixels."""
+"""An image file with more bytes is replaced by a picture of at most this size in pixels."""
 _PACKAGES = ("numpy", "tensorflow", "keras", "ai-edge-litert", "onnxruntime", "opencv-python-headless")
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """An artifact, how it was judged, and what it reads, per dataset."""
+    """An artifact, its verdict, and its readings of each dataset."""
 
     artifact: Artifact
     verification: Judgement
@@ -42,14 +42,14 @@ class Outcome:
 def to_json(
     spec: ModelSpec, source_sha256: str, outcomes: Sequence[Outcome], reference: Sequence[Readings], images_are: str
 ) -> str:
-    """The JSON form, which `edge-crnn report` reads.
+    """Return the JSON record, which `edge-crnn report` reads.
 
     Args:
-        spec: of the trained model.
-        source_sha256: of its file.
-        outcomes: at least one, all of the same datasets.
-        reference: what the trained model reads, per dataset.
-        images_are: what the images are, such as rendered plates; empty if nobody said.
+        spec: the spec of the trained model.
+        source_sha256: SHA-256 of the trained model's file.
+        outcomes: at least one outcome, all of the same datasets.
+        reference: the trained model's readings of each dataset.
+        images_are: the kind of the images, such as "rendered plates"; empty if unknown.
     """
     names = _names([outcome.artifact.path for outcome in outcomes])
     changes, rest = _split(outcomes)
@@ -81,22 +81,24 @@ def _verified(outcome: Outcome, name: str, reference: Sequence[Readings]) -> Ver
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """The files' names; their paths where two share one."""
+    """Return the files' names; a name that several files share becomes a path."""
     names = [path.name for path in paths]
     return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
 
 
 def _split(outcomes: Sequence[Outcome]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Places (dataset, index) of the images that change, and of some of the others from all over each dataset."""
+    """Return places (dataset, index) of the changed images, and of some others, evenly spread over each dataset."""
     datasets = outcomes[0].verification.datasets
     numbers = {id(dataset): number for number, dataset in enumerate(datasets)}
-    changed = {(numbers[id(change.dataset)], change.index) for each in outcomes for change in each.verification.changes}
-    some = []
+    changed = {
+        (numbers[id(change.dataset)], change.index) for outcome in outcomes for change in outcome.verification.changes
+    }
+    per_dataset = max(1, _SAMPLE // len(datasets))
+    sample = []
     for number, dataset in enumerate(datasets):
         same = [(number, index) for index in range(len(dataset)) if (number, index) not in changed]
-        wanted = max(1, _SAMPLE // len(datasets))
-        some += same[:: max(1, len(same) // wanted)][:wanted]
-    return sorted(changed), some
+        sample += same[:: max(1, len(same) // per_dataset)][:per_dataset]
+    return sorted(changed), sample
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +109,7 @@ class _Pictures:
     alphabet: Alphabet
 
     def at(self, number: int, index: int) -> Picture:
-        """An image by its dataset and place, and what was read in it."""
+        """Return an image by its dataset and place, and the texts that were read in it."""
         dataset: Dataset = self.outcomes[0].verification.datasets[number]
         entry = dataset.entries[index]
         reference = self.reference[number].labels[index]
@@ -125,13 +127,13 @@ class _Pictures:
         )
 
     def _texts(self, labels: set[str]) -> Mapping[str, str]:
-        """Label → what a person reads, or the labels themselves where two of them read alike."""
+        """Map labels to texts as a person reads them, or to themselves if two of them read alike."""
         texts = {label: self.alphabet.read(label) for label in labels}
         return texts if len(set(texts.values())) == len(labels) else {label: label for label in labels}
 
 
 def _picture(entry: Entry) -> str:
-    """A data URI that any browser shows: the file itself, or a smaller picture of it."""
+    """Return a data URI that any browser shows: the file itself, or a smaller picture of it."""
     mime = _MIME.get(entry.path.suffix.lower())
     data = entry.path.read_bytes()
     if mime is None or len(data) > _MOST_BYTES:

@@ -1,4 +1,4 @@
-"""How numbers are written."""
+"""Formats numbers, dates and lists for the text of a report."""
 
 from __future__ import annotations
 
@@ -8,48 +8,48 @@ from edge_crnn.rounding import three_digits
 
 
 def percent(share: float) -> str:
-    """To a hundredth: 99.90%."""
+    """Format a share with two decimals, such as "99.90%"."""
     return f"{share:.2%}"
 
 
 def tick(share: float) -> str:
-    """A share on an axis: no more digits than it has."""
+    """Format a share on an axis with as few digits as it needs, such as "99.5%"."""
     return f"{100 * share:.6g}%"
 
 
 def between(low: float, high: float) -> str:
-    """An interval of shares."""
+    """Format an interval of shares, such as "99.10% to 99.90%"."""
     return f"{percent(low)} to {percent(high)}"
 
 
 def of(part: int, whole: int) -> str:
-    """4,833 of 4,838."""
+    """Format a count of a whole, such as "4,833 of 4,838"."""
     return f"{part:,} of {whole:,}"
 
 
 def ms(value: float) -> str:
-    """Milliseconds."""
+    """Format milliseconds with three digits, such as "3.41 ms"."""
     return f"{three_digits(value)} ms"
 
 
 def megabytes(count: int) -> str:
-    """In units of 10^6."""
+    """Format a number of bytes in MB (10^6 bytes), or in kB below 0.1 MB."""
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
 def points(change: float) -> str:
-    """A change in points of 100, with its sign."""
+    """Format a change in percentage points with its sign, such as "+0.12"."""
     text = f"{change:+.2f}".replace("-", "\N{MINUS SIGN}")
     return text[1:] if text[1:] == "0.00" else text
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """1 thread, 2 threads; `many` is the plural where it is not formed with an s."""
+    """Format a number with its noun, such as "2 threads"; `many` is an irregular plural."""
     return f"{number:,} {one}" if number == 1 else f"{number:,} {many or f'{one}s'}"
 
 
 def day(date: str) -> str:
-    """23 November 2026; text that is not a date stays as it is."""
+    """Format an ISO date, such as "23 November 2026"; other text is returned unchanged."""
     try:
         moment = datetime.fromisoformat(date)
     except ValueError:
@@ -58,5 +58,5 @@ def day(date: str) -> str:
 
 
 def listed(names: list[str]) -> str:
-    """a, b and c."""
+    """Join names, such as "a, b and c"."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

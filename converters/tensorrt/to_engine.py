@@ -1,8 +1,8 @@
-"""ONNX artifact → TensorRT engine, on the device that it is for.
+"""Builds a TensorRT engine from an ONNX artifact, on the device that will run it.
 
     edge-crnn build-engine plates.onnx -o plates.engine
 
-An engine runs only with the TensorRT and on the kind of GPU that built it, so it is the `.onnx` that travels.
+An engine runs only with the TensorRT and on the kind of GPU that built it, so carry the `.onnx` to the device.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _HINT = """Copy {onnx} to the device and build the engine there, for its own GPU
 
 
 def to_engine(onnx: Path, target: Path, options: BuildOptions | None = None, timeout: float = TIMEOUT_S) -> Artifact:
-    """Build an engine of an ONNX artifact and put it at `target`, its spec beside it.
+    """Build an engine from an ONNX artifact and write it to `target`, with its spec beside it.
 
     Args:
-        onnx: an artifact that `edge-crnn convert --to onnx` made.
+        onnx: an artifact that `edge-crnn convert --to onnx` wrote.
         target: NAME.engine.
-        options: of the build.
+        options: options of the build; None: the defaults.
         timeout: seconds after which the build is stopped.
 
     Raises:
-        ArtifactError: `onnx` is no sound artifact.
-        InputError: `target` has another suffix, or there is nothing to build from.
+        ArtifactError: `onnx` is damaged or has no spec.
+        InputError: `onnx` or `target` has another suffix, or `onnx` does not exist.
         BackendUnavailable: TensorRT is not installed.
-        BackendError: the build failed, took too long, or gave an engine that is not what was asked for.
-        OutputError: nothing can be written at `target`.
+        BackendError: the build failed, took too long, or gave an engine that does not meet the options.
+        OutputError: `target` cannot be written.
     """
     if onnx.suffix != ".onnx" or target.suffix != ".engine":
         raise InputError(
@@ -46,7 +46,7 @@ def to_engine(onnx: Path, target: Path, options: BuildOptions | None = None, tim
 
 
 def how_to_build(onnx: Path, target: Path, options: BuildOptions) -> str:
-    """Say what to do on the device, for a person on a machine without TensorRT."""
+    """Return instructions for building the engine on the device, for a machine without TensorRT."""
     batches = " ".join(map(str, options.batches))
     return _HINT.format(onnx=onnx, name=onnx.name, engine=target.name, batches=batches)
 
@@ -86,15 +86,15 @@ def run(arguments: argparse.Namespace) -> int:
     options = BuildOptions(
         tuple(arguments.batches), arguments.workspace, arguments.timing_cache, arguments.log, sources
     )
-    made = to_engine(arguments.onnx, arguments.output, options, arguments.timeout)
-    assert made.spec.artifact is not None
-    tools = made.spec.artifact.tools
-    sys.stdout.write(f"{made.path}: {len(made.payload):,} bytes, {tools['engine']}, {tools['precision']}\n")
+    engine = to_engine(arguments.onnx, arguments.output, options, arguments.timeout)
+    assert engine.spec.artifact is not None  # `make_engine` wrote it
+    tools = engine.spec.artifact.tools
+    sys.stdout.write(f"{engine.path}: {len(engine.payload):,} bytes, {tools['engine']}, {tools['precision']}\n")
     return 0
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run as a module, as it was called before `edge-crnn build-engine`; 0, or 1 with a line on stderr."""
+    """Run as a module, the former name of `edge-crnn build-engine`; return 0, or 1 with a line on stderr."""
     sys.stderr.write("python -m converters.tensorrt.to_engine is now edge-crnn build-engine\n")
     parser = argparse.ArgumentParser("python -m converters.tensorrt.to_engine")
     add_arguments(parser)

@@ -22,7 +22,7 @@ _Write: TypeAlias = Callable[[Ops, str, Tensor, float], Tensor]
 
 
 def unary(ops: Ops, node: Unary, _: Shape, x: Tensor) -> Tensor:
-    """An element-wise function."""
+    """Apply an element-wise function."""
     return _FUNCTIONS[node.function](ops, node.name, x, node.alpha)
 
 
@@ -31,7 +31,7 @@ def _one_op(code: str, options: object | None = None) -> _Write:
 
 
 def _elu(ops: Ops, name: str, x: Tensor, alpha: float) -> Tensor:
-    """The op supports the limit -1 only; other limits multiply its negative part."""
+    """Apply ELU; the op supports only the limit -1, so other limits multiply its negative part."""
     if alpha == 1:
         return ops.unary("ELU", name, x)
     return _leaky_relu(ops, name, ops.unary("ELU", f"{name}:unit", x), alpha)
@@ -58,7 +58,7 @@ def _silu(ops: Ops, name: str, x: Tensor, _: float) -> Tensor:
 
 
 def _softplus(ops: Ops, name: str, x: Tensor, _: float) -> Tensor:
-    """max(x, 0) + log(1 + exp(-|x|)), which never overflows."""
+    """Compute max(x, 0) + log(1 + exp(-|x|)), which never overflows."""
     away = ops.unary("NEG", f"{name}:negative", ops.unary("ABS", f"{name}:absolute", x))
     more = ops.binary("ADD", f"{name}:more", ops.unary("EXP", f"{name}:power", away), ops.number(f"{name}/one", 1))
     return ops.binary("ADD", name, ops.unary("RELU", f"{name}:positive", x), ops.unary("LOG", f"{name}:rest", more))
@@ -110,13 +110,13 @@ _FUNCTIONS: Mapping[Function, _Write] = {
 
 
 def prelu(ops: Ops, node: PRelu, shape: Shape, x: Tensor) -> Tensor:
-    """A slope below zero per channel or element."""
+    """Apply a slope below zero per channel or element."""
     slope = ops.fixed(f"{node.name}/slope", node.slope)
     return ops.op("PRELU", [x, slope], ops.result(node.name, shape))
 
 
 def binary(ops: Ops, node: Binary, shape: Shape, a: Tensor, b: Tensor) -> Tensor:
-    """An operator of two values."""
+    """Apply an operator to two values."""
     if node.operator in _OPERATORS:
         return ops.binary(_OPERATORS[node.operator], node.name, a, b, activation=node.activation)
     if ops.static:  # these ops compare integers; the calibrated range does what the activation would
@@ -130,12 +130,12 @@ def binary(ops: Ops, node: Binary, shape: Shape, a: Tensor, b: Tensor) -> Tensor
 
 
 def softmax(ops: Ops, node: Softmax, _: Shape, x: Tensor) -> Tensor:
-    """Softmax over the last axis."""
+    """Apply a softmax over the last axis."""
     return ops.unary("SOFTMAX", node.name, x, SIGMOID_OUT, schema.SoftmaxOptionsT(beta=1.0))
 
 
 def reduce(ops: Ops, node: Reduce, shape: Shape, x: Tensor) -> Tensor:
-    """A reduction over some axes; a maximum or minimum keeps the quantisation of `x`."""
+    """Reduce some axes; a maximum or minimum keeps the quantisation of `x`."""
     chosen = node.mode in ("max", "min")
     result = ops.like(node.name, shape, x.quantisation) if chosen else ops.result(node.name, shape)
     axes = ops.integers(f"{node.name}/axes", *(axis + 1 for axis in node.axes))

@@ -15,7 +15,7 @@ from .writer import Tensor
 
 
 def conv(ops: Ops, node: Conv, shape: Shape, x: Tensor) -> Tensor:
-    """2-D convolution: depthwise, as a whole, or group by group."""
+    """Convolve in 2-D: depthwise, as a whole, or group by group."""
     x, padding = padded(ops, node, x, node.kernel.shape, node.dilation)
     if node.groups == 1:
         return _whole(ops, node.name, node, padding, shape, x)
@@ -48,13 +48,13 @@ def _whole(ops: Ops, name: str, node: Conv, padding: int, shape: Shape, x: Tenso
         fusedActivationFunction=FUSED[node.activation],
     )
     ohwi = np.ascontiguousarray(node.kernel.transpose(3, 0, 1, 2))
-    # With one input channel there is nothing to win from int8 weights, and XNNPACK has no kernel for it.
+    # With one input channel, int8 weights bring nothing, and XNNPACK has no kernel for them.
     weights = Weights(name, ohwi, node.bias, 0, float_or_static=ohwi.shape[3] == 1)
     return ops.linear("CONV_2D", name, shape, x, weights, options)
 
 
 def _depthwise(ops: Ops, node: Conv, padding: int, shape: Shape, x: Tensor) -> Tensor:
-    """A convolution with one or more kernels per channel."""
+    """Convolve with one or more kernels per channel."""
     options = schema.DepthwiseConv2DOptionsT(
         padding=padding,
         strideH=node.strides[0],
@@ -70,9 +70,9 @@ def _depthwise(ops: Ops, node: Conv, padding: int, shape: Shape, x: Tensor) -> T
 
 
 def conv_transpose(ops: Ops, node: ConvTranspose, shape: Shape, x: Tensor) -> Tensor:
-    """A transposed convolution: the full result, or what padding "same" leaves of it, without what is trimmed off."""
+    """Convolve transposed: the full result, or the part that padding "same" leaves, without the trimmed margins."""
     longer = [(max(0, -before), max(0, -after)) for before, after in node.trims]
-    kernel = np.pad(node.kernel, (*longer, (0, 0), (0, 0)))  # by zeros, which the result then has at its ends
+    kernel = np.pad(node.kernel, (*longer, (0, 0), (0, 0)))  # zeros, which become the ends of the result
     sizes = kernel.shape[:2]
     (top, bottom), (left, right) = trims = _positive(node.trims)
     same = trims == _same_trims(sizes, node.strides)
@@ -110,12 +110,12 @@ def _same_trims(size: Sequence[int], strides: Sequence[int]) -> Pads:
 
 
 def dense(ops: Ops, node: Dense, _: Shape, x: Tensor) -> Tensor:
-    """Matrix product over the last axis."""
+    """Multiply the last axis by a matrix."""
     return ops.product(node.name, x, node.kernel, node.bias, node.activation)
 
 
 def affine(ops: Ops, node: Affine, _: Shape, x: Tensor) -> Tensor:
-    """`x * scale + shift` per channel."""
+    """Compute `x * scale + shift` per channel."""
     name = node.name
     if not ops.static:
         scaled = ops.binary("MUL", f"{name}:scaled", x, ops.fixed(f"{name}/scale", node.scale))
@@ -138,7 +138,7 @@ def affine(ops: Ops, node: Affine, _: Shape, x: Tensor) -> Tensor:
 
 
 def matmul(ops: Ops, node: MatMul, shape: Shape, a: Tensor, b: Tensor) -> Tensor:
-    """Matrix product of the last two axes of two values; the op allows at most three axes before them."""
+    """Multiply the last two axes of two values; the op allows at most three axes before them."""
     options = schema.BatchMatMulOptionsT(adjX=False, adjY=node.transposed, asymmetricQuantizeInputs=False)
     if len(shape) <= 5:
         return ops.op("BATCH_MATMUL", [a, b], ops.result(node.name, shape), options)

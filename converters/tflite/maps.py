@@ -29,7 +29,7 @@ def padded(
 
 
 def pool(ops: Ops, node: Pool, shape: Shape, x: Tensor) -> Tensor:
-    """Pooling; the result keeps the quantisation of `x`."""
+    """Pool a map; the result keeps the quantisation of `x`."""
     average = node.mode == "average"
     lowest = _LOWEST if x.quantisation is None else (-128 - x.quantisation.zero_point) * x.quantisation.scale
     x, padding = padded(ops, node, x, node.size, value=0.0 if average else lowest)

@@ -10,7 +10,7 @@ from .writer import Tensor
 
 
 def reshape(ops: Ops, node: Reshape, shape: Shape, x: Tensor) -> Tensor:
-    """Row-major reshape."""
+    """Reshape in row-major order."""
     return ops.reshape(node.name, x, shape)
 
 

@@ -171,7 +171,7 @@ class Ops:
         before: Tensor | None = None,
         result: Tensor | None = None,
     ) -> Tensor:
-        """An op that multiplies `x` by a kernel and adds a bias.
+        """Append an op that multiplies `x` by a kernel and adds a bias.
 
         Args:
             code: name of the op.
@@ -198,7 +198,7 @@ class Ops:
     def product(
         self, name: str, x: Tensor, kernel: Array, bias: Array | None, activation: Activation = "linear"
     ) -> Tensor:
-        """Matrix product over the last axis with a kernel (in, out)."""
+        """Multiply the last axis by a kernel (in, out), and add a bias."""
         options = schema.FullyConnectedOptionsT(
             fusedActivationFunction=FUSED[activation],
             keepNumDims=True,
@@ -216,7 +216,7 @@ class Ops:
         fixed: Quantisation | None = None,
         activation: Activation = "linear",
     ) -> Tensor:
-        """ADD, SUB, MUL or DIV, with broadcasting; see `result`."""
+        """Append ADD, SUB, MUL or DIV, with broadcasting; see `result`."""
         result = self.result(name, np.broadcast_shapes(a.shape, b.shape), fixed)
         return self.op(code, [a, b], result, _ARITHMETIC[code](fusedActivationFunction=FUSED[activation]))
 
@@ -225,7 +225,7 @@ class Ops:
         return self.binary("MUL", name, x, self.fixed(f"{name}/factor", np.array([factor], np.float32)), fixed)
 
     def average(self, name: str, a: Tensor, b: Tensor) -> Tensor:
-        """(a + b) / 2."""
+        """Compute (a + b) / 2."""
         if not self.static:
             return self.times(name, self.binary("ADD", f"{name}:sum", a, b), 0.5)
         range_ = self.quantisation(name)
@@ -236,22 +236,22 @@ class Ops:
     def unary(
         self, code: str, name: str, x: Tensor, fixed: Quantisation | None = None, options: object | None = None
     ) -> Tensor:
-        """An element-wise op of one operand."""
+        """Append an element-wise op of one operand."""
         return self.op(code, [x], self.result(name, x.shape, fixed), options)
 
     def sigmoid(self, name: str, x: Tensor) -> Tensor:
-        """1 / (1 + exp(-x))."""
+        """Compute 1 / (1 + exp(-x))."""
         return self.unary("LOGISTIC", name, x, SIGMOID_OUT)
 
     def tanh(self, name: str, x: Tensor) -> Tensor:
-        """Hyperbolic tangent."""
+        """Compute the hyperbolic tangent."""
         return self.unary("TANH", name, x, TANH_OUT)
 
     def hard_sigmoid(self, name: str, x: Tensor, slope: float) -> Tensor:
-        """clip(slope x + 0.5) to 0..1.
+        """Compute slope x + 0.5, clipped to 0..1.
 
-        As relu6(6 slope x + 3) / 6, which XNNPACK takes; in int8 as slope x + 0.5, and what int8 cannot hold is
-        clipped.
+        It is written as relu6(6 slope x + 3) / 6, which XNNPACK supports; in int8 as slope x + 0.5, where the range of
+        int8 clips.
         """
         if self.static:
             centred = self.times(f"{name}:scaled", x, slope, Quantisation(1 / 254, 0))  # 127 is 0.5
@@ -264,7 +264,7 @@ class Ops:
     # --- shape ---------------------------------------------------------------------------------------------------
 
     def reshape(self, name: str, x: Tensor, shape: Sequence[int]) -> Tensor:
-        """Row-major reshape."""
+        """Reshape in row-major order."""
         if tuple(shape) == x.shape:
             return x
         reshaped = self.subgraph.tensor(name, shape, x.dtype, x.quantisation)
@@ -272,7 +272,7 @@ class Ops:
         return self.op("RESHAPE", [x, target], reshaped, schema.ReshapeOptionsT(newShape=[*map(int, shape)]))
 
     def transpose(self, name: str, x: Tensor, axes: Sequence[int]) -> Tensor:
-        """Axis i of the result is axis `axes[i]` of `x`."""
+        """Permute the axes: axis i of the result is axis `axes[i]` of `x`."""
         transposed = self.subgraph.tensor(name, [x.shape[axis] for axis in axes], x.dtype, x.quantisation)
         order = self.integers(f"{name}/axes", *axes)
         return self.op("TRANSPOSE", [x, order], transposed, schema.TransposeOptionsT())

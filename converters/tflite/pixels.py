@@ -50,7 +50,7 @@ class Lack:
 
 
 def network_input(ops: Ops, image: InputSpec, batch: int, graph: Graph) -> tuple[Tensor, Tensor, Lack]:
-    """Return the tensor of the pixels, the network's input, and what the latter lacks."""
+    """Return the tensor of the pixels, the network's input, and the difference that its layers must make up for."""
     main = ops.subgraph
     width, height = image.turned
     exact = _exactly(image, graph) if ops.static else None

@@ -66,7 +66,7 @@ def floating(graph: Graph, recipe: Recipe) -> frozenset[str]:
 
 
 def follows(node: Node) -> bool:
-    """Whether a node is float32 as long as all its inputs are."""
+    """Return whether a node is float32 as long as all its inputs are."""
     return not isinstance(node, _WEIGHS)
 
 

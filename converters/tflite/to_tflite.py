@@ -1,8 +1,8 @@
 """Lowers a graph to TFLite, with builtin ops only.
 
 The file takes pixels (transposition, inversion, scale and offset inside) or the network's own float32 input, and gives
-probabilities. `lowering` lists how each primitive is written, `recurrent` tells how a recurrent one is, and
-`precision` what is int8.
+probabilities. `lowering` lists how each primitive is written, `recurrent` describes recurrent layers, and `precision`
+lists what is int8.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ def to_tflite(graph: Graph, image: InputSpec, recipe: Recipe, ranges: Ranges | N
     """Return the TFLite file of a graph.
 
     Args:
-        graph: folded or not; every node is lowered as it stands. It must give probabilities.
-        image: what the file takes. dtype uint8: (batch, height, width, channels) pixels, turned already; float32:
+        graph: the graph, folded or not, which is lowered as it is. It must give probabilities.
+        image: the file's input. uint8: (batch, height, width, channels) pixels, which are already turned; float32:
             (batch, *graph.input_shape) as the network takes it.
         recipe: precisions, and the form of the recurrence.
-        ranges: of the graph's values, from `ranges.calibrate`; needed where the recipe says so.
+        ranges: ranges of the graph's values, from `ranges.calibrate`, if the recipe needs them.
         batch: images per call, fixed in the file.
 
     Raises:

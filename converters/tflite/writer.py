@@ -28,7 +28,7 @@ _TYPES = {
     "int8": schema.TensorType.INT8,
     "bool": schema.TensorType.BOOL,
 }
-_ALIGNMENT = 16  # what the schema asks of constants (force_align), and what NEON loads like best
+_ALIGNMENT = 16  # which the schema requires of constants (force_align), and NEON loads prefer
 
 
 @dataclass(frozen=True)
@@ -152,9 +152,9 @@ class Writer:
 
     def subgraph(self, name: str) -> Subgraph:
         """Add a subgraph; the first one is the model's main subgraph."""
-        made = Subgraph(self, name, len(self._model.subgraphs))
-        self._model.subgraphs.append(made.table)
-        return made
+        subgraph = Subgraph(self, name, len(self._model.subgraphs))
+        self._model.subgraphs.append(subgraph.table)
+        return subgraph
 
     def buffer(self, value: AnyArray) -> int:
         """Return the index of a buffer with these bytes; equal constants share one."""

@@ -33,7 +33,7 @@ _AXES: tuple[Literal["WHC"], Literal["HWC"]] = ("WHC", "HWC")
 
 @dataclass(frozen=True)
 class Scaling:
-    """What the network itself does to pixels first: `x * scale + offset`."""
+    """The scaling that the network itself applies to pixels first: `x * scale + offset`."""
 
     scale: tuple[float, ...]
     """One number, or one per channel."""
@@ -53,7 +53,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What a model file states; None where it states nothing, or where an obstacle hides it."""
+    """The facts that a model file states; None if it does not state a fact, or an obstacle hides it."""
 
     path: Path
     shape: tuple[int | None, int | None, int | None] | None
@@ -66,16 +66,16 @@ class FileFacts:
     multiplications: int | None = None
     """Multiplications for one image, in convolutions and matrix products, before folding."""
     vocabulary: tuple[str | None, ...] | None = None
-    """What each number of the file's lookup layer stands for; None for the mask and [UNK], which no text contains. The
-    blank is not among them."""
+    """The symbols of the file's lookup layer, by number; None for the mask and [UNK], which no text contains. The blank
+    is not among them."""
     oov: int = 0
-    """How many of these numbers stand for unknown symbols, [UNK]."""
+    """Number of entries that stand for unknown symbols, [UNK]."""
     mask: str | None = None
-    """What number 0 of the vocabulary stands for, if it is a mask."""
+    """The text of number 0 of the vocabulary, if it is a mask."""
     blank: Literal["first"] | None = None
     """"first" if the model was compiled with `keras.losses.CTC`, whose blank is class 0."""
     scaling: Scaling | None = None
-    """What the network itself does to pixels; None: nothing."""
+    """The scaling that the network itself applies; None: none."""
     softmax: bool = False
     """Whether the model ends in logits, so that the conversion adds a softmax."""
     head: str | None = None
@@ -85,9 +85,9 @@ class FileFacts:
     lambdas: tuple[str, ...] = ()
     """Names of Lambdas whose meaning must be declared."""
     notes: tuple[str, ...] = ()
-    """What the user should know about the conversion."""
+    """Remarks on the conversion for the user."""
     obstacles: tuple[Obstacle, ...] = ()
-    """What prevents the model from being converted."""
+    """The reasons why the model cannot be converted."""
     missing: Obstacle | None = None
     """The missing image size, which must be declared before the model can be converted."""
     network: Network | None = None
@@ -130,8 +130,8 @@ def facts_of(path: Path, reading: Reading) -> FileFacts:
     """Collect what a model file states, once it has been read."""
     network = reading.network
     file = reading.file
-    known = vocabularies(file)
-    vocabulary = known[0] if len(known) == 1 else None
+    candidates = vocabularies(file)
+    vocabulary = candidates[0] if len(candidates) == 1 else None
     facts = FileFacts(
         path=path,
         shape=_three(reading.stated),
@@ -142,7 +142,7 @@ def facts_of(path: Path, reading: Reading) -> FileFacts:
         head=None if network is None else network.head,
         layers=reading.layers,
         lambdas=tuple(name for obstacle in reading.obstacles if obstacle.kind == "Lambda" for name in obstacle.layers),
-        notes=(*_ambiguous(known), *(() if network is None else network.notes)),
+        notes=(*_ambiguous(candidates), *(() if network is None else network.notes)),
         obstacles=reading.obstacles,
         missing=reading.missing,
         network=network if reading.missing is None else None,
@@ -172,14 +172,14 @@ def _of_checkpoint(index: Path, declarations: Declarations | None) -> FileFacts:
 def _with_graph(facts: FileFacts, graph: Graph, kinds: Mapping[str, str]) -> FileFacts:
     steps, classes = graph.output_shape
     along = step_axis(graph)
-    known = facts.missing is None  # else the lengths of a stand-in tell neither the steps nor the work
+    is_fixed = facts.missing is None  # otherwise the lengths are those of a stand-in
     return replace(
         facts,
         axes=None if along is None else _AXES[along],
-        steps=steps if known else None,
+        steps=steps if is_fixed else None,
         classes=classes,
         parameters=graph.parameters,
-        multiplications=multiplications(graph) if known else None,
+        multiplications=multiplications(graph) if is_fixed else None,
         scaling=_scaling(graph, kinds),
         softmax=graph.output == ADDED_SOFTMAX,
     )
@@ -196,7 +196,7 @@ def _three(stated: Sequence[int | None]) -> tuple[int | None, int | None, int | 
 
 
 def _has_ctc_loss(training: Mapping[str, Any]) -> bool:
-    """Whether the model was compiled with Keras 3's own CTC loss, whose `mask_index` is 0."""
+    """Return whether the model was compiled with Keras 3's own CTC loss, whose `mask_index` is 0."""
     match training.get("loss"):
         case {"class_name": "CTC", **more}:
             return str(more.get("module", "keras")).startswith("keras")  # which an .h5 leaves out
@@ -204,10 +204,10 @@ def _has_ctc_loss(training: Mapping[str, Any]) -> bool:
             return loss == "ctc"
 
 
-def _ambiguous(known: Sequence[Vocabulary]) -> tuple[str, ...]:
-    if len(known) < 2:
+def _ambiguous(candidates: Sequence[Vocabulary]) -> tuple[str, ...]:
+    if len(candidates) < 2:
         return ()
-    names = ", ".join(f"{vocabulary.layer!r} ({vocabulary.kind})" for vocabulary in known)
+    names = ", ".join(f"{vocabulary.layer!r} ({vocabulary.kind})" for vocabulary in candidates)
     return (f"the layers {names} have different vocabularies, so none of them is taken for the alphabet",)
 
 

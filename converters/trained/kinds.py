@@ -144,6 +144,6 @@ def advice_on_folder(path: Path) -> str | None:
 
 
 def _has_traces_of_keras(graph: Path) -> bool:
-    """Whether TensorFlow 2.0 to 2.4 saved it, with the configuration inside the graph."""
+    """Return whether TensorFlow 2.0 to 2.4 saved it, with the configuration inside the graph."""
     with graph.open("rb") as stream:
         return b"_tf_keras_" in stream.read(_GRAPH_BYTES)

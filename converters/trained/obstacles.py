@@ -41,7 +41,7 @@ class TooManyFailuresError(ExcessError):
 
 @dataclass(frozen=True)
 class Obstacle:
-    """One reason why a model cannot be converted, and what to do about it."""
+    """A reason why a model cannot be converted, and what to do about it."""
 
     layers: tuple[str, ...]
     """Names of the layers concerned; empty: the whole model."""
@@ -84,12 +84,12 @@ def grouped(obstacles: Iterable[Obstacle]) -> tuple[Obstacle, ...]:
         for name in obstacle.layers if obstacle.kind else ():
             for quote in "'\"":
                 reason = reason.replace(f"{quote}{name}{quote}", "").replace(f"{quote}{name}=", "")
-        known = groups.get((obstacle.kind, reason))
-        if known is None:
+        first = groups.get((obstacle.kind, reason))
+        if first is None:
             groups[obstacle.kind, reason] = obstacle
         else:
-            layers = tuple(dict.fromkeys((*known.layers, *obstacle.layers)))
-            groups[obstacle.kind, reason] = Obstacle(layers, known.kind, known.reason)
+            layers = tuple(dict.fromkeys((*first.layers, *obstacle.layers)))
+            groups[obstacle.kind, reason] = Obstacle(layers, first.kind, first.reason)
     return tuple(groups.values())
 
 

@@ -1,1 +1,1 @@
-"""Whether an artifact reads the same text as the trained model, and where it parts from it if not."""
+"""Checks that an artifact reads the same text as the trained model, and finds the layer to blame if it does not."""

@@ -1,4 +1,4 @@
-"""What a verdict leaves out: symbols that are read wrong, which for which, and how far the probabilities have moved."""
+"""Details beyond the verdict: symbols that are read wrong, confusions, and how far the probabilities have moved."""
 
 from __future__ import annotations
 
@@ -17,44 +17,50 @@ from .gate import Readings
 
 Labels = Sequence[int]
 Pair = tuple[int | None, int | None]
-"""A symbol of the truth and what was read for it; None: read though it is not there, or not read."""
+"""A true symbol and the symbol that was read for it; None where a symbol was added or left out."""
 
 
 def detail(
     spec: ModelSpec, datasets: Sequence[Dataset], reference: Sequence[Readings], artifact: Sequence[Readings]
 ) -> Detail:
-    """Compare what both read on the same datasets; `spec` is the artifact's or the trained model's."""
+    """Compare the readings of both on the same datasets; `spec` is the artifact's or the trained model's."""
     alphabet = spec.alphabet
     errors: list[SymbolErrors] = []
     counts: tuple[Counter[Pair], Counter[Pair]] = (Counter(), Counter())
     for dataset, *both in zip(datasets, reference, artifact, strict=True):
-        found = []
+        wrong = []
         for readings, counter in zip(both, counts, strict=True):
             pairs = [pair for pairs in _mistakes(alphabet, dataset, readings) for pair in pairs]
             counter.update(pairs)
-            found.append(len(pairs))
+            wrong.append(len(pairs))
         symbols = sum(len(alphabet.encode(entry.label)) for entry in dataset)
-        errors.append(SymbolErrors(symbols, *found))
-    theirs, ours = (np.array([c for part in each for c in part.confidences]) for each in (reference, artifact))
-    rights = [_right(datasets, each) for each in (reference, artifact)]
+        errors.append(SymbolErrors(symbols, *wrong))
+    theirs, ours = (
+        np.array([confidence for part in readings for confidence in part.confidences])
+        for readings in (reference, artifact)
+    )
     changes = [
         np.abs(first.probabilities - second.probabilities) for first, second in zip(reference, artifact, strict=True)
     ]
     return Detail(
         errors=tuple(errors),
         confusions=_changed(spec, *counts),
-        mean_probability_change=float(np.sum([each.sum(dtype=np.float64) for each in changes]))
-        / sum(each.size for each in changes),
+        mean_probability_change=float(np.sum([change.sum(dtype=np.float64) for change in changes]))
+        / sum(change.size for change in changes),
         mean_confidence_change=float((ours - theirs).mean()),
-        reference_calibration_error=calibration_error(theirs, rights[0]),
-        calibration_error=calibration_error(ours, rights[1]),
+        reference_calibration_error=calibration_error(theirs, _right(datasets, reference)),
+        calibration_error=calibration_error(ours, _right(datasets, artifact)),
     )
 
 
 def alignment(truth: Labels, read: Labels) -> list[Pair]:
-    """Which symbol was read for which, by the fewest changes (Levenshtein 1966); of equally few, the most exchanges."""
+    """Align what was read with the truth by the fewest changes (Levenshtein 1966).
+
+    Of several alignments with equally few changes, it returns the one with the most exchanges.
+    """
     costs = np.zeros((len(truth) + 1, len(read) + 1), int)
-    costs[:, 0], costs[0] = np.arange(len(truth) + 1), np.arange(len(read) + 1)
+    costs[:, 0] = np.arange(len(truth) + 1)
+    costs[0] = np.arange(len(read) + 1)
     for i, first in enumerate(truth):
         for j, second in enumerate(read):
             costs[i + 1, j + 1] = min(costs[i, j] + (first != second), costs[i, j + 1] + 1, costs[i + 1, j] + 1)

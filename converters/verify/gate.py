@@ -1,6 +1,6 @@
-"""Does an artifact read what the trained model reads? Both read the same images, through the same code.
+"""Judges an artifact: it and the trained model read the same images, through the same code.
 
-On images without labels, what the trained model reads counts as right: they show agreement, but no accuracy.
+On images without labels, the trained model's reading counts as right, so they show agreement but not accuracy.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ _SUM_TOLERANCE = 0.05
 
 @dataclass(frozen=True)
 class Gate:
-    """What an artifact must meet."""
+    """The limits that an artifact must meet."""
 
     agreement: float = 0.995
-    """Smallest share of the reference's right readings on which the artifact must read the same."""
+    """Smallest share of the reference's right readings that the artifact must repeat."""
     accuracy: float = 0.3
-    """Largest move of the accuracy either way, in points of 100."""
+    """Largest change of the accuracy, up or down, in percentage points."""
 
 
 @dataclass(frozen=True)
 class Readings:
-    """What one model reads on one dataset."""
+    """The readings of one model on one dataset."""
 
     labels: tuple[str, ...]
     confidences: tuple[float, ...]
-    """Posteriors of the labels, nothing fitted, in [0, 1]."""
+    """Posterior probabilities of the labels, in [0, 1]; no calibration is applied."""
     probabilities: Probabilities
     """(N, T, C)."""
 
     @classmethod
     def of(cls, probabilities: Probabilities, spec: ModelSpec) -> Readings:
-        """What greedy decoding reads in (N, T, C) probabilities."""
+        """Decode (N, T, C) probabilities greedily."""
         decoded = ctc.greedy(probabilities, spec.blank, spec.skip_steps)
-        labels = tuple(spec.alphabet.spell(each.indices) for each in decoded)
-        return cls(labels, tuple(each.confidence for each in decoded), probabilities)
+        labels = tuple(spec.alphabet.spell(reading.indices) for reading in decoded)
+        return cls(labels, tuple(reading.confidence for reading in decoded), probabilities)
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ class Change:
     artifact: str
 
     def texts(self, alphabet: Alphabet) -> tuple[str, str]:
-        """Reference and artifact as a person reads them; as labels where these are alike."""
+        """Return both texts as a person reads them, or both labels if the texts look alike."""
         reference, artifact = alphabet.read(self.reference), alphabet.read(self.artifact)
         return (self.reference, self.artifact) if reference == artifact else (reference, artifact)
 
 
 @dataclass(frozen=True)
 class Verification:
-    """The outcome: numbers, and the images behind them."""
+    """The outcome of a comparison: numbers, and the images behind them."""
 
     parity: Parity
     changes: tuple[Change, ...]
@@ -80,7 +80,7 @@ class Verification:
 
     @property
     def summary(self) -> str:
-        """One line for a person."""
+        """The verdict in one line."""
         parity = self.parity
         if parity.verdict == "unverified":
             return f"{parity.headline}; {parity.accuracy_headline}"
@@ -91,7 +91,7 @@ class Verification:
         )
 
     def passes(self, strict: bool) -> bool:
-        """Whether the gate is met; if not strict, also where there are too few images, or none, to show that it is."""
+        """Return whether the gate is met; unless `strict`, too few images to tell, or none, also count as met."""
         return self.parity.verdict == "pass" or (self.parity.verdict in ("underpowered", "unverified") and not strict)
 
 
@@ -129,17 +129,17 @@ def read_all(backend: Backend, spec: ModelSpec, dataset: Dataset, label: str) ->
 
 
 def _check_sums(probabilities: Probabilities, label: str) -> None:
-    """Where there are as many steps as classes, nothing else shows that they are swapped."""
+    """Check that probabilities sum to 1 over the classes, which alone shows swapped axes if both are equally long."""
 
     def are_off(axis: int) -> bool:
         return bool(np.abs(probabilities.sum(axis=axis) - 1).max() > _SUM_TOLERANCE)
 
     if are_off(2):
         sums = probabilities.sum(axis=2)
-        why = "it ends in no softmax" if are_off(1) else "those of a class do: steps and classes are swapped"
+        cause = "it does not end in a softmax" if are_off(1) else "its steps and classes are swapped"
         raise VerificationError(
             f"{label}: found steps whose probabilities sum to {sums.min():.3g} up to {sums.max():.3g}, expected 1;"
-            f" {why}; mend the model and convert it again"
+            f" {cause}; correct the model and convert it again"
         )
 
 
@@ -148,32 +148,37 @@ def compare(
 ) -> Verification:
     """Judge an artifact by its readings and the reference's on the same datasets.
 
-    Accuracy is judged on labelled datasets alone. `pass`: all gates are met with 95 % confidence; `fail`: the estimates
-    miss one, or one dataset alone is shown to miss it; `underpowered`: neither, for want of images.
+    Accuracy is judged on labelled datasets only. `pass`: all limits are met with 95 % confidence; `fail`: an estimate
+    misses a limit, or one dataset alone is shown to miss it; `underpowered`: there are too few images for either.
 
     Raises:
         VerificationError: there are labelled images, and the reference reads none of them right.
     """
-    sets, changes = [], []
-    only_reference = only_artifact = 0
+    sets = []
+    changes = []
+    only_reference = 0
+    only_artifact = 0
     largest = 0.0
     for dataset, ours, theirs in zip(datasets, artifact, reference, strict=True):
-        first, second = np.array(theirs.labels), np.array(ours.labels)
+        first = np.array(theirs.labels)
+        second = np.array(ours.labels)
         truth = np.array([entry.label for entry in dataset]) if dataset.labelled else first
-        right, also_right, same = first == truth, second == truth, first == second
+        reference_right = first == truth
+        artifact_right = second == truth
+        same = first == second
         if dataset.labelled:
-            only_reference += int(np.sum(right & ~also_right))
-            only_artifact += int(np.sum(also_right & ~right))
+            only_reference += int(np.sum(reference_right & ~artifact_right))
+            only_artifact += int(np.sum(artifact_right & ~reference_right))
         largest = max(largest, float(np.abs(ours.probabilities - theirs.probabilities).max()))
         sets.append(
             ParitySet(
-                name="/".join(dataset.folder.parts[-2:]),  # not where it lies on this machine
+                name="/".join(dataset.folder.parts[-2:]),  # without the folders of this machine
                 sha256=dataset.sha256,
                 images=len(dataset),
-                reference_right=int(right.sum()),
-                artifact_right=int(also_right.sum()),
+                reference_right=int(reference_right.sum()),
+                artifact_right=int(artifact_right.sum()),
                 same_text=int(same.sum()),
-                same_where_right=int(np.sum(right & same)),
+                same_where_right=int(np.sum(reference_right & same)),
                 labelled=dataset.labelled,
             )
         )
@@ -184,21 +189,23 @@ def compare(
 
 
 def _parity(sets: tuple[ParitySet, ...], only_reference: int, only_artifact: int, largest: float, gate: Gate) -> Parity:
-    right, same = (sum(getattr(each, name) for each in sets) for name in ("reference_right", "same_where_right"))
-    labelled = [each for each in sets if each.labelled]
-    images = sum(each.images for each in labelled)
-    if labelled and not any(each.reference_right for each in labelled):
+    right = sum(counts.reference_right for counts in sets)
+    same = sum(counts.same_where_right for counts in sets)
+    labelled = [counts for counts in sets if counts.labelled]
+    images = sum(counts.images for counts in labelled)
+    if labelled and not any(counts.reference_right for counts in labelled):
         raise VerificationError(
             f"the trained model reads none of the {images} images right; check the labels, the spec's alphabet, blank,"
             " skip_steps, width, height, axes, scale and offset"
         )
-    change, low, high = 0.0, 0.0, 0.0
+    change = low = high = 0.0
     if labelled:
         low, high = (100 * end for end in statistics.paired_change_interval(only_reference, only_artifact, images))
         change = 100 * (only_artifact - only_reference) / images
     shown = statistics.lower_bound(same, right)
     verdict: Verdict
-    if any(_shown_to_miss(each, gate) for each in sets) or same / right < gate.agreement or abs(change) > gate.accuracy:
+    set_misses = any(_is_shown_to_miss(counts, gate) for counts in sets)
+    if set_misses or same / right < gate.agreement or abs(change) > gate.accuracy:
         verdict = "fail"
     elif shown >= gate.agreement and -gate.accuracy <= low and high <= gate.accuracy:
         verdict = "pass"
@@ -219,5 +226,5 @@ def _parity(sets: tuple[ParitySet, ...], only_reference: int, only_artifact: int
     )
 
 
-def _shown_to_miss(each: ParitySet, gate: Gate) -> bool:
-    return statistics.binomial_interval(each.same_where_right, each.reference_right)[1] < gate.agreement
+def _is_shown_to_miss(counts: ParitySet, gate: Gate) -> bool:
+    return statistics.binomial_interval(counts.same_where_right, counts.reference_right)[1] < gate.agreement

@@ -53,14 +53,14 @@ _MAX_RUNS = 400
 
 @dataclass(frozen=True)
 class LayerDrift:
-    """How far one layer of the artifact is from the right values."""
+    """The distance of one layer of the artifact from the right values."""
 
     name: str
     kind: str
     snr_db: float
     """Ratio against the oracle's value."""
     own_snr_db: float
-    """Ratio against what the oracle computes from the inputs that this layer has in the artifact."""
+    """Ratio against the oracle's value for the inputs that this layer has in the artifact."""
     end_snr_db: float
     """Ratio of the probabilities if this layer alone added its own noise."""
     largest: float
@@ -71,7 +71,7 @@ class LayerDrift:
 
 @dataclass(frozen=True)
 class Drift:
-    """How far an artifact drifts from the right values, layer by layer."""
+    """The distance of an artifact from the right values, layer by layer."""
 
     layers: tuple[LayerDrift, ...]
     missing: tuple[str, ...]
@@ -91,12 +91,12 @@ class Drift:
 
     @property
     def by_blame(self) -> list[LayerDrift]:
-        """The layers, the one to blame first."""
+        """The layers in the order of blame."""
         return sorted(self.layers, key=lambda layer: layer.end_snr_db)
 
     @property
     def table(self) -> list[str]:
-        """Lines for people: a row for each layer, and the conclusion."""
+        """The table in lines: a row for each layer, and the conclusion."""
         width = max(len(layer.name) for layer in self.layers)
         titles = f"{'SNR dB':>7}  {'own dB':>7}  {'end dB':>7}  {'max |Δ|':>9}  {'mean |Δ|':>9}"
         lines = [f"  {'layer':<{width}}  {'kind':<10}  {titles}"]
@@ -110,13 +110,13 @@ class Drift:
         blamed = self.to_blame
         lines.append(f"  to blame: {blamed.name}; its noise alone leaves {_decibels(blamed.end_snr_db)} dB at the end")
         lines.append(f"  probabilities as it ships: {_decibels(self.shipped_snr_db)} dB; {self.images} images")
-        lines.append(f"  looked into: {self._copy}")
+        lines.append(f"  measured in: {self._copy}")
         return lines
 
     @property
     def _copy(self) -> str:
-        """What was looked into, and how far it stands for the artifact."""
-        copy = "a copy" if self.fused else "a second engine, less fused for that"
+        """The copy that was measured, and how closely it matches the artifact."""
+        copy = "a copy" if self.fused else "a second engine, which is fused less"
         if self.copy_snr_db == np.inf:
             return f"{copy}, with all values as outputs; its probabilities are the same"
         return f"{copy}, with all values as outputs; its probabilities agree to {_decibels(self.copy_snr_db)} dB"
@@ -135,7 +135,7 @@ class Departure:
 
 
 def spread(datasets: Sequence[Dataset], count: int) -> list[Entry]:
-    """At most `count` images, evenly spread over the datasets."""
+    """Return at most `count` images, evenly spread over the datasets."""
     entries = [entry for dataset in datasets for entry in dataset]
     step = -(-len(entries) // count)
     return entries[::step]
@@ -147,7 +147,7 @@ def localise(artifact: Artifact, graph: Graph, image: InputSpec, entries: Sequen
     Args:
         artifact: a `.tflite`, `.onnx` or `.engine`.
         graph: the folded graph that it was made from.
-        image: what the graph takes, in float32.
+        image: the image that the graph takes, in float32.
         entries: the images.
 
     Raises:
@@ -157,20 +157,20 @@ def localise(artifact: Artifact, graph: Graph, image: InputSpec, entries: Sequen
         BackendUnavailable: its engine, or for an `.onnx` or `.engine` the package `onnx`, is not installed.
         BackendError: the engine rejects the file, or TensorRT cannot build a second engine.
     """
-    assert artifact.spec.artifact is not None  # `artifact.load` sees to it
+    assert artifact.spec.artifact is not None  # `artifact.load` makes sure of it
     size = artifact.spec.artifact.batch
-    if artifact.path.suffix != ".tflite":  # which takes no other
+    if artifact.path.suffix != ".tflite":  # whose batch is fixed
         size = min(size, _MAX_CARRIED)
     quantised = artifact.spec.output.quantisation is not None
     comparison = _Comparison(graph)
     shipped_noise = _Noise()
     copy_noise = _Noise()
-    label = f"looking into {artifact.path.name}"
+    label = f"comparing the layers of {artifact.path.name}"
     with closing(open_backend(artifact)) as shipped, probing(artifact, graph, image) as probe:
         for chunk in chunked(progress((entry.load() for entry in entries), len(entries), label), size):
             pixels = preprocess(chunk, artifact.spec.input)
             expected, copied = comparison.add(preprocess(chunk, image), _values(probe, pixels, size))
-            if quantised:  # the backend makes the sums 1, too
+            if quantised:  # the backend scales the sums to 1, too
                 copied = copied / copied.sum(axis=-1, keepdims=True)
             probabilities = shipped.infer(pixels)
             shipped_noise.add(expected, probabilities)
@@ -186,13 +186,13 @@ def localise(artifact: Artifact, graph: Graph, image: InputSpec, entries: Sequen
 
 
 def _values(probe: Probe, batch: Array, size: int) -> dict[str, Array]:
-    """The artifact's values for a batch, which is filled up to the size that the artifact takes."""
+    """Return the artifact's values for a batch, which is filled up to the size that the artifact takes."""
     places = np.resize(np.arange(len(batch)), size)
     return {name: value[: len(batch)] for name, value in probe(batch[places]).items()}
 
 
 class _Comparison:
-    """All nodes of a graph, compared over all batches that were added."""
+    """A comparison of all nodes of a graph over all batches that were added."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -233,7 +233,7 @@ class _Comparison:
         return expected[output], actual[output]
 
     def _carry(self, expected: Mapping[str, Array], own_noise: Mapping[str, Array], images: int) -> None:
-        """Add the noise of each node to its right value, and see what that does to the probabilities."""
+        """Add the noise of each node to its right value, and measure the effect on the probabilities."""
         right_end = expected[self._graph.output]
         for name, noise in own_noise.items():
             noisy_end = right_end
@@ -244,7 +244,7 @@ class _Comparison:
 
     @property
     def layers(self) -> tuple[LayerDrift, ...]:
-        """What was compared, in the graph's order."""
+        """The layers that were compared, in the graph's order."""
         return tuple(self._layer(node) for node in self._graph.nodes if node.name in self._drift_noise)
 
     def _layer(self, node: Node) -> LayerDrift:
@@ -270,18 +270,18 @@ def _noise_of(noises: dict[str, _Noise], name: str) -> _Noise:
 
 
 def _independent(graph: Graph, name: str, values: Mapping[str, Array]) -> dict[str, Array]:
-    """The values that do not depend on that of a node."""
+    """Return the values that do not depend on the value of a node."""
     dependent = {name}
     for node in graph.nodes:
         if not dependent.isdisjoint(node.inputs):
             dependent.add(node.name)
-    return {known: value for known, value in values.items() if known not in dependent}
+    return {other: value for other, value in values.items() if other not in dependent}
 
 
 def worst(
     datasets: Sequence[Dataset], reference: Sequence[Readings], artifact: Sequence[Readings], count: int
 ) -> list[Departure]:
-    """The images on which an artifact departs most: those with another text first, then by the SNR of the output."""
+    """Return the images on which an artifact departs most: those with another text first, then by SNR."""
     departures = []
     for dataset, right, read in zip(datasets, reference, artifact, strict=True):
         for index, entry in enumerate(dataset):
@@ -293,7 +293,7 @@ def worst(
 
 
 def worst_table(departures: Sequence[Departure], alphabet: Alphabet) -> list[str]:
-    """Lines for people: a title, and a row for each image."""
+    """Return a table in lines: a title, and a row for each image."""
     lines = ["  furthest from the trained model, SNR of the probabilities:"]
     for departure in departures:
         reference = alphabet.read(departure.reference)
@@ -319,7 +319,7 @@ class _Noise:
         self._count = 0
 
     def add(self, expected: Array, actual: Array) -> None:
-        """Add the elements whose expected value is finite; the others tell nothing."""
+        """Add the elements whose expected value is finite; the others cannot be compared."""
         finite = np.isfinite(expected)
         signal = expected[finite].astype(np.float64)
         distance = np.nan_to_num(np.abs(actual[finite] - signal), nan=np.inf, posinf=np.inf)

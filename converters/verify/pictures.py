@@ -1,7 +1,7 @@
-"""Seeded pictures, in place of images where there are none: they tell whether an artifact computes the same at all.
+"""Seeded pictures that stand in for missing images: they show whether an artifact computes the same at all.
 
 They are noise at several scales, gradients and strokes, as large as the network's canvas. They hold no text, so only
-probabilities are compared; that an artifact reads the same text is for images to show.
+probabilities are compared; only images can show that an artifact reads the same text.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Picture(Entry):
     pixels: Pixels
 
     def load(self) -> Pixels:
-        """The image as (H, W, 3) uint8."""
+        """Return the image, (H, W, 3) uint8."""
         return self.pixels
 
 
@@ -44,12 +44,12 @@ class Pictures(Dataset):
 
     @property
     def digests(self) -> list[str]:
-        """SHA-256 of the pixels of each."""
+        """The SHA-256 of every picture's pixels."""
         return [sha256(entry.load().tobytes()) for entry in self]
 
 
 def seeded_pictures(image: InputSpec) -> Pictures:
-    """Three dozen pictures (height, width, 3) uint8, always the same for a canvas of one size."""
+    """Draw three dozen pictures (height, width, 3) uint8, always the same for a canvas of the same size."""
     random = np.random.default_rng(_SEED)
     drawn = [picture for _ in range(_ROUNDS) for picture in _drawn(random, image.height, image.width)]
     entries = (Picture(Path(f"seeded picture {number}"), "", pixels) for number, pixels in enumerate(drawn))
@@ -57,13 +57,14 @@ def seeded_pictures(image: InputSpec) -> Pictures:
 
 
 def _drawn(random: np.random.Generator, height: int, width: int) -> Iterator[Pixels]:
-    """One picture of each kind, (height, width, 3) uint8."""
+    """Draw a picture of each kind, (height, width, 3) uint8."""
     for cell in _CELLS_PX:
         noise = random.integers(0, 256, (-(-height // cell), -(-width // cell), 3), np.uint8)
         yield noise.repeat(cell, axis=0).repeat(cell, axis=1)[:height, :width]
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     left, right, below = random.uniform(0, 255, (3, 3))
-    across, down = columns[..., None] / width, rows[..., None] / height
+    across = columns[..., None] / width
+    down = rows[..., None] / height
     yield np.asarray((left * (1 - across) + right * across) * (1 - down) + below * down).astype(np.uint8)
     paper, ink = random.integers(0, 256, (2, 3))
     inked = np.zeros((height, width), bool)
@@ -81,24 +82,24 @@ def compare_pictures(
     """Compare the probabilities of seeded pictures; the verdict is `unverified`.
 
     Args:
-        name: of the artifact.
-        reference: what the trained model makes of them.
-        artifact: what the artifact makes of them.
-        recipe: of the artifact; tells how far its probabilities may be from the trained model's.
-        gate: that images would have to meet.
+        name: name of the artifact.
+        reference: the trained model's readings.
+        artifact: the artifact's readings.
+        recipe: the artifact's recipe, which limits how far probabilities may be from the trained model's.
+        gate: the gate that images would have to meet; it is only recorded.
 
     Raises:
-        VerificationError: they are further.
+        VerificationError: the probabilities are further apart than that.
     """
     (theirs,), (ours,) = reference, artifact
     largest = float(np.abs(theirs.probabilities - ours.probabilities).max())
     if not largest <= recipe.largest_change:
         raise VerificationError(
             f"{name}: on seeded pictures its probabilities are up to {largest:.2g} from the trained model's, expected"
-            f" at most {recipe.largest_change:g} for recipe {recipe.name}; try --recipe float32, or let images judge:"
+            f" at most {recipe.largest_change:g} for recipe {recipe.name}; try --recipe float32, or verify with images:"
             " --images DIR"
         )
-    same = float(np.mean([one == other for one, other in zip(theirs.labels, ours.labels, strict=True)]))
+    same = float(np.mean(np.array(theirs.labels) == np.array(ours.labels)))
     parity = Parity(
         verdict="unverified",
         gate_agreement=gate.agreement,

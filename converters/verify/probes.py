@@ -1,14 +1,14 @@
-"""The values of a graph's nodes inside an artifact, by the engine that runs it.
+"""Reads the values of a graph's nodes inside an artifact, computed by the engine that runs it.
 
-Engines show what a file gives, so in a copy of it every node's tensor is an output, and the copy is run instead:
+Engines show only the outputs of a file, so a copy is run in which every node's tensor is an output:
 
-- `.tflite`, in memory, by LiteRT with the kernels that ship. (It can keep all tensors without that, but only without
-  XNNPACK, whose kernels round otherwise: in int8 by one or two steps at nearly every layer.)
+- `.tflite`, in memory, by LiteRT with the kernels that ship. (LiteRT can keep all tensors of the file itself, but only
+  without XNNPACK, whose kernels round differently: in int8 by one or two steps at nearly every layer.)
 - `.onnx`, in memory, by ONNX Runtime.
-- `.engine`: TensorRT shows nothing inside an engine that is built. A second one is built of the same `.onnx`, by the
-  same options, with the outputs marked, as `polygraphy run --trt-outputs mark all` does; it takes as long as the first
-  build did, and memory for all values of the largest batch. An output keeps TensorRT from fusing across it, and kernels
-  are chosen anew, so that these are values of a less fused engine: what only a fusion breaks, it does not show.
+- `.engine`: TensorRT shows nothing inside an engine. A second engine is built from the same `.onnx`, with the same
+  options and the outputs marked, as `polygraphy run --trt-outputs mark all` does. This takes as long as the first
+  build, and memory for all values of the largest batch. TensorRT does not fuse across an output and chooses its kernels
+  anew, so the second engine is fused less and does not show a fault that only fusion causes.
 """
 
 from __future__ import annotations
@@ -39,24 +39,24 @@ _NAMED = 20
 
 Batch: TypeAlias = npt.NDArray[Any]
 Probe: TypeAlias = Callable[[Batch], dict[str, Array]]
-"""A batch as the artifact takes it → the value of each node that has a tensor in it, real and in the graph's axes."""
+"""Maps a batch, as the artifact takes it, to the real value of every node that has a tensor, in the graph's axes."""
 
 
 @contextmanager
 def probing(artifact: Artifact, graph: Graph, image: InputSpec) -> Iterator[Probe]:
-    """A probe into an artifact.
+    """Open a probe into an artifact.
 
     Args:
-        artifact: of any kind that is converted to.
-        graph: what it was made of, folded.
-        image: what the graph takes, in float32.
+        artifact: a `.tflite`, `.onnx` or `.engine`.
+        graph: the folded graph that it was converted from.
+        image: the image that the graph takes, in float32.
 
     Raises:
-        VerificationError: none of the graph's nodes is in it by name.
-        InputError: the `.onnx` that an engine was built of is not there.
-        ArtifactError: an engine does not tell how it was built.
+        VerificationError: the artifact has no tensor with the name of a node.
+        InputError: the `.onnx` that an engine was built from is missing.
+        ArtifactError: an engine does not say how it was built.
         BackendUnavailable: its engine, or for an `.onnx` or `.engine` the package `onnx`, is not installed.
-        BackendError: the engine does not take the copy.
+        BackendError: the engine rejects the copy.
     """
     match artifact.path.suffix:
         case ".tflite":
@@ -69,7 +69,7 @@ def probing(artifact: Artifact, graph: Graph, image: InputSpec) -> Iterator[Prob
 
 
 def computed(graph: Graph) -> list[Node]:
-    """The nodes whose values are computed from something; a constant is part of what takes it."""
+    """Return all nodes except constants, which are part of the nodes that take them."""
     return [node for node in graph.nodes if not isinstance(node, Constant)]
 
 
@@ -77,9 +77,9 @@ def _refuse_none(artifact: Artifact, graph: Graph, tensors: Mapping[str, object]
     if tensors:
         return
     names = [node.name for node in computed(graph)]
-    told = names if len(names) <= _NAMED else [*names[:_NAMED], f"… ({len(names)} in all)"]
+    listed = names if len(names) <= _NAMED else [*names[:_NAMED], f"… ({len(names)} in all)"]
     raise VerificationError(
-        f"{artifact.path}: none of the layers {', '.join(told)} is in it by name; convert the model again"
+        f"{artifact.path}: has no tensor named after any of the layers {', '.join(listed)}; convert the model again"
     )
 
 
@@ -91,15 +91,15 @@ def _in_litert(artifact: Artifact, graph: Graph) -> Probe:
 
     model = schema.ModelT.InitFromPackedBuf(artifact.payload, 0)
     main = model.subgraphs[0]
-    made = {main.tensors[index].name.decode(): int(index) for op in main.operators for index in op.outputs}
-    tensors = {node.name: made[name] for node in computed(graph) for name in _tensor_names(node) if name in made}
+    results = {main.tensors[index].name.decode(): int(index) for op in main.operators for index in op.outputs}
+    tensors = {node.name: results[name] for node in computed(graph) for name in _tensor_names(node) if name in results}
     _refuse_none(artifact, graph, tensors)
     ends = [int(index) for index in main.outputs]
     main.outputs = [*ends, *dict.fromkeys(index for index in tensors.values() if index not in ends)]
     interpreter = Interpreter(model_content=pack(model), num_threads=1)
     interpreter.allocate_tensors()
     image = interpreter.get_input_details()[0]["index"]
-    quantisations = {told["index"]: told["quantization"] for told in interpreter.get_output_details()}
+    quantisations = {detail["index"]: detail["quantization"] for detail in interpreter.get_output_details()}
 
     def value(index: int) -> Array:
         stored, (scale, zero_point) = interpreter.get_tensor(index), quantisations[index]
@@ -115,15 +115,15 @@ def _in_litert(artifact: Artifact, graph: Graph) -> Probe:
 
 
 def _tensor_names(node: Node) -> list[str]:
-    """What a node's value may be called in a `.tflite`, the last one that is there being it."""
-    if isinstance(node, Recurrent) and len(node.cells) == 1:  # nothing to merge: the direction's value is the node's
+    """Return the names that a node's value may have in a `.tflite`; the last one that exists holds it."""
+    if isinstance(node, Recurrent) and len(node.cells) == 1:  # a single direction is not merged
         return [f"{node.name}/{node.cells[0][0]}/hidden:samples", node.name]
     return [node.name]
 
 
 @dataclass(frozen=True)
 class _Marked:
-    """An ONNX file that gives every node's value."""
+    """An ONNX file that outputs every node's value."""
 
     payload: bytes
     tensors: dict[str, str]
@@ -131,27 +131,29 @@ class _Marked:
     added: tuple[str, ...]
     """Outputs that the file itself does not have."""
     channels_first: frozenset[str]
-    """Nodes whose values are."""
+    """Nodes whose values are channels first in the file."""
 
-    def values(self, given: Mapping[str, npt.NDArray[Any]]) -> dict[str, Array]:
-        """Node → value, of what each output gives."""
-        return {
-            node: np.asarray(
-                given[name].transpose(0, 2, 3, 1) if node in self.channels_first else given[name], np.float32
-            )
-            for node, name in self.tensors.items()
-        }
+    def values(self, outputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, Array]:
+        """Return the value of every node from the file's outputs."""
+        values = {}
+        for node, name in self.tensors.items():
+            value = outputs[name]
+            if node in self.channels_first:
+                value = value.transpose(0, 2, 3, 1)
+            values[node] = np.asarray(value, np.float32)
+        return values
 
 
 def _marked(artifact: Artifact, payload: bytes, graph: Graph) -> _Marked:
-    """A copy of an ONNX file."""
+    """Return a copy of an ONNX file in which every node's value is an output."""
     try:
         import onnx
 
         from ..onnx.layouts import channels_first
     except ImportError as error:
         raise BackendUnavailable(
-            f"{artifact.path.name}: looking into it takes the package onnx ({error}); pip install 'edge-crnn[onnx]'"
+            f"{artifact.path.name}: comparing its layers needs the package onnx ({error}); pip install"
+            " 'edge-crnn[onnx]'"
         ) from error
     model = onnx.load_model_from_string(payload)
     # An operation is named NODE/OPERATION, and the last one of a node gives its value.
@@ -170,10 +172,12 @@ def _in_onnxruntime(marked: _Marked) -> Probe:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = 1, 1
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
     options.log_severity_level = _ONNX_QUIET
     session = onnxruntime.InferenceSession(marked.payload, options, ["CPUExecutionProvider"])
-    image, names = session.get_inputs()[0].name, [*marked.tensors.values()]
+    image = session.get_inputs()[0].name
+    names = [*marked.tensors.values()]
     return lambda batch: marked.values(dict(zip(names, session.run(names, {image: batch}), strict=True)))
 
 
@@ -185,30 +189,31 @@ def _in_tensorrt(engine: Artifact, graph: Graph, image: InputSpec) -> Iterator[P
     options = options_of(engine)
     marked = _marked(engine, _onnx_of(engine, graph, image), graph)
     with TemporaryDirectory() as folder:
-        # Of the `.onnx`'s spec, a build asks for what the engine's says as well.
-        network, target = replace(engine, payload=marked.payload), Path(folder) / f"{engine.path.stem}-marked.engine"
-        made = make_engine(network, target, options)
-    with closing(TrtBackend(made, graphs=0, also=marked.added)) as backend:
+        # A build needs only those parts of the `.onnx`'s spec that the engine's spec has as well.
+        network = replace(engine, payload=marked.payload)
+        second = make_engine(network, Path(folder) / f"{engine.path.stem}-marked.engine", options)
+    with closing(TrtBackend(second, graphs=0, also=marked.added)) as backend:
         yield lambda batch: marked.values(backend.values(batch))
 
 
 def _onnx_of(engine: Artifact, graph: Graph, image: InputSpec) -> bytes:
-    """The network that an engine was built of: that of the `.onnx` beside it, or lowered anew; known by its hash."""
+    """Return the ONNX file that an engine was built from: the one beside it, or one lowered anew with the same hash."""
     facts = engine.spec.artifact
-    assert facts is not None  # `artifact.load` sees to it
-    wanted, beside = facts.tools.get("onnx sha256"), engine.path.with_suffix(".onnx")
-    with suppress(ArtifactError, ModelSpecError):  # there is none, or none that is whole
+    assert facts is not None  # `artifact.load` makes sure of it
+    expected = facts.tools.get("onnx sha256")
+    beside = engine.path.with_suffix(".onnx")
+    with suppress(ArtifactError, ModelSpecError):  # it is missing or damaged
         payload = load(beside).payload
-        if sha256(payload) == wanted:
+        if sha256(payload) == expected:
             return payload
     if facts.recipe in ONNX_RECIPES:
         from ..onnx.to_onnx import to_onnx
 
         recipe = replace(ONNX_RECIPES[facts.recipe], float_layers=tuple(facts.float_layers or ()))
         payload = to_onnx(graph, recipe, replace(image, dtype=engine.spec.input.dtype))
-        if sha256(payload) == wanted:
+        if sha256(payload) == expected:
             return payload
     raise InputError(
-        f"{engine.path}: neither {beside.name} beside it nor what is converted from the model today is the network that"
-        f" it was built of, SHA-256 {str(wanted)[:12]}…; put that .onnx beside it, or build it again"
+        f"{engine.path}: was built from an .onnx with SHA-256 {str(expected)[:12]}…, but neither {beside.name} nor a"
+        " new conversion of the model has that hash; put that .onnx beside the engine, or build the engine again"
     )

@@ -1,9 +1,8 @@
-"""Which layers must stay float32 for an artifact to read what the trained model reads.
+"""Finds the layers that must stay float32 for an artifact to read what the trained model reads.
 
-The gate decides, `localise` proposes. Where a conversion does not pass, the layer whose noise does most to the
-probabilities is kept in float32 and the conversion made again, since what is to blame after that is another question:
-a value that is too coarse in int8 is so where it is made and where it is taken. When the gate is met, each layer that
-was kept before the last is tried without.
+If a conversion does not pass the gate, the search keeps the layer whose noise harms the probabilities most in float32,
+converts again, and asks `localise` anew, since another layer may be to blame then. Once the gate is met, it tries to
+turn back to int8 every layer that was kept before the last.
 """
 
 from __future__ import annotations
@@ -22,24 +21,24 @@ from .gate import Candidate, Verification
 from .localise import localise, spread
 
 _EXACT = (*MOVERS, Constant, Pad, Pool)
-_LOOKED_AT = 32
+_IMAGES = 32
 
 
 def keepable(graph: Graph) -> list[str]:
-    """Layers that can stay float32 by themselves: those that compute, but for the last one, which gives the result."""
+    """Return the layers that can stay float32 on their own: those that compute something, except the last."""
     return [node.name for node in graph.nodes[:-1] if not isinstance(node, _EXACT)]
 
 
 def keeping(recipe: Recipe, layers: Sequence[str], graph: Graph) -> Recipe:
-    """The recipe with these layers in float32, in the graph's order.
+    """Return the recipe with these layers in float32, in the graph's order.
 
     Raises:
-        InputError: one is not among `keepable`.
+        InputError: a layer is not among `keepable`.
     """
-    known = keepable(graph)
-    if unknown := [name for name in layers if name not in known]:
-        raise InputError(f"{', '.join(unknown)}: no layer that can stay float32; those are {', '.join(known)}")
-    return replace(recipe, float_layers=tuple(name for name in known if name in layers))
+    choices = keepable(graph)
+    if unknown := [name for name in layers if name not in choices]:
+        raise InputError(f"{', '.join(unknown)}: no layer that can stay float32; choose from {', '.join(choices)}")
+    return replace(recipe, float_layers=tuple(name for name in choices if name in layers))
 
 
 def search(
@@ -50,17 +49,17 @@ def search(
     convert: Callable[[Recipe], Candidate],
     passes: Callable[[Verification], bool],
 ) -> Candidate:
-    """The first conversion that passes; the last one tried if none does. Its spec tells all that were tried.
+    """Return the first conversion that passes, or the last one tried; its spec lists all that were tried.
 
     Args:
-        recipe: to begin with.
-        graph: that is converted.
-        image: that it takes.
-        datasets: that it is verified with.
+        recipe: the recipe to begin with.
+        graph: the graph to convert.
+        image: the image that the graph takes.
+        datasets: the images to verify with.
         convert: makes and verifies a candidate.
-        passes: whether it meets the gate.
+        passes: tells whether a verification meets the gate.
     """
-    images = spread(datasets, _LOOKED_AT)
+    images = spread(datasets, _IMAGES)
     tried: list[Candidate] = []
 
     def attempt(layers: Sequence[str]) -> Candidate:
@@ -71,32 +70,33 @@ def search(
     chosen = attempt(kept)
     while not passes(chosen.verification):
         drift = localise(chosen.artifact, graph, image, images)
-        blamed = [each.name for each in drift.by_blame if each.name in keepable(graph) and each.name not in kept]
+        blamed = [layer.name for layer in drift.by_blame if layer.name in keepable(graph) and layer.name not in kept]
         if not blamed:
             break
         kept.append(blamed[0])
         chosen = attempt(kept)
     if passes(chosen.verification):
         for name in kept[:-1]:
-            fewer = [each for each in kept if each != name]
+            fewer = [layer for layer in kept if layer != name]
             candidate = attempt(fewer)
             if passes(candidate.verification):
-                kept, chosen = fewer, candidate
-    return _told(chosen, tuple(_trial(each) for each in tried))
+                kept = fewer
+                chosen = candidate
+    return _with_trials(chosen, tuple(map(_trial, tried)))
 
 
 def table(trials: Sequence[Trial]) -> list[str]:
-    """Lines for a person; none where nothing was tried."""
+    """Return a table of the trials in lines; none if there were no trials."""
     if not trials:
         return []
-    names = [", ".join(each.float_layers) or "none" for each in trials]
+    names = [", ".join(trial.float_layers) or "none" for trial in trials]
     width = max(map(len, ("float32", *names)))
-    lines = ["layers kept in float32, and what that gives:"]
+    lines = ["layers kept in float32, and the result:"]
     lines.append(f"  {'float32':<{width}}  {'verdict':<12}  {'agreement':>9}  {'accuracy':>9}  {'bytes':>11}")
     return lines + [
-        f"  {name:<{width}}  {each.verdict:<12}  {each.agreement:>9.2%}  {_points(each.accuracy_change):>9}"
-        f"  {each.bytes:>11,}"
-        for name, each in zip(names, trials, strict=True)
+        f"  {name:<{width}}  {trial.verdict:<12}  {trial.agreement:>9.2%}  {_points(trial.accuracy_change):>9}"
+        f"  {trial.bytes:>11,}"
+        for name, trial in zip(names, trials, strict=True)
     ]
 
 
@@ -115,8 +115,8 @@ def _trial(candidate: Candidate) -> Trial:
     )
 
 
-def _told(candidate: Candidate, trials: tuple[Trial, ...]) -> Candidate:
+def _with_trials(candidate: Candidate, trials: tuple[Trial, ...]) -> Candidate:
     spec = candidate.artifact.spec
-    assert spec.artifact is not None  # `convert` made it
+    assert spec.artifact is not None  # `convert` wrote it
     facts = replace(spec.artifact, trials=trials if len(trials) > 1 else None)
     return replace(candidate, artifact=replace(candidate.artifact, spec=replace(spec, artifact=facts)))

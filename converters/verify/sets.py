@@ -1,4 +1,4 @@
-"""What a verification reads: some images set aside for calibration, and signs that others prove nothing."""
+"""Chooses the images of a verification: sets some aside for calibration, and warns of images that prove nothing."""
 
 from __future__ import annotations
 
@@ -15,16 +15,20 @@ from edge_crnn.model.spec import ModelSpec
 from .gate import Readings
 from .pictures import Pictures
 
-_LEAST_STEP, _MOST_ASIDE = 4, 100
+_LEAST_STEP = 4
+_MOST_ASIDE = 100
 _EXPECTED = 0.9
 """Share of labelled images that a trained model is expected to read."""
 _SHOWN = 3
-_TELLING = 4
-"""Fewest images of which it is odd that all have one text."""
+_FEWEST_TO_JUDGE = 4
+"""Fewest images that are suspicious if all have the same text."""
 
 
 def set_aside(datasets: Sequence[Dataset]) -> tuple[list[Dataset], list[Path]]:
-    """The datasets without every k-th image, and these images, which can calibrate: a quarter, at most 100.
+    """Set aside every k-th image to calibrate with: a quarter of all images, at most 100.
+
+    Returns:
+        The datasets without these images; the images' paths.
 
     Raises:
         DatasetError: there are too few images for both.
@@ -57,15 +61,15 @@ def not_set_aside(artifacts: Sequence[Artifact], datasets: list[Dataset]) -> tup
     if sum(map(len, datasets)) < 2:
         return datasets, 0
     kept, aside = set_aside(datasets)
-    calibrations = [each.spec.artifact.calibration for each in artifacts if each.spec.artifact is not None]
-    known = {each.sha256 for each in calibrations if each is not None and each.images == len(aside)}
-    return (kept, len(aside)) if known and content_hash(aside) in known else (datasets, 0)
+    calibrations = [artifact.spec.artifact.calibration for artifact in artifacts if artifact.spec.artifact is not None]
+    hashes = {images.sha256 for images in calibrations if images is not None and images.images == len(aside)}
+    return (kept, len(aside)) if hashes and content_hash(aside) in hashes else (datasets, 0)
 
 
 def suspicions(datasets: Sequence[Dataset], reference: Sequence[Readings]) -> Iterator[str]:
-    """Lines about images that the trained model reads badly, or in a way that labels alone could prove right.
+    """Warn of images that the trained model reads badly, or that only labels could prove right.
 
-    An artifact reads the same there even if the spec shows both the images in the wrong way.
+    If the spec prepares images wrongly, it does so for both models, so that their agreement does not show it.
     """
     for dataset, readings in zip(datasets, reference, strict=True):
         if isinstance(dataset, Pictures):
@@ -85,11 +89,12 @@ def _badly_read(dataset: Dataset, readings: Readings) -> Iterator[str]:
 
 def _unproven(dataset: Dataset, readings: Readings) -> Iterator[str]:
     ((text, times),) = Counter(readings.labels).most_common(1)
-    empty, count = readings.labels.count(""), len(dataset)
+    empty = readings.labels.count("")
+    count = len(dataset)
     oddity = None
-    if count >= _TELLING and 2 * empty > count:
+    if count >= _FEWEST_TO_JUDGE and 2 * empty > count:
         oddity = f"reads nothing in {empty} of {count} images"
-    elif count >= _TELLING and times == count:
+    elif count >= _FEWEST_TO_JUDGE and times == count:
         oddity = f"reads {text!r} in all {count} images"
     if oddity is not None:
         yield (
@@ -106,16 +111,16 @@ def _unproven(dataset: Dataset, readings: Readings) -> Iterator[str]:
 
 
 def seems_labelled(dataset: Dataset, spec: ModelSpec) -> bool:
-    """Whether labels of the alphabet are where labels usually are, for images that were given without any.
+    """Return whether images without declared labels seem to have some in the usual places.
 
-    Names that count the images are no labels.
+    Names that merely number the images are not labels.
     """
     try:
-        found = load_labelled(dataset.folder, spec.alphabet, DEFAULT_RULES, lambda _: None)
+        labelled = load_labelled(dataset.folder, spec.alphabet, DEFAULT_RULES, lambda _: None)
     except EdgeCrnnError:
         return False
-    names = [entry.path.stem for entry in found]
-    if [entry.label for entry in found] != names or not all(map(str.isdecimal, names)):
+    names = [entry.path.stem for entry in labelled]
+    if [entry.label for entry in labelled] != names or not all(map(str.isdecimal, names)):
         return True
     numbers = sorted(map(int, names))
     return numbers != list(range(numbers[0], numbers[0] + len(numbers)))

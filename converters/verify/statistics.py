@@ -1,4 +1,4 @@
-"""The statistics of two readers on the same images, exact where that is cheap."""
+"""Statistics of two models that read the same images; exact where that is cheap."""
 
 from __future__ import annotations
 
@@ -12,17 +12,23 @@ _Z95 = 1.959963984540054
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Exact two-sided p of McNemar's test (1947), for: the two are equally often the only one that is right."""
+    """Return the exact two-sided p of McNemar's test (1947), whose hypothesis is that both are equally accurate.
+
+    Args:
+        only_first: number of images that only the first model reads right.
+        only_second: number of images that only the second model reads right.
+    """
     discordant = only_first + only_second
     return min(1.0, 2 * binomial_cdf(min(only_first, only_second), discordant, 0.5))
 
 
 def paired_change_interval(only_first: int, only_second: int, trials: int) -> Interval:
-    """95 % interval of the second's proportion right less the first's, on the same trials.
+    """Return the 95 % interval of the change in accuracy from the first model to the second, in [-1, 1].
 
-    Adjusted Wald interval of Bonett and Price 2012, which holds its level for small counts too.
+    This is the adjusted Wald interval of Bonett and Price (2012), which keeps its level for small counts too.
     """
-    first, second = (only_first + 1) / (trials + 2), (only_second + 1) / (trials + 2)
+    first = (only_first + 1) / (trials + 2)
+    second = (only_second + 1) / (trials + 2)
     change = second - first
     margin = _Z95 * math.sqrt(max(first + second - change**2, 0) / (trials + 2))
     return max(change - margin, -1.0), min(change + margin, 1.0)

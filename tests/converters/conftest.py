@@ -35,12 +35,12 @@ def draw(folder: Path, count: int, seed: int) -> Path:
 
 
 def onnx_with(path: Path, weight: str, factor: float) -> Artifact:
-    """The artifact, one constant of which is multiplied."""
+    """Multiply a constant of an artifact by a factor."""
     import onnx
 
     artifact = load(path)
     model = onnx.load_model_from_string(artifact.payload)
-    (tensor,) = (each for each in model.graph.initializer if each.name == weight)
+    (tensor,) = (constant for constant in model.graph.initializer if constant.name == weight)
     value = onnx.numpy_helper.to_array(tensor)
     tensor.CopyFrom(onnx.numpy_helper.from_array((value * factor).astype(value.dtype), weight))
     return Artifact(path, artifact.spec, model.SerializeToString())
@@ -54,7 +54,7 @@ def calibration_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def labelled_folder(tiny_keras: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty pictures with a `labels.csv` that tells what `tiny_keras` reads in them."""
+    """Sixty pictures with the readings of `tiny_keras` in a `labels.csv`."""
     from converters.reference.keras import KerasReference
     from converters.verify.gate import read_all
 
@@ -81,10 +81,10 @@ def entries(
     """`tiny_pictures` in files."""
     cv2 = pytest.importorskip("cv2")
     folder = tmp_path_factory.mktemp("pictures")
-    made = [Entry(folder / f"{label}.png", label) for label in tiny_labels]
-    for entry, picture in zip(made, tiny_pictures, strict=True):
+    entries = [Entry(folder / f"{label}.png", label) for label in tiny_labels]
+    for entry, picture in zip(entries, tiny_pictures, strict=True):
         assert cv2.imwrite(str(entry.path), picture)
-    return made
+    return entries
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +99,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def keras2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `keras2_files.py` writes."""
+    """The folder that `keras2_files.py` writes."""
     return _written("keras2_files.py", _common(tmp_path_factory) / "keras2")
 
 

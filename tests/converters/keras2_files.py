@@ -49,17 +49,17 @@ def plates(gate: str, seventh: str = "con7") -> tuple[Any, Any]:
     prediction = LAYERS.Activation("softmax", name="softmax")(x)
 
     labels = LAYERS.Input(name="the_labels", shape=[9], dtype="float32")
-    lengths = [LAYERS.Input(name=f"{what}_length", shape=[1], dtype="int64") for what in ("input", "label")]
+    lengths = [LAYERS.Input(name=f"{role}_length", shape=[1], dtype="int64") for role in ("input", "label")]
     # What the real one stores is bytecode just the same; this one would leave a trace.
     loss = LAYERS.Lambda(_loss, output_shape=(1,), name="ctc", arguments={"trace": str(FOLDER / "trace")})
     ctc = loss([prediction, labels, *lengths])
     return keras.Model([inputs, labels, *lengths], ctc), keras.Model(inputs, prediction)
 
 
-def _loss(given: Any, trace: str) -> Any:
+def _loss(arguments: Any, trace: str) -> Any:
     with open(trace, "a") as file:  # noqa: PTH123 - stored as bytecode
         file.write("run")
-    prediction, labels, input_length, label_length = given
+    prediction, labels, input_length, label_length = arguments
     return K.ctc_batch_cost(labels, prediction[:, 2:], input_length, label_length)
 
 
@@ -111,7 +111,7 @@ def nested() -> Any:
 
 
 def save(name: str, model: Any, prediction: Any, images: Any, weights_only: bool = False) -> None:
-    """One file of each kind, and the probabilities."""
+    """Write a file of each kind, and the probabilities."""
     random = np.random.default_rng(5)
     for weight in prediction.weights:
         role = weight.name.rpartition("/")[2].removesuffix(":0")

@@ -57,7 +57,7 @@ def test_without_images_nothing_is_claimed(tiny_keras: Path, tmp_path: Path, mon
     assert result.written
     assert result.artifact.spec.artifact is not None
     assert result.artifact.spec.artifact.recipe == "dynamic"
-    assert "no images: recipe dynamic instead of int8" in result.notes
+    assert any(note.startswith("no images: recipe dynamic instead of int8") for note in result.notes)
     onnx = edge_crnn.convert(tiny_keras, "m.onnx", grammar="[0-9]*")
     assert load(Path("m.onnx")).spec.decoder == onnx.artifact.spec.decoder
     assert onnx.artifact.spec.decoder.grammar == "[0-9]*"
@@ -71,7 +71,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     ),
     "no path": ({"output": 7}, InputTypeError, r"output is 7 \(int\), expected a path"),
     "images": ({"images": 7}, InputTypeError, "images is 7 .*expected a folder, or a list of folders"),
-    "recipe": ({"recipe": "int4"}, InputError, "recipe is 'int4', expected 'float32'"),
+    "recipe": ({"recipe": "int4"}, InputError, "recipe 'int4' does not apply to tflite; choose from float32"),
     "calibration": ({"recipe": "int8"}, DatasetError, "recipe int8 needs images to calibrate with; give images=FOLDER"),
     "gate": ({"gate_agreement": 99.5}, InputError, "expected a share from 0 to 1"),
     "name": ({"blnk": "last"}, TypeError, "'blnk', which is not known; did you mean 'blank'"),

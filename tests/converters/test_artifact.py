@@ -42,23 +42,23 @@ def ranges(tiny_graph: Graph, tiny_pictures: list[np.ndarray]) -> dict[str, tupl
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
 @pytest.mark.parametrize("takes_pixels", [True, False])
 def test_spec_tells_what_was_done(recipe: Any, takes_pixels: bool, tiny_graph: Graph, ranges: Any) -> None:
-    made = make_tflite(
+    artifact = make_tflite(
         Path("x.tflite"), tiny_graph, TINY, recipe, "a" * 64, ranges, IMAGES, batch=3, takes_pixels=takes_pixels
     )
-    facts = made.spec.artifact
+    facts = artifact.spec.artifact
     assert facts is not None
     assert (facts.format, facts.recipe, facts.batch, facts.source_sha256) == ("tflite", recipe.name, 3, "a" * 64)
-    assert facts.payload_sha256 == sha256(made.payload)
+    assert facts.payload_sha256 == sha256(artifact.payload)
     assert facts.calibration == (IMAGES if recipe.name.startswith("int8") else None)
     assert facts.tools.keys() == {"edge-crnn", "ai-edge-litert", "numpy"}
-    assert made.spec.input.dtype == ("uint8" if takes_pixels else "float32")
-    assert made.spec.input.axes == ("HWC" if takes_pixels else "WHC")
-    assert (made.spec.output.quantisation is None) == (recipe.name != "int8-full")
+    assert artifact.spec.input.dtype == ("uint8" if takes_pixels else "float32")
+    assert artifact.spec.input.axes == ("HWC" if takes_pixels else "WHC")
+    assert (artifact.spec.output.quantisation is None) == (recipe.name != "int8-full")
     kept = ("name", "symbols", "blank", "skip_steps", "label_map", "decoder")
-    assert all(getattr(made.spec, name) == getattr(TINY, name) for name in kept)
-    assert made.spec.parity is None
-    assert ModelSpec.from_json(made.spec.to_json()) == made.spec
-    open_backend(made).close()  # which holds the file's tensors to the spec
+    assert all(getattr(artifact.spec, name) == getattr(TINY, name) for name in kept)
+    assert artifact.spec.parity is None
+    assert ModelSpec.from_json(artifact.spec.to_json()) == artifact.spec
+    open_backend(artifact).close()  # which holds the file's tensors to the spec
 
 
 @pytest.mark.parametrize("recipe", ONNX_RECIPES.values(), ids=lambda recipe: recipe.name)
@@ -67,19 +67,19 @@ def test_spec_of_an_onnx_tells_what_was_done(recipe: Any, takes_pixels: bool, ti
     pytest.importorskip("onnx", reason="onnx is not installed; it comes with edge-crnn[onnx]")
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed; it comes with edge-crnn[onnx]")
     quantised = replace(TINY, output=replace(TINY.output, quantisation=Quantisation(1 / 256, -128)))
-    made = make_onnx(Path("x.onnx"), tiny_graph, quantised, recipe, "a" * 64, takes_pixels=takes_pixels)
-    facts = made.spec.artifact
+    artifact = make_onnx(Path("x.onnx"), tiny_graph, quantised, recipe, "a" * 64, takes_pixels=takes_pixels)
+    facts = artifact.spec.artifact
     assert facts is not None
     assert (facts.format, facts.recipe, facts.batch, facts.source_sha256) == ("onnx", recipe.name, 1, "a" * 64)
-    assert facts.payload_sha256 == sha256(made.payload)
+    assert facts.payload_sha256 == sha256(artifact.payload)
     assert facts.calibration is None
     assert facts.tools.keys() == {"edge-crnn", "onnx", "numpy"}
-    assert made.spec.input.dtype == ("uint8" if takes_pixels else "float32")
-    assert made.spec.input.axes == ("HWC" if takes_pixels else "WHC")
-    assert made.spec.output.quantisation is None
-    open_backend(made).close()  # which holds the file's tensors to the spec
+    assert artifact.spec.input.dtype == ("uint8" if takes_pixels else "float32")
+    assert artifact.spec.input.axes == ("HWC" if takes_pixels else "WHC")
+    assert artifact.spec.output.quantisation is None
+    open_backend(artifact).close()  # which holds the file's tensors to the spec
     again = make_onnx(Path("x.onnx"), tiny_graph, quantised, recipe, "a" * 64, takes_pixels=takes_pixels)
-    assert again.payload == made.payload
+    assert again.payload == artifact.payload
 
 
 def test_without_the_onnx_package_the_extra_is_named(tiny_graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,11 +98,11 @@ def test_an_older_verdict_is_not_carried_on(tiny_graph: Graph) -> None:
 
 
 def test_pixels_and_values_read_the_same(tiny_artifacts: Callable[..., Path], tiny_pictures: list[np.ndarray]) -> None:
-    found = []
+    results = []
     for takes_pixels in (True, False):
         artifact = load(tiny_artifacts("float32", 1, takes_pixels))
-        found.append(open_backend(artifact).infer(preprocess(tiny_pictures, artifact.spec.input)))
-    np.testing.assert_allclose(*found, atol=1e-5)
+        results.append(open_backend(artifact).infer(preprocess(tiny_pictures, artifact.spec.input)))
+    np.testing.assert_allclose(*results, atol=1e-5)
 
 
 FUNCTION = Preprocessing("binarised", "a" * 64)
@@ -115,24 +115,24 @@ def test_what_is_more_than_scaled_pixels_is_done_outside(changes: dict[str, Any]
     spec = replace(TINY, input=replace(TINY.input, **changes))
     tflite = make_tflite(Path("x.tflite"), tiny_graph, spec, RECIPES["float32"], "a" * 64)
     onnx = make_onnx(Path("x.onnx"), tiny_graph, spec, ONNX_RECIPES["float32"], "a" * 64)
-    for made in (tflite, onnx):
-        assert made.spec.input == spec.input
-        assert made.spec.input.dtype == "float32"
+    for artifact in (tflite, onnx):
+        assert artifact.spec.input == spec.input
+        assert artifact.spec.input.dtype == "float32"
 
 
 def test_inversion_is_inside_and_rotation_outside(tiny_graph: Graph, tiny_pictures: list[np.ndarray]) -> None:
     image = replace(TINY.input, width=TINY.input.height, height=TINY.input.width, rotate=90, invert=True)
     spec = replace(TINY, input=image)
-    found = []
+    results = []
     for pixels in (True, False):
-        made = make_onnx(Path("x.onnx"), tiny_graph, spec, ONNX_RECIPES["float32"], "a" * 64, takes_pixels=pixels)
-        assert made.spec.input == replace(image, **({"dtype": "uint8", "axes": "HWC"} if pixels else {}))
-        found.append(open_backend(made).infer(preprocess(tiny_pictures, made.spec.input)))
-    np.testing.assert_allclose(*found, atol=1e-5)
+        artifact = make_onnx(Path("x.onnx"), tiny_graph, spec, ONNX_RECIPES["float32"], "a" * 64, takes_pixels=pixels)
+        assert artifact.spec.input == replace(image, **({"dtype": "uint8", "axes": "HWC"} if pixels else {}))
+        results.append(open_backend(artifact).infer(preprocess(tiny_pictures, artifact.spec.input)))
+    np.testing.assert_allclose(*results, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("spec", "found"),
+    ("spec", "difference"),
     [
         (replace(TINY, input=replace(TINY.input, axes="HWC")), r"input \(16, 32, 1\)"),
         (replace(TINY, input=replace(TINY.input, colour="bgr")), r"input \(32, 16, 3\)"),
@@ -140,8 +140,8 @@ def test_inversion_is_inside_and_rotation_outside(tiny_graph: Graph, tiny_pictur
         (replace(TINY, symbols=(*TINY.symbols, "x"), output=OutputSpec(16, 12)), "16 steps of 12 classes"),
     ],
 )
-def test_spec_of_another_network_is_refused(spec: ModelSpec, found: str, tiny_graph: Graph) -> None:
-    expected = rf"spec of 'tiny': .*{found}.*; the network takes \(32, 16, 1\) and gives 16 steps of 11:"
+def test_spec_of_another_network_is_refused(spec: ModelSpec, difference: str, tiny_graph: Graph) -> None:
+    expected = rf"spec of 'tiny': .*{difference}.*; the network takes \(32, 16, 1\) and gives 16 steps of 11:"
     with pytest.raises(ModelSpecError, match=expected):
         check_spec(spec, tiny_graph)
     with pytest.raises(ModelSpecError):
@@ -210,7 +210,7 @@ def test_an_op_unknown_to_the_schema_is_refused(tiny_artifact: Path) -> None:
 @pytest.mark.parametrize("data", [None, np.zeros(0, np.uint8)], ids=["no buffer", "empty buffer"])
 def test_a_weight_without_values_is_refused(data: np.ndarray | None, tiny_artifact: Path) -> None:
     def plant(model: schema.ModelT) -> None:
-        weight = next(each for each in model.subgraphs[0].tensors if each.name == b"dense/kernel")
+        weight = next(tensor for tensor in model.subgraphs[0].tensors if tensor.name == b"dense/kernel")
         model.buffers[weight.buffer].data = data
 
     with pytest.raises(ConversionError, match="tensor 'dense/kernel' has no value"):
@@ -222,13 +222,13 @@ def test_a_value_that_nothing_computes_is_refused(tiny_artifact: Path) -> None:
         main = model.subgraphs[0]
         main.operators = [op for op in main.operators if main.tensors[op.outputs[0]].name != b"dense"]
 
-    with pytest.raises(ConversionError, match="tensor 'dense' has no value: nothing computes it"):
+    with pytest.raises(ConversionError, match="tensor 'dense' has no value: no op computes it"):
         check_payload(changed(tiny_artifact, plant))
 
 
 def test_a_weight_missing_inside_a_loop_is_refused(tiny_artifact: Path) -> None:
     def plant(model: schema.ModelT) -> None:
-        (weight,) = (each for each in model.subgraphs[2].tensors if each.name.endswith(b"/kernel"))
+        (weight,) = (tensor for tensor in model.subgraphs[2].tensors if tensor.name.endswith(b"/kernel"))
         model.buffers[weight.buffer].data = None
 
     with pytest.raises(ConversionError, match="feedback/kernel' has no value"):
@@ -243,7 +243,7 @@ def test_an_op_of_no_use_is_refused(tiny_artifact: Path) -> None:
         main.tensors.append(schema.TensorT(name="idle", shape=main.tensors[0].shape, type=0, buffer=0))
         main.operators.append(schema.OperatorT(opcodeIndex=0, inputs=[0], outputs=[len(main.tensors) - 1]))
 
-    with pytest.raises(ConversionError, match="nobody uses the tensor 'idle'"):
+    with pytest.raises(ConversionError, match="no op uses the tensor 'idle'"):
         check_payload(changed(tiny_artifact, plant))
 
 

@@ -82,10 +82,10 @@ def ends(model: Path, folder: Path, target: Path, capfd: pytest.CaptureFixture[s
 
     def ends(*words: object, status: int = 1) -> str:
         before = sorted(target.parent.iterdir()) if target.parent.is_dir() else []
-        given = ["convert", model, "--recipe", "float32", "--labelled", folder, "-o", target, *WIDE, *words]
-        assert main([str(each) for each in given]) == status
+        command = ["convert", model, "--recipe", "float32", "--labelled", folder, "-o", target, *WIDE, *words]
+        assert main([str(word) for word in command]) == status
         err = capfd.readouterr().err.splitlines()
-        (line,) = (each for each in err if not each.startswith("INFO: "))  # LiteRT's greeting
+        (line,) = (line for line in err if not line.startswith("INFO: "))  # LiteRT's greeting
         assert line.startswith("edge-crnn convert: ")
         assert (sorted(target.parent.iterdir()) if target.parent.is_dir() else []) == before
         return line
@@ -133,7 +133,7 @@ def changed(model: Path, change: Callable[[list[dict]], None]) -> None:  # type:
 )
 def test_unknown_layer(kind: str, expected: str, ends: Ends, model: Path) -> None:
     def plant(layers: list[dict]) -> None:  # type: ignore[type-arg]
-        next(each for each in layers if each["class_name"] == "MaxPooling2D")["class_name"] = kind
+        next(layer for layer in layers if layer["class_name"] == "MaxPooling2D")["class_name"] = kind
 
     changed(model, plant)
     line = ends()
@@ -221,7 +221,7 @@ def test_full_disk_for_the_artifact(ends: Ends, small_disk: Path) -> None:
     line = ends("-o", small_disk / "x.tflite")
     assert f"{small_disk / 'x.tflite'}: cannot write" in line
     assert "No space left on device" in line
-    assert [each.name for each in small_disk.iterdir()] == ["filler"]
+    assert [path.name for path in small_disk.iterdir()] == ["filler"]
 
 
 def test_full_disk_keeps_the_older_file(ends: Ends, small_disk: Path, tiny_artifact: Path) -> None:
@@ -234,7 +234,7 @@ def test_full_disk_keeps_the_older_file(ends: Ends, small_disk: Path, tiny_artif
 def test_full_disk_for_the_page(ends: Ends, small_disk: Path) -> None:
     (small_disk / "filler2").write_bytes(bytes(36_864))
     assert f"{small_disk / 'page.html'}: cannot write" in ends("--page", small_disk / "page.html")
-    assert sorted(each.name for each in small_disk.iterdir()) == ["filler", "filler2"]
+    assert sorted(path.name for path in small_disk.iterdir()) == ["filler", "filler2"]
 
 
 # --- a sudden end ----------------------------------------------------------------------------------------------------
@@ -293,9 +293,9 @@ def child(
         return started[-1]
 
     yield child
-    for each in started:
-        each.kill()
-        each.communicate()
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("older", [False, True])
@@ -303,21 +303,21 @@ def child(
 def test_kill(
     moment: str, older: bool, child: Callable[[str], subprocess.Popen[str]], target: Path, tiny_artifact: Path
 ) -> None:
-    """Nothing loads, or what was there before; the next run sweeps what the killed one left."""
+    """The target is missing or unchanged, and the next run deletes the files that the killed one left."""
     if older:
         shutil.copy(tiny_artifact, target)
     process = child(moment)
     process.kill()
     assert process.wait() == -signal.SIGKILL
-    left = [each for each in target.parent.iterdir() if each != target]
+    left = [path for path in target.parent.iterdir() if path != target]
     assert len(left) == (moment != "reading")
-    assert all(each.name.startswith(".x.tflite.") and each.suffix == ".partial" for each in left)
+    assert all(path.name.startswith(".x.tflite.") and path.suffix == ".partial" for path in left)
     assert target.exists() == older
     if older:
         assert load(target).payload == load(tiny_artifact).payload
     if moment == "renaming":
         assert child("end").wait() == 0
-        assert [each.name for each in target.parent.iterdir()] == ["x.tflite"]
+        assert [path.name for path in target.parent.iterdir()] == ["x.tflite"]
         assert load(target).spec.artifact.recipe == "int8"  # type: ignore[union-attr]
 
 

@@ -60,11 +60,11 @@ class Model:
         self.weights = buffer.getvalue()
 
     def replace_kernel(self, replace: Callable[[Any, str, np.ndarray], None]) -> None:
-        """Put something else in the place of the first kernel."""
+        """Replace the first kernel."""
 
         def change(file: Any) -> None:
             paths: list[str] = []
-            file.visititems(lambda path, each: paths.append(path) if len(getattr(each, "shape", ())) == 4 else None)
+            file.visititems(lambda path, item: paths.append(path) if len(getattr(item, "shape", ())) == 4 else None)
             values = file[paths[0]][()]
             del file[paths[0]]
             replace(file, paths[0], values)
@@ -132,7 +132,7 @@ def lambda_layer(model: Model) -> None:
     code = compile(f"open({str(model.trace)!r}, 'w').write('run')", "<string>", "exec")
     text = base64.b64encode(marshal.dumps(code)).decode()
     layers = model.config["config"]["layers"]
-    victim = next(each for each in layers if each["class_name"] == "MaxPooling2D")
+    victim = next(layer for layer in layers if layer["class_name"] == "MaxPooling2D")
     function = {"class_name": "__lambda__", "config": {"code": text, "defaults": None, "closure": None}}
     victim["class_name"] = "Lambda"
     victim["config"] = {"name": victim["config"]["name"], "function": function}
@@ -140,7 +140,7 @@ def lambda_layer(model: Model) -> None:
 
 def lambda_layer_of_keras2(model: Model) -> None:
     lambda_layer(model)
-    victim = next(each for each in model.config["config"]["layers"] if each["class_name"] == "Lambda")
+    victim = next(layer for layer in model.config["config"]["layers"] if layer["class_name"] == "Lambda")
     text = victim["config"]["function"]["config"]["code"]
     victim["config"] |= {"function": [text, None, None], "function_type": "lambda"}
 
@@ -192,9 +192,9 @@ ZIP = {
     "bomb of settings": (bomb_of_settings, "config.json claims 67,"),
 }
 CASES = {
-    **{f"{case}, {suffix}": (suffix, *each) for case, each in HDF5.items() for suffix in (".keras", ".h5")},
+    **{f"{case}, {suffix}": (suffix, *damage) for case, damage in HDF5.items() for suffix in (".keras", ".h5")},
     "loop": (".keras", loop, "the HDF5 library failed on it, or took too much memory or time"),
-    **{case: (".keras", *each) for case, each in ZIP.items()},
+    **{case: (".keras", *damage) for case, damage in ZIP.items()},
 }
 
 
@@ -229,8 +229,8 @@ def test_one_error_and_nothing_else(
             read(path)
         messages.append(str(caught.value))
     target = tmp_path / "x.tflite"
-    given = ["convert", path, "--recipe", "float32", "--labelled", labelled_folder, "-o", target]
-    assert main([str(each) for each in given]) == 1
+    command = ["convert", path, "--recipe", "float32", "--labelled", labelled_folder, "-o", target]
+    assert main([str(word) for word in command]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     messages.append(line.removeprefix("edge-crnn convert: "))
 

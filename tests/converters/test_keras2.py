@@ -61,10 +61,10 @@ def changed(
     """A whole-model HDF5 file with its configuration or its groups changed."""
     copy = Path(shutil.copy(path, folder / path.name))
     with h5py.File(copy, "a") as file:
-        found = json.loads(file.attrs["model_config"])
-        config(found)
+        settings = json.loads(file.attrs["model_config"])
+        config(settings)
         del file.attrs["model_config"]
-        file.attrs["model_config"] = np.bytes_(json.dumps(found))
+        file.attrs["model_config"] = np.bytes_(json.dumps(settings))
         tree(file)
     return copy
 
@@ -113,7 +113,7 @@ def test_a_version_that_is_missing_is_an_early_one(keras2_folder: Path, tmp_path
 
 
 def test_a_lambda_elsewhere_is_refused_not_run(keras2_folder: Path, tmp_path: Path) -> None:
-    """As of a file whose code writes another: in the place of an activation, and before the head."""
+    """The Lambda stands for an activation, or comes before the head; its code would write a file."""
 
     def misplaced(config: Any) -> None:
         layers = {layer["name"]: layer for layer in config["config"]["layers"]}

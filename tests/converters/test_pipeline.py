@@ -1,10 +1,11 @@
-"""What the commands do, from Python."""
+"""The pipeline of the commands, called from Python."""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from edge_crnn.dataset import content_hash, find_images
 from edge_crnn.errors import DatasetError, ImageError, ModelSpecError
 from edge_crnn.files import sha256
 from edge_crnn.images import load_image
-from edge_crnn.model.artifact import load_sidecar
+from edge_crnn.labels.rules import LabelRules
+from edge_crnn.model.artifact import Artifact, load_sidecar
 from edge_crnn.preprocess import preprocess
 
 
@@ -60,7 +62,7 @@ def test_every_picture_of_the_folder_counts(source: pipeline.Source, calibration
 def test_calibration_that_leaves_pictures_out_is_caught(
     taken: int, source: pipeline.Source, calibration_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As of a converter that never asks its generator, or asks once."""
+    """A converter may never use its generator of images, or use it once."""
 
     def lazy(_: object, batches: object) -> Ranges:
         for _, _batch in zip(range(taken), batches, strict=False):  # type: ignore[call-overload]
@@ -84,7 +86,20 @@ def test_a_picture_in_both_sets_is_refused_whatever_its_name(
         calibrated(source, both, datasets)
 
 
-def test_an_empty_folder_and_a_file_that_is_no_picture_are_told(source: pipeline.Source, tmp_path: Path) -> None:
+def test_images_in_subfolders(
+    source: pipeline.Source, calibration_folder: Path, labelled_folder: Path, tmp_path: Path
+) -> None:
+    """frigate#11270: dated subfolders were skipped without a word."""
+    shutil.copytree(calibration_folder, tmp_path / "calibration" / "2026-11-30")
+    shutil.copytree(labelled_folder, tmp_path / "images" / "30" / "am")
+    (unlabelled,) = load_sets([], source.spec, LabelRules(recursive=True), [tmp_path / "images"])
+    assert len(unlabelled) == len(find_images(labelled_folder))
+    assert calibrated(source, tmp_path / "calibration", [unlabelled], recursive=True)[1].images == 12
+    with pytest.raises(DatasetError, match="--recursive"):
+        calibrated(source, tmp_path / "calibration", [])
+
+
+def test_an_empty_folder_and_a_file_that_is_no_picture_are_refused(source: pipeline.Source, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no image among 0 files"):
         calibrated(source, tmp_path, [])
     (tmp_path / "a.png").write_bytes(b"no picture")
@@ -102,17 +117,41 @@ def test_from_trained_model_to_verdict(
     calibration = calibrated(source, calibration_folder, datasets)
     reference = reference_readings(source, datasets)
     assert reference[0].labels == tuple(entry.label for entry in datasets[0])  # Keras in another batch: the same
-    found = {
+    candidates = {
         name: convert(source, tmp_path / "x.tflite", RECIPES[name], datasets, reference, Gate(0.9, 10.0), calibration)
         for name in ("float32", "int8-full")
     }
-    assert {name: each.verification.parity.verdict for name, each in found.items()} == {
+    assert {name: candidate.verification.parity.verdict for name, candidate in candidates.items()} == {
         "float32": "pass",
         "int8-full": "fail",
     }
-    for each in found.values():
-        assert each.artifact.spec.parity is None
-        assert each.verified.spec.parity == each.verification.parity
-        assert each.verified.payload == each.artifact.payload
+    for candidate in candidates.values():
+        assert candidate.artifact.spec.parity is None
+        assert candidate.verified.spec.parity == candidate.verification.parity
+        assert candidate.verified.payload == candidate.artifact.payload
     assert not list(tmp_path.iterdir())  # nothing is written
-    assert all(ms > 0 for ms in latencies_ms(list(found.values()), datasets[0]))
+    assert all(ms > 0 for ms in latencies_ms(list(candidates.values()), datasets[0]))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"reduce": "area"}, {"interpolation": "area"}, {"rotate": 180}, {"invert": True}, {"filters": ("otsu",)}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_an_artifact_that_sees_otherwise_is_not_compared(
+    source: pipeline.Source, tiny_artifact: Path, changes: dict[str, Any]
+) -> None:
+    """The reference and the artifact are read by the same rules: every step of preprocessing counts."""
+    spec = replace(source.spec, input=replace(source.spec.input, axes="HWC", dtype="uint8"))
+    same = Artifact(tiny_artifact, spec, b"")
+    pipeline.check_same_network(same, source)
+    other = replace(same, spec=replace(spec, input=replace(spec.input, **changes)))
+    with pytest.raises(ModelSpecError, match=next(iter(changes))):
+        pipeline.check_same_network(other, source)
+
+
+def test_labels_that_do_not_fit_into_the_time_steps_are_refused(tiny_keras: Path, labelled_folder: Path) -> None:
+    """PaddleOCR#17876: the network can read no such label right, so that the verdict would say nothing."""
+    spec = open_source(tiny_keras).spec
+    with pytest.raises(DatasetError, match="do not fit into the 1 time steps"):
+        load_sets([labelled_folder], replace(spec, skip_steps=spec.output.steps - 1))

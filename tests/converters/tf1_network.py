@@ -58,13 +58,17 @@ def build(narrow: int) -> tuple[Any, Any]:
 
 
 def write(folder: Path, images: np.ndarray, narrow: int, gain: float, slots: bool = True) -> None:
-    """With a gain, what starts as 0 or 1 is random, and kernels are larger, so that the images tell."""
+    """Write a checkpoint and its logits.
+
+    A `gain` enlarges the kernels and makes variables random that start as 0 or 1, so that outputs depend on the image.
+    """
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(7)
-        given, logits = build(narrow)
+        inputs, logits = build(narrow)
         session.run(tf.global_variables_initializer())
         random = np.random.default_rng(8)
-        for variable in tf.trainable_variables() + [each for each in tf.global_variables() if "moving" in each.name]:
+        moving = [variable for variable in tf.global_variables() if "moving" in variable.name]
+        for variable in tf.trainable_variables() + moving:
             role = variable.op.name.rpartition("/")[2]
             if not gain:
                 continue
@@ -74,9 +78,11 @@ def write(folder: Path, images: np.ndarray, narrow: int, gain: float, slots: boo
                 low, high = (0.3, 2.0) if role in ("gamma", "moving_variance") else (-0.5, 0.5)
                 values = random.uniform(low, high, variable.shape)
             variable.load(values.astype(np.float32), session)
-        saver = tf.train.Saver(None if slots else [each for each in tf.global_variables() if "Adam" not in each.name])
+        saver = tf.train.Saver(
+            None if slots else [variable for variable in tf.global_variables() if "Adam" not in variable.name]
+        )
         saver.save(session, str(folder / "model"), global_step=1000 if gain else None)
-        np.save(folder / "logits.npy", session.run(logits, {given: images}).transpose(1, 0, 2))
+        np.save(folder / "logits.npy", session.run(logits, {inputs: images}).transpose(1, 0, 2))
 
 
 def write_odd(folder: Path) -> None:

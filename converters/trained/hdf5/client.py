@@ -41,7 +41,7 @@ _START = f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {__pack
 
 
 class Hdf5:
-    """One open HDF5 file; a path is `a/b/c` from the root. All methods raise ModelFileError on what they refuse."""
+    """An open HDF5 file; a path is `a/b/c` from the root. All methods raise ModelFileError on what they refuse."""
 
     def __init__(self, data: bytes) -> None:
         self._array_bytes = 0

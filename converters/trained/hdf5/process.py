@@ -39,7 +39,7 @@ def main() -> None:
     if not FORKS:
         serve(sys.stdin.buffer, sys.stdout.buffer)
         return
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a fork ended
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nothing waits for the forks
     control = socket.socket(fileno=0)
     control.sendall(READY)
     while True:

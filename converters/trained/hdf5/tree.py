@@ -26,7 +26,7 @@ _MAX_DEPTH = 16
 
 
 class Tree:
-    """One HDF5 file; a path is `a/b/c` from the root. All methods raise ModelFileError on what they refuse."""
+    """An HDF5 file; a path is `a/b/c` from the root. All methods raise ModelFileError on what they refuse."""
 
     def __init__(self, data: bytes) -> None:
         self._size = len(data)

@@ -1,6 +1,6 @@
-"""`.keras` and `.h5`: what the configuration says, and the weights that belong to it.
+"""Reads `.keras` and `.h5` files: the configuration and its weights.
 
-A file of the user's own layers (`--layers FILE`, see `custom`) imports from here what it works with.
+A file with the user's own layers (`--layers FILE`, see `custom`) imports its tools from here.
 """
 
 from .builder import Layer, Value

@@ -40,7 +40,7 @@ class Weights(Protocol):
     """Access to arrays by layer name."""
 
     def read(self, layer: str, part: Part, shapes: Mapping[str, Shape]) -> dict[str, Array]:
-        """One array for each role (`kernel`, `bias`, ... in the order in which Keras makes them), of the given shape.
+        """Read an array of its shape for each role: `kernel`, `bias`, ... in the order in which Keras makes them.
 
         Raises:
             ModelFileError: an array is missing, of another shape, not finite, or not stored plainly.
@@ -52,7 +52,7 @@ class Weights(Protocol):
         ...
 
     def inside(self, layer: str, entries: list[dict[str, Any]], part: Part = ITSELF) -> Weights:
-        """The weights of a model within the model.
+        """Return the weights of a model within the model.
 
         Args:
             layer: name of the layer that the inner model is, or is a part of.

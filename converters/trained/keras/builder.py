@@ -1,4 +1,4 @@
-"""What functions that convert Keras layers work with: a layer's settings, inputs and weights, and the graph.
+"""The tools of functions that convert Keras layers: a layer's settings, inputs and weights, and the graph.
 
 Such a function takes a `Layer` and returns a `Value`. It puts primitives into the graph one by one:
 
@@ -167,8 +167,8 @@ class GraphBuilder:
             self._used[node.name] = self._used.get(node.name, 1) + 1
             name = f"{node.name}_{self._used[node.name]}"
         placed = replace(node, name=name, inputs=tuple(value.name for value in values))
-        known = {value.name: value.shape for value in values}
-        self._shapes[name] = Graph.shape_of(placed, known)
+        shapes = {value.name: value.shape for value in values}
+        self._shapes[name] = Graph.shape_of(placed, shapes)
         self._nodes[name] = placed
         batched = any(value.batched for value in values)
         guessed = any(value.guessed for value in values)
@@ -213,7 +213,7 @@ class GraphBuilder:
         return node
 
     def are_probabilities(self, value: Value) -> bool:
-        """Whether a value is made of softmaxes so that it sums to 1 over its last axis."""
+        """Return whether a value is made of softmaxes so that it sums to 1 over its last axis."""
         return are_probabilities(value.name, self._nodes.get, self._shapes.__getitem__)
 
     def constant(self, value: Value) -> Array | None:
@@ -245,7 +245,7 @@ class GraphBuilder:
 
 @dataclass(frozen=True)
 class Layer(LayerConfig):
-    """One call of a Keras layer: its settings and inputs."""
+    """A call of a Keras layer: its settings and inputs."""
 
     builder: GraphBuilder = field(kw_only=True)
     weights: Weights = field(kw_only=True)
@@ -380,7 +380,7 @@ def convert(layer: Layer) -> Value | tuple[Value, ...]:
     """Put a layer into the graph, as the user has declared it or as its class defines it.
 
     Raises:
-        ModelFileError: nothing is known of its class, or it has settings or inputs that cannot be converted.
+        ModelFileError: its class is unknown, or it has settings or inputs that cannot be converted.
     """
     custom = layer.builder.custom
     declared = custom.get(layer.name) or custom.get(layer.kind.replace(">", ".").rpartition(".")[2])
@@ -393,4 +393,5 @@ def convert(layer: Layer) -> Value | tuple[Value, ...]:
             "not supported; convert it by your own function, --layers FILE (see docs/what_a_file_cannot_say.md), or use"
             " a layer from the list"
         )
+    layer.expect_float_weights()
     return LAYERS[layer.kind](layer)

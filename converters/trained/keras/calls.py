@@ -43,7 +43,7 @@ class Ref:
 
 @dataclass(frozen=True)
 class Call:
-    """One use of a layer."""
+    """A use of a layer."""
 
     args: tuple[Any, ...]
     """Tensors are `Ref`, also within lists."""
@@ -102,7 +102,7 @@ def model_config(config: Mapping[str, Any], keras2: bool) -> ModelConfig:
 
 
 def _is_counted_from_one(layer: LayerConfig) -> bool:
-    """Whether Keras called the layer when it made it, because it is a model with an Input."""
+    """Return whether Keras called the layer when it built it, because it is a model with an Input."""
     if layer.kind != "Sequential" or not layer.keras2:
         return layer.kind in ("Functional", "Model")
     first = layers_of({"config": layer.settings})[0]

@@ -53,6 +53,20 @@ class LayerConfig:
         if value not in supported:
             raise self.unsupported(f"{setting} {value!r}; supported: {', '.join(map(repr, supported))}")
 
+    def expect_float_weights(self) -> None:
+        """Reject a layer that `model.quantize` has changed: its weights are integers with scales, or float8."""
+        policy = self.settings.get("dtype")
+        settings = policy.get("config") if isinstance(policy, dict) else {"name": policy}
+        settings = settings if isinstance(settings, dict) else {}
+        mode = settings.get("mode")  # which only the policies of quantised layers have
+        name = str(mode or settings.get("name"))
+        if mode is not None or "_from_" in name or self.settings.get("quantization_config") is not None:
+            raise self.unsupported(
+                f"its weights are quantised by model.quantize ({name.partition('_from_')[0]}), which cannot be"
+                " undone; convert the model that you saved before model.quantize. For int8, convert quantises it with"
+                " images (--labelled DIR or --calibration DIR)"
+            )
+
     def flag(self, setting: str) -> bool:
         """Read a setting that is true or false."""
         value = self.get(setting)
@@ -138,6 +152,6 @@ def _built_for(config: object) -> Shape | None:
 
 
 def is_operation(kind: str, settings: Mapping[str, Any]) -> bool:
-    """Whether this is one of `keras.ops`; an `.h5` of Keras 3 leaves the module out."""
+    """Return whether this is one of `keras.ops`; an `.h5` of Keras 3 leaves the module out."""
     incomplete = kind in ("InputLayer", "Lambda") or kind.startswith("SpatialDropout")  # may lack "trainable"
     return not incomplete and settings.keys().isdisjoint({"trainable", "layers"})

@@ -39,16 +39,16 @@ Shapes = Callable[[str], Shape]
 
 
 def are_probabilities(name: str, node_of: Lookup, shape_of: Shapes) -> bool:
-    """Whether a value is made of softmaxes so that it sums to 1 over its last axis."""
-    known: dict[str, float | None] = {}
+    """Return whether a value is made of softmaxes so that it sums to 1 over its last axis."""
+    sums: dict[str, float | None] = {}
 
     def row_sum(name: str, depth: int) -> float | None:
-        if name not in known:
+        if name not in sums:
             node = node_of(name)
-            known[name] = None
+            sums[name] = None
             if node is not None and depth < _MAX_DEPTH:
-                known[name] = _row_sum(node, node_of, shape_of, lambda source: row_sum(source, depth + 1))
-        return known[name]
+                sums[name] = _row_sum(node, node_of, shape_of, lambda source: row_sum(source, depth + 1))
+        return sums[name]
 
     total = row_sum(name, 0)
     return total is not None and math.isclose(total, 1, rel_tol=1e-4)

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from edge_crnn.errors import ModelFileError
+from edge_crnn.errors import EdgeCrnnError, ModelFileError
 
 from ..hdf5.client import MAX_BYTES, MAX_TEXT_BYTES, Hdf5
 from ..kinds import advice_on_archive, advice_on_file, advice_on_folder
@@ -100,10 +100,16 @@ def opened(path: Path) -> Iterator[tuple[bytes, IO[bytes]]]:
     except OSError as error:
         raise ModelFileError(f"cannot be read ({error.strerror}); name a trained model, .keras or .h5") from error
     with stream:
-        if (size := stream.seek(0, 2)) > MAX_BYTES:
-            raise ModelFileError(f"{size:,} bytes; at most {MAX_BYTES:,} are read")
-        stream.seek(0)
-        yield stream.read(8), stream
+        try:
+            if (size := stream.seek(0, 2)) > MAX_BYTES:
+                raise ModelFileError(f"{size:,} bytes; at most {MAX_BYTES:,} are read")
+            stream.seek(0)
+            yield stream.read(8), stream
+        except OSError as error:
+            if isinstance(error, EdgeCrnnError):
+                raise
+            reason = error.strerror or error
+            raise ModelFileError(f"cannot be read ({reason}); check the disk, or copy it again") from error
 
 
 def check_name(path: Path, content: str, suffixes: tuple[str, ...]) -> None:
@@ -161,7 +167,7 @@ def _is_weight(path: str) -> bool:
 
 
 def is_keras2(version: str) -> bool:
-    """Whether this version means Keras 2; early versions did not record theirs."""
+    """Return whether this version means Keras 2; early versions did not record theirs."""
     major = version.partition(".")[0]
     return not (major.isdecimal() and int(major) >= 3)
 
@@ -202,8 +208,8 @@ def _members(stream: IO[bytes]) -> tuple[dict[str, Any], bytes, bool, dict[str, 
                 raise ModelFileError(advice)
             config = _member(archive, "config.json", MAX_TEXT_BYTES)
             weights = _member(archive, "model.weights.h5", MAX_BYTES)
-            known = "metadata.json" in archive.namelist()
-            metadata = _member(archive, "metadata.json", MAX_TEXT_BYTES) if known else b"{}"
+            has_metadata = "metadata.json" in archive.namelist()
+            metadata = _member(archive, "metadata.json", MAX_TEXT_BYTES) if has_metadata else b"{}"
             texts = [name for name in archive.namelist() if name.startswith(_ASSETS) and name.endswith(_VOCABULARY)]
             assets = {
                 name.removeprefix(_ASSETS).removesuffix(_VOCABULARY): _member(archive, name, MAX_TEXT_BYTES).decode(

@@ -43,7 +43,7 @@ class Guess(Node):
 
 
 def may_go_backwards(node: Node | None) -> bool:
-    """Whether a node stands for a recurrent layer whose order of steps is unknown."""
+    """Return whether a node stands for a recurrent layer whose order of steps is unknown."""
     return isinstance(node, Guess) and any(kind in node.layer_kind for kind in _RECURRENT)
 
 
@@ -59,7 +59,7 @@ def attempt(layer: Layer, built_for: Shape | None) -> Value | tuple[Value, ...]:
     """
     obstacles = layer.builder.obstacles
     assert obstacles is not None
-    known = len(obstacles)
+    count = len(obstacles)
     guessed = any(value.guessed for value in layer.inputs)
     for form in _forms(layer, built_for) if guessed else (layer,):
         try:
@@ -68,7 +68,7 @@ def attempt(layer: Layer, built_for: Shape | None) -> Value | tuple[Value, ...]:
             raise
         except ModelFileError as error:
             if not guessed or isinstance(error, UnsupportedError):
-                if len(obstacles) == known:  # else a layer inside it is in the way
+                if len(obstacles) == count:  # otherwise a layer inside it was the obstacle
                     obstacles.append(Obstacle.of(error, layer.name, layer.kind))
                 break
     layer.builder.count_failure()

@@ -81,7 +81,7 @@ def _is_loss(layer: Mapping[str, Any], layers: _Layers, lambdas: Mapping[str, st
 
 
 def _has_code(layer: Mapping[str, Any]) -> bool:
-    """Whether a layer is a Lambda or of a class that is not Keras' own."""
+    """Return whether a layer is a Lambda or of a class that is not Keras' own."""
     kind, module = layer["class_name"], layer.get("module")
     if kind == "Lambda":
         return True

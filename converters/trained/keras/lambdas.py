@@ -54,9 +54,9 @@ def declared(words: str) -> Callable[[Layer], Value]:
     try:
         steps = [(phrase[0], _STEPS[phrase[0]](phrase[1:])) for phrase in phrases]
     except (IndexError, KeyError, ValueError, ZeroDivisionError) as error:
-        known = "; ".join(f"{usage!r}: {meaning}" for usage, meaning in VOCABULARY.items())
+        choices = "; ".join(f"{usage!r}: {meaning}" for usage, meaning in VOCABULARY.items())
         raise InputError(
-            f"lambdas: {words!r}, expected one of these, or several with commas between: {known}"
+            f"lambdas: {words!r}, expected one of these, or several with commas between: {choices}"
         ) from error
 
     def convert(layer: Layer) -> Value:
@@ -70,7 +70,7 @@ def declared(words: str) -> Callable[[Layer], Value]:
 
 @converts("Lambda")
 def turn(layer: Layer) -> Value:
-    """A Lambda that the user has not described; right after a backward LSTM or GRU, it reverses the steps.
+    """Convert a Lambda that the user has not described; right after a backward LSTM or GRU, it reverses the steps.
 
     This is an assumption. The reference of verification gets the same reversal, so if the code does something else,
     both misread labelled images in the same way.
@@ -91,7 +91,7 @@ def turn(layer: Layer) -> Value:
 
 
 def is_turn(layer: Layer) -> bool:
-    """Whether a Lambda's only input is the output of a backward recurrent layer."""
+    """Return whether a Lambda's only input is the output of a backward recurrent layer."""
     if len(layer.inputs) != 1:
         return False
     last = layer.builder.node(layer.inputs[0])

@@ -1,4 +1,4 @@
-"""A trained Keras CRNN, `.keras` or `.h5` → graph. Needs no Keras and runs no code found in the file."""
+"""Turns a trained Keras CRNN, `.keras` or `.h5`, into a graph, without Keras and without running code from the file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Axes = Literal["channels last", "channels first", "no channels"]
 
 @dataclass(frozen=True)
 class Declarations:
-    """What the user states about a model because its file does not."""
+    """The facts that the user states about a model because its file does not."""
 
     image: Shape | None = None
     """(rows or columns, columns or rows, channels) of an image, as the spec has it; fixes axes of unknown size."""
@@ -48,7 +48,7 @@ class Declarations:
 
 @dataclass(frozen=True)
 class Ends:
-    """How inputs and outputs of the model in Keras correspond to those of the graph."""
+    """The relation of the Keras model's input and output to those of the graph."""
 
     image: str = ""
     """Name of the input layer that the prediction depends on."""
@@ -71,7 +71,7 @@ class Network:
     fragments: Mapping[str, Fragment] = field(default_factory=dict)
     """Name → layer that was converted as the user has declared it."""
     notes: tuple[str, ...] = ()
-    """What the user should know about the conversion."""
+    """Remarks on the conversion for the user."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def load_network(path: Path, structure: Structure | None = None, declarations: D
 
     Raises:
         ModelFileError: the file cannot be read, is damaged or hostile, or is no CRNN that can be converted; then the
-            message lists all that is in the way.
+            message lists all obstacles.
     """
     return converted(path, read_network(path, structure, declarations))
 
@@ -112,7 +112,7 @@ def converted(path: Path, reading: Reading) -> Network:
     """Return the network of a model file that was read.
 
     Raises:
-        ModelFileError: something is in the way; the message lists all of it.
+        ModelFileError: there are obstacles; the message lists all of them.
     """
     obstacles = reading.obstacles if reading.missing is None else (reading.missing, *reading.obstacles)
     if obstacles or reading.network is None:
@@ -167,7 +167,7 @@ def _reading(file: KerasFile, declarations: Declarations) -> Reading:
             return replace(reading, network=network)
     except ModelFileError as error:
         consequence = obstacles and isinstance(error, TooManyFailuresError)
-        # With a stand-in, its size may be to blame for what is wrong at the end.
+        # With a stand-in, an error at the end may come from its size.
         if not consequence and (reading.missing is None or not reading.layers):
             obstacles.append(Obstacle.of(error))
     return replace(reading, obstacles=grouped(obstacles))
@@ -200,7 +200,7 @@ def _is_input(model: ModelConfig, ref: Ref) -> bool:
 
 @dataclass(frozen=True)
 class _Image:
-    """Determine the image that the model takes."""
+    """The image that the model takes."""
 
     shape: Shape
     """Shape as the model takes it, without the batch axis; open sizes are replaced by a stand-in."""
@@ -208,14 +208,14 @@ class _Image:
     stated: tuple[int | None, ...]
     """The shape that the file states, as the graph takes it."""
     missing: Obstacle | None
-    """What must be declared about the size."""
+    """The size that must be declared."""
 
 
 def _image(model: ModelConfig, start: Ref, image: Shape | None) -> _Image:
     """Determine the image that the model takes.
 
     Raises:
-        ModelFileError: what it takes is no image.
+        ModelFileError: the model's input is not an image.
     """
     layer = model.layers.get(start.layer) or next(iter(model.layers.values()))
     settings = layer.settings
@@ -227,23 +227,25 @@ def _image(model: ModelConfig, start: Ref, image: Shape | None) -> _Image:
     axes = _axes(model, sizes, image)
     if len(sizes) not in (2, 3):
         raise layer.error(f"shape {stated!r}, expected an image: (batch, width, height, channels)")
-    wanted = None if image is None else _model_shape(image, axes)
+    declared_sizes = None if image is None else _model_shape(image, axes)
     missing = None
-    known = list(sizes)
+    fixed_sizes = list(sizes)
     if None in sizes:
-        known = [_STAND_IN if size is None else size for size in sizes]
-        if wanted is None or any(size not in (None, fixed) for size, fixed in zip(sizes, wanted, strict=True)):
-            now = "" if wanted is None else f" (they give {wanted} now)"
+        if declared_sizes is None or any(
+            size not in (None, fixed) for size, fixed in zip(sizes, declared_sizes, strict=True)
+        ):
+            fixed_sizes = [_STAND_IN if size is None else size for size in sizes]
+            now = "" if declared_sizes is None else f" (they give {declared_sizes} now)"
             reason = (
                 f"shape {stated!r}; the spec must fix its open axes: give --width and --height (input.width and"
                 f" input.height in MODEL.json) such that they fit{now}"
             )
             missing = Obstacle((layer.name,), layer.kind, reason)
         else:
-            known = list(wanted)
-    if math.prod(known) > MAX_SIZE:
+            fixed_sizes = list(declared_sizes)
+    if math.prod(fixed_sizes) > MAX_SIZE:
         raise layer.error(f"shape {stated!r}, expected at most {MAX_SIZE:,} values")
-    return _Image(tuple(known), axes, _graph_shape(tuple(sizes), axes), missing)
+    return _Image(tuple(fixed_sizes), axes, _graph_shape(tuple(sizes), axes), missing)
 
 
 def _axes(model: ModelConfig, sizes: Sequence[int | None], image: Shape | None) -> Axes:
@@ -316,4 +318,4 @@ def _probabilities(builder: GraphBuilder, output: Value) -> Value:
     if last is None or (isinstance(last, Unary) and last.function not in ("linear", "log")):
         name = "its input" if last is None else f"layer {last.name!r}"
         raise ModelFileError(f"the model ends in {name}, expected a softmax, its logarithm, or the logits of a Dense")
-    return builder.put(Softmax(ADDED_SOFTMAX), value)  # of logarithms, too, which gives back what they are of
+    return builder.put(Softmax(ADDED_SOFTMAX), value)  # which turns logarithms back into probabilities, too

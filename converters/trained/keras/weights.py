@@ -51,7 +51,7 @@ class Structure(ABC):
 
     @abstractmethod
     def file(self, path: Path, tree: Hdf5) -> KerasFile:
-        """The structure together with the weights at `path`.
+        """Open the structure together with the weights at `path`.
 
         Raises:
             ModelFileError: they are weights of another network, or in no form that Keras writes.
@@ -101,7 +101,7 @@ class JsonStructure(Structure):
 
 @dataclass(frozen=True)
 class SeedStructure(Structure):
-    """One of the seed architectures."""
+    """A seed architecture."""
 
     architecture: str
     """Key of `ARCHITECTURES`."""

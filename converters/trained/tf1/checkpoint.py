@@ -45,7 +45,7 @@ _FLOAT32 = 1
 
 @dataclass(frozen=True)
 class _Entry:
-    """BundleEntryProto."""
+    """The entry of a variable in the index, a BundleEntryProto."""
 
     dtype: int
     shape: Shape
@@ -57,10 +57,13 @@ class _Entry:
 
 
 def find_checkpoint(path: Path) -> Path | None:
-    """The index of the checkpoint that NAME, one of its files, or a folder with a file `checkpoint` means; else None.
+    """Find the index of a checkpoint named by NAME, one of its files, or a folder with a file `checkpoint`.
+
+    Returns:
+        The path of the index; None if `path` is no checkpoint.
 
     Raises:
-        ModelFileError: the folder's `checkpoint` names none that lies in the folder.
+        ModelFileError: the folder's `checkpoint` names no checkpoint in the folder.
     """
     with contextlib.suppress(OSError):  # of a name that is too long
         if path.is_dir():
@@ -93,7 +96,7 @@ class Checkpoint:
         """Read the index.
 
         Raises:
-            ModelFileError: the index cannot be read, is damaged, or no checkpoint of TensorFlow's.
+            ModelFileError: the index cannot be read, is damaged, or belongs to no TensorFlow checkpoint.
         """
         self._index = index
         self._bytes = 0
@@ -285,8 +288,8 @@ def _entry(value: bytes, shards: int) -> _Entry:
     return entry
 
 
-def _message(data: bytes, known: Mapping[int, int]) -> dict[int, list[Any]]:
-    """Parse the known fields of a protocol buffer, which must have these wire types."""
+def _message(data: bytes, wire_types: Mapping[int, int]) -> dict[int, list[Any]]:
+    """Parse those fields of a protocol buffer that `wire_types` lists, by field number."""
     fields: dict[int, list[Any]] = {}
     at = 0
     while at < len(data):
@@ -308,8 +311,8 @@ def _message(data: bytes, known: Mapping[int, int]) -> dict[int, list[Any]]:
             at += length
             if wire != _BYTES:
                 value = int.from_bytes(value, "little")
-        if number in known:
-            if wire != known[number]:
+        if number in wire_types:
+            if wire != wire_types[number]:
                 raise _DamagedError(f"field {number} of wire type {wire}")
             fields.setdefault(number, []).append(value)
     return fields

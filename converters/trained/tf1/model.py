@@ -45,10 +45,10 @@ _OF_TRAINING = re.compile(rf"({'|'.join(map(re.escape, _VARIABLES))})/.+|beta[12
 
 
 def load_tf1_graph(index: Path, input_shape: Shape = INPUT_SHAPE) -> Graph:
-    """The network in the checkpoint NAME, whose index is NAME.index, as a graph from image to probabilities.
+    """Load the network in the checkpoint NAME, whose index is NAME.index, as a graph from image to probabilities.
 
-    The logits get a softmax, named `ADDED_SOFTMAX`. Each image counts with all its steps, as where the length that
-    `bidirectional_dynamic_rnn` was given is the number of steps.
+    The logits get a softmax, named `ADDED_SOFTMAX`. All steps of an image are used, as if the sequence length that
+    `bidirectional_dynamic_rnn` takes were the number of steps.
 
     Raises:
         ModelFileError: the checkpoint cannot be read, is damaged, or is of another network.

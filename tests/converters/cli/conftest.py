@@ -42,8 +42,8 @@ def one_keras() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keras_reference, "KerasReference", Kept)
         yield
-    for each in opened.values():
-        each.close()
+    for reference in opened.values():
+        reference.close()
 
 
 @pytest.fixture

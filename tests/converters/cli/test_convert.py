@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from converters.cli.convert import CONVERT, _target_of
+from converters.cli.convert import CONVERT, _outputs
 from edge_crnn import open_reader
 from edge_crnn.dataset import content_hash, find_images
 from edge_crnn.files import sha256
@@ -16,7 +16,7 @@ from edge_crnn.model.artifact import load, load_sidecar
 from tests.converters.cli.conftest import WIDE, Run, another_file
 
 LOW = ["--gate-agreement", "40", "--gate-accuracy", "60"]
-"""What this tiny network keeps in int8; it was never trained, so that its texts hang by a thread."""
+"""A gate that this tiny network meets in int8; it was never trained, so its texts change easily."""
 
 pytestmark = pytest.mark.usefixtures("one_keras")
 
@@ -40,11 +40,11 @@ def test_what_passes_is_written_with_its_verdict(
     assert artifact.spec.parity.verdict == "pass"
     assert artifact.spec.artifact is not None
     assert artifact.spec.artifact.source_sha256 == sha256(tiny_keras.read_bytes())
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["x.tflite"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.tflite"]
     with open_reader(artifact.path) as reader:
         readings = reader.read_batch(find_images(labelled_folder))
     table = (labelled_folder / "labels.csv").read_text().splitlines()[1:]
-    assert [each.label for each in readings] == [line.partition(",")[2] for line in table]
+    assert [reading.label for reading in readings] == [line.partition(",")[2] for line in table]
 
 
 def test_the_same_conversion_gives_the_same_bytes(convert: Run, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_what_fails_is_not_written_but_shown(
     assert status == 3
     assert len(err) == 1
     assert "x.tflite does not meet the gate and was not written; --float auto" in err[0]
-    assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
     assert "Images that read differently" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert out[1].startswith("x.tflite: fail: same text on ")
     assert any(line.startswith(f"  {labelled_folder}/") and "trained model '" in line for line in out)
@@ -90,7 +90,7 @@ def test_what_fails_leaves_an_older_file_alone(convert: Run, calibration_folder:
     assert status == 3
     assert "was not written; the existing file is unchanged" in err[0]
     assert (tmp_path / "x.tflite").read_bytes() == before
-    assert [each.name for each in tmp_path.iterdir()] == ["x.tflite"]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tflite"]
 
 
 def test_too_few_images_are_said_to_be(convert: Run, tmp_path: Path) -> None:
@@ -117,7 +117,8 @@ def test_auto_takes_the_fastest_that_passes(
     """float16 is the fastest here of those that pass; int8 is faster, and fails."""
     speeds = {"float32": 9.0, "float16": 4.0, "dynamic": 2.0, "int8": 1.0, "int8-full": 3.0}
     monkeypatch.setattr(
-        "converters.cli.convert.latencies_ms", lambda candidates, _: [speeds[each.recipe.name] for each in candidates]
+        "converters.cli.convert.latencies_ms",
+        lambda candidates, _: [speeds[candidate.recipe.name] for candidate in candidates],
     )
     status, out, _ = convert("--recipe", "auto", "--calibration", calibration_folder, *WIDE)
     assert status == 0
@@ -161,14 +162,14 @@ def test_auto_goes_on_without_a_recipe_that_is_not_possible(
 
 
 def test_batches_and_values(convert: Run, labelled_folder: Path, tmp_path: Path) -> None:
-    """What goes in is fixed in the file; the reader copes with either."""
+    """The file fixes its batch and input type; the reader handles both."""
     assert convert("--recipe", "float32", "--batch", "4", "--float-input", *WIDE)[0] == 0
     artifact = load(tmp_path / "x.tflite")
     assert artifact.spec.artifact is not None
     assert artifact.spec.artifact.batch == 4
     assert (artifact.spec.input.dtype, artifact.spec.input.axes) == ("float32", "WHC")
     with open_reader(artifact.path) as reader:
-        assert all(each.text for each in reader.read_batch(find_images(labelled_folder)[:6]))
+        assert all(reading.text for reading in reader.read_batch(find_images(labelled_folder)[:6]))
 
 
 def test_spec_may_be_elsewhere(run: Run, tiny_keras: Path, labelled_folder: Path, tmp_path: Path) -> None:
@@ -202,7 +203,9 @@ def test_folders_count_together(convert: Run, labelled_folder: Path, tmp_path: P
     assert "61 images" in out[0]
     parity = load(tmp_path / "x.tflite").spec.parity
     assert parity is not None
-    assert [each.name for each in parity.sets] == ["/".join(each.parts[-2:]) for each in (labelled_folder, second)]
+    assert [image_set.name for image_set in parity.sets] == [
+        "/".join(folder.parts[-2:]) for folder in (labelled_folder, second)
+    ]
 
 
 # --- what is refused at once -----------------------------------------------------------------------------------------
@@ -249,7 +252,7 @@ def test_files_that_are_read_are_not_written_over(convert: Run, tiny_keras: Path
         status, _, err = convert("--recipe", "float32", "--page", page)
         assert status == 1
         assert len(err) == 1
-        assert f"{page}: is named for two files of this run" in err[0]
+        assert f"{page}: two files of this run have this name" in err[0]
     assert tiny_keras.read_bytes() == before
 
 
@@ -267,4 +270,5 @@ def test_files_that_are_read_are_not_written_over(convert: Run, tiny_keras: Path
 )
 def test_the_suffix_of_the_output_says_what_to_convert_to(words: list[str], target: str, name: str) -> None:
     parsed = CONVERT.parser("convert").parse_args(["a/m.keras", *words])
-    assert _target_of(parsed) == (target, Path(name))
+    outputs = _outputs(parsed)
+    assert (outputs.target, outputs.engine or outputs.converted) == (target, Path(name))

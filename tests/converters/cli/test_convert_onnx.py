@@ -55,12 +55,12 @@ def test_what_passes_is_written_with_its_verdict(
     assert artifact.spec.artifact is not None
     assert artifact.spec.artifact.source_sha256 == sha256(tiny_keras.read_bytes())
     assert artifact.spec.input.dtype == ("float32" if values else "uint8")
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["x.onnx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.onnx"]
     onnx.checker.check_model(onnx.load(artifact.path), full_check=True)
     with open_reader(artifact.path) as reader:
         readings = reader.read_batch(find_images(labelled_folder))
     table = (labelled_folder / "labels.csv").read_text().splitlines()[1:]
-    same = sum(each.label == line.partition(",")[2] for each, line in zip(readings, table, strict=True))
+    same = sum(reading.label == line.partition(",")[2] for reading, line in zip(readings, table, strict=True))
     assert same == artifact.spec.parity.sets[0].same_text >= (60 if recipe == "float32" else 57)
 
 
@@ -84,9 +84,9 @@ def test_verify_and_info_take_it(
     assert out[0].startswith("x.onnx: pass: ")
     status, out, err = run("info", tmp_path / "x.onnx")
     assert (status, err) == (0, [])
-    said = {line[:12].strip(): line[13:] for line in out}
-    assert said["recipe"] == "float16, onnx, batch 1"
-    assert said["engine"].startswith("onnxrt, onnxruntime ")
+    facts = {line[:12].strip(): line[13:] for line in out}
+    assert facts["recipe"] == "float16, onnx, batch 1"
+    assert facts["engine"].startswith("onnxrt, onnxruntime ")
 
 
 def test_auto_tries_what_onnx_has(convert: Run) -> None:
@@ -122,7 +122,7 @@ def test_without_tensorrt_the_onnx_is_written_and_the_way_to_the_engine_told(
         f"Copy {tmp_path / 'x.onnx'} to the device and build the engine there, for its own GPU:",
         "    edge-crnn build-engine x.onnx -o x.engine --batches 1 4 4",
     ]
-    assert [each.name for each in tmp_path.iterdir()] == ["x.onnx"]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.onnx"]
     facts = load(tmp_path / "x.onnx").spec.artifact
     assert facts is not None
     assert facts.recipe == "float16"
@@ -138,25 +138,25 @@ def test_with_tensorrt_the_engine_is_built(convert: Run, tmp_path: Path, monkeyp
     status, out, _ = convert("--to", "tensorrt", "-o", tmp_path / "x.engine", *WIDE)
     assert status == 0
     assert f"{tmp_path / 'x.engine'}: 13 bytes, for up to 32 images" in out[-1]
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["x.engine", "x.engine.json", "x.onnx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.engine", "x.engine.json", "x.onnx"]
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--recipe", "int8"], "recipe int8 does not apply to --to onnx; choose from float32, float16, float16-mixed"),
+        (["--recipe", "int8"], "recipe 'int8' does not apply to onnx; choose from float32, float16, float16-mixed"),
         (
             ["--to", "tflite", "--recipe", "float16-mixed", "-o", "x.tflite"],
-            "recipe float16-mixed does not apply to --to tflite",
+            "recipe 'float16-mixed' does not apply to tflite",
         ),
         (["--batch", "4"], "--batch does not apply to --to onnx"),
         (["--to", "tensorrt", "-o", "x.onnx"], "x.onnx: the output must end in .engine with --to tensorrt"),
-        (["--to", "tensorrt", "-o", "x.engine", "--recipe", "auto"], "--recipe auto does not apply to --to tensorrt"),
-        (["--to", "tensorrt", "-o", "x.engine", "--recipe", "int8"], "recipe int8 does not apply to --to tensorrt"),
+        (["--to", "tensorrt", "-o", "x.engine", "--recipe", "auto"], "recipe auto does not apply to tensorrt"),
+        (["--to", "tensorrt", "-o", "x.engine", "--recipe", "int8"], "recipe 'int8' does not apply to tensorrt"),
         (["-o", "x.tflite"], "x.tflite: the output must end in .onnx with --to onnx"),
     ],
 )
-def test_what_cannot_end_well_is_not_begun(
+def test_options_that_cannot_work_are_refused_before_the_work(
     words: list[str], expected: str, convert: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)

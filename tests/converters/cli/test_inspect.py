@@ -32,29 +32,29 @@ def bare(tiny_keras: Path, tmp_path: Path) -> Path:
 def test_a_model_without_a_spec(bare: Path, run: Run) -> None:
     status, out, err = run("info", bare)
     assert (status, err) == (0, [])
-    said = by_name(out)
-    assert said["model"].startswith(f"{bare} (")
-    assert "parameters" in said["network"]
-    assert "multiplications per image" in said["network"]
-    assert said["input"].startswith("32 × 16 × 1: width first (axes WHC)")
-    assert said["output"] == "16 steps of 11 classes"
+    shown = by_name(out)
+    assert shown["model"].startswith(f"{bare} (")
+    assert "parameters" in shown["network"]
+    assert "multiplications per image" in shown["network"]
+    assert shown["input"].startswith("32 × 16 × 1: width first (axes WHC)")
+    assert shown["output"] == "16 steps of 11 classes"
     missing = "\n".join(out)
     assert all(option in missing for option in ("--scale", "--blank first|last", "--alphabet"))
-    assert "edge-crnn spec" in said["next"]
-    assert "layers" not in said
+    assert "edge-crnn spec" in shown["next"]
+    assert "layers" not in shown
     assert len(out) <= 30
 
 
 def test_a_model_with_its_spec(tiny_keras: Path, run: Run) -> None:
     status, out, err = run("info", tiny_keras)
     assert (status, err) == (0, [])
-    said = by_name(out)
+    shown = by_name(out)
     spec = load_sidecar(tiny_keras)
-    assert said["spec"].startswith(f"{sidecar(tiny_keras).name}: grey 32 × 16")
-    assert f"blank {spec.blank}" in said["spec"]
+    assert shown["spec"].startswith(f"{sidecar(tiny_keras).name}: grey 32 × 16")
+    assert f"blank {spec.blank}" in shown["spec"]
     assert f"alphabet {spec.alphabet}" in "\n".join(out)
-    assert said["next"] == f"edge-crnn convert {tiny_keras} --labelled DIR"
-    assert "missing" not in said
+    assert shown["next"] == f"edge-crnn convert {tiny_keras} --labelled DIR"
+    assert "missing" not in shown
 
 
 def test_a_spec_of_another_network(bare: Path, run: Run) -> None:
@@ -76,14 +76,14 @@ def test_all_layers(bare: Path, run: Run) -> None:
 def test_what_the_file_says_of_alphabet_pixels_and_blank(tmp_path: Path, run: Run) -> None:
     keras = engine("keras3")
     model = with_lookup(keras, keras.layers.StringLookup(vocabulary=list("abcde12"), num_oov_indices=2))
-    said = by_name(run("info", save(model, tmp_path / "a.keras"))[1])
-    assert said["alphabet"] == "7 symbols: abcde12 (before them: 2 for [UNK])"
+    shown = by_name(run("info", save(model, tmp_path / "a.keras"))[1])
+    assert shown["alphabet"] == "7 symbols: abcde12 (before them: 2 for [UNK])"
     scaled = recogniser(keras, before=keras.layers.Rescaling(1 / 255, name="scaled"))
     scaled.compile(loss=keras.losses.CTC())
-    said = by_name(run("info", save(scaled, tmp_path / "b.keras"))[1])
-    assert said["pixels"].startswith("raw pixels, 0 to 255")
-    assert "pixel · 0.00392157 + 0 ('scaled')" in said["pixels"]
-    assert said["blank"].startswith("class 0")
+    shown = by_name(run("info", save(scaled, tmp_path / "b.keras"))[1])
+    assert shown["pixels"].startswith("raw pixels, 0 to 255")
+    assert "pixel · 0.00392157 + 0 ('scaled')" in shown["pixels"]
+    assert shown["blank"].startswith("class 0")
 
 
 def test_an_open_width(tmp_path: Path, run: Run) -> None:

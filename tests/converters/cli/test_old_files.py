@@ -70,15 +70,15 @@ def test_a_model_saved_as_it_was_trained(run: Run, models: Path, pictures: Path,
 
 def test_weights_alone(run: Run, models: Path, pictures: Path, tmp_path: Path) -> None:
     target = tmp_path / "x.tflite"
-    given = ("convert", models / "weights-hard_sigmoid.h5", "--recipe", "float32", "--labelled", pictures, "-o", target)
-    status, out, err = run(*given, *SAID)
+    words = ("convert", models / "weights-hard_sigmoid.h5", "--recipe", "float32", "--labelled", pictures, "-o", target)
+    status, out, err = run(*words, *SAID)
     assert (status, err) == (0, [])
     assert "same text on 100.00%" in out[0]
     assert load(target).spec.name == "old plates"
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ((), "this .h5 has no model_config: it holds weights only"),
         (("--architecture", "plates"), "Keras before 2.3 trained with hard_sigmoid unless told otherwise"),
@@ -87,24 +87,22 @@ def test_weights_alone(run: Run, models: Path, pictures: Path, tmp_path: Path) -
     ],
     ids=str,
 )
-def test_what_is_not_said_is_asked_for(
-    words: tuple[str, ...], told: str, run: Run, models: Path, pictures: Path, tmp_path: Path
+def test_a_missing_fact_is_asked_for(
+    words: tuple[str, ...], message: str, run: Run, models: Path, pictures: Path, tmp_path: Path
 ) -> None:
     model, target = models / "weights-hard_sigmoid.h5", tmp_path / "x.tflite"
     status, out, err = run("convert", model, "--recipe", "float32", "--labelled", pictures, "-o", target, *words)
     assert (status, out) == (1, [])
     (line,) = err
     assert line.startswith("edge-crnn convert: ")
-    assert told in line
+    assert message in line
     assert not target.exists()
 
 
-def test_the_wrong_gates_do_not_read_what_the_labels_say(
-    run: Run, models: Path, pictures: Path, tmp_path: Path
-) -> None:
-    """Which is what tells a user who does not know them: the trained model itself reads badly."""
-    given = ("convert", models / "weights-hard_sigmoid.h5", "--recipe", "float32", "--labelled", pictures)
+def test_the_wrong_gates_misread_labelled_images(run: Run, models: Path, pictures: Path, tmp_path: Path) -> None:
+    """A user who does not know the gates sees that the trained model itself reads badly."""
+    words = ("convert", models / "weights-hard_sigmoid.h5", "--recipe", "float32", "--labelled", pictures)
     _, out, _ = run(
-        *given, "-o", tmp_path / "x.tflite", "--architecture", "plates", "--recurrent-activation", "sigmoid"
+        *words, "-o", tmp_path / "x.tflite", "--architecture", "plates", "--recurrent-activation", "sigmoid"
     )
     assert not any("trained model 100.00%" in line for line in out)

@@ -51,8 +51,8 @@ def test_expected_failures_are_one_line(results: Path, capsys: pytest.CaptureFix
     for words, message in (
         ([one], "nothing to write; add -o FILE or --markdown FILE"),
         ([one, one, "-o", html], "a file of results is named twice"),
-        ([one, "-o", one], "is named for two files of this run"),
-        ([one, "-o", html, "--markdown", html], "is named for two files of this run"),
+        ([one, "-o", one], "two files of this run have this name"),
+        ([one, "-o", html, "--markdown", html], "two files of this run have this name"),
         ([one, other, "-o", html], f"{other}: found suite None, expected "),
         ([results / "missing.json", "-o", html], "missing.json: cannot be read"),
         ([one, "-o", results / "no" / "report.html"], "cannot write a file"),

@@ -79,7 +79,7 @@ def test_verify_changes_nothing(run: Run, converted: Path, tiny_keras: Path, lab
     assert (status, err) == (0, [])
     assert out[0].startswith("good.tflite: pass: ")
     assert converted.read_bytes() == before
-    assert [each.name for each in converted.parent.iterdir()] == ["good.tflite"]
+    assert [path.name for path in converted.parent.iterdir()] == ["good.tflite"]
 
 
 def test_verify_underpowered_is_met_unless_strict(

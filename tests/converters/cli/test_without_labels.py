@@ -40,7 +40,7 @@ def names(folder: Path) -> list[str]:
 
 
 def has(out: list[str], *parts: str) -> bool:
-    """Whether a line has all of these parts."""
+    """Return whether a line has all of these parts."""
     return any(all(part in line for part in parts) for line in out)
 
 
@@ -56,7 +56,7 @@ def test_agreement_without_labels(run: Run, tiny_keras: Path, unlabelled: Path, 
     parity = load(here / "tiny.tflite").spec.parity
     assert parity is not None
     assert (parity.verdict, parity.accuracy_change, parity.mcnemar_p) == ("pass", None, None)
-    assert [each.labelled for each in parity.sets] == [False]
+    assert [image_set.labelled for image_set in parity.sets] == [False]
     assert run("info", "tiny.tflite")[0] == 0
     status, out, err = run("verify", tiny_keras, "tiny.tflite", "--images", unlabelled, *WIDE)
     assert (status, err) == (0, [])
@@ -72,7 +72,7 @@ def test_accuracy_is_that_of_labelled_images_alone(
     assert has(out, "accuracy +0.00 points", "72 images")
     parity = load(here / "tiny.tflite").spec.parity
     assert parity is not None
-    assert [(each.images, each.labelled) for each in parity.sets] == [(60, True), (12, False)]
+    assert [(image_set.images, image_set.labelled) for image_set in parity.sets] == [(60, True), (12, False)]
 
 
 def test_a_page_without_labels(
@@ -161,7 +161,7 @@ def test_auto_without_images(target: str, suffix: str, run: Run, tiny_keras: Pat
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--recipe", "int8"], "recipe int8 needs images for calibration"),
+        (["--recipe", "int8"], "recipe int8 needs images to calibrate with; add --labelled DIR"),
         (["--page", "x.html"], "--page and --results need images"),
         (["--results", "x.json"], "--page and --results need images"),
     ],
@@ -199,7 +199,7 @@ def test_a_dry_run_writes_nothing(run: Run, tiny_keras: Path, labelled_folder: P
 
 
 def started(words: list[object], folder: Path, cache: Path) -> bool:
-    """Whether a command imports TensorFlow in a process of its own."""
+    """Return whether a command imports TensorFlow in a process of its own."""
     code = (
         "import sys; from edge_crnn.cli.main import main; status = main(sys.argv[1:]);"
         " print('TensorFlow' if 'tensorflow' in sys.modules else 'none'); sys.exit(status)"

@@ -62,7 +62,7 @@ class Builder:
         return str(self.random.choice(list(names or self.shapes)))
 
     def grow(self, kind: str) -> None:
-        """One more node of a kind, or several that belong together."""
+        """Add a node of a kind, or several that belong together."""
         random, x = self.random, self.some()
         shape = self.shapes[x]
         width = shape[-1]

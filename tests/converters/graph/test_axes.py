@@ -63,7 +63,7 @@ def test_the_axis_that_becomes_the_steps(nodes: list[n.Node], axis: int | None) 
 
 
 def test_attention_between_steps() -> None:
-    """Each step hears all others, and stays the step that it is."""
+    """A step depends on all other steps, but keeps its position."""
     nodes = (
         n.Reshape("steps", (12, 16), inputs=(INPUT,)),
         n.MatMul("scores", transposed=True, inputs=("steps", "steps")),

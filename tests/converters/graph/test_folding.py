@@ -23,6 +23,7 @@ def assert_same(graph: Graph, other: Graph, seed: int = 0) -> None:
     np.testing.assert_allclose(oracle.run(other, images), expected, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=150)
 @given(st.lists(st.sampled_from(KINDS), min_size=1, max_size=12), st.integers(0, 2**32 - 1))
 def test_folding_changes_no_result_and_leaves_nothing_idle(kinds: Sequence[str], seed: int) -> None:

@@ -123,7 +123,7 @@ def test_a_graph_that_is_none_is_refused(nodes: tuple[n.Node, ...], message: str
 
 
 def test_broadcasting_cannot_grow_without_bounds() -> None:
-    """Each product of a row and a column is as large as both together."""
+    """Broadcasting a row against a column multiplies their sizes."""
     nodes: list[n.Node] = []
     for power in range(12, 15):
         row, column = (

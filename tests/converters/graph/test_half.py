@@ -34,7 +34,7 @@ def test_a_weight_is_rounded_or_refused(values: list[float]) -> None:
 
 
 def graph_of(small: float) -> Graph:
-    """Each layer has four outputs per kernel, of which one has all its weights around `small`."""
+    """Make layers with four outputs per kernel, one of which has only weights around `small`."""
     random = np.random.default_rng(5)
 
     def kernel(*shape: int) -> np.ndarray:

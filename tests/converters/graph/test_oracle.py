@@ -122,7 +122,7 @@ def slow_product(weights: np.ndarray, column: int, x: np.ndarray) -> float:
 
 
 def slow_cell(cell: Cell, sequence: np.ndarray) -> np.ndarray:
-    """One unit at a time, in double precision, as the papers have it."""
+    """Compute a cell unit by unit in double precision, as published."""
     units = cell.units
     hidden, state, outputs = np.zeros(units), np.zeros(units), []
     for x in sequence:
@@ -272,8 +272,8 @@ def test_a_graph_can_be_resumed_from_any_of_its_values(kinds: list[str], seed: i
     result = oracle.run(graph, batch, seen.__setitem__)
     for name in seen:
         np.testing.assert_array_equal(oracle.resume(graph, {**dict(seen), name: seen[name]}), result)
-    known = {name: value for name, value in seen.items() if name in ("input", graph.nodes[0].name)}
-    np.testing.assert_array_equal(oracle.resume(graph, known), result)
+    first_values = {name: value for name, value in seen.items() if name in ("input", graph.nodes[0].name)}
+    np.testing.assert_array_equal(oracle.resume(graph, first_values), result)
 
 
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])

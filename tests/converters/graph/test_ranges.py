@@ -51,7 +51,7 @@ def test_every_layer_and_the_inside_of_recurrent_ones_is_there(tiny_graph: Graph
 
 @pytest.mark.parametrize("batches", [[], [np.zeros((0, 32, 16, 1), np.float32)]])
 def test_no_image_is_refused(tiny_graph: Graph, batches: list[np.ndarray]) -> None:
-    with pytest.raises(DatasetError, match="no calibration image was given; name a folder with some"):
+    with pytest.raises(DatasetError, match="no calibration images; name a folder with some"):
         calibrate(tiny_graph, batches)
 
 

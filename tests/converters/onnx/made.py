@@ -1,4 +1,4 @@
-"""Random weights and networks, and what ONNX Runtime and TensorRT make of the files."""
+"""Random weights and networks, and runs of their files in ONNX Runtime and TensorRT."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ class Random:
 
 
 def after(node: Node, *inputs: str) -> Node:
-    """The node, with inputs."""
+    """Return the node with other inputs."""
     return replace(node, inputs=inputs)
 
 
 def run(data: bytes, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """What ONNX Runtime makes of a batch."""
+    """Run a batch in ONNX Runtime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -86,7 +86,11 @@ def run(data: bytes, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def assert_runs_as_the_oracle(
     graph: Graph, recipe: Recipe = ONNX_RECIPES["float32"], tolerance: float = 1e-5, images: int = 3
 ) -> bytes:
-    """Both give the same for a batch and for one image, against the largest value; the file."""
+    """Check that ONNX Runtime and the oracle agree on a batch and on an image, relative to the largest value.
+
+    Returns:
+        The ONNX file.
+    """
     data = to_onnx(graph, recipe)
     batch = Random(images)(images, *graph.input_shape)
     for part in (batch, batch[1:2]):
@@ -97,13 +101,13 @@ def assert_runs_as_the_oracle(
 
 
 def assert_runs_in_half(graph: Graph) -> None:
-    """Float16 gives about what the oracle does."""
+    """Check that float16 agrees with the oracle approximately."""
     for name in ("float16", "float16-mixed"):
         assert_runs_as_the_oracle(graph, ONNX_RECIPES[name], 0.02)
 
 
 def operations(data: bytes) -> Counter[str]:
-    """How many of which kind."""
+    """Count the operations by kind."""
     import onnx
 
     return Counter(node.op_type for node in onnx.load_from_string(data).graph.node)
@@ -121,7 +125,7 @@ def types(data: bytes) -> dict[str, int]:
 
 
 def parse_errors(rtx: Any, data: bytes) -> list[str]:
-    """What TensorRT does not take."""
+    """Return the errors of TensorRT's parser."""
     logger = rtx.Logger(rtx.Logger.ERROR)
     network = rtx.Builder(logger).create_network(0)
     parser = rtx.OnnxParser(network, logger)
@@ -130,7 +134,7 @@ def parse_errors(rtx: Any, data: bytes) -> list[str]:
 
 
 def tail(random: Random, shape: tuple[int, int, int]) -> list[Node]:
-    """From a map to probabilities."""
+    """Return the nodes from a map to probabilities."""
     rows, columns, channels = shape
     return [
         Permute("columns first", (1, 0, 2)),
@@ -156,7 +160,7 @@ def residual(random: Random, blocks: int = 3) -> Graph:
 
 
 def dense_concat(random: Random, layers: int = 3) -> Graph:
-    """As DenseNet: each layer takes all that the others gave."""
+    """Return a network in which a layer takes the outputs of all layers before it, as in DenseNet."""
     nodes: list[Node] = [random.conv("stem", 2, 4)]
     width = 4
     for layer in range(layers):
@@ -188,7 +192,7 @@ def squeeze_excite(random: Random, keepdims: bool) -> Graph:
 
 
 def attention(random: Random) -> Graph:
-    """Two heads of self-attention and a perceptron, both with a norm before and a sum after."""
+    """Return self-attention of two heads and a perceptron, both with a norm before and a sum after."""
     steps, width, heads = 6, 8, 2
 
     def split(name: str, source: str) -> list[Node]:

@@ -1,4 +1,4 @@
-"""Each primitive with settings that are drawn: what a property test of a lowering needs."""
+"""Graphs with a drawn instance of a primitive, for property tests of a lowering."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def _resize(draw: Draw, random: Random) -> Made:
 
 
 def _constant(draw: Draw, random: Random) -> Made:
-    """As the graph's value, which then has a batch axis all the same."""
+    """Make a constant the graph's output, which still has a batch axis."""
     shape = _pick(draw, (3,), (2, 3), (2, 3, 4))
     more: list[n.Node] = _pick(draw, [], [n.Unary("tanh", "tanh")], [random.conv("conv", 4, 2)] * (len(shape) == 3))
     return (4,), [n.Constant("it", random(*shape)), *more]
@@ -244,7 +244,7 @@ MAKERS: dict[type[n.Node], Callable[[Draw, Random], Made]] = {
 }
 
 
-def made(kind: type[n.Node], draw: Draw, seed: int = 0) -> Graph:
-    """A graph whose point is a node of this kind, named `it`."""
+def graph_with(kind: type[n.Node], draw: Draw, seed: int = 0) -> Graph:
+    """Return a graph with a node of this kind, named `it`."""
     shape, nodes = MAKERS[kind](draw, Random(seed))
     return Graph.chain(shape, nodes)

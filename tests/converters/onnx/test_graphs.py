@@ -68,7 +68,7 @@ def test_tensorrt_builds_networks_in_half_precision(rtx: Any, name: str, random:
 @pytest.mark.parametrize("fold", [False, True])
 @pytest.mark.parametrize("make", [residual, dense_concat, lambda random: squeeze_excite(random, True)])
 def test_between_convolutions_nothing_is_transposed(make: Any, fold: bool, random: Random) -> None:
-    """One way in, one way out, and the network's own permutation of the columns."""
+    """There is a transposition at the start, another at the end, and the network's own permutation of the columns."""
     graph = make(random)
     data = to_onnx(graph.folded() if fold else graph)
     assert operations(data)["Transpose"] == 3
@@ -193,7 +193,7 @@ def test_what_follows_the_softmax_moves_its_float32_values(mover: n.Node, random
 
 @pytest.mark.parametrize("recipe", ONNX_RECIPES)
 def test_a_constant_is_stored_as_it_is_taken(recipe: str, random: Random) -> None:
-    """In each layout and precision; it is repeated only where a concatenation asks for as many."""
+    """A constant is stored in each layout and precision that is used, and repeated only for a concatenation."""
     nodes = [
         n.Constant("grid", random(6, 5, 4)),
         after(random.conv("conv", 3, 4), INPUT),

@@ -17,7 +17,7 @@ from converters.onnx.lowering import LOWERINGS
 from converters.onnx.to_onnx import to_onnx
 from converters.recipe import ONNX_RECIPES
 from tests.converters.onnx.made import assert_runs_as_the_oracle, assert_runs_in_half, parse_errors
-from tests.converters.onnx.primitives import MAKERS, made
+from tests.converters.onnx.primitives import MAKERS, graph_with
 
 kinds = pytest.mark.parametrize("kind", MAKERS, ids=lambda kind: kind.__name__)
 seeds = st.integers(0, 3)
@@ -35,21 +35,21 @@ def test_all_primitives_are_lowered_and_tested() -> None:
 @few
 @given(st.data(), seeds)
 def test_float32_is_the_oracle(kind: type[n.Node], data: Any, seed: int) -> None:
-    assert_runs_as_the_oracle(made(kind, data.draw, seed))
+    assert_runs_as_the_oracle(graph_with(kind, data.draw, seed))
 
 
 @kinds
 @few
 @given(st.data(), seeds)
 def test_float16_is_near_the_oracle(kind: type[n.Node], data: Any, seed: int) -> None:
-    assert_runs_in_half(made(kind, data.draw, seed))
+    assert_runs_in_half(graph_with(kind, data.draw, seed))
 
 
 @kinds
 @settings(few, max_examples=10)
 @given(st.data(), st.sampled_from(["float32", "float16"]))
 def test_tensorrt_parses_it(rtx: Any, kind: type[n.Node], data: Any, recipe: str) -> None:
-    assert parse_errors(rtx, to_onnx(made(kind, data.draw), ONNX_RECIPES[recipe])) == []
+    assert parse_errors(rtx, to_onnx(graph_with(kind, data.draw), ONNX_RECIPES[recipe])) == []
 
 
 def test_tensorrt_s_errors_are_seen(rtx: Any) -> None:

@@ -84,7 +84,7 @@ def test_code_in_a_setting_at_which_the_graph_does_not_look(
 
 
 def test_a_layer_beside_the_chain(keras: Any, parts: tuple[str, bytes], tmp_path: Path) -> None:
-    """Which `load_graph` never meets, but Keras would build."""
+    """Keras would build this layer, which `load_graph` never sees."""
     config = json.loads(parts[0])
     loader = {
         "module": "keras.layers",

@@ -1,4 +1,4 @@
-"""What the tests of the TFLite lowering share: running a file, and what int8 may do to a value."""
+"""Helpers for the tests of the TFLite lowering: they run a file, and bound the errors of int8."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class Own:
 
 
 def converted(graph: Graph, recipe: str | Recipe, ranges: Ranges | None = None, batch: int = 1) -> bytes:
-    """The file of a graph on its own input."""
+    """Return the TFLite file of a graph on its own input."""
     recipe = RECIPES[recipe] if isinstance(recipe, str) else recipe
     return to_tflite(graph, Own(graph.input_shape), recipe, ranges, batch)  # type: ignore[arg-type]
 
 
 def run(payload: bytes, images: np.ndarray) -> np.ndarray:
-    """What a file gives, one interpreter for all images, batch by batch; integers as they are."""
+    """Run images batch by batch through one interpreter, and return the output; integers stay integers."""
     interpreter = Interpreter(model_content=payload, num_threads=1)
     interpreter.allocate_tensors()
     (taken,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
@@ -65,7 +65,7 @@ def run(payload: bytes, images: np.ndarray) -> np.ndarray:
 
 
 def value_of(payload: bytes, images: np.ndarray, name: str) -> tuple[Array, Quantisation | None]:
-    """A value on the way, of one interpreter for all images, and what it is quantised by."""
+    """Return an intermediate value of one interpreter for all images, and its quantisation."""
     model = schema.ModelT.InitFromPackedBuf(payload, 0)
     main = model.subgraphs[0]
     tensor = [tensor.name.decode() for tensor in main.tensors].index(name)
@@ -81,24 +81,24 @@ def value_of(payload: bytes, images: np.ndarray, name: str) -> tuple[Array, Quan
 
 
 def real(integers: np.ndarray, quantisation: Quantisation) -> Array:
-    """What integers stand for."""
+    """Return the real values of quantised integers."""
     return (integers.astype(np.float32) - quantisation.zero_point) * np.float32(quantisation.scale)
 
 
 def read(payload: bytes, images: np.ndarray) -> np.ndarray:
-    """The probabilities that a file gives."""
+    """Return the probabilities that a file gives."""
     probabilities = run(payload, images)
     return real(probabilities, SIGMOID_OUT) if probabilities.dtype == np.int8 else probabilities
 
 
 def ops_of(payload: bytes, subgraph: int = 0) -> list[str]:
-    """Names of a subgraph's ops, in order."""
+    """Return the names of a subgraph's ops, in order."""
     model = schema.ModelT.InitFromPackedBuf(payload, 0)
     return [NAMES[model.operatorCodes[op.opcodeIndex].builtinCode] for op in model.subgraphs[subgraph].operators]
 
 
 def tensors_of(payload: bytes) -> dict[str, Any]:
-    """The main subgraph's tensors by name."""
+    """Return the main subgraph's tensors by name."""
     model = schema.ModelT.InitFromPackedBuf(payload, 0)
     return {tensor.name.decode(): tensor for tensor in model.subgraphs[0].tensors}
 
@@ -107,12 +107,12 @@ def tensors_of(payload: bytes) -> dict[str, Any]:
 
 
 def rounded(value: Array, quantisation: Quantisation) -> Array:
-    """To what int8 can hold."""
+    """Round to values that int8 can hold."""
     return real(quantise(value, quantisation), quantisation)
 
 
 def rounded_weight(value: Array, axis: int) -> Array:
-    """To what int8 weights can hold, one scale per index of the axis."""
+    """Round to weights that int8 can hold, with one scale per index of the axis."""
     integers, scales = quantise_weight(value, axis)
     shape = [1] * value.ndim
     shape[axis] = -1
@@ -120,7 +120,7 @@ def rounded_weight(value: Array, axis: int) -> Array:
 
 
 def halved(node: g.Node) -> g.Node:
-    """A node with the weights that float16 can hold."""
+    """Return a node with its weights rounded to float16."""
     if isinstance(node, g.Conv | g.ConvTranspose | g.Dense):
         kernel, bias = (value.astype(np.float16).astype(np.float32) for value in node.weights)
         return replace(node, kernel=kernel, bias=bias)
@@ -128,7 +128,7 @@ def halved(node: g.Node) -> g.Node:
 
 
 def coarse(node: g.Node, ranges: Ranges) -> g.Node:
-    """A node with the weights that int8 can hold."""
+    """Return a node with its weights rounded to int8."""
     match node:
         case g.Conv() | g.ConvTranspose() | g.Dense():
             return replace(node, kernel=rounded_weight(node.kernel, node.kernel.ndim - 1))
@@ -141,7 +141,7 @@ def coarse(node: g.Node, ranges: Ranges) -> g.Node:
 
 
 def seen(graph: Graph, images: np.ndarray) -> tuple[Array, Ranges]:
-    """Images that int8 holds exactly, and the ranges of the graph's values on them."""
+    """Return images that int8 holds exactly, and the ranges of the graph's values on them."""
     low, high = float(images.min()), float(images.max())
     images = rounded(images, quantisation_of("input", {"input": (low, high)}))
     return images, {**calibrate(graph, [images]), "input": (low, high)}
@@ -183,7 +183,7 @@ NOISE = {"dynamic": 5e-3, "int8": 5e-3, "int8-full": 2e-2}
 
 
 def ending(shape: tuple[int, ...], *nodes: g.Node, images: np.ndarray | None = None) -> Graph:
-    """The nodes, and a tail that makes probabilities of what they give, far apart for different images."""
+    """Return the nodes with a tail that turns their value into probabilities, far apart for different images."""
     make = Maker(6)
     if images is None:
         images = make.images(64, shape)
@@ -196,17 +196,17 @@ def ending(shape: tuple[int, ...], *nodes: g.Node, images: np.ndarray | None = N
 
 
 def close(values: np.ndarray, expected: np.ndarray) -> None:
-    """Equal but for the rounding of float32."""
+    """Check that values are equal except for the rounding of float32."""
     np.testing.assert_allclose(values, expected, atol=1e-5 * max(1.0, float(np.abs(expected).max())), rtol=1e-5)
 
 
 def noise(values: np.ndarray, expected: np.ndarray) -> float:
-    """Power of the error over power of what tells the images apart."""
+    """Return the power of the error divided by the power of the differences between images."""
     return float(np.sum((values - expected) ** 2) / np.sum((expected - expected.mean(axis=0)) ** 2))
 
 
 def check(recipe: Recipe, values: np.ndarray, expected: np.ndarray) -> None:
-    """Floating point: by the largest difference of a probability; int8: by the power of noise over that of signal."""
+    """Check floating point by the largest difference of a probability, and int8 by noise relative to the signal."""
     assert expected.std(axis=0).max() > 0.2  # the images are told apart
     name = recipe.name.removesuffix("-loop").removesuffix("-unrolled")
     if name in LARGEST:
@@ -216,7 +216,7 @@ def check(recipe: Recipe, values: np.ndarray, expected: np.ndarray) -> None:
 
 
 def holds(recipe: Recipe, graph: Graph, batch: int = 1) -> None:
-    """LiteRT reads images as the oracle does, 16 through one interpreter."""
+    """Check that LiteRT and the oracle agree on 16 images through one interpreter."""
     images = Maker(9).images(16, graph.input_shape)
     ranges = calibrate(graph, [images]) if recipe.needs_calibration else None
     check(recipe, read(converted(graph, recipe, ranges, batch), images), oracle.run(graph, images))

@@ -106,7 +106,7 @@ def test_pixels_come_turned(axes: Any, recipe: Recipe) -> None:
 @every_recipe
 @pytest.mark.parametrize("first", FIRST)
 def test_inverted_pixels(first: str, recipe: Recipe) -> None:
-    """In int8 they cost nothing where the first layers have weights that can be negated."""
+    """Inversion in int8 costs nothing if the first layers have weights, which can be negated."""
     image = InputSpec(8, 5, "WHC", 1 / 127.5, -1.0, invert=True)
     payload = holds_for_pixels(recipe, FIRST[first], image)
     if recipe.stack == "static":

@@ -39,7 +39,7 @@ brief = settings(max_examples=15, deadline=None, suppress_health_check=list(Heal
 
 
 class Draw:
-    """What a primitive's case is made of: sizes that shrink, and numbers of a seed."""
+    """Draws a primitive's case: sizes that shrink, and numbers from a seed."""
 
     def __init__(self, data: st.DataObject) -> None:
         self._data = data
@@ -327,14 +327,14 @@ def test_dynamic(primitive: str, data: st.DataObject) -> None:
 
 
 def steps(node: g.Node) -> float:
-    """How many steps of its scale a result may be away: half of one, and as much where LiteRT rounds twice."""
+    """Return the largest error of a result in steps of its scale: half a step, or one if LiteRT rounds twice."""
     if isinstance(node, g.Pool) and node.mode == "average" and node.pads != g.NO_PADS:
         return float(node.size[0] * node.size[1])  # the rounded average may be multiplied by what padding takes of it
     return 1.1
 
 
 def expected_of(graph: Graph, images: np.ndarray, ranges: Ranges) -> tuple[np.ndarray, np.ndarray | float]:
-    """What int8 should give: operands and weights are those that it holds; and what a step of an operand makes."""
+    """Return the result for operands and weights rounded to int8, and the change that a step of an operand makes."""
     values = {INPUT: images}
     loose: set[str] = set()
     for node in graph.nodes:

@@ -69,7 +69,7 @@ def test_constants_are_whole_and_aligned(values: list[np.ndarray]) -> None:
 
 
 def offset(buffer: Any) -> int:
-    """Where in the file the bytes of a buffer are: its field 0, behind the vector's length."""
+    """Return the offset in the file of a buffer's bytes: its field 0, behind the vector's length."""
     return int(buffer._tab.Vector(buffer._tab.Offset(4)))
 
 

@@ -223,6 +223,7 @@ def test_the_blank_of_keras_own_loss(suffix: str, tmp_path: Path) -> None:
 # --- cost ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_a_large_file_is_read_at_once_without_keras() -> None:
     code = f"""
 import sys, time

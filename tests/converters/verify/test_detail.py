@@ -49,17 +49,17 @@ def test_an_alignment_is_of_both_texts_with_the_fewest_changes(truth: tuple[int,
 
 def rows(text: str, sure: float = 0.9) -> np.ndarray:
     """(6, 5) probabilities of a text without repeats; each step is so sure."""
-    found = np.full((6, 5), (1 - sure) / 4, np.float32)
-    for step, index in enumerate([*(int(each) for each in text), *[4] * (6 - len(text))]):
-        found[step, index] = sure
-    return found
+    row = np.full((6, 5), (1 - sure) / 4, np.float32)
+    for step, index in enumerate([*map(int, text), *[4] * (6 - len(text))]):
+        row[step, index] = sure
+    return row
 
 
 def readings(*texts: str, sure: float = 0.9) -> Readings:
     probabilities = np.stack([rows(text, sure) for text in texts])
-    found = Readings.of(probabilities, SPEC)
-    assert found.labels == texts
-    return found
+    reading = Readings.of(probabilities, SPEC)
+    assert reading.labels == texts
+    return reading
 
 
 def dataset(*labels: str) -> Dataset:
@@ -70,24 +70,24 @@ def test_symbols_that_are_read_wrong_are_counted_for_each_folder() -> None:
     sets = [dataset("0123", "10"), dataset("201")]
     theirs = [readings("0123", "1"), readings("201")]
     ours = [readings("0103", "130"), readings("201")]
-    found = detail(SPEC, sets, theirs, ours)
-    assert found.errors == (SymbolErrors(6, 1, 2), SymbolErrors(3, 0, 0))
-    assert set(found.confusions) == {Confusion("0", "", 1, 0), Confusion("2", "0", 0, 1), Confusion("", "3", 0, 1)}
+    details = detail(SPEC, sets, theirs, ours)
+    assert details.errors == (SymbolErrors(6, 1, 2), SymbolErrors(3, 0, 0))
+    assert set(details.confusions) == {Confusion("0", "", 1, 0), Confusion("2", "0", 0, 1), Confusion("", "3", 0, 1)}
 
 
 def test_a_confusion_that_both_have_alike_is_left_out() -> None:
     sets, both = [dataset("0123")], [readings("0132")]
-    found = detail(SPEC, sets, both, both)
-    assert found.errors == (SymbolErrors(4, 2, 2),)
-    assert found.confusions == ()
-    assert found.mean_probability_change == found.mean_confidence_change == 0
+    details = detail(SPEC, sets, both, both)
+    assert details.errors == (SymbolErrors(4, 2, 2),)
+    assert details.confusions == ()
+    assert details.mean_probability_change == details.mean_confidence_change == 0
 
 
 def test_probabilities_and_confidences_that_moved_are_told() -> None:
     sets = [dataset("0123", "10"), dataset("201")]
     theirs = [readings("0123", "10"), readings("201")]
     ours = [readings("0123", "10", sure=0.7), readings("201", sure=0.7)]
-    found = detail(SPEC, sets, theirs, ours)
-    assert found.mean_probability_change == pytest.approx((0.2 + 4 * 0.05) / 5, rel=1e-5)
-    assert found.mean_confidence_change < -0.1
-    assert found.calibration_error > found.reference_calibration_error > 0  # all are right, and none is sure of it
+    details = detail(SPEC, sets, theirs, ours)
+    assert details.mean_probability_change == pytest.approx((0.2 + 4 * 0.05) / 5, rel=1e-5)
+    assert details.mean_confidence_change < -0.1
+    assert details.calibration_error > details.reference_calibration_error > 0  # all are right, and none is sure of it

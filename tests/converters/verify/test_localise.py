@@ -48,20 +48,20 @@ def drift(tiny_graph: Graph, entries: list[Entry]) -> Callable[[Artifact], Drift
 
 
 def _tflite_with(path: Path, weight: str, factor: float) -> Artifact:
-    """The artifact, one constant of which is multiplied: by its scales where it is int8."""
+    """Multiply a constant of an artifact by a factor; for int8, multiply its scales."""
     artifact = load(path)
     model = schema.ModelT.InitFromPackedBuf(artifact.payload, 0)
-    found = 0
-    for tensor in (each for subgraph in model.subgraphs for each in subgraph.tensors):
+    count = 0
+    for tensor in (tensor for subgraph in model.subgraphs for tensor in subgraph.tensors):
         if tensor.name.decode() != weight:
             continue
-        found += 1
+        count += 1
         if tensor.type == schema.TensorType.INT8:
             tensor.quantization.scale = np.float32(tensor.quantization.scale) * np.float32(factor)
         else:
             buffer = model.buffers[tensor.buffer]
             buffer.data = (buffer.data.view(np.float32) * np.float32(factor)).view(np.uint8)
-    assert found == 1
+    assert count == 1
     return Artifact(path, artifact.spec, pack(model))
 
 
@@ -74,33 +74,33 @@ def test_a_healthy_float32_artifact_drifts_nowhere(
     kind: str, pixels: bool, tiny_artifacts: Make, tiny_onnx: Make, drift: Callable[[Artifact], Drift]
 ) -> None:
     path = tiny_artifacts("float32", 1, pixels) if kind == "tflite" else tiny_onnx("float32", pixels)
-    found = drift(load(path))
-    assert [each.name for each in found.layers] == ["conv", "pool", "sequence", "dense", "lstm", "head", "softmax"]
-    assert found.missing == ()
-    assert found.images == 8
-    assert min(each.snr_db for each in found.layers) > 80
-    assert min(each.own_snr_db for each in found.layers) > 80
-    assert max(each.largest for each in found.layers) < 1e-3
-    assert found.shipped_snr_db > 80
-    assert found.copy_snr_db > 100
-    assert found.table[-1].startswith("  looked into: a copy, with all values as outputs; its probabilities ")
+    drifts = drift(load(path))
+    assert [layer.name for layer in drifts.layers] == ["conv", "pool", "sequence", "dense", "lstm", "head", "softmax"]
+    assert drifts.missing == ()
+    assert drifts.images == 8
+    assert min(layer.snr_db for layer in drifts.layers) > 80
+    assert min(layer.own_snr_db for layer in drifts.layers) > 80
+    assert max(layer.largest for layer in drifts.layers) < 1e-3
+    assert drifts.shipped_snr_db > 80
+    assert drifts.copy_snr_db > 100
+    assert drifts.table[-1].startswith("  measured in: a copy, with all values as outputs; its probabilities ")
 
 
 @pytest.mark.parametrize("recipe", ["float32", "float16", "dynamic", "int8", "int8-full"])
-def test_what_is_looked_into_is_what_ships(
+def test_the_probe_computes_the_same_as_the_artifact(
     recipe: str, tiny_artifacts: Make, tiny_graph: Graph, entries: list[Entry]
 ) -> None:
-    """To mark its tensors changes no bit of what the artifact gives."""
+    """Marking the tensors as outputs does not change a bit of the result."""
     artifact = load(tiny_artifacts(recipe))
     batch = preprocess([entry.load() for entry in entries[:1]], artifact.spec.input)
     backend = open_backend(artifact)
     with probing(artifact, tiny_graph, TINY_INPUT) as probe:
-        found = probe(batch)["softmax"]
-    if artifact.spec.output.quantisation is not None:  # the backend makes the sums 1
-        found /= found.sum(axis=-1, keepdims=True)
-        np.testing.assert_allclose(found, backend.infer(batch), rtol=1e-5)
+        probed = probe(batch)["softmax"]
+    if artifact.spec.output.quantisation is not None:  # the backend scales the sums to 1
+        probed /= probed.sum(axis=-1, keepdims=True)
+        np.testing.assert_allclose(probed, backend.infer(batch), rtol=1e-5)
     else:
-        np.testing.assert_array_equal(found, backend.infer(batch))
+        np.testing.assert_array_equal(probed, backend.infer(batch))
     backend.close()
 
 
@@ -108,19 +108,19 @@ def test_what_is_looked_into_is_what_ships(
 def test_int8_drifts_as_much_as_eight_bits_do(
     recipe: str, tiny_artifacts: Make, drift: Callable[[Artifact], Drift]
 ) -> None:
-    found = drift(load(tiny_artifacts(recipe)))
-    by_name = {each.name: each for each in found.layers}
-    assert {name for name, each in by_name.items() if each.own_snr_db == np.inf} >= {"pool", "sequence"}
-    assert 15 < found.to_blame.own_snr_db < 50
+    drifts = drift(load(tiny_artifacts(recipe)))
+    by_name = {layer.name: layer for layer in drifts.layers}
+    assert {name for name, layer in by_name.items() if layer.own_snr_db == np.inf} >= {"pool", "sequence"}
+    assert 15 < drifts.to_blame.own_snr_db < 50
     assert 15 < by_name["head"].snr_db < 60
-    assert found.copy_snr_db > 100  # what ships makes the sums 1 where they are int8
+    assert drifts.copy_snr_db > 100  # the backend scales int8 sums to 1
 
 
 def test_batches_are_filled_up(tiny_artifacts: Make, drift: Callable[[Artifact], Drift]) -> None:
-    found = drift(load(tiny_artifacts("float32", 3)))
-    assert found.images == 8
-    assert min(each.snr_db for each in found.layers) > 80
-    assert found.shipped_snr_db > 80
+    drifts = drift(load(tiny_artifacts("float32", 3)))
+    assert drifts.images == 8
+    assert min(layer.snr_db for layer in drifts.layers) > 80
+    assert drifts.shipped_snr_db > 80
 
 
 # --- planted faults --------------------------------------------------------------------------------------------------
@@ -132,14 +132,14 @@ def test_a_wrong_scale_in_a_tflite_is_found_where_it_is(
     recipe: str, layer: str, tiny_artifacts: Make, drift: Callable[[Artifact], Drift]
 ) -> None:
     healthy = drift(load(tiny_artifacts(recipe)))
-    found = drift(_tflite_with(tiny_artifacts(recipe), WEIGHTS[layer], 0.5))
-    assert found.to_blame.name == layer
-    assert found.to_blame.own_snr_db < 15
-    at = [each.name for each in found.layers].index(layer)
-    assert found.layers[:at] == healthy.layers[:at]  # nothing before it is touched
-    for each, before in zip(found.layers[at + 1 :], healthy.layers[at + 1 :], strict=True):
-        assert each.snr_db < before.snr_db  # all after it inherits
-        assert each.own_snr_db >= before.own_snr_db - 10  # and is not blamed for that
+    faulty = drift(_tflite_with(tiny_artifacts(recipe), WEIGHTS[layer], 0.5))
+    assert faulty.to_blame.name == layer
+    assert faulty.to_blame.own_snr_db < 15
+    place = [row.name for row in faulty.layers].index(layer)
+    assert faulty.layers[:place] == healthy.layers[:place]  # the layers before it do not change
+    for after, before in zip(faulty.layers[place + 1 :], healthy.layers[place + 1 :], strict=True):
+        assert after.snr_db < before.snr_db  # the layers after it inherit the fault
+        assert after.own_snr_db >= before.own_snr_db - 10  # and are not blamed for it
 
 
 @pytest.mark.parametrize("layer", ["conv", "dense", "lstm", "head"])
@@ -148,21 +148,21 @@ def test_a_wrong_scale_in_an_onnx_is_found_where_it_is(
     recipe: str, layer: str, tiny_onnx: Make, drift: Callable[[Artifact], Drift]
 ) -> None:
     healthy = drift(load(tiny_onnx(recipe)))
-    found = drift(onnx_with(tiny_onnx(recipe), f"{layer}/kernel", 0.5))
-    assert found.to_blame.name == layer
-    assert found.to_blame.own_snr_db < 15 < 40 < healthy.to_blame.own_snr_db
+    drifts = drift(onnx_with(tiny_onnx(recipe), f"{layer}/kernel", 0.5))
+    assert drifts.to_blame.name == layer
+    assert drifts.to_blame.own_snr_db < 15 < 40 < healthy.to_blame.own_snr_db
 
 
 def test_what_is_not_finite_is_blamed_on_the_layer_that_made_it(
     tiny_onnx: Make, drift: Callable[[Artifact], Drift]
 ) -> None:
-    found = drift(onnx_with(tiny_onnx(), "dense/kernel", np.nan))
-    by_name = {each.name: each for each in found.layers}
-    assert (found.to_blame.name, found.to_blame.own_snr_db) == ("dense", -np.inf)
+    drifts = drift(onnx_with(tiny_onnx(), "dense/kernel", np.nan))
+    by_name = {layer.name: layer for layer in drifts.layers}
+    assert (drifts.to_blame.name, drifts.to_blame.own_snr_db) == ("dense", -np.inf)
     assert by_name["sequence"].snr_db > 80
     assert by_name["dense"].snr_db == -np.inf
     assert by_name["dense"].largest == np.inf
-    assert any("-inf" in line for line in found.table)
+    assert any("-inf" in line for line in drifts.table)
 
 
 def test_pixels_that_are_scaled_otherwise_are_blamed_on_the_first_layer(
@@ -210,14 +210,14 @@ def _other_forms() -> Graph:
 @pytest.mark.parametrize("suffix", ["tflite", "onnx"])
 def test_layers_of_all_forms_are_found_by_name(suffix: str, entries: list[Entry], tmp_path: Path) -> None:
     graph = _other_forms()
-    drift = localise(_made(graph, suffix, tmp_path), graph, TINY_INPUT, entries)
+    drift = localise(_artifact_of(graph, suffix, tmp_path), graph, TINY_INPUT, entries)
     gone = ("nothing",) if suffix == "tflite" else ()
     assert drift.missing == gone
     assert [layer.name for layer in drift.layers] == [node.name for node in graph.nodes if node.name not in gone]
     assert min(layer.snr_db for layer in drift.layers) > 80
 
 
-def _made(graph: Graph, suffix: str, folder: Path) -> Artifact:
+def _artifact_of(graph: Graph, suffix: str, folder: Path) -> Artifact:
     path = folder / f"forms.{suffix}"
     if suffix == "tflite":
         return make_tflite(path, graph, SPEC, RECIPES["float32"], "0" * 64)
@@ -228,7 +228,7 @@ def test_an_artifact_of_another_network_is_refused(
     tiny_artifacts: Make, tiny_graph: Graph, entries: list[Entry]
 ) -> None:
     other = renamed(tiny_graph)
-    with pytest.raises(VerificationError, match=r"none of the layers my_conv, .* is in it by name"):
+    with pytest.raises(VerificationError, match=r"no tensor named after any of the layers my_conv, "):
         localise(load(tiny_artifacts("float32")), other, TINY_INPUT, entries)
 
 
@@ -236,7 +236,7 @@ def test_an_artifact_of_another_network_is_refused(
 
 
 def _residual() -> Graph:
-    """Two branches that meet; a value in two precisions, a constant."""
+    """Return a graph of two branches that meet, with a value in two precisions and a constant."""
     weights = _Weights()
     nodes = (
         n.Conv("stem", weights(3, 3, 1, 4), weights(4), pads=AROUND, activation="relu"),
@@ -268,7 +268,7 @@ def test_a_fault_in_a_branch_is_found_there_and_not_beside_it(
     suffix: str, branch: str, entries: list[Entry], tmp_path: Path
 ) -> None:
     graph = _residual()
-    artifact = _made(_with_branch(graph, branch), suffix, tmp_path)
+    artifact = _artifact_of(_with_branch(graph, branch), suffix, tmp_path)
     drift = localise(artifact, graph, TINY_INPUT, entries)
     by_name = {layer.name: layer for layer in drift.layers}
     assert drift.to_blame.name == branch
@@ -282,10 +282,10 @@ def test_of_a_large_graph_fewer_images_are_carried(
     entries: list[Entry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = _residual()
-    artifact = _made(graph, "onnx", tmp_path)
+    artifact = _artifact_of(graph, "onnx", tmp_path)
     runs = []
     real = oracle.resume
-    monkeypatch.setattr(oracle, "resume", lambda *given: runs.append(1) or real(*given))
+    monkeypatch.setattr(oracle, "resume", lambda *arguments: runs.append(1) or real(*arguments))
     drifts = {}
     for budget in (400, 3 * len(graph.nodes), 1):
         monkeypatch.setattr(module, "_MAX_RUNS", budget)
@@ -307,10 +307,12 @@ def test_the_worst_images_are_those_with_another_text_and_then_the_noisiest() ->
     noise = np.float32([0, 0.1, 0.05, 0.2])[:, None, None]
     reference = Readings(("1", "1", "1", "1"), (1.0,) * 4, right)
     artifact = Readings(("1", "1", "2", "1"), (1.0,) * 4, right + noise)
-    found = worst([dataset], [reference], [artifact], 3)
-    assert [each.path.stem for each in found] == ["c", "d", "b"]
-    assert [each.snr_db for each in found] == pytest.approx([20.0, 20 * np.log10(2.5), 20 * np.log10(5)], abs=1e-4)
-    assert worst_table(found, SPEC.alphabet)[1:] == [
+    departures = worst([dataset], [reference], [artifact], 3)
+    assert [departure.path.stem for departure in departures] == ["c", "d", "b"]
+    assert [departure.snr_db for departure in departures] == pytest.approx(
+        [20.0, 20 * np.log10(2.5), 20 * np.log10(5)], abs=1e-4
+    )
+    assert worst_table(departures, SPEC.alphabet)[1:] == [
         "     20.0 dB  x/c.png: trained model '1', artifact '2'",
         "      8.0 dB  x/d.png: both '1'",
         "     14.0 dB  x/b.png: both '1'",
@@ -320,7 +322,7 @@ def test_the_worst_images_are_those_with_another_text_and_then_the_noisiest() ->
 
 def test_images_are_taken_from_all_over() -> None:
     sets = [Dataset(Path(name), tuple(Entry(Path(f"{name}/{i}"), "1") for i in range(5))) for name in "ab"]
-    assert [str(each.path) for each in spread(sets, 4)] == ["a/0", "a/3", "b/1", "b/4"]
+    assert [str(entry.path) for entry in spread(sets, 4)] == ["a/0", "a/3", "b/1", "b/4"]
     assert len(spread(sets, 32)) == 10
 
 

@@ -43,14 +43,14 @@ def readings(value: float) -> list[Readings]:
 @pytest.mark.parametrize("recipe", [*RECIPES.values(), *ONNX_RECIPES.values()], ids=lambda recipe: recipe.name)
 def test_the_bound_is_that_of_the_recipe(recipe: object) -> None:
     bound = recipe.largest_change  # type: ignore[attr-defined]
-    found = compare_pictures("x", readings(0.0), readings(bound * 0.999), recipe, Gate())  # type: ignore[arg-type]
-    assert found.parity.verdict == "unverified"
-    assert found.parity.max_probability_change == pytest.approx(bound, rel=0.01)
-    assert found.parity.images == 0
-    assert found.passes(strict=False)
-    assert not found.passes(strict=True)
-    assert "no image was read" in found.summary
-    assert "accuracy was not measured" in found.summary
+    verification = compare_pictures("x", readings(0.0), readings(bound * 0.999), recipe, Gate())  # type: ignore[arg-type]
+    assert verification.parity.verdict == "unverified"
+    assert verification.parity.max_probability_change == pytest.approx(bound, rel=0.01)
+    assert verification.parity.images == 0
+    assert verification.passes(strict=False)
+    assert not verification.passes(strict=True)
+    assert "no image was read" in verification.summary
+    assert "accuracy was not measured" in verification.summary
     if bound < 1:
         with pytest.raises(VerificationError, match=r"x: on seeded pictures its probabilities are up to .* expected"):
             compare_pictures("x", readings(0.0), readings(bound * 1.01), recipe, Gate())  # type: ignore[arg-type]
@@ -71,13 +71,13 @@ def test_sound_artifacts_are_within_the_bound_and_wrong_ones_beyond(recipe: str,
     for graph, is_sound in ((tiny_graph, True), (broken, False)):
         artifact = make_tflite(Path("x.tflite"), graph, TINY, RECIPES[recipe], "0" * 64)
         backend = open_backend(artifact)
-        found = read_all(backend, artifact.spec, pictures, "x")
+        ours = read_all(backend, artifact.spec, pictures, "x")
         backend.close()
         if is_sound:
-            compare_pictures("x", [reference], [found], RECIPES[recipe], Gate())
+            compare_pictures("x", [reference], [ours], RECIPES[recipe], Gate())
         else:
             with pytest.raises(VerificationError):
-                compare_pictures("x", [reference], [found], RECIPES[recipe], Gate())
+                compare_pictures("x", [reference], [ours], RECIPES[recipe], Gate())
 
 
 def test_the_verdict_is_kept_in_the_spec() -> None:

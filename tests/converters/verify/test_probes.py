@@ -50,68 +50,75 @@ def plan_of(onnx: Artifact, options: BuildOptions) -> bytes:
 
 @pytest.fixture
 def gpu(on_gpu: Callable[..., FakeGpu]) -> FakeGpu:
-    """There is one."""
+    """A fake GPU."""
     return on_gpu("10.3.0")
 
 
 @pytest.fixture
-def asked(gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch) -> list[BuildOptions]:
-    """Builds are part of this process; by which options."""
-    asked = []
+def build_options(gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch) -> list[BuildOptions]:
+    """Builds run in this process; the fixture is the list of their options."""
+    build_options = []
 
     def build_here(onnx: Artifact, name: str, half: bool, options: BuildOptions, timeout: float) -> Built:
-        asked.append(options)
+        build_options.append(options)
         return replace(build(tensorrt("10.3.0"), onnx.payload, half, options), plan=plan_of(onnx, options))
 
     monkeypatch.setattr(trt_process, "_build_apart", build_here)
     monkeypatch.setattr(trt_process, "is_there", lambda: True)
-    return asked
+    return build_options
 
 
 @pytest.mark.parametrize("pixels", [True, False])
 @pytest.mark.parametrize(("recipe", "least"), [("float32", 80), ("float16-mixed", 40)])
 def test_fake_a_healthy_engine_drifts_nowhere(
-    recipe: str, least: float, pixels: bool, gpu: FakeGpu, asked: list[Any], tiny_onnx: Make, look: Look, tmp_path: Path
+    recipe: str,
+    least: float,
+    pixels: bool,
+    gpu: FakeGpu,
+    build_options: list[Any],
+    tiny_onnx: Make,
+    look: Look,
+    tmp_path: Path,
 ) -> None:
-    """The `.onnx` is not beside it; it is built a second time by the same options, and nothing is left of that."""
+    """Without the `.onnx` beside it, the engine is built again with the same options, and leaves no files."""
     engine = make_engine(load(tiny_onnx(recipe, pixels)), tmp_path / "tiny.engine", OPTIONS)
-    found = look(engine)
-    assert [each.name for each in found.layers] == LAYERS
-    assert found.images == 8
-    assert min(each.own_snr_db for each in found.layers) > least
-    assert min(found.shipped_snr_db, found.copy_snr_db) > least
-    assert asked == [OPTIONS, OPTIONS]
+    drifts = look(engine)
+    assert [layer.name for layer in drifts.layers] == LAYERS
+    assert drifts.images == 8
+    assert min(layer.own_snr_db for layer in drifts.layers) > least
+    assert min(drifts.shipped_snr_db, drifts.copy_snr_db) > least
+    assert build_options == [OPTIONS, OPTIONS]
     assert gpu.left == {}
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["tiny.engine", "tiny.engine.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.engine", "tiny.engine.json"]
 
 
 @pytest.mark.parametrize("layer", ["conv", "lstm"])
-@pytest.mark.usefixtures("asked")
+@pytest.mark.usefixtures("build_options")
 def test_fake_a_fault_in_an_engine_is_found_where_it_is(
     layer: str, tiny_onnx: Make, look: Look, tmp_path: Path
 ) -> None:
-    """In the `.onnx` beside it, which it was built of, and not in what would be converted today."""
+    """The engine is compared with the `.onnx` that it was built from, not with a new conversion."""
     broken = onnx_with(tiny_onnx(), f"{layer}/kernel", 0.5)
     onnx = save(tmp_path / "tiny.onnx", broken.payload, broken.spec)
-    found = look(make_engine(onnx, tmp_path / "tiny.engine", OPTIONS))
-    assert found.to_blame.name == layer
-    assert found.to_blame.own_snr_db < 15
-    assert found.copy_snr_db > 80  # the shipped one has it, too
+    drifts = look(make_engine(onnx, tmp_path / "tiny.engine", OPTIONS))
+    assert drifts.to_blame.name == layer
+    assert drifts.to_blame.own_snr_db < 15
+    assert drifts.copy_snr_db > 80  # the shipped one has it, too
 
 
-@pytest.mark.usefixtures("asked")
-def test_fake_a_copy_that_computes_otherwise_is_told(tiny_onnx: Make, look: Look, tmp_path: Path) -> None:
-    """As where TensorRT fuses wrongly, and what is marked is not fused."""
+@pytest.mark.usefixtures("build_options")
+def test_fake_a_copy_that_computes_otherwise_is_reported(tiny_onnx: Make, look: Look, tmp_path: Path) -> None:
+    """TensorRT may fuse wrongly in the engine, and does not fuse across the outputs of the copy."""
     onnx = load(tiny_onnx())
     engine = make_engine(onnx, tmp_path / "tiny.engine", OPTIONS)
     other = plan_of(onnx_with(tiny_onnx(), "head/kernel", 0.9), OPTIONS)
-    found = look(replace(engine, payload=other))
-    assert min(each.own_snr_db for each in found.layers) > 80
-    assert found.copy_snr_db == pytest.approx(found.shipped_snr_db, abs=0.5)
-    assert found.copy_snr_db < 40
-    assert found.table[-1] == (
-        "  looked into: a second engine, less fused for that, with all values as outputs; its probabilities agree to"
-        f" {found.copy_snr_db:.1f} dB"
+    drifts = look(replace(engine, payload=other))
+    assert min(layer.own_snr_db for layer in drifts.layers) > 80
+    assert drifts.copy_snr_db == pytest.approx(drifts.shipped_snr_db, abs=0.5)
+    assert drifts.copy_snr_db < 40
+    assert drifts.table[-1] == (
+        "  measured in: a second engine, which is fused less, with all values as outputs; its probabilities agree to"
+        f" {drifts.copy_snr_db:.1f} dB"
     )
 
 
@@ -121,20 +128,20 @@ def _with_tools(engine: Artifact, tools: dict[str, str]) -> Artifact:
 
 
 def test_fake_what_an_engine_was_built_of_and_how_must_be_known(
-    asked: list[Any], tiny_onnx: Make, tiny_graph: Graph, entries: Sequence[Entry], look: Look, tmp_path: Path
+    build_options: list[Any], tiny_onnx: Make, tiny_graph: Graph, entries: Sequence[Entry], look: Look, tmp_path: Path
 ) -> None:
     engine = make_engine(load(tiny_onnx()), tmp_path / "tiny.engine", OPTIONS)
     assert engine.spec.artifact is not None
     tools = dict(engine.spec.artifact.tools)
-    with pytest.raises(InputError, match=r"neither tiny.onnx beside it nor .* SHA-256 abc…; put that .onnx beside it"):
+    with pytest.raises(InputError, match=r"SHA-256 abc…, but neither tiny.onnx nor .*; put that .onnx beside"):
         look(_with_tools(engine, {**tools, "onnx sha256": "abc"}))
     tools.pop("batches")
     with pytest.raises(ArtifactError, match=r"does not tell for which batches .* it was built; build it again: "):
         look(_with_tools(engine, tools))
     save(tmp_path / "tiny.onnx", load(tiny_onnx()).payload, load(tiny_onnx()).spec)
-    with pytest.raises(VerificationError, match=r"none of the layers my_conv, .* is in it by name"):
+    with pytest.raises(VerificationError, match=r"no tensor named after any of the layers my_conv, "):
         localise(engine, renamed(tiny_graph), TINY.input, entries)
-    assert len(asked) == 1  # no second build for that
+    assert len(build_options) == 1  # no second build for that
 
 
 @pytest.mark.parametrize("recipe", ["float32", "float16", "float16-mixed"])
@@ -146,7 +153,7 @@ def test_tensorrt_for_rtx_builds_what_is_marked(rtx: Any, recipe: str, tiny_onnx
     parser = rtx.OnnxParser(network, logger)
     assert parser.parse(marked.payload)
     outputs = [network.get_output(index) for index in range(network.num_outputs)]
-    kinds = {each.name: each.dtype.name for each in outputs}
+    kinds = {output.name: output.dtype.name for output in outputs}
     assert list(kinds) == ["probabilities", *marked.added]
     by_layer = {layer: kinds[name] for layer, name in marked.tensors.items()}
     half = {"float32": [], "float16": LAYERS[:-1], "float16-mixed": LAYERS[:4]}[recipe]
@@ -164,7 +171,7 @@ def test_a_healthy_engine_drifts_as_much_as_its_precision(
         cuda.gpu(), import_tensorrt(), trt.import_pycuda()
     except BackendUnavailable as error:
         pytest.skip(str(error))
-    found = look(make_engine(load(tiny_onnx(recipe)), tmp_path / "tiny.engine", OPTIONS))
-    assert [each.name for each in found.layers] == LAYERS
-    assert min(each.own_snr_db for each in found.layers) > least
-    assert min(found.shipped_snr_db, found.copy_snr_db) > least
+    drifts = look(make_engine(load(tiny_onnx(recipe)), tmp_path / "tiny.engine", OPTIONS))
+    assert [layer.name for layer in drifts.layers] == LAYERS
+    assert min(layer.own_snr_db for layer in drifts.layers) > least
+    assert min(drifts.shipped_snr_db, drifts.copy_snr_db) > least

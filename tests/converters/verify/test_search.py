@@ -25,14 +25,14 @@ from edge_crnn.preprocess import preprocess
 from tests.planted import SPEC, Oracle
 
 COMPUTE = ["conv", "dense", "lstm", "head"]
-"""Of `tiny_graph`."""
+"""The layers of `tiny_graph` that compute."""
 
 
 def test_layers_that_compute_can_stay_float32(tiny_graph: Graph) -> None:
     assert keepable(tiny_graph) == COMPUTE
     assert keeping(RECIPES["int8"], ["head", "conv"], tiny_graph).float_layers == ("conv", "head")
     with pytest.raises(
-        InputError, match=r"^pool, nose: no layer that can stay float32; those are conv, dense, lstm, head$"
+        InputError, match=r"^pool, nose: no layer that can stay float32; choose from conv, dense, lstm, head$"
     ):
         keeping(RECIPES["int8"], ["pool", "conv", "nose"], tiny_graph)
 
@@ -53,12 +53,12 @@ def test_a_tflite_whose_layers_are_kept(
 ) -> None:
     image = preprocess(tiny_pictures, SPEC.input)
     mixed = keeping(RECIPES[recipe], kept, tiny_graph)
-    made = make_tflite(Path("x.tflite"), tiny_graph, SPEC, mixed, "0" * 64, calibrate(tiny_graph, [image]))
-    facts = made.spec.artifact
+    artifact = make_tflite(Path("x.tflite"), tiny_graph, SPEC, mixed, "0" * 64, calibrate(tiny_graph, [image]))
+    facts = artifact.spec.artifact
     assert facts is not None
     assert (facts.recipe, facts.float_layers) == (recipe, tuple(mixed.float_layers))
     assert facts.headline == f"{recipe} but for float32 {', '.join(mixed.float_layers)}"
-    types = _types(made.payload)
+    types = _types(artifact.payload)
     kernels = {layer: [kind for name, kind in types.items() if name.startswith(f"{layer}/") and "kernel" in name]
                for layer in COMPUTE}  # fmt: skip
     for layer in kept:
@@ -67,7 +67,7 @@ def test_a_tflite_whose_layers_are_kept(
     if recipe == "int8" and kept == ["conv", "dense"]:  # nothing between the two is rounded
         assert {types[name] for name in ("pool", "sequence")} == {"FLOAT32"}
         assert not any(name.endswith(":quantised") for name in types)
-    backend_reads = _read(made, tiny_pictures)
+    backend_reads = _read(artifact, tiny_pictures)
     if kept == COMPUTE and recipe != "int8-full":  # whose softmax is int8
         np.testing.assert_allclose(backend_reads, Oracle(tiny_graph).infer(image), atol=0.05)
     assert np.abs(backend_reads.sum(axis=2) - 1).max() < 0.05
@@ -86,19 +86,19 @@ def _read(artifact: Artifact, pictures: list[np.ndarray]) -> np.ndarray:
 def test_an_onnx_whose_layers_are_kept(tiny_graph: Graph, tiny_pictures: list[np.ndarray]) -> None:
     onnx = pytest.importorskip("onnx")
     mixed = keeping(ONNX_RECIPES["float16"], ["conv", "dense", "head"], tiny_graph)
-    made = make_onnx(Path("x.onnx"), tiny_graph, SPEC, mixed, "0" * 64)
-    model = onnx.load_model_from_string(made.payload)
-    kinds = {each.name: onnx.TensorProto.DataType.Name(each.data_type) for each in model.graph.initializer}
+    artifact = make_onnx(Path("x.onnx"), tiny_graph, SPEC, mixed, "0" * 64)
+    model = onnx.load_model_from_string(artifact.payload)
+    kinds = {weight.name: onnx.TensorProto.DataType.Name(weight.data_type) for weight in model.graph.initializer}
     assert {layer: kinds[f"{layer}/kernel"] for layer in COMPUTE} == {
         "conv": "FLOAT", "dense": "FLOAT", "lstm": "FLOAT16", "head": "FLOAT"
     }  # fmt: skip
-    assert [each.name for each in model.graph.node if each.op_type == "Cast"] == [
+    assert [operation.name for operation in model.graph.node if operation.op_type == "Cast"] == [
         "input/Cast",
         "lstm/Cast",
         "head/Cast",
     ]
     np.testing.assert_allclose(
-        _read(made, tiny_pictures), Oracle(tiny_graph).infer(preprocess(tiny_pictures, SPEC.input)), atol=0.05
+        _read(artifact, tiny_pictures), Oracle(tiny_graph).infer(preprocess(tiny_pictures, SPEC.input)), atol=0.05
     )
 
 
@@ -112,7 +112,7 @@ def test_values_beyond_float16_are_no_matter_in_a_layer_that_is_kept(tiny_graph:
 
 
 def test_a_spec_says_nothing_of_layers_that_nobody_kept() -> None:
-    """So that it is read by older versions, and as long as it was."""
+    """Older versions can then read the spec, and it does not grow."""
     facts = ArtifactFacts("tflite", "int8", 1, "", "0" * 64)
     assert "float_layers" not in (text := replace(SPEC, artifact=facts).to_json())
     assert "trials" not in text
@@ -131,7 +131,7 @@ def play(tiny_graph: Graph, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ca
     def play(enough: list[set[str]], blame: list[str]) -> Candidate:
         def convert(recipe: Recipe) -> Candidate:
             kept = recipe.float_layers
-            verdict = "pass" if any(each <= set(kept) for each in enough) else "fail"
+            verdict = "pass" if any(layers <= set(kept) for layers in enough) else "fail"
             facts = ArtifactFacts("tflite", recipe.name, 1, "", "0" * 64, float_layers=kept or None)
             artifact = Artifact(Path("x.tflite"), replace(SPEC, artifact=facts), b"12345")
             parity: Any = SimpleNamespace(verdict=verdict, agreement=len(kept) / 10, accuracy_change=-1.5)
@@ -139,7 +139,10 @@ def play(tiny_graph: Graph, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ca
 
         layers = [LayerDrift(name, "conv", 0, 0, place, 0, 0) for place, name in enumerate(blame)]
         monkeypatch.setattr(module, "localise", lambda *_: SimpleNamespace(by_blame=layers))
-        passes: Callable[..., bool] = lambda each: each.parity.verdict == "pass"  # noqa: E731
+
+        def passes(verification: Any) -> bool:
+            return bool(verification.parity.verdict == "pass")
+
         return search(RECIPES["int8"], tiny_graph, SPEC.input, [[None]], convert, passes)
 
     return play
@@ -147,7 +150,7 @@ def play(tiny_graph: Graph, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ca
 
 def _tried(candidate: Candidate) -> list[tuple[str, ...]]:
     assert candidate.artifact.spec.artifact is not None
-    return [each.float_layers for each in candidate.artifact.spec.artifact.trials or ()]
+    return [trial.float_layers for trial in candidate.artifact.spec.artifact.trials or ()]
 
 
 @pytest.mark.parametrize(
@@ -168,16 +171,16 @@ def _tried(candidate: Candidate) -> list[tuple[str, ...]]:
 def test_what_is_to_blame_is_kept_until_it_passes_and_no_more_than_is_needed(
     enough: list[set[str]], kept: tuple[str, ...], tried: list[tuple[str, ...]], play: Callable[..., Candidate]
 ) -> None:
-    found = play(enough, ["lstm", "pool", "conv", "softmax", "dense"])  # two of which cannot be kept
-    assert found.recipe.float_layers == kept
-    assert _tried(found) == tried
+    candidate = play(enough, ["lstm", "pool", "conv", "softmax", "dense"])  # two of which cannot be kept
+    assert candidate.recipe.float_layers == kept
+    assert _tried(candidate) == tried
 
 
-def test_all_that_was_tried_is_told(play: Callable[..., Candidate]) -> None:
+def test_the_table_lists_all_trials(play: Callable[..., Candidate]) -> None:
     facts = play([{"lstm"}], ["lstm"]).artifact.spec.artifact
     assert facts is not None
     assert table(facts.trials or ()) == [
-        "layers kept in float32, and what that gives:",
+        "layers kept in float32, and the result:",
         "  float32  verdict       agreement   accuracy        bytes",
         "  none     fail              0.00%      -1.50            5",
         "  lstm     pass             10.00%      -1.50            5",

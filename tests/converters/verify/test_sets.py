@@ -22,12 +22,12 @@ def dataset(name: str, count: int, labelled: bool = False) -> Dataset:
 def test_some_calibrate_and_all_others_verify(counts: list[int]) -> None:
     datasets = [dataset(f"set{number}-", count) for number, count in enumerate(counts)]
     kept, aside = set_aside(datasets)
-    paths = [path for each in kept for path in each.paths]
-    assert sorted([*paths, *aside]) == sorted(path for each in datasets for path in each.paths)
+    paths = [path for dataset in kept for path in dataset.paths]
+    assert sorted([*paths, *aside]) == sorted(path for dataset in datasets for path in dataset.paths)
     assert 1 <= len(aside) <= 100
     assert paths
     assert len(aside) >= min(100, sum(counts) // 4) - 30
-    assert all(len(each) for each in kept)
+    assert all(len(dataset) for dataset in kept)
     assert set_aside(datasets) == (kept, aside)
 
 

@@ -24,7 +24,7 @@ _MASKS = ("attention_mask", "key_mask", "mask", "query_mask", "value_mask")
 
 @dataclass(frozen=True)
 class _Heads:
-    """How a layer's projections are split."""
+    """The split of a layer's projections into heads."""
 
     number: int
     key: int

@@ -240,7 +240,7 @@ def resizing(layer: Layer, x: Value) -> Value:
     layer.expect("crop_to_aspect_ratio", False)
     layer.expect("pad_to_aspect_ratio", False)
     size = (layer.size("height"), layer.size("width"))
-    if any(wanted % length for wanted, length in zip(size, x.shape, strict=False)):
+    if any(target % length for target, length in zip(size, x.shape, strict=False)):
         raise layer.error(
             f"size {size} of a map {x.shape}; supported: whole multiples of its rows and columns. Choose such a size,"
             " or leave the layer out and resize the images, and save the model again"

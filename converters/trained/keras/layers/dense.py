@@ -73,7 +73,6 @@ def kernels_and_bias(layer: Layer, kernels: Mapping[str, Shape], out: int) -> li
     Raises:
         ModelFileError: an array is missing, of another shape, or not finite.
     """
-    layer.expect("quantization_config", None)
     bias = {"bias": (out,)} if layer.flag("use_bias") else {}
     arrays = layer.read({**kernels, **bias})
     return [*(arrays[role] for role in kernels), arrays["bias"] if bias else np.zeros(out, np.float32)]

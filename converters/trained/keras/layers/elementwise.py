@@ -113,13 +113,13 @@ def _applied(layer: Layer, setting: str, x: Value, part: str | None) -> Value:
         case name:
             pass
     functions = _KERAS2 if layer.keras2 else _FUNCTIONS
-    known = _ALIASES.get(name, name) if isinstance(name, str) else ""
-    if known not in functions:
+    function = _ALIASES.get(name, name) if isinstance(name, str) else ""
+    if function not in functions:
         raise layer.unsupported(
             f"{setting} {str(name)[:100]!r}; supported: {', '.join(sorted({*functions, *_ALIASES}))}. Use one of them,"
             " or a layer of its own"
         )
-    return functions[known](layer, known if part is None else part, x)
+    return functions[function](layer, function if part is None else part, x)
 
 
 def _by_object(layer: Layer, value: Mapping[str, Any], x: Value, part: str | None) -> Value:

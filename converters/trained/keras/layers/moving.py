@@ -67,8 +67,8 @@ def reshape(layer: Layer) -> Value:
     lengths = [length for length in target if length is not None]
     if len(lengths) < len(target) or lengths.count(-1) > 1 or any(length < 1 and length != -1 for length in lengths):
         raise layer.error(f"shape {stated}, expected positive lengths, and -1 once at most")
-    known = math.prod(length for length in lengths if length != -1)
-    shape = tuple(math.prod(x.shape) // known if length == -1 else length for length in lengths)
+    fixed = math.prod(length for length in lengths if length != -1)
+    shape = tuple(math.prod(x.shape) // fixed if length == -1 else length for length in lengths)
     if math.prod(shape) != math.prod(x.shape):
         raise layer.error(f"gives {shape} of {x.shape} per image; an image must not depend on the images beside it")
     return layer.reshape("", x, shape)
@@ -292,7 +292,9 @@ def pad(layer: Layer) -> Value:
     if str(mode).lower() != "constant":
         raise layer.unsupported(f"mode {mode!r}; supported: 'constant'")
     widths = array(layer, argument(layer, "pad_width", "paddings")).tolist()
-    pads = [tuple(map(int, pair)) if isinstance(pair, list) else (int(pair), int(pair)) for pair in _each(x, widths)]
+    pads = [
+        tuple(map(int, pair)) if isinstance(pair, list) else (int(pair), int(pair)) for pair in _per_axis(x, widths)
+    ]
     if any(len(pair) != 2 for pair in pads) or len(pads) != len(x.shape) + x.batched:
         raise layer.error(f"pads {str(widths)[:100]} of a value with {len(x.shape) + 1} axes; save the model again")
     if x.batched and any(pads.pop(0)):
@@ -302,7 +304,7 @@ def pad(layer: Layer) -> Value:
     return layer.put(Pad("", tuple((before, after) for before, after in pads), padding), x)
 
 
-def _each(x: Value, widths: Any) -> list[Any]:
+def _per_axis(x: Value, widths: Any) -> list[Any]:
     """List the padding of each axis; one number or one pair may stand for all."""
     rank = len(x.shape) + x.batched
     if not isinstance(widths, list):
@@ -364,7 +366,7 @@ def copied(layer: Layer, x: Value, counts: Sequence[int | None], part: str = "")
 
 
 def shape_of(layer: Layer) -> Value:
-    """The lengths of all axes; the number of images is unknown and stands as NaN."""
+    """Return the lengths of all axes; the number of images is unknown, so NaN stands for it."""
     x = _moved(layer)
     return layer.put(Constant("", np.array([*([np.nan] if x.batched else []), *x.shape], np.float32)))
 

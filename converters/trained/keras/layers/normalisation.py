@@ -37,8 +37,8 @@ def batch_normalisation(layer: Layer) -> Value:
     if len(axes) != 1:
         raise layer.error(f"axis {layer.get('axis')!r}; supported: one axis")
     length = x.shape[axes[0]]
-    there = {"gamma": layer.flag("scale"), "beta": layer.flag("center"), "moving_mean": True, "moving_variance": True}
-    read = layer.read({role: (length,) for role, stored in there.items() if stored})
+    roles = {"gamma": layer.flag("scale"), "beta": layer.flag("center"), "moving_mean": True, "moving_variance": True}
+    read = layer.read({role: (length,) for role, is_stored in roles.items() if is_stored})
     arrays = {role: array.astype(np.float64) for role, array in read.items()}
     variance = arrays["moving_variance"] + layer.number("epsilon")
     if not (variance > 0).all():

@@ -41,7 +41,7 @@ def one_way(layer: Layer) -> Value | tuple[Value, Value]:
 
 @converts("Bidirectional")
 def bidirectional(layer: Layer) -> Value | tuple[Value, ...]:
-    """Two recurrent layers, one in each direction; the steps of the backward one are reversed."""
+    """Convert two recurrent layers, one in each direction; the steps of the backward one are reversed."""
     forward, backward = _directions(layer)
     first = _cells(layer, forward, layer.owner, Part("forward_layer/cell", forward.name))
     second = _cells(layer, backward, layer.owner, Part("backward_layer/cell", backward.name))
@@ -100,7 +100,7 @@ def _results(layer: Layer, value: Value) -> Value | tuple[Value, Value]:
 
 
 def _step(layer: Layer, value: Value, part: str, place: int) -> Value:
-    """One step of a sequence, (units,)."""
+    """Take a step of a sequence, (units,)."""
     steps, units = value.shape
     start = place % steps
     row = layer.put(Slice(f"{part}:row", (start, 0), (start + 1, units), (1, 1)), value)

@@ -117,14 +117,14 @@ def _on_rows(builder: GraphBuilder, node: Conv | Pool, x: Value) -> Value:
     (above, below), across = node.pads
     stride = node.strides[0]
     span = (node.kernel.shape[0] - 1) * node.dilation[0] + 1 if isinstance(node, Conv) else node.size[0]
-    wanted, *_ = node.shape((rows, columns, channels))
+    needed, *_ = node.shape((rows, columns, channels))
     apart = -(-(above + rows + below) // stride) * stride
     x = _moved(builder, Pad(f"{node.name}:apart", ((0, 0), (above, apart - above - rows), (0, 0), (0, 0))), x)
     x = _moved(builder, Reshape(f"{node.name}:rows", (steps * apart, columns, channels)), x)
     end = max(span - stride, 0)  # so that there are as many windows for the last map
     x = builder.put(replace(node, pads=((0, end), across)), x)
     x = _moved(builder, Reshape(f"{node.name}:steps", (steps, apart // stride, *x.shape[1:])), x)
-    return _moved(builder, Slice(f"{node.name}:whole", (0,) * 4, (steps, wanted, *x.shape[2:]), (1,) * 4), x)
+    return _moved(builder, Slice(f"{node.name}:whole", (0,) * 4, (steps, needed, *x.shape[2:]), (1,) * 4), x)
 
 
 def _on_channels(builder: GraphBuilder, node: Pool | Resize, x: Value) -> Value:

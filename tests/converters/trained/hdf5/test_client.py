@@ -26,7 +26,7 @@ h5py = pytest.importorskip("h5py")
 ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
-def made(build: Callable[[Any], None]) -> bytes:
+def hdf5_bytes(build: Callable[[Any], None]) -> bytes:
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         build(file)
@@ -39,7 +39,7 @@ def fill(file: Any) -> None:
     file.attrs.update({"model_config": '{"a": 1}', "bytes": np.bytes_(b"abc"), "names": [b"one", b"two"]})
 
 
-PLAIN = made(fill)
+PLAIN = hdf5_bytes(fill)
 
 
 def reads(data: bytes = PLAIN) -> None:
@@ -81,14 +81,14 @@ def test_any_values_and_names(values: list[float], name: str) -> None:
     if "\0" in name or "/" in name or name in ("", "."):
         return
     array = np.array(values, np.float32)
-    with Hdf5(made(lambda file: file.create_dataset(name, data=array))) as tree:
+    with Hdf5(hdf5_bytes(lambda file: file.create_dataset(name, data=array))) as tree:
         assert tree.names("") == (name,)
         np.testing.assert_array_equal(tree.array(name, array.shape), array)
 
 
 def test_many_bytes() -> None:
     array = np.random.default_rng(1).normal(size=(1000, 3000)).astype(np.float32)
-    with Hdf5(made(lambda file: file.create_dataset("a", data=array))) as tree:
+    with Hdf5(hdf5_bytes(lambda file: file.create_dataset("a", data=array))) as tree:
         np.testing.assert_array_equal(tree.array("a", array.shape), array)
 
 
@@ -119,6 +119,7 @@ def circle(data: bytes = PLAIN) -> bytes:
     return data[:at] + first + data[at + 8 :]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("forge", [crash, loop])
 def test_crash_or_loop_is_one_error_and_the_next_file_is_read(forge: Callable[[], bytes]) -> None:
     reads()
@@ -149,7 +150,7 @@ def test_texts_without_end() -> None:
             file[f"a{number}"] = 1.0
             file[f"a{number}"].attrs["text"] = np.bytes_(b"x" * 60_000)
 
-    failed(made(build), "bytes of text")
+    failed(hdf5_bytes(build), "bytes of text")
 
 
 # The process.
@@ -187,6 +188,7 @@ def test_a_request_that_nobody_reads_is_one_error_also_when_the_file_is_closed()
             tree.array("group/one", (2, 3))
 
 
+@pytest.mark.thorough
 def test_time_counts_while_an_answer_is_awaited_and_not_between_two(monkeypatch: pytest.MonkeyPatch) -> None:
     client._server.stop()
     hasty = "from converters.trained.hdf5 import process; process._WALL = 0.3; from converters.trained.hdf5.process"
@@ -199,7 +201,7 @@ def test_time_counts_while_an_answer_is_awaited_and_not_between_two(monkeypatch:
 
 
 def test_it_can_open_no_file_and_little_memory(tmp_path: Path) -> None:
-    """What the limits are is asked of a process that serves."""
+    """A serving process reports its limits."""
     client._server.stop()
     with Hdf5(PLAIN):
         limits = Path(f"/proc/{fork_of_server()}/limits").read_text()

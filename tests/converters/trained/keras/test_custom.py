@@ -17,7 +17,7 @@ from converters.trained.keras.calls import evaluate, model_config
 from converters.trained.keras.custom import load_layers
 from converters.trained.keras.file import open_keras_file
 from edge_crnn.errors import InputError, ModelFileError
-from tests.converters.trained.keras.layers.helpers import Row, made, save
+from tests.converters.trained.keras.layers.helpers import Row, network_of, save
 
 EXAMPLE = Path(__file__).parents[4] / "examples/gated_convolution.py"
 MAP = (4, 6, 2)
@@ -36,6 +36,7 @@ def _converted(path: Path, layers: Any) -> tuple[Graph, GraphBuilder]:
         return builder.graph(output), builder
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
 @pytest.mark.parametrize(
     ("kind", "filters", "settings"),
@@ -51,7 +52,7 @@ def test_example(kind: str, filters: int, settings: dict[str, Any], name: str, t
     row = Row(
         "", MAP, lambda keras, x: classes[kind](filters, **settings)(keras.layers.Conv2D(2, 3, padding="same")(x))
     )
-    model, images, expected = made(row)
+    model, images, expected = network_of(row)
     graph, builder = _converted(save(model, tmp_path / name), layers)
     for variant in (graph, graph.folded()):
         np.testing.assert_allclose(oracle.run(variant, images), expected, rtol=1e-4, atol=1e-4)
@@ -131,6 +132,6 @@ def test_error_in_a_function(body: str, words: str, tmp_path: Path) -> None:
     """A user's function stands before the built-in one, and its errors say where they are."""
     text = f"def convert(layer):\n    # by the user\n    return {body}\nLAYERS = {{'it': convert}}\n"
     layers, _ = load_layers(_file(tmp_path, text))
-    model, _, _ = made(Row("", MAP, lambda keras, x: keras.layers.Dense(3, name="it")(x)))
+    model, _, _ = network_of(Row("", MAP, lambda keras, x: keras.layers.Dense(3, name="it")(x)))
     with pytest.raises(ModelFileError, match=words):
         _converted(save(model, tmp_path / "model.keras"), layers)

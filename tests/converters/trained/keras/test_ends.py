@@ -1,4 +1,4 @@
-"""Where a model ends: probabilities stay as they are, logits get a softmax."""
+"""The end of a model: probabilities stay as they are, and logits get a softmax."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_graph_and_the_reference_give_probabilities(end: str, keras: Any, tm
 
 
 def test_inputs_by_name_are_in_keras_order(keras: Any, tmp_path: Path) -> None:
-    """Which is that of sorted names, whatever order they were given in."""
+    """Keras sorts the inputs by name, in whatever order they are given."""
     first, second = keras.Input((6, 8), name="b"), keras.Input((6, 8), name="a")
     dense = keras.layers.Dense
     inner = keras.Model({"b": first, "a": second}, keras.layers.Subtract()([dense(3)(first), dense(3)(second)]))

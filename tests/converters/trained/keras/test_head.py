@@ -118,7 +118,7 @@ def test_what_computes_the_prediction_is_no_head(end: dict[str, Any]) -> None:
 
 
 def test_lengths_may_be_computed_from_the_prediction(tmp_path: Path) -> None:
-    """As in the training graph of yousirui1/deep_learning."""
+    """The training graph of yousirui1/deep_learning does this."""
     lengths = layer("Lambda", "length", "dense"), layer("TFOpLambda", "longer", "length")
     config, name = prediction(model(*lengths, layer("Lambda", "ctc", "labels", "dense", "length", "longer")))
     assert name == "ctc"
@@ -126,7 +126,7 @@ def test_lengths_may_be_computed_from_the_prediction(tmp_path: Path) -> None:
 
 
 def test_the_prediction_may_be_a_lambda() -> None:
-    """As where the first steps are cut off."""
+    """A Lambda before the head may cut off the first steps."""
     config, name = prediction(
         model(layer("Lambda", "cut", "dense"), layer("Lambda", "ctc", "cut", "labels", "lengths"))
     )

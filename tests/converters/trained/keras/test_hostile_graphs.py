@@ -148,7 +148,7 @@ def second_input(*ends: Entry) -> Entry:
 
 
 def model_that_contains_itself() -> Entry:
-    """As far as JSON can say it: a layer with the name of the model."""
+    """Return a configuration that contains itself as far as JSON allows: a layer has the name of the model."""
     inner = functional(image(8, 4), layer("ReLU", "model", "image"))
     return functional(image(8, 4), nested("model", inner, "model"), softmax("model"))
 
@@ -285,6 +285,7 @@ def peak_mb() -> float:
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / (1 << 20 if sys.platform == "darwin" else 1024)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("version", ["3.10.0", "2.15.0"])
 @pytest.mark.parametrize("case", CASES)
 def test_at_once_and_in_little_memory(case: str, version: str, tmp_path: Path) -> None:
@@ -329,7 +330,7 @@ def as_keras2(config: Entry) -> Entry:
 
 
 def test_models_that_are_called_often_are_converted(tmp_path: Path) -> None:
-    """What is refused above is refused for its size alone."""
+    """The models above are refused only for their size."""
     model = multiplied(3, 4)
     model["config"]["layers"].append(layer("Softmax", "softmax", "inner", axis=-1))
     model["config"]["layers"][-1]["inbound_nodes"][0]["args"] = [tensor("inner", 3, 0)]

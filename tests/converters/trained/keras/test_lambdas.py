@@ -1,4 +1,4 @@
-"""What the user says of a Lambda, and what a Lambda after a backward layer is taken for."""
+"""Lambdas that the user describes, and the assumption about a Lambda after a backward layer."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from converters.trained.keras.calls import evaluate, model_config
 from converters.trained.keras.file import open_keras_file
 from converters.trained.keras.lambdas import VOCABULARY, declared
 from edge_crnn.errors import InputError, ModelFileError
-from tests.converters.trained.keras.layers.helpers import Row, made, save
+from tests.converters.trained.keras.layers.helpers import Row, network_of, save
 
 MAP = (4, 1, 6)
 
 
 def _with_lambda(function: Callable[[Any], Any], shape: tuple[int, ...] = MAP, version: str = "keras3") -> Any:
     """A network that is a Lambda named "it"."""
-    return made(Row("", shape, lambda keras, x: keras.layers.Lambda(function, name="it")(x)), version)
+    return network_of(Row("", shape, lambda keras, x: keras.layers.Lambda(function, name="it")(x)), version)
 
 
 def _converted(path: Path, shape: tuple[int, ...], words: dict[str, str]) -> tuple[Graph, GraphBuilder, bool]:
@@ -63,7 +63,7 @@ def _turned(x: Any) -> Any:
 @pytest.mark.parametrize("version", ["keras3.keras", "keras2.h5"])
 @pytest.mark.parametrize(("words", "function"), WORDS, ids=[words for words, _ in WORDS])
 def test_words(words: str, function: Callable[[Any], Any], version: str, tmp_path: Path) -> None:
-    """What the words say is what the code does; the layer's value has its name."""
+    """The description matches the code, and the layer's value has its name."""
     model, images, expected = _with_lambda(function, version=version.partition(".")[0])
     graph, builder, _ = _converted(save(model, tmp_path / version), MAP, {"it": words})
     np.testing.assert_allclose(oracle.run(graph, images), expected, rtol=1e-5, atol=1e-5)
@@ -93,7 +93,7 @@ def test_spatial_transformer(tmp_path: Path) -> None:
         numbers = keras.layers.Dense(6)(keras.layers.Flatten()(x))
         return keras.layers.Lambda(lambda both: both[1] * 1, name="it")([numbers, x])
 
-    model, _, _ = made(Row("", (4, 5, 1), build))
+    model, _, _ = network_of(Row("", (4, 5, 1), build))
     graph, _, _ = _converted(save(model, tmp_path / "model.keras"), (4, 5, 1), {"it": "spatial_transformer"})
     last = graph.nodes[-1]
     assert isinstance(last, SpatialTransform)
@@ -156,7 +156,7 @@ def test_turn(version: str, tmp_path: Path) -> None:
         return keras.layers.Lambda(lambda steps: steps[:, ::-1], name="it")(keras.layers.Dropout(0.5)(x))
 
     row = Row("", (5, 4), lambda keras, x: _hand_wired(keras, x, turn))
-    model, images, expected = made(row, version.partition(".")[0])
+    model, images, expected = network_of(row, version.partition(".")[0])
     graph, builder, _ = _converted(save(model, tmp_path / version), (5, 4), {})
     np.testing.assert_allclose(oracle.run(graph, images), expected, rtol=1e-4, atol=1e-5)
     (node,) = graph.folded().nodes
@@ -169,7 +169,7 @@ def test_turn(version: str, tmp_path: Path) -> None:
 def test_turn_that_is_declared_otherwise(tmp_path: Path) -> None:
     """The user's word goes before the place."""
     row = Row("", (5, 4), lambda keras, x: _hand_wired(keras, x, lambda k, y: k.layers.Lambda(_half, name="it")(y)))
-    model, images, expected = made(row)
+    model, images, expected = network_of(row)
     graph, _, _ = _converted(save(model, tmp_path / "model.keras"), (5, 4), {"it": "scale 0.5"})
     np.testing.assert_allclose(oracle.run(graph, images), expected, rtol=1e-4, atol=1e-5)
 

@@ -272,7 +272,7 @@ def test_what_is_not_supported_is_named(
 def test_directions_in_any_arrangement(
     keras: Any, tiny_keras: Path, tmp_path: Path, images: np.ndarray, change: Callable[[Layers], None]
 ) -> None:
-    """What only the usual arrangement of two directions once allowed."""
+    """Formerly, only the usual arrangement of two directions could be converted."""
     path = rewritten(tiny_keras, tmp_path, change)
     expected = np.asarray(keras.models.load_model(path)(images))
     graph = load_graph(path)

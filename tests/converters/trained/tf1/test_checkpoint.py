@@ -33,25 +33,26 @@ def varint(value: int) -> bytes:
 
 
 def message(*fields: tuple[int, int | bytes]) -> bytes:
-    """Numbers as varints, but field 6 as fixed32; bytes with their length."""
-    made = b""
+    """Encode a message: numbers as varints, but field 6 as fixed32; bytes with their length."""
+    data = b""
     for number, value in fields:
         if isinstance(value, bytes):
-            made += varint(number << 3 | 2) + varint(len(value)) + value
+            data += varint(number << 3 | 2) + varint(len(value)) + value
         elif number == 6:
-            made += varint(number << 3 | 5) + value.to_bytes(4, "little")
+            data += varint(number << 3 | 5) + value.to_bytes(4, "little")
         else:
-            made += varint(number << 3) + varint(value)
-    return made
+            data += varint(number << 3) + varint(value)
+    return data
 
 
 def block(entries: Mapping[bytes, bytes]) -> bytes:
-    made, last = b"", b""
+    data = b""
+    last = b""
     for key, value in entries.items():
         shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(last, key, strict=False)))
-        made += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        data += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
         last = key
-    return made + bytes(4) + (1).to_bytes(4, "little")
+    return data + bytes(4) + (1).to_bytes(4, "little")
 
 
 def closed(content: bytes, kind: int = 0) -> bytes:
@@ -247,6 +248,7 @@ def test_overlapping_blocks(tmp_path: Path) -> None:
     assert "overlap" in refused(lambda: Checkpoint(index))
 
 
+@pytest.mark.thorough
 def test_bounded_numbers_of_names_and_blocks(tmp_path: Path) -> None:
     """Few bytes can make many long names: each shares its start with the one before."""
     long = b"x" * 1000
@@ -312,7 +314,7 @@ def test_data_file_that_is_none(folder: Path) -> None:
 
 
 def reads(index: Path) -> dict[str, np.ndarray] | None:
-    """What is read, or None where it is refused; any other error ends the test."""
+    """Return the arrays, or None if the checkpoint is refused; any other error ends the test."""
     try:
         checkpoint = Checkpoint(index)
         return {name: checkpoint.array(name) for name in checkpoint.shapes if name != "step"}
@@ -320,6 +322,7 @@ def reads(index: Path) -> dict[str, np.ndarray] | None:
         return None
 
 
+@pytest.mark.thorough
 def test_every_byte_flipped_and_every_end_cut_off(tmp_path: Path) -> None:
     """Refused, or harmless."""
     whole, data = table(block(plain())), KERNEL.tobytes() + STEP.tobytes()
@@ -348,6 +351,7 @@ def test_every_byte_of_a_real_index(checkpoints: Path, tmp_path: Path) -> None:
             assert Checkpoint(index).shapes == shapes
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=300)
 @given(data=st.data())
 def test_forged_blocks_whose_checksums_hold(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:

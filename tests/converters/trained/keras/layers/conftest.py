@@ -1,4 +1,4 @@
-"""What is compared with Keras here takes minutes in all: `make test-slow` runs it."""
+"""Marks the comparisons with Keras as slow, since they take minutes in all: `make test-slow` runs them."""
 
 from __future__ import annotations
 

@@ -46,12 +46,12 @@ def rows(*table: Row) -> pytest.MarkDecorator:
 
 
 def check(row: Row, folder: Path) -> None:
-    """Whether a network is converted to the same function, from every format."""
+    """Check that a network is converted to the same function from every format."""
     for version in ("keras3", "keras2"):
         formats = [name for name in row.formats if name.startswith(version)]
         if not formats:
             continue
-        model, images, expected = made(row, version)
+        model, images, expected = network_of(row, version)
         for name in formats:
             graph = converted(save(model, folder / name), row.shape)
             for variant in (graph, graph.folded()):
@@ -60,8 +60,8 @@ def check(row: Row, folder: Path) -> None:
                 np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4, err_msg=f"{row.name}, {name}")
 
 
-def made(row: Row, version: str = "keras3") -> tuple[Any, Array, Array]:
-    """A network with random weights, images, and what it makes of them."""
+def network_of(row: Row, version: str = "keras3") -> tuple[Any, Array, Array]:
+    """Return a network with random weights, images, and its output for them."""
     keras = engine(version)
     inputs = keras.Input(row.shape)
     model = keras.Model(inputs, row.build(keras, inputs))
@@ -77,7 +77,7 @@ def _weights(random: np.random.Generator, weight: Any) -> Array:
 
 
 def save(model: Any, path: Path) -> Path:
-    """A saved network; Keras warns of .h5."""
+    """Save a network without Keras' warning about .h5."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.save(path)
@@ -85,7 +85,7 @@ def save(model: Any, path: Path) -> Path:
 
 
 def converted(path: Path, shape: Sequence[int]) -> Graph:
-    """What a file becomes, without what the converter expects of a text recogniser."""
+    """Convert a file to a graph without the checks for a text recogniser."""
     with open_keras_file(path) as file:
         model = model_config(file.config, file.keras2)
         builder = GraphBuilder(tuple(shape))
@@ -95,14 +95,14 @@ def converted(path: Path, shape: Sequence[int]) -> Graph:
 
 @cache
 def engine(version: str) -> Any:
-    """Keras 3, or tf-keras for Keras 2."""
+    """Import Keras 3, or tf-keras for Keras 2."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pytest.importorskip("keras" if version == "keras3" else "tf_keras")
 
 
 def changed(path: Path, kind: str, settings: Mapping[str, Any]) -> Path:
-    """A `.keras` file with other settings of all layers of a class."""
+    """Change the settings of all layers of a class in a `.keras` file."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     config = json.loads(members["config.json"])

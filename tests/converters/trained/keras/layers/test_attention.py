@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_crnn.errors import ModelFileError
-from tests.converters.trained.keras.layers.helpers import KERAS3, Row, changed, check, converted, made, rows, save
+from tests.converters.trained.keras.layers.helpers import KERAS3, Row, changed, check, converted, network_of, rows, save
 
 STEPS = (5, 4)
 
@@ -67,7 +67,7 @@ def test_layer(row: Row, tmp_path: Path) -> None:
 
 
 def test_embedding_of_the_image(tmp_path: Path) -> None:
-    model, _, _ = made(Row("", (5,), lambda keras, x: keras.layers.Embedding(9, 4)(x)))
+    model, _, _ = network_of(Row("", (5,), lambda keras, x: keras.layers.Embedding(9, 4)(x)))
     with pytest.raises(ModelFileError, match="depend on the image"):
         converted(save(model, tmp_path / "model.keras"), (5,))
 
@@ -85,13 +85,13 @@ def _masked(keras: Any, x: Any) -> Any:
     ],
 )
 def test_not_supported(build: Any, shape: tuple[int, ...], words: str, tmp_path: Path) -> None:
-    model, _, _ = made(Row("", shape, build))
+    model, _, _ = network_of(Row("", shape, build))
     with pytest.raises(ModelFileError, match=words):
         converted(save(model, tmp_path / "model.keras"), shape)
 
 
 def test_random_at_inference(tmp_path: Path) -> None:
-    model, _, _ = made(Row("", STEPS, lambda keras, x: _mha(keras, dropout=0.5)(x, x, training=True)), "keras2")
+    model, _, _ = network_of(Row("", STEPS, lambda keras, x: _mha(keras, dropout=0.5)(x, x, training=True)), "keras2")
     with pytest.raises(ModelFileError, match="training=True"):
         converted(save(model, tmp_path / "model.h5"), STEPS)
 
@@ -107,7 +107,7 @@ def test_random_at_inference(tmp_path: Path) -> None:
     ],
 )
 def test_damaged(settings: dict[str, Any], words: str, tmp_path: Path) -> None:
-    model, _, _ = made(Row("", STEPS, lambda keras, x: _mha(keras)(x, x)))
+    model, _, _ = network_of(Row("", STEPS, lambda keras, x: _mha(keras)(x, x)))
     path = changed(save(model, tmp_path / "model.keras"), "MultiHeadAttention", settings)
     with pytest.raises(ModelFileError, match=words):
         converted(path, STEPS)
@@ -117,7 +117,7 @@ def test_rows_of_a_table_that_it_lacks(tmp_path: Path) -> None:
     def build(keras: Any, x: Any) -> Any:
         return x + keras.layers.Embedding(2, 4)(keras.ops.ones_like(x[:, :, 0]))
 
-    model, _, _ = made(Row("", STEPS, build))
+    model, _, _ = network_of(Row("", STEPS, build))
     path = changed(save(model, tmp_path / "model.keras"), "Embedding", {"input_dim": 1})
     with pytest.raises(ModelFileError, match="rows 1 to 1"):
         converted(path, STEPS)

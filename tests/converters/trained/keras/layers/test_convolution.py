@@ -17,7 +17,7 @@ from tests.converters.trained.keras.layers.helpers import (
     changed,
     check,
     converted,
-    made,
+    network_of,
     rows,
     save,
 )
@@ -30,7 +30,7 @@ FIRST = "channels_first"
 def row(
     name: str, shape: tuple[int, ...], layer: str, *sizes: Any, formats: tuple[str, ...] = USUAL, **settings: Any
 ) -> Row:
-    """One layer."""
+    """Return a row with a single layer."""
     return Row(f"{layer} {name}", shape, lambda keras, x: getattr(keras.layers, layer)(*sizes, **settings)(x), formats)
 
 
@@ -128,7 +128,7 @@ def test_size(row: Row, tmp_path: Path) -> None:
     ],
 )
 def test_resizing_not_supported(change: dict[str, Any], message: str, tmp_path: Path) -> None:
-    model, *_ = made(row("", MAP, "Resizing", 14, 18))
+    model, *_ = network_of(row("", MAP, "Resizing", 14, 18))
     path = changed(save(model, tmp_path / "model.keras"), "Resizing", change)
     with pytest.raises(ModelFileError, match=message):
         converted(path, MAP)
@@ -166,7 +166,7 @@ def test_channels_first(row: Row, tmp_path: Path) -> None:
 )
 def test_damaged(change: dict[str, Any], message: str, tmp_path: Path) -> None:
     """Settings that Keras would not write."""
-    model, *_ = made(row("", MAP, "Conv2D", 3, 3))
+    model, *_ = network_of(row("", MAP, "Conv2D", 3, 3))
     path = changed(save(model, tmp_path / "model.keras"), "Conv2D", change)
     with pytest.raises(ModelFileError, match=message):
         converted(path, MAP)
@@ -178,7 +178,7 @@ def test_a_bias_that_keras_adds_along_the_columns_is_refused(kind: str, tmp_path
     settings: dict[str, Any] = {"padding": "same", "data_format": "channels_first", "kernel_size": 3}
     settings |= {"depth_multiplier": 1} if kind == "DepthwiseConv2D" else {"filters": 5}
     for biased in (True, False):
-        model, images, expected = made(
+        model, images, expected = network_of(
             Row("", (5, 4, 5), lambda keras, x, b=biased: getattr(keras.layers, kind)(use_bias=b, **settings)(x))
         )
         path = save(model, tmp_path / f"{biased}.keras")
@@ -190,14 +190,14 @@ def test_a_bias_that_keras_adds_along_the_columns_is_refused(kind: str, tmp_path
 
 
 def test_a_map_without_channels_is_refused(tmp_path: Path) -> None:
-    model, *_ = made(row("", MAP, "Conv2D", 3, 3))
+    model, *_ = network_of(row("", MAP, "Conv2D", 3, 3))
     with pytest.raises(ModelFileError, match=r"takes \(7, 6\), expected 3 axes"):
         converted(save(model, tmp_path / "model.keras"), MAP[:2])
 
 
 def test_names(tmp_path: Path) -> None:
     """A layer's function is a part of it, and verification shows it under that name."""
-    model, images, expected = made(
+    model, images, expected = network_of(
         Row("", MAP, lambda keras, x: keras.layers.Conv2D(3, 3, activation="relu", name="c")(x))
     )
     graph = converted(save(model, tmp_path / "model.keras"), MAP)

@@ -16,7 +16,7 @@ from tests.converters.trained.keras.layers.helpers import (
     changed,
     check,
     converted,
-    made,
+    network_of,
     rows,
     save,
 )
@@ -82,7 +82,7 @@ def test_layer(row: Row, tmp_path: Path) -> None:
 )
 def test_written_otherwise(value: object, function: str | None, tmp_path: Path) -> None:
     """A function's name may be in an object, and it may have two names."""
-    model, *_ = made(Row("", MAP, lambda keras, x: keras.layers.Dense(3, activation="relu", name="d")(x)))
+    model, *_ = network_of(Row("", MAP, lambda keras, x: keras.layers.Dense(3, activation="relu", name="d")(x)))
     graph = converted(changed(save(model, tmp_path / "model.keras"), "Dense", {"activation": value}), MAP)
     assert [node.name for node in graph.nodes] == ["d", *([f"d/{function}"] if function else [])]
 
@@ -92,7 +92,7 @@ def test_written_otherwise(value: object, function: str | None, tmp_path: Path) 
 )
 def test_a_number_that_was_an_array(number: object, tmp_path: Path) -> None:
     """Some versions of Keras wrote slopes as arrays."""
-    model, *_ = made(Row("", MAP, lambda keras, x: keras.layers.LeakyReLU()(x)))
+    model, *_ = network_of(Row("", MAP, lambda keras, x: keras.layers.LeakyReLU()(x)))
     path = changed(save(model, tmp_path / "model.keras"), "LeakyReLU", {"negative_slope": number})
     (node,) = converted(path, MAP).nodes
     assert isinstance(node, Unary)
@@ -103,7 +103,7 @@ def test_a_number_that_was_an_array(number: object, tmp_path: Path) -> None:
     "value", ["sparsemax", {"class_name": "function", "config": "my>own", "module": "builtins"}, 3, ["relu"], {}]
 )
 def test_unknown_function(value: object, tmp_path: Path) -> None:
-    model, *_ = made(Row("", MAP, lambda keras, x: keras.layers.Dense(3, name="d")(x)))
+    model, *_ = network_of(Row("", MAP, lambda keras, x: keras.layers.Dense(3, name="d")(x)))
     path = changed(save(model, tmp_path / "model.keras"), "Dense", {"activation": value})
     with pytest.raises(ModelFileError, match=r"layer 'd' \(Dense\): activation .*; supported: celu, elu,"):
         converted(path, MAP)
@@ -124,6 +124,6 @@ def test_unknown_function(value: object, tmp_path: Path) -> None:
 def test_damaged(kind: str, change: dict[str, Any], message: str, tmp_path: Path) -> None:
     """Settings that cannot be converted, or that Keras would not write."""
     settings = {"scale": 1.0} if kind == "Rescaling" else {}
-    model, *_ = made(Row("", MAP, lambda keras, x: getattr(keras.layers, kind)(**settings)(x)))
+    model, *_ = network_of(Row("", MAP, lambda keras, x: getattr(keras.layers, kind)(**settings)(x)))
     with pytest.raises(ModelFileError, match=message):
         converted(changed(save(model, tmp_path / "model.keras"), kind, change), MAP)

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from edge_crnn.errors import ModelFileError
-from tests.converters.trained.keras.layers.helpers import Row, check, converted, made, rows, save
+from tests.converters.trained.keras.layers.helpers import Row, check, converted, network_of, rows, save
 
 STEPS = (4, 3)
 
 
 def branches(layer: str, count: int, **settings: Any) -> Callable[[Any, Any], Any]:
-    """As many dense layers on the input, merged."""
+    """Return the merged outputs of several dense layers on the input."""
     return lambda keras, x: getattr(keras.layers, layer)(**settings)([keras.layers.Dense(3)(x) for _ in range(count)])
 
 
@@ -67,6 +67,6 @@ def test_merge(row: Row, tmp_path: Path) -> None:
 
 
 def test_the_batch_axis_is_refused(tmp_path: Path) -> None:
-    model, *_ = made(Row("", STEPS, lambda keras, x: keras.layers.Concatenate(axis=0)([x, x])))
+    model, *_ = network_of(Row("", STEPS, lambda keras, x: keras.layers.Concatenate(axis=0)([x, x])))
     with pytest.raises(ModelFileError, match=r"layer 'concatenate\w*' \(Concatenate\): works along the batch axis"):
         converted(save(model, tmp_path / "model.keras"), STEPS)

@@ -17,7 +17,7 @@ from tests.converters.trained.keras.layers.helpers import (
     changed,
     check,
     converted,
-    made,
+    network_of,
     rows,
     save,
 )
@@ -59,7 +59,7 @@ def test_norm(row: Row, tmp_path: Path) -> None:
 def test_adapted(name: str, axis: Any, tmp_path: Path) -> None:
     """Numbers that were measured are weights."""
     row = Row("adapted", MAP, lambda keras, x: keras.layers.Normalization(axis=axis)(x))
-    model, images, _ = made(row, name.partition(".")[0])
+    model, images, _ = network_of(row, name.partition(".")[0])
     model.layers[-1].finalize_state()
     expected = np.asarray(model(images))
     graph = converted(save(model, tmp_path / name), MAP)
@@ -70,7 +70,7 @@ def test_adapted(name: str, axis: Any, tmp_path: Path) -> None:
 def test_name_of_a_batch_norm(tmp_path: Path) -> None:
     """It is one scale and shift, which has the layer's name."""
     row = Row("named", MAP, lambda keras, x: keras.layers.BatchNormalization(name="norm1")(x))
-    model, _, _ = made(row)
+    model, _, _ = network_of(row)
     assert [node.name for node in converted(save(model, tmp_path / "model.keras"), MAP).nodes] == ["norm1"]
 
 
@@ -93,7 +93,7 @@ def test_name_of_a_batch_norm(tmp_path: Path) -> None:
 def test_damaged(layer: str, settings: dict[str, Any], words: str, tmp_path: Path) -> None:
     numbers = {"mean": MEAN, "variance": VARIANCE} if layer == "Normalization" else {}
     numbers = {"groups": 3} if layer == "GroupNormalization" else numbers
-    model, _, _ = made(Row("", MAP, lambda keras, x: getattr(keras.layers, layer)(**numbers)(x)))
+    model, _, _ = network_of(Row("", MAP, lambda keras, x: getattr(keras.layers, layer)(**numbers)(x)))
     path = changed(save(model, tmp_path / "model.keras"), layer, settings)
     with pytest.raises(ModelFileError, match=words):
         converted(path, MAP)
@@ -102,9 +102,9 @@ def test_damaged(layer: str, settings: dict[str, Any], words: str, tmp_path: Pat
 def test_statistics_of_the_batch(tmp_path: Path) -> None:
     """A norm that Keras 2 calls for training mixes the images of a batch; Keras 3 overrides that at inference."""
     row = Row("", MAP, lambda keras, x: keras.layers.BatchNormalization()(x, training=True))
-    model, _, _ = made(row, "keras2")
+    model, _, _ = network_of(row, "keras2")
     with pytest.raises(ModelFileError, match="training=True"):
         converted(save(model, tmp_path / "model.h5"), MAP)
-    model, images, _ = made(row)
+    model, images, _ = network_of(row)
     graph = converted(save(model, tmp_path / "model.keras"), MAP)
     np.testing.assert_allclose(oracle.run(graph, images), model.predict(images, verbose=0), atol=1e-4)

@@ -17,7 +17,7 @@ from tests.converters.trained.keras.layers.helpers import (
     changed,
     check,
     converted,
-    made,
+    network_of,
     rows,
     save,
 )
@@ -170,7 +170,7 @@ def test_functions(row: Row, tmp_path: Path) -> None:
 
 
 def test_a_matrix_is_a_dense_layer(tmp_path: Path) -> None:
-    model, _, _ = made(Row("", STEPS, lambda keras, x: keras.ops.maximum(keras.ops.matmul(x, TABLE.T), 0.0)))
+    model, _, _ = network_of(Row("", STEPS, lambda keras, x: keras.ops.maximum(keras.ops.matmul(x, TABLE.T), 0.0)))
     dense, relu = converted(save(model, tmp_path / "model.keras"), STEPS).nodes
     assert isinstance(dense, Dense)
     assert isinstance(relu, Unary)
@@ -206,7 +206,7 @@ REFUSED = _both(
 @rows(*REFUSED)
 def test_refused(row: Row, tmp_path: Path) -> None:
     version = row.formats[0].partition(".")[0]
-    model, _, _ = made(row, version)
+    model, _, _ = network_of(row, version)
     with pytest.raises(ModelFileError, match=r"^layer '"):
         converted(save(model, tmp_path / row.formats[0]), row.shape)
 
@@ -214,7 +214,7 @@ def test_refused(row: Row, tmp_path: Path) -> None:
 def test_name_of_what_is_unknown(tmp_path: Path) -> None:
     for version, words in (("keras3", "ops.Cumsum"), ("keras2", "tf.math.cumsum")):
         row = next(row for row in REFUSED if row.name.endswith("unknown") and row.formats[0].startswith(version))
-        model, _, _ = made(row, version)
+        model, _, _ = network_of(row, version)
         with pytest.raises(ModelFileError, match=words):
             converted(save(model, tmp_path / row.formats[0]), row.shape)
 
@@ -244,6 +244,6 @@ def test_damaged(kind: str, settings: dict[str, Any], words: str, tmp_path: Path
         "Tile": lambda ops, x: ops.tile(x, (1, 2, 1)),
         "Transpose": lambda ops, x: ops.transpose(x, (0, 2, 1)),
     }
-    model, _, _ = made(Row("", STEPS, lambda keras, x: builds[kind](keras.ops, x)))
+    model, _, _ = network_of(Row("", STEPS, lambda keras, x: builds[kind](keras.ops, x)))
     with pytest.raises(ModelFileError, match=words):
         converted(changed(save(model, tmp_path / "model.keras"), kind, settings), STEPS)

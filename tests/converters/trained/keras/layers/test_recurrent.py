@@ -13,7 +13,7 @@ import pytest
 from converters.graph import oracle
 from converters.graph.nodes import Recurrent, Reverse
 from edge_crnn.errors import ModelFileError
-from tests.converters.trained.keras.layers.helpers import KERAS2, Row, check, converted, made, rows, save
+from tests.converters.trained.keras.layers.helpers import KERAS2, Row, check, converted, network_of, rows, save
 
 SEQUENCE = (5, 4)
 
@@ -90,7 +90,7 @@ def test_recurrent(row: Row, tmp_path: Path) -> None:
 
 
 def test_a_pair_that_is_not_turned_round_stays_two_nodes(tmp_path: Path) -> None:
-    model, _, _ = made(Row("pair", SEQUENCE, pair("GRU", "Add")), "keras2")
+    model, _, _ = network_of(Row("pair", SEQUENCE, pair("GRU", "Add")), "keras2")
     folded = converted(save(model, tmp_path / "pair.h5"), SEQUENCE).folded()
     assert sorted(type(node).__name__ for node in folded.nodes) == ["Binary", "Recurrent", "Recurrent", "Reverse"]
 
@@ -101,7 +101,7 @@ def test_a_pair_that_is_turned_round_becomes_one_node(tmp_path: Path) -> None:
         backward = keras.layers.LSTM(3, return_sequences=True, go_backwards=True)(x)
         return keras.layers.Concatenate()([forward, keras.ops.flip(backward, axis=1)])
 
-    model, images, expected = made(Row("pair", SEQUENCE, build))
+    model, images, expected = network_of(Row("pair", SEQUENCE, build))
     folded = converted(save(model, tmp_path / "pair.keras"), SEQUENCE).folded()
     assert [type(node) for node in folded.nodes] == [Recurrent]
     np.testing.assert_allclose(oracle.run(folded, images), expected, atol=1e-5)
@@ -112,7 +112,7 @@ def test_a_pair_that_is_turned_round_becomes_one_node(tmp_path: Path) -> None:
 def test_layers_as_cudnn_has_them(kind: str, gates: int, wrapped: bool, tmp_path: Path) -> None:
     """CuDNN layers run on a GPU alone: such a file is made of the layer that computes the same anywhere."""
     row = Row(kind, SEQUENCE, both(kind, "concat") if wrapped else layer_of(kind), KERAS2)
-    model, images, expected = made(row, "keras2")
+    model, images, expected = network_of(row, "keras2")
     path = save(model, tmp_path / "model.h5")
     with h5py.File(path, "r+") as file:
         file.attrs["model_config"] = _as_cudnn(file.attrs["model_config"], kind)
@@ -155,6 +155,6 @@ def _replace(group: Any, name: str, value: np.ndarray) -> None:
     ],
 )
 def test_what_is_not_converted_is_named(build: Any, message: str, tmp_path: Path) -> None:
-    model, _, _ = made(Row("row", SEQUENCE, build))
+    model, _, _ = network_of(Row("row", SEQUENCE, build))
     with pytest.raises(ModelFileError, match=message):
         converted(save(model, tmp_path / "model.keras"), SEQUENCE)

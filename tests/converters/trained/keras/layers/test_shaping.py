@@ -16,7 +16,7 @@ from tests.converters.trained.keras.layers.helpers import (
     changed,
     check,
     converted,
-    made,
+    network_of,
     rows,
     save,
 )
@@ -75,23 +75,23 @@ def _noise(keras: Any, x: Any) -> Any:
 
 def test_noise_at_inference(tmp_path: Path) -> None:
     """Keras 2 adds it where a call says training=True; Keras 3 goes by who calls the model."""
-    model, *_ = made(Row("", STEPS, _noise), "keras2")
+    model, *_ = network_of(Row("", STEPS, _noise), "keras2")
     with pytest.raises(ModelFileError, match=r"\(GaussianNoise\): called with training=True"):
         converted(save(model, tmp_path / "model.h5"), STEPS)
-    model, *_ = made(Row("", STEPS, _noise), "keras3")
+    model, *_ = network_of(Row("", STEPS, _noise), "keras3")
     (node,) = converted(save(model, tmp_path / "model.keras"), STEPS).nodes
     assert isinstance(node, Dense)
 
 
 def test_masking(tmp_path: Path) -> None:
-    model, *_ = made(Row("", STEPS, lambda keras, x: keras.layers.LSTM(3)(keras.layers.Masking()(x))))
+    model, *_ = network_of(Row("", STEPS, lambda keras, x: keras.layers.LSTM(3)(keras.layers.Masking()(x))))
     with pytest.raises(ModelFileError, match=r"layer 'masking\w*' \(Masking\): masks are not supported"):
         converted(save(model, tmp_path / "model.keras"), STEPS)
 
 
 @pytest.mark.parametrize("target", [[-1, -1], [0, 4], ["4", 6], [5, -1], [1 << 30], [1] * 99, "24"])
 def test_damaged_reshape(target: object, tmp_path: Path) -> None:
-    model, *_ = made(Row("", MAP, lambda keras, x: keras.layers.Reshape((4, 6))(x)))
+    model, *_ = network_of(Row("", MAP, lambda keras, x: keras.layers.Reshape((4, 6))(x)))
     path = changed(save(model, tmp_path / "model.keras"), "Reshape", {"target_shape": target})
     with pytest.raises(ModelFileError, match="layer 'reshape"):
         converted(path, MAP)
@@ -172,17 +172,17 @@ def test_names_on_steps(tmp_path: Path) -> None:
     """Nodes are named after the wrapper."""
     build = lambda keras, x: keras.layers.TimeDistributed(keras.layers.Dense(3, activation="relu"), name="td")(x)  # noqa: E731
     for version, file in (("keras3", "model.keras"), ("keras2", "model.h5")):
-        model, *_ = made(Row("", STEPS, build), version)
+        model, *_ = network_of(Row("", STEPS, build), version)
         assert [node.name for node in converted(save(model, tmp_path / file), STEPS).nodes] == ["td", "td/relu"]
 
 
 def test_flatten_on_steps_is_one_reshape(tmp_path: Path) -> None:
-    model, *_ = made(Row("", MAPS, on_steps("Flatten")))
+    model, *_ = network_of(Row("", MAPS, on_steps("Flatten")))
     (node,) = converted(save(model, tmp_path / "model.keras"), MAPS).nodes
     assert isinstance(node, Reshape)
 
 
 def test_what_cannot_work_on_steps(tmp_path: Path) -> None:
-    model, *_ = made(Row("", MAPS[1:], on_steps("LSTM", 3)))
+    model, *_ = network_of(Row("", MAPS[1:], on_steps("LSTM", 3)))
     with pytest.raises(ModelFileError, match="Recurrent cannot work on every step of a TimeDistributed"):
         converted(save(model, tmp_path / "model.keras"), MAPS[1:])

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.accuracy DIR… -o FILE`: does the text hold? Each artifact against Keras on labelled folders.
+"""`python -m benchmarks.accuracy DIR… -o FILE`: compare what each artifact reads with what Keras reads.
 
-A DIR holds labelled images, or a folder of them for each kind of image. Fresh ones, which are then to be called so by
-`--images-are 'rendered plates'`, and the model and the calibration images that go with them:
+A DIR holds labelled images, or one folder of them for each kind of image. To draw fresh images, which
+`--images-are 'rendered plates'` then names in the report:
 
     python -m benchmarks.models plates -n 5000 -o fresh
     python -m benchmarks.accuracy fresh/plates/mild fresh/plates/heavy --images-are 'rendered plates' -o FILE
@@ -41,55 +41,57 @@ from .record import header, save, typed
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an artifact makes of a group of images."""
+    """The verdict and the details of an artifact on a group of images."""
 
     parity: Parity
-    """A set for each kind."""
+    """It has a set for each kind of image."""
     detail: Detail
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Images in groups, each of one kind or several, and what the trained model reads in them."""
+    """Groups of images, each of one or more kinds, and what the trained model reads in them."""
 
     source: Source
     groups: Mapping[str, Sequence[Dataset]]
     reference: Mapping[str, Sequence[Readings]]
 
     def of(self, artifact: Artifact) -> tuple[dict[str, Outcome], Parity]:
-        """Hold an artifact to the trained model: group by group, and over all images.
+        """Compare an artifact with the trained model, group by group and over all images.
 
         Raises:
-            EdgeCrnnError: it is another network's, was calibrated with these images, does not run, or what it gives
-                shows a fault that no comparison of texts would.
+            EdgeCrnnError: it belongs to another network, was calibrated with these images, does not run, or has a fault
+                that no comparison of texts shows.
         """
         check_same_network(artifact, self.source)
-        datasets = [each for group in self.groups.values() for each in group]
+        datasets = [dataset for group in self.groups.values() for dataset in group]
         refuse_calibration_images(artifact, datasets)
         readings = artifact_readings(artifact, datasets)
         grouped = _in_groups(self.groups, readings)
-        found = {}
+        outcomes = {}
         for name, group in self.groups.items():
             both = self.reference[name], grouped[name]
-            found[name] = Outcome(compare(group, *both, Gate()).parity, detail(artifact.spec, group, *both))
-        reference = [each for group in self.reference.values() for each in group]
-        return found, compare(datasets, reference, readings, Gate()).parity
+            outcomes[name] = Outcome(compare(group, *both, Gate()).parity, detail(artifact.spec, group, *both))
+        reference = [readings_of_set for group in self.reference.values() for readings_of_set in group]
+        return outcomes, compare(datasets, reference, readings, Gate()).parity
 
 
 def load_groups(folders: Sequence[Path], source: Source) -> dict[str, list[Dataset]]:
-    """Labelled folders, or folders of such, by name.
+    """Load labelled folders, or folders of labelled folders, by name.
 
     Raises:
-        DatasetError: one has no image, a label outside the alphabet, or an image is in them twice.
+        DatasetError: a folder has no image or a label outside the alphabet, or an image occurs twice.
     """
-    groups = {str(each): [load_labelled(kind, source.spec.alphabet) for kind in kinds_of(each)] for each in folders}
+    groups = {
+        str(folder): [load_labelled(kind, source.spec.alphabet) for kind in kinds_of(folder)] for folder in folders
+    }
     refuse_repeats(path for group in groups.values() for dataset in group for path in dataset.paths)
     return groups
 
 
 def trial(source: Source, groups: Mapping[str, Sequence[Dataset]]) -> Trial:
-    """Have the trained model read them all."""
-    readings = reference_readings(source, [each for group in groups.values() for each in group])
+    """Return the groups with what the trained model reads in them."""
+    readings = reference_readings(source, [dataset for group in groups.values() for dataset in group])
     return Trial(source, groups, _in_groups(groups, readings))
 
 
@@ -99,11 +101,18 @@ def _in_groups(groups: Mapping[str, Sequence[Dataset]], readings: Sequence[Readi
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Print a line for each artifact and folder, and write all numbers as JSON; 3 if one misses the gate."""
+    """Print a line for each artifact and folder, and write all numbers as JSON.
+
+    Return 3 if an artifact misses the gate, else 0.
+    """
     plates = MODELS["plates"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("images", nargs="+", type=Path, metavar="DIR", help="labelled folders, or folders of such")
-    parser.add_argument("--images-are", default="", metavar="WORDS", help="such as 'rendered plates', for the report")
+    parser.add_argument(
+        "images", nargs="+", type=Path, metavar="DIR", help="a labelled folder, or a folder of labelled folders"
+    )
+    parser.add_argument(
+        "--images-are", default="", metavar="WORDS", help="words for the report, such as 'rendered plates'"
+    )
     parser.add_argument("--model", type=Path, default=plates.path)
     parser.add_argument("--calibration", type=Path, default=plates.calibration)
     parser.add_argument("-o", "--output", type=Path, required=True)
@@ -111,24 +120,24 @@ def main(words: Sequence[str] | None = None) -> int:
     require_place(args.output)
 
     groups = load_groups(args.images, open_source(args.model))
-    datasets = [each for group in groups.values() for each in group]
+    datasets = [dataset for group in groups.values() for dataset in group]
     source, calibration = opened(args.model, args.calibration, datasets)
-    held = trial(source, groups)
-    found: dict[str, dict[str, Outcome]] = {}
+    images = trial(source, groups)
+    outcomes: dict[str, dict[str, Outcome]] = {}
     failed = False
     print(f"{'artifact':<18} {'images':<20} {'n':>6} {'Keras':>7} {'right':>7} same where Keras right")
     with tempfile.TemporaryDirectory(prefix="edge-crnn-") as work:
-        made, absent = make_all(source, calibration, Path(work))
-        for name, artifact in made.items():
-            found[name], overall = held.of(artifact)
+        artifacts, absent = make_all(source, calibration, Path(work))
+        for name, artifact in artifacts.items():
+            outcomes[name], overall = images.of(artifact)
             failed |= overall.verdict == "fail"
-            for each in found[name].items():
-                print(f"{name:<18} {_line(*each)}", flush=True)
+            for group, outcome in outcomes[name].items():
+                print(f"{name:<18} {_line(group, outcome)}", flush=True)
     for name, reason in absent.items():
         print(f"Absent: {name} ({reason}).")
     figures = Accuracy(
-        recipes={name: {group: each.parity for group, each in groups.items()} for name, groups in found.items()},
-        details={name: {group: each.detail for group, each in groups.items()} for name, groups in found.items()},
+        recipes={name: {key: outcome.parity for key, outcome in groups.items()} for name, groups in outcomes.items()},
+        details={name: {key: outcome.detail for key, outcome in groups.items()} for name, groups in outcomes.items()},
         absent=absent,
     )
     about = header(
@@ -138,10 +147,10 @@ def main(words: Sequence[str] | None = None) -> int:
     return 3 if failed else 0
 
 
-def _line(group: str, found: Outcome) -> str:
-    sets, parity = found.parity.sets, found.parity
+def _line(group: str, outcome: Outcome) -> str:
+    parity = outcome.parity
     images, reference, right, same = (
-        sum(getattr(each, name) for each in sets)
+        sum(getattr(image_set, name) for image_set in parity.sets)
         for name in ("images", "reference_right", "artifact_right", "same_where_right")
     )
     low, high = binomial_interval(same, reference)

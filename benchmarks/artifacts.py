@@ -1,6 +1,7 @@
-"""`python -m benchmarks.artifacts MODEL --calibration DIR -o FOLDER`: each artifact that this machine can make.
+"""`python -m benchmarks.artifacts MODEL --calibration DIR -o FOLDER`: write every artifact that this machine can make.
 
-Made as `edge-crnn convert` makes them, and not verified: that is `edge-crnn verify`'s, or `benchmarks.accuracy`'s.
+The artifacts equal those of `edge-crnn convert`, but are not verified: `edge-crnn verify` and `benchmarks.accuracy` do
+that.
 """
 
 from __future__ import annotations
@@ -29,64 +30,67 @@ Calibrated = tuple[Ranges, Calibration]
 _ENGINE = DEFAULT_RECIPE["tensorrt"]
 
 NAMES = (*RECIPES, *(f"onnx {name}" for name in ONNX_RECIPES), f"tensorrt {_ENGINE}")
-"""Of all artifacts; of a `.tflite` the recipe's."""
+"""The names of all artifacts; a `.tflite` is named after its recipe."""
 
 
 def make_all(source: Source, calibration: Calibrated, folder: Path) -> tuple[dict[str, Artifact], dict[str, str]]:
-    """Artifacts by name, such as int8 and onnx float16, saved in `folder`; and why the others are absent, by name.
+    """Make the artifacts, and save them in `folder`.
+
+    Returns:
+        The artifacts by name, such as `int8` and `onnx float16`, and the reasons why others are absent, by name.
 
     Raises:
-        EdgeCrnnError: a conversion failed. What is only not installed is absent.
+        EdgeCrnnError: a conversion failed. An artifact whose engine is not installed is absent instead.
     """
-    made: dict[str, Artifact] = {}
+    artifacts: dict[str, Artifact] = {}
     absent: dict[str, str] = {}
     for name, (file, make) in _makers(source, calibration).items():
         try:
-            made[name] = make(folder / f"{source.path.stem}-{file}")
+            artifacts[name] = make(folder / f"{source.path.stem}-{file}")
         except BackendUnavailable as error:
             absent[name] = str(error)
-    return made, absent
+    return artifacts, absent
 
 
 def tflite(source: Source, calibration: Calibrated, recipe: Recipe, path: Path, batch: int = 1) -> Artifact:
-    """A `.tflite` that takes so many images at a time, saved."""
-    made = make_tflite(path, source.graph, source.spec, recipe, source.sha256, *calibration, batch=batch)
-    refuse_other_ranges(made, source.graph, calibration[0], "calibration")
-    return save(path, made.payload, made.spec)
+    """Make and save a `.tflite` that takes `batch` images at a time."""
+    conversion = make_tflite(path, source.graph, source.spec, recipe, source.sha256, *calibration, batch=batch)
+    refuse_other_ranges(conversion, source.graph, calibration[0], "calibration")
+    return save(path, conversion.payload, conversion.spec)
 
 
 def _makers(source: Source, calibration: Calibrated) -> Mapping[str, tuple[str, Callable[[Path], Artifact]]]:
-    """Name → its file, and what makes it; an engine comes after the file that it is built of."""
+    """Map a name to its file and the function that makes it. An engine comes after the file that it is built from."""
 
     def onnx(recipe: Recipe, path: Path) -> Artifact:
         if "half" in (recipe.stack, recipe.head):
             refuse_values(source.graph, recipe, calibration[0])
-        made = make_onnx(path, source.graph, source.spec, recipe, source.sha256)
-        return save(path, made.payload, made.spec)
+        conversion = make_onnx(path, source.graph, source.spec, recipe, source.sha256)
+        return save(path, conversion.payload, conversion.spec)
 
     def engine(path: Path) -> Artifact:
-        require("an engine")  # there may be a TensorRT, and no GPU that it runs on
+        require("an engine")  # TensorRT may be installed where there is no GPU
         return to_engine(path.with_suffix(".onnx"), path)
 
     return {
-        **{name: (f"{name}.tflite", partial(tflite, source, calibration, each)) for name, each in RECIPES.items()},
-        **{f"onnx {name}": (f"{name}.onnx", partial(onnx, each)) for name, each in ONNX_RECIPES.items()},
+        **{name: (f"{name}.tflite", partial(tflite, source, calibration, recipe)) for name, recipe in RECIPES.items()},
+        **{f"onnx {name}": (f"{name}.onnx", partial(onnx, recipe)) for name, recipe in ONNX_RECIPES.items()},
         f"tensorrt {_ENGINE}": (f"{_ENGINE}.engine", engine),
     }
 
 
 def opened(path: Path, calibration: Path, verified_with: Sequence[Dataset] = ()) -> tuple[Source, Calibrated]:
-    """A trained model, and what its int8 artifacts need.
+    """Open a trained model, and calibrate it for its int8 artifacts.
 
     Raises:
-        EdgeCrnnError: as of `open_source` and `calibrated`.
+        EdgeCrnnError: see `open_source` and `calibrated`.
     """
     source = open_source(path)
     return source, calibrated(source, calibration, verified_with)
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Make them, and print a line for each."""
+    """Make the artifacts, and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--calibration", type=Path, required=True, metavar="DIR")
@@ -102,13 +106,13 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def make_and_tell(model: Path, calibration: Path, folder: Path) -> tuple[dict[str, Artifact], dict[str, str]]:
-    """`make_all`, with a line for each."""
-    made, absent = make_all(*opened(model, calibration), folder)
-    for name, each in made.items():
-        print(f"{each.path}: {each.path.stat().st_size:,} bytes, {name}")
+    """Call `make_all`, and print a line for each artifact."""
+    artifacts, absent = make_all(*opened(model, calibration), folder)
+    for name, artifact in artifacts.items():
+        print(f"{artifact.path}: {artifact.path.stat().st_size:,} bytes, {name}")
     for name, reason in absent.items():
         print(f"absent: {name} ({reason})", flush=True)
-    return made, absent
+    return artifacts, absent
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Whether confidences can be trusted: fitted on one labelled folder, judged on another.
+"""Measure whether confidences can be trusted: fit them on one labelled folder, and judge them on another.
 
     python -m benchmarks.confidence ARTIFACT FIT_DIR HELD_DIR [--target 0.999] [-o FILE]
 
-The folders share no image. Printed and recorded are the expected calibration error, what a target precision gives, how
-well the posterior tells right from wrong beside other measures, and how many pictures that are no plate are rejected.
+The folders share no image. The program prints and records the expected calibration error, the coverage at each target
+precision, how well the posterior and other measures tell right from wrong, and how many pictures without a plate are
+rejected.
 """
 
 from __future__ import annotations
@@ -73,43 +74,45 @@ def judge(spec: ModelSpec, readings: Sequence[Reading], truths: Sequence[str]) -
 
 
 def outcomes(spec: ModelSpec, readings: Sequence[Reading], truths: Sequence[str]) -> list[TargetOutcome]:
-    """What each of `TARGETS` gives; readings are made without a threshold."""
+    """Return the outcome of each of `TARGETS`, for readings made without a threshold."""
     right, confidences = _right(readings, truths), _confidences(readings)
-    allowed = np.array([each.accepted for each in readings])
-    found = []
+    allowed = np.array([reading.accepted for reading in readings])
+    targets = []
     for target in TARGETS:
         limit = _threshold(spec, target)
         accepted = allowed & (confidences >= limit) if limit is not None else np.zeros(len(right), bool)
         counts = int((right & accepted).sum()), int(accepted.sum())
-        found.append(TargetOutcome(target, limit, len(right), counts[1], counts[0], binomial_interval(*counts)))
-    return found
+        targets.append(TargetOutcome(target, limit, len(right), counts[1], counts[0], binomial_interval(*counts)))
+    return targets
 
 
 def rankings(spec: ModelSpec, probabilities: Probabilities, truths: Sequence[str], temperature: float) -> list[Ranking]:
-    """The posterior beside other measures, all of the same texts: a free beam's."""
+    """Rank the posterior and other measures, all for the texts that a beam without a grammar reads."""
     measures: dict[str, list[Floats]] = {}
     labels = [spec.alphabet.encode(truth) for truth in truths]
     right = []
     for part in chunked(range(len(labels)), 256):
         rows = probabilities[part[0] : part[-1] + 1]
-        found = ctc.beam(rows, spec.blank, spec.skip_steps, n_best=2)
-        best = [each[0] for each in found]
-        right += [each.indices == labels[image] for image, each in zip(part, best, strict=True)]
-        first = np.array([each.confidence for each in best])
-        second = np.array([each[1].confidence if len(each) > 1 else 0.0 for each in found])
+        beams = ctc.beam(rows, spec.blank, spec.skip_steps, n_best=2)
+        best = [beam[0] for beam in beams]
+        right += [text.indices == labels[image] for image, text in zip(part, best, strict=True)]
+        first = np.array([text.confidence for text in best])
+        second = np.array([beam[1].confidence if len(beam) > 1 else 0.0 for beam in beams])
         tempered = temper(rows, spec.blank, temperature)
-        kept = rows[:, spec.skip_steps :].astype(np.float64)
+        steps = rows[:, spec.skip_steps :].astype(np.float64)
         for name, values in {
             "posterior": first,
-            "posterior, tempered": ctc.posterior(tempered, [b.indices for b in best], spec.blank, spec.skip_steps),
+            "posterior, tempered": ctc.posterior(
+                tempered, [text.indices for text in best], spec.blank, spec.skip_steps
+            ),
             "margin to the second": first - second,
             "posterior times margin": first * (first - second),
             "share of the two best": first / np.maximum(first + second, _TINY),
-            "least sure character": np.array([min(each.confidences, default=0.0) for each in best]),
-            "product of characters": np.array([np.prod(each.confidences) for each in best]),
-            "best path": kept.max(axis=-1).prod(axis=-1),
-            "least sure step": kept.max(axis=-1).min(axis=-1),
-            "entropy": (kept * np.log(np.maximum(kept, _TINY))).sum(axis=(1, 2)),
+            "least sure character": np.array([min(text.confidences, default=0.0) for text in best]),
+            "product of characters": np.array([np.prod(text.confidences) for text in best]),
+            "best path": steps.max(axis=-1).prod(axis=-1),
+            "least sure step": steps.max(axis=-1).min(axis=-1),
+            "entropy": (steps * np.log(np.maximum(steps, _TINY))).sum(axis=(1, 2)),
         }.items():
             measures.setdefault(name, []).append(values)
     flags = np.array(right)
@@ -117,7 +120,7 @@ def rankings(spec: ModelSpec, probabilities: Probabilities, truths: Sequence[str
 
 
 def ranking(measure: str, values: Floats, right: Flags) -> Ranking:
-    """Of (N,) values, the higher the surer."""
+    """Rank a measure by its (N,) values, of which a higher one means more certain."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]  # ties share their mean rank
     good, bad = int(right.sum()), int((~right).sum())
@@ -129,14 +132,14 @@ def ranking(measure: str, values: Floats, right: Flags) -> Ranking:
 
 
 def rejections(spec: ModelSpec, engine: Backend, nonplates: Mapping[str, Probabilities]) -> list[Rejection]:
-    """What a reader with that spec, whose decoder has the threshold, does not accept."""
-    found = []
+    """Count the pictures that a reader with this spec, whose decoder has the threshold, rejects."""
+    counts = []
     for kind, probabilities in nonplates.items():
         readings = decode(spec, engine, probabilities)
-        rejected = sum(not each.accepted for each in readings)
-        highest = max(each.confidence for each in readings)
-        found.append(Rejection(kind, len(readings), rejected, binomial_interval(rejected, len(readings)), highest))
-    return found
+        rejected = sum(not reading.accepted for reading in readings)
+        highest = max(reading.confidence for reading in readings)
+        counts.append(Rejection(kind, len(readings), rejected, binomial_interval(rejected, len(readings)), highest))
+    return counts
 
 
 def study(
@@ -147,24 +150,24 @@ def study(
     nonplates: Mapping[str, Probabilities],
     target: float,
 ) -> ConfidenceStudy:
-    """Calibrate, and judge.
+    """Calibrate an artifact on some images, and judge its confidences on others.
 
     Args:
-        spec: of the artifact, with the decoder that is judged.
-        engine: open over it; not run.
+        spec: the spec of the artifact, with the decoder to judge.
+        engine: the open engine of the artifact; it is not run.
         fit: probabilities, labels and hash of the images to calibrate with.
-        held: probabilities, labels and hash of those to judge by.
-        nonplates: kind → probabilities of pictures that are no plate.
-        target: precision at which those are to be rejected.
+        held: probabilities, labels and hash of the images to judge by.
+        nonplates: the probabilities of pictures without a plate, by kind.
+        target: the precision whose threshold rejects those pictures.
 
     Raises:
-        InputError: no threshold shows the target.
-        DatasetError: the images to calibrate with will not do.
+        InputError: no threshold reaches the target.
+        DatasetError: the images to calibrate with are unsuitable.
     """
     probabilities, truths, held_sha256 = held
     facts = spec.artifact
     plain = replace(spec, confidence=None, decoder=replace(spec.decoder, reject_below=0.0))
-    tempered, isotonic = (calibrate(plain, engine, *fit, isotonic=wish) for wish in (False, True))
+    tempered, isotonic_too = (calibrate(plain, engine, *fit, isotonic=isotonic) for isotonic in (False, True))
     assert tempered.confidence is not None  # `calibrate` has set it
     strict = replace(tempered.decoder, reject_below=threshold(tempered, target, tempered.decoder))
     readings = decode(tempered, engine, probabilities)
@@ -176,7 +179,7 @@ def study(
         judged=(
             judge(plain, decode(plain, engine, probabilities), truths),
             judge(tempered, readings, truths),
-            judge(isotonic, decode(isotonic, engine, probabilities), truths),
+            judge(isotonic_too, decode(isotonic_too, engine, probabilities), truths),
         ),
         outcomes=tuple(outcomes(tempered, readings, truths)),
         targets=TARGETS,
@@ -187,27 +190,27 @@ def study(
 
 
 def table(study: ConfidenceStudy) -> str:
-    """The figures for a person."""
+    """Return the figures as tables of text."""
     lines = [f"{'fitted':<22} {'temperature':>11} {'points':>6} {'right':>8} {'calibration error':>18}"]
     for judged in study.judged:
         share = judged.right / judged.images
-        what = f"{judged.fitted:<22} {judged.temperature:>11.3f} {judged.points:>6}"
-        lines.append(f"{what} {share:>8.2%} {judged.calibration_error:>18.4f}")
+        cells = f"{judged.fitted:<22} {judged.temperature:>11.3f} {judged.points:>6}"
+        lines.append(f"{cells} {share:>8.2%} {judged.calibration_error:>18.4f}")
     lines += ["", f"{'target':>7} {'threshold':>10} {'coverage':>9} {'precision':>10}"]
     for outcome in study.outcomes:
         if outcome.threshold is None or not outcome.accepted:
             lines.append(f"{outcome.target:>7g}       none")
             continue
-        what = f"{outcome.target:>7g} {outcome.threshold:>10.6f} {outcome.accepted / outcome.images:>9.2%}"
-        lines.append(f"{what} {outcome.right / outcome.accepted:>10.3%} {_span(outcome.precision_interval)}")
+        cells = f"{outcome.target:>7g} {outcome.threshold:>10.6f} {outcome.accepted / outcome.images:>9.2%}"
+        lines.append(f"{cells} {outcome.right / outcome.accepted:>10.3%} {_span(outcome.precision_interval)}")
     lines += ["", f"{'measure':<22} {'AUROC':>8}  coverage at best at {', '.join(map(str, study.targets))}"]
     for ranked in study.rankings:
         shares = " ".join(f"{share:.2%}" for share in ranked.coverage)
         lines.append(f"{ranked.measure:<22} {ranked.auroc:>8.5f}  {shares}")
     lines += ["", f"{'no plate':<10} {'pictures':>8} {'rejected':>9} {'surest':>7}, at target {study.rejected_at:g}"]
     for kind in study.rejections:
-        what = f"{kind.kind:<10} {kind.pictures:>8} {kind.rejected / kind.pictures:>9.2%} {kind.highest:>7.4f}"
-        lines.append(f"{what} {_span(kind.interval)}")
+        cells = f"{kind.kind:<10} {kind.pictures:>8} {kind.rejected / kind.pictures:>9.2%} {kind.highest:>7.4f}"
+        lines.append(f"{cells} {_span(kind.interval)}")
     return "\n".join(lines)
 
 
@@ -217,9 +220,20 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("artifact", type=Path)
     parser.add_argument("fit", type=Path, metavar="FIT_DIR", help="labelled images to calibrate with")
     parser.add_argument("held", type=Path, metavar="HELD_DIR", help="labelled images to judge by")
-    parser.add_argument("--target", type=float, default=0.999, help="for pictures of no plate (default: %(default)s)")
-    parser.add_argument("--pictures", type=int, default=500, metavar="N", help="of each kind that is no plate")
-    parser.add_argument("--seed", type=int, default=1, help="of them")
+    parser.add_argument(
+        "--target",
+        type=float,
+        default=0.999,
+        help="precision whose threshold rejects pictures without a plate (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--pictures",
+        type=int,
+        default=500,
+        metavar="N",
+        help="pictures of each kind without a plate (default: %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of these pictures (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results/confidence.json"))
     add_decoder_arguments(parser)
     args = parser.parse_args(words)
@@ -257,16 +271,16 @@ def _span(interval: Interval) -> str:
 def _threshold(spec: ModelSpec, target: float) -> float | None:
     try:
         return threshold(spec, target, spec.decoder)
-    except InputError:  # no threshold shows it, which is an outcome
+    except InputError:  # no threshold reaches it, which is an outcome, too
         return None
 
 
 def _right(readings: Sequence[Reading], truths: Sequence[str]) -> Flags:
-    return np.array([each.label == truth for each, truth in zip(readings, truths, strict=True)])
+    return np.array([reading.label == truth for reading, truth in zip(readings, truths, strict=True)])
 
 
 def _confidences(readings: Sequence[Reading]) -> Floats:
-    return np.array([each.confidence for each in readings])
+    return np.array([reading.confidence for reading in readings])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the suites measure, made once a session: `pytest benchmarks` takes minutes, `--full` is meant in earnest."""
+"""The models, artifacts and images of the suites. `pytest benchmarks` takes minutes, and hours with `--full`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .study import images_of
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--full`."""
+    """Add the option `--full`."""
     parser.addoption(
         "--full", action="store_true", help=f"{FULL:,} fresh images of each preset instead of {SMALL}; more batch sizes"
     )
@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def full(request: pytest.FixtureRequest) -> bool:
-    """Whether it is meant in earnest."""
+    """Return whether `--full` was given."""
     return bool(request.config.getoption("--full"))
 
 
@@ -42,53 +42,53 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @dataclass(frozen=True)
-class Made:
+class Project:
     """A model and all artifacts of it that this machine can make."""
 
     source: Model
     calibration: Calibrated
     artifacts: dict[str, Artifact]
     absent: dict[str, str]
-    """Why there are no others."""
+    """The reasons why others are absent, by name."""
     trial: Callable[[], Trial]
-    """What Keras reads in fresh images, which are drawn when it is first asked for."""
+    """Returns what Keras reads in fresh images, which the first call draws."""
 
     def artifact(self, name: str) -> Artifact:
-        """By name; where it is absent, the test is skipped, and says why."""
+        """Return the artifact of a name, or skip the test with the reason why it is absent."""
         if name in self.absent:
             pytest.skip(f"{name}: {self.absent[name]}")
         return self.artifacts[name]
 
 
 @pytest.fixture(scope="session")
-def made(work: Path, full: bool) -> Callable[[str], Made]:
-    """A model by name, with all of its artifacts."""
+def project_of(work: Path, full: bool) -> Callable[[str], Project]:
+    """Return a function that makes all artifacts of a model, by the model's name."""
 
     @functools.cache
-    def make(name: str) -> Made:
+    def make(name: str) -> Project:
         model = MODELS[name]
         source, calibration = opened(model.path, model.calibration)
         artifacts, absent = make_all(source, calibration, work)
 
         @functools.cache
-        def held() -> Trial:
+        def fresh() -> Trial:
             return trial(source, load_groups(model.draw(work / "fresh", FULL if full else SMALL), source))
 
-        return Made(source, calibration, artifacts, absent, held)
+        return Project(source, calibration, artifacts, absent, fresh)
 
     return make
 
 
 @pytest.fixture(scope="session")
 def source(work: Path) -> Source:
-    """What the peers' files are made of."""
+    """Return the model and the images that the peers' files are made from."""
     plates = MODELS["plates"]
     return Source(plates.path, plates.calibration, work)
 
 
 @pytest.fixture(scope="session")
 def images() -> Callable[[str], Images]:
-    """The samples of a model by its name, as an engine takes them."""
+    """Return a function that loads the samples of a model, by its name, as an engine takes them."""
 
     @functools.cache
     def load(name: str) -> Images:

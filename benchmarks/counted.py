@@ -1,4 +1,4 @@
-"""What an emulated processor runs while `instructions` counts: one engine, one image, and marks around its inference.
+"""The program whose instructions `benchmarks.instructions` counts: one engine infers one image, between marks.
 
 python -m benchmarks.counted MODULE:OPENER FILE IMAGE.npy CALLS
 """
@@ -17,18 +17,18 @@ _MARK = -4242
 
 
 def main(opener: str, path: str, image: str, calls: str) -> None:
-    """Infer so many times over, each call counted."""
+    """Infer the image `calls` times, and count each call."""
     module, name = opener.split(":")
     infer = getattr(import_module(module), name)(Path(path), 1)
-    taken = np.load(image)
+    batch = np.load(image)
     for _ in range(int(calls)):
         mark(os.SEEK_SET)
-        infer(taken)
+        infer(batch)
         mark(os.SEEK_CUR)
 
 
 def mark(whence: int) -> None:
-    """A system call that fails and does nothing, but that instructions.c knows: SEEK_SET begins, SEEK_CUR tells."""
+    """Make a failing system call that instructions.c recognises: SEEK_SET begins counting, SEEK_CUR ends it."""
     with contextlib.suppress(OSError):
         os.lseek(_MARK, 0, whence)
 

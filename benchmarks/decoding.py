@@ -1,10 +1,10 @@
-"""How fast the decoders are beside others, all on one core, and what a grammar saves. Linux only.
+"""Time our decoders and those of others on one core, and count the errors that a grammar prevents. Linux only.
 
     python -m benchmarks.decoding speed DIR [--model M] [--rounds 9] [-o benchmarks/results/decoding-speed.json]
     python -m benchmarks.decoding errors DIR [--model M] [--grammar korean-plates] [-o FILE]
 
-DIR has labelled images. `speed` decodes the posteriors that the model has for them, one image at a time and in batches.
-`errors` holds the grammar inside the search to the same grammar as a filter behind greedy decoding.
+DIR holds labelled images. `speed` decodes the posteriors of the model for them, one image at a time and in batches.
+`errors` compares a grammar inside the search with the same grammar as a filter behind greedy decoding.
 """
 
 from __future__ import annotations
@@ -39,44 +39,44 @@ from edge_crnn.records.decoding import DecoderTime, DecodingCounts, DecodingErro
 from .record import header, save, typed
 
 WIDTH = 10
-"""Of all beams."""
+"""The width of all beams."""
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Labels: TypeAlias = tuple[int, ...]
 
 KNOWN = 100_000
-"""Labels of the lexicon."""
+"""The number of labels in the lexicon."""
 
 _TINY = 1e-30  # instead of 0 where a peer takes logarithms
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """One way to labels and a score."""
+    """A function that decodes probabilities into labels and a score."""
 
     name: str
     prepare: Callable[[Floats], Any]
-    """(N, T, C) probabilities, the blank last → what it takes; not timed."""
+    """Converts (N, T, C) probabilities, with the blank last, to the input of `decode`; not timed."""
     decode: Callable[[Any], Any]
-    """What is timed."""
+    """The call that is timed."""
     labels: Callable[[Any], list[Labels]]
-    """What it found, an image each; not timed."""
+    """Converts the output of `decode` to the labels of each image; not timed."""
     against: str
-    """What of ours its labels are held to."""
+    """The name of our decoder whose labels it is compared with."""
 
 
 def ours(
     classes: int, grammar: ctc.Grammar | None, lexicon: ctc.Lexicon | None = None, prior: ctc.Prior | None = None
 ) -> list[Decoder]:
-    """Ours, for posteriors whose blank is the last class."""
+    """Return our decoders, for posteriors whose blank is the last class."""
     blank = classes - 1
 
-    def decoder(name: str, decode: Callable[[Floats], Any], against: str, first: bool = True) -> Decoder:
-        return Decoder(name, lambda rows: rows, decode, lambda found: [_best(each, first) for each in found], against)
+    def decoder(name: str, decode: Callable[[Floats], Any], against: str, is_beam: bool = True) -> Decoder:
+        return Decoder(name, lambda rows: rows, decode, lambda texts: [_best(text, is_beam) for text in texts], against)
 
     search = functools.partial(ctc.search, blank=blank, width=WIDTH)
     decoders = [
-        decoder("greedy", lambda rows: ctc.best_path(rows, blank), "greedy", first=False),
+        decoder("greedy", lambda rows: ctc.best_path(rows, blank), "greedy", is_beam=False),
         decoder("beam", search, "beam"),
         decoder("beam, with spans", functools.partial(ctc.beam, blank=blank, width=WIDTH), "beam"),
     ]
@@ -90,7 +90,7 @@ def ours(
 
 
 def known_labels(truths: Sequence[Labels], count: int) -> list[Labels]:
-    """The truths, and others whose every symbol stands in that place of a truth of the most frequent length."""
+    """Return `count` labels: the truths, and mixtures of the truths that have the most frequent length."""
     length = statistics.mode(map(len, truths))
     columns = np.array([truth for truth in truths if len(truth) == length])
     chosen = np.random.default_rng(0).integers(0, len(columns), (count, length))
@@ -98,57 +98,57 @@ def known_labels(truths: Sequence[Labels], count: int) -> list[Labels]:
     return [*truths, *map(tuple, others)][:count]
 
 
-def _best(found: Any, first: bool) -> Labels:
-    if first:
-        found = found[0] if found else ctc.Scored((), -np.inf)
-    labels: Labels = found.indices
+def _best(text: Any, is_beam: bool) -> Labels:
+    if is_beam:
+        text = text[0] if text else ctc.Scored((), -np.inf)
+    labels: Labels = text.indices
     return labels
 
 
-def tensorflow(classes: int) -> list[Decoder]:  # noqa: ARG001 - it takes the number from the logits
-    """Greedy and beam of `tf.nn`."""
+def tensorflow(classes: int) -> list[Decoder]:  # noqa: ARG001 - TensorFlow takes the number from the logits
+    """Return the greedy decoder and the beam search of `tf.nn`."""
     tf = importlib.import_module("tensorflow")
 
     def prepare(rows: Floats) -> Any:
         logits = np.log(np.maximum(rows, _TINY)).transpose(1, 0, 2)
         return tf.constant(logits), tf.fill([logits.shape[1]], logits.shape[0])
 
-    def labels(found: Any) -> list[Labels]:
-        dense = tf.sparse.to_dense(found[0][0], default_value=-1).numpy()
+    def labels(decoded: Any) -> list[Labels]:
+        dense = tf.sparse.to_dense(decoded[0][0], default_value=-1).numpy()
         return [tuple(row[row >= 0].tolist()) for row in dense]
 
     beam = functools.partial(tf.nn.ctc_beam_search_decoder, beam_width=WIDTH, top_paths=1)
     return [
-        Decoder("TensorFlow greedy", prepare, lambda given: tf.nn.ctc_greedy_decoder(*given), labels, "greedy"),
-        Decoder("TensorFlow beam", prepare, lambda given: beam(*given), labels, "beam"),
+        Decoder("TensorFlow greedy", prepare, lambda logits: tf.nn.ctc_greedy_decoder(*logits), labels, "greedy"),
+        Decoder("TensorFlow beam", prepare, lambda logits: beam(*logits), labels, "beam"),
     ]
 
 
 def pyctcdecode(classes: int) -> list[Decoder]:
-    """Its beam, with its own pruning."""
+    """Return its beam search, with its own pruning."""
     letters = [chr(0xE000 + index) for index in range(classes - 1)]
     decoder = importlib.import_module("pyctcdecode").build_ctcdecoder([*letters, ""])
     return [
         Decoder(
             "pyctcdecode beam",
             lambda rows: np.log(np.maximum(rows, _TINY)),
-            lambda given: [decoder.decode_beams(logits, beam_width=WIDTH)[0] for logits in given],
-            lambda found: [tuple(ord(letter) - 0xE000 for letter in each[0]) for each in found],
+            lambda batch: [decoder.decode_beams(logits, beam_width=WIDTH)[0] for logits in batch],
+            lambda beams: [tuple(ord(letter) - 0xE000 for letter in beam[0]) for beam in beams],
             "beam",
         )
     ]
 
 
 def fast_ctc_decode(classes: int) -> list[Decoder]:
-    """Its beam in Rust, without a threshold."""
+    """Return its beam search in Rust, without a threshold."""
     search = importlib.import_module("fast_ctc_decode").beam_search
     letters = "".join(chr(0xE000 + index) for index in range(classes))
     return [
         Decoder(
             "fast-ctc-decode beam",
             lambda rows: np.ascontiguousarray(np.roll(rows, 1, axis=-1)),
-            lambda given: [search(rows, letters, beam_size=WIDTH) for rows in given],
-            lambda found: [tuple(ord(letter) - 0xE001 for letter in text) for text, _ in found],
+            lambda batch: [search(rows, letters, beam_size=WIDTH) for rows in batch],
+            lambda beams: [tuple(ord(letter) - 0xE001 for letter in text) for text, _ in beams],
             "beam",
         )
     ]
@@ -162,7 +162,7 @@ PEERS: Mapping[str, Callable[[int], list[Decoder]]] = {
 
 
 def posteriors(artifact: Artifact, folder: Path) -> tuple[Floats, list[str]]:
-    """(N, T, C) without the skipped steps and with the blank last, and the true labels."""
+    """Return (N, T, C) posteriors, without the skipped steps and with the blank last, and the true labels."""
     spec = artifact.spec
     dataset = load_labelled(folder, spec.alphabet)
     engine = open_backend(artifact)
@@ -172,12 +172,12 @@ def posteriors(artifact: Artifact, folder: Path) -> tuple[Floats, list[str]]:
     ]
     engine.close()
     order = [index for index in range(spec.output.classes) if index != spec.blank]
-    return np.ascontiguousarray(np.concatenate(rows)[:, :, [*order, spec.blank]]), [each.label for each in dataset]
+    return np.ascontiguousarray(np.concatenate(rows)[:, :, [*order, spec.blank]]), [entry.label for entry in dataset]
 
 
 @contextlib.contextmanager
 def one_core() -> Iterator[None]:
-    """Keep this process on one core: whatever threads a decoder starts then share it."""
+    """Keep this process on one core, which all threads of a decoder then share."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(before)})
     try:
@@ -187,63 +187,65 @@ def one_core() -> Iterator[None]:
 
 
 def measure(decoders: Sequence[Decoder], rows: Floats, batch: int, rounds: int, calls: int) -> list[DecoderTime]:
-    """Every decoder on the same batches, in turn; each round begins with another."""
+    """Time the decoders in turn on the same batches; each round begins with another decoder."""
     batches = [rows[start : start + batch] for start in range(0, len(rows) - batch + 1, batch)]
-    given = {each.name: [each.prepare(part) for part in batches] for each in decoders}
-    found = {
-        each.name: [labels for part in given[each.name] for labels in each.labels(each.decode(part))]
-        for each in decoders
+    inputs = {decoder.name: [decoder.prepare(part) for part in batches] for decoder in decoders}
+    labels_of = {
+        decoder.name: [labels for part in inputs[decoder.name] for labels in decoder.labels(decoder.decode(part))]
+        for decoder in decoders
     }
-    wall: dict[str, list[list[float]]] = {each.name: [] for each in decoders}
-    processor: dict[str, list[float]] = {each.name: [] for each in decoders}
+    wall: dict[str, list[list[float]]] = {decoder.name: [] for decoder in decoders}
+    processor: dict[str, list[float]] = {decoder.name: [] for decoder in decoders}
     for turn in range(rounds):
         first = turn % len(decoders)
-        for each in [*decoders[first:], *decoders[:first]]:
-            parts = [given[each.name][(turn * calls + call) % len(batches)] for call in range(calls)]
-            each.decode(parts[-1])
+        for decoder in [*decoders[first:], *decoders[:first]]:
+            parts = [inputs[decoder.name][(turn * calls + call) % len(batches)] for call in range(calls)]
+            decoder.decode(parts[-1])
             started, times = time.process_time(), []
             for part in parts:
                 begun = time.perf_counter()
-                each.decode(part)
+                decoder.decode(part)
                 times.append(1e3 * (time.perf_counter() - begun))
-            processor[each.name].append(1e3 * (time.process_time() - started) / calls)
-            wall[each.name].append(times)
+            processor[decoder.name].append(1e3 * (time.process_time() - started) / calls)
+            wall[decoder.name].append(times)
     return [
         DecoderTime(
-            decoder=each.name,
+            decoder=decoder.name,
             batch=batch,
-            ms=statistics.median(map(statistics.median, wall[each.name])),
-            minimum_ms=min(map(min, wall[each.name])),
-            processor_ms=statistics.median(processor[each.name]),
-            same=statistics.mean(a == b for a, b in zip(found[each.name], found[each.against], strict=True)),
+            ms=statistics.median(map(statistics.median, wall[decoder.name])),
+            minimum_ms=min(map(min, wall[decoder.name])),
+            processor_ms=statistics.median(processor[decoder.name]),
+            same=statistics.mean(
+                a == b for a, b in zip(labels_of[decoder.name], labels_of[decoder.against], strict=True)
+            ),
         )
-        for each in decoders
+        for decoder in decoders
     ]
 
 
 def count_errors(rows: Floats, truths: Sequence[Labels], grammar: ctc.Grammar) -> DecodingCounts:
-    """Decode (N, T, C), the blank last, in all three ways."""
+    """Count errors in (N, T, C) posteriors, with the blank last, of greedy, free and grammar decoding."""
     blank = rows.shape[2] - 1
-    greedy = [each.indices for each in ctc.best_path(rows, blank)]
-    free = [found[0].indices for found in ctc.search(rows, blank, width=WIDTH)]
+    greedy = [path.indices for path in ctc.best_path(rows, blank)]
+    free = [beam[0].indices for beam in ctc.search(rows, blank, width=WIDTH)]
     searched = ctc.search(rows, blank, width=WIDTH, n_best=WIDTH, grammar=grammar)
     lost = ctc.Scored((), -np.inf)
-    best = [found[0] if found else lost for found in searched]
-    passed = [each for each in range(len(rows)) if grammar.accepts(greedy[each])]
-    surest = sorted(range(len(rows)), key=lambda each: best[each].log_probability, reverse=True)[: len(passed)]
-    wrong = [each for each in range(len(rows)) if best[each].indices != truths[each]]
+    best = [beam[0] if beam else lost for beam in searched]
+    passed = [image for image in range(len(rows)) if grammar.accepts(greedy[image])]
+    surest = sorted(range(len(rows)), key=lambda image: best[image].log_probability, reverse=True)[: len(passed)]
+    wrong = [image for image in range(len(rows)) if best[image].indices != truths[image]]
     return DecodingCounts(
         images=len(rows),
         greedy_right=sum(a == b for a, b in zip(greedy, truths, strict=True)),
         beam_right=sum(a == b for a, b in zip(free, truths, strict=True)),
         grammar_right=len(rows) - len(wrong),
         covered=len(passed),
-        filter_wrong=sum(greedy[each] != truths[each] for each in passed),
-        grammar_wrong=sum(best[each].indices != truths[each] for each in surest),
+        filter_wrong=sum(greedy[image] != truths[image] for image in passed),
+        grammar_wrong=sum(best[image].indices != truths[image] for image in surest),
         fewest_wrong=max(len(wrong) - (len(rows) - len(passed)), 0),
         remaining=len(wrong),
-        truth_in_n_best=sum(truths[each] in [found.indices for found in searched[each]] for each in wrong),
-        outside=sum(not grammar.accepts(found.indices) for each in searched for found in each),
+        truth_in_n_best=sum(truths[image] in [text.indices for text in searched[image]] for image in wrong),
+        outside=sum(not grammar.accepts(text.indices) for beam in searched for text in beam),
     )
 
 
@@ -251,12 +253,14 @@ def main(words: Sequence[str] | None = None) -> int:
     """Print a table, and write all numbers as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("speed", "errors"))
-    parser.add_argument("images", type=Path, metavar="DIR", help="labelled")
+    parser.add_argument("images", type=Path, metavar="DIR", help="folder of labelled images")
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     parser.add_argument("--grammar", default="korean-plates", metavar="REGEX")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 256])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--calls", type=int, default=25, help="timed calls of each decoder in a round")
+    parser.add_argument(
+        "--calls", type=int, default=25, help="timed calls of each decoder in a round (default: %(default)s)"
+    )
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args(words)
 
@@ -291,13 +295,13 @@ def _speed(rows: Floats, decoders: list[Decoder], args: argparse.Namespace) -> D
             speeds += measure(decoders, rows, min(batch, len(rows)), args.rounds, calls)
         others = contention.cores()
     print(f"{'decoder':<22} {'batch':>5} {'ms':>9} {'min':>9} {'processor':>9} {'same as ours':>12}")
-    for each in speeds:
-        times = f"{each.ms:>9.3f} {each.minimum_ms:>9.3f} {each.processor_ms:>9.3f}"
-        print(f"{each.decoder:<22} {each.batch:>5} {times} {each.same:>12.2%}")
+    for speed in speeds:
+        times = f"{speed.ms:>9.3f} {speed.minimum_ms:>9.3f} {speed.processor_ms:>9.3f}"
+        print(f"{speed.decoder:<22} {speed.batch:>5} {times} {speed.same:>12.2%}")
     for name, reason in absent.items():
         print(f"Absent: {name} ({reason}).")
     if others > QUIET:
-        print(f"Not to be quoted: other programs kept {others:.1f} cores busy meanwhile.")
+        print(f"Do not quote these times: other programs kept {others:.1f} cores busy. Repeat on a quiet machine.")
     return DecodingSpeed(len(rows), _shape(rows), others, WIDTH, tuple(speeds), absent)
 
 
@@ -315,7 +319,7 @@ def _errors(rows: Floats, truths: Sequence[Labels], grammar: ctc.Grammar) -> Dec
 
 
 def _shape(rows: Floats) -> tuple[int, int]:
-    """Steps and classes."""
+    """Return the numbers of steps and classes."""
     return rows.shape[1], rows.shape[2]
 
 

@@ -1,4 +1,4 @@
-"""The measurement behind the form of each recipe: loop or unrolled, how precise a head, pixels or float32 in.
+"""Measure the recipes against their variants: loop or unrolled, the precision of the head, pixels or float32 as input.
 
 python -m benchmarks.forms [--threads 1] [--rounds 9] [-o benchmarks/results/forms.json]
 """
@@ -19,7 +19,7 @@ from .study import main
 
 
 def forms() -> Mapping[str, Callable[[Source], Engine]]:
-    """Every recipe as it is, and with one thing changed; the reference, to compare the texts with."""
+    """Return the reference, every recipe, and every recipe with one setting changed."""
     variants: dict[str, Callable[[Source], Engine]] = {REFERENCE: PEERS[REFERENCE]}
 
     def add(recipe: Recipe, name: str, *, takes_pixels: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""The project's own models, and the images that they are measured on: samples of the tree, and fresh ones."""
+"""The project's own models, and the images that they are measured on: samples in the repository, and fresh ones."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from edge_crnn.errors import DatasetError
 from edge_crnn.training.layouts import KINDS
 
 PRESETS: Mapping[str, int] = {"mild": 101, "heavy": 102}
-"""Preset of fresh images → the seed that they are drawn from; nothing was trained on it."""
+"""The seeds of fresh images, by preset; no model was trained on them."""
 
 SMALL, FULL = 200, 5000
-"""Fresh images of each preset: minutes on a laptop, and enough to show what the gate asks for."""
+"""The numbers of fresh images of each preset: minutes on a laptop, and enough to pass the gate."""
 
 
 @dataclass(frozen=True)
@@ -27,29 +27,29 @@ class Model:
     name: str
     path: Path
     samples: Path
-    """Labelled."""
+    """A labelled folder."""
     calibration: Path
     images_are: str
     kinds: Mapping[str, Sequence[str]]
-    """Kind of image → the words that have `edge-crnn synth` draw it."""
+    """The arguments of `edge-crnn synth` that draw an image of a kind, by kind."""
 
     def fresh(self, folder: Path) -> list[Path]:
-        """Where fresh images of each preset go, each kind in a folder of its own."""
+        """Return the folder of fresh images of each preset; it has a folder for each kind."""
         return [folder / self.name / preset for preset in PRESETS]
 
     def synth(self, folder: Path, n: int) -> Iterator[list[str]]:
-        """The words of each `edge-crnn synth` that has its part in `n` fresh images of each preset, or a few more."""
-        each = -(-n // len(self.kinds))
+        """Yield the arguments of the `edge-crnn synth` calls that draw at least `n` fresh images of each preset."""
+        count = -(-n // len(self.kinds))
         for place, (preset, seed) in zip(self.fresh(folder), PRESETS.items(), strict=True):
             for number, (kind, words) in enumerate(self.kinds.items()):
-                run = "--preset", preset, "--seed", str(seed), "--start", str(number * each), "-n", str(each)
+                run = "--preset", preset, "--seed", str(seed), "--start", str(number * count), "-n", str(count)
                 yield ["synth", "-o", str(place / kind), *words, *run]
 
     def draw(self, folder: Path, n: int) -> list[Path]:
-        """Draw `n` fresh images of each preset, or a few more, and say where they are.
+        """Draw `n` fresh images of each preset, or a few more, and return their folders.
 
         Raises:
-            DatasetError: they could not be drawn; why is on stderr.
+            DatasetError: they could not be drawn; stderr has the reason.
         """
         for words in self.synth(folder, n):
             if edge_crnn(words):
@@ -58,8 +58,8 @@ class Model:
 
 
 MODELS: Mapping[str, Model] = {
-    each.name: each
-    for each in (
+    model.name: model
+    for model in (
         Model(
             "plates",
             Path("models/plates.keras"),
@@ -81,12 +81,12 @@ MODELS: Mapping[str, Model] = {
 
 
 def kinds_of(folder: Path) -> list[Path]:
-    """The labelled folders of one set: the folder itself, or those in it, one of each kind, where it has no image.
+    """Return the labelled folders of a set: the folder itself or, where it has no image, the folders in it.
 
     Raises:
-        DatasetError: there is no image in it, and no folder.
+        DatasetError: the folder has neither an image nor a folder.
     """
-    inside = sorted(each for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
+    inside = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     try:
         find_images(folder)
     except DatasetError:

@@ -1,6 +1,6 @@
-"""Pictures that are no plate, as a detector that errs would hand them over: seeded, drawn, of nine kinds.
+"""Draw pictures without a plate, as a detector that errs passes them on: seeded, and of nine kinds.
 
-All go through the camera of preset `heavy`, as the plates do that they are mixed with.
+All go through the camera of preset `heavy`, like the plates that they are mixed with.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def pictures(kind: str, n: int, seed: int = 0) -> Iterator[Image]:
 
 
 def _plain(rng: Rng) -> Image:
-    """One colour all over."""
+    """Draw a single colour."""
     return _seen(np.ones((*_size(rng), 1)) * _colour(rng), rng)
 
 
 def _gradient(rng: Rng) -> Image:
-    """From one colour to another, along a line or around a point."""
+    """Draw a gradient between two colours, along a line or around a point."""
     height, width = _size(rng)
     down, across = np.mgrid[0:height, 0:width] / width
     if rng.random() < 0.5:
@@ -53,7 +53,7 @@ def _gradient(rng: Rng) -> Image:
 
 
 def _noise(rng: Rng) -> Image:
-    """Levels without any order, in cells of one to twenty pixels; grey or coloured, all or some of the cells."""
+    """Draw random levels in cells of one to twenty pixels, grey or coloured, in all or some of the cells."""
     height, width = _size(rng)
     cell = round(np.exp(rng.uniform(0, np.log(20))))
     shape = height // cell + 1, width // cell + 1, rng.choice([1, 3])
@@ -64,7 +64,7 @@ def _noise(rng: Rng) -> Image:
 
 
 def _cloud(rng: Rng) -> Image:
-    """Asphalt, plaster, leaves: noise whose power falls with the frequency."""
+    """Draw asphalt, plaster or leaves: noise whose power falls with the frequency."""
     height, width = _size(rng)
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
     frequency[0, 0] = np.inf
@@ -74,7 +74,7 @@ def _cloud(rng: Rng) -> Image:
 
 
 def _courses(rng: Rng) -> Image:
-    """Bricks, tiles, slats, grilles and fences: what repeats, with joints between."""
+    """Draw bricks, slats or a fence: a pattern that repeats, with joints."""
     height, width = _size(rng)
     high, wide = rng.uniform(6, 40), rng.uniform(6, 90)
     joint = rng.uniform(0.05, 0.5)
@@ -93,7 +93,7 @@ def _courses(rng: Rng) -> Image:
 
 
 def _shapes(rng: Rng) -> Image:
-    """Lamps, badges, bumpers: rectangles, ellipses, lines and polygons, one over the other."""
+    """Draw lamps, badges and bumpers: rectangles, ellipses, lines and polygons, on top of each other."""
     import cv2
 
     height, width = _size(rng)
@@ -103,15 +103,15 @@ def _shapes(rng: Rng) -> Image:
         points = (rng.random((int(rng.integers(3, 7)), 2)) * (width, height)).astype(np.int32)
         first, second = (tuple(point.tolist()) for point in points[:2])
         thickness = int(rng.integers(1, 12))
-        which = rng.integers(4)
-        if which == 0:
+        shape = rng.integers(4)
+        if shape == 0:
             cv2.rectangle(image, first, second, colour, -1 if rng.random() < 0.5 else thickness)
-        elif which == 1:
+        elif shape == 1:
             axes = tuple((rng.uniform(0.02, 0.4, 2) * (width, height)).astype(int).tolist())
             cv2.ellipse(
                 image, first, axes, rng.uniform(0, 180), 0, 360, colour, -1 if rng.random() < 0.5 else thickness
             )
-        elif which == 2:
+        elif shape == 2:
             cv2.line(image, first, second, colour, thickness, cv2.LINE_AA)
         else:
             cv2.fillPoly(image, [points], colour)
@@ -119,17 +119,17 @@ def _shapes(rng: Rng) -> Image:
 
 
 def _latin(rng: Rng) -> Image:
-    """A line of Latin letters, in fonts of three families."""
+    """Draw a line of Latin letters, in fonts of three families."""
     return _line(ascii_letters, rng)
 
 
 def _hangul(rng: Rng) -> Image:
-    """A line of Hangul: the syllables of plates and regions among them, as plates are not made of them alone."""
+    """Draw a line of the Hangul syllables of plates and regions, which form no plate."""
     return _line("".join(sorted({letter for text in KOREAN_PLATES.values() for letter in text.strip()})), rng)
 
 
 def _numbers(rng: Rng) -> Image:
-    """A line of digits: a telephone number, a house number, a price."""
+    """Draw a line of digits, such as a telephone number, a house number or a price."""
     return _line(digits, rng)
 
 
@@ -144,11 +144,11 @@ KINDS: Mapping[str, Callable[[Rng], Image]] = {
     "hangul": _hangul,
     "numbers": _numbers,
 }
-"""What is on the pictures."""
+"""The functions that draw a picture, by kind."""
 
 
 def _size(rng: Rng) -> tuple[int, int]:
-    """Height and width at the resolution at which plates are drawn, with `_PAD` around: as long ones, and as short."""
+    """Return height and width in pixels of a long or a short plate as it is drawn, with `_PAD` around it."""
     height, width = (82, 390) if rng.random() < 0.5 else (125, 250)
     return round(height * rng.uniform(0.8, 1.25)) + 2 * _PAD, round(width * rng.uniform(0.8, 1.25)) + 2 * _PAD
 
@@ -158,7 +158,7 @@ def _colour(rng: Rng) -> np.ndarray:
 
 
 def _blended(share: np.ndarray, rng: Rng) -> np.ndarray:
-    """(H, W) in [0, 1] → between two colours."""
+    """Map (H, W) shares in [0, 1] to levels between two colours, (H, W, 3)."""
     first, second = _colour(rng), _colour(rng)
     return np.asarray(first + share[..., None] * (second - first))
 

@@ -1,4 +1,4 @@
-"""How much a trained model reads of drawn images, by kind: the figures of the model cards, and those that pin presets.
+"""Measure how many rendered images a trained model reads, by kind: the figures in the model cards.
 
 python -m benchmarks.presets [--model models/plates.keras] [--what plates] [--presets none mild heavy] [-n 5000]
     [--seed 7] [--fonts DIR [--font-split test] | --glyphs DIR]
@@ -27,10 +27,15 @@ BATCH = 50
 
 
 def main() -> int:
-    """Print, for each preset, the share of images read right with its 95 % interval, of all and of each kind."""
+    """Print the share of images of each preset that are read right, with its 95 % interval, in all and by kind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=Path("models/plates.keras"))
-    parser.add_argument("--what", choices=WHATS, default="plates", help="lines count by length, plates by kind")
+    parser.add_argument(
+        "--what",
+        choices=WHATS,
+        default="plates",
+        help="what to render; lines are counted by length, plates by kind (default: %(default)s)",
+    )
     parser.add_argument("--presets", nargs="+", choices=list(PRESETS), default=[NONE.name, MILD.name, HEAVY.name])
     parser.add_argument("-n", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=7)
@@ -50,11 +55,11 @@ def main() -> int:
         right: Counter[str] = Counter()
         drawn: Counter[str] = Counter()
         for batch in chunked(progress(drawing.pictures(args.n), args.n, preset), BATCH):
-            rows = reference.infer(preprocess([each.image for each in batch], spec.input))
-            for each, found in zip(batch, greedy(rows, spec.blank, spec.skip_steps), strict=True):
-                kind = f"length {len(each.label):2}" if lines else each.kind
+            rows = reference.infer(preprocess([picture.image for picture in batch], spec.input))
+            for picture, path in zip(batch, greedy(rows, spec.blank, spec.skip_steps), strict=True):
+                kind = f"length {len(picture.label):2}" if lines else picture.kind
                 drawn[kind] += 1
-                right[kind] += alphabet.spell(found.indices) == each.label
+                right[kind] += alphabet.spell(path.indices) == picture.label
         print(f"{preset}: {_share(right.total(), args.n)}")
         for kind in sorted(drawn):
             print(f"  {kind}: {_share(right[kind], drawn[kind])}", flush=True)

@@ -1,4 +1,4 @@
-"""What all benchmarks write beside their figures."""
+"""The header of a benchmark's record, and how a record is written."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _PACKAGES = ("ai-edge-litert", "keras", "nncf", "numpy", "onnx", "onnxruntime", 
 
 
 def typed(module: str, words: Sequence[str] | None = None) -> str:
-    """What was typed to run a benchmark; without words, the arguments of this process."""
+    """Return the command that runs a benchmark with these words, or else with the arguments of this process."""
     return f"python -m benchmarks.{module} {shlex.join(sys.argv[1:] if words is None else words)}".rstrip()
 
 
 def header(command: str, *, model: str = "", source_sha256: str = "", images_are: str = "") -> Header:
-    """The header of a benchmark on this machine; see `header_here`."""
+    """Return the header of a benchmark on this machine; see `header_here`."""
     return header_here(_PACKAGES, command=command, model=model, source_sha256=source_sha256, images_are=images_are)
 
 

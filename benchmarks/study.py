@@ -1,4 +1,4 @@
-"""What `peers` and `forms` share: the command line, the reading of labelled plates, the rounds, table and JSON."""
+"""The command line, rounds, table and record that the benchmarks `peers` and `forms` share."""
 
 from __future__ import annotations
 
@@ -27,16 +27,18 @@ from .peers.table import table
 from .record import header, save, typed
 
 SAMPLES = Path("samples/plates")
-"""Rendered ones: no photograph is among them, which is to be said wherever accuracy is."""
+"""Rendered plates, without a photograph; say so wherever you quote accuracy on them."""
 
 
-def main(what: str, about: str | None, makers: Mapping[str, Callable[[Source], Engine]], threads: Sequence[int]) -> int:
-    """Measure the engines that `makers` make; `python -m benchmarks.WHAT`."""
-    args = _arguments(about, what, threads)
+def main(
+    benchmark: str, about: str | None, makers: Mapping[str, Callable[[Source], Engine]], threads: Sequence[int]
+) -> int:
+    """Run a benchmark, `python -m benchmarks.BENCHMARK`: measure the engines that `makers` make."""
+    args = _arguments(about, benchmark, threads)
     with tempfile.TemporaryDirectory(prefix="edge-crnn-") as work:
         source = Source(args.model, args.calibration, Path(work))
         plates = load_labelled(args.images, source.spec.alphabet)
-        print(f"making {len(makers)} files from {args.model}", file=sys.stderr)
+        print(f"making the files of {len(makers)} engines from {args.model}", file=sys.stderr)
         engines, absent = build(source, makers)
         runs = []
         images = images_of(plates)
@@ -46,29 +48,33 @@ def main(what: str, about: str | None, makers: Mapping[str, Callable[[Source], E
             print(f"{args.rounds} rounds on {count} core{'s' * (count > 1)}", file=sys.stderr)
             runs.append(measure(engines, absent, count, images, parities, args.rounds, args.calls))
             print(table(runs[-1]), end="\n\n", flush=True)
-        written = header(typed(what), model=source.spec.name, source_sha256=source.sha256, images_are=args.images_are)
+        written = header(
+            typed(benchmark), model=source.spec.name, source_sha256=source.sha256, images_are=args.images_are
+        )
     save(args.output, written, Engines(args.calls, tuple(runs)))
     print(f"written to {args.output}", file=sys.stderr)
     return 0
 
 
 def images_of(plates: Dataset) -> Images:
-    """The plates as an engine takes them; each form is made once."""
+    """Return a function that prepares the plates for an input, and keeps the result of each input."""
     pixels = [entry.load() for entry in plates]
     return functools.cache(lambda image: preprocess(pixels, image))
 
 
 def judge(engines: Sequence[Engine], plates: Dataset, images: Images, spec: ModelSpec) -> dict[str, Parity]:
-    """Each engine's readings held to the reference's, by name, with the gate that conversions must pass.
+    """Compare the readings of the engines with the reference, at the gate of conversions; return parities by name.
 
-    Nothing where the reference is absent. What an engine reads does not depend on its threads.
+    The result is empty where the reference is absent. The readings of an engine do not depend on its threads.
     """
     with workers(engines, 1, images) as (opened, _):
         read = {worker.engine.name: readings(worker.infer_all(), spec) for worker in opened}
     if REFERENCE not in read:
         return {}
     reference = read[REFERENCE]
-    return {name: compare([plates], [reference], [each], Gate()).parity for name, each in read.items()}
+    return {
+        name: compare([plates], [reference], [engine_readings], Gate()).parity for name, engine_readings in read.items()
+    }
 
 
 def measure(
@@ -80,11 +86,14 @@ def measure(
     rounds: int,
     calls: int,
 ) -> Run:
-    """All engines at one number of threads. `absent`: those that could not even be made, and why."""
+    """Measure all engines at one number of threads.
+
+    `absent` holds the reasons why other engines could not be made, by name.
+    """
     with workers(engines, threads, images) as (opened, missing):
         before = os.getloadavg()
         contention = Contention(worker.pid for worker in opened)
-        found = interleave(opened, rounds, calls)
+        rounds_of = interleave(opened, rounds, calls)
         others = contention.cores()
         after = os.getloadavg()
         timings = [
@@ -94,7 +103,7 @@ def measure(
                 note=worker.engine.note,
                 file_bytes=worker.engine.file_bytes,
                 first_ms=worker.first_ms,
-                rounds=tuple(found[worker.engine.name]),
+                rounds=tuple(rounds_of[worker.engine.name]),
                 parity=parities.get(worker.engine.name),
             )
             for worker in opened
@@ -103,28 +112,32 @@ def measure(
 
 
 def readings(probabilities: Probabilities, spec: ModelSpec) -> Readings:
-    """The labels that the network's output (N, T, C) spells, by best path; rows are first made to sum to 1.
+    """Return the best-path labels of the network's output, (N, T, C), after its rows are scaled to sum to 1.
 
-    Some peers quantise the softmax more coarsely than our decoder would accept.
+    Some peers quantise the softmax more coarsely than our decoder accepts.
     """
     rows = probabilities / probabilities.sum(axis=-1, keepdims=True, dtype=np.float32)
     return Readings.of(rows, spec)
 
 
-def _arguments(about: str | None, what: str, threads: Sequence[int]) -> argparse.Namespace:
+def _arguments(about: str | None, benchmark: str, threads: Sequence[int]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog=f"python -m benchmarks.{what}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"python -m benchmarks.{benchmark}",
+        description=about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--threads", type=int, nargs="+", default=list(threads))
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--calls", type=int, default=25, help="timed calls of each engine in a round")
-    parser.add_argument("--model", type=Path, default=Path("models/plates.keras"))
-    parser.add_argument("--images", type=Path, default=SAMPLES, help="labelled; also what is timed")
     parser.add_argument(
-        "--images-are", metavar="WORDS", help="what they are, for the report (samples: rendered plates)"
+        "--calls", type=int, default=25, help="timed calls of each engine in a round (default: %(default)s)"
+    )
+    parser.add_argument("--model", type=Path, default=Path("models/plates.keras"))
+    parser.add_argument("--images", type=Path, default=SAMPLES, help="folder of labelled images, which are also timed")
+    parser.add_argument(
+        "--images-are", metavar="WORDS", help="words for the report (default for the samples: rendered plates)"
     )
     parser.add_argument("--calibration", type=Path, default=Path("samples/calibration"))
-    parser.add_argument("-o", "--output", type=Path, default=Path(f"benchmarks/results/{what}.json"))
+    parser.add_argument("-o", "--output", type=Path, default=Path(f"benchmarks/results/{benchmark}.json"))
     args = parser.parse_args()
     if args.images_are is None:
         args.images_are = "rendered plates" if args.images == SAMPLES else ""

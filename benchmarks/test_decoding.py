@@ -1,6 +1,6 @@
-"""`pytest benchmarks/test_decoding.py`: our decoders and others on what the default model says of samples/plates.
+"""`pytest benchmarks/test_decoding.py`: time our decoders and others on the posteriors of samples/plates.
 
-On one core, one after the other; `benchmarks.decoding` interleaves them. Each must find what ours finds.
+They run on one core, one after the other; `benchmarks.decoding` interleaves them. Others must read the texts of ours.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .models import MODELS
 _OURS = ("greedy", "beam", "beam, with spans", "beam, grammar", "beam, lexicon", "beam, prior")
 _THEIRS = ("TensorFlow greedy", "TensorFlow beam", "pyctcdecode beam", "fast-ctc-decode beam")
 _LEAST_SAME = 0.99
-"""Share of the images in which a peer, with its own pruning, must find our labels."""
+"""The share of images in which a peer, with its own pruning, must read our labels."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Decoding:
-    """What is decoded, by whom, and why others are absent."""
+    """The posteriors, the decoders, and the reasons why others are absent."""
 
     rows: Floats
     decoders: dict[str, Decoder]
@@ -37,21 +37,21 @@ class Decoding:
 
 @pytest.fixture(scope="module")
 def decoding() -> Decoding:
-    """Of all samples."""
+    """Return the posteriors of all samples, and all decoders that are installed."""
     artifact = load(DEFAULT_MODEL)
     rows, texts = posteriors(artifact, Path(MODELS["plates"].samples))
     alphabet = dataclasses.replace(artifact.spec.alphabet, blank=rows.shape[2] - 1)
     truths = [alphabet.encode(text) for text in texts]
     grammar = ctc.Grammar.compile("korean-plates", alphabet)
     lexicon = ctc.Lexicon.of(known_labels(truths, KNOWN), alphabet, weight=100.0)
-    found = ours(rows.shape[2], grammar, lexicon, ctc.Prior.fit(truths, alphabet))
+    decoders = ours(rows.shape[2], grammar, lexicon, ctc.Prior.fit(truths, alphabet))
     absent = {}
     for name, make in PEERS.items():
         try:
-            found += make(rows.shape[2])
+            decoders += make(rows.shape[2])
         except ImportError as error:
             absent[name] = str(error)
-    return Decoding(rows, {each.name: each for each in found}, absent)
+    return Decoding(rows, {decoder.name: decoder for decoder in decoders}, absent)
 
 
 @pytest.fixture(autouse=True)
@@ -63,23 +63,23 @@ def _on_one_core() -> Iterator[None]:
 @pytest.mark.parametrize("batch", [1, 256])
 @pytest.mark.parametrize("name", [*_OURS, *_THEIRS])
 def test_decoding(benchmark: BenchmarkFixture, decoding: Decoding, full: bool, name: str, batch: int) -> None:
-    """One call."""
+    """Time a call."""
     for peer, reason in decoding.absent.items():
         if name.startswith(peer):
             pytest.skip(f"{peer}: {reason}")
     decoder = decoding.decoders[name]
     against = decoding.decoders[decoder.against]
     rows = decoding.rows[:batch]
-    given = decoder.prepare(rows)
+    prepared = decoder.prepare(rows)
     benchmark.group = f"{batch} image{'s' * (batch > 1)}, one core"
     rounds = (200 if batch == 1 else 20) // (1 if full else 4)
-    found = benchmark.pedantic(decoder.decode, args=(given,), rounds=rounds, warmup_rounds=1)  # type: ignore[no-untyped-call]
+    decoded = benchmark.pedantic(decoder.decode, args=(prepared,), rounds=rounds, warmup_rounds=1)  # type: ignore[no-untyped-call]
     expected = against.labels(against.decode(against.prepare(rows)))
-    same = statistics.mean(a == b for a, b in zip(decoder.labels(found), expected, strict=True))
+    same = statistics.mean(a == b for a, b in zip(decoder.labels(decoded), expected, strict=True))
     benchmark.extra_info.update(decoder=name, images=len(rows), same_as_ours=same)
     assert same >= _LEAST_SAME
 
 
 def test_no_decoder_is_left_out(decoding: Decoding) -> None:
-    """Whoever is there is timed above."""
+    """Every installed decoder is timed above."""
     assert set(_OURS) <= set(decoding.decoders) <= {*_OURS, *_THEIRS}

@@ -1,7 +1,7 @@
-"""The peers under pytest-benchmark: `pytest benchmarks/test_peers.py`. Who is absent is skipped, with the reason.
+"""`pytest benchmarks/test_peers.py`: time our engines and others; those that are absent are skipped, with the reason.
 
-One engine after the other, so that ratios are better taken from `benchmarks.peers`, which interleaves them. Times are
-of one call through a pipe, about 0.1 ms more than the engine takes.
+The engines run one after the other: take ratios from `benchmarks.peers`, which interleaves them. A time is that of a
+call through a pipe, which adds about 0.1 ms.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from .peers.source import Source
 from .study import readings
 
 _READ = 32
-"""Plates that each engine reads: enough to tell that it is the same network."""
+"""The number of plates that each engine reads: enough to show that it is the same network."""
 _LEAST_RIGHT = 0.9
 
 
 @pytest.fixture(scope="session")
 def make(source: Source) -> Callable[[str], Engine]:
-    """An engine by name, its file made once."""
+    """Return a function that makes an engine by its name, once."""
     return functools.cache(lambda name: {**OURS, **PEERS}[name](source))
 
 
 @pytest.fixture
 def worker(make: Callable[[str], Engine], images: Callable[[str], Images], name: str, threads: int) -> Iterator[Worker]:
-    """The engine that the test names, running; skipped, with the reason, where it is not installed."""
+    """Start the engine of a test, or skip the test with the reason why the engine is not installed."""
     try:
         engine = make(name)
         opened = Worker(engine, threads, images("plates")(engine.image)[:_READ])
@@ -49,7 +49,7 @@ def worker(make: Callable[[str], Engine], images: Callable[[str], Images], name:
 def test_one_plate(
     benchmark: BenchmarkFixture, worker: Worker, source: Source, full: bool, name: str, threads: int
 ) -> None:
-    """One call, of an engine that reads plates."""
+    """Time a call of an engine that reads the plates right."""
     plates = load_labelled(MODELS["plates"].samples, source.spec.alphabet).entries[:_READ]
     labels = readings(worker.infer_all(), source.spec).labels
     right = sum(label == plate.label for label, plate in zip(labels, plates, strict=True))

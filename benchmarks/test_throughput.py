@@ -1,7 +1,7 @@
-"""`pytest benchmarks/test_throughput.py`: each artifact of both models × images of a call × threads.
+"""`pytest benchmarks/test_throughput.py`: time each artifact of both models, by images per call and threads.
 
-The time is that of a call in the steady state, in a process of its own; under `extra_info` are the times that loading
-and the first call took there. `benchmarks.throughput` compares one engine per core with one that has all of them.
+The time is that of a call in the steady state, in a process of its own. `extra_info` holds the times of loading and of
+the first call there. `benchmarks.throughput` compares one engine per core with one engine on all cores.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from converters.recipe import RECIPES
 from edge_crnn.reader import usable_cores
 
 from .artifacts import NAMES, tflite
-from .conftest import Made
+from .conftest import Project
 from .models import MODELS
 from .peers.rounds import WARM_UP, Engine, Images, Worker
 from .peers.source import open_ours
 
 SMALL, FULL = (1,), (1, 8, 32)
-"""Images of a call."""
+"""The numbers of images per call, without and with `--full`."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Images of a call, in earnest or not."""
+    """Choose the numbers of images per call by `--full`."""
     metafunc.parametrize("batch", FULL if metafunc.config.getoption("--full") else SMALL)
 
 
@@ -35,7 +35,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_a_call(
     benchmark: BenchmarkFixture,
-    made: Callable[[str], Made],
+    project_of: Callable[[str], Project],
     images: Callable[[str], Images],
     work: Path,
     full: bool,
@@ -44,10 +44,10 @@ def test_a_call(
     batch: int,
     threads: int,
 ) -> None:
-    """Inference alone."""
-    project = made(model)
+    """Time the inference alone."""
+    project = project_of(model)
     artifact = project.artifact(name)
-    if name in RECIPES and batch > 1:  # a .tflite takes as many as it was made for
+    if name in RECIPES and batch > 1:  # a .tflite takes only the number of images that it was made for
         path = work / f"{model}-{name}-{batch}.tflite"
         artifact = tflite(project.source, project.calibration, RECIPES[name], path, batch)
     engine = Engine(name, open_ours, artifact.path, artifact.spec.input, len(artifact.payload), ours=True, batch=batch)

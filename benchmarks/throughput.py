@@ -1,7 +1,7 @@
-"""`python -m benchmarks.throughput`: many images, one engine per core against one engine with all threads.
+"""`python -m benchmarks.throughput`: compare one engine per core with one engine on all cores, for many images.
 
-Rounds are paired: in each, both settings read the same images one right after the other, so that whatever else the
-machine does hits both. Reported is the median of the rounds' ratios. `folder` reads files as `edge-crnn read DIR` does.
+In each round both settings read the same images, one right after the other, so that other load affects both. The
+result is the median of the rounds' ratios. `folder` reads files as `edge-crnn read DIR` does.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from edge_crnn.records.throughput import Throughput
 from .record import header, save, typed
 
 Pairs = tuple[tuple[float, float], ...]
-"""Images a second of one engine with all threads, and of one engine per core; a pair a round."""
+"""Images per second of one engine on all cores and of one engine per core, by round."""
 
 
 def main() -> None:
-    """Print the ratios, and write all rounds as JSON where asked to."""
+    """Print the ratios, and with `-o` write all rounds as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     parser.add_argument("--images", type=Path, default=Path("samples/plates"))
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def ratio(pairs: Pairs) -> float:
-    """Median over the rounds of how many times as fast one engine per core is."""
+    """Return how many times as fast one engine per core is, as the median over the rounds."""
     return statistics.median(narrow / wide for wide, narrow in pairs)
 
 
@@ -67,15 +67,17 @@ def _inference(model: Path, folder: Path, rounds: int, cores: int) -> Pairs:
 
     def side_by_side() -> None:
         with ThreadPoolExecutor(cores) as pool:
-            list(pool.map(lambda core: [narrow[core].infer(each) for each in batches[core::cores]], range(cores)))
+            list(pool.map(lambda core: [narrow[core].infer(batch) for batch in batches[core::cores]], range(cores)))
 
-    return _paired(lambda: [wide.infer(each) for each in batches], side_by_side, len(batches), rounds)
+    return _paired(lambda: [wide.infer(batch) for batch in batches], side_by_side, len(batches), rounds)
 
 
 def _folder(model: Path, folder: Path, rounds: int, cores: int) -> Pairs:
     paths = find_images(folder)
     with open_reader(model, workers=1, threads=cores) as wide, open_reader(model, workers=cores) as narrow:
-        if [each.text for each in wide.read_batch(paths)] != [each.text for each in narrow.read_batch(paths)]:
+        if [reading.text for reading in wide.read_batch(paths)] != [
+            reading.text for reading in narrow.read_batch(paths)
+        ]:
             sys.exit("the two settings read different texts")
         return _paired(lambda: wide.read_batch(paths), lambda: narrow.read_batch(paths), len(paths), rounds)
 

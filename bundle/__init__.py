@@ -1,1 +1,1 @@
-"""Bundles: all that a board without a network needs, in one tar."""
+"""Bundles: everything that a board without a network needs, in a tar."""

@@ -1,4 +1,4 @@
-"""What a bundle is for: the boards, and the Pythons of their systems."""
+"""The boards for which there are bundles, and the Pythons of their systems."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class System:
-    """An operating system by what its wheels must fit."""
+    """An operating system, with the versions that its wheels must fit."""
 
     name: str
     python: tuple[int, int]
@@ -15,26 +15,26 @@ class System:
 
     @property
     def dotted(self) -> str:
-        """Its Python, such as 3.11."""
+        """Version of its Python, such as 3.11."""
         return ".".join(map(str, self.python))
 
 
 @dataclass(frozen=True)
 class Board:
-    """What goes into its bundle."""
+    """A board, with the packages in its bundle."""
 
     name: str
-    """Of its folder in this repository, and of `service/install.sh --board`."""
+    """Name of its folder in this repository, and its name for `service/install.sh --board`."""
     title: str
     extra: str
-    """Of edge-crnn, with which it is installed."""
+    """Extra of edge-crnn that is installed on the board."""
     wheels: str
-    """The extra of all that has wheels."""
+    """Extra of edge-crnn whose packages all have wheels."""
     systems: tuple[System, ...]
     compiled: tuple[str, ...] = ()
     """Packages that have no wheels and are compiled on the board."""
     build: tuple[str, ...] = ()
-    """What compiling them takes, by their pyproject.toml."""
+    """Packages that compiling them needs, according to their pyproject.toml."""
     machine: str = "aarch64"
 
 

@@ -1,7 +1,7 @@
-"""Whether a folder of packages is enough to install from, without a network, on a machine that is not this one.
+"""Checks that a folder of packages is complete, so that another machine can install from it without a network.
 
-pip resolves for another Python and another processor, but evaluates the conditions of requirements on its own; so what
-it has fetched is looked through again, as the other machine will.
+pip resolves for another Python and another processor, but evaluates the conditions of requirements for this machine. So
+the downloaded packages are checked again, with the conditions of the other machine.
 """
 
 from __future__ import annotations
@@ -31,45 +31,57 @@ class Package:
     name: str
     version: Version
     tags: frozenset[Tag] | None
-    """None of sources, which are compiled wherever they are."""
+    """None for sources, which are compiled on the board."""
     needs_python: SpecifierSet
     requires: tuple[Requirement, ...]
 
 
 def packages(folder: Path) -> list[Package]:
-    """All that is in the folder.
+    """List the packages in a folder.
 
     Raises:
-        ValueError: a file is none.
+        ValueError: a file is not a package.
     """
     return [_package(path) for path in sorted(folder.iterdir())]
 
 
-def missing(found: Sequence[Package], wanted: Sequence[Requirement], system: System, machine: str) -> list[str]:
-    """Requirements, direct or by way of others, that nothing in `found` meets on the system; with who has them."""
+def missing(present: Sequence[Package], requirements: Sequence[Requirement], system: System, machine: str) -> list[str]:
+    """List the direct and indirect requirements that no package in `present` meets on the system.
+
+    Args:
+        present: the available packages.
+        requirements: the direct requirements.
+        system: the system to install on.
+        machine: its processor architecture, such as aarch64.
+
+    Returns:
+        A text for each missing requirement, which names the package that needs it.
+    """
     supported = set(_tags(system, machine))
-    usable = [each for each in found if _runs(each, supported, system)]
+    usable = [package for package in present if _runs(package, supported, system)]
     environment = _environment(system, machine)
     lacking: list[str] = []
-    waiting = [(requirement, "") for requirement in wanted]
+    waiting = [(requirement, "") for requirement in requirements]
     seen = set()
     while waiting:
-        requirement, of = waiting.pop()
+        requirement, parent = waiting.pop()
         extras = ("", *sorted(requirement.extras))
-        if (str(requirement), of) in seen:
+        if (str(requirement), parent) in seen:
             continue
-        seen.add((str(requirement), of))
+        seen.add((str(requirement), parent))
         name = canonicalize_name(requirement.name)
         fitting = [
-            each
-            for each in usable
-            if each.name == name and requirement.specifier.contains(each.version, prereleases=True)
+            package
+            for package in usable
+            if package.name == name and requirement.specifier.contains(package.version, prereleases=True)
         ]
         if not fitting:
-            lacking.append(f"{requirement}{of and f', which {of} needs,'} for {system.name}")
+            lacking.append(f"{requirement}{parent and f', which {parent} needs,'} for {system.name}")
             continue
-        best = max(fitting, key=lambda each: each.version)
-        waiting.extend((each, best.path.name) for each in best.requires if _holds(each, extras, environment))
+        best = max(fitting, key=lambda package: package.version)
+        waiting.extend(
+            (dependency, best.path.name) for dependency in best.requires if _holds(dependency, extras, environment)
+        )
     return lacking
 
 
@@ -105,7 +117,7 @@ def _of_sources(path: Path) -> Message:
 
 
 def _needs(metadata: Message) -> tuple[SpecifierSet, tuple[Requirement, ...]]:
-    requires = tuple(Requirement(each) for each in metadata.get_all("Requires-Dist", []))
+    requires = tuple(Requirement(line) for line in metadata.get_all("Requires-Dist", []))
     return SpecifierSet(metadata.get("Requires-Python", "")), requires
 
 
@@ -115,10 +127,10 @@ def _runs(package: Package, supported: set[Tag], system: System) -> bool:
 
 
 def platforms(system: System, machine: str) -> list[str]:
-    """Tags of wheels by the C library that they take: PEP 600, and the older names of two of them."""
+    """List the platform tags of the wheels that run with the system's C library: PEP 600, and two older names."""
     major, newest = system.glibc
-    found = [f"manylinux_{major}_{minor}_{machine}" for minor in range(newest, 16, -1)]
-    return [*found, f"manylinux2014_{machine}", f"linux_{machine}"]
+    tags = [f"manylinux_{major}_{minor}_{machine}" for minor in range(newest, 16, -1)]
+    return [*tags, f"manylinux2014_{machine}", f"linux_{machine}"]
 
 
 def _tags(system: System, machine: str) -> Iterator[Tag]:
@@ -128,7 +140,7 @@ def _tags(system: System, machine: str) -> Iterator[Tag]:
 
 
 def _environment(system: System, machine: str) -> dict[str, str]:
-    """Source: PEP 508, environment markers."""
+    """Return the values of environment markers. Source: PEP 508."""
     return {
         "implementation_name": "cpython",
         "implementation_version": f"{system.dotted}.0",

@@ -1,7 +1,7 @@
-"""Makes a bundle: `python -m bundle.make raspberry-pi -o dist --model digits.tflite`.
+"""Makes a bundle, as in `python -m bundle.make raspberry-pi -o dist --model digits.tflite`.
 
-Packages come from where this machine's pip has its own. The tar has the same bytes whenever the same packages and
-models go into it.
+This machine's pip downloads the packages, from its usual index. The same packages and models always give the same
+bytes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .closure import missing, packages, platforms
 
 ROOT = Path(__file__).parents[1]
 _EPOCH = 315532800
-"""1980-01-01, the first day that zip files know: of all files in the tar."""
+"""The time of all files in the tar: 1980-01-01, the first day that zip files can store."""
 _SHARED = ("LICENSE", "samples/README.md", "samples/OFL.txt", "samples/plates", "service")
 _SUMS = "SHA256SUMS"
 
@@ -35,10 +35,10 @@ class BundleError(Exception):
 
 
 def make(board: Board, models: Sequence[Path], folder: Path) -> Path:
-    """Make the tar of `board` in `folder`, with what `fetch` finds.
+    """Download the packages of `board`, and write its tar into `folder`.
 
     Raises:
-        BundleError: a package cannot be had, or a model is not there.
+        BundleError: a package cannot be downloaded, or a model does not exist.
     """
     with tempfile.TemporaryDirectory(prefix="bundle-") as name:
         wheels = Path(name) / "wheels"
@@ -48,36 +48,38 @@ def make(board: Board, models: Sequence[Path], folder: Path) -> Path:
 
 
 def fetch(board: Board, folder: Path) -> None:
-    """Put into `folder` a wheel of edge-crnn, pip, and all that they need on the board's systems.
+    """Download into `folder` a wheel of edge-crnn, pip, and all packages that they need on the board's systems.
 
     Raises:
-        BundleError: something cannot be had.
+        BundleError: a package cannot be downloaded.
     """
     own = _own_wheel(folder)
     oldest = min(board.systems, key=lambda system: system.python)
     _pip("download", "--no-deps", "--only-binary=:all:", "--python-version", oldest.dotted, "pip", to=folder)
     for name in board.compiled:
         _pip("download", "--no-deps", "--no-binary", name, name, to=folder)
-    # pip takes no sources for another machine. So what they need is asked for in their place.
-    needs = [str(each) for source in packages(folder) if source.tags is None for each in source.requires]
+    # pip does not resolve sources for another machine. So their requirements are downloaded instead.
+    needs = [str(requirement) for source in packages(folder) if source.tags is None for requirement in source.requires]
     for system in board.systems:
         words = [word for name in platforms(system, board.machine) for word in ("--platform", name)]
         words += ["--python-version", system.dotted, "--implementation", "cp", "--only-binary=:all:"]
         _pip("download", *words, f"{own}[{board.wheels}]", *needs, *board.build, to=folder)
-    found = packages(folder)
-    wanted = [Requirement(each) for each in (f"edge-crnn[{board.extra}]", "pip", *board.build)]
-    lacking = [each for system in board.systems for each in missing(found, wanted, system, board.machine)]
+    present = packages(folder)
+    requirements = [Requirement(line) for line in (f"edge-crnn[{board.extra}]", "pip", *board.build)]
+    lacking = [line for system in board.systems for line in missing(present, requirements, system, board.machine)]
     if lacking:
-        raise BundleError(f"no package for {'; '.join(lacking)}: this machine's pip finds none, or another version")
+        raise BundleError(
+            f"found no package for {'; '.join(lacking)}; check that this machine's pip finds a matching version"
+        )
 
 
 def pack(board: Board, wheels: Path, models: Sequence[Path], folder: Path) -> Path:
-    """Make the tar of packages that are there.
+    """Write the tar with the packages in `wheels`.
 
     Raises:
-        BundleError: a model is not there.
+        BundleError: a model does not exist.
     """
-    version = next(each.version for each in packages(wheels) if each.name == "edge-crnn")
+    version = next(package.version for package in packages(wheels) if package.name == "edge-crnn")
     name = f"edge-crnn-{version}-{board.name}"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bundle-") as place:
@@ -87,10 +89,10 @@ def pack(board: Board, wheels: Path, models: Sequence[Path], folder: Path) -> Pa
         (tree / "models").mkdir()
         for model in models:
             if not model.is_file():
-                raise BundleError(f"{model}: is not there; make it with edge-crnn convert")
+                raise BundleError(f"{model}: does not exist; make it with edge-crnn convert")
             shutil.copy(model, tree / "models")
-        for each in (*_SHARED, board.name):
-            _copy(ROOT / each, tree / each)
+        for part in (*_SHARED, board.name):
+            _copy(ROOT / part, tree / part)
         shutil.copy(ROOT / "bundle" / "install.sh", tree)
         (tree / "bundle.conf").write_text(_conf(board), encoding="utf-8")
         sums = [f"{_sha256(path)}  {path.relative_to(tree).as_posix()}\n" for path in _files(tree)]
@@ -103,10 +105,10 @@ def pack(board: Board, wheels: Path, models: Sequence[Path], folder: Path) -> Pa
 
 
 def _own_wheel(folder: Path) -> Path:
-    """Built from a copy, so that nothing is left in the tree and nothing old in the wheel."""
+    """Build the wheel from a copy, which leaves no files in the tree, and no stale files in the wheel."""
     with tempfile.TemporaryDirectory(prefix="bundle-") as name:
-        for each in ("pyproject.toml", "README.md", "LICENSE", "edge_crnn", "converters"):
-            _copy(ROOT / each, Path(name) / each)
+        for part in ("pyproject.toml", "README.md", "LICENSE", "edge_crnn", "converters"):
+            _copy(ROOT / part, Path(name) / part)
         _pip("wheel", "--no-deps", name, to=folder)
     (own,) = (path for path in folder.iterdir() if parse_wheel_filename(path.name)[0] == "edge-crnn")
     return own
@@ -117,11 +119,13 @@ def _pip(*words: str, to: Path) -> None:
     command += ["--wheel-dir" if words[0] == "wheel" else "--dest", str(to)]
     ended = subprocess.run(command, check=False, env={**os.environ, "SOURCE_DATE_EPOCH": str(_EPOCH)})
     if ended.returncode != 0:
-        raise BundleError(f"pip {words[0]} of {words[-1]} failed, see above; a bundle is made where pip finds packages")
+        raise BundleError(
+            f"pip {words[0]} of {words[-1]} failed, see above; use a machine on which pip can download packages"
+        )
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Without what Python leaves, and without modes, which are those of whoever checked out."""
+    """Copy without Python's caches and without file modes, which depend on the checkout."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
         ignored = shutil.ignore_patterns("__pycache__", "Dockerfile*")
@@ -150,25 +154,29 @@ def _sha256(path: Path) -> str:
 
 
 def _tar(tree: Path, target: Path) -> None:
-    """Files alone, by name, of nobody and no time. Wheels are packed already: nothing is won by packing them again."""
+    """Write an uncompressed tar of the files in alphabetical order, without owners and times.
+
+    Wheels are compressed already, so compressing them again gains nothing.
+    """
     with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as archive:
         for path in _files(tree):
             member = tarfile.TarInfo(path.relative_to(tree.parent).as_posix())
-            member.size, member.mtime = path.stat().st_size, _EPOCH
+            member.size = path.stat().st_size
+            member.mtime = _EPOCH
             member.mode = 0o755 if path.suffix == ".sh" else 0o644
             with path.open("rb") as file:
                 archive.addfile(member, file)
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """The command; 0, or 1 with a line on stderr."""
+    """Run the command; return 0, or 1 after a line on stderr."""
     parser = argparse.ArgumentParser("python -m bundle.make", description="make a bundle for a board without a network")
     parser.add_argument("board", choices=tuple(BOARDS))
     parser.add_argument("-o", "--output", type=Path, default=Path("dist"), metavar="DIR", help="(default: dist)")
     parser.add_argument("--model", type=Path, action="append", default=[], metavar="FILE", help="may be repeated")
-    given = parser.parse_args(words)
+    arguments = parser.parse_args(words)
     try:
-        target = make(BOARDS[given.board], given.model, given.output)
+        target = make(BOARDS[arguments.board], arguments.model, arguments.output)
     except BundleError as error:
         sys.stderr.write(f"{error}\n")
         return 1

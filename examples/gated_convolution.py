@@ -1,4 +1,4 @@
-"""Gated convolutions, which are no layers of Keras: `--layers examples/gated_convolution.py` converts them.
+"""Gated convolutions, which Keras does not have: `--layers examples/gated_convolution.py` converts them.
 
 Copy this file and put your own layers in it. Each needs a function that says what the layer computes in terms of a few
 primitives (`converters.graph.nodes` lists them), and the class that you trained with, which verification runs.
@@ -15,7 +15,7 @@ from converters.trained.keras import Layer, Part, Value
 
 
 class GatedConvolution(keras.layers.Layer):
-    """One convolution to twice the channels; one half of them gates the other (Dauphin et al. 2017)."""
+    """A convolution to twice the channels, one half of which gates the other (Dauphin et al. 2017)."""
 
     def __init__(self, filters, kernel_size=(3, 3), **kwargs):
         super().__init__(**kwargs)
@@ -34,7 +34,7 @@ class GatedConvolution(keras.layers.Layer):
 
 
 class FullGatedConv2D(keras.layers.Conv2D):
-    """The same as a kind of Conv2D, as in handwriting recognisers after Flor de Sousa Neto et al. 2020."""
+    """The same gate in a subclass of Conv2D, as in handwriting recognisers after Flor de Sousa Neto et al. 2020."""
 
     def __init__(self, filters, **kwargs):
         super().__init__(filters=2 * filters, **kwargs)
@@ -64,11 +64,11 @@ class GatedConv2D(keras.layers.Conv2D):
         return x * keras.ops.sigmoid(super().call(x))
 
 
-# --- what they compute -----------------------------------------------------------------------------------------------
+# --- their computation -----------------------------------------------------------------------------------------------
 
 
 def convolved(layer: Layer, filters: int, part: Part) -> Value:
-    """A convolution with padding "same"; `part` says where in the layer its weights are."""
+    """Put a convolution with padding "same"; `part` is the part of the layer that has its weights."""
     size = layer.pair("kernel_size")
     arrays = layer.read({"kernel": (*size, layer.x.shape[-1], filters), "bias": (filters,)}, part)
     pads = same_pads(layer.x.shape, size, (1, 1))
@@ -76,7 +76,7 @@ def convolved(layer: Layer, filters: int, part: Part) -> Value:
 
 
 def half_gated(layer: Layer, x: Value) -> Value:
-    """The first half of the channels times the sigmoid of the second."""
+    """Multiply the first half of the channels by the sigmoid of the second."""
     rows, columns, channels = x.shape
     half = channels // 2
     straight = layer.put(Slice("straight", (0, 0, 0), (rows, columns, half), (1, 1, 1)), x)
@@ -85,18 +85,18 @@ def half_gated(layer: Layer, x: Value) -> Value:
 
 
 def gated_convolution(layer: Layer) -> Value:
-    """A layer with a Conv2D in its attribute `convolution`, whose name is "convolution", too."""
+    """Convert a layer with a Conv2D in its attribute `convolution`, which is also named "convolution"."""
     return half_gated(layer, convolved(layer, 2 * layer.size("filters"), Part("convolution", "convolution")))
 
 
 def full_gated_conv2d(layer: Layer) -> Value:
-    """A kind of Conv2D: the weights are the layer's own."""
+    """Convert a subclass of Conv2D, whose weights are the layer's own."""
     layer.expect("padding", "same")
     return half_gated(layer, convolved(layer, 2 * layer.size("nb_filters"), Part()))
 
 
 def gated_conv2d(layer: Layer) -> Value:
-    """The input times the sigmoid of its convolution."""
+    """Convert to the input times the sigmoid of its convolution."""
     layer.expect("padding", "same")
     gate = layer.put(Unary("sigmoid", "sigmoid"), convolved(layer, layer.size("filters"), Part()))
     return layer.binary("", "multiply", layer.x, gate)

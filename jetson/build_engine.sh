@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds a TensorRT engine, on the Jetson that is to run it, of the .onnx that `edge-crnn convert --to tensorrt` has made,
-# which has its types and its spec inside; then asks `edge-crnn doctor` whether it reads. Nobody has run it on a Jetson yet.
+# Builds a TensorRT engine from the .onnx of `edge-crnn convert --to tensorrt`, on the Jetson that will run it, and checks with
+# `edge-crnn doctor` that it reads. Nobody has run it on a Jetson yet.
 #
 #   jetson/build_engine.sh plates.onnx [plates.engine] [--batches MIN OPT MAX] [--log FILE] …
 #
-# Other options are those of `edge-crnn build-engine --help`. TensorRT chooses by measuring: let nothing
-# else run. The environment is that of PYTHON, else the one that install.sh has made.
+# Takes the options of `edge-crnn build-engine --help`, too. TensorRT chooses kernels by timing them, so run nothing else
+# meanwhile. PYTHON is the Python to use; the default is that of install.sh.
 set -euo pipefail
 
 readonly PYTHON="${PYTHON:-/opt/edge-crnn/bin/python}"
@@ -21,7 +21,7 @@ if [[ "${1:-}" = *.engine ]]; then
 fi
 [[ -x "$PYTHON" ]] || { echo "build_engine.sh: no $PYTHON; run jetson/install.sh, or name another PYTHON" >&2; exit 1; }
 if command -v nvpmodel > /dev/null; then
-    nvpmodel -q 2> /dev/null || true  # the mode it is built in, for whoever reads this later
+    nvpmodel -q 2> /dev/null || true  # record the power mode of the build in the log
 fi
 "$PYTHON" -m edge_crnn build-engine "$onnx" -o "$engine" --timing-cache "${engine%.engine}.timings" "$@"
 exec "$PYTHON" -m edge_crnn doctor "$engine"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs edge-crnn and its service on a Jetson with JetPack 6 or later: looks whether the board has such a JetPack, gets
-# what is missing of it, then runs service/install.sh, whose options it takes. Nobody has run it on a Jetson yet.
+# Installs edge-crnn and its service on a Jetson with JetPack 6 or later: checks the JetPack, installs missing packages of it,
+# and runs service/install.sh, whose options it takes. Nobody has run it on a Jetson yet.
 #
 #   sudo jetson/install.sh
 set -euo pipefail
@@ -12,12 +12,12 @@ fail() { echo "install.sh: $*" >&2; exit 1; }
 
 release="$(sed -nE 's/^# R([0-9]+) .*/\1/p' "$DESTDIR/etc/nv_tegra_release" 2> /dev/null || true)"
 [[ -n "$release" ]] || fail "no /etc/nv_tegra_release: not a Jetson with JetPack; service/install.sh installs elsewhere"
-((release >= 36)) || fail "Jetson Linux $release is older than JetPack 6: its TensorRT is for a Python before 3.10, which" \
-    "is too old; an Orin takes JetPack 6, a Xavier does not"
+((release >= 36)) || fail "Jetson Linux $release is older than JetPack 6, and its TensorRT needs a Python before 3.10, which" \
+    "is too old; install JetPack 6 on an Orin; a Xavier does not support it"
 
-if [[ -z "$DESTDIR" && " $* " != *" none "* ]]; then  # --board none: for the CPU, which takes none of this
+if [[ -z "$DESTDIR" && " $* " != *" none "* ]]; then  # --board none: for the CPU, which needs none of these packages
     missing=() offline=no
-    if [[ " $* " = *" --wheels "* ]]; then offline=yes; fi  # and pip is among them
+    if [[ " $* " = *" --wheels "* ]]; then offline=yes; fi  # the wheels include pip
     [[ $offline = yes ]] || "$PYTHON" -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
     "$PYTHON" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2> /dev/null ||
         missing+=(python3-dev)
@@ -26,7 +26,7 @@ if [[ -z "$DESTDIR" && " $* " != *" none "* ]]; then  # --board none: for the CP
     [[ -e /usr/local/cuda/include/cuda.h ]] || missing+=(nvidia-jetpack)
     if ((${#missing[@]})); then
         [[ $offline = no && $EUID -eq 0 ]] ||
-            fail "this takes packages of JetPack: sudo apt install ${missing[*]}; --board none does without the GPU"
+            fail "packages of JetPack are missing: sudo apt install ${missing[*]}; or use --board none, without the GPU"
         apt-get update
         apt-get install -y "${missing[@]}"
     fi

@@ -1,1 +1,1 @@
-"""Ten small networks, each of another kind and trained with another convention of preparing its images."""
+"""Ten small networks of different kinds, trained with different conventions of preparing images."""

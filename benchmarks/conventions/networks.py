@@ -1,4 +1,4 @@
-"""The ten networks, each in the manner of a kind that people publish; none has more than 300,000 weights.
+"""The ten networks, each of a kind that people publish; none has more than 300,000 weights.
 
 They give (batch, steps, classes) probabilities, `dense` logits. `kaggle` is a network of Keras 2, the others of
 Keras 3; only layers of Keras itself are used, but for the loss that ends `captcha`.
@@ -15,7 +15,7 @@ from converters.reference.engine import import_keras2
 
 
 def captcha(classes: int) -> Any:
-    """Two convolutions, a dense layer and two bidirectional LSTMs, after the captcha example of keras.io."""
+    """Build two convolutions, a dense layer and two bidirectional LSTMs, after the captcha example of keras.io."""
     image = layers.Input((100, 32, 1), name="image")
     x = layers.Conv2D(24, 5, strides=2, activation="relu", kernel_initializer="he_normal", padding="same")(image)
     x = layers.Conv2D(32, 3, activation="relu", kernel_initializer="he_normal", padding="same")(x)
@@ -32,10 +32,10 @@ def captcha(classes: int) -> Any:
 
 @keras.saving.register_keras_serializable(package="captcha")
 class CTCLayer(layers.Layer):  # type: ignore[misc]
-    """Adds the loss, and gives back what the network predicts."""
+    """A layer that adds the loss, and returns the predictions unchanged."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Labels, (N, longest), and predictions, (N, steps, classes) → the predictions."""
+        """Add the loss of labels, (N, longest), and predictions, (N, steps, classes); return the predictions."""
         lengths = ops.sum(ops.cast(y_true >= 0, "int32"), axis=1)
         steps = ops.full_like(lengths, y_pred.shape[1])
         blank = y_pred.shape[2] - 1
@@ -44,14 +44,14 @@ class CTCLayer(layers.Layer):  # type: ignore[misc]
 
 
 def captcha_with_loss(model: Any) -> Any:
-    """The network with its loss, as it is trained."""
+    """Return the network with its loss, as it is trained."""
     labels = layers.Input((None,), dtype="int32", name="label")
     output = CTCLayer(name="ctc_loss")(labels, model.output)
     return keras.Model([model.input, labels], output, name="ocr_model_v1")
 
 
 def handwriting(classes: int) -> Any:
-    """Convolutions and two bidirectional LSTMs, after the handwriting example of keras.io."""
+    """Build convolutions and two bidirectional LSTMs, after the handwriting example of keras.io."""
     image = layers.Input((128, 32, 1), name="image")
     x = layers.Conv2D(24, 3, activation="relu", kernel_initializer="he_normal", padding="same", name="Conv1")(image)
     x = layers.MaxPooling2D((2, 2), name="pool1")(x)
@@ -66,7 +66,7 @@ def handwriting(classes: int) -> Any:
 
 
 def image_ocr(classes: int) -> Any:
-    """Two pairs of GRUs whose backward halves are merged as they come, after Keras' example image_ocr."""
+    """Build two pairs of GRUs whose backward halves are merged unreversed, after Keras' example image_ocr."""
     image = layers.Input((112, 32, 1), name="the_input")
     x = layers.Conv2D(16, 3, padding="same", activation="relu", kernel_initializer="he_normal", name="conv1")(image)
     x = layers.MaxPooling2D((2, 2), name="max1")(x)
@@ -90,7 +90,7 @@ def _both_ways(x: Any, units: int, name: str) -> list[Any]:
 
 
 def residual(classes: int) -> Any:
-    """Three blocks with shortcuts and a bidirectional LSTM."""
+    """Build three blocks with shortcuts and a bidirectional LSTM."""
     image = layers.Input((32, 100, 3), name="image")
 
     def norm_conv(x: Any, filters: int, kernel: int, strides: int | tuple[int, int] = 1) -> Any:
@@ -111,7 +111,7 @@ def residual(classes: int) -> Any:
 
 
 def mobile(classes: int) -> Any:
-    """Scaling inside the network, inverted residuals and a bidirectional GRU, after MobileNet 2."""
+    """Build scaling inside the network, inverted residuals and a bidirectional GRU, after MobileNet 2."""
     image = layers.Input((32, 128, 3), name="image")
 
     def pointwise(x: Any, filters: int) -> Any:
@@ -139,7 +139,7 @@ def mobile(classes: int) -> Any:
 
 
 def dense(classes: int) -> Any:
-    """Three blocks of joined convolutions, and the steps' logits from the columns; nothing recurrent."""
+    """Build three blocks of concatenated convolutions, and the steps' logits from the columns, without recurrence."""
     image = layers.Input((32, 128, 1), name="image")
 
     def norm_conv(x: Any, filters: int, kernel: int) -> Any:
@@ -160,7 +160,7 @@ def dense(classes: int) -> Any:
 
 
 def gated(classes: int) -> Any:
-    """Convolutions with PReLU, each times its gate, and a bidirectional GRU, after arthurflor23's "Flor"."""
+    """Build gated convolutions with PReLU and a bidirectional GRU, after arthurflor23's "Flor"."""
     image = layers.Input((128, 32, 1), name="input")
 
     def block(x: Any, filters: int, strides: tuple[int, int], gate: bool = True) -> Any:
@@ -180,7 +180,7 @@ def gated(classes: int) -> Any:
 
 
 def kaggle(classes: int) -> Any:
-    """Convolutions with batch norm and two bidirectional LSTMs, in Keras 2, after a notebook that many have copied."""
+    """Build convolutions with batch norm and two bidirectional LSTMs, in Keras 2, after a widely copied notebook."""
     _, keras2 = import_keras2()
     layers2 = keras2.layers
     image = layers2.Input(shape=(160, 32, 1), name="input")
@@ -199,7 +199,7 @@ def kaggle(classes: int) -> Any:
 
 
 def kaggle_with_loss(model: Any, longest: int) -> Any:
-    """The network with its loss, which leaves out the first two steps, as it is trained; labels of `longest`."""
+    """Return the network with its loss, which ignores the first two steps, for labels of `longest` symbols."""
     _, keras2 = import_keras2()
     layers2 = keras2.layers
     labels = layers2.Input(name="gtruth_labels", shape=[longest], dtype="float32")
@@ -212,7 +212,7 @@ def kaggle_with_loss(model: Any, longest: int) -> Any:
 
 
 def ctc_lambda_func(args: Any) -> Any:
-    """Loss of each image, (N, 1)."""
+    """Return the loss of each image, (N, 1)."""
     _, keras2 = import_keras2()
     y_pred, labels, input_length, label_length = args
     y_pred = y_pred[:, 2:, :]
@@ -220,7 +220,7 @@ def ctc_lambda_func(args: Any) -> Any:
 
 
 def transformer(classes: int) -> Any:
-    """Convolutions and two layers of attention over the columns, without positions."""
+    """Build convolutions and two layers of attention over the columns, without positions."""
     image = layers.Input((32, 128, 3), name="image")
 
     def conv(x: Any, filters: int, kernel: int, strides: tuple[int, int]) -> Any:
@@ -245,7 +245,7 @@ def transformer(classes: int) -> Any:
 
 
 def one_way(classes: int) -> Any:
-    """A batch norm of the pixels, convolutions, and two LSTMs that read from the left alone."""
+    """Build a batch norm of the pixels, convolutions, and two forward LSTMs."""
     image = layers.Input((32, 100, 1), name="image")
     x = layers.BatchNormalization()(image)
     x = layers.Conv2D(16, 5, 2, "same", activation="relu", kernel_initializer="he_normal")(x)
@@ -259,6 +259,6 @@ def one_way(classes: int) -> Any:
 
 
 def _columns(x: Any) -> Any:
-    """(N, rows, columns, channels) → (N, columns, rows × channels)."""
+    """Turn (N, rows, columns, channels) into (N, columns, rows × channels)."""
     x = layers.Permute((2, 1, 3))(x)
     return layers.Reshape((x.shape[1], x.shape[2] * x.shape[3]))(x)

@@ -1,4 +1,4 @@
-"""Seeded pictures of text lines in one polarity, dark ink on light paper, so that an inversion shows.
+"""Draw seeded pictures of text lines, always dark ink on light paper, so that an inversion shows.
 
 A network that reads both polarities, or all colours alike, reads nothing that tells their conventions apart. Some
 lines have two inks: the label in a reddish one, and other letters, which are not to be read, in a bluish one. Whoever
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
 _LINE = round(72 * PX_PER_MM)
-"""Height in pixels at which capitals are drawn, before the camera sees them."""
+"""The height of capitals in pixels, before the camera."""
 _PAD = 24
-"""Pixels of paper around the box."""
+"""The paper around the box, in pixels."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """What the lines of one network look like."""
+    """The look of the lines of a network."""
 
     alphabet: str = "0123456789"
     length: tuple[int, int] = (3, 8)
-    """Fewest and most letters."""
+    """The fewest and the most letters."""
     px_per_mm: Range = (0.42, 0.62)
     """Resolution of the files; a letter is 72 mm high."""
     noise: Range = MILD.noise
-    """Standard deviation of the grain, in levels of 255."""
+    """The standard deviation of the grain, in levels of 255."""
     two_inks: bool = False
 
 
 def pictures(style: Style, count: int, seed: int) -> Iterator[tuple[Image, str]]:
-    """Pictures 0 to `count` - 1 of a run: (H, W, 3) uint8, BGR, and the label. Labels may repeat."""
+    """Yield the pictures 0 to `count` - 1 of a run, (H, W, 3) uint8 BGR, with their labels, which may repeat."""
     for index in range(count):
         yield picture(style, np.random.default_rng((seed, index)))
 
 
 def picture(style: Style, rng: np.random.Generator) -> tuple[Image, str]:
-    """One picture, (H, W, 3) uint8, BGR, and its label."""
+    """Draw a picture, (H, W, 3) uint8 BGR, and return it with its label."""
     label = _letters(style, rng)
     ink = _boxed(_written(label, rng), rng)
     paper = rng.uniform(175, 245) + rng.uniform(-10, 10, 3)
@@ -73,7 +73,7 @@ def _fonts() -> tuple[FreeTypeFont, ...]:
 
 
 def _written(text: str, rng: np.random.Generator) -> Image:
-    """The ink of the text in its bounding box, (H, W) uint8."""
+    """Return the ink of the text in its bounding box, (H, W) uint8."""
     import cv2
 
     fonts = _fonts()
@@ -83,13 +83,13 @@ def _written(text: str, rng: np.random.Generator) -> Image:
 
 
 def _boxed(ink: Image, rng: np.random.Generator) -> Image:
-    """The ink in the box that a detector would find, and _PAD around the box."""
+    """Return the ink in a box as a detector would find it, with `_PAD` around the box."""
     above, below, left, right = (rng.uniform((0.05, 0.05, 0.06, 0.06), (0.25, 0.25, 0.4, 0.4)) * _LINE).astype(int)
     return np.pad(ink, ((above + _PAD, below + _PAD), (left + _PAD, right + _PAD)))
 
 
 def _other(style: Style, ink: Image, rng: np.random.Generator) -> Image:
-    """Other letters somewhere on a page of the same size."""
+    """Return the ink of other letters somewhere on a page of the same size."""
     import cv2
 
     height, width = ink.shape
@@ -104,6 +104,6 @@ def _other(style: Style, ink: Image, rng: np.random.Generator) -> Image:
 
 
 def _through(ink: Image, passed: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The share of light that an ink lets pass, (H, W, 3); `passed` of it where the ink is full."""
+    """Return the share of light that an ink lets pass, (H, W, 3); it is `passed` where the ink is full."""
     share: npt.NDArray[np.float64] = 1 - ink[..., None] / 255 * (1 - passed)
     return share

@@ -1,4 +1,4 @@
-"""What the training scripts of ten networks do with an image: pixels in, (H, W, 3) uint8 BGR, the model's tensor out.
+"""The preparation of an image in ten training scripts: from pixels, (H, W, 3) uint8 BGR, to the model's tensor.
 
 They are written as people write them, with OpenCV, Pillow, TensorFlow and NumPy, and use nothing of
 `edge_crnn.preprocess`, which is to reproduce them.
@@ -20,7 +20,7 @@ Tensor = npt.NDArray[np.float32]
 
 
 def captcha(pixels: Image) -> Tensor:
-    """Grey, stretched by tf.image, 0 to 1, transposed: (100, 32, 1)."""
+    """Prepare in grey, stretched by tf.image, 0 to 1, transposed: (100, 32, 1)."""
     tf, _ = import_keras()
     image = tf.image.convert_image_dtype(_decoded(pixels), tf.float32)
     image = tf.image.resize(image, [32, 100])
@@ -28,7 +28,7 @@ def captcha(pixels: Image) -> Tensor:
 
 
 def handwriting(pixels: Image) -> Tensor:
-    """Grey, fitted in the centre with black around it, transposed and then mirrored: (128, 32, 1), 0 to 1.
+    """Prepare in grey, fitted in the centre of black, transposed and then mirrored: (128, 32, 1), 0 to 1.
 
     Transposed and mirrored is turned by 90° clockwise. An odd pixel of padding goes above or to the left.
     """
@@ -44,19 +44,19 @@ def handwriting(pixels: Image) -> Tensor:
 
 
 def image_ocr(pixels: Image) -> Tensor:
-    """Grey, stretched, white ink on black, 0 to 1, transposed: (112, 32, 1)."""
+    """Prepare in grey, stretched, white ink on black, 0 to 1, transposed: (112, 32, 1)."""
     grey = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), (112, 32))
     return np.expand_dims((255 - grey).astype(np.float32).T / 255, -1)
 
 
 def residual(pixels: Image) -> Tensor:
-    """RGB, stretched, ImageNet's means and deviations: (32, 100, 3)."""
+    """Prepare in RGB, stretched, ImageNet's means and deviations: (32, 100, 3)."""
     rgb = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), (100, 32)).astype(np.float32) / 255
     return _numbers((rgb - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225]))
 
 
 def mobile(pixels: Image) -> Tensor:
-    """BGR as it is, in a grey letterbox: (32, 128, 3), 0 to 255."""
+    """Prepare in BGR, in a grey letterbox, without scaling the levels: (32, 128, 3), 0 to 255."""
     height, width = pixels.shape[:2]
     ratio = min(32 / height, 128 / width)
     size = round(width * ratio), round(height * ratio)
@@ -69,7 +69,7 @@ def mobile(pixels: Image) -> Tensor:
 
 
 def dense(pixels: Image) -> Tensor:
-    """Grey by Pillow, brought to the height by its bicubic filter, the last column repeated: (32, 128, 1), -1 to 1."""
+    """Prepare in grey, resized to the height by Pillow's bicubic, last column repeated: (32, 128, 1), -1 to 1."""
     from PIL import Image as Picture
 
     image = Picture.fromarray(np.ascontiguousarray(pixels[..., ::-1])).convert("L")
@@ -82,7 +82,7 @@ def dense(pixels: Image) -> Tensor:
 
 
 def gated(pixels: Image) -> Tensor:
-    """Grey, fitted at the top left of white, transposed, mean 0 and deviation 1: (128, 32, 1)."""
+    """Prepare in grey, fitted at the top left of white, transposed, mean 0 and deviation 1: (128, 32, 1)."""
     grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
     height, width = grey.shape
     factor = max(width / 128, height / 32)
@@ -97,7 +97,7 @@ def gated(pixels: Image) -> Tensor:
 
 
 def kaggle(pixels: Image) -> Tensor:
-    """Grey, cut off where it is too large, at the top left of white, turned clockwise: (160, 32, 1), 0 to 1."""
+    """Prepare in grey, cropped to the size, at the top left of white, rotated clockwise: (160, 32, 1), 0 to 1."""
     grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)[:32, :160]
     final = np.ones([32, 160]) * 255
     final[: grey.shape[0], : grey.shape[1]] = grey
@@ -105,19 +105,19 @@ def kaggle(pixels: Image) -> Tensor:
 
 
 def transformer(pixels: Image) -> Tensor:
-    """RGB, shrunk by areas, 0 to 1: (32, 128, 3)."""
+    """Prepare in RGB, shrunk by areas, 0 to 1: (32, 128, 3)."""
     image = cv2.resize(pixels, (128, 32), interpolation=cv2.INTER_AREA)
     return _numbers(image[:, :, ::-1] / 255.0)
 
 
 def one_way(pixels: Image) -> Tensor:
-    """Grey, stretched, inverted, otherwise as it is: (32, 100, 1), 0 to 255."""
+    """Prepare in grey, stretched and inverted: (32, 100, 1), 0 to 255."""
     grey = cv2.resize(cv2.bitwise_not(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)), (100, 32))
     return grey[..., None].astype(np.float32)
 
 
 def _decoded(pixels: Image) -> Any:
-    """The PNG file as TensorFlow decodes it in grey: (H, W, 1) uint8."""
+    """Decode the image from a PNG file in grey by TensorFlow, (H, W, 1) uint8."""
     tf, _ = import_keras()
     return tf.io.decode_png(cv2.imencode(".png", pixels)[1].tobytes(), channels=1)
 

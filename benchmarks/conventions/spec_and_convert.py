@@ -1,6 +1,6 @@
-"""What `edge-crnn spec` finds out about the ten networks from 50 labelled images, and whether `convert` then passes.
+"""Measure the conventions of the ten networks with `edge-crnn spec` on 50 labelled images, then convert them.
 
-No convention is named on the command line. Train the networks first: `benchmarks.conventions.train`.
+The command line names no convention. Train the networks first with `benchmarks.conventions.train`.
 
     python -m benchmarks.conventions.spec_and_convert FOLDER
     python -m benchmarks.conventions.spec_and_convert FOLDER --networks dense --results results.json
@@ -33,34 +33,34 @@ _DIMENSIONS = (
     "pixels", "invert", "orientation", "colour", "resize", "padding", "interpolation", "rounding", "odd pixel", "blank",
     "skipped steps",
 )  # fmt: skip
-"""Words with which `spec` begins the lines of its table."""
+"""The first words of the lines in the table of `spec`."""
 Status = Literal["right", "right, unsure", "unsure", "wrong"]
-"""unsure: another choice was written, and the command says that the images do not tell. right, unsure: the true
-choice was written, and the command says so all the same."""
+"""The result of a dimension. `unsure` means that another choice was written, with the warning that the images do not
+settle it; `right, unsure` that the true choice was written, with the same warning."""
 
 _SECONDS = 60
-"""Most that `spec` may take."""
+"""The most seconds that `spec` may take."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the two commands made of a network."""
+    """The results of the two commands for a network."""
 
     name: str
     dimensions: Mapping[str, Status]
     spec_seconds: float
     convert_seconds: float
     verdict: str
-    """Verdict of the artifact, or what went wrong."""
+    """The verdict of the artifact, or the error."""
 
     @property
     def good(self) -> bool:
-        """Whether nothing is wrong, the artifact passes, and `spec` was quick enough."""
+        """True if no dimension is wrong, the artifact passes, and `spec` was quick enough."""
         return "wrong" not in self.dimensions.values() and self.verdict == "pass" and self.spec_seconds < _SECONDS
 
     @property
     def row(self) -> str:
-        """One line of the table."""
+        """The line of the table."""
         right = sum(status == "right" for status in self.dimensions.values())
         named = [f"{dimension}: {status}" for dimension, status in self.dimensions.items() if status != "right"]
         return (
@@ -73,7 +73,7 @@ HEAD = "| network | right | otherwise | `spec` | `convert` | verdict |\n|---|---
 
 
 def measure(name: str, folder: Path) -> Outcome:
-    """Run `spec` and `convert` on a network's folder, which stays as it is."""
+    """Run `spec` and `convert` on a network's folder without changing it."""
     [trained] = folder.glob("model.*")
     with tempfile.TemporaryDirectory() as work:
         model, artifact = Path(work) / f"{name}{trained.suffix}", Path(work) / f"{name}.tflite"
@@ -91,7 +91,7 @@ def measure(name: str, folder: Path) -> Outcome:
 
 
 def _run(command: str, *arguments: str | Path) -> tuple[str, float]:
-    """What the command says, and the seconds that it takes."""
+    """Run a command; return its output and the seconds that it took."""
     begun = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "edge_crnn", command, *map(str, arguments)],
@@ -105,13 +105,13 @@ def _run(command: str, *arguments: str | Path) -> tuple[str, float]:
 
 
 def verdict(artifact: str, output: str) -> str:
-    """What `convert` says of the artifact of that name; where it does not, its last line."""
+    """Return the verdict of `convert` on an artifact or, without one, the last line of its output."""
     match = re.search(rf"^{re.escape(artifact)}: (pass|fail|underpowered|unverified):", output, re.MULTILINE)
     return match[1] if match else output.strip().splitlines()[-1]
 
 
 def doubts(output: str) -> set[str]:
-    """The dimensions of which `spec` says that the images do not tell."""
+    """Return the dimensions that `spec` reports as unsure."""
     unsure, dimension = set(), ""
     for line in output.splitlines():
         dimension = next((name for name in _DIMENSIONS if line.startswith(f"{name} ")), dimension)
@@ -121,7 +121,7 @@ def doubts(output: str) -> set[str]:
 
 
 def compare(spec: ModelSpec, network: Network, unsure: set[str]) -> dict[str, Status]:
-    """How each dimension of a spec stands to the truth; what does not matter beside other choices is left out."""
+    """Compare the dimensions of a spec with the truth, except those that other choices make irrelevant."""
     written, true = (_dimensions(image) for image in (spec.input, network.input))
     written |= {"blank": spec.blank, "skipped steps": spec.skip_steps, "alphabet": (spec.symbols, spec.unused)}
     true |= {
@@ -145,7 +145,7 @@ def _same(written: object, true: object) -> bool:
 
 
 def _dimensions(image: InputSpec) -> dict[str, object]:
-    """What a preparation comes to, in the dimensions in which `spec` measures it."""
+    """Return a preparation by the dimensions that `spec` measures."""
     values: dict[str, object] = {
         "pixels": _levels(image),
         "invert": image.invert,
@@ -171,18 +171,18 @@ def _place(image: InputSpec) -> tuple[str, ...]:
 
 
 def _levels(image: InputSpec) -> np.ndarray:
-    """What black and white come to in each channel; of a standardised image, what its mean and deviation do."""
+    """Return the values of black and white in each channel; of a standardised image, those of mean and deviation."""
     ends = np.array([0.0, 1.0 if image.standardise else 255.0])
     scale, offset = (np.broadcast_to(np.asarray(value, float), 3) for value in (image.scale, image.offset))
     return np.append(ends[:, None] * scale + offset, [[float(image.standardise)] * 3], axis=0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is asked for, print the table, and tell by the exit status whether everything is good."""
+    """Measure the networks and print the table; return 0 if all of them are good, else 1."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="where the networks were trained")
+    parser.add_argument("folder", type=Path, help="folder in which the networks were trained")
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
-    parser.add_argument("--results", type=Path, metavar="FILE", help="where the numbers go, as JSON")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="write the numbers as JSON")
     args = parser.parse_args(arguments)
     outcomes = [measure(name, args.folder / name) for name in args.networks]
     print(HEAD, *(outcome.row for outcome in outcomes), sep="\n")

@@ -1,4 +1,4 @@
-"""What each of the ten networks is trained with, and the convention that is to be measured."""
+"""The table of the ten networks: their training, and the conventions to measure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _IMAGENET_OFFSET = -0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225
 
 @dataclass(frozen=True)
 class Network:
-    """A network, how it is trained, and its convention."""
+    """A network with its training and its convention."""
 
     build: Callable[[int], Any]
     prepare: Callable[[Image], preparation.Tensor]
@@ -32,26 +32,26 @@ class Network:
     skip_steps: int = 0
     style: Style = DIGITS
     logits: bool = False
-    """Whether the network gives logits, not probabilities."""
+    """Whether the network returns logits instead of probabilities."""
     lines: int = 12_000
-    """To train with."""
+    """The number of lines to train with."""
     steps: int = 700
-    """Batches to train with."""
+    """The number of batches to train with."""
     rate: float = 3e-3
-    """Highest learning rate of AdamW."""
+    """The highest learning rate of AdamW."""
 
     @property
     def classes_of_symbols(self) -> list[int]:
-        """Class of each letter of the alphabet."""
+        """The class of each letter of the alphabet."""
         return [index for index in range(self.classes) if index != self.blank and index not in self.unused]
 
     def encode(self, label: str) -> list[int]:
-        """Classes of a label."""
+        """Return the classes of a label."""
         classes = self.classes_of_symbols
         return [classes[self.style.alphabet.index(letter)] for letter in label]
 
     def truth(self) -> dict[str, Any]:
-        """The convention, in the words of `ModelSpec`."""
+        """Return the convention by the fields of `ModelSpec`."""
         return {
             "symbols": self.style.alphabet,
             "blank": self.blank,

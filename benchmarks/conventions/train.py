@@ -1,4 +1,4 @@
-"""Trains ten small networks on rendered lines, each with another convention, in 40 minutes of one core.
+"""Train ten small networks on rendered lines, each with another convention, in 40 minutes on one core.
 
 For each of them there is a folder with what its owner would have: the model as Keras saves it, without a spec, and
 images; and with what `edge-crnn spec` is to find out: `truth.json`.
@@ -37,7 +37,7 @@ from .table import NETWORKS, Network
 BATCH = 64
 TRAINING_SEED, VERIFY_SEED, CALIBRATION_SEED, LABELLED_SEED = 9000, 9001, 9002, 9003
 LABELLED, VERIFY, CALIBRATION = 50, 3000, 100
-"""Images in `labels50`, `verify` and `calibration`. Of 3,000, a conversion may change two and still pass the gate."""
+"""The numbers of images in `labels50`, `verify` and `calibration`. A conversion may change 2 of 3,000 and pass."""
 TRUTH, RESULTS = "truth.json", "results.json"
 
 Batch: TypeAlias = tuple[npt.NDArray[np.float32], list[str]]
@@ -45,7 +45,7 @@ Batch: TypeAlias = tuple[npt.NDArray[np.float32], list[str]]
 
 
 def train(name: str, folder: Path, steps: int | None = None, lines: int | None = None) -> dict[str, float]:
-    """Train a network, save it in `folder` with its images, and give what it reads of `verify`.
+    """Train a network, save it in `folder` with its images, and return the share of `verify` that it reads.
 
     `model.keras` or `model.h5`, `labels50`, `verify`, `calibration`, `truth.json` and `results.json` are written.
     """
@@ -71,7 +71,7 @@ def train(name: str, folder: Path, steps: int | None = None, lines: int | None =
 
 
 def write_images(network: Network, folder: Path) -> tuple[npt.NDArray[np.float16], list[str]]:
-    """Write the three folders of images and the truth, and give `verify` as the network takes it."""
+    """Write the three folders of images and the truth, and return `verify` as the network takes it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / TRUTH).write_text(json.dumps(network.truth(), indent=1) + "\n", encoding="utf-8")
     runs = {
@@ -93,7 +93,7 @@ def write_images(network: Network, folder: Path) -> tuple[npt.NDArray[np.float16
 
 
 def exact(network: Network, model: Any, images: npt.NDArray[np.floating], labels: Sequence[str]) -> float:
-    """Share of prepared images, (N, …), that the network reads without a mistake, by the best path."""
+    """Return the share of prepared images, (N, …), that the network reads right by the best path."""
     output = np.concatenate([
         np.asarray(model(images[start : start + 200].astype(np.float32), training=False))
         for start in range(0, len(images), 200)
@@ -152,7 +152,7 @@ def _batches(images: npt.NDArray[np.float16], labels: Sequence[str], steps: int)
 
 
 def _prepared(network: Network, drawn: Iterator[tuple[Image, str]]) -> tuple[npt.NDArray[np.float16], list[str]]:
-    """Images as the network takes them, in half the memory, and their labels."""
+    """Return images as the network takes them, in half the memory, and their labels."""
     images, labels = [], []
     for pixels, label in drawn:
         images.append(network.prepare(pixels).astype(np.float16))
@@ -161,7 +161,7 @@ def _prepared(network: Network, drawn: Iterator[tuple[Image, str]]) -> tuple[npt
 
 
 def main() -> None:
-    """Train what is asked for."""
+    """Train the networks that the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="for a folder of each network")
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))

@@ -1,1 +1,1 @@
-"""What is said of TensorRT engines, shown on a machine with a GPU."""
+"""Verifies the claims about TensorRT engines on a machine with a GPU."""

@@ -1,4 +1,4 @@
-"""What becomes of engine builds that are killed, and of two that are asked for at once; in processes of their own."""
+"""Tests engine builds in processes of their own: builds that are killed, and two requests at the same time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from edge_crnn.backends.tensorrt import cache as engines
+from edge_crnn.backends.tensorrt import cache
 from edge_crnn.backends.tensorrt import process as builds
 from edge_crnn.backends.tensorrt.build import BuildOptions
 from edge_crnn.errors import ArtifactError, BackendError, EdgeCrnnError, ModelSpecError
@@ -25,20 +25,20 @@ from edge_crnn.model.artifact import load
 from edge_crnn.records.gpu import Kill, OpenedEngine
 
 MOMENTS = (0.25, 0.5, 0.75)
-"""At which builds are killed, as parts of the time that a whole one took."""
+"""Moments at which builds are killed, as parts of the time of a complete build."""
 
 _PATIENCE_S = 1200.0
 _GONE_S = 10.0
 
 
 class Builds:
-    """Asks for the engine of an `.onnx` in other processes, with a cache of its own.
+    """Requests the engine of an `.onnx` in other processes, with a cache of its own.
 
     Args:
-        onnx: artifact, by its path.
-        options: of the build.
-        cache: folder that is empty or not there.
-        command: what to start; a test starts something else.
+        onnx: path of the artifact.
+        options: options of the build.
+        cache: folder that is empty or does not exist.
+        command: the command to start; tests replace it.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Builds:
         self._cache = cache
 
     def kill(self, after_s: float) -> Kill:
-        """Kill the process so long after it asked: it alone, as whoever runs out of memory is killed."""
+        """Kill a process `after_s` seconds after its request, and only that process, as when memory runs out."""
         (process,) = self._start(1)
         with suppress(subprocess.TimeoutExpired):
             process.wait(after_s)
@@ -62,36 +62,37 @@ class Builds:
         ended = _group_ends(process.pid)
         if not ended:
             os.killpg(process.pid, signal.SIGKILL)
-        left = self.engines()
-        return Kill(after_s, alive and not any(map(_is_whole, left)), len(left), ended)
+        engines = self.engines()
+        return Kill(after_s, alive and not any(map(_is_complete, engines)), len(engines), ended)
 
     def at_once(self, count: int = 2) -> list[OpenedEngine]:
-        """So many processes that ask for the same engine at the same time.
+        """Request the same engine in `count` processes at the same time.
 
         Raises:
-            BackendError: one of them failed.
+            BackendError: a process failed.
         """
         processes = self._start(count)
         try:
-            said = [process.communicate(timeout=_PATIENCE_S) for process in processes]
+            outputs = [process.communicate(timeout=_PATIENCE_S) for process in processes]
         except subprocess.TimeoutExpired as error:
-            raise BackendError(f"an engine was not there after {_PATIENCE_S:g} s") from error
+            raise BackendError(f"found no engine after {_PATIENCE_S:g} s") from error
         finally:
             for process in processes:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
-        for process, (_, errors) in zip(processes, said, strict=True):
+        for process, (_, errors) in zip(processes, outputs, strict=True):
             if process.returncode:
                 lines = errors.strip().splitlines()
-                raise BackendError(f"a process that asked for an engine failed: {lines[-1] if lines else 'no word'}")
-        return [OpenedEngine(**json.loads(out.splitlines()[-1])) for out, _ in said]
+                message = lines[-1] if lines else "no message"
+                raise BackendError(f"a process that requested an engine failed: {message}")
+        return [OpenedEngine(**json.loads(out.splitlines()[-1])) for out, _ in outputs]
 
     def engines(self) -> list[Path]:
-        """In the cache, whole or not."""
+        """List the engines in the cache, complete or not."""
         return sorted(self._cache.rglob("*.engine"))
 
     def _start(self, count: int) -> list[subprocess.Popen[str]]:
-        """So many processes, all of which ask from now on."""
+        """Start processes, wait until all are ready, and let all of them request the engine."""
         processes = [
             subprocess.Popen(
                 self._command,
@@ -107,16 +108,16 @@ class Builds:
         ]
         for process in processes:
             assert process.stdout is not None
-            process.stdout.readline()  # it is ready
+            process.stdout.readline()  # until it is ready
         for process in processes:
             assert process.stdin is not None
-            with suppress(BrokenPipeError):  # what was wrong, it says when it is waited for
+            with suppress(BrokenPipeError):  # the reason appears on its stderr
                 process.stdin.write("\n")
                 process.stdin.flush()
         return processes
 
 
-def _is_whole(engine: Path) -> bool:
+def _is_complete(engine: Path) -> bool:
     try:
         load(engine)
     except (ArtifactError, ModelSpecError):
@@ -125,7 +126,7 @@ def _is_whole(engine: Path) -> bool:
 
 
 def _group_ends(group: int) -> bool:
-    """Whether a process group is empty, now or soon."""
+    """Return whether a process group is empty, now or soon."""
     until = time.monotonic() + _GONE_S
     while time.monotonic() < until:
         try:
@@ -137,7 +138,7 @@ def _group_ends(group: int) -> bool:
 
 
 def options_of(words: str) -> BuildOptions:
-    """From the JSON that `Builds` passes on."""
+    """Parse the JSON that `Builds` passes on."""
     fields: dict[str, Any] = json.loads(words)
     for name in ("timing_cache", "log"):
         fields[name] = fields[name] and Path(fields[name])
@@ -147,7 +148,7 @@ def options_of(words: str) -> BuildOptions:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Ask for an engine when a line comes in, and say as JSON how it came; 1 and a line on stderr if it did not."""
+    """Request an engine when a line arrives, and print the outcome as JSON; 1 and a line on stderr if that fails."""
     parser = argparse.ArgumentParser()
     parser.add_argument("onnx", type=Path)
     parser.add_argument("options", type=options_of)
@@ -155,13 +156,13 @@ def main(words: Sequence[str] | None = None) -> int:
     print("ready", flush=True)
     sys.stdin.readline()
     started = time.monotonic()
-    with mock.patch.object(engines, "make_engine", wraps=builds.make_engine) as make:
+    with mock.patch.object(cache, "make_engine", wraps=builds.make_engine) as make:
         try:
-            found = engines.cached_engine(load(arguments.onnx), arguments.options)
+            engine = cache.cached_engine(load(arguments.onnx), arguments.options)
         except EdgeCrnnError as error:
             print(error, file=sys.stderr)
             return 1
-    opened = OpenedEngine(make.call_count, sha256(found.payload), time.monotonic() - started)
+    opened = OpenedEngine(make.call_count, sha256(engine.payload), time.monotonic() - started)
     print(json.dumps(dataclasses.asdict(opened)))
     return 0
 

@@ -1,4 +1,4 @@
-"""What must be shown of engines, and whether it was."""
+"""The criteria for engines, and their verdicts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edge_crnn.records.gpu import NOT_REACHED, Criterion
 
 
 class Criteria:
-    """All that must be shown; a criterion is not run until it is judged."""
+    """The criteria of a run; a criterion counts as not run until it is judged."""
 
     def __init__(self, planned: Sequence[Criterion]) -> None:
         self._all = {criterion.name: criterion for criterion in planned}
@@ -18,15 +18,16 @@ class Criteria:
         return iter(self._all.values())
 
     def judge(self, name: str, figure: float, note: str, not_shown: str = "") -> None:
-        """Record a figure, and whether it meets its threshold unless `not_shown` says why it shows nothing."""
+        """Record a figure and whether it meets its threshold; `not_shown` is the reason why it proves nothing."""
         planned = self._all[name]
         met: bool | None = figure >= planned.threshold if planned.wants == "at least" else figure <= planned.threshold
         if not_shown:
-            met, note = None, not_shown
+            met = None
+            note = not_shown
         self._all[name] = dataclasses.replace(planned, figure=figure, met=met, note=note)
 
     def not_run(self, why: str, *, model: str | None = None, part: str | None = None) -> None:
-        """Give the reason for the criteria of a model, a part, or both, that were not judged."""
+        """Record why the criteria of a model, a part, or both, were not judged."""
         for name, criterion in self._all.items():
             concerned = model in (None, criterion.model) and part in (None, criterion.part)
             if concerned and criterion.note == NOT_REACHED:
@@ -39,11 +40,11 @@ class Criteria:
 
 
 def table(criteria: Criteria) -> str:
-    """One line for each criterion."""
+    """Return a line for every criterion."""
     width = max(len(criterion.name) for criterion in criteria)
     lines = []
     for criterion in criteria:
         figure = "–" if criterion.figure is None else f"{criterion.figure:.5g}"
-        meaning = f"{figure} {criterion.what} (asked: {criterion.wants} {criterion.threshold:.4g})"
+        meaning = f"{figure} {criterion.what} (required: {criterion.wants} {criterion.threshold:.4g})"
         lines.append(f"{criterion.verdict:<7}  {criterion.name:<{width}}  {meaning}; {criterion.note}")
     return "\n".join(lines)

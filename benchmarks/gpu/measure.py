@@ -1,4 +1,4 @@
-"""What `check` measures of an open engine: its texts, its speed beside a peer, and its memory over many calls."""
+"""The measurements of `check` on an open engine: texts, speed compared with a peer, and memory over many calls."""
 
 from __future__ import annotations
 
@@ -26,64 +26,64 @@ from .work import Infer, Way
 WARM_UP = 3
 """Calls at the start of each round that are not timed."""
 TURNED = 256
-"""Images that are put at every position of a batch."""
+"""Number of images that are read at every position of a batch."""
 SAMPLE_EVERY = 50
-"""Calls between two looks at the memory."""
+"""Calls between two samples of the memory."""
 MIXED = (1, 2, 3, 5, 8, 13, 21, 32, 55, 89, 144, 256)
-"""Batch sizes of many calls; those above the engine's most are left out, and one that has to be split is added."""
+"""Batch sizes of `soak`, without those above the engine's maximum, and with a size that has to be split."""
 
 _SEED = 47
 
 
 def orders(images: int) -> dict[str, npt.NDArray[np.intp]]:
-    """In which all images are read."""
+    """Return the orders in which all images are read: name → indices."""
     drawn = np.arange(images)
     shuffled = np.random.default_rng(_SEED).permutation(images)
     return {"as drawn": drawn, "reversed": drawn[::-1], "shuffled": shuffled}
 
 
-def read_all(infer: Infer, given: GpuSet, sizes: Sequence[int]) -> tuple[list[str], list[BatchReading]]:
-    """All images read in each order, so many at a time; and what each reads alone, which comes first."""
-    singles, alone = _read(infer, given, np.arange(len(given.pixels)), 1)
-    found = []
+def read_all(infer: Infer, image_set: GpuSet, sizes: Sequence[int]) -> tuple[list[str], list[BatchReading]]:
+    """Read all images in every order and batch size; return the labels of the images read alone, and the outcomes."""
+    singles, alone = _read(infer, image_set, np.arange(len(image_set.pixels)), 1)
+    readings = []
     for n in sizes:
-        for name, order in orders(len(given.pixels)).items():
-            labels, rows = _read(infer, given, order, n)
-            found.append(
+        for name, order in orders(len(image_set.pixels)).items():
+            labels, rows = _read(infer, image_set, order, n)
+            readings.append(
                 BatchReading(
-                    given.name,
+                    image_set.name,
                     n=n,
                     order=name,
                     images=len(labels),
-                    same_as_reference=_same(labels, given.labels),
+                    same_as_reference=_same(labels, image_set.labels),
                     same_as_singles=_same(labels, singles),
                     max_probability_change=float(np.abs(rows - alone).max()),
                 )
             )
-    return singles, found
+    return singles, readings
 
 
-def turn(infer: Infer, given: GpuSet, singles: Sequence[str], n: int) -> Turned:
-    """Read the first images in batches of `n`, each batch turned round by one image until each was everywhere."""
-    images = min(TURNED, len(given.pixels)) // n * n
+def turn(infer: Infer, image_set: GpuSet, singles: Sequence[str], n: int) -> Turned:
+    """Read the first images in batches of `n`, and rotate every batch until each image was at every position."""
+    images = min(TURNED, len(image_set.pixels)) // n * n
     other = readings = 0
     for first in range(0, images, n):
         for turned in range(n):
             places = first + (np.arange(n) + turned) % n
-            labels = spell(infer(given.pixels[places]), given.artifact.spec)
+            labels = spell(infer(image_set.pixels[places]), image_set.artifact.spec)
             readings += n
             other += n - _same(labels, [singles[place] for place in places.tolist()])
-    return Turned(given.name, n, images, readings, other)
+    return Turned(image_set.name, n, images, readings, other)
 
 
-def _read(infer: Infer, given: GpuSet, order: npt.NDArray[np.intp], n: int) -> tuple[list[str], Probabilities]:
-    """Labels and probabilities of the images, in their own order."""
-    spec = given.artifact.spec
-    rows = np.empty((len(given.pixels), spec.output.steps, spec.output.classes), np.float32)
-    for start in progress(range(0, len(order), n), -(-len(order) // n), f"{given.name} by {n}"):
+def _read(infer: Infer, image_set: GpuSet, order: npt.NDArray[np.intp], n: int) -> tuple[list[str], Probabilities]:
+    """Return the labels and probabilities of the images, in their original order."""
+    spec = image_set.artifact.spec
+    rows = np.empty((len(image_set.pixels), spec.output.steps, spec.output.classes), np.float32)
+    for start in progress(range(0, len(order), n), -(-len(order) // n), f"{image_set.name} by {n}"):
         chunk = order[start : start + n]
-        rows[chunk] = infer(given.pixels[chunk])
-    return [label for each in chunked(rows, 256) for label in spell(np.stack(each), spec)], rows
+        rows[chunk] = infer(image_set.pixels[chunk])
+    return [label for chunk in chunked(rows, 256) for label in spell(np.stack(chunk), spec)], rows
 
 
 def _same(labels: Sequence[str], others: Sequence[str]) -> int:
@@ -94,22 +94,22 @@ def _same(labels: Sequence[str], others: Sequence[str]) -> int:
 
 
 class Timer(Protocol):
-    """What can be timed: `Work` here, or a peer elsewhere."""
+    """An engine that can be timed: `Work` here, or a peer elsewhere."""
 
     def times(self, way: Way, n: int, calls: int) -> list[float]:
-        """Milliseconds of each of so many calls with `n` images."""
+        """Return the milliseconds of each call with `n` images."""
         ...
 
 
 def interleave(model: str, ours: Timer, peer: Timer | None, way: Way, n: int, rounds: int, calls: int) -> GpuSpeed:
-    """Rounds of both in turn, each warmed up first; the one that begins alternates."""
+    """Measure rounds of both in turn, each warmed up first; they take turns to begin."""
     timers: dict[str, Timer] = {"ours": ours} if peer is None else {"ours": ours, "peer": peer}
-    found: dict[str, list[Timed]] = {"ours": [], "peer": []}
+    rounds_of: dict[str, list[Timed]] = {"ours": [], "peer": []}
     for number in range(rounds):
         for name in sorted(timers, reverse=bool(number % 2)):
             timers[name].times(way, n, WARM_UP)
-            found[name].append(_timed(timers[name].times(way, n, calls)))
-    return GpuSpeed(model, way, n, calls, tuple(found["ours"]), tuple(found["peer"]))
+            rounds_of[name].append(_timed(timers[name].times(way, n, calls)))
+    return GpuSpeed(model, way, n, calls, tuple(rounds_of["ours"]), tuple(rounds_of["peer"]))
 
 
 def _timed(times: Sequence[float]) -> Timed:
@@ -120,9 +120,9 @@ def _timed(times: Sequence[float]) -> Timed:
 
 
 def growth(samples: Sequence[int]) -> float:
-    """How much more the last tenth of the samples is than the second tenth, by their medians.
+    """Return the median of the last tenth of the samples minus the median of the second tenth.
 
-    The first tenth is left out: there each batch size comes for the first time, and gets its graph and its buffers.
+    The first tenth is left out, because each batch size gets its graph and its buffers there.
     """
     tenth = len(samples) // 10
     if tenth < 1:
@@ -131,11 +131,12 @@ def growth(samples: Sequence[int]) -> float:
 
 
 def soak(infer: Infer, pixels: Pixels, most: int, calls: int, device_bytes: Callable[[], int]) -> Soak:
-    """So many calls at mixed batch sizes, each size often, their order drawn by lot."""
+    """Measure memory over many calls at mixed batch sizes in random order."""
     sizes = (*(size for size in MIXED if size <= most), most + 1)
     drawn = np.random.default_rng(_SEED).choice(sizes, calls)
     repeated = np.concatenate([pixels] * (max(sizes) // len(pixels) + 2))
-    host, device = [], []
+    host = []
+    device = []
     for number, n in enumerate(progress(drawn.tolist(), calls, "many calls"), 1):
         start = number % len(pixels)
         infer(repeated[start : start + n])
@@ -150,36 +151,36 @@ def soak(infer: Infer, pixels: Pixels, most: int, calls: int, device_bytes: Call
 
 
 def side_by_side(readers: Sequence[Reader], pixels: Pixels, expected: Sequence[str]) -> int:
-    """Readings that are other than expected when each reader reads all images in a thread of its own, at once.
+    """Count the unexpected readings when several readers read all images at the same time, in a thread each.
 
-    Every second one reads them backwards, so that they do not do the same at the same time.
+    Every second reader reads the images backwards, so that the readers do not read the same image at the same time.
 
     Raises:
         EdgeCrnnError: a reader failed.
     """
     start = threading.Barrier(len(readers))
-    found: list[int | EdgeCrnnError] = [0] * len(readers)
+    outcomes: list[int | EdgeCrnnError] = [0] * len(readers)
 
     def read(number: int, reader: Reader) -> None:
         step = -1 if number % 2 else 1
         start.wait()
         try:
-            labels = [each.label for each in reader.read_batch(list(pixels[::step]))]
+            labels = [reading.label for reading in reader.read_batch(list(pixels[::step]))]
         except EdgeCrnnError as error:
-            found[number] = error
+            outcomes[number] = error
             return
-        found[number] = len(labels) - _same(labels, list(expected)[::step])
+        outcomes[number] = len(labels) - _same(labels, list(expected)[::step])
 
-    threads = [threading.Thread(target=read, args=each) for each in enumerate(readers)]
+    threads = [threading.Thread(target=read, args=pair) for pair in enumerate(readers)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return sum(_counts(found))
+    return sum(_counts(outcomes))
 
 
-def _counts(found: Sequence[int | EdgeCrnnError]) -> Iterator[int]:
-    for each in found:
-        if isinstance(each, EdgeCrnnError):
-            raise each
-        yield each
+def _counts(outcomes: Sequence[int | EdgeCrnnError]) -> Iterator[int]:
+    for outcome in outcomes:
+        if isinstance(outcome, EdgeCrnnError):
+            raise outcome
+        yield outcome

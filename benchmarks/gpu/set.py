@@ -1,7 +1,7 @@
-"""What a GPU machine is given: for each model its artifact, images, what Keras reads in them, and its weights.
+"""The files for a machine with a GPU: for each model the artifact, images, the texts that Keras reads, and the weights.
 
-A folder per model, written on a workstation by `texts` and read by `check` and its PyTorch peer, which have
-neither Keras nor fonts. NumPy only.
+`texts` writes a folder per model on a workstation; `check` and its PyTorch peer, which have neither Keras nor fonts,
+read it. NumPy only.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ from edge_crnn.model.spec import ModelSpec
 from edge_crnn.records.gpu import ImageSet
 
 VERSION = 2
-"""Version of the folder's form. 1: the first. 2: nodes say what they take."""
+"""Version of the folder's form. 1: the first. 2: nodes name their inputs."""
 
 _ONNX, _NETWORK, _IMAGES, _ABOUT = "model.onnx", "network.npz", "images.npz", "about.json"
 _LAYERS = "layers"
 INPUT = "input"
-"""The value that the network starts from."""
+"""Name of the network's input."""
 
 
 @dataclass(frozen=True)
 class About(ImageSet):
-    """What `about.json` of a set holds."""
+    """The content of a set's `about.json`."""
 
     version: int = VERSION
 
 
 @dataclass(frozen=True)
 class GpuSet:
-    """One model's."""
+    """The images of a model, with its artifact and Keras' readings."""
 
     name: str
     artifact: Artifact
-    """Float16, takes pixels."""
+    """Artifact in float16 that takes pixels."""
     about: About
     pixels: Pixels
     """(N, H, W, C) uint8: the images as the artifact takes them."""
     labels: tuple[str, ...]
-    """What Keras reads in each."""
+    """Labels that Keras reads in the images."""
     pictures: tuple[Pixels, ...]
-    """The first of the images as they were drawn, (h, w, 3) uint8 BGR of any size."""
+    """First images as they were drawn, (h, w, 3) uint8 BGR of any size."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,14 @@ class Layer:
 
     @property
     def name(self) -> str:
-        """That of its value, which others take by it."""
+        """Name of the output, by which other nodes refer to it."""
         return str(self.settings.get("name", INPUT))
 
 
 def spell(probabilities: npt.ArrayLike, spec: ModelSpec) -> list[str]:
-    """The label that each row of (N, T, C) spells, by best path."""
-    alphabet = spec.alphabet  # made anew at each access
-    return [alphabet.spell(each.indices) for each in best_path(probabilities, spec.blank, spec.skip_steps)]
+    """Decode the label of each image from probabilities (N, T, C), by best path."""
+    alphabet = spec.alphabet  # a property that builds the alphabet at every access
+    return [alphabet.spell(path.indices) for path in best_path(probabilities, spec.blank, spec.skip_steps)]
 
 
 def write(
@@ -87,21 +87,21 @@ def write(
     labels: Sequence[str],
     pictures: Sequence[Pixels],
 ) -> None:
-    """Write a set into a folder that exists; what says that it is whole comes last.
+    """Write a set into a folder that exists; `about.json`, which marks it as complete, comes last.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: a file cannot be written.
     """
-    arrays = {f"{index}/{name}": each for index, layer in enumerate(layers) for name, each in layer.weights.items()}
-    described = json.dumps([{"kind": each.kind, "settings": dict(each.settings)} for each in layers])
+    arrays = {f"{index}/{name}": array for index, layer in enumerate(layers) for name, array in layer.weights.items()}
+    described = json.dumps([{"kind": layer.kind, "settings": dict(layer.settings)} for layer in layers])
     files = {
         _NETWORK: _packed({_LAYERS: np.array(described), **arrays}),
         _IMAGES: _packed(
             {
                 "pixels": pixels,
                 "labels": np.array(labels),
-                "sizes": np.array([each.shape[:2] for each in pictures]).reshape(-1, 2),
-                "pictures": np.concatenate([np.zeros(0, np.uint8), *(each.ravel() for each in pictures)]),
+                "sizes": np.array([picture.shape[:2] for picture in pictures]).reshape(-1, 2),
+                "pictures": np.concatenate([np.zeros(0, np.uint8), *(picture.ravel() for picture in pictures)]),
             }
         ),
     }
@@ -115,33 +115,34 @@ def write(
 
 
 def read(folder: Path) -> GpuSet:
-    """A set, by its folder.
+    """Read the set in a folder.
 
     Raises:
-        DatasetError: there is none, or it is damaged or of another version.
-        ArtifactError, ModelSpecError: its artifact will not do.
+        DatasetError: there is no set, or it is damaged or of another version.
+        ArtifactError, ModelSpecError: its artifact cannot be loaded.
     """
     about = _about(folder)
     images = _arrays(folder / _IMAGES, about)
     artifact = load(_checked(folder / _ONNX, about))
-    pixels, labels = images["pixels"], tuple(map(str, images["labels"]))
+    pixels = images["pixels"]
+    labels = tuple(map(str, images["labels"]))
     taken = artifact.spec.input
     if pixels.dtype != np.uint8 or taken.dtype != "uint8" or pixels.shape != (len(labels), *taken.shape):
         raise DatasetError(
-            f"{folder}: {len(labels)} labels and pixels {pixels.shape} of {pixels.dtype}, the artifact takes"
-            f" {taken.shape} of {taken.dtype}; prepare it again"
+            f"{folder}: found {len(labels)} labels and pixels {pixels.shape} of {pixels.dtype}, but the artifact takes"
+            f" {taken.shape} of {taken.dtype}; prepare the set again"
         )
     ends = np.cumsum(images["sizes"].prod(axis=1) * 3)
     flat = np.split(images["pictures"], ends[:-1]) if len(ends) else []
-    pictures = tuple(each.reshape(*size, 3) for each, size in zip(flat, images["sizes"], strict=True))
+    pictures = tuple(picture.reshape(*size, 3) for picture, size in zip(flat, images["sizes"], strict=True))
     return GpuSet(folder.name, artifact, about, pixels, labels, pictures)
 
 
 def read_network(folder: Path) -> list[Layer]:
-    """The network of a set, layer by layer.
+    """Read the network of a set, layer by layer.
 
     Raises:
-        DatasetError: there is none, or it is damaged or of another version.
+        DatasetError: there is no set, or it is damaged or of another version.
     """
     arrays = _arrays(folder / _NETWORK, _about(folder))
     described = json.loads(str(arrays.pop(_LAYERS)))
@@ -149,7 +150,8 @@ def read_network(folder: Path) -> list[Layer]:
     for path, array in arrays.items():
         index, _, name = path.partition("/")
         weights[int(index)][name] = array
-    return [Layer(each["kind"], each["settings"], own) for each, own in zip(described, weights, strict=True)]
+    pairs = zip(described, weights, strict=True)
+    return [Layer(layer["kind"], layer["settings"], layer_weights) for layer, layer_weights in pairs]
 
 
 def _about(folder: Path) -> About:
@@ -157,29 +159,30 @@ def _about(folder: Path) -> About:
         about = About(**json.loads((folder / _ABOUT).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise DatasetError(
-            f"{folder}: no prepared set ({error}); make it with python -m benchmarks.gpu.texts"
+            f"{folder}: found no prepared set ({error}); prepare it with python -m benchmarks.gpu.texts"
         ) from error
     if about.version != VERSION:
-        raise DatasetError(f"{folder}: form {about.version}, expected {VERSION}; prepare it again")
+        raise DatasetError(f"{folder}: found version {about.version}, expected {VERSION}; prepare the set again")
     return about
 
 
 def _checked(path: Path, about: About) -> Path:
     try:
-        found = sha256(path.read_bytes())
+        digest = sha256(path.read_bytes())
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror}); copy the set again") from error
-    if found != about.files.get(path.name):
-        raise DatasetError(f"{path}: not the file that was prepared; copy the set again")
+    if digest != about.files.get(path.name):
+        raise DatasetError(f"{path}: differs from the file that was prepared; copy the set again")
     return path
 
 
 def _arrays(path: Path, about: About) -> dict[str, npt.NDArray[Any]]:
+    intact = _checked(path, about)
     try:
-        with np.load(_checked(path, about), allow_pickle=False) as found:
-            return {name: found[name] for name in found.files}
+        with np.load(intact, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
     except (ValueError, zipfile.BadZipFile) as error:
-        raise DatasetError(f"{path}: no arrays ({error}); copy the set again") from error
+        raise DatasetError(f"{path}: holds no arrays ({error}); copy the set again") from error
 
 
 def _packed(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:

@@ -1,4 +1,4 @@
-"""Prepares what `check` needs on a machine with a GPU and without Keras: artifacts, images, and what Keras reads.
+"""Prepares the files that `check` needs on a machine without Keras: artifacts, images, and Keras' readings.
 
 python -m benchmarks.gpu.texts [-o build/gpu] [-n 3000] [--seed 47] [--preset heavy] [--models plates digits]
 """
@@ -35,7 +35,7 @@ from .set import About, Layer, spell, write
 
 BATCH = 50
 PICTURES = 256
-"""Images that are also brought along as they were drawn: as many as the largest batch that is timed to the text."""
+"""Number of images that the set also holds as they were drawn: the largest batch that is timed to the text."""
 
 
 class _Model(NamedTuple):
@@ -50,7 +50,7 @@ MODELS: Mapping[str, _Model] = {
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Prepare a folder for each model; 1 where a model's file is missing."""
+    """Prepare a folder for each model; return 1 if a model's file is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, default=Path("build/gpu"))
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
@@ -61,20 +61,20 @@ def main(words: Sequence[str] | None = None) -> int:
     command = typed("gpu.texts", words)
     missing = False
     for name in args.models:
-        path, what = MODELS[name]
+        path, drawn = MODELS[name]
         if not path.exists():
-            print(f"{name}: there is no {path}; left out", file=sys.stderr)
+            print(f"{name}: found no {path}; left out", file=sys.stderr)
             missing = True
             continue
         folder = args.output / name
         folder.mkdir(parents=True, exist_ok=True)
-        drawing = Drawing(what, args.seed, args.preset, tuple(pick_fonts(None, what == "lines", "all")))
+        drawing = Drawing(drawn, args.seed, args.preset, tuple(pick_fonts(None, drawn == "lines", "all")))
         print(f"{name}: {prepare(folder, path, drawing, args.n, command)}", flush=True)
     return int(missing)
 
 
 def prepare(folder: Path, path: Path, drawing: Drawing, n: int, command: str) -> str:
-    """Prepare one model's set of `n` images, and say how it came out."""
+    """Prepare a model's set of `n` images; return a line about it."""
     source = open_source(path)
     spec = source.spec
     artifact = make_onnx(folder / "model.onnx", source.graph, spec, ONNX_RECIPES["float16"], source.sha256)
@@ -85,9 +85,9 @@ def prepare(folder: Path, path: Path, drawing: Drawing, n: int, command: str) ->
     labels: list[str] = []
     right = 0
     for batch in chunked(progress(drawing.pictures(n), n, folder.name), BATCH):
-        images = [each.image for each in batch]
+        images = [picture.image for picture in batch]
         read = spell(reference.infer(preprocess(images, spec.input)), spec)
-        right += sum(text == each.label for text, each in zip(read, batch, strict=True))
+        right += sum(text == picture.label for text, picture in zip(read, batch, strict=True))
         labels += read
         pixels.append(preprocess(images, artifact.spec.input))
         pictures += images[: PICTURES - len(pictures)]
@@ -100,12 +100,18 @@ def prepare(folder: Path, path: Path, drawing: Drawing, n: int, command: str) ->
         source_sha256=source.sha256,
     )
     write(folder, artifact, layers_of(source.graph, spec.input), about, np.concatenate(pixels), labels, pictures)
-    size = sum(each.stat().st_size for each in folder.iterdir())
-    return f"{about.what}; {about.reference} reads {right:,} of them right; {size:,} bytes in {folder}"
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    return f"{about.what}; {about.reference} reads {right:,} of them correctly; {size:,} bytes in {folder}"
 
 
 def layers_of(graph: Graph, image: InputSpec, matrices: npt.DTypeLike = np.float16) -> list[Layer]:
-    """The network in plain values, what becomes of its pixels first; matrices as a peer on a GPU computes them."""
+    """Convert the network to plain values.
+
+    Args:
+        graph: the network.
+        image: how pixels become the network's input, which is the first layer.
+        matrices: dtype of arrays with more than one dimension, in which a peer on a GPU computes.
+    """
     layers = [Layer("Input", {"axes": image.axes, "scale": image.scale, "offset": image.offset}, {})]
     for node in graph.nodes:
         settings: dict[str, Any] = {}
@@ -120,7 +126,7 @@ def layers_of(graph: Graph, image: InputSpec, matrices: npt.DTypeLike = np.float
 
 
 def _fields(node: object, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Each value in a layer, by its path: `forward.kernel`; a cell's kind is `forward`."""
+    """Yield the values in a node with their paths, such as `forward.kernel`; `forward` itself is the kind of a cell."""
     for field in dataclasses.fields(node):  # type: ignore[arg-type]
         value = getattr(node, field.name)
         if dataclasses.is_dataclass(value):

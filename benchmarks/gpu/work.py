@@ -1,4 +1,4 @@
-"""The work that is timed, the same code around every engine: a batch from host to host, and pictures to text."""
+"""The timed work, which is the same code for every engine: a batch from host to host, and pictures to text."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from edge_crnn.preprocess import preprocess
 from .set import spell
 
 Way: TypeAlias = Literal["host to host", "pictures to text"]
-"""host to host: a batch of uint8 as the engine takes it → probabilities, both in the host's memory. pictures to text:
-pictures of any size are first resized, and the probabilities then decoded by best path; no confidences."""
+"""host to host: from a uint8 batch of the engine's shape to probabilities, both in the host's memory. pictures to text:
+from pictures of any size, which are resized, to texts, decoded by best path and without confidences."""
 WAYS: tuple[Way, ...] = get_args(Way)
 
 Infer: TypeAlias = Callable[[npt.NDArray[Any]], Probabilities]
@@ -26,30 +26,33 @@ Infer: TypeAlias = Callable[[npt.NDArray[Any]], Probabilities]
 
 
 class Work:
-    """One engine and the images that it is timed with, each call with the next of them.
+    """An engine with the images for its timed calls, which cycle through them.
 
     Args:
-        infer: of the engine.
-        spec: of its model.
-        pixels: (N, *shape) uint8.
-        pictures: the same as they were drawn.
+        infer: the engine's inference.
+        spec: spec of its model.
+        pixels: images for the engine, (N, *shape) uint8.
+        pictures: images as they were drawn.
     """
 
     def __init__(self, infer: Infer, spec: ModelSpec, pixels: Pixels, pictures: Sequence[Pixels]) -> None:
-        self._infer, self._spec, self._alphabet = infer, spec, spec.alphabet
-        self._pixels, self._pictures = pixels, pictures
+        self._infer = infer
+        self._spec = spec
+        self._alphabet = spec.alphabet
+        self._pixels = pixels
+        self._pictures = pictures
         self._position = 0
 
     def times(self, way: Way, n: int, calls: int) -> list[float]:
-        """Milliseconds of each of so many calls with `n` images."""
+        """Return the milliseconds of each call with `n` images."""
         work: Callable[[Any], object] = self._infer if way == "host to host" else self._read
         batches = [self._next(way, n) for _ in range(calls)]
-        found = []
+        times = []
         for batch in batches:
             started = time.perf_counter_ns()
             work(batch)
-            found.append((time.perf_counter_ns() - started) / 1e6)
-        return found
+            times.append((time.perf_counter_ns() - started) / 1e6)
+        return times
 
     def _read(self, pictures: Sequence[Pixels]) -> list[str]:
         labels = spell(self._infer(preprocess(pictures, self._spec.input)), self._spec)

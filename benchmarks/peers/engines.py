@@ -1,7 +1,7 @@
-"""The engines that are compared: how each one's file is made from the trained model, and how it is opened.
+"""The engines that are compared: how their files are made from the trained model, and how they are opened.
 
-Every peer gets the setting that is best for it on a CPU: graph optimisation, one stream, as many threads as cores,
-weights quantised per channel, its recurrent layers in the cheapest precision that it has.
+Every peer gets its best settings on a CPU: graph optimisation, one stream, as many threads as cores, weights quantised
+per channel, and recurrent layers in its cheapest precision.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from .rounds import Engine, Infer
 from .source import Source, size_of
 
 
-def open_keras(path: Path, threads: int) -> Infer:  # noqa: ARG001 - TensorFlow takes them from the environment
-    """Through `tf.function`."""
+def open_keras(path: Path, threads: int) -> Infer:  # noqa: ARG001 - TensorFlow takes the threads from the environment
+    """Open the trained model in Keras, in a `tf.function`."""
     from converters.reference.keras import KerasReference
 
     return KerasReference(path, batch=1).infer
 
 
 def open_onnxruntime(path: Path, threads: int) -> Infer:
-    """On its CPU provider."""
+    """Open a file in ONNX Runtime, on its CPU provider."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -48,7 +48,7 @@ def open_onnxruntime(path: Path, threads: int) -> Infer:
 
 
 def open_openvino(path: Path, threads: int) -> Infer:
-    """On its CPU plugin, with float32 where nothing is quantised."""
+    """Open a file in OpenVINO, on its CPU plugin, with float32 where nothing is quantised."""
     import openvino
 
     core = openvino.Core()
@@ -63,7 +63,7 @@ def open_openvino(path: Path, threads: int) -> Infer:
 
 
 def open_torch(path: Path, threads: int) -> Infer:
-    """PyTorch on a CPU, float32, images channels last, without autograd."""
+    """Open the network in PyTorch, on a CPU, in float32, channels last and without autograd."""
     import torch
 
     from ..gpu.texts import layers_of
@@ -71,35 +71,35 @@ def open_torch(path: Path, threads: int) -> Infer:
 
     torch.set_num_threads(threads)
     spec = load_sidecar(path)
-    layers = layers_of(load_graph(path).folded(), spec.input, np.float32)[1:]  # it takes the network's own input
+    layers = layers_of(load_graph(path).folded(), spec.input, np.float32)[1:]  # without the layer that converts pixels
     with torch.inference_mode():
         run = network(layers, torch, "cpu", torch.float32)
 
     def infer(image: npt.NDArray[Any]) -> Probabilities:
         with torch.inference_mode():
-            found: Probabilities = run(torch.from_numpy(image)).numpy()
-            return found
+            probabilities: Probabilities = run(torch.from_numpy(image)).numpy()
+            return probabilities
 
     return infer
 
 
 def open_tensorrt(path: Path, threads: int) -> Infer:
-    """The runtime's own backend, on a GPU; the engine is built when it is first opened, and kept."""
+    """Open a file in the runtime's own backend on a GPU; the first call builds the engine and keeps it."""
     return open_backend(path, threads, "tensorrt").infer
 
 
 def keras(source: Source) -> Engine:
-    """The trained model as it is."""
+    """Return the trained model itself, in Keras."""
     return Engine(REFERENCE, open_keras, source.path, source.spec.input, size_of(source.path))
 
 
 def onnxruntime_float32(source: Source) -> Engine:
-    """ONNX Runtime, float32."""
+    """Make the engine of ONNX Runtime in float32."""
     return _peer(source, "ONNX Runtime float32", open_onnxruntime, source.onnx)
 
 
 def onnxruntime_int8(source: Source) -> Engine:
-    """ONNX Runtime, int8: the recurrent layers too, with `DynamicQuantizeLSTM`."""
+    """Make the engine of ONNX Runtime in int8, including the recurrent layers by `DynamicQuantizeLSTM`."""
     from onnxruntime import quantization
 
     path = source.work / "int8.onnx"
@@ -111,12 +111,12 @@ def onnxruntime_int8(source: Source) -> Engine:
 
 
 def openvino_float32(source: Source) -> Engine:
-    """OpenVINO, float32."""
+    """Make the engine of OpenVINO in float32."""
     return _peer(source, "OpenVINO float32", open_openvino, source.onnx)
 
 
 def openvino_int8(source: Source) -> Engine:
-    """OpenVINO, int8 by its own quantiser; the recurrent layers stay float32, which is all that it can do."""
+    """Make the engine of OpenVINO in int8 by its own quantiser, which leaves recurrent layers in float32."""
     import nncf
     import openvino
 
@@ -135,30 +135,30 @@ def openvino_int8(source: Source) -> Engine:
 
 
 def openvino_qdq(source: Source) -> Engine:
-    """OpenVINO on the int8 ONNX file that ONNX Runtime's quantiser made."""
+    """Make the engine of OpenVINO on the int8 ONNX file of ONNX Runtime's quantiser."""
     return _peer(source, "OpenVINO int8 (QDQ)", open_openvino, source.qdq, "static per-channel QDQ, LSTM float32")
 
 
 def ncnn_float32(source: Source) -> Engine:
-    """ncnn, float32."""
+    """Make the engine of ncnn in float32."""
     return ncnn.engine(source, "ncnn float32", "ncnn-float32.param")
 
 
 def ncnn_int8(source: Source) -> Engine:
-    """ncnn, int8: the recurrent layers too."""
+    """Make the engine of ncnn in int8, including the recurrent layers."""
     return ncnn.engine(source, "ncnn int8", "ncnn-int8.param", source.ranges)
 
 
 def torch_float32(source: Source) -> Engine:
-    """PyTorch, float32: the same weights in its own layers."""
+    """Make the engine of PyTorch in float32, with the same weights in its own layers."""
     return _peer(source, "PyTorch float32", open_torch, source.path)
 
 
 def tensorrt_float16(source: Source) -> Engine:
-    """TensorRT, float16, of our own ONNX file, which takes pixels."""
+    """Make the engine of TensorRT in float16 from our own ONNX file, which takes pixels."""
     path = source.work / "float16.onnx"
-    made = make_onnx(path, source.graph, source.spec, ONNX_RECIPES["float16"], source.sha256)
-    saved = save(path, made.payload, made.spec)
+    conversion = make_onnx(path, source.graph, source.spec, ONNX_RECIPES["float16"], source.sha256)
+    saved = save(path, conversion.payload, conversion.spec)
     return Engine("TensorRT float16", open_tensorrt, path, saved.spec.input, size_of(path), note="on the GPU")
 
 
@@ -181,7 +181,7 @@ OURS: Mapping[str, Callable[[Source], Engine]] = {
 
 
 def build(source: Source, makers: Mapping[str, Callable[[Source], Engine]]) -> tuple[list[Engine], dict[str, str]]:
-    """Make each engine's file; with why some are absent, by name."""
+    """Make the files of the engines, and return the reasons why others are absent, by name."""
     engines, absent = [], {}
     for name, make in makers.items():
         try:

@@ -1,7 +1,8 @@
 """The network in ncnn's own format: `.param`, a line for each layer, and `.bin`, the weights in their order.
 
-Written by hand, since pnnx's conversion of this network read otherwise. Quantised as ncnn's own tools do it: symmetric
-and per channel, activations by the largest magnitude among the calibration images; recurrent weights by row.
+It is written directly, since the network that pnnx converts reads other texts. It is quantised like ncnn's own tools
+do: symmetric and per channel, activations by their largest magnitude on the calibration images, recurrent weights by
+row.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ _MAGIC = "7767517"
 _FLOAT32, _INT8 = 0, 0x000D4B38
 _RELU = 1
 _INT8_TERM, _GIVES_INT8 = 2, 100
-"""A scale for each channel; and one for what the layer gives, so that it gives int8."""
+"""Flags: a scale for each channel, and a scale of the output, so that the output is int8."""
 
 
 def engine(source: Source, name: str, file: str, ranges: Ranges | None = None) -> Engine:
-    """int8 if there are ranges, of the graph's values by name."""
+    """Make an engine of ncnn: int8 if `ranges` has the ranges of the graph's values, by name, else float32."""
     path = source.work / file
     nodes = source.graph.nodes
     largest = {node.name: float(np.abs(ranges[node.inputs[0]]).max()) for node in nodes} if ranges else None
@@ -44,9 +45,9 @@ def write(graph: Graph, param: Path, largest: Mapping[str, float] | None = None)
     """Write PARAM and the .bin beside it.
 
     Args:
-        graph: folded, of the nodes that the plate model has, a chain.
-        param: where to.
-        largest: name of a layer → largest magnitude of what it takes; if given, the file is int8.
+        graph: a folded chain of the kinds of nodes that the plate model has.
+        param: the file to write.
+        largest: the largest magnitude of the input of a layer, by its name; with it, the file is int8.
     """
     net = _Net(largest)
     net.line("Input", "image", "")
@@ -74,7 +75,7 @@ def write(graph: Graph, param: Path, largest: Mapping[str, float] | None = None)
 
 
 def open_ncnn(path: Path, threads: int) -> Infer:
-    """A float32 file in float32; an int8 one with float16 in between, where the processor has it, as ncnn chooses."""
+    """Open a file in ncnn: float32 files in float32, int8 files with float16 where ncnn chooses it."""
     import ncnn
 
     net = ncnn.Net()
@@ -82,11 +83,13 @@ def open_ncnn(path: Path, threads: int) -> Infer:
     if "int8" not in path.stem:
         net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
     if net.load_param(str(path)) or net.load_model(str(path.with_suffix(".bin"))):
-        raise ValueError(f"{path}: ncnn does not take it")
+        raise ValueError(f"{path}: ncnn cannot load it; make it again")
     last = net.output_names()[0]
 
     def infer(image: npt.NDArray[Any]) -> Probabilities:
-        planes = np.ascontiguousarray(image[0].transpose(2, 0, 1))  # which the Mat does not keep alive
+        planes = np.ascontiguousarray(
+            image[0].transpose(2, 0, 1)
+        )  # a name, since the Mat does not keep the array alive
         with net.create_extractor() as extractor:
             extractor.input("image", ncnn.Mat(planes))
             return np.array(extractor.extract(last)[1])[np.newaxis]
@@ -95,7 +98,7 @@ def open_ncnn(path: Path, threads: int) -> Infer:
 
 
 class _Net:
-    """Lines and weights, each layer taking what the one before it gives."""
+    """The lines and weights of a chain of layers."""
 
     def __init__(self, largest: Mapping[str, float] | None) -> None:
         self.lines: list[str] = []
@@ -110,7 +113,7 @@ class _Net:
         self._last, self.blobs = list(gives), self.blobs + len(gives)
 
     def conv(self, layer: Conv, after: str | None) -> None:
-        """`after`: the convolution that takes at once what this one gives."""
+        """Add a convolution; `after` names the convolution that directly follows it."""
         height, width, _, channels = layer.kernel.shape
         (top, bottom), (left, right) = layer.pads
         self.line(
@@ -134,7 +137,7 @@ class _Net:
         kernels = [_gates(cell.kernel.T, size) for cell in cells]
         recurrents = [_gates(cell.recurrent.T, size) for cell in cells]
         name = layer.name if layer.merge == "concat" else f"{layer.name}:both"
-        self.line("LSTM", name, f"0={size} 1={sum(each.size for each in kernels)} 2=2{self._term()}")
+        self.line("LSTM", name, f"0={size} 1={sum(kernel.size for kernel in kernels)} 2=2{self._term()}")
         scales_x = self._tensor(np.concatenate(kernels))
         self._floats(_FLOAT32, np.concatenate([_gates(cell.bias[:, np.newaxis], size) for cell in cells]))
         scales_h = self._tensor(np.concatenate(recurrents))
@@ -149,7 +152,7 @@ class _Net:
         return "" if self._largest is None else f" 8={_INT8_TERM + more}"
 
     def _matrix(self, rows: Array, bias: Array, *takers: str) -> None:
-        """`takers`: the layer, whose input has a scale, and the one behind it, if this one is to give int8 to it."""
+        """Add weights, bias and the input scales of `takers`: this layer and, for int8 output, the next one."""
         scales = self._tensor(rows)
         self._floats(None, bias)
         if scales is not None and self._largest is not None:
@@ -172,6 +175,6 @@ class _Net:
 
 
 def _gates(rows: Array, size: int) -> Array:
-    """From Keras' order of gates, i f c o, to ncnn's, i f o c."""
+    """Reorder the gates from Keras' order, i f c o, to ncnn's, i f o c."""
     i, f, c, o = (rows[gate * size : (gate + 1) * size] for gate in range(4))
     return np.concatenate([i, f, o, c])

@@ -25,29 +25,29 @@ from edge_crnn.model.spec import InputSpec
 from edge_crnn.records.engines import Round
 
 Infer: TypeAlias = Callable[[npt.NDArray[Any]], Probabilities]
-"""Images (N, *shape) → (N, T, C); most engines are given one."""
+"""A function from images, (N, *shape), to probabilities, (N, T, C); for most engines N is 1."""
 Images: TypeAlias = Callable[[InputSpec], npt.NDArray[Any]]
-"""All images (N, *shape) as an engine takes them."""
+"""A function that prepares all images for an input, (N, *shape)."""
 
 WARM_UP = 3
-"""Calls at the start of each round that are not timed: they fetch the weights back into the caches."""
+"""The untimed calls at the start of a round, which fetch the weights into the caches."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """One file, and how an inference engine runs it."""
+    """A model file, and how an inference engine runs it."""
 
     name: str
     open: Callable[[Path, int], Infer]
-    """Opens `path` with a number of threads, in the worker's process. Raises ImportError where it is not installed."""
+    """Opens `path` with a number of threads, in the worker's process. Raises ImportError where it is missing."""
     path: Path
     image: InputSpec
-    """What it takes."""
+    """The input of the model."""
     file_bytes: int
     ours: bool = False
     note: str = ""
     batch: int = 1
-    """Images of a call."""
+    """The number of images per call."""
 
 
 class Worker:
@@ -63,7 +63,9 @@ class Worker:
         self._count = len(images)
         cores = sorted(os.sched_getaffinity(0))[:threads]
         if len(cores) < threads:
-            raise InputError(f"{threads} threads need as many cores, this process has {len(cores)}; ask for fewer")
+            raise InputError(
+                f"found {len(cores)} cores for {threads} threads, expected one core per thread; ask for fewer threads"
+            )
         context = multiprocessing.get_context("spawn")  # a fork would inherit this process' thread pools
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, engine, cores), daemon=True)
@@ -75,35 +77,35 @@ class Worker:
             self.close()
             raise ImportError(first)
         self.load_ms, self.first_ms = first
-        """Opening the file, with the import of the engine; and that with the first inference."""
+        """Milliseconds for importing the engine and opening the file, without and with the first inference."""
 
     def round(self, calls: int) -> Round:
-        """So many timed calls after the warm-up; each gets the next images."""
+        """Time `calls` calls after the warm-up, each with the next images."""
         self.run(WARM_UP)
         times, processor = self.run(calls)
         return Round(statistics.median(times), min(times), processor / calls)
 
     def run(self, calls: int) -> tuple[list[float], float]:
-        """Milliseconds of each of so many calls, and of processor time for all of them."""
+        """Return the milliseconds of each of `calls` calls, and the processor time of all of them."""
         self._pipe.send(calls)
         times, processor = self._receive()
         return times, processor
 
     def infer_all(self) -> Probabilities:
-        """What the engine gives for all images, one by one: (N, T, C)."""
+        """Infer all images one by one, and return the probabilities, (N, T, C)."""
         self._pipe.send(None)
         probabilities: Probabilities = self._receive()
         return probabilities
 
     @property
     def pid(self) -> int:
-        """Of the engine's process."""
+        """The ID of the engine's process."""
         assert self._process.pid is not None
         return self._process.pid
 
     def close(self) -> None:
         """End the process."""
-        self._pipe.close()  # which the process takes as the end
+        self._pipe.close()  # the process ends when its pipe closes
         self._process.join(10)
         if self._process.is_alive():
             self._process.kill()
@@ -114,13 +116,13 @@ class Worker:
         except EOFError as error:
             self._process.join(10)
             raise BackendError(
-                f"{self.engine.name}: its process ended with {self._process.exitcode}; what it says is on stderr"
+                f"{self.engine.name}: its process ended with {self._process.exitcode}; its messages are on stderr"
             ) from error
 
 
 def _serve(pipe: Connection, engine: Engine, cores: Sequence[int]) -> None:
     os.sched_setaffinity(0, cores)
-    # TensorFlow has no other setting that also holds once a model is being loaded.
+    # The only settings of TensorFlow that also hold while a model is loaded.
     os.environ.update(TF_NUM_INTRAOP_THREADS=str(len(cores)), TF_NUM_INTEROP_THREADS="1", TF_CPP_MIN_LOG_LEVEL="3")
     images: npt.NDArray[Any] = pipe.recv()
     started = time.perf_counter_ns()
@@ -137,8 +139,8 @@ def _serve(pipe: Connection, engine: Engine, cores: Sequence[int]) -> None:
         while True:
             calls: int | None = pipe.recv()
             if calls is None:
-                each = (infer(images[index : index + 1]).copy() for index in range(len(images)))
-                pipe.send(np.concatenate(list(each)))
+                rows = (infer(images[index : index + 1]).copy() for index in range(len(images)))
+                pipe.send(np.concatenate(list(rows)))
                 continue
             times = []
             used = time.process_time_ns()
@@ -153,7 +155,7 @@ def _serve(pipe: Connection, engine: Engine, cores: Sequence[int]) -> None:
 
 @contextlib.contextmanager
 def workers(engines: Sequence[Engine], threads: int, images: Images) -> Iterator[tuple[list[Worker], dict[str, str]]]:
-    """A running worker for each engine, and why the others are absent, by name."""
+    """Start a worker for each engine; yield them with the reasons why others are absent, by name."""
     opened: list[Worker] = []
     absent: dict[str, str] = {}
     try:
@@ -169,10 +171,13 @@ def workers(engines: Sequence[Engine], threads: int, images: Images) -> Iterator
 
 
 def interleave(opened: Sequence[Worker], rounds: int, calls: int) -> dict[str, list[Round]]:
-    """So many rounds of each, by name; every round begins with another engine, so that none always follows the same."""
-    found: dict[str, list[Round]] = {worker.engine.name: [] for worker in opened}
+    """Run `rounds` rounds of the workers, and return them by name.
+
+    A round begins with another engine than the one before, so that no engine always follows the same one.
+    """
+    rounds_of: dict[str, list[Round]] = {worker.engine.name: [] for worker in opened}
     for number in range(rounds):
         start = number % max(len(opened), 1)
         for worker in (*opened[start:], *opened[:start]):
-            found[worker.engine.name].append(worker.round(calls))
-    return found
+            rounds_of[worker.engine.name].append(worker.round(calls))
+    return rounds_of

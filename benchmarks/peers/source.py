@@ -1,4 +1,4 @@
-"""The trained model that the engines' files are made of, and ours, made of it as `edge-crnn convert` does."""
+"""The trained model that the engines' files are made from, and our artifacts, made as `edge-crnn convert` does."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .rounds import Engine, Infer
 
 @dataclass(frozen=True)
 class Source:
-    """A trained model, images to calibrate with, and a folder to put files into."""
+    """A trained model, images to calibrate with, and a folder for files."""
 
     path: Path
     calibration: Path
@@ -37,17 +37,17 @@ class Source:
 
     @cached_property
     def spec(self) -> ModelSpec:
-        """Of the trained model."""
+        """The spec of the trained model."""
         return load_sidecar(self.path)
 
     @cached_property
     def sha256(self) -> str:
-        """Of the trained model's file."""
+        """The SHA-256 of the trained model's file."""
         return sha256(self.path.read_bytes())
 
     @cached_property
     def graph(self) -> Graph:
-        """Folded."""
+        """The folded graph of the trained model."""
         return load_graph(self.path).folded()
 
     @cached_property
@@ -57,13 +57,13 @@ class Source:
 
     @cached_property
     def ranges(self) -> Ranges:
-        """Of the graph's values on those images."""
+        """The ranges of the graph's values on the calibration images."""
         return calibrate(self.graph, (np.stack(chunk) for chunk in chunked(self.images, 16)))
 
     @cached_property
     def onnx(self) -> Path:
-        """The network in ONNX, float32."""
-        # Here, so that without onnx only the engines that need it are absent.
+        """The network as an ONNX file in float32."""
+        # Imported here, so that without onnx only the engines that need it are absent.
         from converters.onnx.to_onnx import to_onnx
 
         path = self.work / "float32.onnx"
@@ -72,7 +72,7 @@ class Source:
 
     @cached_property
     def qdq(self) -> Path:
-        """In ONNX, statically quantised but for the recurrent layers and the softmax."""
+        """The network as an ONNX file, statically quantised except the recurrent layers and the softmax."""
         from onnxruntime import quantization
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -91,22 +91,22 @@ class Source:
         return path
 
     def artifact(self, recipe: Recipe, name: str | None = None, *, takes_pixels: bool = True) -> Engine:
-        """Ours, as `edge-crnn convert` makes it."""
+        """Make our engine of a recipe, as `edge-crnn convert` does."""
         name = name or recipe.name
         path = self.work / f"{name}.tflite"
         ranges = self.ranges if recipe.needs_calibration else None
-        made = make_tflite(path, self.graph, self.spec, recipe, self.sha256, ranges, takes_pixels=takes_pixels)
-        saved = save(path, made.payload, made.spec)
+        conversion = make_tflite(path, self.graph, self.spec, recipe, self.sha256, ranges, takes_pixels=takes_pixels)
+        saved = save(path, conversion.payload, conversion.spec)
         return Engine(f"edge-crnn {name}", open_ours, path, saved.spec.input, size_of(path), ours=True)
 
 
 def open_ours(path: Path, threads: int) -> Infer:
-    """The runtime's own backend."""
+    """Open a file in the runtime's own backend."""
     return open_backend(path, threads).infer
 
 
 def size_of(path: Path) -> int:
-    """Bytes, with the weights where a format keeps them in a file of their own."""
+    """Return the bytes of a model, including a separate file of weights."""
     beside = path.with_suffix(".bin")
     return path.stat().st_size + (beside.stat().st_size if path.suffix == ".xml" else 0)
 

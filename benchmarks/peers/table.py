@@ -9,7 +9,7 @@ from edge_crnn.records.engines import Run
 
 
 def table(run: Run) -> str:
-    """The run as a table in Markdown, fastest first, with what is absent, and why, below it."""
+    """Return the run as a table in Markdown, fastest first, followed by the absent engines and the reasons."""
     best, reference = run.best, run.reference
     rows = [
         ("engine", "ms", "min", "processor ms", "to our best", "Keras to it", "same text", "right", "verdict", "MB")
@@ -38,10 +38,10 @@ def table(run: Run) -> str:
 
 
 def summary(run: Run) -> str:
-    """The ratios that count, in one line."""
+    """Return the main ratios in a line."""
     best, peer, reference = run.best, run.fastest_peer, run.reference
     if best is None or peer is None:
-        return "No artifact of ours passes, or no peer is there: nothing to compare."
+        return "Nothing to compare: none of our artifacts passes, or no peer is installed."
     claims = []
     if peer is not reference:
         claims.append(f"takes {best.ms / peer.ms:.2f} times as long as the fastest peer, {peer.engine}")
@@ -49,7 +49,7 @@ def summary(run: Run) -> str:
         claims.append(f"is {reference.ms / best.ms:.1f} times as fast as {reference.engine}")
     line = f"{best.engine} {', and '.join(claims)}"
     if run.other_cores > QUIET:
-        line += f". Not to be quoted: other programs kept {run.other_cores:.1f} cores busy meanwhile"
+        line += f". Do not quote these times: other programs kept {run.other_cores:.1f} cores busy"
     return f"{line}."
 
 

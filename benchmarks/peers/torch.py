@@ -1,8 +1,8 @@
-"""The peer: the same network in PyTorch, float16, its calls captured in CUDA graphs, in a process of its own.
+"""A peer on a GPU: the same network in PyTorch, float16, with CUDA graphs, in a process of its own.
 
-The process runs on another Python than the one that asks, that of the machine, which has PyTorch and no TensorRT. They
-talk in lines of JSON over its stdin and stdout. Best settings: channels last, cuDNN's own choice of kernels, one
-bidirectional LSTM of cuDNN for each pair, pinned memory on the host, a graph for each batch size.
+The process runs in the machine's own Python, which has PyTorch but no TensorRT. It communicates in lines of JSON over
+stdin and stdout. It uses the best settings: channels last, cuDNN's own choice of kernels, a bidirectional LSTM of cuDNN
+for each pair, pinned memory on the host, and a graph for each batch size.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ..gpu.set import INPUT, Layer, read, read_network, spell
 from ..gpu.work import Way, Work
 
 READ = 512
-"""Images that the peer reads once, to show that it is the same network."""
+"""The number of images that the peer reads once, to show that it is the same network."""
 
 _ROOT = Path(__file__).parents[2]
 _PATIENCE_S = 300.0
@@ -41,49 +41,49 @@ class Peer:
     """PyTorch in its process.
 
     Args:
-        python: the machine's own, by name or path.
-        folder: a model's prepared set.
-        sizes: batch sizes that it will be timed at.
-        device: cuda, or cpu, which is float32 and without graphs: to try it out.
+        python: the machine's own Python, by name or path.
+        folder: the prepared set of a model.
+        sizes: the batch sizes to time.
+        device: `cuda`; or `cpu`, in float32 and without graphs, to try it out.
 
     Raises:
-        BackendUnavailable: no such Python, no PyTorch, no GPU for it, or a network that it does not know.
+        BackendUnavailable: the Python, PyTorch or a GPU is missing, or the network has an unsupported layer.
     """
 
     def __init__(self, python: str, folder: Path, sizes: Sequence[int], device: str = "cuda") -> None:
-        found = shutil.which(python)
-        if found is None:
-            raise BackendUnavailable(f"there is no {python}")
+        program = shutil.which(python)
+        if program is None:
+            raise BackendUnavailable(f"found no program {python}; name a Python that has PyTorch")
         words = ["-m", "benchmarks.peers.torch", str(folder.resolve()), "--device", device, "--sizes", *map(str, sizes)]
         self._process = subprocess.Popen(
-            [found, *words], cwd=_ROOT, env=outside(os.environ), stdin=-1, stdout=-1, text=True
+            [program, *words], cwd=_ROOT, env=outside(os.environ), stdin=-1, stdout=-1, text=True
         )
         first = self._answer()
         if "absent" in first:
             self.close()
-            raise BackendUnavailable(f"{found}: {first['absent']}")
+            raise BackendUnavailable(f"{program}: {first['absent']}")
         self.versions: dict[str, str] = first["versions"]
         self.labels: list[str] = first["labels"]
-        """What it reads in the first `READ` images, or as many as there are."""
+        """The texts that it reads in the first `READ` images, or in all if there are fewer."""
 
     def times(self, way: Way, n: int, calls: int) -> list[float]:
-        """As `Work.times`."""
+        """Return the times of calls in milliseconds; see `Work.times`."""
         assert self._process.stdin is not None
         try:
             print(json.dumps([way, n, calls]), file=self._process.stdin, flush=True)
         except OSError as error:
-            raise BackendError(f"PyTorch: its process has ended ({error}); what it said is on stderr") from error
+            raise BackendError(f"PyTorch: its process has ended ({error}); its messages are on stderr") from error
         return cast("list[float]", self._answer()["ms"])
 
     @property
     def pid(self) -> int:
-        """Of its process."""
+        """The ID of its process."""
         return self._process.pid
 
     def close(self) -> None:
         """End the process; a second call does nothing."""
         if self._process.stdin is not None:
-            self._process.stdin.close()  # which it takes as the end
+            self._process.stdin.close()  # the process ends with its stdin
         if self._process.stdout is not None:
             self._process.stdout.close()
         try:
@@ -102,12 +102,12 @@ class Peer:
             guard.cancel()
         if not line:
             code = self._process.wait()
-            raise BackendError(f"PyTorch: its process ended with {code}; what it said is on stderr")
+            raise BackendError(f"PyTorch: its process ended with {code}; its messages are on stderr")
         return json.loads(line)
 
 
 def outside(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what points into a Python that was brought along and set up by PYTHONHOME."""
+    """Return the environment without the paths into the Python of PYTHONHOME, which belongs to this process alone."""
     home = environment.get("PYTHONHOME")
     if home is None:
         return dict(environment)
@@ -126,12 +126,12 @@ def outside(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def network(layers: Sequence[Layer], torch: Any, device: str, kind: Any) -> Callable[[Any], Any]:
-    """(N, H, W, C) uint8 → probabilities (N, T, C) float32, computed in `kind`, a dtype of PyTorch.
+    """Return a function from (N, H, W, C) uint8 to (N, T, C) float32 probabilities, computed in the dtype `kind`.
 
-    Values are channels last throughout: what a convolution takes and gives are views.
+    Values are channels last throughout; convolutions take and return views.
 
     Raises:
-        BackendUnavailable: there is a layer that is not known here.
+        BackendUnavailable: a layer is not supported here.
     """
     steps = [(layer.name, layer.settings.get("inputs", ()), _step(layer, torch, device, kind)) for layer in layers]
     last = {taken: name for name, inputs, _ in steps for taken in inputs}
@@ -149,7 +149,9 @@ def network(layers: Sequence[Layer], torch: Any, device: str, kind: Any) -> Call
 
 def _step(layer: Layer, torch: Any, device: str, kind: Any) -> Callable[[Any], Any]:
     functional, settings = torch.nn.functional, layer.settings
-    weights = {name: torch.from_numpy(each.astype(np.float32)).to(device, kind) for name, each in layer.weights.items()}
+    weights = {
+        name: torch.from_numpy(weight.astype(np.float32)).to(device, kind) for name, weight in layer.weights.items()
+    }
     match layer.kind:
         case "Input":
             axes = (0, 2, 1, 3) if settings["axes"] == "WHC" else (0, 1, 2, 3)
@@ -184,7 +186,7 @@ def _step(layer: Layer, torch: Any, device: str, kind: Any) -> Callable[[Any], A
             return lambda x: act(torch.addcmul(weights["shift"], x, weights["scale"]))
         case "Unary" if settings["function"] in _FUNCTIONS:
             act = _function(settings["function"], torch)
-            return lambda x: act(x.clone())  # others may take it, too
+            return lambda x: act(x.clone())  # a copy, since other layers may take x, too
         case "Softmax":
             return lambda x: x.float().softmax(dim=-1)
         case "Reshape":
@@ -198,7 +200,7 @@ def _step(layer: Layer, torch: Any, device: str, kind: Any) -> Callable[[Any], A
             return lambda x: act(functional.linear(x, matrix, weights["bias"]))
         case "Recurrent":
             return _recurrent(layer, torch, device, kind)
-    raise BackendUnavailable(f"a {layer.kind} with {dict(settings)} is not known to the peer")
+    raise BackendUnavailable(f"a {layer.kind} with {dict(settings)} is not supported by the peer")
 
 
 def _recurrent(layer: Layer, torch: Any, device: str, kind: Any) -> Callable[[Any], Any]:
@@ -206,10 +208,10 @@ def _recurrent(layer: Layer, torch: Any, device: str, kind: Any) -> Callable[[An
     for name in names:
         cell, gate = layer.settings[name], layer.settings[f"{name}.recurrent_activation"]
         if cell != "LstmCell" or gate != "sigmoid":
-            raise BackendUnavailable(f"a {cell} with gates of {gate} is not known to the peer")
+            raise BackendUnavailable(f"a {cell} with gates of {gate} is not supported by the peer")
     units = {layer.weights[f"{name}.recurrent"].shape[0] for name in names}
     if len(units) > 1 or names == ["backward"]:
-        raise BackendUnavailable("an LSTM backward alone, or of two widths, is not known to the peer")
+        raise BackendUnavailable("an LSTM backward alone, or of two widths, is not supported by the peer")
     width = units.pop()
     lstm = torch.nn.LSTM(layer.weights["forward.kernel"].shape[0], width, bidirectional=len(names) == 2)
     for name, end in zip(names, ("", "_reverse"), strict=False):  # gates in the same order: i, f, g, o
@@ -217,15 +219,15 @@ def _recurrent(layer: Layer, torch: Any, device: str, kind: Any) -> Callable[[An
             value = layer.weights[f"{name}.{ours}"].astype(np.float32)
             getattr(lstm, f"{theirs}_l0{end}").copy_(torch.from_numpy(np.ascontiguousarray(value.T)))
         getattr(lstm, f"bias_hh_l0{end}").zero_()
-    lstm = lstm.to(device, kind).eval()  # cuDNN keeps more in training
+    lstm = lstm.to(device, kind).eval()  # in training mode, cuDNN keeps more values
     lstm.flatten_parameters()
     merge = layer.settings["merge"] if len(names) == 2 else "concat"
 
     def run(x: Any) -> Any:
-        found = lstm(x.transpose(0, 1))[0].transpose(0, 1)
+        program = lstm(x.transpose(0, 1))[0].transpose(0, 1)
         if merge == "concat":
-            return found
-        ahead, back = found[..., :width], found[..., width:]
+            return program
+        ahead, back = program[..., :width], program[..., width:]
         return {"sum": torch.add, "product": torch.mul, "average": lambda a, b: (a + b) / 2}[merge](ahead, back)
 
     return run
@@ -243,20 +245,20 @@ def _function(name: str, torch: Any) -> Callable[[Any], Any]:
 
 
 def _pads(pads: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    """Left, right, top, bottom, as PyTorch wants them."""
+    """Return the pads as left, right, top and bottom, the order of PyTorch."""
     (top, bottom), (left, right) = pads
     return left, right, top, bottom
 
 
 class _Captured:
-    """The network at one batch size: from the host's memory to the host's memory."""
+    """The network captured at one batch size, from the host's memory to the host's memory."""
 
     def __init__(self, run: Callable[[Any], Any], torch: Any, shape: tuple[int, ...], stream: Any, pool: Any) -> None:
         self._torch, self._stream = torch, stream
         self._host = torch.zeros(shape, dtype=torch.uint8).pin_memory()
         self._taken = self._host.to("cuda")
         with torch.cuda.stream(stream):
-            for _ in range(_WARM_UP):  # cuDNN tries its kernels out
+            for _ in range(_WARM_UP):  # cuDNN tries its kernels
                 run(self._taken)
         stream.synchronize()
         self._graph = torch.cuda.CUDAGraph()
@@ -275,12 +277,12 @@ class _Captured:
 
 
 def _open(torch: Any, folder: Path, shape: tuple[int, ...], sizes: Sequence[int], device: str) -> Any:
-    """What infers a batch of one of those sizes."""
+    """Return a function that infers a batch of one of these sizes."""
     if device == "cpu":
         plain = network(read_network(folder), torch, device, torch.float32)
         return lambda batch: plain(torch.from_numpy(np.ascontiguousarray(batch))).numpy()
     if not torch.cuda.is_available():
-        raise BackendUnavailable(f"PyTorch {torch.__version__} finds no GPU")
+        raise BackendUnavailable(f"PyTorch {torch.__version__} finds no GPU; run it on a machine with an NVIDIA GPU")
     torch.backends.cudnn.benchmark = True
     run = network(read_network(folder), torch, device, torch.float16)
     stream, pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
@@ -289,9 +291,9 @@ def _open(torch: Any, folder: Path, shape: tuple[int, ...], sizes: Sequence[int]
 
 
 def serve(folder: Path, sizes: Sequence[int], device: str) -> None:
-    """Answer what stands on stdin until it ends."""
+    """Answer the requests on stdin until it ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print is not an answer
+    os.dup2(2, 1)  # keeps the output of libraries out of the answers
 
     def answer(**values: object) -> None:
         print(json.dumps(values), file=answers, flush=True)
@@ -303,15 +305,17 @@ def serve(folder: Path, sizes: Sequence[int], device: str) -> None:
         return
     with torch.inference_mode():
         try:
-            given = read(folder)
-            shape = given.artifact.spec.input.shape
+            prepared = read(folder)
+            shape = prepared.artifact.spec.input.shape
             infer = _open(torch, folder, shape, sizes, device)
         except EdgeCrnnError as error:
             answer(absent=str(error))
             return
         most = max(sizes)
-        batches = [given.pixels[start : start + most] for start in range(0, min(READ, len(given.pixels)), most)]
-        labels = [each for batch in batches if len(batch) == most for each in spell(infer(batch), given.artifact.spec)]
+        batches = [prepared.pixels[start : start + most] for start in range(0, min(READ, len(prepared.pixels)), most)]
+        labels = [
+            label for batch in batches if len(batch) == most for label in spell(infer(batch), prepared.artifact.spec)
+        ]
         versions = {
             "torch": str(torch.__version__),
             "cuda": str(torch.version.cuda),
@@ -320,7 +324,7 @@ def serve(folder: Path, sizes: Sequence[int], device: str) -> None:
             "device": torch.cuda.get_device_name() if device == "cuda" else "CPU",
         }
         answer(versions=versions, labels=labels)
-        work = Work(infer, given.artifact.spec, given.pixels, given.pictures)
+        work = Work(infer, prepared.artifact.spec, prepared.pixels, prepared.pictures)
         for line in sys.stdin:
             way, n, calls = json.loads(line)
             answer(ms=work.times(way, n, calls))

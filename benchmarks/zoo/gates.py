@@ -1,6 +1,6 @@
-"""`python -m benchmarks.zoo.gates FOLDER --images DIR --calibration DIR`: every recipe of the trained networks, judged.
+"""`python -m benchmarks.zoo.gates FOLDER --images DIR --calibration DIR`: verify every recipe of the trained networks.
 
-FOLDER holds what `benchmarks.zoo.train` has saved; DIR are rendered lines that no network was trained with.
+FOLDER holds the networks that `benchmarks.zoo.train` saved. DIR holds rendered lines that no network was trained with.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HEAD = "| network | nodes | parameters | recipe | verdict | same text | accurac
 
 
 def rows(model: Path, images: Path, calibration: Path, names: Sequence[str]) -> Iterator[str]:
-    """The table's rows of one network."""
+    """Convert a network in each recipe, and yield the rows of the table."""
     source = open_source(model, layers=_LAYERS)
     datasets = load_sets([images], source.spec)
     ranges = calibrated(source, calibration, datasets)
@@ -55,8 +55,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=Path, required=True, metavar="DIR")
     parser.add_argument("--calibration", type=Path, required=True, metavar="DIR")
-    known = [*RECIPES, *(f"onnx {name}" for name in ONNX_RECIPES)]
-    parser.add_argument("--recipes", type=lambda text: text.split(","), default=known, metavar="NAME,…")
+    recipes = [*RECIPES, *(f"onnx {name}" for name in ONNX_RECIPES)]
+    parser.add_argument("--recipes", type=lambda text: text.split(","), default=recipes, metavar="NAME,…")
     args = parser.parse_args(words)
     print(_HEAD)
     print("|---" * (_HEAD.count("|") - 1) + "|")

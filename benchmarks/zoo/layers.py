@@ -1,4 +1,4 @@
-"""How the layers of `benchmarks.zoo.train` that are not Keras' own are converted: what a user gives as `--layers`."""
+"""The file for `--layers` that converts the custom layers of `benchmarks.zoo.train`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from converters.trained.keras import Layer, Value
 
 
 def gated_conv2d(layer: Layer) -> Value:
-    """Half of a convolution's channels times the sigmoid of the other half."""
+    """Convert to half of a convolution's channels times the sigmoid of the other half."""
     x, size, filters = layer.x, (layer.size("kernel_size"),) * 2, layer.size("filters")
     arrays = layer.read({"kernel": (*size, x.shape[-1], 2 * filters), "bias": (2 * filters,)})
     pads = same_pads(x.shape, size, (1, 1))
@@ -20,7 +20,7 @@ def gated_conv2d(layer: Layer) -> Value:
 
 
 def positions(layer: Layer) -> Value:
-    """A vector for each step, added."""
+    """Convert to the addition of a vector for each step."""
     weights = layer.read({"positions": layer.x.shape})
     return layer.binary("", "add", layer.x, layer.constant("positions", weights["positions"]))
 

@@ -1,4 +1,4 @@
-"""Trains five small networks of kinds other than the project's own, on rendered digit lines, in an hour of one core.
+"""Train five small networks of other kinds than the project's own on rendered digit lines, in an hour on one core.
 
 - `residual`: convolutions with batch norm and shortcuts (He et al. 2016), bidirectional LSTM; height first;
 - `mobile`: inverted residuals, depthwise, with ReLU6 (Sandler et al. 2018), bidirectional GRU; width first;
@@ -41,9 +41,9 @@ CLASSES, STEPS = len(SYMBOLS) + 1, 25
 WIDTH, HEIGHT = 100, 32
 SCALE, OFFSET = 1 / 127.5, -1.0
 LENGTH = (3, 8)
-"""Fewest and most digits of a line."""
+"""The fewest and the most digits of a line."""
 SEED, VALIDATION_SEED = 7000, 7003
-"""Seeds of the lines to train with and to judge each epoch by; verify and calibrate with lines of other seeds."""
+"""The seeds of the lines to train with and to judge each epoch by; verify and calibrate with other seeds."""
 VALIDATION_LINES = 500
 LINES = "lines.npz"
 
@@ -65,23 +65,23 @@ class GatedConv2D(layers.Layer):  # type: ignore[misc]
         self.bias = self.add_weight(shape=shape[-1:], initializer="zeros", name="bias")
 
     def call(self, inputs: Any) -> Any:
-        """(N, A, B, C) → (N, A, B, filters)."""
+        """Return (N, A, B, filters) for (N, A, B, C)."""
         both = ops.conv(inputs, self.kernel, padding="same") + self.bias
         linear, gate = ops.split(both, 2, axis=-1)
         return linear * ops.sigmoid(gate)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The input's, with `filters` channels."""
+        """Return the shape of the input, with `filters` channels."""
         return (*input_shape[:-1], self.filters)
 
     def get_config(self) -> dict[str, Any]:
-        """What `__init__` takes."""
+        """Return the arguments of `__init__`."""
         return {**super().get_config(), "filters": self.filters, "kernel_size": self.kernel_size}
 
 
 @keras.saving.register_keras_serializable(package="zoo")
 class Positions(layers.Layer):  # type: ignore[misc]
-    """Adds one learned vector to each step."""
+    """A layer that adds a learned vector to each step."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make the one weight, (steps, channels)."""
@@ -90,16 +90,16 @@ class Positions(layers.Layer):  # type: ignore[misc]
         )
 
     def call(self, inputs: Any) -> Any:
-        """(N, steps, channels) → the same shape."""
+        """Return (N, steps, channels) for the same shape."""
         return inputs + self.positions
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The input's."""
+        """Return the shape of the input."""
         return input_shape
 
 
 def residual() -> Any:
-    """Four blocks with shortcuts and a bidirectional LSTM."""
+    """Build four blocks with shortcuts and a bidirectional LSTM."""
     image = layers.Input((HEIGHT, WIDTH, 1), name="image")
 
     def norm_conv(x: Any, filters: int, kernel: int, strides: tuple[int, int] = (1, 1)) -> Any:
@@ -122,7 +122,7 @@ def residual() -> Any:
 
 
 def mobile() -> Any:
-    """Seven inverted residuals and a bidirectional GRU."""
+    """Build seven inverted residuals and a bidirectional GRU."""
     image = layers.Input((WIDTH, HEIGHT, 1), name="image")
 
     def pointwise(x: Any, filters: int) -> Any:
@@ -150,7 +150,7 @@ def mobile() -> Any:
 
 
 def dense() -> Any:
-    """Three blocks of joined convolutions, and the steps' classes from the columns."""
+    """Build three blocks of concatenated convolutions, and the steps' classes from the columns."""
     image = layers.Input((HEIGHT, WIDTH, 1), name="image")
 
     def norm_conv(x: Any, filters: int, kernel: int) -> Any:
@@ -174,7 +174,7 @@ def dense() -> Any:
 
 
 def gated() -> Any:
-    """Five convolutions, each with its gate, and a bidirectional GRU."""
+    """Build five gated convolutions and a bidirectional GRU."""
     image = layers.Input((WIDTH, HEIGHT, 1), name="image")
 
     def block(x: Any, filters: int, strides: tuple[int, int], gate: bool = True) -> Any:
@@ -195,7 +195,7 @@ def gated() -> Any:
 
 
 def transformer() -> Any:
-    """Four convolutions, and two layers of attention over the columns."""
+    """Build four convolutions and two layers of attention over the columns."""
     image = layers.Input((HEIGHT, WIDTH, 1), name="image")
 
     def conv(x: Any, filters: int, pool: tuple[int, int] | None) -> Any:
@@ -223,7 +223,7 @@ def transformer() -> Any:
 
 
 def _columns(x: Any) -> Any:
-    """(N, rows, columns, channels) → (N, columns, rows × channels)."""
+    """Turn (N, rows, columns, channels) into (N, columns, rows × channels)."""
     x = layers.Permute((2, 1, 3))(x)
     return layers.Reshape((x.shape[1], x.shape[2] * x.shape[3]))(x)
 
@@ -235,17 +235,17 @@ def _model(image: Any, x: Any, name: str) -> Any:
 
 @dataclass(frozen=True)
 class Network:
-    """A network to train, and how."""
+    """A network and its training."""
 
     build: Callable[[], Any]
     axes: Axes
     epochs: int
-    """Times round the lines."""
+    """The number of epochs."""
     rate: float = 2e-3
-    """Highest learning rate of AdamW."""
+    """The highest learning rate of AdamW."""
 
     def spec(self, name: str) -> ModelSpec:
-        """What the trained model says about itself."""
+        """Return the spec of the trained model."""
         return ModelSpec(
             name=name,
             symbols=tuple(SYMBOLS),
@@ -269,18 +269,18 @@ class Lines:
     """Rendered lines in memory."""
 
     images: npt.NDArray[np.uint8]
-    """(N, HEIGHT, WIDTH)."""
+    """The images, (N, HEIGHT, WIDTH)."""
     labels: tuple[str, ...]
 
-    def batch(self, which: npt.NDArray[np.intp], axes: Axes) -> Batch:
-        """Some of the lines as a network takes them."""
-        images = self.images[which] if axes == "HWC" else self.images[which].swapaxes(1, 2)
+    def batch(self, indices: npt.NDArray[np.intp], axes: Axes) -> Batch:
+        """Return some of the lines as a network takes them."""
+        images = self.images[indices] if axes == "HWC" else self.images[indices].swapaxes(1, 2)
         scaled = images[..., None] * np.float32(SCALE) + np.float32(OFFSET)
-        return Batch(np.ascontiguousarray(scaled), tuple(self.labels[index] for index in which))
+        return Batch(np.ascontiguousarray(scaled), tuple(self.labels[index] for index in indices))
 
 
 def draw(count: int, seed: int) -> Lines:
-    """So many lines of a run, in the default fonts, preset `mild`."""
+    """Draw `count` lines of a run, in the default fonts, preset `mild`."""
     drawing = Drawing("lines", seed, "mild", pick_fonts(None, lines=True), alphabet=SYMBOLS, length=LENGTH)
     pixels = InputSpec(width=WIDTH, height=HEIGHT, axes="HWC", scale=SCALE, offset=OFFSET, dtype="uint8")
     images, labels = np.empty((count, HEIGHT, WIDTH, 1), np.uint8), []
@@ -291,7 +291,7 @@ def draw(count: int, seed: int) -> Lines:
 
 
 def lines_of(file: Path, count: int) -> Lines:
-    """The lines in a file; they are drawn into it first where it is not there."""
+    """Load the lines of a file, which is drawn first where it is missing."""
     if not file.exists():
         drawn = draw(count, SEED)
         np.savez(file, images=drawn.images, labels=np.array(drawn.labels))
@@ -300,7 +300,7 @@ def lines_of(file: Path, count: int) -> Lines:
 
 
 def train(name: str, lines: Lines, validation: Lines, folder: Path, *, batch: int, epochs: int | None = None) -> float:
-    """Train a network, keep its best epoch as NAME.keras with the spec beside it, and give that epoch's accuracy."""
+    """Train a network, save its best epoch as NAME.keras with its spec, and return the accuracy of that epoch."""
     keras.utils.set_random_seed(1)
     network = NETWORKS[name]
     spec, model = network.spec(name), network.build()
@@ -314,9 +314,9 @@ def train(name: str, lines: Lines, validation: Lines, folder: Path, *, batch: in
     best, begun = -1.0, time.monotonic()
     for epoch in range(1, epochs + 1):
         total = 0.0
-        for each in _shuffled(lines, network.axes, batch, epoch):
-            labels = pack([spec.alphabet.encode(label) for label in each.labels], STEPS, LENGTH[1])
-            total += float(logits.train_on_batch(each.images, labels))
+        for shuffled in _shuffled(lines, network.axes, batch, epoch):
+            labels = pack([spec.alphabet.encode(label) for label in shuffled.labels], STEPS, LENGTH[1])
+            total += float(logits.train_on_batch(shuffled.images, labels))
         right = evaluate(model, spec, judged).exact
         minutes = (time.monotonic() - begun) / 60
         print(f"{name}: epoch {epoch}, loss {total / steps:.4f}, right {right:.2%}, {minutes:.1f} minutes", flush=True)
@@ -334,13 +334,13 @@ def _shuffled(lines: Lines, axes: Axes, batch: int, epoch: int) -> Iterator[Batc
 
 
 def main() -> None:
-    """Draw what is missing, and train."""
+    """Draw the missing lines, and train the networks."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path, help=f"for {LINES} and models/")
+    parser.add_argument("folder", type=Path, help=f"folder for {LINES} and models/")
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
-    parser.add_argument("--lines", type=int, default=40_000, help="to draw and train with (default: %(default)s)")
-    parser.add_argument("--batch", type=int, default=64, help="lines to a step (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, help="times round the lines (default: each network's own)")
+    parser.add_argument("--lines", type=int, default=40_000, help="lines to draw and train with (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=64, help="lines per step (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, help="number of epochs (default: that of the network)")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     lines = lines_of(args.folder / LINES, args.lines)

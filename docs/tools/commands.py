@@ -13,13 +13,13 @@ _USUAL_GROUPS = ("options", "optional arguments", "positional arguments")
 
 
 def commands() -> dict[str, Command]:
-    """Name → command, in the order in which `edge-crnn --help` lists them."""
+    """Return the commands by name, in the order of `edge-crnn --help`."""
     by_name = {name: find_command(name) for name in all_names()}
     return {name: command for name, command in by_name.items() if command is not None}
 
 
 def reference() -> str:
-    """The page, in Markdown."""
+    """Return the page in Markdown."""
     by_name = commands()
     lines = [
         "# Command line",

@@ -1,4 +1,4 @@
-"""Hooks of the documentation site: pages that live beside what they describe, generated pages, and links.
+"""Hooks of the documentation site: pages outside docs/, generated pages, and links.
 
 Pages such as jetson/README.md stay in their folders and appear in the site. A link may lead to any file of the
 repository: it works on the file itself, and the site copies the file it leads to.
@@ -34,7 +34,7 @@ INCLUDED = {
     "examples.md": "examples/README.md",
     **{f"examples/{path.name}": f"examples/{path.name}" for path in sorted((ROOT / "examples").glob("[a-z]*.md"))},
 }
-"""Page of the site → its file in the repository, for the pages outside docs/."""
+"""The files in the repository of pages outside docs/, by page of the site."""
 
 COMMANDS = "commands.md"
 
@@ -79,7 +79,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 
 def repository_path(page: str, target: str) -> str | None:
-    """The file in the repository that a link on a page leads to; None for addresses and for what does not exist.
+    """Return the file in the repository that a link on a page leads to, or None for addresses and missing files.
 
     Args:
         page: the page, in the site.
@@ -93,7 +93,7 @@ def repository_path(page: str, target: str) -> str | None:
 
 
 def site_path(path: str) -> str:
-    """Where a file of the repository is in the site."""
+    """Return the place in the site of a file in the repository."""
     pages = {source: page for page, source in INCLUDED.items()}
     if path in pages:
         return pages[path]

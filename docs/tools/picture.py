@@ -1,4 +1,4 @@
-"""`python -m docs.tools.picture`: the picture of the README, rendered sample plates with what the int8 model reads."""
+"""`python -m docs.tools.picture`: draw the README's picture, rendered sample plates and what the int8 model reads."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def draw(readings: dict[Path, Reading], font: Path) -> Image.Image:
     """Put each image above its text and confidence, on white.
 
     Args:
-        readings: image → what was read.
-        font: has the texts' characters.
+        readings: the readings, by image.
+        font: a font with the characters of the texts.
     """
     rows = -(-len(readings) // _COLUMNS)
     sheet = Image.new("RGB", (_COLUMNS * _CELL[0], rows * _CELL[1]), "white")

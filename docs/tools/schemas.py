@@ -1,4 +1,4 @@
-"""The reference of the JSON forms, generated from their schemas: the spec, and every kind of record."""
+"""The reference of the JSON formats, generated from their schemas: the spec, and every kind of record."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ Schema = Mapping[str, Any]
 
 
 def record_schemas() -> dict[str, Schema]:
-    """File of the site → JSON Schema of one kind of record."""
+    """Return the JSON Schemas of the kinds of records, by file of the site."""
     return {
         f"schemas/{suite.removeprefix('edge-crnn ').replace(' ', '-')}.json": record_schema(suite) for suite in SUITES
     }
 
 
 def files() -> dict[str, str]:
-    """File of the site → its text, for the schemas that are not files of the repository."""
+    """Return the texts of the schemas that are not files of the repository, by file of the site."""
     return {path: json.dumps(schema, ensure_ascii=False, indent=1) for path, schema in record_schemas().items()}
 
 
 def spec_fields() -> str:
-    """Tables of the fields of a spec, in Markdown."""
+    """Return tables of the fields of a spec, in Markdown."""
     schema = json_schema()
     return "\n".join([*_table(schema), *_definitions(schema)])
 
 
 def record_fields() -> str:
-    """Tables of the fields of every kind of record, in Markdown."""
+    """Return tables of the fields of every kind of record, in Markdown."""
     lines: list[str] = []
     for path, schema in record_schemas().items():
         suite = schema["properties"]["suite"]["enum"][0]
@@ -56,12 +56,12 @@ def _table(schema: Schema) -> Iterator[str]:
 
 
 def _first(schema: Schema) -> str:
-    """The first paragraph of a description."""
+    """Return the first paragraph of a description."""
     return str(schema.get("description", "")).partition("\n\n")[0]
 
 
 def _type(field: Schema) -> str:
-    """A type in words, such as `number or null`."""
+    """Return a type in words, such as `number or null`."""
     if "$ref" in field:
         return str(field["$ref"]).rpartition("/")[2]
     if "enum" in field:

@@ -6,17 +6,17 @@ import re
 
 
 def code(text: str) -> str:
-    """Code in a cell of a table, where a bar inside of backticks would end the cell."""
+    """Return code for a cell of a table, where a bar inside backticks would end the cell."""
     return f"<code>{text.replace('<', '&lt;').replace('|', '&#124;')}</code>"
 
 
 def cell(text: str) -> str:
-    """Text for a cell of a table."""
+    """Return text for a cell of a table."""
     return escaped(" ".join(text.split()).replace("|", r"\|"))
 
 
 def escaped(text: str) -> str:
-    """Text in Markdown, with options of the command line as code; what is code already stays as it is."""
+    """Return text in Markdown, with options of the command line as code; existing code stays unchanged."""
     parts = text.split("`")
     parts[::2] = [_escaped_prose(part) for part in parts[::2]]
     return "`".join(parts)
@@ -28,6 +28,6 @@ def _escaped_prose(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """A text that begins with a capital letter and ends as a sentence does."""
+    """Return a text with a capital letter at its beginning and a full stop at its end."""
     text = " ".join(text.split())
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", ")", ":")) else ".")

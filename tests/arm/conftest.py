@@ -1,6 +1,6 @@
 """Emulated boards: an aarch64 Debian, QEMU as a processor, and the built wheel with the wheels that pip finds for it.
 
-What cannot be had here (no network, not Linux on x86-64, ...) is skipped, and named at the end of the run.
+Tests that cannot run here, such as without a network or Linux on x86-64, are skipped and listed at the end of the run.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("EDGE_CRNN_ARM_CACHE", ROOT / "build" / "arm")).absolute()
 
 OURS = f"/opt/{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
-"""Where a root has this process's own files, in `edge_crnn` the wheel's; others may use the root at the same time."""
+"""The folder in a root for the files of this process, since others may use the root at the same time."""
 
 _UNAVAILABLE = 69
 _END_OF_STACK = b"dense1"
-"""The last int8 tensor of the shipped artifact: what its convolutions end in, and its recurrent layers begin with."""
+"""The last int8 tensor of the shipped artifact: the output of its convolutions and the input of its LSTMs."""
 
 
 @dataclass(frozen=True)
 class Board:
-    """A root, what pip put there, and the processor that it runs on."""
+    """A root, its site-packages, and the processor that emulates it."""
 
     root: Path
     site: str
@@ -47,13 +47,13 @@ class Board:
 
     @property
     def ours(self) -> Path:
-        """`OURS`, as it is seen from here."""
+        """`OURS` as a path on this machine."""
         return self.root / OURS.removeprefix("/")
 
     def python(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run `python3 WORDS…` on it, in the project's folder, with the wheel's packages and not the folder's."""
+        """Run `python3 WORDS…` on the board, in the project's folder but with the packages of the wheel."""
         path = f"PYTHONPATH={OURS}:{self.site}"
-        # Emulated, the threads that OpenBLAS keeps never come to rest.
+        # Under emulation, the idle threads of OpenBLAS never come to rest.
         settings = [path, "PYTHONSAFEPATH=1", "OPENBLAS_NUM_THREADS=1"]
         command: list[str | Path] = [HERE / "run", self.root, self.cpu, *settings, "python3", *words]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -61,7 +61,7 @@ class Board:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project's, built from a copy, since setuptools leaves things behind that find their way into the next one."""
+    """Build the project's wheel from a copy, since setuptools leaves files behind that end up in the next wheel."""
     pytest.importorskip("setuptools", "77", reason="the wheel is built by setuptools 77 or later")
     copy = tmp_path_factory.mktemp("tree")
     for name in ("edge_crnn", "converters"):
@@ -86,25 +86,28 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def board(wheel: Path) -> Callable[[str, str, str], Board]:
-    """`board(suite, cpu, numpy)`: where numpy is a requirement such as `numpy==1.24.2`, or empty for the newest."""
+    """Return `board(suite, cpu, numpy)`; numpy is a requirement such as `numpy==1.24.2`, or empty for the newest."""
 
     def make(suite: str, cpu: str, numpy: str) -> Board:
         site = numpy or "newest"
-        made = Board(CACHE / suite, f"/opt/{site}", cpu)
-        _run(HERE / "root.sh", suite, made.root)
-        shutil.rmtree(made.ours, ignore_errors=True)
+        new = Board(CACHE / suite, f"/opt/{site}", cpu)
+        _run(HERE / "root.sh", suite, new.root)
+        shutil.rmtree(new.ours, ignore_errors=True)
         with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(made.ours)
-        (metadata,) = made.ours.glob("*.dist-info")
-        _run(HERE / "site.sh", made.root, site, *_wanted(Distribution.at(metadata)), *filter(None, [numpy]))
-        return made
+            archive.extractall(new.ours)
+        (metadata,) = new.ours.glob("*.dist-info")
+        _run(HERE / "site.sh", new.root, site, *_requirements(Distribution.at(metadata)), *filter(None, [numpy]))
+        return new
 
     return make
 
 
 @pytest.fixture(scope="session")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """By name: `int8` as it ships, `stack` the same with the end of its convolutions as an output, or a recipe."""
+    """Return a function that makes an artifact by its name.
+
+    `int8` is the shipped one, `stack` the same with the end of its convolutions as an output; the others are recipes.
+    """
     work = tmp_path_factory.mktemp("artifacts")
     source = Source(ROOT / "models" / "plates.keras", ROOT / "samples" / "calibration", work)
 
@@ -127,12 +130,17 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
     return make
 
 
-def _wanted(metadata: Distribution) -> list[str]:
-    """What the wheel wants with its extras litert and opencv."""
+def _requirements(metadata: Distribution) -> list[str]:
+    """Return the requirements of the wheel with its extras litert and opencv."""
     requirements = [Requirement(line) for line in metadata.requires or []]
     extras = ({"extra": extra} for extra in ("", "litert", "opencv"))
-    chosen = [each for extra in extras for each in requirements if each.marker is None or each.marker.evaluate(extra)]
-    return list(dict.fromkeys(f"{each.name}{each.specifier}" for each in chosen))
+    chosen = [
+        requirement
+        for extra in extras
+        for requirement in requirements
+        if requirement.marker is None or requirement.marker.evaluate(extra)
+    ]
+    return list(dict.fromkeys(f"{requirement.name}{requirement.specifier}" for requirement in chosen))
 
 
 def _run(*command: str | Path) -> None:
@@ -145,10 +153,10 @@ def _run(*command: str | Path) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What was found, and in red what was not even tried."""
+    """List the measurements and, in red, the skipped tests."""
     stats: Mapping[str, list[pytest.TestReport]] = terminalreporter.stats
-    said = [text for report in stats.get("passed", []) for name, text in report.user_properties if name == "arm"]
-    for text in map(str, said):
+    texts = [text for report in stats.get("passed", []) for name, text in report.user_properties if name == "arm"]
+    for text in map(str, texts):
         terminalreporter.write_line(text)
     for report in stats.get("skipped", []):
         if "tests/arm/" in report.nodeid and "test_scripts" not in report.nodeid:

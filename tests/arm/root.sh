@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# root.sh SUITE DIR [PACKAGE…]: an aarch64 Debian in DIR, with Python, and QEMU to run it with; see `run` beside this.
+# root.sh SUITE DIR [PACKAGE…]: make an aarch64 Debian in DIR, with Python and the QEMU that runs it; see `run`.
 #
 #     tests/arm/root.sh bookworm build/arm/bookworm
 #     tests/arm/run build/arm/bookworm cortex-a72 python3 --version
 #
-# Debian's bookworm and trixie stand for the two Raspberry Pi OS that are built on them. What is there already, of the same
-# packages, is kept. Exit status 69: it cannot be had on this machine; stderr says why.
+# Debian bookworm and trixie stand for the two releases of Raspberry Pi OS that are built on them. A root with the same
+# packages is kept. Exit status 69: this machine cannot make it; stderr has the reason.
 set -euo pipefail
 
 [ $# -ge 2 ] || { sed -n '2,5s/^# \?//p' "$0" >&2; exit 2; }
@@ -29,7 +29,7 @@ unshare --user --map-root-user --mount mount -t binfmt_misc none /proc/sys/fs/bi
 rm -rf "$new" "$qemu"
 "$here/unpack.sh" arm64 "$suite" "$new" "${packages[@]}"
 mkdir -p "$new"/{etc,tmp,proc,sys,dev,root,opt}
-# Debian 12's own QEMU shows the host's /proc/cpuinfo, on which LiteRT crashes; from version 10 on it makes up the board's.
+# QEMU of Debian 12 shows the host's /proc/cpuinfo, with which LiteRT crashes. QEMU 10 and later show that of the board.
 "$here/unpack.sh" amd64 bookworm-backports "$qemu" qemu-user
 mv "$qemu/usr/bin/qemu-aarch64" "$new/.qemu-aarch64"
 echo "$suite: ${packages[*]}" > "$new/.packages"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# site.sh ROOT NAME REQUIREMENT…: what pip would install in an aarch64 root that root.sh made, in its folder /opt/NAME.
+# site.sh ROOT NAME REQUIREMENT…: install packages in /opt/NAME of an aarch64 root that root.sh made.
 #
-# pip runs here (as PYTHON -m pip, with this machine's settings) and picks the wheels that fit there. What is there
-# already, for the same requirements, is kept. Exit status 69: pip cannot get it; stderr says why.
+# pip runs on this machine (as PYTHON -m pip, with its settings) and picks the wheels for the root. A folder with the
+# same requirements is kept. Exit status 69: pip cannot download them; stderr has the reason.
 set -euo pipefail
 
 [ $# -ge 3 ] || { sed -n '2s/^# \?//p' "$0" >&2; exit 2; }
@@ -19,7 +19,7 @@ glibc=$(grep -aom 1 'stable release version 2\.[0-9]*' "$root/usr/lib/aarch64-li
 platforms=()
 for ((minor = 17; minor <= ${glibc##*.}; minor++)); do platforms+=("--platform=manylinux_2_${minor}_aarch64"); done
 rm -rf "$site" "$site.new"
-# --ignore-requires-python: pip 23 takes this machine's Python for that one's. The wheels' tags are still looked at.
+# --ignore-requires-python: pip 23 checks this machine's Python instead of the root's. The tags of wheels still count.
 "${PYTHON:-python3}" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-compile \
     --ignore-requires-python --only-binary=:all: "${platforms[@]}" "--python-version=${python[0]##*/python}" \
     --target "$site.new" "$@" >&2 || { echo "site.sh: pip cannot get $*" >&2; exit 69; }

@@ -1,6 +1,6 @@
-"""The wheel on an emulated Raspberry Pi reads what it reads here. `make test-arm`, and all of it `make test-arm-full`.
+"""The wheel reads the same on an emulated Raspberry Pi as here: `make test-arm`, and in full `make test-arm-full`.
 
-Emulation shows that it installs, starts and computes what it should. It says nothing about time, heat, or a camera.
+Emulation shows that the wheel installs, starts and computes right. It shows nothing about time, heat or a camera.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ import pytest
 from tests.arm.conftest import HERE, OURS, ROOT, Board
 
 IMAGES = sorted((ROOT / "samples" / "plates").glob("*.jpg"))
-random.Random(0).shuffle(IMAGES)  # so that the first ones are of all kinds
+random.Random(0).shuffle(IMAGES)  # the first ones are then of all kinds
 
 PI_4, PI_5 = "cortex-a72", "cortex-a76"
 OF_BOOKWORM = "numpy==1.24.2"
 """The NumPy that bookworm's picamera2 was built for."""
 
 Combination = tuple[str, str, str]
-"""Debian, processor, NumPy."""
+"""Debian, processor and NumPy."""
 FEW = {"int8": 8, "stack": 2}
-"""Artifact → how many images it reads: one takes the int8 one more than a second, and one in float twenty."""
+"""The number of images to read, by artifact: an image takes over a second in int8, and twenty in float."""
 IN_CI: dict[Combination, dict[str, int]] = {  # the longest first
     ("trixie", PI_5, ""): {**FEW, "int8": 60},
     ("bookworm", PI_5, ""): {**FEW, "dynamic": 8, "float32": 1},
@@ -40,7 +40,8 @@ IN_CI: dict[Combination, dict[str, int]] = {  # the longest first
 }
 MANY = {"int8": 60, "stack": 60, "dynamic": 60, "int8-full": 8, "float32": 4, "float16": 4}
 IN_FULL = {
-    each: {**MANY, "int8": 500} if each in (("bookworm", PI_4, ""), ("trixie", PI_5, "")) else MANY for each in IN_CI
+    combination: {**MANY, "int8": 500} if combination in (("bookworm", PI_4, ""), ("trixie", PI_5, "")) else MANY
+    for combination in IN_CI
 }
 DOCTOR_IN_CI = [("bookworm", PI_4, OF_BOOKWORM), ("trixie", PI_5, "")]
 
@@ -50,11 +51,11 @@ Values = Mapping[str, npt.NDArray[Any]]
 
 
 def combinations(few: Iterable[Combination], all_: Iterable[Combination] = ()) -> list[Any]:
-    """With the marker of what runs them."""
+    """Return the parameters of a test, with the marks of `make test-arm` and `make test-arm-full`."""
     return [
-        pytest.param(full, each, id="-".join(filter(None, each)) + full * "-full", marks=mark)
+        pytest.param(full, combination, id="-".join(filter(None, combination)) + full * "-full", marks=mark)
         for full, mark, some in ((False, pytest.mark.arm, few), (True, pytest.mark.arm_full, all_))
-        for each in some
+        for combination in some
     ]
 
 
@@ -68,20 +69,20 @@ def test_it_reads_what_it_reads_here(
     record_property: Callable[[str, str], None],
 ) -> None:
     counts = (IN_FULL if full else IN_CI)[combination]
-    there = board(*combination)
+    emulated = board(*combination)
     jobs = {name: artifacts(name) for name in counts}
-    found = read_there(there, counts, jobs)
+    results = read_emulated(emulated, counts, jobs)
     expected = read_here(counts, jobs, tmp_path / "here.npz")
 
-    assert set(found) == set(expected)
+    assert set(results) == set(expected)
     for name, count in counts.items():
-        assert found[f"{name} delegate"] == expected[f"{name} delegate"]
+        assert results[f"{name} delegate"] == expected[f"{name} delegate"]
         if name == "stack":
-            assert found["stack pixels"].tolist() == expected["stack pixels"].tolist()
-            assert found["stack values"].tolist() == expected["stack values"].tolist()
+            assert results["stack pixels"].tolist() == expected["stack pixels"].tolist()
+            assert results["stack values"].tolist() == expected["stack values"].tolist()
             continue
-        assert found[f"{name} texts"].tolist() == expected[f"{name} texts"].tolist()
-        distance = np.abs(found[f"{name} probabilities"] - expected[f"{name} probabilities"]).max()
+        assert results[f"{name} texts"].tolist() == expected[f"{name} texts"].tolist()
+        distance = np.abs(results[f"{name} probabilities"] - expected[f"{name} probabilities"]).max()
         record_property(
             "arm", f"{', '.join(filter(None, combination))}: {name}, {count} images: max |Δp| {distance:.1e}"
         )
@@ -94,35 +95,42 @@ def test_the_doctor_says_that_it_reads(board: Callable[..., Board], combination:
     done = board(*combination).python("-m", "edge_crnn", "doctor", "--format", "json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    found = {check["name"]: check["found"] for check in report["checks"]}
+    checks = {check["name"]: check["found"] for check in report["checks"]}
     assert report["reads"]
-    assert f" in {OURS}/" in found["edge-crnn"]
-    assert combination[1].title() in found["processor"]
-    assert ("no dotprod" in found["processor"]) == (combination[1] == PI_4)
-    assert combination[2].removeprefix("numpy==") in found["numpy"]
-    assert "XNNPACK" in found["reading"]
+    assert f" in {OURS}/" in checks["edge-crnn"]
+    assert combination[1].title() in checks["processor"]
+    assert ("no dotprod" in checks["processor"]) == (combination[1] == PI_4)
+    assert combination[2].removeprefix("numpy==") in checks["numpy"]
+    assert "XNNPACK" in checks["reading"]
 
 
 @pytest.mark.arm
 @pytest.mark.parametrize("place", ["/tmp", "/var/tmp"])  # the root's own /tmp is hidden
 def test_the_current_folder_is_seen_wherever_it_is(board: Callable[..., Board], place: str) -> None:
-    there = board("trixie", PI_5, "")
+    emulated = board("trixie", PI_5, "")
     with tempfile.TemporaryDirectory(dir=place) as folder:
         (Path(folder) / "here").touch()
-        command: list[str | Path] = [HERE / "run", there.root, PI_5, "python3", "-c", "import os; print(os.listdir())"]
+        command: list[str | Path] = [
+            HERE / "run",
+            emulated.root,
+            PI_5,
+            "python3",
+            "-c",
+            "import os; print(os.listdir())",
+        ]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "['here']"
 
 
-def read_there(board: Board, counts: Mapping[str, int], paths: Mapping[str, Path]) -> Values:
+def read_emulated(board: Board, counts: Mapping[str, int], paths: Mapping[str, Path]) -> Values:
     for path in paths.values():
         (board.ours / path.name).write_bytes(path.read_bytes())
     words = [f"{counts[name]}:{OURS}/{path.name}" for name, path in paths.items()]
     images = [path.relative_to(ROOT) for path in IMAGES[: max(counts.values())]]
-    done = board.python(HERE / "reads.py", f"{OURS}/found.npz", *words, *images)
+    done = board.python(HERE / "reads.py", f"{OURS}/results.npz", *words, *images)
     assert done.returncode == 0, done.stderr
-    return load(board.ours / "found.npz")
+    return load(board.ours / "results.npz")
 
 
 def read_here(counts: Mapping[str, int], paths: Mapping[str, Path], out: Path) -> Values:

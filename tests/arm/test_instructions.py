@@ -1,4 +1,4 @@
-"""Instructions are counted rightly, and our artifacts take no more of them than is recorded."""
+"""Instructions are counted right, and our artifacts need no more of them than the record says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RECORD = ROOT / "benchmarks" / "results" / "instructions.json"
 
 @pytest.fixture(scope="module")
 def counter() -> Counter:
-    """With the engines that were recorded: newer ones do not change what our artifacts cost."""
+    """Return a counter with the recorded versions of the engines, since newer ones may need other instructions."""
     try:
         return Counter(CACHE, json.loads(RECORD.read_text(encoding="utf-8"))["counted_versions"])
     except BackendUnavailable as error:
@@ -51,7 +51,7 @@ for word in words:
 
 def test_each_instruction_is_counted_once_and_in_its_class(counter: Counter) -> None:
     names = [name for name, words in WORDS.items() for _ in words]
-    words = [word.to_bytes(4, "little").hex() for each in WORDS.values() for word in each]
+    words = [word.to_bytes(4, "little").hex() for encodings in WORDS.values() for word in encodings]
     times, end = 10_000, RETURN.to_bytes(4, "little").hex()
     nothing, *counts = counter.count("cortex-a76", "-c", PROGRAM, str(times), end, "", *words)
     assert len(counts) == len(names)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# unpack.sh ARCHITECTURE SUITE DIR PACKAGE…: Debian packages and all that they depend on, unpacked into DIR.
+# unpack.sh ARCHITECTURE SUITE DIR PACKAGE…: unpack Debian packages and their dependencies into DIR.
 #
-# None of their scripts is run, and nothing is installed on this machine. They come from the mirror from which it has its
-# own packages, or EDGE_CRNN_DEBIAN_MIRROR. Exit status 69: they cannot be had; stderr says why.
+# It runs none of their scripts, and installs nothing on this machine. The packages come from this machine's mirror, or
+# from EDGE_CRNN_DEBIAN_MIRROR. Exit status 69: they cannot be downloaded; stderr has the reason.
 set -euo pipefail
 
 [ $# -ge 4 ] || { sed -n '2s/^# \?//p' "$0" >&2; exit 2; }
@@ -24,7 +24,7 @@ mirrors=$(apt-get indextargets --format '$(SITE) $(RELEASE)' | sed -nE 's/ (book
 mirror=${EDGE_CRNN_DEBIAN_MIRROR:-${mirrors%%$'\n'*}}
 [ -n "$mirror" ] || lacks "apt knows no mirror of Debian here; name one in EDGE_CRNN_DEBIAN_MIRROR"
 
-# A state of its own, with this machine's settings.
+# Use a separate state, with this machine's settings.
 rm -rf "$apt"
 mkdir -p "$apt/lists/partial" "$apt/archives/partial"
 touch "$apt/status"

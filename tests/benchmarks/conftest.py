@@ -1,4 +1,4 @@
-"""Fixtures of others that benchmarks are tested with, too."""
+"""Fixtures of the backends that tests of benchmarks use, too."""
 
 from __future__ import annotations
 

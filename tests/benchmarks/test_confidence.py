@@ -43,11 +43,11 @@ def test_readings_are_judged_by_their_labels() -> None:
 
 
 def test_a_target_is_judged_at_the_threshold_that_it_chose() -> None:
-    found = {each.target: each for each in outcomes(replace(SPEC, confidence=FIT), READINGS, TRUTHS)}
-    low, high = found[0.99].precision_interval
-    assert found[0.99] == TargetOutcome(0.99, 0.8, 4, 2, 1, (low, high))  # of the third the grammar says no
+    by_target = {outcome.target: outcome for outcome in outcomes(replace(SPEC, confidence=FIT), READINGS, TRUTHS)}
+    low, high = by_target[0.99].precision_interval
+    assert by_target[0.99] == TargetOutcome(0.99, 0.8, 4, 2, 1, (low, high))  # of the third the grammar says no
     assert low == pytest.approx(0.0126, abs=1e-4)  # printed tables of Clopper and Pearson's limits
-    assert found[0.999] == TargetOutcome(0.999, None, 4, 0, 0, (0.0, 1.0))
+    assert by_target[0.999] == TargetOutcome(0.999, None, 4, 0, 0, (0.0, 1.0))
 
 
 def test_a_ranking_compares_every_pair() -> None:
@@ -74,17 +74,17 @@ def test_a_study_holds_all_of_it() -> None:
     truths = [
         "".join("abc"[k] for k in path if k != 3) for path in rows.argmax(axis=-1).tolist()
     ]  # repeats kept: some wrong
-    found = study(
+    result = study(
         SPEC, engine, (rows[:600], truths[:600], "x"), (rows[600:], truths[600:], "y"), {"one": rows[:9]}, 0.1
     )
-    assert [each.fitted for each in found.judged] == ["nothing", "temperature", "temperature, isotonic"]
-    assert {each.images for each in found.judged} == {200}
-    assert [each.target for each in found.outcomes] == list(found.targets) == list(confidence.TARGETS)
-    assert {each.measure for each in found.rankings} >= {"posterior", "posterior, tempered", "margin to the second"}
-    assert all(0 <= each.auroc <= 1 for each in found.rankings)
-    said = table(found)
-    assert "temperature, isotonic" in said
-    assert "at target 0.1" in said
+    assert [part.fitted for part in result.judged] == ["nothing", "temperature", "temperature, isotonic"]
+    assert {part.images for part in result.judged} == {200}
+    assert [part.target for part in result.outcomes] == list(result.targets) == list(confidence.TARGETS)
+    assert {part.measure for part in result.rankings} >= {"posterior", "posterior, tempered", "margin to the second"}
+    assert all(0 <= part.auroc <= 1 for part in result.rankings)
+    printed = table(result)
+    assert "temperature, isotonic" in printed
+    assert "at target 0.1" in printed
 
 
 def folder(place: Path, pictures: list[np.ndarray], labels: list[str], images: int, seed: int) -> Path:
@@ -111,7 +111,7 @@ def test_a_record_is_written(
     monkeypatch.setattr(confidence, "KINDS", {"grey": None})
     monkeypatch.setattr(confidence, "pictures", lambda kind, n, seed: [np.full((8, 8), 99, np.uint8)] * n)
     fit = folder(tmp_path / "fit", tiny_pictures, tiny_labels, 120, 1)
-    held = folder(tmp_path / "held", [255 - each for each in tiny_pictures], tiny_labels, 40, 2)
+    held = folder(tmp_path / "held", [255 - picture for picture in tiny_pictures], tiny_labels, 40, 2)
     target = tmp_path / "record.json"
     words = [str(tiny_artifact), str(fit), str(held), "--target", "0.1", "--pictures", "3", "-o", str(target)]
     assert confidence.main(words) == 0

@@ -48,20 +48,20 @@ def test_every_decoder_is_timed_on_the_same_images() -> None:
     powers = np.exp(np.random.default_rng(0).normal(size=(7, 9, 4)) * 8)
     rows = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
     labels = [(0, 1), (1, 0, 2), (2, 2, 0)]
-    known = decoding.known_labels(labels, 20)
-    assert (known[:3], len(known), set(map(len, known[3:]))) == (labels, 20, {3})
-    assert {label[0] for label in known[3:]} == {1, 2}
-    lexicon = ctc.Lexicon.of(known, AB1, weight=9.0)
+    lexicon_labels = decoding.known_labels(labels, 20)
+    assert (lexicon_labels[:3], len(lexicon_labels), set(map(len, lexicon_labels[3:]))) == (labels, 20, {3})
+    assert {label[0] for label in lexicon_labels[3:]} == {1, 2}
+    lexicon = ctc.Lexicon.of(lexicon_labels, AB1, weight=9.0)
     decoders = decoding.ours(4, Grammar.compile("[ab1]*", AB1), lexicon, ctc.Prior.fit(labels, AB1))
     speeds = decoding.measure(decoders, rows, batch=3, rounds=2, calls=2)
-    assert [each.decoder for each in speeds] == [
+    assert [speed.decoder for speed in speeds] == [
         *("greedy", "beam", "beam, with spans", "beam, grammar", "beam, lexicon", "beam, prior")
     ]
-    for each in speeds:
-        assert each.same == 1.0
-        assert 0 < each.minimum_ms <= each.ms
-    (found,) = decoders[1].labels(decoders[1].decode(rows[:1]))
-    assert found == ctc.search(rows[:1], 3)[0][0].indices
+    for speed in speeds:
+        assert speed.same == 1.0
+        assert 0 < speed.minimum_ms <= speed.ms
+    (labels_of_beam,) = decoders[1].labels(decoders[1].decode(rows[:1]))
+    assert labels_of_beam == ctc.search(rows[:1], 3)[0][0].indices
 
 
 @pytest.mark.parametrize("peer", decoding.PEERS)
@@ -72,26 +72,28 @@ def test_peers_find_what_ours_finds(peer: str) -> None:
         decoders = decoding.PEERS[peer](5)
     except ImportError as error:
         pytest.skip(str(error))
-    expected = {each.name: each.labels(each.decode(each.prepare(rows))) for each in decoding.ours(5, None)}
-    for each in decoders:
-        found = each.labels(each.decode(each.prepare(rows)))
-        assert np.mean([a == b for a, b in zip(found, expected[each.against], strict=True)]) > 0.8
+    expected = {
+        decoder.name: decoder.labels(decoder.decode(decoder.prepare(rows))) for decoder in decoding.ours(5, None)
+    }
+    for decoder in decoders:
+        labels = decoder.labels(decoder.decode(decoder.prepare(rows)))
+        assert np.mean([a == b for a, b in zip(labels, expected[decoder.against], strict=True)]) > 0.8
 
 
-@pytest.mark.parametrize("what", ["speed", "errors"])
+@pytest.mark.parametrize("figures", ["speed", "errors"])
 def test_a_record_is_written(
-    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    figures: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoding, "PEERS", {"none": _absent})
     rows = np.full((3, 9, 42), 0.5 / 41, np.float32)
     rows[:, :, 5] += 0.5 - 0.5 / 41
     monkeypatch.setattr(decoding, "posteriors", lambda artifact, folder: (rows, ["A18sk6897"] * 3))
-    words = [what, "plates", "--rounds", "1", "--calls", "1", "--batches", "1", "--grammar", ".{2,9}"]
+    words = [figures, "plates", "--rounds", "1", "--calls", "1", "--batches", "1", "--grammar", ".{2,9}"]
     assert decoding.main([*words, "-o", str(tmp_path / "record.json")]) == 0
     record = json.loads((tmp_path / "record.json").read_text())
     assert (record["version"], record["images"], record["shape"]) == (1, 3, [9, 42])
-    assert record["command"].startswith(f"python -m benchmarks.decoding {what} plates --rounds 1")
-    if what == "speed":
+    assert record["command"].startswith(f"python -m benchmarks.decoding {figures} plates --rounds 1")
+    if figures == "speed":
         assert record["speeds"][0]["decoder"] == "greedy"
         assert record["absent"] == {"none": "not here"}
         assert "Absent: none (not here)." in capsys.readouterr().out

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from benchmarks.instructions import CPUS, MAKERS, TOLERANCE, costlier, recorded, table
@@ -17,17 +18,19 @@ def test_what_costs_more_than_before_is_told_and_what_costs_less_is_not() -> Non
     before = [count(1_000_000), count(500_000, "cortex-a76")]
     limit = round(1_000_000 * (1 + TOLERANCE))
     assert costlier([count(limit), count(1000, "cortex-a76")], before) == []
-    (told,) = costlier([count(limit + 1), count(500_000, "cortex-a76")], before)
-    assert told == "edge-crnn int8 on cortex-a72 takes 1,030,001; at most 1,030,000"
+    (message,) = costlier([count(limit + 1), count(500_000, "cortex-a76")], before)
+    assert re.findall(r"cortex-a\d+|\d+,\d+,\d+", message) == ["cortex-a72", "1,030,001", "1,030,000"]
 
 
 def test_the_record_holds_each_engine_on_both_processors() -> None:
     counts = recorded(RECORD)
-    names = list(dict.fromkeys(each.engine for each in counts))
+    names = list(dict.fromkeys(record.engine for record in counts))
     assert {"edge-crnn int8", "edge-crnn dynamic", "edge-crnn int8-full", "ONNX Runtime int8"} <= set(names)
     assert names == [name for name in MAKERS if name in names]
-    assert [(each.engine, each.cpu) for each in counts] == [(name, cpu) for name in names for cpu in CPUS]
-    assert all((each.instructions.dot > 0) == (each.cpu == "cortex-a76") for each in counts if "int8" in each.engine)
+    assert [(record.engine, record.cpu) for record in counts] == [(name, cpu) for name in names for cpu in CPUS]
+    assert all(
+        (record.instructions.dot > 0) == (record.cpu == "cortex-a76") for record in counts if "int8" in record.engine
+    )
 
 
 def test_the_table_in_the_readme_is_that_of_the_record() -> None:

@@ -17,11 +17,11 @@ def test_fresh_images_are_drawn_by_kind_and_no_label_twice(model: str, tmp_path:
     pytest.importorskip("koreanize_matplotlib", reason="the default fonts come with edge-crnn[train]")
     chosen = MODELS[model]
     presets = chosen.draw(tmp_path, len(chosen.kinds))
-    assert [each.name for each in presets] == list(PRESETS)
+    assert [folder.name for folder in presets] == list(PRESETS)
     alphabet = load_sidecar(ROOT / chosen.path).alphabet
     labels = []
     for preset in presets:
-        assert [each.name for each in kinds_of(preset)] == sorted(chosen.kinds)
+        assert [folder.name for folder in kinds_of(preset)] == sorted(chosen.kinds)
         labels += [entry.label for kind in kinds_of(preset) for entry in load_labelled(kind, alphabet)]
     assert len(labels) == len(set(labels)) == len(PRESETS) * len(chosen.kinds)
 

@@ -17,34 +17,34 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed; it comes 
 ROOT = Path(__file__).parents[2]
 
 
-def record(told: made.Json) -> Record:
-    return from_json(json.dumps(told), "made.json")
+def record(document: made.Json) -> Record:
+    return from_json(json.dumps(document), "made.json")
 
 
 def texts(svg: bytes) -> list[str]:
-    return [unescape(each) for each in re.findall(r"<text[^>]*>([^<]+)</text>", svg.decode())]
+    return [unescape(text) for text in re.findall(r"<text[^>]*>([^<]+)</text>", svg.decode())]
 
 
 def test_each_conversion_has_its_row_and_each_model_its_panel() -> None:
     plates, lines = record(made.accuracy()), record({**made.accuracy(), "model": "digits"})
-    found = texts(pictures.drawn(pictures.accuracy, [plates, lines]))
-    assert found.count("float32") == found.count("int8") == found.count("gate") == 2
-    assert {"plates: 2,000 rendered plates", "digits: 2,000 rendered plates", "mild", "heavy"} <= set(found)
+    shown = texts(pictures.drawn(pictures.accuracy, [plates, lines]))
+    assert shown.count("float32") == shown.count("int8") == shown.count("gate") == 2
+    assert {"plates: 2,000 rendered plates", "digits: 2,000 rendered plates", "mild", "heavy"} <= set(shown)
 
 
 def test_kinds_of_one_preset_are_counted_together() -> None:
-    told = made.accuracy()
-    for folders in told["recipes"].values():
-        (first, _), *_ = ((each, each["sets"]) for each in folders.values())
+    document = made.accuracy()
+    for folders in document["recipes"].values():
+        first = next(iter(folders.values()))
         first["sets"] = [{**first["sets"][0], "name": f"mild/{kind}"} for kind in ("long", "short")]
-    assert {"mild", "heavy"} <= set(texts(pictures.drawn(pictures.accuracy, [record(told)])))
+    assert {"mild", "heavy"} <= set(texts(pictures.drawn(pictures.accuracy, [record(document)])))
 
 
 def test_engines_stand_from_the_fastest_to_the_slowest_with_what_they_are_measured_on() -> None:
-    found = texts(pictures.drawn(pictures.latency, [record(made.engines())]))
-    names = [each for each in found if each in ("ours int8", "a peer", "ours float32", "Keras")]
+    shown = texts(pictures.drawn(pictures.latency, [record(made.engines())]))
+    names = [text for text in shown if text in ("ours int8", "a peer", "ours float32", "Keras")]
     assert names == ["ours int8", "a peer", "ours float32", "Keras"]
-    assert {"1,000 rendered plates; some CPU, 2 cores", "1 thread"} <= set(found)
+    assert {"1,000 rendered plates; some CPU, 2 cores", "1 thread"} <= set(shown)
 
 
 def test_the_same_results_give_the_same_bytes() -> None:
@@ -53,9 +53,9 @@ def test_the_same_results_give_the_same_bytes() -> None:
 
 
 def test_no_times_no_picture() -> None:
-    with pytest.raises(InputError, match=r"no result of benchmarks\.peers"):
+    with pytest.raises(InputError, match=r"no results of benchmarks\.peers"):
         pictures.drawn(pictures.latency, [record(made.accuracy())])
-    with pytest.raises(InputError, match=r"no result of benchmarks\.accuracy"):
+    with pytest.raises(InputError, match=r"no results of benchmarks\.accuracy"):
         pictures.drawn(pictures.accuracy, [])
 
 

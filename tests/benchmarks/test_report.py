@@ -17,11 +17,11 @@ Runs = list[list[str]]
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch, tiny_artifacts: Callable[..., Path]) -> Runs:
     """The words of each `edge-crnn`, none of which runs; `verify` misses the gate."""
-    found: Runs = []
+    runs: Runs = []
 
     def run(words: list[str], *, check: bool) -> subprocess.CompletedProcess[str]:
         assert words[1:3] == ["-m", "edge_crnn"]
-        found.append(words[3:])
+        runs.append(words[3:])
         return subprocess.CompletedProcess(words, 3 if words[3] == "verify" else 0)
 
     def make(model: Path, calibration: Path, folder: Path) -> tuple[dict[str, Artifact], dict[str, str]]:
@@ -29,7 +29,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, tiny_artifacts: Callable[..., Path]) ->
 
     monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(report, "make_and_tell", make)
-    return found
+    return runs
 
 
 def test_every_model_is_drawn_verified_and_measured_and_one_page_has_it_all(
@@ -37,16 +37,16 @@ def test_every_model_is_drawn_verified_and_measured_and_one_page_has_it_all(
 ) -> None:
     assert report.main(["-o", str(tmp_path), "-n", "10"]) == 3
     names = [words[0] for words in ran]
-    kinds = [2 * len(each.kinds) for each in MODELS.values()]
+    kinds = [2 * len(model.kinds) for model in MODELS.values()]
     assert names == [*["synth"] * kinds[0], "verify", "bench", *["synth"] * kinds[1], "verify", "bench", "report"]
-    for model, words in zip(MODELS.values(), (each for each in ran if each[0] == "verify"), strict=True):
+    for model, words in zip(MODELS.values(), (run for run in ran if run[0] == "verify"), strict=True):
         assert words[1:3] == [str(model.path), str(tiny_artifacts("int8"))]
-        drawn = {each[each.index("-o") + 1] for each in ran if each[0] == "synth"}
+        drawn = {run[run.index("-o") + 1] for run in ran if run[0] == "synth"}
         shown = {words[place + 1] for place, word in enumerate(words) if word == "--labelled"}
         assert len(shown) == 2 * len(model.kinds)
         assert shown < drawn
         assert words[words.index("--images-are") + 1] == model.images_are
-    read = [Path(each).name for each in ran[-1] if each.endswith(".json")]
+    read = [Path(word).name for word in ran[-1] if word.endswith(".json")]
     assert read == ["plates-verify.json", "plates-bench.json", "digits-verify.json", "digits-bench.json"]
     assert ran[-1].count("--note") == 1
     assert "Absent: tensorrt float16 (no GPU)." in ran[-1]

@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from benchmarks.peers.rounds import Engine, Infer
 from benchmarks.study import judge, measure, readings
 from edge_crnn.dataset import Dataset, Entry
 from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
 from edge_crnn.records.engines import REFERENCE
+
+pytestmark = pytest.mark.thorough
 
 _SPEC = ModelSpec(
     name="digits",
@@ -58,16 +61,20 @@ def _plates(tmp_path: Path) -> Dataset:
 
 def test_coarsely_quantised_probabilities_are_read_too() -> None:
     rows = np.concatenate([_reads_right(Path(), 1)(image[np.newaxis]) for image in _IMAGES])
-    found = readings(rows, _SPEC)
-    assert found.labels == ("0", "1", "2", "3")
-    np.testing.assert_allclose(found.probabilities.sum(axis=-1), 1, rtol=1e-6)
+    read = readings(rows, _SPEC)
+    assert read.labels == ("0", "1", "2", "3")
+    np.testing.assert_allclose(read.probabilities.sum(axis=-1), 1, rtol=1e-6)
 
 
 def test_each_engine_is_held_to_the_reference(tmp_path: Path) -> None:
     openers = {REFERENCE: _reads_right, "same": _reads_right, "other": _reads_zero, "absent": _is_absent}
     engines = [Engine(name, opener, tmp_path, _SPEC.input, 1) for name, opener in openers.items()]
     parities = judge(engines, _plates(tmp_path), _images, _SPEC)
-    assert {name: each.sets[0].same_text for name, each in parities.items()} == {REFERENCE: 4, "same": 4, "other": 1}
+    assert {name: parity.sets[0].same_text for name, parity in parities.items()} == {
+        REFERENCE: 4,
+        "same": 4,
+        "other": 1,
+    }
     assert parities["other"].verdict == "fail"
     assert judge(engines[1:2], _plates(tmp_path), _images, _SPEC) == {}
 

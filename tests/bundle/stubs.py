@@ -20,7 +20,7 @@ def wheel(
     python: str = "",
     extras: Iterable[str] = (),
 ) -> Path:
-    """A wheel; edge-crnn's has the command of that name, which says `here` and the words that it was given."""
+    """Write a wheel; that of edge-crnn has the command of that name, which prints `here` and its arguments."""
     module = name.replace("-", "_")
     path = folder / f"{module}-{version}-{tag}.whl"
     metadata = _metadata(name, version, requires, python, extras)
@@ -38,7 +38,7 @@ def wheel(
 
 
 def sources(folder: Path, name: str, version: str, *requires: str) -> Path:
-    """An archive of sources, as far as its metadata goes."""
+    """Write an archive of sources that has only metadata."""
     path = folder / f"{name}-{version}.tar.gz"
     content = _metadata(name, version, requires, "", ()).encode()
     with tarfile.open(path, "w:gz") as archive:
@@ -49,15 +49,15 @@ def sources(folder: Path, name: str, version: str, *requires: str) -> Path:
 
 
 def pip(folder: Path) -> bool:
-    """A real pip, as a wheel: that of ensurepip, where this Python has it there."""
-    found = sorted(Path(ensurepip.__file__).with_name("_bundled").glob("pip-*.whl"))
-    for path in found[:1]:
+    """Copy the wheel of pip from ensurepip, if this Python has it; return whether it does."""
+    wheels = sorted(Path(ensurepip.__file__).with_name("_bundled").glob("pip-*.whl"))
+    for path in wheels[:1]:
         shutil.copy(path, folder)
-    return bool(found)
+    return bool(wheels)
 
 
 def _metadata(name: str, version: str, requires: Iterable[str], python: str, extras: Iterable[str]) -> str:
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
-    lines += [f"Requires-Dist: {each}" for each in requires]
-    lines += [f"Provides-Extra: {each}" for each in extras]
+    lines += [f"Requires-Dist: {requirement}" for requirement in requires]
+    lines += [f"Provides-Extra: {extra}" for extra in extras]
     return "\n".join([*lines, *([f"Requires-Python: {python}"] if python else []), ""])

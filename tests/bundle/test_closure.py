@@ -1,4 +1,4 @@
-"""Whether packages are enough for another machine; where that is this one, pip is asked, too."""
+"""Tests whether packages are complete for another machine; for this machine, pip is the reference."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ HERE = System("here", sys.version_info[:2], (2, 17))
 ABI = f"cp{sys.version_info[0]}{sys.version_info[1]}"
 
 
-def lacking(folder: Path, wanted: str, system: System = BOOKWORM, machine: str = "aarch64") -> list[str]:
-    return missing(packages(folder), [Requirement(wanted)], system, machine)
+def lacking(folder: Path, requirement: str, system: System = BOOKWORM, machine: str = "aarch64") -> list[str]:
+    return missing(packages(folder), [Requirement(requirement)], system, machine)
 
 
-def test_who_needs_what_is_missing_is_told(tmp_path: Path) -> None:
+def test_a_missing_requirement_names_the_package_that_needs_it(tmp_path: Path) -> None:
     wheel(tmp_path, "edge-crnn", "1", "numpy>=1.24", "litert; extra == 'pi'", extras=["pi"])
     wheel(tmp_path, "numpy", "1.23")
     assert lacking(tmp_path, "edge-crnn") == [
@@ -36,11 +36,11 @@ def test_who_needs_what_is_missing_is_told(tmp_path: Path) -> None:
 
 
 def test_conditions_are_those_of_the_other_machine(tmp_path: Path) -> None:
-    """pip evaluates them on the machine where it runs, whatever --platform and --python-version say."""
+    """pip evaluates conditions for the machine where it runs, whatever --platform and --python-version say."""
     other = "aarch64" if platform.machine() != "aarch64" else "x86_64"
     wheel(tmp_path, "a", "1", f"b; platform_machine == '{other}'", "c; python_version >= '3.13'")
-    wanted = [[each.partition(";")[0] for each in lacking(tmp_path, "a", on, other)] for on in (BOOKWORM, TRIXIE)]
-    assert [sorted(each) for each in wanted] == [["b"], ["b", "c"]]
+    missing = [[line.partition(";")[0] for line in lacking(tmp_path, "a", on, other)] for on in (BOOKWORM, TRIXIE)]
+    assert [sorted(names) for names in missing] == [["b"], ["b", "c"]]
 
 
 @pytest.mark.parametrize(
@@ -57,10 +57,10 @@ def test_conditions_are_those_of_the_other_machine(tmp_path: Path) -> None:
 )
 def test_which_wheels_run_where(tag: str, python: str, systems: list[str], tmp_path: Path) -> None:
     wheel(tmp_path, "a", "1", tag=tag, python=python)
-    assert [each.name for each in (BOOKWORM, TRIXIE) if not lacking(tmp_path, "a", each)] == systems
+    assert [system.name for system in (BOOKWORM, TRIXIE) if not lacking(tmp_path, "a", system)] == systems
 
 
-def test_sources_need_what_they_say(tmp_path: Path) -> None:
+def test_requirements_of_sources(tmp_path: Path) -> None:
     sources(tmp_path, "pycuda", "2026.1", "mako")
     assert lacking(tmp_path, "pycuda") == ["mako, which pycuda-2026.1.tar.gz needs, for bookworm"]
 
@@ -71,7 +71,7 @@ def test_needs_may_go_in_circles(tmp_path: Path) -> None:
     assert lacking(tmp_path, "a") == []
 
 
-def test_what_is_no_package_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_package_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(ValueError, match=r"found notes.txt, expected wheels and .tar.gz of sources"):
         packages(tmp_path)
@@ -86,12 +86,12 @@ def test_pip_says_the_same_here(requires: list[str], tmp_path: Path) -> None:
     wheel(tmp_path, "b", "2", tag=f"{ABI}-{ABI}-manylinux_2_17_{platform.machine()}")
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--no-index"]
     done = subprocess.run([*command, "--find-links", tmp_path, "a[x]"], capture_output=True, text=True, check=False)
-    found = lacking(tmp_path, "a[x]", HERE, platform.machine())
-    assert (done.returncode == 0) == (not found), (done.stderr, found)
+    missing = lacking(tmp_path, "a[x]", HERE, platform.machine())
+    assert (done.returncode == 0) == (not missing), (done.stderr, missing)
 
 
 def test_platforms_are_those_that_the_c_library_has() -> None:
-    found = platforms(BOOKWORM, "aarch64")
-    assert found[0] == "manylinux_2_36_aarch64"
-    assert {"manylinux_2_17_aarch64", "manylinux2014_aarch64"} <= {*found}
-    assert "manylinux_2_37_aarch64" not in found
+    tags = platforms(BOOKWORM, "aarch64")
+    assert tags[0] == "manylinux_2_36_aarch64"
+    assert {"manylinux_2_17_aarch64", "manylinux2014_aarch64"} <= {*tags}
+    assert "manylinux_2_37_aarch64" not in tags

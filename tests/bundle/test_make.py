@@ -20,6 +20,8 @@ from bundle.boards import BOARDS, Board, System
 from bundle.make import BundleError, main, pack
 from tests.bundle.stubs import pip, wheel
 
+pytestmark = pytest.mark.thorough
+
 PI = BOARDS["raspberry-pi"]
 HERE = replace(PI, systems=(System("here", sys.version_info[:2], (2, 17)),), machine=platform.machine())
 
@@ -50,12 +52,12 @@ def unpacked(bundle: Path, folder: Path) -> Path:
 
 @functools.cache
 def no_network() -> tuple[str, ...]:
-    """A command before others, where this system has it."""
+    """Return the words that run a command without a network; empty where the system cannot do that."""
     words = ("unshare", "--user", "--map-root-user", "--net")
-    there = (
-        shutil.which("unshare") and subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0
-    )
-    return words if there else ()
+    if shutil.which("unshare") is None:
+        return ()
+    works = subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0
+    return words if works else ()
 
 
 def install(bundle: Path, *words: object, root: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -64,7 +66,7 @@ def install(bundle: Path, *words: object, root: Path | None = None) -> subproces
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
-def test_the_same_bytes_whenever_it_is_packed(wheels: Path, model: Path, tmp_path: Path) -> None:
+def test_packing_again_gives_the_same_bytes(wheels: Path, model: Path, tmp_path: Path) -> None:
     first = pack(HERE, wheels, [model], tmp_path / "first")
     for path in wheels.iterdir():
         os.utime(path, (1, 1))
@@ -74,11 +76,13 @@ def test_the_same_bytes_whenever_it_is_packed(wheels: Path, model: Path, tmp_pat
     assert first.read_bytes() == second.read_bytes()
     with tarfile.open(first) as archive:
         members = archive.getmembers()
-    assert [each.name for each in members] == sorted(each.name for each in members)
-    assert {(each.uid, each.gid, each.uname, each.gname, each.mtime) for each in members} == {(0, 0, "", "", 315532800)}
-    assert {each.mode for each in members if each.name.endswith(".sh")} == {0o755}
-    assert {each.mode for each in members if not each.name.endswith(".sh")} == {0o644}
-    names = {each.name.partition("/")[2] for each in members}
+    assert [member.name for member in members] == sorted(member.name for member in members)
+    assert {(member.uid, member.gid, member.uname, member.gname, member.mtime) for member in members} == {
+        (0, 0, "", "", 315532800)
+    }
+    assert {member.mode for member in members if member.name.endswith(".sh")} == {0o755}
+    assert {member.mode for member in members if not member.name.endswith(".sh")} == {0o644}
+    names = {member.name.partition("/")[2] for member in members}
     assert {
         "install.sh",
         "SHA256SUMS",
@@ -99,7 +103,7 @@ def test_all_files_have_their_sum(wheels: Path, tmp_path: Path) -> None:
 
 
 def test_stubs_installed_from_the_bundle_alone_and_without_python3_venv(wheels: Path, tmp_path: Path) -> None:
-    """Where a pip is among the wheels, none is asked of the system."""
+    """The system needs no pip if the wheels include it."""
     if not pip(wheels):
         pytest.skip("this Python has no pip in ensurepip to put into the bundle")
     root = unpacked(pack(HERE, wheels, [], tmp_path), tmp_path / "there")
@@ -136,7 +140,7 @@ def test_a_bundle_for_other_machines_says_so(board: Board, wheels: Path, tmp_pat
     assert done.stderr == (
         f"install.sh: this bundle is for Raspberry Pi OS, 64-bit: {board.machine} with Python {system.dotted}"
         f" ({system.name}); found {platform.machine()} with Python {sys.version_info[0]}.{sys.version_info[1]};"
-        " take the one for this machine\n"
+        " use the bundle for this machine\n"
     )
     assert not (tmp_path / "env").exists()
 
@@ -154,17 +158,17 @@ def test_a_damaged_file_is_named_and_nothing_is_installed(damage: str, wheels: P
     done = install(root, "--venv", tmp_path / "env")
     assert done.returncode == 1
     assert "wheels/needed-1-py3-none-any.whl: FAILED" in done.stdout + done.stderr
-    assert "install.sh: a file is not as it was packed; copy the bundle here again" in done.stderr
+    assert "install.sh: a file has changed since it was packed; copy the bundle here again" in done.stderr
     assert not (tmp_path / "env").exists()
 
 
-def test_a_model_that_is_not_there_is_told(wheels: Path, tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=r"none.tflite: is not there; make it with edge-crnn convert"):
+def test_a_missing_model_is_an_error(wheels: Path, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"none.tflite: does not exist; make it with edge-crnn convert"):
         pack(HERE, wheels, [tmp_path / "none.tflite"], tmp_path)
     assert not list(tmp_path.glob("*.tar"))
 
 
-def test_where_pip_finds_nothing_it_says_so(
+def test_a_failed_download_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(made, "_own_wheel", lambda folder: wheel(folder, "edge-crnn", "9", extras=["pi"]))
@@ -173,7 +177,7 @@ def test_where_pip_finds_nothing_it_says_so(
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     assert main(["raspberry-pi", "-o", str(tmp_path / "dist")]) == 1
     assert capfd.readouterr().err.splitlines()[-1] == (
-        "pip download of pip failed, see above; a bundle is made where pip finds packages"
+        "pip download of pip failed, see above; use a machine on which pip can download packages"
     )
     assert not (tmp_path / "dist").exists()
 

@@ -1,4 +1,4 @@
-"""What must hold of every page."""
+"""Checks that every page must pass."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from edge_crnn.model.artifact import load
 from edge_crnn.model.spec import ModelSpec
 
 LEAST_RIGHT = 0.9
-"""Share of the images that a network which has learnt to read reads right; a wrong convention reads far fewer."""
+"""The share of images that a trained network must read right; with a wrong convention it reads far fewer."""
 LEAST_RIGHT_SHOWN = 3
-"""Of the five readings that a page shows."""
+"""The least number of right readings among the five that a page shows."""
 
 
 def check_artifact(path: Path) -> ModelSpec:
-    """Its spec, after making sure that the artifact passed the gate on 2,000 images that the network reads."""
+    """Check that an artifact passed the gate on 2,000 images that the network reads, and return its spec."""
     spec = load(path).spec
     assert spec.artifact is not None
     assert spec.artifact.recipe == "int8"
@@ -26,13 +26,13 @@ def check_artifact(path: Path) -> ModelSpec:
 
 
 def check_readings(output: str, folder: Path, within: str, text_of: Callable[[Path], str]) -> None:
-    """Make sure that a page showed the texts of the first five images.
+    """Check that a page shows the texts of the first five images.
 
     Args:
-        output: of the page's commands, with lines of path, text and confidence.
-        folder: where the page ran.
-        within: folder of the images, as the page names it.
-        text_of: gives the text that stands in an image.
+        output: the output of the page's commands, with lines of path, text and confidence.
+        folder: the folder in which the page ran.
+        within: the folder of the images, as the page names it.
+        text_of: returns the text in an image.
     """
     rows = [line.split("\t") for line in output.splitlines() if line.count("\t") == 2]
     paths = [folder / path for path, _, _ in rows]

@@ -1,4 +1,4 @@
-"""The unit, its drop-ins and the installer, as far as a machine that is neither board can tell."""
+"""The unit, its drop-ins and the installer, as far as they can be tested on another machine than the boards."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from edge_crnn.cli.serve_folder import add_arguments
 from tests.bundle.stubs import pip, wheel
 from tests.edge_crnn.board.trees import BARE, plant
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "service" / "edge-crnn@.service"
 DROP_INS = {"jetson": ROOT / "jetson" / "edge-crnn.conf", "raspberry-pi": ROOT / "raspberry-pi" / "edge-crnn.conf"}
 
 
 def settings(file: Path) -> dict[str, dict[str, list[str]]]:
-    """Section → name → values; configparser keeps one value of a name."""
-    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    """Return the values of a unit file by section and name; configparser keeps only one value of a name."""
+    sections: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     section = ""
     for line in file.read_text(encoding="utf-8").splitlines():
         if re.fullmatch(r"\[\w+\]", line):
@@ -35,11 +37,11 @@ def settings(file: Path) -> dict[str, dict[str, list[str]]]:
             name, equals, value = line.partition("=")
             assert section
             assert equals, line
-            found[section][name].append(value)
-    return found
+            sections[section][name].append(value)
+    return sections
 
 
-def test_it_starts_a_command_that_there_is() -> None:
+def test_it_starts_an_existing_command() -> None:
     unit = settings(UNIT)
     (start,) = unit["Service"]["ExecStart"]
     program, command, *words = start.split()
@@ -48,10 +50,10 @@ def test_it_starts_a_command_that_there_is() -> None:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     assert words.pop() == "$OPTIONS"
-    given = parser.parse_args(words)
-    assert given.folder == Path("%f")
+    args = parser.parse_args(words)
+    assert args.folder == Path("%f")
     (state,) = unit["Service"]["StateDirectory"]
-    assert given.output == Path("%S") / state / "readings.jsonl"
+    assert args.output == Path("%S") / state / "readings.jsonl"
 
 
 def test_systemd_waits_for_it_and_for_signs_of_life() -> None:
@@ -59,12 +61,12 @@ def test_systemd_waits_for_it_and_for_signs_of_life() -> None:
     assert service["Type"] == ["notify"]
     assert service["WatchdogSec"] == ["2min"]
     assert service["Restart"] == ["on-failure"]
-    assert service["RestartPreventExitStatus"] == ["2"]  # what the command line gives for bad usage
+    assert service["RestartPreventExitStatus"] == ["2"]  # the exit status of wrong usage
     assert settings(UNIT)["Unit"]["StartLimitIntervalSec"] == ["0"]
 
 
 def test_what_reading_needs_is_left_open() -> None:
-    """/proc/cpuinfo, without which LiteRT takes other kernels, and the socket of the signs of life."""
+    """Leave open /proc/cpuinfo, from which LiteRT chooses its kernels, and the socket of the watchdog."""
     service = settings(UNIT)["Service"]
     assert "ProcSubset" not in service
     assert service["RestrictAddressFamilies"] == ["AF_UNIX"]
@@ -89,7 +91,7 @@ def analyze(*words: object, units: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(params=[None, *DROP_INS])
 def units(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """The unit as it is installed on each board; its program is one that is here, for systemd looks."""
+    """Return a folder with the unit of each board; it starts `true`, since systemd checks that the program exists."""
     text = UNIT.read_text(encoding="utf-8").replace("/opt/edge-crnn/bin/edge-crnn", "/bin/true")
     (tmp_path / UNIT.name).write_text(text, encoding="utf-8")
     if request.param is not None:
@@ -101,20 +103,20 @@ def units(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_systemd_understands_it(units: Path) -> None:
     done = analyze("verify", "--man=no", units / "edge-crnn@srv-plates.service", units=units)
-    said = [line for line in done.stderr.splitlines() if "edge-crnn" in line or str(units) in line]
-    assert said == []
+    messages = [line for line in done.stderr.splitlines() if "edge-crnn" in line or str(units) in line]
+    assert messages == []
     assert done.returncode == 0, done.stderr
 
 
 def test_systemd_sees_nothing_open_that_need_not_be(units: Path) -> None:
-    """Of 10, where 10 is open: 0.5 at most, and 0.9 with a Jetson's GPU."""
+    """Systemd's exposure, from 0 to 10, is at most 0.5, and 0.9 with a Jetson's GPU."""
     (unit,) = units.glob("*.service")
     dropped = units / f"{unit.name}.d" / "50-board.conf"
     has_gpu = dropped.exists() and dropped.read_bytes() == DROP_INS["jetson"].read_bytes()
     words = ("--offline=true", f"--threshold={9 if has_gpu else 5}", "edge-crnn@srv-plates.service")
     done = analyze("security", *words, units=units)
     if "unrecognized option" in done.stderr or "Unknown" in done.stderr:
-        pytest.skip("this systemd-analyze judges no files; from systemd 250 on it does")
+        pytest.skip("this systemd-analyze cannot check files; systemd 250 can")
     assert done.returncode == 0, done.stdout[-2000:]
 
 
@@ -132,8 +134,8 @@ def test_a_stub_installed_twice_and_removed(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert dropped.read_bytes() == DROP_INS[name].read_bytes()
     assert (root / "etc/systemd/system" / UNIT.name).read_bytes() == UNIT.read_bytes()
-    said = subprocess.run([root / "opt/edge-crnn/bin/edge-crnn"], capture_output=True, text=True, check=True).stdout
-    assert said == "here\n"
+    printed = subprocess.run([root / "opt/edge-crnn/bin/edge-crnn"], capture_output=True, text=True, check=True).stdout
+    assert printed == "here\n"
     assert (root / "usr/local/bin/edge-crnn").readlink() == Path("/opt/edge-crnn/bin/edge-crnn")
     (kept := root / "var/lib/edge-crnn/srv-plates/readings.jsonl").parent.mkdir(parents=True)
     kept.touch()
@@ -152,15 +154,15 @@ def test_a_stub_installed_twice_and_removed(tmp_path: Path) -> None:
         (["missing.whl"], "missing.whl is not there; name a checkout or a wheel"),
     ],
 )
-def test_what_is_asked_wrongly_is_told(tmp_path: Path, words: list[str], message: str) -> None:
+def test_wrong_arguments_are_refused(tmp_path: Path, words: list[str], message: str) -> None:
     done = script("install.sh", *words, root=tmp_path)
     assert done.returncode != 0
     assert message in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_stub_in_an_environment_of_ones_own(tmp_path: Path) -> None:
-    """With --venv: nothing but the environment, and DESTDIR does not matter."""
+def test_a_stub_in_its_own_environment(tmp_path: Path) -> None:
+    """--venv installs only the environment, and ignores DESTDIR."""
     stub = wheel(tmp_path, "edge-crnn", "9", extras=["pi", "jetson"])
     pip(tmp_path)
     done = script("install.sh", "--venv", tmp_path / "env", "--wheels", tmp_path, stub, root=tmp_path / "root")
@@ -171,7 +173,7 @@ def test_a_stub_in_an_environment_of_ones_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(BARE))
 def test_the_board_is_the_one_that_doctor_sees(name: str, tmp_path: Path) -> None:
-    """On recorded trees; the installer has its own few lines for it, since it runs before there is a doctor."""
+    """The installer, which runs before doctor is installed, has its own detection; compare both on recorded trees."""
     root = plant(BARE[name], tmp_path)
     environment = {**os.environ, "DESTDIR": str(root), "PYTHON": "/bin/false"}
     command = ["bash", str(ROOT / "service" / "install.sh")]

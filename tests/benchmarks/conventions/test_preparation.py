@@ -1,4 +1,4 @@
-"""What training scripts do with an image, beside what `edge_crnn.preprocess` makes of the same convention."""
+"""`edge_crnn.preprocess` prepares an image as the training scripts with the same convention do."""
 
 from __future__ import annotations
 

@@ -40,6 +40,8 @@ from tests.fake_cuda import FakeGpu
 from tests.fake_engine import Plan, answers
 from tests.fake_tensorrt import VERSIONS
 
+pytestmark = pytest.mark.thorough
+
 pytest.importorskip("onnx", reason="the network is written with the package onnx")
 pytest.importorskip("onnxruntime", reason="which stands for TensorRT here")
 
@@ -80,11 +82,11 @@ sys.exit(builds.main())
 def prepared(
     tiny_graph: Graph, tiny_pictures: list[np.ndarray], tiny_labels: list[str], tmp_path: Path
 ) -> gpu_set.GpuSet:
-    """A set of the tiny network; Keras is said to read what is right."""
+    """Return a set of the tiny network, whose reference reads everything correctly."""
     folder = tmp_path / "sets" / "plates"
     folder.mkdir(parents=True)
     artifact = make_onnx(folder / "model.onnx", tiny_graph, TINY, ONNX_RECIPES["float16"], "0" * 64)
-    pictures = [np.repeat(each[..., None], 3, axis=2) for each in tiny_pictures]
+    pictures = [np.repeat(picture[..., None], 3, axis=2) for picture in tiny_pictures]
     pixels = preprocess(pictures, artifact.spec.input)
     about = gpu_set.About("8 pictures", "a test", "2026-01-01", "keras 3", 8, "0" * 64)
     gpu_set.write(folder, artifact, layers_of(tiny_graph, TINY.input), about, pixels, tiny_labels, pictures)
@@ -99,7 +101,7 @@ def _script(path: Path, text: str) -> Path:
 
 @pytest.fixture
 def peer(tmp_path: Path, tiny_labels: list[str]) -> Callable[..., Path]:
-    """What passes for a Python with PyTorch."""
+    """Return a function that makes a substitute for a Python with PyTorch."""
 
     def make(ms: float = 1e4, labels: list[str] = tiny_labels) -> Path:
         return _script(tmp_path / "python", _PEER.format(python=sys.executable, labels=json.dumps(labels), ms=ms))
@@ -140,7 +142,7 @@ def _swaps_position_2(rows: Probabilities) -> None:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """As much work as a test has time for, and no memory that moves by itself."""
+    """Reduce the work, and keep the memory constant."""
     gc.freeze()  # the check collects garbage between calls, and other tests have left many objects behind
     monkeypatch.setattr(check, "MODELS", ("plates",))
     monkeypatch.setattr(check, "IMAGES", 8)
@@ -156,7 +158,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def run(prepared: gpu_set.GpuSet, peer: Callable[..., Path], small: None, tmp_path: Path) -> Callable[..., Any]:
-    """The command: exit status, and the JSON."""
+    """Return a function that runs the command and returns its exit status and the JSON."""
 
     def checked(
         *words: str,
@@ -182,51 +184,51 @@ def run(prepared: gpu_set.GpuSet, peer: Callable[..., Path], small: None, tmp_pa
         out = tmp_path / "out.json"
         usual = ["--sets", str(tmp_path / "sets"), "--torch-python", str(torch or peer()), "--rounds", "2"]
         status = check.main([str(out), *usual, "--calls", "40", *words], lambda: runtime)
-        found = json.loads(out.read_text(encoding="utf-8"))
+        record = json.loads(out.read_text(encoding="utf-8"))
         assert isinstance(load_record(out).figures, Gpu)
-        return status, found
+        return status, record
 
     return checked
 
 
-def _verdicts(found: dict[str, Any]) -> dict[str, str]:
-    return {each["name"]: each["verdict"] for each in found["criteria"]}
+def _verdicts(record: dict[str, Any]) -> dict[str, str]:
+    return {criterion["name"]: criterion["verdict"] for criterion in record["criteria"]}
 
 
 def test_all_is_met_by_a_sound_engine(run: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
-    status, found = run()
+    status, record = run()
     table = capsys.readouterr().out
     assert status == 0, table
-    assert set(_verdicts(found).values()) == {"met"}
-    assert len(found["criteria"]) == 1 + 3 + 1 + 4 + 5
-    for each in found["criteria"]:
-        assert each["figure"] is not None
-        assert each["note"]
-        assert f"met      {each['name']} " in table
-    assert found["sets"]["plates"]["reference"] == "keras 3"
-    assert found["peer"] == {"torch": "2"}
-    assert len(found["texts"]) == 9  # three sizes in three orders
-    assert found["speed"][0]["peer_ms"] == 1e4
-    assert {each["way"] for each in found["speed"]} == {"host to host", "pictures to text"}
+    assert set(_verdicts(record).values()) == {"met"}
+    assert len(record["criteria"]) == 1 + 3 + 1 + 4 + 5
+    for criterion in record["criteria"]:
+        assert criterion["figure"] is not None
+        assert criterion["note"]
+        assert f"met      {criterion['name']} " in table
+    assert record["sets"]["plates"]["reference"] == "keras 3"
+    assert record["peer"] == {"torch": "2"}
+    assert len(record["texts"]) == 9  # three sizes in three orders
+    assert record["speed"][0]["peer_ms"] == 1e4
+    assert {speed["way"] for speed in record["speed"]} == {"host to host", "pictures to text"}
 
 
-def test_an_engine_whose_text_depends_on_the_position_is_found_out(run: Callable[..., Any]) -> None:
-    status, found = run("--only", "texts", spoil=_swaps_position_2)
-    verdicts = _verdicts(found)
+def test_an_engine_whose_text_depends_on_the_position_fails(run: Callable[..., Any]) -> None:
+    status, record = run("--only", "texts", spoil=_swaps_position_2)
+    verdicts = _verdicts(record)
     assert status == 3
     assert verdicts["plates: batch invariance"] == "MISSED"
     assert verdicts["plates: text, 1 at once"] == "met"
     assert verdicts["plates: text, 3 at once"] == verdicts["plates: text, 8 at once"] == "MISSED"
     assert verdicts["builds, killed"] == "not run"
-    turned = next(each for each in found["turned"] if each["n"] == 8)
+    turned = next(turned for turned in record["turned"] if turned["n"] == 8)
     assert turned["readings"] == 64
     assert turned["other"] == 8  # what stood at position 2, once for each image
 
 
 def test_an_engine_of_single_precision_and_one_that_leaks_miss_their_gates(run: Callable[..., Any]) -> None:
     grows = iter(range(0, 1 << 40, 1 << 21))
-    status, found = run("--only", "memory", precision="float32, as the file is typed", device=lambda: next(grows))
-    verdicts = _verdicts(found)
+    status, record = run("--only", "memory", precision="float32, as the file is typed", device=lambda: next(grows))
+    verdicts = _verdicts(record)
     assert status == 3
     assert verdicts["plates: half precision"] == "MISSED"
     assert verdicts["memory of the device"] == "MISSED"
@@ -236,24 +238,26 @@ def test_an_engine_of_single_precision_and_one_that_leaks_miss_their_gates(run: 
 def test_a_peer_that_is_faster_is_a_missed_gate_and_an_absent_one_is_named(
     run: Callable[..., Any], peer: Callable[..., Path], tmp_path: Path
 ) -> None:
-    status, found = run("--only", "speed", torch=peer(ms=1e-6))
+    status, record = run("--only", "speed", torch=peer(ms=1e-6))
     assert status == 3
-    assert _verdicts(found)["speed, host to host, 256 at once"] == "MISSED"
-    status, found = run("--only", "speed", torch=tmp_path / "nothing")
+    assert _verdicts(record)["speed, host to host, 256 at once"] == "MISSED"
+    status, record = run("--only", "speed", torch=tmp_path / "nothing")
     assert status == 3
-    assert "there is no" in found["peer"]["absent"]
-    missed = next(each for each in found["criteria"] if each["name"] == "speed, host to host, 256 at once")
+    assert "PyTorch is absent" in record["peer"]["absent"]
+    missed = next(
+        criterion for criterion in record["criteria"] if criterion["name"] == "speed, host to host, 256 at once"
+    )
     assert missed["verdict"] == "not run"
     assert "PyTorch is absent" in missed["note"]
-    assert found["speed"][0]["ours_ms"] > 0  # ours is measured all the same
+    assert record["speed"][0]["ours_ms"] > 0  # ours is measured all the same
 
 
-def test_a_peer_that_reads_something_else_is_no_peer(
+def test_a_peer_that_reads_other_texts_is_refused(
     run: Callable[..., Any], peer: Callable[..., Path], tiny_labels: list[str]
 ) -> None:
-    _, found = run("--only", "speed", torch=peer(labels=["1", *tiny_labels[1:]]))
-    assert "1 of 8 images otherwise" in found["peer"]["absent"]
-    assert _verdicts(found)["speed, host to host, 1 at once"] == "not run"
+    _, record = run("--only", "speed", torch=peer(labels=["1", *tiny_labels[1:]]))
+    assert "1 of 8 images differently" in record["peer"]["absent"]
+    assert _verdicts(record)["speed, host to host, 1 at once"] == "not run"
 
 
 def test_too_few_images_or_calls_give_figures_and_no_verdict(
@@ -261,8 +265,8 @@ def test_too_few_images_or_calls_give_figures_and_no_verdict(
 ) -> None:
     monkeypatch.setattr(check, "IMAGES", 9)
     monkeypatch.setattr(check, "LEAST_CALLS", 41)
-    _, found = run("--only", "texts", "memory")
-    by_name = {each["name"]: each for each in found["criteria"]}
+    _, record = run("--only", "texts", "memory")
+    by_name = {criterion["name"]: criterion for criterion in record["criteria"]}
     for name in ("plates: text, 8 at once", "plates: batch invariance", "memory of the host"):
         assert by_name[name]["verdict"] == "not run"
         assert by_name[name]["figure"] is not None
@@ -274,17 +278,17 @@ def test_without_a_gpu_or_a_set_there_is_one_line(
 ) -> None:
     out = tmp_path / "nothing.json"
     status = check.main([str(out), "--sets", str(tmp_path)], check.tensorrt)
-    said = capsys.readouterr().err.splitlines()
+    lines = capsys.readouterr().err.splitlines()
     assert status == 1
-    assert len(said) == 1
-    assert said[0].startswith("the check cannot run here: ")
+    assert len(lines) == 1
+    assert lines[0].startswith("the check cannot run here: ")
     assert not out.exists()
     with pytest.raises(FileNotFoundError):  # and so no JSON
         run("--sets", str(tmp_path))
     assert "benchmarks.gpu.texts" in capsys.readouterr().err
 
 
-def test_an_engine_that_fails_leaves_what_was_found_before(run: Callable[..., Any]) -> None:
+def test_a_failing_engine_keeps_earlier_figures(run: Callable[..., Any]) -> None:
     calls = 0
 
     def fails(rows: Probabilities) -> None:
@@ -293,8 +297,8 @@ def test_an_engine_that_fails_leaves_what_was_found_before(run: Callable[..., An
         if calls > 70:
             raise BackendError("the GPU fell off the bus")
 
-    status, found = run("--only", "texts", "memory", spoil=fails)
-    verdicts = {each["name"]: (each["verdict"], each["note"]) for each in found["criteria"]}
+    status, record = run("--only", "texts", "memory", spoil=fails)
+    verdicts = {criterion["name"]: (criterion["verdict"], criterion["note"]) for criterion in record["criteria"]}
     assert status == 3
     assert verdicts["plates: text, 3 at once"][0] == "met"
     assert verdicts["memory of the host"] == ("not run", "BackendError: the GPU fell off the bus")
@@ -310,7 +314,7 @@ def test_it_needs_numpy_alone() -> None:
 
 
 @pytest.mark.parametrize("version", [VERSIONS[0], VERSIONS[-1]])  # the backend's own tests have them all
-def test_the_real_backend_on_a_gpu_in_numpy_meets_what_can_be_shown_there(
+def test_the_real_backend_on_a_numpy_gpu_meets_the_criteria_that_apply(
     on_gpu: Callable[..., FakeGpu],
     prepared: gpu_set.GpuSet,
     small: None,
@@ -338,12 +342,12 @@ def test_the_real_backend_on_a_gpu_in_numpy_meets_what_can_be_shown_there(
     words = ["--sets", str(tmp_path / "sets"), "--only", "texts", "memory", "readers", "--calls", "80"]
     words += ["--batches", "1", "4", "8"]
     assert check.main([str(out), *words]) == 3  # for the parts that are left out
-    found = json.loads(out.read_text(encoding="utf-8"))
-    not_shown = [each["name"] for each in found["criteria"] if each["verdict"] != "met"]
-    assert not_shown == [each for each in _verdicts(found) if each.startswith(("speed", "builds"))]
-    assert found["gpu"]["tensorrt"] == f"tensorrt {version}"
-    assert found["gpu"]["name"] == "Orin (nvgpu)"
-    assert found["soak"]["sizes"][-1] == 9
+    record = json.loads(out.read_text(encoding="utf-8"))
+    not_shown = [criterion["name"] for criterion in record["criteria"] if criterion["verdict"] != "met"]
+    assert not_shown == [name for name in _verdicts(record) if name.startswith(("speed", "builds"))]
+    assert record["gpu"]["tensorrt"] == f"tensorrt {version}"
+    assert record["gpu"]["name"] == "Orin (nvgpu)"
+    assert record["soak"]["sizes"][-1] == 9
     assert gpu.launches > 0
     assert gpu.left == {}
 
@@ -358,8 +362,8 @@ def test_two_processes_build_once_and_a_killed_one_leaves_nothing(prepared: gpu_
     assert killed.left == 0
     assert killed.others_ended
     opened = builds.at_once(2)
-    assert sorted(each.builds for each in opened) == [0, 1]
-    assert len({each.engine for each in opened}) == len(builds.engines()) == 1
+    assert sorted(engine.builds for engine in opened) == [0, 1]
+    assert len({engine.engine for engine in opened}) == len(builds.engines()) == 1
 
 
 def test_a_builder_without_a_lock_and_one_that_leaves_an_engine_are_found_out(
@@ -370,8 +374,8 @@ def test_a_builder_without_a_lock_and_one_that_leaves_an_engine_are_found_out(
         before="target.write_bytes(b'half a plan')",
         more="import contextlib; cache._lock = lambda *_: contextlib.nullcontext()",
     )
-    status, found = run("--only", "builds", command=sloppy)
-    verdicts = _verdicts(found)
+    status, record = run("--only", "builds", command=sloppy)
+    verdicts = _verdicts(record)
     assert status == 3
     assert verdicts["builds, two at once"] == verdicts["builds, killed"] == "MISSED"
 
@@ -387,7 +391,7 @@ def test_a_build_that_had_ended_before_the_kill_shows_nothing(prepared: gpu_set.
 # --- the parts -------------------------------------------------------------------------------------------------------
 
 
-def test_a_set_comes_back_as_it_was_written_and_a_damaged_one_does_not(
+def test_a_set_is_read_back_and_a_damaged_set_is_refused(
     prepared: gpu_set.GpuSet, tiny_graph: Graph, tiny_pictures: list[np.ndarray], tiny_labels: list[str]
 ) -> None:
     assert list(prepared.labels) == tiny_labels
@@ -395,7 +399,7 @@ def test_a_set_comes_back_as_it_was_written_and_a_damaged_one_does_not(
     np.testing.assert_array_equal(prepared.pictures[3][..., 1], tiny_pictures[3])
     folder = prepared.artifact.path.parent
     layers = gpu_set.read_network(folder)
-    assert [each.kind for each in layers] == ["Input", *(type(each).__name__ for each in tiny_graph.nodes)]
+    assert [layer.kind for layer in layers] == ["Input", *(type(layer).__name__ for layer in tiny_graph.nodes)]
     conv, recurrent = layers[1], layers[5]
     assert conv.settings["activation"] == "relu"
     first = tiny_graph.nodes[0]
@@ -403,34 +407,34 @@ def test_a_set_comes_back_as_it_was_written_and_a_damaged_one_does_not(
     np.testing.assert_array_equal(conv.weights["kernel"], first.kernel.astype(np.float16))
     assert recurrent.settings["forward"] == recurrent.settings["backward"] == "LstmCell"
     assert set(recurrent.weights) == {
-        f"{way}.{what}" for way in ("forward", "backward") for what in ("kernel", "recurrent", "bias")
+        f"{way}.{name}" for way in ("forward", "backward") for name in ("kernel", "recurrent", "bias")
     }
     (folder / "images.npz").write_bytes((folder / "images.npz").read_bytes()[:-1])
-    with pytest.raises(DatasetError, match="not the file that was prepared"):
+    with pytest.raises(DatasetError, match=r"^[^(]*: differs from the file that was prepared"):
         gpu_set.read(folder)
     (folder / "about.json").unlink()
-    with pytest.raises(DatasetError, match="make it with"):
+    with pytest.raises(DatasetError, match="found no prepared set"):
         gpu_set.read(folder)
 
 
-def test_each_image_stands_once_at_every_position(prepared: gpu_set.GpuSet) -> None:
+def test_every_image_is_once_at_every_position(prepared: gpu_set.GpuSet) -> None:
     seen: list[tuple[int, int]] = []
-    numbers = {each.tobytes(): number for number, each in enumerate(prepared.pixels)}
+    numbers = {picture.tobytes(): number for number, picture in enumerate(prepared.pixels)}
     engine = open_backend(prepared.artifact)
 
     def infer(batch: npt.NDArray[Any]) -> Probabilities:
         seen.extend((numbers[image.tobytes()], position) for position, image in enumerate(batch))
         return engine.infer(batch)
 
-    found = turn(infer, prepared, prepared.labels, 3)
+    outcome = turn(infer, prepared, prepared.labels, 3)
     assert sorted(seen) == [(image, position) for image in range(6) for position in range(3)]
-    assert (found.images, found.readings, found.other) == (6, 18, 0)
+    assert (outcome.images, outcome.readings, outcome.other) == (6, 18, 0)
 
 
 def test_orders_are_of_all_images() -> None:
-    found = orders(11)
-    assert len({tuple(each) for each in found.values()}) == 3
-    assert all(sorted(each) == list(range(11)) for each in found.values())
+    by_name = orders(11)
+    assert len({tuple(order) for order in by_name.values()}) == 3
+    assert all(sorted(order) == list(range(11)) for order in by_name.values())
 
 
 def test_growth_leaves_the_start_out_and_one_outlier_does_not_count() -> None:
@@ -448,12 +452,12 @@ def test_many_calls_are_of_mixed_sizes_and_some_have_to_be_split() -> None:
         sizes.append(len(batch))
         return np.zeros((len(batch), 1, 2), np.float32)
 
-    found = soak(infer, np.zeros((4, 2, 2, 1), np.uint8), 8, 500, lambda: 7)
+    soaked = soak(infer, np.zeros((4, 2, 2, 1), np.uint8), 8, 500, lambda: 7)
     assert set(sizes) == {1, 2, 3, 5, 8, 9}
-    assert found.images == sum(sizes)
-    assert found.device == (7,) * 10
-    assert found.host_growth == growth(found.host)
-    assert all(1 << 20 < each < 1 << 40 for each in found.host)
+    assert soaked.images == sum(sizes)
+    assert soaked.device == (7,) * 10
+    assert soaked.host_growth == growth(soaked.host)
+    assert all(1 << 20 < sample < 1 << 40 for sample in soaked.host)
 
 
 def test_rounds_alternate_and_each_call_gets_the_next_images(prepared: gpu_set.GpuSet) -> None:
@@ -467,10 +471,10 @@ def test_rounds_alternate_and_each_call_gets_the_next_images(prepared: gpu_set.G
             order.append(self.name)
             return [self.ms] * calls
 
-    found = interleave("plates", Timer("ours", 2.0), Timer("peer", 3.0), "host to host", 8, 3, 5)
+    speed = interleave("plates", Timer("ours", 2.0), Timer("peer", 3.0), "host to host", 8, 3, 5)
     assert order == ["ours"] * 2 + ["peer"] * 4 + ["ours"] * 4 + ["peer"] * 2
-    assert found.ratio == 1.5
-    assert (found.ours_images_per_s, form.plain(found)["peer_images_per_s"]) == (4000.0, pytest.approx(8000 / 3))
+    assert speed.ratio == 1.5
+    assert (speed.ours_images_per_s, form.plain(speed)["peer_images_per_s"]) == (4000.0, pytest.approx(8000 / 3))
 
     taken: list[npt.NDArray[Any]] = []
     engine = open_backend(prepared.artifact)
@@ -494,12 +498,12 @@ def test_a_criterion_is_met_from_its_threshold_on_and_not_run_until_then() -> No
             Criterion("c", "two", "n", "what", "at most", 0),
         ]
     )
-    assert [each.verdict for each in criteria] == ["not run"] * 3
+    assert [criterion.verdict for criterion in criteria] == ["not run"] * 3
     criteria.judge("a", 0.999, "just")
     criteria.judge("b", 0, "none")
     assert criteria.status == 3
     criteria.not_run("left out", part="two")
-    assert [(each.verdict, each.note) for each in criteria] == [
+    assert [(criterion.verdict, criterion.note) for criterion in criteria] == [
         ("met", "just"),
         ("met", "none"),
         ("not run", "left out"),

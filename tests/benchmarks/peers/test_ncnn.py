@@ -50,6 +50,6 @@ def test_ncnn_gives_what_the_oracle_gives(
     write(tiny_graph, tmp_path / f"{name}.param", magnitudes(tiny_graph, images) if name == "int8" else None)
     infer = open_ncnn(tmp_path / f"{name}.param", 1)
     expected = oracle.run(tiny_graph, images)
-    found = np.concatenate([infer(image[np.newaxis]) for image in images])
-    assert found.shape == expected.shape
-    assert np.abs(found - expected).mean() < tolerance
+    probabilities = np.concatenate([infer(image[np.newaxis]) for image in images])
+    assert probabilities.shape == expected.shape
+    assert np.abs(probabilities - expected).mean() < tolerance

@@ -1,4 +1,4 @@
-"""The PyTorch peer computes the same network; where there is no PyTorch that is not shown, and the check says so."""
+"""The PyTorch peer computes the same network. Where PyTorch is not installed, these tests are skipped."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _IMAGE = InputSpec(width=12, height=10, axes="WHC", scale=1 / 127.5, offset=-1.0
 
 def _weights(seed: int, *shape: int) -> np.ndarray:
     values = np.random.default_rng(seed).normal(0, 1 / np.sqrt(np.prod(shape[:-1])), shape)
-    return values.astype(np.float16).astype(np.float32)  # as the peer is given them
+    return values.astype(np.float16).astype(np.float32)  # the precision in which the peer receives them
 
 
 def _cell(seed: int, taken: int, units: int) -> LstmCell:
@@ -39,7 +39,7 @@ def _cell(seed: int, taken: int, units: int) -> LstmCell:
 
 
 def _graph(merge: Any) -> Graph:
-    """All that the two networks have, and in odd sizes."""
+    """Return a network with all layers of the two models, in odd sizes."""
     nodes = (
         g.Conv("conv1", _weights(1, 3, 3, 1, 4), _weights(2, 4), pads=((1, 1), (1, 1)), activation="relu"),
         g.Affine("norm", _weights(3, 4), _weights(4, 4)),
@@ -71,7 +71,7 @@ def test_it_gives_what_the_oracle_gives(merge: str) -> None:
     np.testing.assert_allclose(_run(graph, pixels), expected, atol=2e-5)
 
 
-def test_a_layer_that_it_does_not_know_is_named() -> None:
+def test_an_unsupported_layer_is_named() -> None:
     gru = GruCell(_weights(1, 24, 9), _weights(2, 3, 9), _weights(3, 9))
     pixels = np.zeros((1, 10, 12, 1), np.uint8)
     for strange in (
@@ -80,7 +80,7 @@ def test_a_layer_that_it_does_not_know_is_named() -> None:
         g.Recurrent("r", _cell(1, 24, 7), _cell(1, 24, 6)),
         g.Pool("p", "average", (2, 2), (2, 2)),
     ):
-        with pytest.raises(BackendUnavailable, match="not known to the peer"):
+        with pytest.raises(BackendUnavailable, match="not supported by the peer"):
             _run(Graph.chain((12, 10, 1), (strange,)), pixels)
 
 
@@ -92,7 +92,13 @@ def test_it_answers_from_its_own_process(
     about = gpu_set.About("8 pictures", "a test", "2026-01-01", "keras 3", 8, "0" * 64)
     layers = layers_of(tiny_graph, TINY.input)
     gpu_set.write(
-        tmp_path, artifact, layers, about, pixels, tiny_labels, [np.stack([each] * 3, -1) for each in pixels[..., 0]]
+        tmp_path,
+        artifact,
+        layers,
+        about,
+        pixels,
+        tiny_labels,
+        [np.stack([picture] * 3, -1) for picture in pixels[..., 0]],
     )
     peer = Peer(sys.executable, tmp_path, [1, 4], "cpu")
     try:

@@ -27,7 +27,7 @@ def test_layers_of_ones_own_are_converted_and_run_by_keras(keras: Any, tmp_path:
     custom, classes = load_layers(LAYERS)
     network = load_network(tmp_path / "model.keras", None, Declarations(custom=custom))
     np.testing.assert_allclose(oracle.run(network.graph.folded(), images), expected, atol=1e-5)
-    for known in (classes, {}):  # the user's own code, and what the file says that it does
-        reference = KerasReference(tmp_path / "model.keras", None, network, classes=known)
+    for known_classes in (classes, {}):  # by the user's own code, and by the converted graph
+        reference = KerasReference(tmp_path / "model.keras", None, network, classes=known_classes)
         np.testing.assert_allclose(reference.infer(images), expected, atol=1e-5)
         reference.close()

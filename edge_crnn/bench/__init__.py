@@ -1,1 +1,1 @@
-"""Honest measuring on the device: what reading an image costs there, and what spoils a measurement."""
+"""Measuring on the device: the cost of reading an image there, and what makes a measurement unreliable."""

@@ -1,4 +1,4 @@
-"""What this machine does not tell, and why: a figure that is missing from a record is named, not left out silently."""
+"""The facts that this machine does not provide, and why: a record names each missing figure."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _COUNTERS = "sys/class/powercap/intel-rapl:[0-9]*"
 def absent(
     board: Board, snapshot: Snapshot, artifacts: Sequence[Opened] = (), root: Path = tree.ROOT
 ) -> dict[str, str]:
-    """What is missing → why; a sentence for a person.
+    """Return the facts that are missing, each with its reason in words.
 
     Args:
-        board: what the machine is.
-        snapshot: how it is doing.
-        artifacts: as they were opened.
-        root: where its files are.
+        board: the machine.
+        snapshot: its present state.
+        artifacts: the opened artifacts.
+        root: the root of the machine's files.
     """
     return dict(_absent(board, snapshot, artifacts, root))
 
 
 def _absent(board: Board, snapshot: Snapshot, artifacts: Sequence[Opened], root: Path) -> Iterator[tuple[str, str]]:
-    jetson, pi = board.kind == "jetson", board.kind == "raspberry-pi"
+    jetson = board.kind == "jetson"
     clocks = snapshot.clocks
     if all(core.mhz is None for core in clocks.cores):
-        yield "clocks", "neither cpufreq nor /proc/cpuinfo shows them"
+        yield "clocks", "neither cpufreq nor /proc/cpuinfo lists them"
     if not clocks.governors:
         yield "governor", "no cpufreq: the host of this virtual machine or the firmware sets the clocks"
     if clocks.gpu_mhz is None:
@@ -45,7 +45,7 @@ def _absent(board: Board, snapshot: Snapshot, artifacts: Sequence[Opened], root:
     if snapshot.throttling is None:
         bits = "neither vcgencmd nor the kernel's get_throttled answers: add the user to the group video"
         counts = "no throttle counters and no cooling device, as in most virtual machines"
-        yield "throttling", bits if pi else counts
+        yield "throttling", bits if board.kind == "raspberry-pi" else counts
     if snapshot.power is None:
         yield "power", f"{_no_power(board, root)}; so no joules per image"
     if all(artifact.gpu_bytes is None for artifact in artifacts):
@@ -59,8 +59,8 @@ def _no_power(board: Board, root: Path) -> str:
         return "vcgencmd pmic_read_adc shows nothing: only a Raspberry Pi 5 measures its power"
     if tree.find(root, _COUNTERS):
         return (
-            "only root may read RAPL's counters, since they leak secrets of other programs; on a machine without other"
-            " users: sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
+            "only root can read the RAPL counters, because they leak secrets of other programs; on a machine without"
+            " other users, run: sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
         )
     return "no RAPL counters, as in most virtual machines"
 

@@ -1,4 +1,4 @@
-"""Where times come from; tests bring a clock of their own."""
+"""The clock behind every measured time; tests use one of their own."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ class Clock(Protocol):
     """Tells the time and waits."""
 
     def now(self) -> int:
-        """Nanoseconds since some moment."""
+        """Return the nanoseconds since a fixed moment."""
         ...
 
     def processor(self) -> int:
-        """Nanoseconds that all threads of this process have worked."""
+        """Return the processor time of all threads of this process, in nanoseconds."""
         ...
 
     def sleep(self, nanoseconds: int) -> None:
-        """Wait at least so long."""
+        """Wait for at least this long."""
         ...
 
 

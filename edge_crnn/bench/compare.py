@@ -1,4 +1,4 @@
-"""Whether an artifact has become slower since an older record: of the same machine, artifact, images and scenario."""
+"""Finds out whether an artifact has become slower since an older record of the same machine, images and scenario."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from .statistics import larger_p, smallest_p
 from .summary import costs_ms
 
 Verdict: TypeAlias = Literal["slower", "faster", "same", "unclear"]
-"""unclear: a change that would count, if other programs had not kept the machine busy."""
+"""unclear: the change is large enough, but other programs kept the machine busy."""
 
 LEVEL = 0.01
-"""Largest p that counts."""
+"""The largest p that counts as a change."""
 
 STATISTIC = f"one-sided exact rank test (Mann-Whitney U) at {LEVEL:g}"
 
 METHOD = (
     f"per-round figures, {STATISTIC}, and a change of the median by more"
-    f" than {EQUAL:.0%} and more than a model differed from itself in either run"
+    f" than {EQUAL:.0%} and by more than a model differed from itself in either run"
 )
 
 _FORMER_BACKENDS = {"trt": "tensorrt"}
-"""How older records name a backend → its name now."""
+"""Former name of a backend → its name now."""
 
 _UNLIKE = "measure both on the same machine, with the same settings and arguments"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """An artifact in a scenario, then and now."""
+    """The change of an artifact in a scenario, from an older record to a newer one."""
 
     path: str
     scenario: Scenario
     old_ms: float
-    """Cost of an image, as `Summary.cost_ms`."""
+    """Cost of an image in milliseconds; see `Summary.cost_ms`."""
     new_ms: float
     least: float
-    """The smallest change of the median that counts, as a share."""
+    """The smallest relative change of the median that counts."""
     p: float
-    """One-sided p of the rank test, in the direction of the change."""
+    """p of the one-sided rank test, in the direction of the change."""
     verdict: Verdict
     why: str | None = None
-    """Why the verdict is `unclear`: what else may have made the slower one slow."""
+    """Reason for the verdict `unclear`: what else may have slowed the slower run."""
 
 
 def refuse_unlike(
@@ -60,47 +60,57 @@ def refuse_unlike(
     scenario: Scenario,
     rounds: int,
 ) -> None:
-    """Make sure, before anything is measured, that it can be compared with `old`; `compare` knows the arguments.
+    """Check, before measuring, that the new measurements can be compared with `old`.
+
+    Args:
+        old: the earlier record.
+        board: this machine.
+        images: the images to be read.
+        artifacts: the artifacts to be measured.
+        scenario: the scenario to be measured.
+        rounds: rounds per artifact.
 
     Raises:
-        InputError: it cannot: another machine, artifact or scenario; other images; too few rounds.
+        InputError: the machine, an artifact, the scenario or the images differ, or there are too few rounds.
     """
     refuse_other_machine(old.board, board)
     if old.images.sha256 != images.sha256:
         raise InputError(
-            f"not comparable: then {old.images.count} images of {old.images.folder}, now {images.count} others of"
-            f" {images.folder}; {_UNLIKE}"
+            f"not comparable: {old.images.count} images of {old.images.folder} then, {images.count} other images of"
+            f" {images.folder} now; {_UNLIKE}"
         )
     for artifact in artifacts:
         then = len(_counterpart(old, artifact, scenario).rounds)
         if smallest_p(then, rounds) > LEVEL:
             raise InputError(
-                f"not comparable: {then} rounds then and {rounds} now are too few at {LEVEL:g}; measure at least 5"
-                " rounds each"
+                f"not comparable: {then} rounds then and {rounds} now are too few for p = {LEVEL:g}; measure at least"
+                " 5 rounds each time"
             )
 
 
 def compare(old: Record, new: Record) -> tuple[Comparison, ...]:
-    """All of `new` but controls and what was sustained, beside the same in `old`.
+    """Compare the results of `new` with those of `old`, except for controls and sustained scenarios.
 
     Raises:
-        InputError: it would be unfair: as `refuse_unlike`, or a machine that was set otherwise or was throttled.
+        InputError: the records differ as `refuse_unlike` describes, or the machine had other settings or was throttled.
     """
     results = [
-        each for each in new.results if each.scenario.kind != "sustained" and not new.artifacts[each.artifact].control
+        result
+        for result in new.results
+        if result.scenario.kind != "sustained" and not new.artifacts[result.artifact].control
     ]
-    for each in results:
-        artifact = new.artifacts[each.artifact]
-        refuse_unlike(old, new.board, new.images, [artifact], each.scenario, len(each.rounds))
-    return tuple(_compared(old, new, each) for each in results)
+    for result in results:
+        artifact = new.artifacts[result.artifact]
+        refuse_unlike(old, new.board, new.images, [artifact], result.scenario, len(result.rounds))
+    return tuple(_compared(old, new, result) for result in results)
 
 
 def _compared(old: Record, new: Record, result: Result) -> Comparison:
     artifact = new.artifacts[result.artifact]
     before = _counterpart(old, artifact, result.scenario)
-    _same_settings(artifact.path, before, result)
-    for when, each in (("then", before), ("now", result)):
-        if reasons := throttled(each):
+    _require_same_settings(artifact.path, before, result)
+    for when, measured in (("then", before), ("now", result)):
+        if reasons := throttled(measured):
             raise InputError(
                 f"not comparable: throttled {when} ({', '.join(reasons)}); cool the machine and measure again"
             )
@@ -115,42 +125,48 @@ def _compared(old: Record, new: Record, result: Result) -> Comparison:
     if p <= LEVEL and max(old_ms, new_ms) > (1 + least) * min(old_ms, new_ms):
         verdict, slow, when = ("slower", result, "now") if new_ms > old_ms else ("faster", before, "then")
         if others := busy(slow):
-            verdict, why = "unclear", f"{others} {when}"
+            verdict = "unclear"
+            why = f"{others} {when}"
     return Comparison(artifact.path, result.scenario, old_ms, new_ms, least, p, verdict, why)
 
 
 def _counterpart(old: Record, artifact: Opened, scenario: Scenario) -> Result:
-    """What was measured then of the same artifact, set alike, that read the same texts in the same scenario."""
+    """Return the older result of the same artifact, settings, texts and scenario."""
     twins = [
         place
-        for place, each in enumerate(old.artifacts)
-        if not each.control and each.payload_sha256 == artifact.payload_sha256
+        for place, opened in enumerate(old.artifacts)
+        if not opened.control and opened.payload_sha256 == artifact.payload_sha256
     ]
     if not twins:
-        had = ", ".join(f"{each.path} ({each.payload_sha256[:12]}…)" for each in old.artifacts if not each.control)
+        payloads = ", ".join(
+            f"{opened.path} ({opened.payload_sha256[:12]}…)" for opened in old.artifacts if not opened.control
+        )
         raise InputError(
-            f"not comparable: {artifact.path} has changed (SHA-256 {artifact.payload_sha256[:12]}… now, then {had}); to"
-            " compare two models, measure them in one run"
+            f"not comparable: {artifact.path} has changed (SHA-256 {payloads} then,"
+            f" {artifact.payload_sha256[:12]}… now); to compare two models, measure them in one run"
         )
     alike = [place for place in twins if _setting(old.artifacts[place]) == _setting(artifact)]
     if not alike:
         then = old.artifacts[twins[0]]
         raise InputError(
             f"not comparable: {artifact.path} ran on {then.backend} with {then.threads} threads and {then.decoder}"
-            f" then, now on {artifact.backend} with {artifact.threads} and {artifact.decoder}; {_UNLIKE}"
+            f" then, on {artifact.backend} with {artifact.threads} and {artifact.decoder} now; {_UNLIKE}"
         )
     if old.artifacts[alike[0]].texts_sha256 != artifact.texts_sha256:
         raise InputError(
-            f"not comparable: {artifact.path} reads the same images differently than it did then; find out why with"
+            f"not comparable: {artifact.path} no longer reads the same texts in the same images; find out why with"
             " edge-crnn verify"
         )
-    found = [each for each in old.results if each.artifact == alike[0] and each.scenario == scenario]
-    if not found:
-        had = "; ".join(_full_name(each.scenario) for each in old.results if each.artifact == alike[0]) or "nothing"
-        raise InputError(
-            f"not comparable: {artifact.path} was measured in {had} then, in {_full_name(scenario)} now; {_UNLIKE}"
+    same_scenario = [result for result in old.results if result.artifact == alike[0] and result.scenario == scenario]
+    if not same_scenario:
+        scenarios = (
+            "; ".join(_full_name(result.scenario) for result in old.results if result.artifact == alike[0]) or "nothing"
         )
-    return found[0]
+        raise InputError(
+            f"not comparable: {artifact.path} was measured in {scenarios} then, in {_full_name(scenario)} now;"
+            f" {_UNLIKE}"
+        )
+    return same_scenario[0]
 
 
 def _full_name(scenario: Scenario) -> str:
@@ -163,10 +179,10 @@ def _setting(artifact: Opened) -> object:
 
 
 def refuse_other_machine(old: Board, new: Board) -> None:
-    """Make sure that two boards are one.
+    """Check that two records come from the same machine.
 
     Raises:
-        InputError: they differ in what speed depends on.
+        InputError: the boards differ in a fact that affects speed.
     """
     for name in ("kind", "model", "soc", "virtual", "container", "cpu_limit", "python_bits"):
         _require_same(f"another machine: {name}", getattr(old, name), getattr(new, name))
@@ -174,24 +190,24 @@ def refuse_other_machine(old: Board, new: Board) -> None:
         _require_same(f"another machine: processor's {name}", getattr(old.cpu, name), getattr(new.cpu, name))
 
 
-def _same_settings(path: str, old: Result, new: Result) -> None:
+def _require_same_settings(path: str, old: Result, new: Result) -> None:
     _require_same(f"{path}: governors", _governors(old), _governors(new))
     _require_same(f"{path}: power modes", _power_modes(old), _power_modes(new))
 
 
 def _governors(result: Result) -> list[str]:
-    return sorted({governor for each in _snapshots(result) for governor in each.clocks.governors})
+    return sorted({governor for moment in _snapshots(result) for governor in moment.clocks.governors})
 
 
 def _power_modes(result: Result) -> list[str]:
-    modes = [each.power_mode for each in _snapshots(result) if each.power_mode]
+    modes = [moment.power_mode for moment in _snapshots(result) if moment.power_mode]
     return sorted({mode.name or str(mode.number) for mode in modes})
 
 
 def _snapshots(result: Result) -> list[Snapshot]:
-    return [each for measured in result.rounds for each in measured.snapshots]
+    return [snapshot for measured in result.rounds for snapshot in measured.snapshots]
 
 
-def _require_same(what: str, then: object, now: object) -> None:
+def _require_same(subject: str, then: object, now: object) -> None:
     if then != now:
-        raise InputError(f"not comparable: {what} {then!r} then, {now!r} now; {_UNLIKE}")
+        raise InputError(f"not comparable: {subject} {then!r} then, {now!r} now; {_UNLIKE}")

@@ -1,4 +1,4 @@
-"""What spoils a result: said beside its figures, and before it is compared with another."""
+"""Warnings about a result, shown beside its figures and checked before it is compared with another."""
 
 from __future__ import annotations
 
@@ -12,43 +12,44 @@ from .contention import QUIET
 from .summary import costs_ms
 
 EQUAL = 0.05
-"""By how much the same artifact, measured twice in one run, may differ."""
+"""The largest relative difference between two measurements of the same artifact in one run that is not noise."""
 
 
 def throttled(result: Result) -> tuple[str, ...]:
-    """Why the machine slowed itself down while this was measured, each reason once."""
-    snapshots = [each for measured in result.rounds for each in measured.snapshots]
-    reasons = [reason for each in snapshots if each.throttling for reason in each.throttling.now]
+    """Return the distinct reasons why the machine slowed itself down during the measurement."""
+    snapshots = [snapshot for measured in result.rounds for snapshot in measured.snapshots]
+    reasons = [reason for snapshot in snapshots if snapshot.throttling for reason in snapshot.throttling.now]
     for before, after in pairwise(snapshots):
         reasons += _begun(before, after)
     return tuple(dict.fromkeys(reasons))
 
 
 def busy(result: Result) -> str | None:
-    """What other programs took of the machine while this was measured, if that is too much."""
+    """Return a message if other programs kept too many cores busy during the measurement, else None."""
     others = result.other_cores
     return None if others is None or others <= QUIET else f"other programs kept {others:.1f} cores busy"
 
 
 def difference(record: Record, result: Result) -> float | None:
-    """By how much the control of `result` differs from it, as a share; None where it has none."""
+    """Return the relative difference between `result` and its control; None if it has no control."""
     twin = _twin(record, result)
     return None if twin is None else abs(statistics.median(costs_ms(twin)) / statistics.median(costs_ms(result)) - 1)
 
 
 def noise(record: Record, scenario: Scenario) -> float:
-    """By how much an artifact differed from its control in a scenario; 0 where none had one."""
-    results = (each for each in record.results if each.scenario == scenario)
-    return max((difference(record, each) or 0.0 for each in results), default=0.0)
+    """Return the largest relative difference between an artifact and its control in a scenario; 0 without controls."""
+    results = (result for result in record.results if result.scenario == scenario)
+    return max((difference(record, result) or 0.0 for result in results), default=0.0)
 
 
 def marks(record: Record, result: Result) -> tuple[str, ...]:
-    """All that speaks against a result, a sentence each."""
+    """Return every warning about a result, one sentence each."""
     return tuple(_marks(record, result))
 
 
 def _marks(record: Record, result: Result) -> Iterator[str]:
-    slowed, others = throttled(result), busy(result)
+    slowed = throttled(result)
+    others = busy(result)
     if slowed:
         yield f"throttled: {', '.join(slowed)}; improve cooling or power supply, and measure again"
     apart = difference(record, result)
@@ -56,7 +57,7 @@ def _marks(record: Record, result: Result) -> Iterator[str]:
         reasons = [*(["it was throttled"] if slowed else []), *([others] if others else []), *_clocks(result)]
         yield (
             f"noisy: the same artifact measured twice differs by {apart:.1%}, more than {EQUAL:.0%};"
-            f" {', and '.join(reasons) if reasons else 'the reason is unknown; use more rounds'}"
+            f" {', and '.join(reasons) or 'the reason is unknown; use more rounds'}"
         )
     elif others:
         yield f"busy: {others}"
@@ -76,14 +77,17 @@ def _twin(record: Record, result: Result) -> Result | None:
 
 def _clocks(result: Result) -> list[str]:
     governors = dict.fromkeys(
-        governor for measured in result.rounds for each in measured.snapshots for governor in each.clocks.governors
+        governor
+        for measured in result.rounds
+        for snapshot in measured.snapshots
+        for governor in snapshot.clocks.governors
     )
     moving = [governor for governor in governors if governor != "performance"]
     return [f"the governor {' and '.join(moving)} changes the clocks"] if moving else []
 
 
 def _begun(before: Snapshot, after: Snapshot) -> Sequence[str]:
-    """Reasons that held at some time between two moments, and not before."""
+    """Return the reasons that occurred between two snapshots and not before."""
     if before.throttling is None or after.throttling is None:
         return ()
     counts = before.throttling.counts

@@ -1,16 +1,16 @@
-"""The scenarios: in which order and at which pace images come.
+"""The scenarios: the order and the pace in which images come.
 
 | kind | what happens | what counts |
 |---|---|---|
-| single | one reader; an image follows when the one before it has been read | time of an image |
-| offline | all images of a round at once, to one reader with as many engines as workers | images a second |
-| multi | readers side by side, one engine each; each goes through its share as `single` | images a second |
-| camera | one reader; frame k arrives k / fps after the first, read or not the one before it | arrival to text |
-| sustained | `multi` for a given time and without a pause, round after round | images a second as time passes |
+| single | one reader reads one image after the other | time of an image |
+| offline | one reader with one engine per worker gets all images of a round at once | images a second |
+| multi | several readers with one engine each read in parallel, each its share as in `single` | images a second |
+| camera | one reader; frame k arrives k / fps seconds after the first | time from arrival to text |
+| sustained | `multi` for a fixed time without a pause, round after round | images a second over time |
 
-`single` and `offline` are MLPerf's SingleStream and Offline with fewer queries; `multi` is not its MultiStream, which
-gives 8 images at once to one program. A camera's `late`: a frame that arrives while an earlier one is still being read
-is dropped (drop), or waits for its turn however long that takes (queue), and its time counts from its arrival.
+`single` and `offline` are MLPerf's SingleStream and Offline with fewer queries. `multi` is not its MultiStream, which
+gives one program 8 images at once. A camera frame that arrives while an earlier one is being read is dropped
+(`late="drop"`), or waits for its turn (`late="queue"`); its time counts from its arrival.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from ..records.bench import READING, Kind, Round, Scenario
 from .clock import Clock
 from .session import Session, Stream
 
-_LAP = 1000  # images that each reader goes through, again and again
+_LAP = 1000  # images that a reader of `sustained` cycles through
 
 
 @dataclass(frozen=True)
 class _Done:
-    """What one run of a scenario gives."""
+    """The outcome of one run of a scenario."""
 
     images: int
     elapsed_ns: int
@@ -42,16 +42,16 @@ class _Done:
 
 
 def play(session: Session, scenario: Scenario) -> Round:
-    """One round.
+    """Measure one round.
 
     Raises:
-        EdgeCrnnError: as `Reader.read`.
+        EdgeCrnnError: in the same cases as `Reader.read`.
     """
     with _Garbage(session.clock) as garbage:
-        ready = _RUNS[scenario.kind](session, scenario)  # opens what is missing, and warms it
+        measure = _RUNS[scenario.kind](session, scenario)  # opens and warms up the engines that it needs
         garbage.reset()
         worked = session.clock.processor()
-        done = ready()
+        done = measure()
         worked = session.clock.processor() - worked
     return Round(
         images=done.images,
@@ -66,7 +66,8 @@ def play(session: Session, scenario: Scenario) -> Round:
 
 
 def _single(session: Session, scenario: Scenario) -> Callable[[], _Done]:
-    (stream,), images = session.streams(1), session.take(scenario.images)
+    (stream,) = session.streams(1)
+    images = session.take(scenario.images)
 
     def run() -> _Done:
         begun = session.clock.now()
@@ -77,7 +78,8 @@ def _single(session: Session, scenario: Scenario) -> Callable[[], _Done]:
 
 
 def _offline(session: Session, scenario: Scenario) -> Callable[[], _Done]:
-    reader, images = session.pool(scenario.readers), session.take(scenario.images)
+    reader = session.pool(scenario.readers)
+    images = session.take(scenario.images)
 
     def run() -> _Done:
         begun = session.clock.now()
@@ -88,7 +90,8 @@ def _offline(session: Session, scenario: Scenario) -> Callable[[], _Done]:
 
 
 def _multi(session: Session, scenario: Scenario) -> Callable[[], _Done]:
-    streams, images = session.streams(scenario.readers), session.take(scenario.images)
+    streams = session.streams(scenario.readers)
+    images = session.take(scenario.images)
     shares = [images[place :: len(streams)] for place in range(len(streams))]
 
     def run() -> _Done:
@@ -101,12 +104,13 @@ def _multi(session: Session, scenario: Scenario) -> Callable[[], _Done]:
 
 
 def _sustained(session: Session, scenario: Scenario) -> Callable[[], _Done]:
-    streams, clock = session.streams(scenario.readers), session.clock
+    streams = session.streams(scenario.readers)
+    clock = session.clock
     images = session.take(_LAP)
-    lasts = round((scenario.seconds or 0) * 1e9)
+    duration_ns = round((scenario.seconds or 0) * 1e9)
 
     def run() -> _Done:
-        end = clock.now() + lasts
+        end = clock.now() + duration_ns
 
         def until_the_end(stream: Stream, place: int) -> list[int]:
             times = []
@@ -123,13 +127,17 @@ def _sustained(session: Session, scenario: Scenario) -> Callable[[], _Done]:
 
 
 def _camera(session: Session, scenario: Scenario) -> Callable[[], _Done]:
-    (stream,), images, clock = session.streams(1), session.take(scenario.images), session.clock
+    (stream,) = session.streams(1)
+    images = session.take(scenario.images)
+    clock = session.clock
     period = 1e9 / (scenario.fps or 1)
 
     def run() -> _Done:
         first = clock.now()
         arrivals = [first + round(number * period) for number in range(len(images))]
-        waits, times, ended = [], [], first
+        waits = []
+        times = []
+        ended = first
         for arrival, image in zip(arrivals, images, strict=True):
             if arrival < ended and scenario.late == "drop":
                 continue
@@ -156,12 +164,12 @@ _RUNS: dict[Kind, Callable[[Session, Scenario], Callable[[], _Done]]] = {
 def _side_by_side(
     clock: Clock, streams: Sequence[Stream], work: Callable[[Stream, int], list[Any]]
 ) -> tuple[int, list[Any]]:
-    """Nanoseconds until the last has ended, and what all have given."""
+    """Run `work` on all streams in parallel; return the nanoseconds until the last one ended, and all results."""
     with ThreadPoolExecutor(len(streams)) as pool:
         begun = clock.now()
-        given = list(pool.map(work, streams, range(len(streams))))
+        outcomes = list(pool.map(work, streams, range(len(streams))))
         elapsed = clock.now() - begun
-    return elapsed, [*itertools.chain.from_iterable(given)]
+    return elapsed, [*itertools.chain.from_iterable(outcomes)]
 
 
 def _columns(times: Iterable[tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
@@ -169,7 +177,7 @@ def _columns(times: Iterable[tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
 
 
 class _Garbage:
-    """Counts what Python's garbage collector does. It stays on, since it is on where a reader is at work."""
+    """Counts the runs of Python's garbage collector, which stays on because it is on in production, too."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""An artifact under measurement: real readers on engines that are watched, so that a reading falls into its stages."""
+"""An artifact under measurement: real readers, whose engines note the time of every call to separate the stages."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from .clock import Clock, SystemClock
 WARM_UP = 50
 """Readings before anything is measured."""
 REFRESH = 3
-"""Readings of each reader at the start of a round that are not measured: they bring the weights into the caches."""
+"""Unmeasured readings of each reader at the start of a round, which bring the weights into the caches."""
 
 
 class Stream:
-    """One reader with one engine, which reads one image after the other.
+    """A reader with one engine, which reads one image after the other.
 
-    What is timed is `load_image` and `Reader.read`, as a user calls them; where one stage ends and the next begins is
-    seen from the engine, so that the stages add up to the whole.
+    The calls that are timed are `load_image` and `Reader.read`, as a user makes them. The engine notes when a stage
+    ends and the next begins, so the stages add up to the whole.
     """
 
     def __init__(self, artifact: Artifact, engine: Backend, clock: Clock) -> None:
@@ -37,8 +37,9 @@ class Stream:
         self._reader = Reader(artifact.spec, lambda: self.engine)
 
     def read(self, image: Path) -> tuple[Reading, tuple[int, int, int, int]]:
-        """What the image says, and nanoseconds of load, preprocess, infer and decode."""
-        engine, now = self.engine, self._clock.now
+        """Read an image; return the reading, and the nanoseconds of load, preprocess, infer and decode."""
+        engine = self.engine
+        now = self._clock.now
         begun = now()
         pixels = load_image(image)
         loaded = now()
@@ -57,18 +58,18 @@ class Stream:
 
 
 class Session:
-    """An opened and warm artifact; engines are added as scenarios ask for more.
+    """An opened artifact that is warmed up; it opens further engines when a scenario needs them.
 
     Args:
-        path: of the artifact.
-        images: files, read one after the other, again from the first after the last.
-        threads: of each engine.
-        engine: as of `open_backend`.
-        open_engine: as `open_backend`.
-        clock: where times come from.
+        path: file of the artifact.
+        images: image files, read in order and over again.
+        threads: threads of each engine.
+        engine: the engine's name, as `open_backend` takes it.
+        open_engine: opens an engine; see `open_backend`.
+        clock: the clock to measure with.
 
     Raises:
-        EdgeCrnnError: as `open_reader` and `Reader.read`.
+        EdgeCrnnError: in the same cases as `open_reader` and `Reader.read`.
     """
 
     def __init__(
@@ -82,7 +83,8 @@ class Session:
         clock: Clock | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
-        before, gpu_before = rss_bytes(), gpu_bytes()
+        rss_before = rss_bytes()
+        gpu_before = gpu_bytes()
         begun = self.clock.now()
         self._artifact = load(path)
         first = open_engine(self._artifact, threads, engine)
@@ -95,7 +97,7 @@ class Session:
         labels, times = self._warm_up()
         gpu = gpu_bytes()
         facts = self._artifact.spec.artifact
-        assert facts is not None  # `load` sees to it
+        assert facts is not None  # `load` guarantees it
         self.opened = Opened(
             path=str(path),
             control=False,
@@ -110,18 +112,19 @@ class Session:
             load_ns=loaded - begun,
             warm_up_ns=tuple(times),
             texts_sha256=sha256("\n".join(labels).encode()),
-            rss_before_bytes=before,
+            rss_before_bytes=rss_before,
             rss_bytes=rss_bytes(),
             gpu_bytes=None if gpu is None or gpu_before is None else gpu - gpu_before,
         )
 
     def take(self, count: int) -> list[Path]:
-        """The next images."""
-        first, self._next = self._next, (self._next + count) % len(self._images)
+        """Return the next `count` images, starting over after the last."""
+        first = self._next
+        self._next = (first + count) % len(self._images)
         return [self._images[(first + index) % len(self._images)] for index in range(count)]
 
     def streams(self, count: int) -> list[Stream]:
-        """So many, each with an engine of its own, their weights in the caches."""
+        """Return `count` streams, each with an engine of its own whose weights are in the caches."""
         while len(self._streams) < count:
             self._streams.append(Stream(self._artifact, self._open(), self.clock))
         for stream in self._streams[:count]:
@@ -130,7 +133,7 @@ class Session:
         return self._streams[:count]
 
     def pool(self, workers: int) -> Reader:
-        """One reader with so many engines, their weights in the caches: those of the streams."""
+        """Return a reader that shares the engines of `workers` streams, whose weights are in the caches."""
         engines = [stream.engine for stream in self.streams(workers)]
         if workers not in self._pools:
             self._pools[workers] = Reader(self._artifact.spec, iter(engines).__next__, workers=workers)
@@ -142,7 +145,8 @@ class Session:
             stream.close()
 
     def _warm_up(self) -> tuple[list[str], list[int]]:
-        labels, times = [], []
+        labels = []
+        times = []
         for image in self.take(WARM_UP):
             reading, stages = self._streams[0].read(image)
             labels.append(reading.label)
@@ -152,7 +156,7 @@ class Session:
 
 
 class _Watched:
-    """An engine that notes when it was called and when it had answered."""
+    """An engine that notes when it was last called and when it answered."""
 
     def __init__(self, engine: Backend, clock: Clock) -> None:
         self._engine = engine

@@ -1,7 +1,7 @@
-"""The statistics of repeated measurements: what a percentile is known to, and whether two runs differ.
+"""Statistics of repeated measurements: the uncertainty of a percentile, and whether two runs differ.
 
-Readings that follow each other are not independent of each other, which these methods suppose: what they give is
-the least that must be doubted. A control, the same artifact measured twice, shows the rest.
+These methods assume independent readings, and consecutive readings are not independent. So they understate the
+uncertainty. A control, the same artifact measured twice, shows the rest.
 """
 
 from __future__ import annotations
@@ -19,29 +19,30 @@ CONFIDENCE = 0.95
 """Confidence of every interval here, two-sided, with equal tails."""
 
 MLPERF = {0.90: (64, 23_886), 0.99: (662, 262_742)}
-"""Share → queries that MLPerf wants for it: the fewest from which it estimates that percentile (early stopping), and
-those for 99 % confidence in it within 0.5 and 0.05 points. Source: MLPerf Inference Rules; its LoadGen,
+"""Share → queries that MLPerf requires: the fewest from which it estimates that percentile (early stopping), and the
+number for 99 % confidence in it within 0.5 or 0.05 points. Source: MLPerf Inference Rules; its LoadGen,
 early_stopping.cc."""
 
 
 def quantile(values: npt.ArrayLike, share: float) -> float:
-    """The smallest of the values that at least `share` of them do not exceed; always one that was measured."""
+    """Return the smallest value that at least `share` of the values do not exceed; it is always a measured value."""
     return float(np.quantile(np.asarray(values), share, method="inverted_cdf"))
 
 
 def quantile_interval(values: npt.ArrayLike, share: float) -> Interval | None:
-    """Between which two of the values the true quantile lies, whatever their distribution; None: they are too few.
+    """Return the interval that covers the true quantile, for any distribution; None if there are too few values.
 
-    By order statistics: the number of n independent values below the quantile is binomial (n, `share`).
+    Both ends are order statistics: of n independent values, the number below the quantile is binomial (n, `share`).
     Source: David and Nagaraja, Order Statistics, 3rd edition 2003, section 7.1.
     """
     ordered = np.sort(np.asarray(values))
-    n, tail = len(ordered), (1 - CONFIDENCE) / 2
+    n = len(ordered)
+    tail = (1 - CONFIDENCE) / 2
 
     def at_most(k: int) -> float:
         return binomial_cdf(k, n, share)
 
-    below = bisect_right(range(n), tail, key=at_most)  # so many ranks can be left out at the low end
+    below = bisect_right(range(n), tail, key=at_most)  # the number of ranks that can be left out at the low end
     above = bisect_left(range(n), 1 - tail, key=at_most) + 1  # the first rank that is exceeded too rarely
     if below < 1 or above > n:
         return None
@@ -49,20 +50,24 @@ def quantile_interval(values: npt.ArrayLike, share: float) -> Interval | None:
 
 
 def fewest(share: float) -> int:
-    """Independent values from which `quantile_interval` has one: both share^n and (1 - share)^n are at most 2.5 %."""
+    """Return the fewest independent values that give `quantile_interval` an interval.
+
+    With that many, both share^n and (1 - share)^n are at most 2.5 %.
+    """
     return math.ceil(math.log((1 - CONFIDENCE) / 2) / math.log(max(share, 1 - share)))
 
 
 def larger_p(first: Sequence[float], second: Sequence[float]) -> float:
-    """One-sided p for: values of `second` are no larger than those of `first`; exact, ties included.
+    """Return the exact one-sided p of the hypothesis that values of `second` are no larger than those of `first`.
 
-    The share of all ways to deal the values into two such groups that give the second a rank sum at least as high
-    (Wilcoxon 1945; Mann and Whitney 1947), counted by the size of the group and its sum.
+    It is the share of all ways to deal the values into two groups of these sizes that give the second group a rank sum
+    at least as high (Wilcoxon 1945; Mann and Whitney 1947). Ties get their mean rank.
     """
     pooled = np.concatenate([np.asarray(first, float), np.asarray(second, float)])
     _, place, counts = np.unique(pooled, return_inverse=True, return_counts=True)
     doubled = (2 * np.cumsum(counts) - counts + 1)[place.reshape(-1)]  # twice the mean rank of equal values
-    chosen, total = len(second), int(doubled.sum())
+    chosen = len(second)
+    total = int(doubled.sum())
     ways = np.zeros((chosen + 1, total + 1))
     ways[0, 0] = 1
     for rank in doubled:
@@ -72,15 +77,15 @@ def larger_p(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def smallest_p(first: int, second: int) -> float:
-    """What `larger_p` gives for groups of these sizes that do not overlap at all."""
+    """Return the p of `larger_p` for groups of these sizes that do not overlap at all."""
     return 1 / math.comb(first + second, second)
 
 
 def steady_after(times: Sequence[float], window: int = 10, within: float = 0.05) -> int | None:
-    """How many calls it took until calls are as fast as they stay; None: there are too few.
+    """Return the number of calls before calls reach their final speed; None if there are too few.
 
-    The first of the others, and the median of the `window` calls that it begins, are at most so much above the median
-    of the last half of all.
+    From there on, the first call and the median of the first `window` calls exceed the median of the last half of all
+    calls by at most the share `within`.
     """
     limit = (1 + within) * float(np.median(times[len(times) // 2 :]))
     for start in range(len(times) - window + 1):

@@ -1,4 +1,4 @@
-"""Which artifact is measured when: in rounds that go from one to the next, so that a slow minute falls on all alike."""
+"""Measures several artifacts in alternating rounds, so that a slow minute affects all of them alike."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from .worker import Worker
 
 
 class Bench(Protocol):
-    """What a suite asks of a `Worker`."""
+    """The part of a `Worker` that a suite uses."""
 
     opened: Opened
 
     @property
     def pid(self) -> int:
-        """Identifier of the process that is measured."""
+        """Identifier of the measured process."""
         ...
 
     def play(self, scenario: Scenario, meanwhile: Callable[[], None]) -> Round:
@@ -49,33 +49,37 @@ def run_suite(
     engine: str | None = None,
     command: str = "",
     old: Record | None = None,
+    recursive: bool = False,
 ) -> Record:
-    """Measure artifacts on this machine, each in a process of its own, and the first one twice.
+    """Measure artifacts on this machine, each in a process of its own, and the first artifact twice.
 
     Args:
-        models: artifacts.
-        folder: the images that they read.
-        plays: scenarios, and the rounds of each.
-        threads: of each engine.
-        engine: as of `open_backend`.
-        command: what the record says that it was made by.
-        old: what the record is to be comparable with, which is found out before anything is measured.
+        models: the artifacts.
+        folder: the images to read.
+        plays: the scenarios, each with its number of rounds.
+        threads: threads of each engine.
+        engine: the engine's name, as `open_backend` takes it.
+        command: the command line to record.
+        old: an earlier record that the new one must be comparable with, which is checked before measuring.
+        recursive: also read the images in subfolders.
 
     Raises:
-        EdgeCrnnError: an artifact is named twice, or as `find_images`, `load_image`, `Worker` and `refuse_unlike`.
+        EdgeCrnnError: an artifact is named twice, or one of the cases of `find_images`, `load_image`, `Worker` and
+            `refuse_unlike`.
     """
     if len(set(models)) < len(models):
-        raise InputError("a model is named twice; name it once, since the first is measured twice anyway")
-    machine, paths = board(), find_images(folder)
+        raise InputError("a model is named twice; name it once, since the first model is measured twice anyway")
+    machine = board()
+    paths = find_images(folder, recursive)
     if old is not None:
         refuse_other_machine(old.board, machine)
-    for path in progress(paths, len(paths), "looking at images"):
-        load_image(path)  # one that is none would end the run in the middle
+    for path in progress(paths, len(paths), "checking images"):
+        load_image(path)  # a broken file would otherwise end the run in the middle
     images = Images(str(folder), len(paths), content_hash(paths))
     with ExitStack() as stack:
         workers: list[Worker] = []
         with activity("loading and warming up"):
-            for model, control in ((models[0], False), (models[0], True), *((each, False) for each in models[1:])):
+            for model, control in ((models[0], False), (models[0], True), *((other, False) for other in models[1:])):
                 workers.append(Worker(model, paths, threads, engine, control=control))
                 stack.callback(workers[-1].close)
         if old is not None:
@@ -108,31 +112,32 @@ def measure(
     board: str,
     snapshot: Callable[[], Snapshot],
 ) -> Iterator[Result]:
-    """So many rounds of each; every round begins with another artifact, so that none always follows the same.
+    """Measure all artifacts in a scenario, round by round.
 
-    A sustained scenario is played by one artifact after the other without a pause, and by no control.
+    Every round begins with another artifact, so that an artifact does not always follow the same one. In a sustained
+    scenario, one artifact plays all its rounds before the next begins, and controls are left out.
 
     Args:
-        benches: in the order of the record's artifacts.
-        scenario: what is played.
-        rounds: of each artifact.
+        benches: the workers, in the order of the record's artifacts.
+        scenario: the scenario to play.
+        rounds: rounds of each artifact.
         board: `fingerprint` of the machine.
-        snapshot: takes one.
+        snapshot: takes a snapshot of the machine.
 
     Raises:
-        EdgeCrnnError: as `Worker.play`.
+        EdgeCrnnError: in the same cases as `Worker.play`.
     """
     played = [place for place, bench in enumerate(benches) if scenario.kind != "sustained" or not bench.opened.control]
     groups = [[place] for place in played] if scenario.kind == "sustained" else [played]
     for group in groups:
         turns = [group[(number + turn) % len(group)] for number in range(rounds) for turn in range(len(group))]
         contention = _contention(benches)
-        found: dict[int, list[Measured]] = {place: [] for place in group}
+        rounds_of: dict[int, list[Measured]] = {place: [] for place in group}
         for place in progress(turns, len(turns), f"measuring {scenario.kind}"):
-            found[place].append(_measured(benches[place], scenario, snapshot))
+            rounds_of[place].append(_measured(benches[place], scenario, snapshot))
         others = contention.cores() if contention else None
         for place in group:
-            yield Result(place, scenario, board, others, tuple(found[place]))
+            yield Result(place, scenario, board, others, tuple(rounds_of[place]))
 
 
 def _measured(bench: Bench, scenario: Scenario, snapshot: Callable[[], Snapshot]) -> Measured:

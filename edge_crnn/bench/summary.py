@@ -1,4 +1,4 @@
-"""A result in few numbers; all of them are computed from the record."""
+"""The summary of a result, computed from the record alone."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ SHARES = (0.50, 0.90, 0.99)
 """Shares of the percentiles that are shown."""
 
 TOTAL = "total"
-"""All stages together: from file to text; of a camera, from a frame's arrival to its text."""
+"""Name of all stages together: from the file to its text or, for a camera, from a frame's arrival to its text."""
 
 _TIMED_ALONE = ("single", "camera")
-"""Scenarios in which the time of an image counts; in the others it is how many are read in a time."""
+"""Scenarios in which the time of an image counts; in the others, the number of images per second counts."""
 
 
 @dataclass(frozen=True)
 class Percentile:
-    """A percentile of what was measured."""
+    """A percentile of measured times."""
 
     share: float
     ms: float
     interval_ms: Interval | None
-    """95 %; None: the measurements are too few to bound it."""
+    """95 % interval; None: there are too few measurements to bound it."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A result in few numbers."""
+    """The figures that describe a result."""
 
     images: int
     dropped: int
     late: int
-    """Frames that were read later than the next one came."""
+    """Frames whose reading ended after the next frame arrived."""
     per_second: float
     """Images read, in the time of all rounds."""
     processor_ms: float
@@ -53,23 +53,27 @@ class Summary:
     percentiles: Mapping[str, tuple[Percentile, ...]]
     """`TOTAL` and each stage → its percentiles; empty where images are read at once."""
     cost_ms: float
-    """What artifacts are compared by: the median over the rounds of `costs_ms`."""
+    """Median over the rounds of `costs_ms`, by which artifacts are compared."""
     watts: float | None
-    """Power that the board measured meanwhile; None: it measures nothing."""
+    """Power that the board measured meanwhile; None: it has no sensor."""
     joules: float | None
-    """Energy of an image, including what the board takes at rest."""
+    """Energy of an image, including the power that the board takes at rest."""
 
 
 def summarise(result: Result) -> Summary:
-    """The numbers of a result."""
+    """Compute the summary of a result."""
     rounds = [measured.round for measured in result.rounds]
     images = sum(played.images for played in rounds)
     elapsed = sum(played.elapsed_ns for played in rounds)
     columns = stage_times(rounds)
     fps = result.scenario.fps
     powers = [(_watts(measured), measured.round.elapsed_ns) for measured in result.rounds]
-    known = [(watts, ns) for watts, ns in powers if watts is not None]
-    power = sum(watts * ns for watts, ns in known) / sum(ns for _, ns in known) if known else None
+    measured_powers = [(watts, ns) for watts, ns in powers if watts is not None]
+    power = (
+        sum(watts * ns for watts, ns in measured_powers) / sum(ns for _, ns in measured_powers)
+        if measured_powers
+        else None
+    )
     return Summary(
         images=images,
         dropped=sum(played.dropped for played in rounds),
@@ -85,7 +89,7 @@ def summarise(result: Result) -> Summary:
 
 
 def stage_times(rounds: Sequence[Round]) -> dict[str, npt.NDArray[np.int64]]:
-    """`TOTAL` and each stage → nanoseconds of each image of all rounds."""
+    """Return the nanoseconds of each image of all rounds, for `TOTAL` and each stage; empty without stages."""
     columns = {
         stage: np.concatenate([np.asarray(played.stages[stage], np.int64) for played in rounds])
         for stage in rounds[0].stages
@@ -94,7 +98,7 @@ def stage_times(rounds: Sequence[Round]) -> dict[str, npt.NDArray[np.int64]]:
 
 
 def percentiles(times: npt.NDArray[np.int64]) -> tuple[Percentile, ...]:
-    """The percentiles of times in nanoseconds, (N,) int64; one for each of `SHARES`."""
+    """Return the percentile for each of `SHARES`, from times in nanoseconds, (N,) int64."""
     bounded = []
     for share in SHARES:
         interval = quantile_interval(times, share)
@@ -104,7 +108,10 @@ def percentiles(times: npt.NDArray[np.int64]) -> tuple[Percentile, ...]:
 
 
 def costs_ms(result: Result) -> list[float]:
-    """What an image cost in each round: the median of its time; where many are read side by side, time by images."""
+    """Return the cost of an image in each round, in milliseconds.
+
+    It is the median of the times, or, where images are read in parallel, the time of the round divided by its images.
+    """
     rounds = [measured.round for measured in result.rounds]
     if result.scenario.kind in _TIMED_ALONE:
         return [float(np.median(stage_times([played])[TOTAL])) / 1e6 for played in rounds]
@@ -112,14 +119,14 @@ def costs_ms(result: Result) -> list[float]:
 
 
 def _watts(measured: Measured) -> float | None:
-    """Mean power during a round, in watts."""
+    """Return the mean power during a round, in watts; None if unknown."""
     first, *between, last = measured.snapshots
     if first.power is not None and last.power is not None:
         taken = joules(first.power, last.power)
         seconds = _seconds(first, last)
         if taken is not None and seconds > 0:
             return taken / seconds
-    # The moments before and after are those of a machine at rest.
+    # The first and the last snapshot show a machine at rest.
     powers = [snapshot.power for snapshot in between if snapshot.power is not None]
     watts = [power.watts for power in powers if power.watts is not None]
     return statistics.fmean(watts) if watts else None

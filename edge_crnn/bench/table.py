@@ -1,4 +1,4 @@
-"""A record and a comparison as tables for people."""
+"""Tables of a record and of a comparison, for people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .summary import SHARES, TOTAL, Percentile, Summary, summarise
 
 
 def table(record: Record) -> str:
-    """The whole record."""
+    """Return the whole record as text."""
     lines = [*_machine(record), ""]
     for place, artifact in enumerate(record.artifacts):
         if artifact.control:
@@ -29,19 +29,19 @@ def table(record: Record) -> str:
 
 
 def comparison_table(comparisons: Sequence[Comparison], old_name: str) -> str:
-    """Then and now."""
+    """Return the older and the newer figures side by side."""
     rows = [("artifact and scenario", "then ms", "now ms", "change", "p", "counts from", "verdict")]
     rows += [
         (
-            f"{each.path}, {each.scenario.name}",
-            three_digits(each.old_ms),
-            three_digits(each.new_ms),
-            f"{each.new_ms / each.old_ms - 1:+.1%}",
-            f"{each.p:.2g}",
-            f"{each.least:.0%}",
-            f"{each.verdict}: {each.why}" if each.why else each.verdict,
+            f"{comparison.path}, {comparison.scenario.name}",
+            three_digits(comparison.old_ms),
+            three_digits(comparison.new_ms),
+            f"{comparison.new_ms / comparison.old_ms - 1:+.1%}",
+            f"{comparison.p:.2g}",
+            f"{comparison.least:.0%}",
+            f"{comparison.verdict}: {comparison.why}" if comparison.why else comparison.verdict,
         )
-        for each in comparisons
+        for comparison in comparisons
     ]
     return "\n".join([f"Compared with {old_name} by {METHOD}:", *_aligned(rows)])
 
@@ -55,8 +55,8 @@ def _machine(record: Record) -> Iterator[str]:
         yield f"before: {_snapshot(first)}"
         yield f"after:  {_snapshot(last)}"
     yield ", ".join(f"{name} {version}" for name, version in record.versions.items())
-    for what, why in record.absent.items():
-        yield f"absent: {what}: {why}"
+    for fact, why in record.absent.items():
+        yield f"absent: {fact}: {why}"
 
 
 def _snapshot(snapshot: Snapshot) -> str:
@@ -91,7 +91,7 @@ def _opened(artifact: Opened) -> Iterator[str]:
         for name, size in (
             ("before", artifact.rss_before_bytes),
             ("when warm", artifact.rss_bytes),
-            ("of the GPU", artifact.gpu_bytes),
+            ("on the GPU", artifact.gpu_bytes),
         )
         if size is not None
     ]
@@ -107,7 +107,7 @@ def _result(record: Record, result: Result) -> Iterator[str]:
     yield f"  {result.scenario.name}; {rounds} round{'s' * (rounds != 1)}, {summary.images:,} images"
     if summary.percentiles:
         rows = [("ms", *(f"p{share * 100:.0f}" for share in SHARES))]
-        rows += [(STAGES[stage], *map(_percentile, found)) for stage, found in summary.percentiles.items()]
+        rows += [(STAGES[stage], *map(_percentile, percentiles)) for stage, percentiles in summary.percentiles.items()]
         yield from (f"    {line}" for line in _aligned(rows))
     yield f"    {', '.join(_figures(record, result, summary))}"
     if result.scenario.kind == "sustained":
@@ -132,12 +132,13 @@ def _figures(record: Record, result: Result, summary: Summary) -> Iterator[str]:
     if result.other_cores is not None:
         yield f"other programs kept {result.other_cores:.2f} cores busy"
     if summary.collections:
-        yield f"garbage collected {summary.collections} times"
+        yield f"garbage collector ran {summary.collections} times"
 
 
 def _power_source(result: Result) -> str:
     return next(
-        (each.power.source for measured in result.rounds for each in measured.snapshots if each.power), "unknown"
+        (snapshot.power.source for measured in result.rounds for snapshot in measured.snapshots if snapshot.power),
+        "unknown",
     )
 
 
@@ -148,41 +149,43 @@ def _curve(result: Result) -> Iterator[str]:
         at += measured.round.elapsed_ns / 1e9
         rows.append((f"{at:.0f}", *_moment(result, measured)))
     yield from _aligned(rows)
-    first, last = (each.round.images / each.round.elapsed_ns for each in (result.rounds[0], result.rounds[-1]))
+    first, last = (
+        measured.round.images / measured.round.elapsed_ns for measured in (result.rounds[0], result.rounds[-1])
+    )
     yield f"ends at {last / first:.1%} of its initial speed"
 
 
 def _moment(result: Result, measured: Measured) -> tuple[str, ...]:
-    one = summarise(Result(result.artifact, result.scenario, result.board, None, (measured,)))
+    summary = summarise(Result(result.artifact, result.scenario, result.board, None, (measured,)))
     after = measured.snapshots[-1]
     clocks = [core.mhz for core in after.clocks.cores if core.mhz is not None]
-    p50, _, p99 = one.percentiles[TOTAL]
+    p50, _, p99 = summary.percentiles[TOTAL]
     return (
-        f"{one.per_second:.1f}",
+        f"{summary.per_second:.1f}",
         three_digits(p50.ms),
         three_digits(p99.ms),
         f"{max(clocks):.0f}" if clocks else "–",
         f"{after.hottest.celsius:.1f}" if after.hottest else "–",
-        "–" if one.watts is None else f"{one.watts:.3g}",
+        "–" if summary.watts is None else f"{summary.watts:.3g}",
     )
 
 
-def _percentile(found: Percentile) -> str:
-    if found.interval_ms is None:
-        return f"{three_digits(found.ms)} (too few)"
-    low, high = found.interval_ms
-    return f"{three_digits(found.ms)} ({three_digits(low)}–{three_digits(high)})"
+def _percentile(percentile: Percentile) -> str:
+    if percentile.interval_ms is None:
+        return f"{three_digits(percentile.ms)} (too few)"
+    low, high = percentile.interval_ms
+    return f"{three_digits(percentile.ms)} ({three_digits(low)}–{three_digits(high)})"
 
 
 def _legend(record: Record) -> Iterator[str]:
     needed = ", ".join(f"{fewest(share)} for p{share * 100:.0f}" for share in SHARES)
-    wanted = "; ".join(
-        f"p{share * 100:.0f}: {least} at least, {full:,} for 99 %" for share, (least, full) in MLPERF.items()
+    required = "; ".join(
+        f"p{share * 100:.0f}: at least {least}, {full:,} for 99 %" for share, (least, full) in MLPERF.items()
     )
-    yield f"In brackets: 95 % intervals from order statistics of independent readings ({needed}; fewer are too few)."
-    yield f"MLPerf requires more ({wanted})."
-    if any(each.control for each in record.artifacts):
-        yield f"The first model was measured twice; a result that differs by over {EQUAL:.0%} is marked as noisy."
+    yield f"In brackets: 95 % intervals from order statistics, which need enough readings ({needed})."
+    yield f"MLPerf requires more readings ({required})."
+    if any(artifact.control for artifact in record.artifacts):
+        yield f"The first model was measured twice; a result that differs by more than {EQUAL:.0%} is marked as noisy."
     yield "Images were in the file cache, and Python's garbage collector was on."
 
 

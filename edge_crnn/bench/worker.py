@@ -1,4 +1,4 @@
-"""A session in a process of its own: artifacts share neither threads nor memory, and each loads from nothing."""
+"""Runs a session in a process of its own, so that artifacts share neither threads nor memory and load from scratch."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .session import Session
 
 _FIRST_LOOK_S = 0.2
 _LOOK_S = 1.0
-"""When `meanwhile` is called: so long after a round has begun, then so often."""
+"""Seconds from the start of a round to the first call of `meanwhile`, and between two calls after it."""
 _PATIENCE_S = 10
 
 
 class Worker:
-    """The process; see `Session` for the arguments and what is raised.
+    """A process that runs a `Session`, which describes the arguments and the errors.
 
     Raises:
         BackendError: the process died.
@@ -39,10 +39,12 @@ class Worker:
     ) -> None:
         self._path = path
         context = multiprocessing.get_context("spawn")  # a fork would inherit what this process has loaded
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, path, tuple(images), threads, engine), daemon=True)
+        self._pipe, child_pipe = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(child_pipe, path, tuple(images), threads, engine), daemon=True
+        )
         self._process.start()
-        theirs.close()
+        child_pipe.close()
         try:
             opened = self._answer()
         except EdgeCrnnError:
@@ -57,8 +59,8 @@ class Worker:
         return self._process.pid
 
     def play(self, scenario: Scenario, meanwhile: Callable[[], None]) -> Round:
-        """One round; `meanwhile` is called again and again in this process while it lasts."""
-        with contextlib.suppress(ConnectionError):  # then there is no answer either
+        """Measure one round; `meanwhile` is called in this process at intervals until the round ends."""
+        with contextlib.suppress(ConnectionError):  # `_answer` reports the broken connection
             self._pipe.send(scenario)
         patience = _FIRST_LOOK_S
         while not self._pipe.poll(patience):
@@ -69,7 +71,7 @@ class Worker:
 
     def close(self) -> None:
         """End the process."""
-        self._pipe.close()  # which the process takes as the end
+        self._pipe.close()  # the process ends when the pipe is closed
         self._process.join(_PATIENCE_S)
         if self._process.is_alive():
             self._process.kill()
@@ -80,8 +82,8 @@ class Worker:
         except (EOFError, ConnectionError) as error:
             self._process.join(_PATIENCE_S)
             raise BackendError(
-                f"{self._path}: its process ended with {self._process.exitcode}; check that there is enough memory, and"
-                " set EDGE_CRNN_VERBOSE=1 to see more"
+                f"{self._path}: the process that measures it ended with exit code {self._process.exitcode}; check that"
+                " there is enough memory, and set EDGE_CRNN_VERBOSE=1 to see more"
             ) from error
         if isinstance(answer, EdgeCrnnError):
             raise answer

@@ -1,1 +1,1 @@
-"""What the machine is and how it is doing, as its own files tell."""
+"""Facts about the machine and its present state, read from its own files."""

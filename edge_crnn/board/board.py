@@ -1,4 +1,4 @@
-"""What the machine is: the facts that do not change while it runs."""
+"""The facts about the machine that do not change while it runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _JETPACK = {
     "39.2": "7.2",
     "39.2.1": "7.2.1",
 }
-"""L4T (Jetson Linux) release → JetPack that it came with."""
+"""L4T (Jetson Linux) release → the JetPack that contains it."""
 _JETPACK_SERIES = {"32": "4", "34": "5", "35": "5", "36": "6", "38": "7", "39": "7"}
 
 _HYPERVISORS = {
@@ -56,7 +56,7 @@ _HYPERVISORS = {
     "google compute engine": "Google Compute Engine",
     "virtual machine": "Hyper-V",
 }
-"""A word of the firmware's vendor or product → whose virtual machine it is."""
+"""Part of the firmware's vendor or product name → the hypervisor."""
 _NO_NAME = re.compile(
     r"to be filled|default string|system (product|manufacturer)|not (specified|applicable)|^o\.?e\.?m", re.I
 )
@@ -70,14 +70,14 @@ _FORMS = {
 
 @dataclass(frozen=True)
 class Board:
-    """What the machine is. `dataclasses.asdict` makes it JSON."""
+    """The facts about a machine. `dataclasses.asdict` turns them into JSON."""
 
     kind: Kind
     """pc: any x86 machine."""
     model: str | None
-    """Raspberry Pi 5 Model B Rev 1.0, as the device tree or the firmware has it."""
+    """Name in the device tree or the firmware, such as Raspberry Pi 5 Model B Rev 1.0."""
     soc: str | None
-    """BCM2712; Tegra234 (Orin)."""
+    """System on a chip, such as BCM2712 or Tegra234 (Orin)."""
     form: str | None
     """desktop, laptop or server."""
     cpu: Cpu
@@ -85,16 +85,16 @@ class Board:
     swap_bytes: int | None
     page_bytes: int | None
     os: str | None
-    """Debian GNU/Linux 12 (bookworm)."""
+    """Operating system, such as Debian GNU/Linux 12 (bookworm)."""
     os_id: str | None
     """debian, ubuntu, alpine …"""
     kernel: str | None
     l4t: str | None
     """Release of Jetson Linux, such as 36.4.4."""
     jetpack: str | None
-    """That this release came with, such as 6.2.1; its series alone, such as 6, if the release is not known."""
+    """JetPack that contains this release, such as 6.2.1; for an unknown release only its series, such as 6."""
     virtual: str | None
-    """Whose virtual machine it is."""
+    """Hypervisor of the virtual machine; None: not a virtual machine."""
     container: str | None
     """docker, podman, kubernetes, lxc …"""
     memory_limit_bytes: int | None
@@ -108,7 +108,7 @@ class Board:
 
 
 def board(root: Path = tree.ROOT) -> Board:
-    """Facts of the machine; of this process: Python's."""
+    """Return the facts about this machine, and about the Python of this process."""
     compatible = (_device_tree(root, "compatible") or "").split("\0")
     processor = cpu(root)
     memory = meminfo(root)
@@ -137,15 +137,15 @@ def board(root: Path = tree.ROOT) -> Board:
 
 
 def meminfo(root: Path) -> dict[str, int]:
-    """Fields of /proc/meminfo that are sizes, in bytes."""
-    found = re.findall(r"^([A-Za-z_()]+):[ ]+([0-9]{1,15}) kB$", tree.text(root / "proc/meminfo") or "", re.M)
-    return {name: int(count) << 10 for name, count in found}
+    """Return the sizes in /proc/meminfo, in bytes."""
+    sizes = re.findall(r"^([A-Za-z_()]+):[ ]+([0-9]{1,15}) kB$", tree.text(root / "proc/meminfo") or "", re.M)
+    return {name: int(count) << 10 for name, count in sizes}
 
 
 def _kind(compatible: list[str], l4t: str | None, processor: Cpu) -> Kind:
-    if any(each.startswith("raspberrypi,") for each in compatible):
+    if any(name.startswith("raspberrypi,") for name in compatible):
         return "raspberry-pi"
-    if l4t or any(each.startswith("nvidia,tegra") for each in compatible):
+    if l4t or any(name.startswith("nvidia,tegra") for name in compatible):
         return "jetson"
     return "pc" if processor.architecture in ("x86_64", "i686") else "other"
 
@@ -155,7 +155,7 @@ def _device_tree(root: Path, name: str) -> str | None:
 
 
 def _soc(compatible: list[str]) -> str | None:
-    """From the last of the names, which go from the board to the chip: raspberrypi,5-model-b and brcm,bcm2712."""
+    """Return the name of the chip, the last of the names: raspberrypi,5-model-b comes before brcm,bcm2712."""
     chip = compatible[-1].partition(",")[2]
     if chip in _TEGRA:
         return f"{chip.capitalize()} ({_TEGRA[chip]})"
@@ -169,17 +169,17 @@ def _dmi(root: Path, name: str) -> str | None:
 
 def _dmi_model(root: Path) -> str | None:
     vendor, product, version = (_dmi(root, name) for name in ("sys_vendor", "product_name", "product_version"))
-    if product is None:  # a mainboard that nobody made a product of
-        vendor, product = _dmi(root, "board_vendor"), _dmi(root, "board_name")
-    elif vendor == "LENOVO" and version:  # whose products are numbers
+    if product is None:  # a mainboard that is not part of a product
+        vendor, product = (_dmi(root, name) for name in ("board_vendor", "board_name"))
+    elif vendor == "LENOVO" and version:  # Lenovo's product names are numbers
         product = version
     return " ".join(filter(None, (vendor, product))) or None
 
 
 def _l4t(root: Path) -> str | None:
     release = tree.text(root / "etc/nv_tegra_release") or ""
-    found = re.search(r"R([0-9]{1,3}) \(release\), REVISION: ([0-9.]{1,12})", release)
-    return f"{found[1]}.{found[2]}" if found else None
+    match = re.search(r"R([0-9]{1,3}) \(release\), REVISION: ([0-9.]{1,12})", release)
+    return f"{match[1]}.{match[2]}" if match else None
 
 
 def _jetpack(l4t: str | None) -> str | None:
@@ -190,7 +190,7 @@ def _jetpack(l4t: str | None) -> str | None:
 
 
 def _os_release(root: Path) -> dict[str, str]:
-    """Source: os-release(5)."""
+    """Return the fields of os-release(5)."""
     content = tree.text(root / "etc/os-release") or tree.text(root / "usr/lib/os-release") or ""
     return {name: value.strip("\"'") for name, value in re.findall(r"^([A-Z_]+)=(.*?)\s*$", content, re.M)}
 
@@ -200,8 +200,8 @@ def _kernel(root: Path) -> str | None:
 
 
 def _page_bytes(root: Path) -> int | None:
-    found = re.search(r"^KernelPageSize: +([0-9]{1,6}) kB$", tree.text(root / "proc/self/smaps") or "", re.M)
-    return int(found[1]) << 10 if found else None
+    match = re.search(r"^KernelPageSize: +([0-9]{1,6}) kB$", tree.text(root / "proc/self/smaps") or "", re.M)
+    return int(match[1]) << 10 if match else None
 
 
 def _virtual(root: Path, processor: Cpu) -> str | None:

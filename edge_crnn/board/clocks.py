@@ -1,4 +1,4 @@
-"""How fast the processor and a Jetson's GPU are clocked, and who decides it."""
+"""The clocks of the processor and of a Jetson's GPU, and the governors that set them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from . import cpu, tree
 
-_KHZ, _HZ = 1e-3, 1e-6  # in MHz
+_KHZ = 1e-3  # in MHz
+_HZ = 1e-6
 _GPU = re.compile(r"gpu|ga10b|gv11b|gp10b|gb10b")
 
 
@@ -18,33 +19,33 @@ class Core:
 
     number: int
     mhz: float | None
-    """Now."""
+    """Present clock."""
     limit_mhz: float | None
-    """As fast as it may be clocked now."""
+    """Highest clock that is allowed at present."""
     max_mhz: float | None
-    """As fast as it could be clocked."""
+    """Highest clock of the hardware."""
     governor: str | None
-    """Who decides: ondemand, schedutil, performance …"""
+    """Policy that sets the clock: ondemand, schedutil, performance …"""
 
 
 @dataclass(frozen=True)
 class Clocks:
-    """Clocks of a moment."""
+    """The clocks at a moment."""
 
     cores: tuple[Core, ...]
     driver: str | None
-    """Driver of cpufreq: what a governor's name means depends on it."""
+    """Driver of cpufreq, on which the meaning of a governor's name depends."""
     gpu_mhz: float | None
     gpu_max_mhz: float | None
 
     @property
     def governors(self) -> tuple[str, ...]:
-        """Each once."""
+        """Distinct governors of the cores."""
         return tuple(dict.fromkeys(core.governor for core in self.cores if core.governor))
 
 
 def clocks(root: Path = tree.ROOT) -> Clocks:
-    """Clocks now."""
+    """Return the present clocks."""
     policies = [
         (number, path)
         for path in tree.find(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq")
@@ -53,7 +54,7 @@ def clocks(root: Path = tree.ROOT) -> Clocks:
     cores = tuple(_core(number, policy) for number, policy in policies)
     if not cores:
         cores = tuple(Core(number, mhz, None, None, None) for number, mhz in cpu.megahertz(root).items())
-    gpu = next((each for each in tree.find(root, "sys/class/devfreq/*") if _GPU.search(each.name)), None)
+    gpu = next((device for device in tree.find(root, "sys/class/devfreq/*") if _GPU.search(device.name)), None)
     return Clocks(
         cores=cores,
         driver=next((tree.text(policy / "scaling_driver") for _, policy in policies), None),

@@ -1,4 +1,4 @@
-"""The processor, out of /proc/cpuinfo."""
+"""Facts about the processor, from /proc/cpuinfo."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ _FEATURES = {
     "vnni": ("avx512_vnni", "avx_vnni"),
     "amx": ("amx_int8",),
 }
-"""What a network runs faster with → how the kernel calls it."""
+"""Instruction set that speeds a network up → the kernel's names for it."""
 
 
 @dataclass(frozen=True)
 class Cpu:
-    """The processor, as the kernel tells of it."""
+    """The facts about a processor that the kernel reports."""
 
     name: str | None
-    """Cortex-A76; kinds of cores that differ are joined by +."""
+    """Model, such as Cortex-A76; different kinds of cores are joined by +."""
     architecture: str | None
-    """aarch64, armv7l, x86_64: of what reads /proc/cpuinfo, not of the kernel."""
+    """aarch64, armv7l, x86_64 …: that of the process that reads /proc/cpuinfo, not of the kernel."""
     implementer: str | None
     """Implementer of the first core, such as 0x41 for Arm."""
     part: str | None
@@ -61,28 +61,27 @@ class Cpu:
     features: tuple[str, ...]
     """Instruction sets that all cores have, among neon, dotprod, i8mm, fp16, bf16, sve, avx2, avx512, vnni and amx."""
     cores: int | None
-    """Cores that run now; threads, where a core has two."""
+    """Cores that are online; hardware threads, where a core has two."""
     cores_offline: int
     """Cores that are switched off, as by some power modes."""
     hypervisor: bool
-    """Whether an x86 processor says that it is a virtual one."""
+    """Whether an x86 processor reports that it is virtual."""
 
 
 def cpu(root: Path = tree.ROOT) -> Cpu:
-    """The processor."""
+    """Return the facts about the processor."""
     blocks = _blocks(tree.text(root / "proc/cpuinfo") or "")
     first = blocks[0] if blocks else {}
-    flags = [set((each.get("Features") or each.get("flags") or "").split()) for each in blocks]
+    flags = [set((block.get("Features") or block.get("flags") or "").split()) for block in blocks]
     common = set.intersection(*flags) if flags else set()
-    implementer, part = first.get("CPU implementer"), first.get("CPU part")
     online = _count(tree.text(root / "sys/devices/system/cpu/online"))
     present = _count(tree.text(root / "sys/devices/system/cpu/present"))
     cores = online or len(blocks) or None
     return Cpu(
         name=_name(blocks),
         architecture=_architecture(common),
-        implementer=implementer,
-        part=part,
+        implementer=first.get("CPU implementer"),
+        part=first.get("CPU part"),
         features=tuple(feature for feature, tokens in _FEATURES.items() if common & set(tokens)),
         cores=cores,
         cores_offline=max(present - online, 0) if present and online else 0,
@@ -91,18 +90,18 @@ def cpu(root: Path = tree.ROOT) -> Cpu:
 
 
 def megahertz(root: Path) -> dict[int, float]:
-    """Clock of each core, as x86 kernels tell it where there is no cpufreq."""
-    found = {}
+    """Return the clock of each core, which x86 kernels report without cpufreq, too."""
+    clocks = {}
     for block in _blocks(tree.text(root / "proc/cpuinfo") or ""):
         clock = re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,6})?", block.get("cpu MHz", ""))
         number = tree.as_integer(block["processor"])
         if clock and number is not None:
-            found[number] = float(clock[0])
-    return found
+            clocks[number] = float(clock[0])
+    return clocks
 
 
 def _blocks(content: str) -> list[dict[str, str]]:
-    """Fields of each core. Some kernels list what belongs to the whole board behind the last core."""
+    """Return the fields of each core. After the last core, some kernels list fields of the whole board."""
     blocks = []
     for paragraph in re.split(r"\n\s*\n", content):
         fields = dict(re.findall(r"^([^:\n]+?)[ \t]*:[ \t]*(.*?)[ \t]*$", paragraph, re.M))
@@ -120,7 +119,7 @@ def _core_name(block: dict[str, str]) -> str | None:
     implementer, part = block.get("CPU implementer"), block.get("CPU part")
     if implementer is None or part is None:
         return " ".join(block.get("model name", "").split()) or None
-    # Arm kernels call all cores of an architecture by one name, if by any: ARMv8 Processor rev 0 (v8l).
+    # Arm kernels give all cores of an architecture the same name, if any: ARMv8 Processor rev 0 (v8l).
     return _PARTS.get((implementer, part), f"part {part} of implementer {implementer}")
 
 
@@ -135,7 +134,7 @@ def _architecture(features: set[str]) -> str | None:
 
 
 def _count(ranges: str | None) -> int:
-    """How many numbers a list such as 0-3,6 names."""
+    """Count the numbers in a list such as 0-3,6."""
     count = 0
     for span in (ranges or "").split(","):
         first, _, last = span.partition("-")

@@ -1,4 +1,4 @@
-"""How much memory this process holds, and how much of a GPU's is used."""
+"""The memory that this process uses, and the memory in use on GPUs."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _PATIENCE_S = 10
 
 
 def rss_bytes() -> int | None:
-    """Resident memory of this process; None where Linux does not tell. Source: proc(5), VmRSS."""
+    """Return the resident memory of this process; None if Linux does not report it. Source: proc(5), VmRSS."""
     try:
-        found = re.search(r"^VmRSS:\s+(\d+) kB$", _STATUS.read_text(encoding="ascii"), re.M)
+        match = re.search(r"^VmRSS:\s+(\d+) kB$", _STATUS.read_text(encoding="ascii"), re.M)
     except OSError:
         return None
-    return int(found[1]) << 10 if found else None
+    return int(match[1]) << 10 if match else None
 
 
 def gpu_bytes() -> int | None:
-    """Memory in use on all GPUs together, by whatever program; None without one that has memory of its own."""
+    """Return the memory that all programs use on all GPUs; None without a GPU that has its own memory."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return None
     try:
-        told = subprocess.run(
+        output = subprocess.run(
             [program, "--query-gpu=memory.used", "--format=csv,noheader,nounits"],
             capture_output=True,
             text=True,
@@ -35,5 +35,5 @@ def gpu_bytes() -> int | None:
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return None
-    mebibytes = re.findall(r"^\s*(\d+)\s*$", told, re.M)  # a Jetson, which has none, says [N/A]
+    mebibytes = re.findall(r"^\s*(\d+)\s*$", output, re.M)  # [N/A] on a Jetson, whose GPU has no memory of its own
     return sum(map(int, mebibytes)) << 20 if mebibytes else None

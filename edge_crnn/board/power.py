@@ -1,4 +1,4 @@
-"""What the machine takes, in watts or joules, and what it may take."""
+"""The power that the machine draws, in watts or joules, and its power mode."""
 
 from __future__ import annotations
 
@@ -8,60 +8,61 @@ from pathlib import Path
 
 from . import tree
 
-_MILLI, _MICRO = 1e-3, 1e-6
+_MILLI = 1e-3
+_MICRO = 1e-6
 _MONITORS = {"ina3221": 3, "ina238": 1}
-"""Chip → its channels. Jetsons have the first; Thor has the second as well, on its input."""
+"""Chip → number of channels. Jetsons have the first; Thor also has the second, on its input."""
 _INPUTS = ("VDD_IN", "VIN", "ina238")
-"""Rails that all others hang on."""
+"""Rails that supply all others."""
 _FASTEST = ("MAXN_SUPER", "MAXN")
 _PACKAGES = re.compile(r"psys|package-[0-9]+")
 
 
 @dataclass(frozen=True)
 class PowerMode:
-    """What nvpmodel is set to on a Jetson."""
+    """The nvpmodel setting of a Jetson."""
 
     number: int
     name: str | None
-    """15W, MAXN …; the same number means another mode on another board, the same name does not."""
+    """15W, MAXN …; unlike the number, the name means the same on every board."""
     modes: dict[str, int]
-    """All that this board has: name → number."""
+    """Modes of this board: name → number."""
 
     @property
     def fastest(self) -> str | None:
-        """The mode without a limit, if the board has one."""
+        """Name of the mode without a limit; None if the board has none."""
         return next((name for name in _FASTEST if name in self.modes), None)
 
 
 @dataclass(frozen=True)
 class Counter:
-    """Energy that a meter has counted since some time."""
+    """The energy that a meter has counted since an unknown time."""
 
     name: str
     joules: float
     wraps_at: float | None
-    """Joules at which it starts from 0 again."""
+    """Joules at which it starts again from 0."""
 
 
 @dataclass(frozen=True)
 class Power:
-    """What sensors tell. Either watts of the moment, or counters: then the difference of two is what was taken."""
+    """The reading of power sensors: either the present watts, or counters whose difference is the energy used."""
 
     watts: float | None
     source: str
-    """Where `watts` or `counters` come from, and what they leave out."""
+    """Origin of `watts` or `counters`, and what they leave out."""
     rails: dict[str, float]
-    """Watts of each."""
+    """Rail → watts."""
     counters: tuple[Counter, ...]
 
 
 def power_mode(root: Path = tree.ROOT) -> PowerMode | None:
-    """The power mode of a Jetson, read without root's rights; None elsewhere."""
+    """Return the power mode of a Jetson, which needs no root rights; None elsewhere."""
     modes = tree.text(root / "etc/nvpmodel.conf") or ""
     names = re.findall(r"<\s*POWER_MODEL\s+ID\s*=\s*([0-9]{1,4})\s+NAME\s*=\s*([^\s>]+)", modes)
     status = re.search(r"pmode:\s*([0-9]{1,4})", tree.text(root / "var/lib/nvpmodel/status") or "")
     default = re.search(r"<\s*PM_CONFIG\s+DEFAULT\s*=\s*([0-9]{1,4})", modes)
-    chosen = status or default  # until one is chosen, the default holds
+    chosen = status or default  # the default applies until a mode is chosen
     if chosen is None:
         return None
     by_number = {int(number): name for number, name in names}
@@ -70,13 +71,18 @@ def power_mode(root: Path = tree.ROOT) -> PowerMode | None:
 
 
 def power(root: Path = tree.ROOT) -> Power | None:
-    """What sensors tell now; None where there are none, or none that may be read."""
+    """Read the power sensors; None if there is none that this process may read."""
     return _monitors(root) or _pmic(root) or _rapl(root)
 
 
 def joules(before: Power, after: Power) -> float | None:
-    """What counters counted in between, each wrapped once at most; None without counters, or with others."""
-    if not before.counters or [each.name for each in before.counters] != [each.name for each in after.counters]:
+    """Return the energy used between two readings, during which a counter wraps at most once.
+
+    Returns:
+        None if there are no counters, or not the same ones.
+    """
+    names = [counter.name for counter in before.counters]
+    if not names or names != [counter.name for counter in after.counters]:
         return None
     total = 0.0
     for first, last in zip(before.counters, after.counters, strict=True):
@@ -90,7 +96,7 @@ def joules(before: Power, after: Power) -> float | None:
 
 
 def _monitors(root: Path) -> Power | None:
-    """INA monitors, as Jetsons have them."""
+    """Read the INA monitors of a Jetson."""
     rails: dict[str, float] = {}
     for folder in tree.find(root, "sys/class/hwmon/hwmon*"):
         monitor = tree.text(folder / "name")
@@ -105,16 +111,16 @@ def _monitors(root: Path) -> Power | None:
     whole = next((name for name in _INPUTS if name in rails), None)
     if whole is not None:
         return Power(rails[whole], f"rail {whole}", rails, ())
-    return Power(sum(rails.values()), f"sum of {len(rails)} rails: the board around them is not in it", rails, ())
+    return Power(sum(rails.values()), f"sum of {len(rails)} rails, without the rest of the board", rails, ())
 
 
 def _pmic(root: Path) -> Power | None:
-    """The power chip of a Raspberry Pi 5, which tells current and voltage of each rail."""
-    told = tree.output(root, "vcgencmd", "pmic_read_adc") or ""
+    """Read the power chip of a Raspberry Pi 5, which reports the current and voltage of each rail."""
+    output = tree.output(root, "vcgencmd", "pmic_read_adc") or ""
     values = {
         (name, unit): float(value)
         for name, unit, value in re.findall(
-            r"(\S+)_([AV]) (?:current|volt)\([0-9]+\)=([0-9]{1,4}\.[0-9]{1,9})[AV]", told
+            r"(\S+)_([AV]) (?:current|volt)\([0-9]+\)=([0-9]{1,4}\.[0-9]{1,9})[AV]", output
         )
     }
     rails = {
@@ -122,23 +128,23 @@ def _pmic(root: Path) -> Power | None:
     }
     if not rails:
         return None
-    source = f"sum of {len(rails)} rails of the power chip: what hangs on the 5 V input is not in it"
+    source = f"sum of {len(rails)} rails of the power chip, without devices on the 5 V input"
     return Power(sum(rails.values()), source, rails, ())
 
 
 def _rapl(root: Path) -> Power | None:
-    """Energy counters of x86 processors; kernels let root alone read them."""
+    """Read the energy counters of x86 processors, which kernels let only root read."""
     counters = []
     for folder in tree.find(root, "sys/class/powercap/intel-rapl:[0-9]*"):
-        name, count = tree.text(folder / "name"), tree.scaled(folder / "energy_uj", _MICRO)
+        name = tree.text(folder / "name")
+        count = tree.scaled(folder / "energy_uj", _MICRO)
         if name is not None and count is not None and _PACKAGES.fullmatch(name):
             counters.append(Counter(name, count, tree.scaled(folder / "max_energy_range_uj", _MICRO)))
-    whole = [each for each in counters if each.name == "psys"] or counters
+    whole = [counter for counter in counters if counter.name == "psys"] or counters
     if not whole:
         return None
-    source = (
-        "the whole platform (RAPL)"
-        if whole[0].name == "psys"
-        else "processor packages (RAPL): memory, board and graphics cards are not in it"
-    )
+    if whole[0].name == "psys":
+        source = "the whole platform (RAPL)"
+    else:
+        source = "processor packages (RAPL), without memory, board and graphics cards"
     return Power(None, source, {}, tuple(whole))

@@ -1,4 +1,4 @@
-"""How the machine is doing: the facts that change while it runs, to be taken before and after a measurement."""
+"""The state of the machine, which changes while it runs: taken before and after a measurement."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .power import Power, PowerMode, power, power_mode
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A moment of the machine. `dataclasses.asdict` makes it JSON."""
+    """The state of the machine at a moment. `dataclasses.asdict` turns it into JSON."""
 
     taken_at: str
     """UTC, ISO 8601."""
@@ -24,25 +24,25 @@ class Snapshot:
     zones: tuple[Zone, ...]
     """Temperatures."""
     throttling: Throttling | None
-    """None: nothing tells."""
+    """None: the machine does not report it."""
     power_mode: PowerMode | None
     """Power mode of a Jetson."""
     power: Power | None
     load: tuple[float, float, float] | None
-    """Processes that ran or wanted to, on average over 1, 5 and 15 minutes."""
+    """Average number of processes that ran or waited to run, over 1, 5 and 15 minutes."""
     memory_available_bytes: int | None
     swap_used_bytes: int | None
     on_battery: bool | None
-    """None: there is no mains supply that would tell."""
+    """None: unknown, since no mains supply is listed."""
 
     @property
     def hottest(self) -> Zone | None:
-        """The warmest zone."""
+        """Warmest zone; None without zones."""
         return max(self.zones, key=lambda zone: zone.celsius, default=None)
 
 
 def snapshot(root: Path = tree.ROOT) -> Snapshot:
-    """How the machine is doing now; takes some milliseconds, on a Raspberry Pi some tens."""
+    """Return the present state of the machine; takes some milliseconds, and tens of them on a Raspberry Pi."""
     memory = meminfo(root)
     swap = memory.get("SwapTotal")
     swap_free = memory.get("SwapFree")
@@ -61,13 +61,13 @@ def snapshot(root: Path = tree.ROOT) -> Snapshot:
 
 
 def _load(root: Path) -> tuple[float, float, float] | None:
-    found = re.match(
+    match = re.match(
         r"([0-9]{1,6}\.[0-9]+) ([0-9]{1,6}\.[0-9]+) ([0-9]{1,6}\.[0-9]+) ", tree.text(root / "proc/loadavg") or ""
     )
-    return (float(found[1]), float(found[2]), float(found[3])) if found else None
+    return (float(match[1]), float(match[2]), float(match[3])) if match else None
 
 
 def _on_battery(root: Path) -> bool | None:
     supplies = tree.find(root, "sys/class/power_supply/*")
-    mains = [tree.integer(each / "online") for each in supplies if tree.text(each / "type") == "Mains"]
+    mains = [tree.integer(supply / "online") for supply in supplies if tree.text(supply / "type") == "Mains"]
     return None if not mains else not any(mains)

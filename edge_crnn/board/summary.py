@@ -1,4 +1,4 @@
-"""What the machine is, for people: its name, and the facts that tell it from others."""
+"""Descriptions of a machine for people: its name, and the facts that distinguish it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .board import Board
 
 
 def name(board: Board) -> str:
-    """Raspberry Pi 5 Model B Rev 1.0; AMD EPYC 7B13, 2 cores."""
+    """Return a name such as `Raspberry Pi 5 Model B Rev 1.0` or `AMD EPYC 7B13, 2 cores`."""
     cpu = board.cpu
     if board.kind in ("raspberry-pi", "jetson") and board.model:
         return board.model
@@ -15,8 +15,8 @@ def name(board: Board) -> str:
 
 
 def facts(board: Board) -> dict[str, str]:
-    """Name of a fact → its value, for those that are known and do not change while the machine runs."""
-    known: dict[str, object] = {
+    """Return the facts that are known: name → value."""
+    values: dict[str, object] = {
         "board": board.model,
         "SoC": board.soc,
         "processor": board.cpu.name,
@@ -31,16 +31,16 @@ def facts(board: Board) -> dict[str, str]:
         "container": board.container,
         "Python": board.python.removeprefix("CPython "),
     }
-    return {title: str(value) for title, value in known.items() if value is not None}
+    return {title: str(value) for title, value in values.items() if value is not None}
 
 
 def line(board: Board) -> str:
-    """Board, processor and system in one line."""
+    """Return board, processor and system in one line."""
     cores = f"{board.cpu.cores or '?'} × {board.cpu.name or board.cpu.architecture or 'unknown processor'}"
     virtual = f"in {board.virtual}" if board.virtual else None
     return ", ".join(filter(None, (board.model, cores, board.os, board.kernel, virtual, board.container)))
 
 
 def counted_cores(count: int) -> str:
-    """1 core, 2 cores."""
+    """Return a text such as `1 core` or `2 cores`."""
     return f"{count} core{'s' * (count != 1)}"

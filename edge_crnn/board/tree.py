@@ -1,7 +1,7 @@
-"""Reads files as the kernel and an operating system show them, below any root, so that a recorded tree does as well.
+"""Reads the files of the kernel and the operating system below any root, so that a recorded tree works, too.
 
-What is not there, may not be read, or makes no sense is None: which of these files exist differs from board to board,
-some fail while the part that they tell of is switched off, and a fact that is missing must stop nobody.
+A file that is missing, unreadable or malformed reads as None. Boards differ in which of these files exist, some files
+fail while their device is switched off, and a missing fact must not stop a program.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PATIENCE_S = 5.0
 
 
 def text(path: Path) -> str | None:
-    """Content without white space and NULs at its ends; None if there is none."""
+    """Return the content without white space and NULs at its ends; None if there is none."""
     try:
         with path.open("rb", buffering=0) as file:
             data = b"".join(islice(iter(lambda: file.read(_CHUNK), b""), _MOST_CHUNKS))
@@ -32,23 +32,23 @@ def text(path: Path) -> str | None:
 
 
 def integer(path: Path) -> int | None:
-    """A decimal number that stands alone in its file."""
+    """Return the decimal number that is the whole content of a file; None if it is not a number."""
     return as_integer(text(path))
 
 
 def as_integer(content: str | None) -> int | None:
-    """The decimal number that `content` is."""
+    """Parse a decimal number; None if `content` is not one."""
     return int(content) if content is not None and _INTEGER.fullmatch(content) else None
 
 
 def scaled(path: Path, unit: float) -> float | None:
-    """A decimal number, counted in `unit`."""
+    """Return the decimal number in a file times `unit`; None if it is not a number."""
     count = integer(path)
     return None if count is None else count * unit
 
 
 def find(root: Path, pattern: str) -> list[Path]:
-    """Paths that match, in the order of the numbers in their names."""
+    """List the paths that match, in the order of the numbers in their names."""
     try:
         return sorted(root.glob(pattern), key=_by_number)
     except OSError:
@@ -56,10 +56,10 @@ def find(root: Path, pattern: str) -> list[Path]:
 
 
 def output(root: Path, program: str, *arguments: str) -> str | None:
-    """What a program in `usr/bin` says; None if it is not there, fails, or does not end soon."""
+    """Return the output of a program in `usr/bin`; None if it is missing, fails, or takes too long."""
     path = root / "usr" / "bin" / program
     try:
-        if not path.exists():  # on nearly all machines; to find it out by starting it takes milliseconds
+        if not path.exists():  # most machines lack it, and failing to start it would take milliseconds
             return None
         ended = subprocess.run(
             [path, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE_S, check=False

@@ -1,4 +1,4 @@
-"""Versions of the packages at work."""
+"""The versions of installed packages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ENGINES = ("numpy", "opencv-python-headless", "opencv-python", "ai-edge-litert"
 
 
 def versions(packages: Iterable[str] = _ENGINES) -> dict[str, str]:
-    """Installed packages among these → version, edge-crnn's own first: that of the running code."""
+    """Return the versions of those packages that are installed, after the version of this edge-crnn."""
     from importlib.metadata import PackageNotFoundError, version  # slow to import, and rarely needed
 
     installed = {"edge-crnn": __version__}

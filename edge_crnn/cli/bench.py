@@ -19,6 +19,7 @@ from ..files import require_place, write_atomically
 from ..reader import DEFAULT_MODEL, MOST, usable_cores
 from ..records.bench import Kind, Record, Scenario, load_record
 from .command import Command, at_least
+from .folders import add_recursive_argument
 
 _KINDS: tuple[Kind, ...] = ("single", "offline", "multi", "camera")
 _MOST_SECONDS = 1e5
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "models", nargs="*", type=Path, metavar="MODEL", help="converted models (default: the built-in model)"
     )
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of images to read")
+    add_recursive_argument(parser)
     parser.add_argument(
         "--scenario",
         type=_scenarios,
@@ -98,6 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
         engine=arguments.engine,
         command=shlex.join(["edge-crnn", *sys.argv[1:]]),
         old=old,
+        recursive=arguments.recursive,
     )
     if arguments.output is not None:  # first, so that a comparison that fails loses nothing
         write_atomically(arguments.output, _json(record).encode())
@@ -134,7 +137,9 @@ def _end(comparisons: Sequence[Comparison], old: Path | None) -> int:
 
 
 def _plays(arguments: argparse.Namespace) -> Iterator[tuple[Scenario, int]]:
-    readers, images, rounds = arguments.workers or usable_cores(), arguments.per_round, arguments.rounds
+    readers = arguments.workers or usable_cores()
+    images = arguments.per_round
+    rounds = arguments.rounds
     for kind in arguments.scenario:
         if kind == "single":
             yield Scenario(kind, 1, images), rounds
@@ -148,7 +153,7 @@ def _plays(arguments: argparse.Namespace) -> Iterator[tuple[Scenario, int]]:
 
 
 def _json(record: Record, comparisons: Sequence[Comparison] = ()) -> str:
-    """The record as JSON, with summaries and comparisons, which follow from it and are not read back."""
+    """Return the record as JSON, with summaries and comparisons, which follow from it and are not read back."""
     summaries = [
         {
             **dataclasses.asdict(summarise(result)),

@@ -75,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     target: Path = arguments.output or arguments.artifact
     _check_places(artifact, target, arguments.curve)
     spec = replace(artifact.spec, decoder=decoder_of(arguments, artifact.spec))
-    dataset = load_labelled(arguments.images, spec.alphabet, label_rules_of(arguments))
+    steps = spec.output.steps - spec.skip_steps
+    dataset = load_labelled(arguments.images, spec.alphabet, label_rules_of(arguments), steps=steps)
     refuse_repeats(dataset.paths)
     engine = open_backend(artifact, arguments.threads)
     try:
@@ -85,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         engine.close()
     confidence = spec.confidence
-    assert confidence is not None  # `calibrate` has set it
+    assert confidence is not None  # `calibrate` sets it
     if arguments.target_precision is not None:
         limit = threshold(spec, arguments.target_precision, spec.decoder)
         spec = replace(spec, decoder=replace(spec.decoder, reject_below=limit))
@@ -102,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def infer(artifact: Artifact, engine: Backend, dataset: Dataset) -> Probabilities:
-    """Probabilities (N, T, C) float32 of a folder's images.
+    """Return the probabilities of a folder's images, (N, T, C) float32.
 
     Raises:
         ImageError: a file is no image.
@@ -113,7 +114,7 @@ def infer(artifact: Artifact, engine: Backend, dataset: Dataset) -> Probabilitie
 
 
 def table(confidence: Confidence) -> str:
-    """Return the accuracy-coverage curve at some coverages, for a person."""
+    """Return a table of the accuracy-coverage curve at selected coverages, for people."""
     lines = [f"{'coverage':>9} {'threshold':>10} {'precision':>10} {'shown':>8}   ({confidence.right:,} right)"]
     lines += [
         f"{point.accepted / confidence.images:>9.2%} {point.threshold:>10.6f} {point.right / point.accepted:>10.3%}"
@@ -124,25 +125,25 @@ def table(confidence: Confidence) -> str:
 
 
 def _rows(confidence: Confidence) -> Sequence[CoveragePoint]:
-    rows: dict[CoveragePoint, None] = {}  # each once
+    rows: dict[CoveragePoint, None] = {}  # a set that keeps its order
     for share_ in _COVERAGES:
         rows.update(dict.fromkeys([p for p in confidence.coverage if p.accepted <= share_ * confidence.images][-1:]))
     return list(rows)
 
 
 def curve(confidence: Confidence) -> bytes:
-    """The reliability curve and the accuracy-coverage curve as PNG.
+    """Draw the reliability curve and the accuracy-coverage curve; return the PNG.
 
-    Both are of errors, on logarithmic axes: of a good network all confidences lie too close to 1 to be told apart.
+    Both show errors on logarithmic axes, since the confidences of a good network all lie close to 1.
     """
-    # The classes, not pyplot: no window, no global state.
+    # Unlike pyplot, these classes open no window and have no global state.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.5), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    least = 0.5 / confidence.images  # where no error is shown, so that a logarithm has a place for it
+    least = 0.5 / confidence.images  # stands for 0 errors, which have no logarithm
     expected = [max(1 - point.confidence, least) for point in confidence.reliability]
     actual = [max(1 - point.right, least) for point in confidence.reliability]
     left.plot([least, 1], [least, 1], color="tab:grey", linewidth=1)

@@ -1,4 +1,4 @@
-"""What a command of `edge-crnn` is. Entry points of the group `edge_crnn.commands` name objects of this kind."""
+"""The definition of a command of `edge-crnn`; entry points of the group `edge_crnn.commands` name such objects."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class Command:
     """A command of `edge-crnn`."""
 
     help: str
-    """One line that begins with a verb and has no full stop."""
+    """Line that begins with a verb and has no full stop."""
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
     """Returns the exit status; raises EdgeCrnnError for an expected failure."""
     details: str = ""
-    """What else a user should know before the options, one paragraph."""
+    """Paragraph with further information, shown before the options."""
     examples: Sequence[str] = ()
-    """Words after `edge-crnn`, one example each."""
+    """Examples, without the leading `edge-crnn`."""
     renamed: Mapping[str, str] = field(default_factory=dict)
-    """Former name of an option → its name now. The former one still works, with a warning."""
+    """Former name of an option → its name now. The former name still works, with a warning."""
 
     def parser(self, name: str) -> CommandParser:
         """Create the parser of this command, to be run as `edge-crnn NAME`."""
@@ -79,7 +79,7 @@ def length(text: str) -> tuple[int, int]:
 
 
 def lambda_declaration(text: str) -> tuple[str, str]:
-    """The `type` of an argument such as `lambda_1=squeeze 1`: a Lambda's name, and what it does."""
+    """Parse an argument such as `lambda_1=squeeze 1` into a Lambda's name and its meaning."""
     name, separator, words = text.partition("=")
     if not separator:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected LAYER=WORDS such as 'lambda_1=squeeze 1'")

@@ -23,13 +23,13 @@ class Entry:
     """A line of the table."""
 
     help: str
-    """One line on what it does; see `Command.help`."""
+    """Line for the list of commands; see `Command.help`."""
     module: str | None
-    """Has a `COMMAND`; None for a command of the converters, which an entry point names."""
+    """Module with the `COMMAND`; None for a command of the converters, which an entry point names."""
     extra: str
     """The extra of edge-crnn that installs what the command imports."""
     needs: Sequence[str] = ()
-    """Top-level modules without which the command cannot run, whatever it is asked to do."""
+    """Top-level modules that the command always needs."""
 
     @property
     def is_missing_packages(self) -> bool:
@@ -88,19 +88,19 @@ def find_command(name: str) -> Command | None:
 
 
 def other_commands() -> list[str]:
-    """Names of the commands that other packages add."""
+    """List the names of the commands that other packages add."""
     from importlib.metadata import entry_points
 
     return sorted({point.name for point in entry_points(group=GROUP)} - COMMANDS.keys())
 
 
 def all_names() -> list[str]:
-    """Names of all commands, most used first."""
+    """List the names of all commands, most used first."""
     return [*COMMANDS, *other_commands()]
 
 
 def table() -> list[str]:
-    """Lines with the name and the help of every command."""
+    """Return lines with the name and the help of every command."""
     lines = []
     for name, entry in COMMANDS.items():
         lines.append(f"  {name:<13} {entry.help}")

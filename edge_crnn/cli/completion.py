@@ -47,7 +47,8 @@ def completions(names: Sequence[str]) -> list[Completion]:
 
 def bash(commands: Sequence[Completion]) -> str:
     """Return the script for bash, which completes file names wherever it offers nothing."""
-    values, options = [], []
+    values = []
+    options = []
     for command in commands:
         for option in command.options:
             if option.choices:
@@ -159,7 +160,7 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[Option]:
 
 
 def _brief(action: argparse.Action) -> str:
-    """The first clause of an argument's help, which shells show on one line."""
+    """Return the first clause of an argument's help, short enough for one line."""
     text = " ".join((action.help or "").split()) % {"default": action.default}
     return textwrap.shorten(re.split(r"; | \(", text)[0], _HELP_COLUMNS, placeholder=" …")
 
@@ -180,7 +181,7 @@ def _zsh_specs(option: Option) -> Iterator[str]:
 
 
 def _quoted(text: str, *, fish: bool = False) -> str:
-    """Quote for a shell with single quotes, in which fish knows a backslash and the others know nothing."""
+    """Quote for a shell with single quotes, inside which only fish interprets a backslash."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'") if fish else text.replace("'", "'\\''")
     return f"'{escaped}'"
 

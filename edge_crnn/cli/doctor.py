@@ -1,4 +1,4 @@
-"""`edge-crnn doctor`: checks the machine, what is installed and whether a model reads, and says what to type."""
+"""`edge-crnn doctor`: checks the machine, the installed packages and a model, and shows what to type."""
 
 from __future__ import annotations
 
@@ -51,17 +51,23 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def examine(model: Path, format_: str, root: Path = ROOT) -> int:
-    """Print all checks as they are made, and give the exit status."""
-    is_, does = board(root), snapshot(root)
-    checks = chain(machine.checks(is_, does), software.checks(is_, model, root))
+    """Print every check as soon as it is done, and return the exit status."""
+    facts = board(root)
+    state = snapshot(root)
+    checks = chain(machine.checks(facts, state), software.checks(facts, model, root))
     if format_ == "json":
         done = list(checks)
         reads = not _failed(done)
-        facts = {"board": asdict(is_), "snapshot": asdict(does)}
-        report = {"version": _SCHEMA, "edge_crnn": __version__, "model": str(model), "reads": reads}
-        print(
-            json.dumps({**report, "checks": [asdict(check) for check in done], **facts}, ensure_ascii=False, indent=2)
-        )
+        report = {
+            "version": _SCHEMA,
+            "edge_crnn": __version__,
+            "model": str(model),
+            "reads": reads,
+            "checks": [asdict(check) for check in done],
+            "board": asdict(facts),
+            "snapshot": asdict(state),
+        }
+        print(json.dumps(report, ensure_ascii=False, indent=2))
         return 0 if reads else 1
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     done = []
@@ -78,7 +84,7 @@ def _failed(checks: list[Check]) -> list[str]:
 
 
 def _width() -> int | None:
-    """Columns of the terminal; None where lines are not to be broken."""
+    """Return the columns of the terminal; None if lines must not be wrapped."""
     return max(shutil.get_terminal_size().columns, 2 * _INDENT) if sys.stdout.isatty() else None
 
 
@@ -90,16 +96,17 @@ def _lines(check: Check, colour: bool, width: int | None) -> Iterator[str]:
     yield f"{mark}{check.name:<{_INDENT - 6}}{first}"
     for line in others:
         yield f"{'':<{_INDENT}}{line}"
-    if check.fix is not None:  # whole, whatever its length: it is to be copied
+    if check.fix is not None:  # never wrapped, because users copy it
         yield f"{'':<{_INDENT}}→ {check.fix}"
 
 
 def _verdict(checks: list[Check]) -> str:
-    failed, warned = _failed(checks), sum(check.status == "warn" for check in checks)
-    look = "" if not warned else f"; {warned} warning{'s' * (warned > 1)}"
+    failed = _failed(checks)
+    count = sum(check.status == "warn" for check in checks)
+    warnings = f"; {count} warning{'s' * (count > 1)}" if count else ""
     if failed:
-        return f"Cannot read here: {', '.join(failed)}{look}"
-    return f"Ready to read{look}"
+        return f"Cannot read here: {', '.join(failed)}{warnings}"
+    return f"Ready to read{warnings}"
 
 
 COMMAND = Command(

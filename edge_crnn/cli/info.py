@@ -14,6 +14,7 @@ from ..model.spec import ModelSpec, Parity, ParitySet
 from ..reader import load
 from ..reader.decoder import origin_of_threshold
 from ..reader.opening import NAMES
+from ..terminal import printable
 from .command import Command, lambda_declaration
 from .inspection import Inspection, find_inspector
 
@@ -57,10 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
         print(artifact.spec.to_json())
         return 0
     for name, value in _facts(artifact.spec, path, size):
-        print(f"{name:<12} {value}")
+        print(printable(f"{name:<12} {value}"))
     engines = list(_engines(artifact))
     for name, _, state in engines:
-        print(f"{name:<12} {state}")
+        print(printable(f"{name:<12} {state}"))
     return 0 if any(runs for _, runs, _ in engines) else 1
 
 
@@ -78,12 +79,13 @@ def _show_trained(path: Path, arguments: argparse.Namespace, size: int) -> int:
             raise
         spec = load_sidecar(path)  # on a device, which has no converters
         rows = [*_facts(spec, path, size), ("network", f"not looked at: {error}")]
-        print(spec.to_json() if arguments.format == "json" else "\n".join(f"{row[0]:<12} {row[1]}" for row in rows))
+        text = "\n".join(printable(f"{name:<12} {value}") for name, value in rows)
+        print(spec.to_json() if arguments.format == "json" else text)
         return 0
     if arguments.format == "json":
         print(json.dumps(inspection.data, ensure_ascii=False, indent=1))
     else:
-        print("\n".join(_lines(inspection, arguments.all)))
+        print("\n".join(map(printable, _lines(inspection, arguments.all))))
     return 1 if inspection.obstacles else 0
 
 

@@ -1,4 +1,4 @@
-"""What `info` shows of a trained model, and how it reaches the converters, which the runtime does not import."""
+"""The facts that `info` shows of a trained model, which come from the converters; the runtime does not import them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ..conversion import find_converter
 
 @dataclass(frozen=True)
 class Inspection:
-    """What the file of a trained model says of itself."""
+    """The facts that a trained model's file holds."""
 
     rows: tuple[tuple[str, str], ...]
     """Names and values, for a person."""
     layers: tuple[tuple[str, str, str], ...] = ()
     """Name, class and output shape of each layer that the prediction needs."""
     obstacles: tuple[str, ...] = ()
-    """What keeps the model from being converted, and what to do about it."""
+    """Reasons why the model cannot be converted, with remedies."""
     advice: str = ""
-    """What to type next."""
+    """Command to type next."""
     data: Mapping[str, Any] = field(default_factory=dict)
-    """The same for programs, as JSON has it."""
+    """The same facts as values for JSON."""
 
 
 Inspector: TypeAlias = Callable[[Path, "str | None", "Path | None", Mapping[str, str]], Inspection]
@@ -32,10 +32,10 @@ further layers (`--layers`), and what Lambdas do, by their names (`--lambda`).""
 
 
 def find_inspector() -> Inspector:
-    """The converters' function that looks at a trained model.
+    """Return the converters' function that inspects a trained model.
 
     Raises:
-        BackendUnavailable: the converters, or what they import, are not installed.
+        BackendUnavailable: the converters, or packages that they import, are not installed.
     """
     inspector: Inspector = find_converter("trained")
     return inspector

@@ -1,4 +1,4 @@
-"""The options for what is known about texts: a grammar, a list of known texts, and a prior, read from files."""
+"""The options for knowledge about texts: a grammar, a list of known texts, and a prior, read from files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..errors import InputError
 from .command import share
 
 
-def add_grammar_argument(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add the option `--grammar`, for `grammar_of`; `what` begins its help."""
+def add_grammar_argument(parser: argparse.ArgumentParser, purpose: str) -> None:
+    """Add the option `--grammar`, for `grammar_of`; `purpose` begins its help."""
     parser.add_argument(
         "--grammar",
         metavar="REGEX|FILE",
-        help=f"{what}: a regular expression over labels, a file that holds it, or one of {', '.join(GRAMMARS)}",
+        help=f"{purpose}: a regular expression over labels, a file that holds it, or one of {', '.join(GRAMMARS)}",
     )
 
 
@@ -114,7 +114,7 @@ def _text(path: Path) -> str:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # too long for a name, or none: a regular expression
+    except (OSError, ValueError):  # a regular expression that cannot be a file name
         return False
 
 
@@ -128,5 +128,5 @@ def _positive(text: str) -> float:
 def _not_negative(text: str) -> float:
     value = float(text)
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 on")
+        raise argparse.ArgumentTypeError(f"{text} is not 0 or a number above 0")
     return value

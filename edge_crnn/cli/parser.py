@@ -10,6 +10,8 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from ..terminal import one_line
+
 COLUMNS = 80
 """Widest help, also on wider terminals."""
 
@@ -20,7 +22,7 @@ class CommandParser(argparse.ArgumentParser):
     Args:
         prog: how the command is called, such as `edge-crnn read`.
         summary: what it does, in one sentence.
-        details: what else a user should know before the options, one paragraph.
+        details: paragraph with further information, shown before the options.
         examples: whole command lines.
         renamed: former name of an option → its name now.
     """
@@ -62,8 +64,8 @@ class CommandParser(argparse.ArgumentParser):
         return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Print one line and where to look, and exit with 2."""
-        self.exit(2, f"{self.prog}: {message}\nSee {self.prog} --help.\n")
+        """Print the message and where to find help, and exit with 2."""
+        self.exit(2, f"{self.prog}: {one_line(message)}\nSee {self.prog} --help.\n")
 
     def _short_usage(self) -> str:
         shown = [action for action in self._actions if action.required or not action.option_strings]
@@ -72,7 +74,7 @@ class CommandParser(argparse.ArgumentParser):
         return f"[options] {formatter.format_help().strip()}".strip()
 
     def _current(self, words: Sequence[str]) -> list[str]:
-        """Replace former names of options, with a warning each."""
+        """Replace former names of options, and warn of each of them."""
         current = list(words)
         warned = set()
         for place, word in enumerate(current):
@@ -89,15 +91,15 @@ class CommandParser(argparse.ArgumentParser):
         return current
 
     def _refuse_unknown(self, words: Sequence[str]) -> None:
-        """Refuse an unknown option first, since argparse would complain of what it should have given instead."""
-        known = self._option_string_actions
+        """Report an unknown option before argparse would complain of a missing argument instead."""
+        options = self._option_string_actions
         for word in words:
             if word == "--":
                 break
             name = word.partition("=")[0]
             is_option = word.startswith("--") and " " not in word
-            if is_option and not any(option.startswith(name) for option in known):
-                self.error(f"unknown option {name}{did_you_mean(name, known)}")
+            if is_option and not any(option.startswith(name) for option in options):
+                self.error(f"unknown option {name}{did_you_mean(name, options)}")
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -116,7 +118,7 @@ def _filled(paragraph: str) -> str:
     return textwrap.fill(paragraph, COLUMNS, break_on_hyphens=False)
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, names: Iterable[str]) -> str:
     """Return the end of a message that suggests the name nearest to `word`; empty where none is near."""
-    nearest = difflib.get_close_matches(word, list(known), n=1)
+    nearest = difflib.get_close_matches(word, list(names), n=1)
     return f"; did you mean {nearest[0]}?" if nearest else ""

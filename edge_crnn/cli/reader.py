@@ -26,10 +26,12 @@ def add_reader_arguments(parser: argparse.ArgumentParser) -> None:
         help="a converted model, or the name of one (default: plates, Korean plates in int8)",
     )
     parser.add_argument(
-        "--engine", choices=ENGINES, help="tensorrt: run an .onnx as an engine, built once, which takes minutes"
+        "--engine",
+        choices=ENGINES,
+        help="tensorrt: build an engine from an .onnx once, which takes minutes, and run it",
     )
     parser.add_argument(
-        "--workers", type=at_least(1, MOST), metavar="N", help="engines side by side (default: one per core)"
+        "--workers", type=at_least(1, MOST), metavar="N", help="engines in parallel (default: one per core)"
     )
     parser.add_argument(
         "--threads", type=at_least(1, MOST), default=1, metavar="N", help="threads of each engine (default: 1)"
@@ -88,4 +90,4 @@ def json_line(path: Path, result: Reading | ImageError, **more: str | int) -> st
     unread = {"text": None, "label": None, "confidence": None}
     outcome = {**unread, "error": str(result)} if isinstance(result, ImageError) else asdict(result)
     line = json.dumps({**more, "image": str(path), **outcome}, ensure_ascii=False)
-    return line.encode("utf-8", "backslashreplace").decode()  # a byte of a name that is no UTF-8, as JSON spells it
+    return line.encode("utf-8", "backslashreplace").decode()  # escape bytes of a file name that are not UTF-8

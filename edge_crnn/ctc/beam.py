@@ -95,7 +95,7 @@ def search(
 
 
 def steps_left(rows: Floats, skip_steps: int, lengths: npt.ArrayLike | None) -> Integers:
-    """(N,): time steps to decode."""
+    """Return the number of time steps to decode in each image, (N,)."""
     images, steps, _ = rows.shape
     return np.full(images, steps) if lengths is None else np.asarray(lengths, np.int64) - skip_steps
 

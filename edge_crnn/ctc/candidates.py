@@ -136,11 +136,11 @@ def weigh(
         scores += search.prior.log_of(candidates)
     kept = np.arange(len(candidates))
     if lexicon is not None:
-        known = np.array([lexicon.accepts(candidate) for candidate in candidates])
+        is_known = np.array([lexicon.accepts(candidate) for candidate in candidates])
         if math.isinf(lexicon.weight):
-            kept = np.flatnonzero(known)
+            kept = np.flatnonzero(is_known)
         else:
-            scores += np.where(known, math.log(lexicon.weight), 0.0)
+            scores += np.where(is_known, math.log(lexicon.weight), 0.0)
     if not kept.size:
         return []
     # Stable: where scores underflow to 0, the search's own order stands.

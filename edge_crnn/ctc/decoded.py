@@ -1,4 +1,4 @@
-"""What every decoder accepts and returns."""
+"""The input and the output of every decoder."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ..errors import InputError
 ROW_SUM_TOLERANCE = 1e-2  # a softmax quantised to 8 bits misses 1 by up to a few thousandths
 
 Form: TypeAlias = Literal["probabilities", "log-probabilities", "logits"]
-"""What the numbers of a network's output are: stated by the caller, never guessed from the values."""
+"""The meaning of the numbers in a network's output: stated by the caller, never guessed from the values."""
 
 _FORMS = get_args(Form)
 
 
 class Scored(NamedTuple):
-    """A label sequence and how probable it is, without the places of its labels."""
+    """A label sequence with its probability, without the places of its labels."""
 
     indices: tuple[int, ...]
     """Class indices, without blanks."""
     log_probability: float
-    """Natural logarithm; each decoder defines of which probability."""
+    """Natural logarithm of a probability that each decoder defines."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """One label sequence that a decoder found in one image."""
+    """A label sequence that a decoder found in an image."""
 
     indices: tuple[int, ...]
     """Class indices, without blanks."""
@@ -41,9 +41,9 @@ class Decoded:
     spans: tuple[tuple[int, int], ...]
     """Per character: half-open range of time steps of the network, counting skipped steps."""
     weighted: float | None = None
-    """With a lexicon or a prior: this text's share, in [0, 1], once they have redistributed the posteriors of all
-    texts that the search considered; see `candidates.weigh` for the formula. `confidence` remains the
-    network's own."""
+    """Share of this text, in [0, 1], after a lexicon or a prior has redistributed the posteriors of all texts that the
+    search considered; see `candidates.weigh` for the formula. `confidence` remains the network's own. None without a
+    lexicon and a prior."""
     rescued: bool = False
     """Whether it is a known text that differs by one edit from what the network reads."""
 
@@ -152,7 +152,7 @@ def _shaped(scores: npt.ArrayLike, blank: int, skip_steps: int, form: Form) -> n
 
 
 def _padding(lengths: npt.ArrayLike, shape: tuple[int, ...], skip_steps: int) -> npt.NDArray[np.bool_]:
-    """(N, T): which steps come after their image's length."""
+    """Return the mask (N, T) of the steps after their image's length."""
     images, steps, _ = shape
     counts = np.asarray(lengths)
     if counts.shape != (images,) or (images and counts.dtype.kind not in "iu"):

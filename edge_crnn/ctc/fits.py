@@ -1,4 +1,4 @@
-"""Whether a grammar, a lexicon or a prior was made for the network whose output is decoded."""
+"""Checks that a grammar, a lexicon or a prior was made for the network whose output is decoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..errors import InputError
 
 
 class MadeFor(NamedTuple):
-    """The network that some knowledge about labels was made for."""
+    """The network for which a grammar, a lexicon or a prior was made."""
 
     name: str
     """Name of the knowledge in messages."""
@@ -23,7 +23,7 @@ class MadeFor(NamedTuple):
 
 
 class Knowledge(ABC):
-    """What is known about labels before an image is seen."""
+    """The knowledge about labels that a grammar, a lexicon or a prior holds."""
 
     @property
     @abstractmethod

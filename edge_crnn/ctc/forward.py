@@ -106,7 +106,8 @@ def align(
     emissions, skips = _lattice(rows, images, labels, blank)
     steps, count, states = emissions.shape
     with np.errstate(divide="ignore"):  # log 0 = -inf is intended
-        emissions, skips = np.maximum(np.log(emissions), _HARDLY), np.log(skips)
+        emissions = np.maximum(np.log(emissions), _HARDLY)
+        skips = np.log(skips)
     # moves[t, k, s]: how many states back the best path to state s at time t was at time t - 1
     moves = np.zeros((steps, count, states), np.int64)
     best = np.full((3, count, states), -np.inf)
@@ -135,7 +136,7 @@ def align(
 def _lattice(
     rows: Floats, images: npt.NDArray[np.intp], labels: Sequence[Sequence[int]], blank: int
 ) -> tuple[Floats, Floats]:
-    """Emissions (T, K, S) and, per state (K, S), 1 where it may be entered by skipping a blank.
+    """Return the emissions (T, K, S), and a mask (K, S) with 1 for states that can be entered by skipping a blank.
 
     Shorter sequences are padded with blanks at the end; no path leads back from there.
     """

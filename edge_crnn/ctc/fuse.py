@@ -24,7 +24,7 @@ LEAST = 1e-12
 
 @dataclass(frozen=True)
 class Fused:
-    """One label sequence that several images may show."""
+    """A label sequence that several images may show."""
 
     indices: Indices
     """Class indices, without blanks."""
@@ -130,8 +130,9 @@ def _powers(weights: npt.ArrayLike | None, images: int) -> Floats:
 
 
 def _posteriors(rows: Floats, sequences: list[Indices], blank: int) -> Floats:
-    """(N, K): the posterior of every sequence in every image."""
-    images, count = len(rows), len(sequences)
+    """Return the posterior of every sequence in every image, (N, K)."""
+    images = len(rows)
+    count = len(sequences)
     return forward(rows, np.repeat(np.arange(images), count), sequences * images, blank).reshape(images, count)
 
 

@@ -110,7 +110,7 @@ class Grammar(Knowledge):
         return left
 
     def accepts(self, indices: Iterable[int]) -> bool:
-        """Whether a sequence of class indices, without blanks, belongs to the grammar."""
+        """Return whether a sequence of class indices, without blanks, belongs to the grammar."""
         state = 0
         for index in indices:
             state = self.transitions[state, index]
@@ -173,7 +173,7 @@ class _Walker:
         return states, summed
 
     def ends(self, spots: _Spots) -> bool:
-        """Whether the label may end here."""
+        """Return whether the label may end here."""
         return self._end in spots[0] and (self._check_digit is None or spots[1] == self._check_digit.end)
 
     def _state(self, move: tuple[Characters, int] | None = None, silent: Sequence[int] = ()) -> int:
@@ -215,7 +215,7 @@ class _Walker:
 
 
 def _determined(walker: _Walker, text: str, alphabet: Alphabet) -> tuple[Integers, npt.NDArray[np.bool_]]:
-    """Transitions (S, C) and accepting states (S,) by the subset construction (Rabin and Scott 1959)."""
+    """Return transitions (S, C) and accepting states (S,), by the subset construction (Rabin and Scott 1959)."""
     kinds: dict[tuple[object, ...], int] = {}
     kind_of = np.array([kinds.setdefault(walker.kind(symbol), len(kinds)) for symbol in alphabet.symbols])
     examples = {kind_of[i]: symbol for i, symbol in reversed(list(enumerate(alphabet.symbols)))}

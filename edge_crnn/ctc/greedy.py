@@ -124,7 +124,7 @@ def _path_of(best: list[int], peaks: list[float], blank: int, form: Form, merge_
 
 
 def _likeliest(rows: npt.NDArray[Any], form: Form) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """The likeliest class of each time step, and its place in `rows.ravel()`, rows being (N, T, C): both (N T,).
+    """Return the likeliest class of each time step of rows (N, T, C), and its place in `rows.ravel()`: both (N T,).
 
     With many rows of probabilities, only rows in which no class exceeds one half are searched.
     """

@@ -103,7 +103,7 @@ class Lexicon(Knowledge):
         return MadeFor("the lexicon", self.automaton.classes, self.blank, self.shortest)
 
     def accepts(self, indices: Iterable[int]) -> bool:
-        """Whether a sequence of class indices, without blanks, is one of its labels."""
+        """Return whether a sequence of class indices, without blanks, is one of the labels."""
         return self._completes(0, indices)
 
     def near(self, indices: Sequence[int]) -> list[Indices]:

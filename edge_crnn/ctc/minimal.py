@@ -55,8 +55,8 @@ class Minimal:
 
     def needs_after(self, states: Integers, indices: Integers) -> Integers:
         """See `Automaton`."""
-        edges, there = self._edges(states, indices)
-        return np.where(there, self.needs(self.targets[edges], indices), FAR)
+        edges, exists = self._edges(states, indices)
+        return np.where(exists, self.needs(self.targets[edges], indices), FAR)
 
     def edges_of(self, state: int) -> list[tuple[int, int]]:
         """List the edges that leave a state: class, and state after it."""
@@ -85,10 +85,10 @@ class Minimal:
         return Singly(follow, needs, needs_after)
 
     def _edges(self, states: Integers, indices: Integers) -> tuple[Integers, npt.NDArray[np.bool_]]:
-        """The edges over these classes, and whether they exist; where one does not, some other edge."""
-        wanted = states * self.classes + indices
-        edges = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        return edges, self.keys[edges] == wanted
+        """Return the edges over these classes, and whether they exist; a missing edge is replaced by any other."""
+        keys = states * self.classes + indices
+        edges = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return edges, self.keys[edges] == keys
 
 
 class _Trie(NamedTuple):
@@ -197,7 +197,7 @@ def _by_height(trie: _Trie) -> list[Integers]:
 
 
 def _shortest_ends(states: _States) -> tuple[Integers, Integers]:
-    """`Minimal.least` and `Minimal.clashes`, from the leaves up to the root.
+    """Compute `Minimal.least` and `Minimal.clashes`, from the leaves up to the root.
 
     A state clashes with a class if every shortest completion begins with that class.
     """

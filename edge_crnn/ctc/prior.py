@@ -45,10 +45,10 @@ class Prior(Knowledge):
             raise InputError(f"a prior's weight is {self.weight}, expected 0 or more")
         if self.alphabet.classes > _MOST_CLASSES:
             raise InputError(f"a prior is for at most {_MOST_CLASSES} classes, found {self.alphabet.classes}")
-        known = {"", *self.alphabet.symbols}
+        symbols = {"", *self.alphabet.symbols}
         for symbol, following in self.counts.items():
             for name, count in ((symbol, 0), *following.items()):
-                if name not in known:
+                if name not in symbols:
                     raise InputError(f"the prior has {name!r}, expected the symbols {self.alphabet}: fit it anew")
                 if type(count) is not int or count < 0:
                     raise InputError(f"the prior has {name!r} {count!r} times after {symbol!r}, expected a count")
@@ -88,7 +88,8 @@ class Prior(Knowledge):
             raise InputError(f"{origin}: not valid JSON ({error}); fit the prior again") from error
         if not isinstance(data, dict) or data.get("version") != VERSION:
             raise InputError(f"{origin}: found no prior of version {VERSION}; fit it with this edge-crnn")
-        counts, smoothing = data.get("counts"), data.get("smoothing")
+        counts = data.get("counts")
+        smoothing = data.get("smoothing")
         if (
             not isinstance(counts, dict)
             or not all(isinstance(row, dict) for row in counts.values())
@@ -101,7 +102,7 @@ class Prior(Knowledge):
             raise InputError(f"{origin}: {error}") from error
 
     def to_json(self) -> str:
-        """Write JSON, without the weight, which whoever reads it chooses."""
+        """Return JSON without the weight, which the reader chooses."""
         data = {"version": VERSION, "smoothing": self.smoothing, "counts": self.counts}
         return json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False)
 
@@ -121,7 +122,7 @@ class Prior(Knowledge):
         return powers
 
     def log_of(self, sequences: Sequence[Indices]) -> Floats:
-        """(K,): weight × log P of each sequence."""
+        """Return weight × log P of each sequence, (K,)."""
         end = self.alphabet.classes
         return np.array([np.log(self.factors[(end, *sequence), (*sequence, end)]).sum() for sequence in sequences])
 

@@ -1,4 +1,4 @@
-r"""Parses the regular expressions of grammars: what an automaton can follow, in the syntax of Python's `re`.
+r"""Parses the regular expressions of grammars: those that an automaton can follow, in the syntax of Python's `re`.
 
 Supported are characters, classes, `.`, `\d`, groups, alternation and repeats. Messages name any other construct.
 """
@@ -28,7 +28,7 @@ class Characters(NamedTuple):
     negated: bool = False
 
     def has(self, character: str) -> bool:
-        """Whether a character belongs to the set."""
+        """Return whether a character belongs to the set."""
         listed = any(low <= character <= high for low, high in self.ranges) or (self.digits and character.isdecimal())
         return listed != self.negated
 
@@ -132,9 +132,9 @@ class _Parser:
 
     def _group(self, start: int) -> Node:
         if self._peek() == "?" and not self._take("?:"):
-            known = (name for prefix, name in _GROUPS.items() if self.text.startswith(prefix, start))
+            constructs = (name for prefix, name in _GROUPS.items() if self.text.startswith(prefix, start))
             self.place = start
-            self._fail(next(known, "a flag"), "a group is (…) or (?:…)")
+            self._fail(next(constructs, "a flag"), "a group is (…) or (?:…)")
         self.depth += 1
         if self.depth > _DEEPEST:
             self._fail(f"more than {_DEEPEST} groups within groups", "nest fewer groups")

@@ -69,7 +69,7 @@ class _Beams(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """One time step of all images."""
+    """A time step of all images."""
 
     emitted: Floats
     """(N, C + 1): probabilities, and a 0 for the class that no step emits."""
@@ -82,7 +82,7 @@ class _Step(NamedTuple):
 
 
 class _BatchSearch(NamedTuple):
-    """What stays the same over the time steps; `search_batch` describes the arguments."""
+    """The search over a batch, with the arguments of `search_batch`, which do not change from step to step."""
 
     blank: int
     width: int
@@ -136,7 +136,7 @@ class _BatchSearch(NamedTuple):
         return inflow
 
     def _stay(self, beams: _Beams, step: _Step, inflow: Floats) -> Floats:
-        """(2, N, K): `chances` of the prefixes that do not grow, which emit a blank or their last label again."""
+        """Return `chances` (2, N, K) of the prefixes that do not grow, but emit a blank or their last label again."""
         last, _, _, state = beams.tags
         stays = np.empty_like(beams.chances)
         np.multiply(beams.totals, step.emitted[:, self.blank, None], out=stays[0])

@@ -39,7 +39,7 @@ class Prefixes:
 
 
 class Symbols(NamedTuple):
-    """What each time step may append, in the order of the classes. J is the largest count."""
+    """The symbols that each time step may append, in the order of the classes. J is the largest count."""
 
     counts: Integers
     """(N, T): number of symbols."""

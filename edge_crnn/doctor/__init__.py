@@ -1,1 +1,1 @@
-"""What a machine needs to read with edge-crnn: what is there, what is not, and what to type."""
+"""Checks whether a machine can read with edge-crnn, and says what to type where something is missing."""

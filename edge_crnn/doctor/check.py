@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Status: TypeAlias = Literal["ok", "warn", "fail", "absent"]
-"""fail: reading does not work. warn: it does, and something is not as this machine could have it. absent: not there,
-and nothing that this machine would want."""
+"""fail: reading does not work. warn: reading works, but this machine could do better. absent: not installed, and not
+needed on this machine."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of `edge-crnn doctor`."""
+    """A line of `edge-crnn doctor`."""
 
     name: str
     status: Status
     found: str
     fix: str | None = None
-    """What to type or to do; None where nothing is to be done."""
+    """Command to type, or what else to do; None if nothing is to be done."""

@@ -1,4 +1,4 @@
-"""Runs trials in a process of their own, so that one which ends its process ends nothing else."""
+"""Runs trials in a process of their own, because a trial may end its process."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 from .trials import Trial, attempt
 
 _PATIENCE_S = 180.0
-"""For all trials of a process: under an emulator, engines take tens of seconds to start."""
+"""Time limit for all trials of a process; under an emulator, engines take tens of seconds to start."""
 
 LATE = "no answer within"
-"""How the reason begins of what was given up: too slow now, which says nothing of how it is installed."""
+"""Beginning of the reason if a trial took too long, which does not mean that the package is broken."""
 
 _CODE = """
 import json, sys
@@ -28,28 +28,28 @@ _ENDS = {
     "SIGILL": "illegal instruction: it was built for another processor",
     "SIGSEGV": "segmentation fault",
     "SIGABRT": "aborted",
-    "SIGKILL": "killed, perhaps since memory ran out",
+    "SIGKILL": "killed, perhaps because memory ran out",
 }
 
 
 def attempt_all(names: Sequence[str], model: Path, patience_s: float = _PATIENCE_S) -> dict[str, Trial]:
-    """Try all in turn: what ends the process is broken, and the others are tried in another one."""
-    found: dict[str, Trial] = {}
+    """Run the trials in turn; a trial that ends the process is broken, and the others run in a new process."""
+    trials: dict[str, Trial] = {}
     waiting = list(names)
     while waiting:
         try:
             answers, end = _process(waiting, model, patience_s)
-        except OSError:  # an emulator that starts no processes: then it is our own neck
-            return found | {name: attempt(name, model) for name in waiting}
-        found |= answers
-        waiting = [name for name in waiting if name not in found]
+        except OSError:  # an emulator that cannot start processes: risk this one
+            return trials | {name: attempt(name, model) for name in waiting}
+        trials |= answers
+        waiting = [name for name in waiting if name not in trials]
         if waiting:
-            found[waiting.pop(0)] = Trial("broken", reason=end)
-    return found
+            trials[waiting.pop(0)] = Trial("broken", reason=end)
+    return trials
 
 
 def _process(names: Sequence[str], model: Path, patience_s: float) -> tuple[dict[str, Trial], str]:
-    """Trials that were done, and how the process ended."""
+    """Return the trials that were completed, and how the process ended."""
     command = [sys.executable or "python3", "-c", _CODE, json.dumps(sys.path), str(model), *names]
     try:
         ended = subprocess.run(
@@ -61,12 +61,12 @@ def _process(names: Sequence[str], model: Path, patience_s: float) -> tuple[dict
 
 
 def _environment() -> dict[str, str]:
-    """Ours, and TensorFlow, if it is what runs LiteRT, keeps its greetings to itself."""
+    """Return this process's environment, with TensorFlow's start-up messages turned off."""
     return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def _answers(output: bytes) -> dict[str, Trial]:
-    """The last line may be cut short."""
+    """Parse the complete lines of the output; the last one may be cut short."""
     lines = output.decode("utf-8", "replace").split("\n")[:-1]
     return {name: Trial(**trial) for name, trial in map(json.loads, lines)}
 
@@ -75,7 +75,7 @@ def _end(status: int, errors: str) -> str:
     if status < 0:
         try:
             name = signal.Signals(-status).name
-        except ValueError:  # a real-time one
+        except ValueError:  # a real-time signal
             name = f"signal {-status}"
         return f"it ends the process ({_ENDS.get(name, name)})"
     last = next((line.strip() for line in reversed(errors.splitlines()) if line.strip()), f"exit status {status}")

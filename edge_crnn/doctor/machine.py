@@ -1,4 +1,4 @@
-"""Checks of the machine, from its facts alone."""
+"""Checks of the machine, based on its facts alone."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ..board.heat import Throttling, Zone
 from ..board.snapshot import Snapshot
 from .check import Check
 
-_LEAST_MEMORY = 200 << 20  # bytes: twice of what reading takes
-_BUILD_MEMORY = 12 << 30  # bytes, below which a Jetson wants swap to build an engine
+_LEAST_MEMORY = 200 << 20  # bytes: twice what reading takes
+_BUILD_MEMORY = 12 << 30  # bytes; with less, a Jetson needs swap to build an engine
 _HOT_C = 80.0
-"""Where nothing tells from when on the machine slows down: the soft limit of Raspberry Pis."""
+"""Limit for zones that report none: the soft limit of Raspberry Pis."""
 _NEARLY_C = 5.0
 _OLDEST_L4T = 36
 _DYNAMIC_POWERSAVE = re.compile("intel_pstate|amd-pstate")
-"""Drivers whose powersave follows the load; that of all others is the lowest clock."""
+"""Drivers whose powersave follows the load; with all others, powersave is the lowest clock."""
 _STEADY = ("powersave", "conservative", "userspace")
 _SUPPLY = {
     "raspberry-pi": "use a 5 V supply with 5 A for a Pi 5, 3 A for a Pi 4, 2.5 A for a Pi 3, and a short, thick cable",
@@ -27,7 +27,7 @@ _SUPPLY = {
 
 
 def checks(board: Board, now: Snapshot) -> Iterator[Check]:
-    """Checks in the order in which they are shown; those that make no sense on this machine are left out."""
+    """Yield the checks that apply to this machine, in the order in which they are shown."""
     yield _board(board)
     yield _processor(board)
     yield _system(board)
@@ -58,30 +58,32 @@ def _processor(board: Board) -> Check:
         fix = "mount /proc, so that engines know which instructions they may use"
         return Check("processor", "warn", "unknown", fix)
     features = ", ".join(cpu.features)
-    found = f"{cpu.cores} × {cpu.name or cpu.architecture or 'unknown'}" + (f" with {features}" if features else "")
+    description = f"{cpu.cores} × {cpu.name or cpu.architecture or 'unknown'}"
+    if features:
+        description += f" with {features}"
     if cpu.cores_offline:
-        found += f"; {cpu.cores_offline} more are offline"
+        description += f"; {cpu.cores_offline} more are offline"
     if cpu.architecture == "aarch64" and "dotprod" not in cpu.features:
-        found += "; no dotprod, so int8 gains less"
-    return Check("processor", "ok", found)
+        description += "; no dotprod, so int8 gains less"
+    return Check("processor", "ok", description)
 
 
 def _system(board: Board) -> Check:
-    found = [board.os or "unknown system", f"{board.python_bits}-bit"]
+    facts = [board.os or "unknown system", f"{board.python_bits}-bit"]
     if board.kernel:
-        found.append(f"kernel {board.kernel}")
+        facts.append(f"kernel {board.kernel}")
     if board.page_bytes and board.page_bytes != 4096:
-        found.append(f"pages of {board.page_bytes >> 10} KiB")
+        facts.append(f"pages of {board.page_bytes >> 10} KiB")
     if board.container:
-        found.append(f"in a container ({board.container})")
+        facts.append(f"in a container ({board.container})")
     if board.cpu_limit is not None:
-        found.append(f"limited to {board.cpu_limit:g} cores")
+        facts.append(f"limited to {board.cpu_limit:g} cores")
     fix = None
     if board.python_bits == 32:
         fix = "install a 64-bit system: LiteRT has no wheels for 32 bits"
     elif board.os_id == "alpine":
         fix = "use a system with glibc, such as the image python:3.12-slim: LiteRT has no wheels for musl"
-    return Check("system", "warn" if fix else "ok", ", ".join(found), fix)
+    return Check("system", "warn" if fix else "ok", ", ".join(facts), fix)
 
 
 def _jetpack(board: Board) -> Check:
@@ -90,36 +92,37 @@ def _jetpack(board: Board) -> Check:
         if board.container:
             fix = "docker run --runtime nvidia -v /etc/nv_tegra_release:/etc/nv_tegra_release:ro …"
         return Check("jetpack", "warn" if fix else "absent", "no /etc/nv_tegra_release", fix)
-    found = f"JetPack {board.jetpack or '?'} (L4T {board.l4t})"
+    release = f"JetPack {board.jetpack or '?'} (L4T {board.l4t})"
     if not has_tensorrt(board):
         fix = "install JetPack 6 if the board supports it: the TensorRT of older ones needs a Python that is too old"
-        return Check("jetpack", "warn", found, fix)
-    return Check("jetpack", "ok", found)
+        return Check("jetpack", "warn", release, fix)
+    return Check("jetpack", "ok", release)
 
 
 def has_tensorrt(board: Board) -> bool:
-    """Whether it is a Jetson whose TensorRT is for a Python that we run on: from JetPack 6 on."""
+    """Return whether this is a Jetson whose TensorRT supports our Pythons: JetPack 6 or later."""
     return board.kind == "jetson" and (board.l4t is None or int(board.l4t.partition(".")[0]) >= _OLDEST_L4T)
 
 
 def _memory(board: Board, now: Snapshot) -> Check:
     if board.memory_bytes is None:
         return Check("memory", "absent", "unknown")
-    available, swap = now.memory_available_bytes, board.swap_bytes or 0
-    found = [_gib(board.memory_bytes)]
+    available = now.memory_available_bytes
+    swap = board.swap_bytes or 0
+    facts = [_gib(board.memory_bytes)]
     if available is not None:
-        found.append(f"{_gib(available)} available")
-    found.append(f"swap {_gib(swap)}" if swap else "no swap")
+        facts.append(f"{_gib(available)} available")
+    facts.append(f"swap {_gib(swap)}" if swap else "no swap")
     least = available
     if board.memory_limit_bytes is not None:
-        found.append(f"limited to {_gib(board.memory_limit_bytes)}")
+        facts.append(f"limited to {_gib(board.memory_limit_bytes)}")
         least = min(board.memory_limit_bytes, board.memory_limit_bytes if available is None else available)
     fix = None
     if least is not None and least < _LEAST_MEMORY:
         fix = f"close other programs or raise the limit: reading takes about {_LEAST_MEMORY >> 21} MiB"
     elif board.kind == "jetson" and not swap and board.memory_bytes < _BUILD_MEMORY:
         fix = "add swap, which building engines needs: sudo systemctl enable --now nvzramconfig"
-    return Check("memory", "warn" if fix else "ok", ", ".join(found), fix)
+    return Check("memory", "warn" if fix else "ok", ", ".join(facts), fix)
 
 
 def _power_mode(board: Board, now: Snapshot) -> Check:
@@ -127,49 +130,50 @@ def _power_mode(board: Board, now: Snapshot) -> Check:
     if mode is None:
         where = "unknown in a container" if board.container else "unknown: no /var/lib/nvpmodel/status"
         return Check("power mode", "absent", where)
-    found = f"{mode.name or 'unknown'} (mode {mode.number})"
+    setting = f"{mode.name or 'unknown'} (mode {mode.number})"
     fastest = mode.fastest
     if fastest is None or mode.name == fastest:
-        return Check("power mode", "ok", found)
+        return Check("power mode", "ok", setting)
     fix = f"sudo nvpmodel -m {mode.modes[fastest]}  # {fastest}, if the power supply and cooling allow it"
-    return Check("power mode", "warn", f"{found}, slower than {fastest}", fix)
+    return Check("power mode", "warn", f"{setting}, slower than {fastest}", fix)
 
 
 def _clocks(board: Board, clocks: Clocks) -> Check:
-    first, fix = clocks.cores[0], None
-    found = f"{' and '.join(clocks.governors) or 'no governor'}, {_speeds(clocks)}"
+    first = clocks.cores[0]
+    fix = None
+    description = f"{' and '.join(clocks.governors) or 'no governor'}, {_speeds(clocks)}"
     capped = first.limit_mhz and first.max_mhz and first.limit_mhz < 0.99 * first.max_mhz
     slow = set(_STEADY) & set(clocks.governors)
     if _DYNAMIC_POWERSAVE.search(clocks.driver or ""):
         slow -= {"powersave"}
     if slow:
         fix = "echo schedutil | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
-    elif capped and board.kind != "jetson":  # whose power mode does it
-        found += f", limited to {_ghz(first.limit_mhz)}"
+    elif capped and board.kind != "jetson":  # a Jetson's power mode caps the clock
+        description += f", limited to {_ghz(first.limit_mhz)}"
         fix = f"echo {1000 * (first.max_mhz or 0):.0f} | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_max_freq"
-    return Check("clocks", "warn" if fix else "ok", found, fix)
+    return Check("clocks", "warn" if fix else "ok", description, fix)
 
 
 def _speeds(clocks: Clocks) -> str:
     speeds = sorted({core.mhz for core in clocks.cores if core.mhz is not None})
     now = " to ".join(map(_ghz, dict.fromkeys((speeds[0], speeds[-1])))) if speeds else "?"
     most = clocks.cores[0].max_mhz
-    said = f"{now} of {_ghz(most)} GHz" if most else f"{now} GHz"
+    description = f"{now} of {_ghz(most)} GHz" if most else f"{now} GHz"
     if clocks.gpu_mhz is not None:
-        said += f"; GPU {_ghz(clocks.gpu_mhz)} of {_ghz(clocks.gpu_max_mhz)} GHz"
-    return said
+        description += f"; GPU {_ghz(clocks.gpu_mhz)} of {_ghz(clocks.gpu_max_mhz)} GHz"
+    return description
 
 
 def _temperature(zones: tuple[Zone, ...]) -> Check:
-    """Of the zone that is nearest to its limit."""
-    zone = max(zones, key=lambda each: each.celsius - (each.slows_at or _HOT_C))
+    """Check the zone that is nearest to its limit."""
+    zone = max(zones, key=lambda zone: zone.celsius - (zone.slows_at or _HOT_C))
     limit = zone.slows_at or _HOT_C
-    found = f"{zone.celsius:.0f} °C ({zone.name})"
+    description = f"{zone.celsius:.0f} °C ({zone.name})"
     if zone.slows_at is not None:
-        found += f", slows down at {zone.slows_at:.0f} °C"
+        description += f", slows down at {zone.slows_at:.0f} °C"
     if zone.celsius < limit - (_NEARLY_C if zone.slows_at is not None else 0):
-        return Check("temperature", "ok", found)
-    return Check("temperature", "warn", found, "add a heat sink or a fan, and leave air around it")
+        return Check("temperature", "ok", description)
+    return Check("temperature", "warn", description, "add a heat sink or a fan, and leave air around it")
 
 
 def _throttling(board: Board, state: Throttling | None) -> Check:
@@ -178,20 +182,21 @@ def _throttling(board: Board, state: Throttling | None) -> Check:
             return Check("throttling", "absent", "the firmware cannot be queried in a container")
         fix = "sudo apt install raspi-utils && sudo usermod -aG video $USER, then log in again"
         return Check("throttling", "warn", "the firmware cannot be queried", fix)
-    told = []
+    periods = []
     if state.now:
-        told.append(f"now: {', '.join(state.now)}")
+        periods.append(f"now: {', '.join(state.now)}")
     earlier = [reason for reason in state.occurred if reason not in state.now]
     if earlier:
         times = [f"{reason} ({state.counts[reason]} times)" if reason in state.counts else reason for reason in earlier]
-        told.append(f"{'since the start' if state.since_start else 'a moment ago'}: {', '.join(times)}")
-    if not told or (board.kind == "pc" and not state.now):  # laptops are too hot now and then
-        return Check("throttling", "ok", "; ".join(told) or f"none {'since the start' if state.since_start else 'now'}")
+        periods.append(f"{'since the start' if state.since_start else 'a moment ago'}: {', '.join(times)}")
+    if not periods or (board.kind == "pc" and not state.now):  # a laptop is too hot now and then
+        none = "none since the start" if state.since_start else "none now"
+        return Check("throttling", "ok", "; ".join(periods) or none)
     electric = any(re.search("voltage|current", reason) for reason in (*state.now, *state.occurred))
     fixes = [_SUPPLY[board.kind]] if electric and board.kind in _SUPPLY else []
     if any(re.search("heat|hot|throttled|capped|temperature", reason) for reason in (*state.now, *state.occurred)):
         fixes.append("add a heat sink or a fan")
-    return Check("throttling", "warn", "; ".join(told), "; ".join(fixes) or None)
+    return Check("throttling", "warn", "; ".join(periods), "; ".join(fixes) or None)
 
 
 def _power(now: Snapshot) -> Iterator[Check]:

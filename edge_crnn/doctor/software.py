@@ -1,4 +1,4 @@
-"""Checks of what is installed, and whether it reads."""
+"""Checks of the installed packages, and of whether a model reads with them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .machine import has_tensorrt
 from .trials import READING, SAMPLE, TRIALS, Trial
 
 _PYTHONS = ((3, 10), (3, 13))
-"""Oldest and newest that are tested."""
+"""The oldest and the newest Python that are tested."""
 _NUMPY = (1, 24)
 _NEEDS = {".tflite": ("litert",), ".onnx": ("onnxruntime",), ".engine": ("tensorrt", "pycuda", "gpu")}
-"""Suffix of a model → what its engine is made of."""
+"""Suffix of a model → the trials that its engine depends on."""
 
 
 def checks(board: Board, model: Path = DEFAULT_MODEL, root: Path = tree.ROOT) -> Iterator[Check]:
-    """Checks in the order in which they are shown; the last one says whether `model` reads here."""
+    """Yield the checks in the order in which they are shown; the last one is whether `model` reads here."""
     for check in _checks(board, model, root):
         late = check.found.startswith(LATE)
         yield replace(check, fix="try again when this machine is less busy") if late else check
@@ -35,16 +35,16 @@ def checks(board: Board, model: Path = DEFAULT_MODEL, root: Path = tree.ROOT) ->
 def _checks(board: Board, model: Path, root: Path) -> Iterator[Check]:
     yield Check("edge-crnn", "ok", f"{__version__} in {Path(__file__).parents[1]}")
     yield _python(board)
-    found = attempt_all(list(TRIALS), model)
+    trials = attempt_all(list(TRIALS), model)
     needs = _NEEDS.get(model.suffix, ())
-    yield _numpy(found["numpy"])
-    yield _litert(found["litert"], board, "litert" in needs)
-    yield _cv2(found["cv2"], board)
-    yield _onnxruntime(found["onnxruntime"], "onnxruntime" in needs)
-    yield _tensorrt(found["tensorrt"], board, root, "tensorrt" in needs)
-    yield _pycuda(found["pycuda"], board, "pycuda" in needs)
-    yield _gpu(found["gpu"], board, "gpu" in needs)
-    lacking = [name for name in needs if found[name].state != "works"]
+    yield _numpy(trials["numpy"])
+    yield _litert(trials["litert"], board, "litert" in needs)
+    yield _cv2(trials["cv2"], board)
+    yield _onnxruntime(trials["onnxruntime"], "onnxruntime" in needs)
+    yield _tensorrt(trials["tensorrt"], board, root, "tensorrt" in needs)
+    yield _pycuda(trials["pycuda"], board, "pycuda" in needs)
+    yield _gpu(trials["gpu"], board, "gpu" in needs)
+    lacking = [name for name in needs if trials[name].state != "works"]
     if lacking:
         yield Check("reading", "fail", f"{model.name} needs {', '.join(lacking)}: see above")
     else:
@@ -53,13 +53,14 @@ def _checks(board: Board, model: Path, root: Path) -> Iterator[Check]:
 
 def _python(board: Board) -> Check:
     oldest, newest = _PYTHONS
-    found, fix = f"{board.python} in {sys.prefix}", None
+    description = f"{board.python} in {sys.prefix}"
+    fix = None
     if not oldest <= sys.version_info[:2] <= newest:
         fix = f"use Python {_dotted(oldest)} to {_dotted(newest)}: others are not tested and may lack wheels"
     elif sysconfig.get_config_var("Py_GIL_DISABLED"):
-        found += ", free-threaded"
-        fix = "use a Python with the global lock: LiteRT has no wheels for free-threaded ones"
-    return Check("python", "warn" if fix else "ok", found, fix)
+        description += ", free-threaded"
+        fix = "use a Python with the global lock: LiteRT has no wheels for free-threaded Python"
+    return Check("python", "warn" if fix else "ok", description, fix)
 
 
 def _numpy(trial: Trial) -> Check:
@@ -71,11 +72,15 @@ def _numpy(trial: Trial) -> Check:
     return Check("numpy", "ok", version)
 
 
-def _lacking(name: str, trial: Trial, needed: bool, wanted: bool, fix: str) -> Check:
-    """Of what does not work: what is there and broken is always worth a look."""
-    status: Status = "fail" if needed else "warn" if wanted or trial.state == "broken" else "absent"
-    found = "not installed" if trial.state == "absent" else trial.reason
-    return Check(name, status, found, None if status == "absent" else fix)
+def _lacking(name: str, trial: Trial, needed: bool, useful: bool, fix: str) -> Check:
+    """Return the check of a package that does not work; a broken package is always worth a warning."""
+    status: Status = "absent"
+    if needed:
+        status = "fail"
+    elif useful or trial.state == "broken":
+        status = "warn"
+    description = "not installed" if trial.state == "absent" else trial.reason
+    return Check(name, status, description, None if status == "absent" else fix)
 
 
 def _litert(trial: Trial, board: Board, needed: bool) -> Check:
@@ -94,19 +99,19 @@ def _litert(trial: Trial, board: Board, needed: bool) -> Check:
 
 def _cv2(trial: Trial, board: Board) -> Check:
     if trial.state == "absent":
-        return Check("opencv", "warn", "not installed: reads arrays, but no files", _install(_extra("opencv")))
+        return Check("opencv", "warn", "not installed: arrays can be read, files cannot", _install(_extra("opencv")))
     if trial.state == "broken":
         headless = "opencv-python-headless"
         fix = f"pip uninstall opencv-python && {_install(headless)}"
         return Check("opencv", "warn", trial.reason, fix if "libGL" in trial.reason else _install(f"-U {headless}"))
-    gui, streams = trial.facts["gui"], trial.facts["gstreamer"]
-    has_streams = streams.startswith("YES")
-    found = f"{trial.facts['version']}, {'headless' if gui in ('', 'NONE', 'NO') else gui},"
-    found += f" {'with' if has_streams else 'without'} GStreamer"
+    gui = trial.facts["gui"]
+    has_streams = trial.facts["gstreamer"].startswith("YES")
+    description = f"{trial.facts['version']}, {'headless' if gui in ('', 'NONE', 'NO') else gui},"
+    description += f" {'with' if has_streams else 'without'} GStreamer"
     if board.kind == "jetson" and not has_streams:
         fix = f"for a CSI camera: sudo apt install python3-opencv && {_VENV}"
-        return Check("opencv", "warn", found, fix)
-    return Check("opencv", "ok", found)
+        return Check("opencv", "warn", description, fix)
+    return Check("opencv", "ok", description)
 
 
 def _onnxruntime(trial: Trial, needed: bool) -> Check:
@@ -123,12 +128,12 @@ def _tensorrt(trial: Trial, board: Board, root: Path, needed: bool) -> Check:
 
 
 def _tensorrt_fix(trial: Trial, board: Board, root: Path) -> str:
-    """JetPack's is for the Python of the system alone."""
+    """Return how to get TensorRT; JetPack's module is for the Python of the system alone."""
     ours = f"{sys.version_info.major}.{sys.version_info.minor}"
     theirs = [
         path.parts[-3].removeprefix("python") for path in tree.find(root, "usr/lib/python3*/dist-packages/tensorrt")
     ]
-    exact = [version for version in theirs if "." in version]  # python3 is that of all
+    exact = [version for version in theirs if "." in version]  # the folder python3 is for any version
     if trial.state == "broken":
         return (
             "TensorRT, CUDA and the driver must come from one JetPack: sudo apt install --reinstall python3-libnvinfer"
@@ -151,40 +156,43 @@ def _pycuda(trial: Trial, board: Board, needed: bool) -> Check:
 
 def _gpu(trial: Trial, board: Board, needed: bool) -> Check:
     if trial.state == "works":
-        name, capability, driver = (trial.facts[each] for each in ("name", "compute_capability", "driver"))
+        name, capability, driver = (trial.facts[fact] for fact in ("name", "compute_capability", "driver"))
         return Check("gpu", "ok", f"{name}, compute capability {capability}, CUDA {driver}")
-    found, _, fix = trial.reason.partition("; ")
+    problem, _, fix = trial.reason.partition("; ")
     if trial.state == "absent":
-        found = "no NVIDIA driver"
-    return replace(_lacking("gpu", trial, needed, has_tensorrt(board), fix), found=found)
+        problem = "no NVIDIA driver"
+    return replace(_lacking("gpu", trial, needed, has_tensorrt(board), fix), found=problem)
 
 
 def _reading(trial: Trial, model: Path) -> Check:
     if trial.state != "works":
-        found, _, fix = trial.reason.rpartition("; ")
-        return Check("reading", "fail", found or fix, fix if found else None)
+        problem, _, fix = trial.reason.rpartition("; ")
+        return Check("reading", "fail", problem or fix, fix if problem else None)
     facts: dict[str, Any] = trial.facts
     if not facts["finite"]:
         return Check("reading", "fail", f"{model.name} gives invalid numbers", "convert the model again")
     ms = facts["ms"]
-    how = f"about {ms:,.{1 if ms < 10 else 0}f} ms; {', '.join((facts['precision'], *facts['notes']))}"
-    if model != DEFAULT_MODEL:  # which may be trained on anything
-        return Check("reading", "ok", f"{model.name} runs, {how}")
+    speed = f"about {ms:,.{1 if ms < 10 else 0}f} ms; {', '.join((facts['precision'], *facts['notes']))}"
+    if model != DEFAULT_MODEL:  # any other model may be trained on anything
+        return Check("reading", "ok", f"{model.name} runs, {speed}")
     if facts["label"] != SAMPLE.stem:
-        found = f"{model.name} reads {facts['label'] or 'nothing'} on a plate that says {SAMPLE.stem}"
-        return Check("reading", "fail", f"{found}; {facts['engine']}", "install another version of the engine")
-    return Check("reading", "ok", f"{model.name} reads {facts['text']} correctly, {how}")
+        problem = f"{model.name} reads {facts['label'] or 'nothing'} in a picture of the plate {SAMPLE.stem}"
+        return Check("reading", "fail", f"{problem}; {facts['engine']}", "install another version of the engine")
+    return Check("reading", "ok", f"{model.name} reads {facts['text']} correctly, {speed}")
 
 
 _VENV = "python3 -m venv --system-site-packages env"
 
 
-def _install(what: str) -> str:
-    """How to install here; a system that manages its own Python refuses pip outside an environment (PEP 668)."""
+def _install(package: str) -> str:
+    """Return the command that installs a package here.
+
+    A system that manages its own Python refuses pip outside an environment (PEP 668).
+    """
     marked = Path(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED").exists()
     if marked and sys.prefix == sys.base_prefix:
-        return f"{_VENV} && env/bin/pip install {what}"
-    return f"pip install {what}"
+        return f"{_VENV} && env/bin/pip install {package}"
+    return f"pip install {package}"
 
 
 def _extra(name: str) -> str:
@@ -192,7 +200,7 @@ def _extra(name: str) -> str:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """Its first two numbers."""
+    """Return the first two numbers of a version."""
     return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
 
 

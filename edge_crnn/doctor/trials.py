@@ -1,7 +1,7 @@
-"""Tries what a reader may use, one thing after another; `python -c` runs it in a process of its own.
+"""Tries the packages that a reader may use, one after the other; `python -c` runs this in a process of its own.
 
-A library that was built for another processor, or against another version of its neighbour, does not only raise: it
-ends the process. What tried it must not be the one that tells of it.
+A library that was built for another processor, or against another version of its neighbour, may not only raise but end
+the process. So the process that tries it cannot be the one that reports on it.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from ..errors import BackendUnavailable, EdgeCrnnError
 State: TypeAlias = Literal["works", "absent", "broken"]
 
 SAMPLE = Path(__file__).parents[1] / "data" / "F77sj1771.pgm"
-"""A rendered plate, its label the name."""
+"""A rendered plate, named after its label."""
 
 READING = "reading"
 """Name of the trial that reads the sample."""
 
 _BREAKS = (ImportError, OSError, RuntimeError, AttributeError, ValueError, TypeError, SystemError)
-"""What imports of packages that do not fit raise; whatever else they do ends the process."""
+"""The errors that imports of incompatible packages raise, unless they end the process."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """How trying one thing went."""
+    """The outcome of one trial."""
 
     state: State
     facts: dict[str, Any] = field(default_factory=dict)
-    """Of what works."""
+    """Facts about a package that works."""
     reason: str = ""
-    """Why something does not."""
+    """Reason why a package does not work."""
 
 
 class _Absent(Exception):  # noqa: N818 - a state, not an error
-    """What is tried is not there."""
+    """The package that is tried is not installed."""
 
 
 def attempt(name: str, model: Path) -> Trial:
-    """Try one of `TRIALS`, or, as `READING`, to read with `model`."""
+    """Run one of `TRIALS`; or try to read with `model`, if the name is `READING`."""
     try:
         return Trial("works", _read(model) if name == READING else TRIALS[name]())
     except _Absent as error:
@@ -56,7 +56,7 @@ def attempt(name: str, model: Path) -> Trial:
 
 
 def main(model: str, names: Sequence[str]) -> None:
-    """Try all, and write a line of JSON for each when it is done; libraries' own chatter goes to stderr."""
+    """Run the trials, and write a line of JSON after each of them; output of the libraries goes to stderr."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     for name in names:
@@ -69,18 +69,19 @@ def _numpy() -> dict[str, Any]:
 
 def _cv2() -> dict[str, Any]:
     cv2 = _import("cv2")
-    said: dict[str, str] = {}
+    build_settings: dict[str, str] = {}
     for line in cv2.getBuildInformation().splitlines():
         name, _, value = line.partition(":")
-        said.setdefault(name.strip(), value.strip())
-    return {"version": cv2.__version__, "gui": said.get("GUI", ""), "gstreamer": said.get("GStreamer", "")}
+        build_settings.setdefault(name.strip(), value.strip())
+    gui, gstreamer = (build_settings.get(name, "") for name in ("GUI", "GStreamer"))
+    return {"version": cv2.__version__, "gui": gui, "gstreamer": gstreamer}
 
 
 def _litert() -> dict[str, Any]:
     try:
         from ..backends import litert
     except ModuleNotFoundError as error:
-        if error.name is None:  # it is of this package that none of several is installed
+        if error.name is None:  # raised by this package, because none of the possible packages is installed
             raise _Absent(error) from error
         raise
     return {"engine": litert._ENGINE}
@@ -105,7 +106,7 @@ def _tensorrt() -> dict[str, Any]:
 
 def _pycuda() -> dict[str, Any]:
     pycuda = _import("pycuda")
-    import_module("pycuda.driver")  # starts with the NVIDIA driver only
+    import_module("pycuda.driver")  # fails without the NVIDIA driver
     return {"version": pycuda.VERSION_TEXT}
 
 
@@ -132,7 +133,7 @@ TRIALS: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 def _read(model: Path) -> dict[str, Any]:
-    """Read the sample, some times over: the first time, the engine warms up."""
+    """Read the sample several times, since the engine warms up the first time."""
     import numpy as np
 
     from ..backends import open_backend
@@ -145,7 +146,7 @@ def _read(model: Path) -> dict[str, Any]:
     backend = open_backend(artifact)
     times_s: list[float] = []
     with Reader(artifact.spec, lambda: backend) as reader:
-        while len(times_s) < 5 and sum(times_s) < 0.5:  # an emulator takes tens of seconds for one
+        while len(times_s) < 5 and sum(times_s) < 0.5:  # an emulator takes tens of seconds for one reading
             started = time.perf_counter()
             reading = reader.read(pixels)
             times_s.append(time.perf_counter() - started)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,8 @@ import numpy.typing as npt
 from .. import ctc
 from ..backends import Backend, Probabilities
 from ..chunks import chunked
-from ..errors import BackendError, EdgeCrnnError, ImageError, InputError
-from ..images import Image, Pixels, read_pixels
+from ..errors import BackendError, EdgeCrnnError, ImageError, InputError, without_traceback
+from ..images import Image, Pixels, read_picture
 from ..model.spec import DecoderSpec, ModelSpec
 from ..preprocess import preprocess as preprocessed
 from ..preprocess.function import Function, Preprocess, function_of
@@ -30,6 +30,9 @@ from .decoding import Decoding, Texts
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from ..images.decode import Picture
+
+_Reading = TypeVar("_Reading", bound=Reading)
 _CHUNK = 32  # images that one task takes where the engine has no limit of its own
 
 
@@ -156,10 +159,12 @@ class Reader:
         if not len(images):
             raise InputError("no image to fuse, expected at least 1")
         with self._engine() as engine:
-            chunks = chunked(map(read_pixels, images), engine.facts.max_batch or _CHUNK)
-            return self.fuse_decoded(
+            pictures = [read_picture(image) for image in images]
+            chunks = chunked([picture.pixels for picture in pictures], engine.facts.max_batch or _CHUNK)
+            reading = self.fuse_decoded(
                 np.concatenate([engine.infer(self._preprocessed(chunk)) for chunk in chunks]), weights
             )
+        return _marked(reading) if any(picture.damage for picture in pictures) else reading
 
     def fuse_decoded(self, probabilities: Probabilities, weights: npt.ArrayLike | None = None) -> FusedReading:
         """Make one reading of (N, T, C) float32 probabilities that an engine gave for N images of one text.
@@ -193,17 +198,23 @@ class Reader:
         self.close()
 
     def _read_chunk(self, images: Sequence[Image]) -> list[Reading | ImageError]:
-        results: list[Reading | ImageError | None] = []
-        pixels = []
+        pictures: list[Picture | ImageError] = []
         for image in images:
             try:
-                pixels.append(read_pixels(image))
-                results.append(None)
+                pictures.append(read_picture(image))
             except ImageError as error:
-                results.append(error)
+                pictures.append(without_traceback(error))
+        pixels = [picture.pixels for picture in pictures if not isinstance(picture, ImageError)]
         with self._engine() as engine:
             readings = iter(self.decode(engine.infer(self._preprocessed(pixels))))
-        return [next(readings) if result is None else result for result in results]
+        results: list[Reading | ImageError] = []
+        for picture in pictures:
+            if isinstance(picture, ImageError):
+                results.append(picture)
+            else:
+                reading = next(readings)
+                results.append(_marked(reading) if picture.damage else reading)
+        return results
 
     def _preprocessed(self, pixels: Sequence[Pixels]) -> npt.NDArray[Any]:
         return preprocessed(pixels, self.spec.input, self._function)
@@ -237,6 +248,11 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _marked(reading: _Reading) -> _Reading:
+    """Return the reading of a picture whose file is damaged."""
+    return replace(reading, damaged=True, accepted=False)
 
 
 def _raised(results: Sequence[Reading | ImageError]) -> list[Reading]:

@@ -1,4 +1,4 @@
-"""What `benchmarks.accuracy` records: artifacts compared with Keras on labelled folders."""
+"""The record of `benchmarks.accuracy`: artifacts compared with Keras on labelled folders."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Accuracy:
     VERSION: ClassVar[int] = 1
 
     recipes: Mapping[str, Mapping[str, Parity]]
-    """Artifact, which for a `.tflite` is its recipe → folder → verdict."""
+    """Artifact (for a `.tflite`, its recipe) → folder → verdict."""
     details: Mapping[str, Mapping[str, Detail]] = field(default_factory=dict)
-    """Artifact → folder → what the verdict leaves out."""
+    """Artifact → folder → further figures beside the verdict."""
     absent: Mapping[str, str] = field(default_factory=dict)
-    """Artifact that could not be made → why."""
+    """Artifact that could not be made → reason."""
 
     def is_possible(self) -> bool:
-        """Whether the counts can be true."""
+        """Return whether the counts can be true."""
         return (
             bool(self.recipes)
             and all(self.recipes.values())

@@ -1,6 +1,6 @@
-"""What `edge-crnn bench` records: all numbers that its tables, its comparisons and a report are computed from.
+"""The record of `edge-crnn bench`: all numbers from which its tables, its comparisons and a report are computed.
 
-Times are in nanoseconds of `time.perf_counter_ns`, as they were measured: nothing is averaged, and nothing left out.
+Times are in nanoseconds of `time.perf_counter_ns`. Every measurement is kept; nothing is averaged.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ STAGES = {
 """Stage of a reading → its name for people.
 
 wait: from a frame's arrival to its turn; load: from the file to its pixels; preprocess: grey, resize, scale; infer: the
-engine; decode: from probabilities to a reading; total: all of them, where they are not measured apart.
+engine; decode: from probabilities to a reading; total: all stages together, where they are not measured separately.
 """
 
 READING = ("load", "preprocess", "infer", "decode")
 """The stages of a reading, in their order."""
 
-_TOLD: dict[Kind, tuple[str, ...]] = {
+_STAGES_OF: dict[Kind, tuple[str, ...]] = {
     "single": READING,
     "offline": (),
     "multi": READING,
     "camera": ("wait", *READING),
     "sustained": ("total",),
 }
-"""Kind of scenario → the stages that its rounds measure apart."""
+"""Kind of scenario → the stages that its rounds measure."""
 
 _MAX_NS = 1 << 60
 _WRITER = "`edge-crnn bench -o`"
@@ -56,19 +56,19 @@ _DAMAGED = "the file is damaged: copy it again, or measure again"
 
 @dataclass(frozen=True)
 class Scenario:
-    """How images come to the readers; `edge_crnn.bench.scenarios` describes each kind."""
+    """The order and the pace in which readers get images; `edge_crnn.bench.scenarios` describes every kind."""
 
     kind: Kind
     readers: int
-    """Engines side by side."""
+    """Engines in parallel."""
     images: int
-    """Images of a round; for a camera, frames. 0: as many as there is time for."""
+    """Images of a round; for a camera, frames. 0: as many as the time allows."""
     seconds: float | None = None
     """Duration of a round of `sustained`."""
     fps: float | None = None
     """Frame rate of a camera."""
     late: Literal["drop", "queue"] | None = None
-    """What happens to a frame that arrives while an earlier one is still being read."""
+    """Treatment of a frame that arrives while an earlier one is still being read."""
 
     @property
     def name(self) -> str:
@@ -76,23 +76,23 @@ class Scenario:
         details = {
             "single": "one image after the other",
             "offline": f"all images at once, engines: {self.readers}",
-            "multi": f"readers side by side: {self.readers}",
+            "multi": f"readers in parallel: {self.readers}",
             "camera": f"{self.fps:g} frames a second, late ones {self.late}" if self.fps else "",
-            "sustained": f"readers side by side, without a pause: {self.readers}",
+            "sustained": f"readers in parallel, without a pause: {self.readers}",
         }
         return f"{self.kind}: {details[self.kind]}"
 
 
 @dataclass(frozen=True)
 class Round:
-    """Some readings in a row."""
+    """Consecutive readings that are measured together."""
 
     images: int
     """Images that were read."""
     dropped: int
     """Frames of a camera that were not read."""
     elapsed_ns: int
-    """From the start of the first reading to the end of the last."""
+    """Time from the start of the first reading to the end of the last."""
     processor_ns: int
     """Processor time of all threads of the process."""
     collections: int
@@ -101,12 +101,12 @@ class Round:
     rss_bytes: int | None
     """Resident memory of the process at the end."""
     stages: Mapping[str, tuple[int, ...]]
-    """One of `STAGES` → its time for each image; empty where many are read at once."""
+    """Key of `STAGES` → its time for each image; empty where all images are read at once."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A round, and snapshots of the machine at its start, during a long one, and at its end."""
+    """A round with snapshots of the machine: at its start, at its end, and during a long round."""
 
     round: Round
     snapshots: tuple[Snapshot, ...]
@@ -114,11 +114,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class Opened:
-    """An artifact in a process of its own, and the cost until it was warm."""
+    """An artifact opened in a process of its own, and the cost of loading and warming it up."""
 
     path: str
     control: bool
-    """Whether this is the first artifact again, measured twice to show the noise."""
+    """Whether this is the second measurement of the first artifact, which shows the noise."""
     file_bytes: int
     payload_sha256: str
     recipe: str
@@ -126,11 +126,11 @@ class Opened:
     threads: int
     """Threads of each engine."""
     backend: str
-    """What runs it: litert, onnxrt or tensorrt, which older records call trt."""
+    """Engine: litert, onnxrt or tensorrt (trt in older records)."""
     engine: str
-    """The same with its version."""
+    """Engine with its version."""
     notes: tuple[str, ...]
-    """Remarks of the engine about itself."""
+    """Remarks about the engine's settings."""
     load_ns: int
     """Reading and checking the file, importing and opening the engine."""
     warm_up_ns: tuple[int, ...]
@@ -142,12 +142,12 @@ class Opened:
     rss_bytes: int | None
     """Resident memory when warm."""
     gpu_bytes: int | None
-    """Growth of the GPU's used memory until then, including that of other programs; None without a GPU."""
+    """Growth of the memory in use on the GPU until then, by all programs; None without a GPU."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """An artifact in a scenario."""
+    """The rounds of one artifact in one scenario."""
 
     artifact: int
     """Index into the record's `artifacts`."""
@@ -171,7 +171,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Record:
-    """One run of `edge-crnn bench`."""
+    """A run of `edge-crnn bench`."""
 
     SUITE: ClassVar[str] = "edge-crnn bench"
     VERSION: ClassVar[int] = 1
@@ -187,10 +187,10 @@ class Record:
     artifacts: tuple[Opened, ...]
     results: tuple[Result, ...]
     absent: Mapping[str, str] = field(default_factory=dict)
-    """Fact that this machine does not provide → why."""
+    """Fact that this machine does not provide → reason."""
 
     def to_json(self, **more: Any) -> str:
-        """The JSON form, with its version; `more` goes beside the fields and is not read back."""
+        """Return the JSON form with its version; `more` is written beside the fields and is not read back."""
         return dumps({"suite": self.SUITE, "version": self.VERSION, **more, **plain(self)}, indent=None)
 
     @classmethod
@@ -198,7 +198,7 @@ class Record:
         """Read the JSON form.
 
         Raises:
-            InputError: not such a file, of another version, damaged, or put together from several machines.
+            InputError: the file is not such a record, has another version, is damaged, or mixes several machines.
         """
         data = parse(text, origin, {cls.SUITE: cls.VERSION}, _WRITER)
         record = build(cls, data, origin, InputError, open_ended=True)
@@ -207,7 +207,7 @@ class Record:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What its owner may set and the figures depend on, as the first round found it: governor and power mode."""
+        """Settings of the machine that affect the figures, from the first round: governor and power mode."""
         if not self.results:
             return {}
         first = self.results[0].rounds[0].snapshots[0]
@@ -218,7 +218,7 @@ class Record:
 
 
 def fingerprint(board: Board) -> str:
-    """Identifies a machine in a result: SHA-256 of the board's facts."""
+    """Return the SHA-256 of a board's facts, which identifies the machine in a result."""
     return sha256(json.dumps(dataclasses.asdict(board), sort_keys=True, ensure_ascii=False).encode())
 
 
@@ -226,31 +226,36 @@ def load_record(path: Path) -> Record:
     """Read a file that `edge-crnn bench -o` wrote.
 
     Raises:
-        InputError: it cannot be read, or as `Record.from_json`.
+        InputError: the file cannot be read, or the cases of `Record.from_json`.
     """
     return Record.from_json(read(path, _WRITER), str(path))
 
 
 def check(record: Record, origin: str) -> None:
-    """Refuse what no run writes, and what would break those who compute with it.
+    """Check that a run can have written the record, so that computations with it cannot fail.
 
     Raises:
-        InputError: something in it cannot be true, or it was put together from several machines.
+        InputError: a figure cannot be true, or the record mixes several machines.
     """
     here = fingerprint(record.board)
     if not all(artifact.warm_up_ns for artifact in record.artifacts):
-        raise InputError(f"{origin}: an artifact without a warm-up; {_DAMAGED}")
+        raise InputError(f"{origin}: found an artifact without a warm-up; {_DAMAGED}")
     for number, result in enumerate(record.results):
         where = f"{origin}: result {number}"
         if result.board != here:
             raise InputError(
-                f"{where} was measured on another machine than the one that the file tells of"
-                f" ({record.board.model or record.board.cpu.name}); keep one file for each machine"
+                f"{where} was measured on another machine than the file's"
+                f" ({record.board.model or record.board.cpu.name}); keep a separate file for each machine"
             )
         if not 0 <= result.artifact < len(record.artifacts):
-            raise InputError(f"{where} is of artifact {result.artifact}, and there are {len(record.artifacts)}")
+            raise InputError(
+                f"{where}: found artifact {result.artifact}, expected 0 to {len(record.artifacts) - 1}; {_DAMAGED}"
+            )
         if not result.rounds or (result.scenario.fps is not None and result.scenario.fps <= 0):
-            raise InputError(f"{where}: {len(result.rounds)} rounds, {result.scenario.fps} frames/s; {_DAMAGED}")
+            raise InputError(
+                f"{where}: found {len(result.rounds)} rounds and {result.scenario.fps} frames/s, expected more than 0;"
+                f" {_DAMAGED}"
+            )
         for measured in result.rounds:
             _check_round(measured, result.scenario.kind, where)
 
@@ -261,16 +266,16 @@ def _check_round(measured: Measured, kind: Kind, where: str) -> None:
     if (
         played.images < 1
         or not 1 <= played.elapsed_ns <= _MAX_NS
-        or lengths != dict.fromkeys(_TOLD[kind], played.images)
+        or lengths != dict.fromkeys(_STAGES_OF[kind], played.images)
     ):
         raise InputError(
-            f"{where}: a round of {played.images} images in {played.elapsed_ns} ns has {lengths} times; {_DAMAGED}"
+            f"{where}: found {lengths} times for {played.images} images in {played.elapsed_ns} ns; {_DAMAGED}"
         )
     if not all(0 <= duration <= _MAX_NS for column in played.stages.values() for duration in column):
-        raise InputError(f"{where}: a time that is negative, or longer than a life; {_DAMAGED}")
+        raise InputError(f"{where}: found a time that is negative or longer than 36 years; {_DAMAGED}")
     try:
         moments = [datetime.fromisoformat(snapshot.taken_at) for snapshot in measured.snapshots]
     except ValueError as error:
-        raise InputError(f"{where}: no moment of time ({error}); {_DAMAGED}") from error
+        raise InputError(f"{where}: found no ISO 8601 time ({error}); {_DAMAGED}") from error
     if len(moments) < 2 or not all(moment.tzinfo for moment in moments):
-        raise InputError(f"{where}: a round between {len(moments)} looks at the machine, expected 2 in UTC; {_DAMAGED}")
+        raise InputError(f"{where}: found {len(moments)} snapshots of a round, expected at least 2 in UTC; {_DAMAGED}")

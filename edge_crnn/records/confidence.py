@@ -1,4 +1,4 @@
-"""What `benchmarks.confidence` records: whether confidences can be trusted, on images that nothing was fitted on."""
+"""The record of `benchmarks.confidence`: whether confidences can be trusted on images that were not used for a fit."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class StudiedArtifact:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Confidences after one kind of fit, judged on other images than those of the fit."""
+    """The confidences after a fit, judged on other images than those of the fit."""
 
     fitted: str
-    """nothing; temperature; or temperature, isotonic."""
+    """Kind of fit: nothing; temperature; or temperature, isotonic."""
     temperature: float
     points: int
     """Points of the isotonic regression."""
@@ -35,34 +35,34 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class TargetOutcome:
-    """What a target precision gives on other images than those that its threshold was chosen on."""
+    """The outcome of a target precision on other images than those from which its threshold was chosen."""
 
     target: float
     threshold: float | None
-    """None: no threshold shows the target."""
+    """None: no threshold reaches the target."""
     images: int
     accepted: int
     right: int
-    """Right among the accepted."""
+    """Accepted readings that are right."""
     precision_interval: tuple[float, float]
     """95 %, two-sided, Clopper-Pearson."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """How well a measure ranks right readings before wrong ones."""
+    """The quality of a measure that ranks right readings before wrong ones."""
 
     measure: str
     auroc: float
-    """Chance that a right reading is ranked before a wrong one (Hanley and McNeil 1982)."""
+    """Probability that a right reading is ranked before a wrong one (Hanley and McNeil 1982)."""
     coverage: tuple[float, ...]
-    """For each target, the largest share of the readings, by rank, whose precision reaches it: at best, in
-    hindsight."""
+    """Largest share of the best-ranked readings whose precision reaches a target, for each target: a bound that is only
+    known in hindsight."""
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """Pictures of one kind that show no plate, at the threshold of a target precision."""
+    """The rejected pictures of one kind without a plate, at the threshold of a target precision."""
 
     kind: str
     pictures: int
@@ -70,12 +70,12 @@ class Rejection:
     interval: tuple[float, float]
     """95 % interval of the rejected share, two-sided, Clopper-Pearson."""
     highest: float
-    """Confidence of the surest reading."""
+    """Highest confidence of a reading."""
 
 
 @dataclass(frozen=True)
 class ConfidenceStudy:
-    """Confidences of one artifact, fitted on one folder and judged on another."""
+    """The confidences of one artifact, fitted on one folder and judged on another."""
 
     SUITE: ClassVar[str] = "edge-crnn confidence"
     VERSION: ClassVar[int] = 1
@@ -87,7 +87,7 @@ class ConfidenceStudy:
     fit: Confidence
     judged: tuple[Calibrated, ...]
     outcomes: tuple[TargetOutcome, ...]
-    """Outcomes with the temperature alone."""
+    """Outcomes of the fit of the temperature alone."""
     targets: tuple[float, ...]
     """Precisions that the coverages of the rankings belong to."""
     rankings: tuple[Ranking, ...]
@@ -96,13 +96,13 @@ class ConfidenceStudy:
     rejections: tuple[Rejection, ...]
 
     def is_possible(self) -> bool:
-        """Whether the counts and shares can be true."""
-        bins = [one_bin for calibrated in self.judged for one_bin in calibrated.reliability]
+        """Return whether the counts and shares can be true."""
+        bins = [reliability for calibrated in self.judged for reliability in calibrated.reliability]
         return (
             bool(self.judged)
             and self.fit.images > 0
             and all(0 <= point.right <= point.accepted <= self.fit.images for point in self.fit.coverage)
-            and all(0 <= one_bin.confidence <= 1 and 0 <= one_bin.right <= 1 for one_bin in bins)
+            and all(0 <= reliability.confidence <= 1 and 0 <= reliability.right <= 1 for reliability in bins)
             and all(0 <= outcome.right <= outcome.accepted <= outcome.images for outcome in self.outcomes)
             and all(0 <= kind.rejected <= kind.pictures <= MAX_IMAGES and kind.pictures for kind in self.rejections)
             and all(len(ranking.coverage) == len(self.targets) for ranking in self.rankings)

@@ -1,4 +1,4 @@
-"""What `benchmarks.decoding` records: the speed of decoders, and the errors that a grammar saves."""
+"""The records of `benchmarks.decoding`: the speed of decoders, and the errors that a grammar avoids."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .form import MAX_IMAGES
 
 @dataclass(frozen=True)
 class DecoderTime:
-    """One decoder at one batch size; times of one call."""
+    """The times of one call of a decoder at one batch size."""
 
     decoder: str
     batch: int
@@ -20,12 +20,12 @@ class DecoderTime:
     minimum_ms: float
     processor_ms: float
     same: float
-    """Share of the images in which it finds the labels that our decoder of that kind finds."""
+    """Share of the images in which it returns the same labels as our decoder of that kind."""
 
 
 @dataclass(frozen=True)
 class DecodingSpeed:
-    """Decoders on the same probabilities, all on one core."""
+    """The times of several decoders on the same probabilities, all on one core."""
 
     SUITE: ClassVar[str] = "edge-crnn decoding speed"
     VERSION: ClassVar[int] = 1
@@ -39,42 +39,43 @@ class DecodingSpeed:
     """Beam width of all beam decoders."""
     speeds: tuple[DecoderTime, ...]
     absent: Mapping[str, str]
-    """Decoder that was not measured → why."""
+    """Decoder that was not measured → reason."""
 
     def is_possible(self) -> bool:
-        """Whether the times can be true."""
+        """Return whether the times can be true."""
         return all(timed.ms > 0 and timed.batch > 0 for timed in self.speeds)
 
 
 @dataclass(frozen=True)
 class DecodingCounts:
-    """What a grammar does to the errors; all are counts of images."""
+    """The effect of a grammar on the errors, in numbers of images."""
 
     images: int
     greedy_right: int
     beam_right: int
-    """Right by a beam without a grammar."""
+    """Right with a beam without a grammar."""
     grammar_right: int
-    """Right by a beam within the grammar."""
+    """Right with a beam within the grammar."""
     covered: int
-    """Greedy texts that pass the grammar as a filter; as many of the grammar beam's surest readings are compared."""
+    """Greedy texts that pass the grammar as a filter. The same number of the grammar beam's most confident readings is
+    compared with them."""
     filter_wrong: int
-    """Wrong among the covered, by greedy decoding behind the filter."""
+    """Wrong among the covered texts, with greedy decoding and the filter."""
     grammar_wrong: int
-    """Wrong among as many, by the grammar beam."""
+    """Wrong among the same number of texts, with the grammar beam."""
     fewest_wrong: int
-    """Wrong among as many if the grammar beam's confidences ranked perfectly: a bound that no ranking can beat."""
+    """Wrong among the same number of texts if the grammar beam's confidences ranked perfectly: a lower bound."""
     remaining: int
     """Errors of the grammar beam, over all images."""
     truth_in_n_best: int
-    """Those of the remaining errors whose 10 best contain the truth."""
+    """Remaining errors whose 10 best texts contain the truth."""
     outside: int
     """Texts of the grammar beam that the grammar does not accept; must be 0."""
 
 
 @dataclass(frozen=True)
 class DecodingErrors:
-    """A grammar inside the search against the same grammar as a filter."""
+    """A grammar inside the search, compared with the same grammar as a filter."""
 
     SUITE: ClassVar[str] = "edge-crnn decoding errors"
     VERSION: ClassVar[int] = 1
@@ -88,7 +89,7 @@ class DecodingErrors:
     errors: DecodingCounts
 
     def is_possible(self) -> bool:
-        """Whether the counts can be true."""
+        """Return whether the counts can be true."""
         return 0 < self.images <= MAX_IMAGES and all(
             0 <= count <= self.images for name, count in vars(self.errors).items() if name != "outside"
         )

@@ -1,4 +1,4 @@
-"""What `benchmarks.peers` and `benchmarks.forms` record: the time of one image in several inference engines."""
+"""The record of `benchmarks.peers` and `benchmarks.forms`: the time of one image in several inference engines."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ REFERENCE = "Keras"
 
 @dataclass(frozen=True)
 class Round:
-    """Some calls of one engine in a row."""
+    """Consecutive calls of one engine that are measured together."""
 
     median_ms: float
     minimum_ms: float
     processor_ms: float
-    """Mean of a call, over all threads of the engine: what another program on the same cores does not add to."""
+    """Mean processor time of a call, all threads, to which other programs on the same cores do not add."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """One engine at one number of threads."""
+    """The times of one engine at one number of threads."""
 
     DERIVED: ClassVar[tuple[str, ...]] = ("ms", "processor_ms")
 
@@ -38,7 +38,7 @@ class Timing:
     """Opening the file and the first inference, including the import of the engine."""
     rounds: tuple[Round, ...]
     parity: Parity | None
-    """Comparison with the reference; None where that is absent."""
+    """Comparison with the reference; None where the reference is absent."""
 
     @property
     def ms(self) -> float:
@@ -47,7 +47,7 @@ class Timing:
 
     @property
     def minimum_ms(self) -> float:
-        """The fastest call of all rounds."""
+        """Time of the fastest call of all rounds."""
         return min(played.minimum_ms for played in self.rounds)
 
     @property
@@ -57,13 +57,13 @@ class Timing:
 
     @property
     def passes(self) -> bool:
-        """Whether the engine is ours and was not shown to read anything else than the reference."""
+        """Whether the engine is ours and its verdict is not `fail`."""
         return self.ours and self.parity is not None and self.parity.verdict != "fail"
 
 
 @dataclass(frozen=True)
 class Run:
-    """All engines at one number of threads."""
+    """The times of all engines at one number of threads."""
 
     threads: int
     load_before: tuple[float, float, float]
@@ -73,7 +73,7 @@ class Run:
     """Cores that other programs kept busy meanwhile, on average."""
     timings: tuple[Timing, ...]
     absent: Mapping[str, str]
-    """Engine that was not measured → why."""
+    """Engine that was not measured → reason."""
 
     @property
     def best(self) -> Timing | None:
@@ -82,18 +82,18 @@ class Run:
 
     @property
     def fastest_peer(self) -> Timing | None:
-        """The fastest engine that is not ours, which may be the reference."""
+        """Fastest engine that is not ours, which may be the reference."""
         return min((timing for timing in self.timings if not timing.ours), key=lambda timing: timing.ms, default=None)
 
     @property
     def reference(self) -> Timing | None:
-        """The trained model's own framework."""
+        """Timing of the trained model's own framework."""
         return next((timing for timing in self.timings if timing.engine == REFERENCE), None)
 
 
 @dataclass(frozen=True)
 class Engines:
-    """The same engines at several numbers of threads."""
+    """The times of the same engines at several numbers of threads."""
 
     SUITE: ClassVar[str] = "edge-crnn engines"
     VERSION: ClassVar[int] = 1
@@ -103,7 +103,7 @@ class Engines:
     runs: tuple[Run, ...]
 
     def is_possible(self) -> bool:
-        """Whether the counts and times can be true."""
+        """Return whether the counts and times can be true."""
         return all(
             timing.rounds
             and all(0 < played.minimum_ms <= MAX_MS and 0 < played.median_ms < MAX_MS for played in timing.rounds)

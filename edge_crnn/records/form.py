@@ -1,4 +1,4 @@
-"""The JSON form that all records share: `suite` says what a file is, `version` which form of it."""
+"""The JSON form that all records share: `suite` is the kind of a file, and `version` the version of its form."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ..errors import InputError
 from ..model.spec import Parity
 
 MAX_IMAGES = 10_000_000
-"""Most images that a record can count."""
+"""The largest number of images that a record can hold."""
 MAX_MS = 1e9
-"""Longest time that a record can hold, in milliseconds."""
+"""The longest time that a record can hold, in milliseconds."""
 _MAX_BYTES = 1 << 30
 
 
 def dumps(record: Any, *, indent: int | None = 1) -> str:
-    """The text of a file that holds this.
+    """Return the content of a file that holds a record.
 
     Args:
-        record: dataclasses, mappings, sequences and plain values. What a dataclass names in `DERIVED` is written beside
-            its fields; it follows from them and is not read back.
+        record: dataclasses, mappings, sequences and plain values. The properties that a dataclass names in `DERIVED`
+            are written beside its fields; they follow from the fields and are not read back.
         indent: spaces for each level; None: all on one line.
 
     Raises:
@@ -34,7 +34,7 @@ def dumps(record: Any, *, indent: int | None = 1) -> str:
 
 
 def plain(value: Any) -> Any:
-    """What `json.dumps` takes."""
+    """Convert dataclasses, mappings and sequences to values that `json.dumps` accepts."""
     if dataclasses.is_dataclass(value):
         names = (*(field.name for field in dataclasses.fields(value)), *getattr(value, "DERIVED", ()))
         return {name: plain(getattr(value, name)) for name in names}
@@ -46,16 +46,16 @@ def plain(value: Any) -> Any:
 
 
 def parse(text: str | bytes, origin: str, versions: Mapping[str, int], writer: str) -> dict[str, Any]:
-    """The JSON object of a record.
+    """Parse the JSON object of a record.
 
     Args:
-        text: what the file holds.
-        origin: names the file in messages.
+        text: content of the file.
+        origin: name of the file, for messages.
         versions: suite → the version of its form that can be read.
-        writer: what writes such a file, for messages.
+        writer: name of the program that writes such a file, for messages.
 
     Raises:
-        InputError: it is not JSON, or its suite or version cannot be read.
+        InputError: the text is not JSON, or its suite or version cannot be read.
     """
     try:
         data = json.loads(text)
@@ -63,9 +63,9 @@ def parse(text: str | bytes, origin: str, versions: Mapping[str, int], writer: s
         raise InputError(f"{origin}: not JSON ({error}); name a file that {writer} wrote") from error
     suite = data.get("suite") if isinstance(data, dict) else None
     if not isinstance(suite, str) or suite not in versions:
-        known = ", ".join(map(repr, versions))
+        suites = ", ".join(map(repr, versions))
         raise InputError(
-            f"{origin}: found suite {repr(suite)[:100]}, expected {known}; name a file that {writer} wrote"
+            f"{origin}: found suite {repr(suite)[:100]}, expected {suites}; name a file that {writer} wrote"
         )
     version = data.get("version")
     if type(version) is not int or version != versions[suite]:
@@ -77,15 +77,15 @@ def parse(text: str | bytes, origin: str, versions: Mapping[str, int], writer: s
 
 
 def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
+    """Return the time in UTC, ISO 8601, to the second."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def read(path: Path, writer: str) -> bytes:
-    """The content of a file of results.
+    """Return the content of a file of results.
 
     Raises:
-        InputError: it cannot be read, or is too large to be one.
+        InputError: the file cannot be read, or is too large for results.
     """
     try:
         size = path.stat().st_size
@@ -97,7 +97,7 @@ def read(path: Path, writer: str) -> bytes:
 
 
 def is_possible(parity: Parity) -> bool:
-    """Whether the counts and shares of a verdict can be true together."""
+    """Return whether the counts and shares of a verdict can be true together."""
     low, high = parity.accuracy_change_interval or (0, 0)
     if not (0 <= parity.gate_agreement <= 1 and 0 <= parity.gate_accuracy <= 100 and -100 <= low <= high <= 100):
         return False

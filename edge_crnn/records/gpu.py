@@ -1,4 +1,4 @@
-"""What `benchmarks.gpu` records: what must be shown of TensorRT engines, and everything that was measured for it."""
+"""The record of `benchmarks.gpu`: criteria for TensorRT engines, and all measurements behind them."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ Verdict: TypeAlias = Literal["met", "MISSED", "not run"]
 
 @dataclass(frozen=True)
 class Criterion:
-    """One thing that must be shown."""
+    """A criterion that engines must meet."""
 
     DERIVED: ClassVar[tuple[str, ...]] = ("verdict",)
 
     name: str
     part: str
-    """Part of the check that shows it."""
+    """Part of the check that measures the figure."""
     model: str
     what: str
     """Meaning of the figure."""
     wants: Literal["at least", "at most"]
     threshold: float
     figure: float | bool | None = None
-    """None: not known. edge-crnn 0.5.0 wrote true and false for 1 and 0."""
+    """None: unknown. edge-crnn 0.5.0 wrote true and false for 1 and 0."""
     met: bool | None = None
     """None: not run."""
     note: str = NOT_REACHED
-    """How it was shown, or why it was not run."""
+    """Evidence for the verdict, or the reason why the criterion was not run."""
 
     @property
     def verdict(self) -> Verdict:
-        """The outcome, for people."""
+        """Outcome, for people."""
         if self.met is None:
             return "not run"
         return "met" if self.met else "MISSED"
@@ -45,17 +45,17 @@ class Criterion:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Where the images of one model come from, and what its reference reads in them."""
+    """The origin of one model's images, and how many of them its reference reads correctly."""
 
     what: str
-    """Such as 3,000 rendered plates of preset heavy, seed 31."""
+    """Description, such as 3,000 rendered plates of preset heavy, seed 31."""
     command: str
     date: str
     """UTC, ISO 8601."""
     reference: str
-    """What read the images, with its version."""
+    """Framework that read the images, with its version."""
     reference_right: int
-    """Images that the reference reads as they were drawn."""
+    """Images that the reference reads correctly."""
     source_sha256: str
     """SHA-256 of the trained model's file."""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -66,10 +66,10 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How an engine was built."""
+    """The options with which an engine was built."""
 
     batches: tuple[int, int, int]
-    """Images of a call: fewest, those that the engine is tuned for, most."""
+    """Images of a call: the fewest, the number that the engine is tuned for, and the most."""
     workspace: int
     """Bytes of device memory that a layer may use."""
     tactic_sources: tuple[str, ...] | None = None
@@ -90,7 +90,7 @@ class BuiltEngine:
 
 @dataclass(frozen=True)
 class BatchReading:
-    """All images of a model read once, `n` at a time."""
+    """The outcome of reading all images of a model once, `n` at a time."""
 
     model: str
     n: int
@@ -98,26 +98,26 @@ class BatchReading:
     images: int
     same_as_reference: int
     same_as_singles: int
-    """Images read as when each was read alone, in the order in which they were drawn."""
+    """Images that read the same as when they are read one by one, in the order in which they were drawn."""
     max_probability_change: float
-    """Largest |Δp| against the images read alone, over all images, steps and classes."""
+    """Largest |Δp| compared with reading images one by one, over all images, steps and classes."""
 
 
 @dataclass(frozen=True)
 class Turned:
-    """The first images of a model read in batches of `n` at every position."""
+    """The outcome of reading the first images of a model at every position of a batch of `n`."""
 
     model: str
     n: int
     images: int
     readings: int
     other: int
-    """Readings that differ from that of the image read alone."""
+    """Readings that differ from the reading of the same image alone."""
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Calls of one engine in a row."""
+    """The times of consecutive calls of one engine."""
 
     median_ms: float
     p90_ms: float
@@ -126,7 +126,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class GpuSpeed:
-    """Our engine and PyTorch in turn, at one number of images."""
+    """The times of our engine and PyTorch, measured in turn, at one number of images."""
 
     DERIVED: ClassVar[tuple[str, ...]] = (
         *("ours_ms", "ours_p90_ms", "ours_images_per_s"),
@@ -136,7 +136,7 @@ class GpuSpeed:
 
     model: str
     way: str
-    """What is timed, from where to where."""
+    """Beginning and end of the timed work."""
     images: int
     """Images of a call."""
     calls: int
@@ -162,30 +162,31 @@ class GpuSpeed:
 
     @property
     def peer_ms(self) -> float | None:
-        """PyTorch's `ours_ms`; None where it is absent."""
+        """Figure for PyTorch like `ours_ms`; None where PyTorch is absent."""
         return statistics.median(played.median_ms for played in self.peer) if self.peer else None
 
     @property
     def peer_p90_ms(self) -> float | None:
-        """PyTorch's `ours_p90_ms`; None where it is absent."""
+        """Figure for PyTorch like `ours_p90_ms`; None where PyTorch is absent."""
         return statistics.median(played.p90_ms for played in self.peer) if self.peer else None
 
     @property
     def peer_images_per_s(self) -> float | None:
-        """PyTorch's `ours_images_per_s`; None where it is absent."""
+        """Figure for PyTorch like `ours_images_per_s`; None where PyTorch is absent."""
         return None if self.peer_ms is None else 1e3 * self.images / self.peer_ms
 
     @property
     def ratio(self) -> float | None:
-        """How many times as long as ours PyTorch takes: median over the rounds of the quotient of their medians."""
+        """PyTorch's time divided by ours: median over the rounds of the quotients of their medians."""
         if not self.peer:
             return None
-        return statistics.median(b.median_ms / a.median_ms for a, b in zip(self.ours, self.peer, strict=True))
+        pairs = zip(self.ours, self.peer, strict=True)
+        return statistics.median(peer.median_ms / ours.median_ms for ours, peer in pairs)
 
 
 @dataclass(frozen=True)
 class Soak:
-    """Memory over many calls at mixed batch sizes, in bytes."""
+    """The memory in use over many calls at mixed batch sizes, in bytes."""
 
     calls: int
     images: int
@@ -194,9 +195,9 @@ class Soak:
     host: tuple[int, ...]
     """Resident size of the process, sampled."""
     device: tuple[int, ...]
-    """Memory in use on the whole GPU, by any process, sampled at the same moments."""
+    """Memory that all processes use on the GPU, sampled at the same moments."""
     host_growth: float
-    """By how much more the last tenth of the host's samples is than the second tenth, by their medians."""
+    """Median of the last tenth of the host's samples minus the median of the second tenth."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ class Kill:
 
     after_s: float
     under_way: bool
-    """Whether it was still building; a build that had made its engine shows nothing."""
+    """Whether it was still building; killing a build that has made its engine shows nothing."""
     left: int
     """Broken engines in the cache afterwards."""
     others_ended: bool
@@ -214,10 +215,10 @@ class Kill:
 
 @dataclass(frozen=True)
 class OpenedEngine:
-    """What a process that asked for an engine got."""
+    """The engine that a process received."""
 
     builds: int
-    """Engines that it built itself."""
+    """Engines that the process built itself."""
     engine: str
     """SHA-256 of the engine."""
     seconds: float
@@ -225,7 +226,7 @@ class OpenedEngine:
 
 @dataclass(frozen=True)
 class Gpu:
-    """One run of the check; what is not known yet is empty."""
+    """A run of the check; figures that are not known yet are empty."""
 
     SUITE: ClassVar[str] = "edge-crnn gpu_check"
     VERSION: ClassVar[int] = 1
@@ -238,7 +239,7 @@ class Gpu:
     engines: Mapping[str, BuiltEngine] = field(default_factory=dict)
     """Model → its engine."""
     peer: Mapping[str, str] = field(default_factory=dict)
-    """Versions of PyTorch, or why it is absent."""
+    """Versions of PyTorch, or the reason why it is absent."""
     texts: tuple[BatchReading, ...] = ()
     turned: tuple[Turned, ...] = ()
     speed: tuple[GpuSpeed, ...] = ()
@@ -246,12 +247,12 @@ class Gpu:
     """Cores that other programs kept busy while speed was measured, on average."""
     soak: Soak | None = None
     builds: Mapping[str, tuple[Kill | OpenedEngine, ...]] = field(default_factory=dict)
-    """What was done → what became of the builds."""
+    """Kind of experiment → outcomes of the builds."""
     seconds: float = 0.0
     """Duration of the run."""
 
     def is_possible(self) -> bool:
-        """Whether the counts and times can be true."""
+        """Return whether the counts and times can be true."""
         return all(
             0 < timed.images <= MAX_IMAGES
             and timed.ours

@@ -1,4 +1,4 @@
-"""What `benchmarks.instructions` records: instructions of one inference, counted on emulated processors."""
+"""The record of `benchmarks.instructions`: instructions of one inference, counted on emulated processors."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ _MAX_INSTRUCTIONS = 10**15
 
 @dataclass(frozen=True)
 class InstructionClasses:
-    """How many instructions were executed, by class."""
+    """The number of executed instructions, by class."""
 
     dot: int
-    """Dot products, each of 16 multiplications of int8."""
+    """Dot products of 16 int8 multiplications each."""
     simd: int
-    """All others on vectors and floating point."""
+    """All other vector and floating-point instructions."""
     memory: int
-    """Loads and stores, of vectors and others."""
+    """Loads and stores, of vectors or scalars."""
     scalar: int
-    """Integers, addresses, branches."""
+    """Integer arithmetic, addresses and branches."""
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Number of all instructions."""
         return self.dot + self.simd + self.memory + self.scalar
 
 
 @dataclass(frozen=True)
 class InstructionCount:
-    """One engine on one processor."""
+    """The instructions of one engine on one processor."""
 
     engine: str
     cpu: str
@@ -39,7 +39,7 @@ class InstructionCount:
 
 @dataclass(frozen=True)
 class Instructions:
-    """Engines on the processors of small boards."""
+    """The instructions of several engines on the processors of small boards."""
 
     SUITE: ClassVar[str] = "edge-crnn instructions"
     VERSION: ClassVar[int] = 1
@@ -49,7 +49,7 @@ class Instructions:
     counts: tuple[InstructionCount, ...]
 
     def is_possible(self) -> bool:
-        """Whether the counts can be true."""
+        """Return whether the counts can be true."""
         return all(
             0 <= number < _MAX_INSTRUCTIONS for count in self.counts for number in vars(count.instructions).values()
         )

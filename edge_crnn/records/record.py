@@ -1,4 +1,4 @@
-"""A file of results of any kind: who measured what, when, on which machine and with which versions, and the figures."""
+"""A file of results of any kind: a header with command, date, machine and versions, and the figures."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ SUITES: Mapping[str, type[Figures | bench.Record]] = {
         bench.Record,
     )
 }
-"""Suite → what its files hold."""
+"""Suite → the dataclass of its figures."""
 
 _WRITER = "`edge-crnn bench`, `convert`, `verify` or a benchmark"
 _KERNEL = re.compile(r"Linux-(.+)-(?:x86_64|aarch64|armv7l)\b")
@@ -60,7 +60,7 @@ _KERNEL = re.compile(r"Linux-(.+)-(?:x86_64|aarch64|armv7l)\b")
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine as the benchmarks of edge-crnn 0.5.0 described it; newer records hold a `Board` instead."""
+    """The machine in records of edge-crnn 0.5.0; newer records hold a `Board` instead."""
 
     cpu: str
     flags: tuple[str, ...]
@@ -71,7 +71,7 @@ class Machine:
 
     @property
     def facts(self) -> dict[str, str]:
-        """Name of a fact → its value, named as those of a `Board`."""
+        """Name of a fact → its value, with the same names as for a `Board`."""
         facts = {
             "processor": self.cpu,
             "cores": str(self.cores),
@@ -88,7 +88,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Header:
-    """What a record says beside its figures."""
+    """The origin of the figures in a record."""
 
     command: str
     date: str
@@ -100,16 +100,16 @@ class Header:
     model: str = ""
     """Name of the trained model."""
     source_sha256: str = ""
-    """SHA-256 of the trained model's file; empty where it does not matter, or where each artifact has its own."""
+    """SHA-256 of the trained model's file; empty where it does not matter, or where every artifact has its own."""
     images_are: str = ""
-    """What the images are, such as rendered plates; empty if nobody said."""
+    """Description of the images, such as rendered plates; empty if unknown."""
     machine: Machine | None = None
-    """Set in records of edge-crnn 0.5.0 alone."""
+    """Set only in records of edge-crnn 0.5.0."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One file of results."""
+    """A file of results."""
 
     header: Header
     figures: Figures | bench.Record
@@ -118,18 +118,20 @@ class Record:
 
     @property
     def board_name(self) -> str:
-        """What people call the machine, with the GPU where that was measured."""
+        """Name of the machine for people, with the GPU if the GPU was measured."""
         header = self.header
         if header.board is not None:
             name = summary.name(header.board)
         else:
-            assert header.machine is not None  # `from_json` sees to it
+            assert header.machine is not None  # `from_json` guarantees it
             name = f"{header.machine.cpu}, {summary.counted_cores(header.machine.cores)}"
-        return f"{name}, {self.figures.gpu.get('name', 'unknown GPU')}" if isinstance(self.figures, Gpu) else name
+        if isinstance(self.figures, Gpu):
+            return f"{name}, {self.figures.gpu.get('name', 'unknown GPU')}"
+        return name
 
     @property
     def facts(self) -> dict[str, str]:
-        """Name of a fact → its value: what tells machines apart, the owner's settings, and the versions at work."""
+        """Name of a fact → its value: facts that distinguish machines, the owner's settings, and versions."""
         header = self.header
         figures = self.figures
         facts = summary.facts(header.board) if header.board is not None else {}
@@ -143,7 +145,7 @@ class Record:
         return facts
 
     def to_json(self) -> str:
-        """The file's content; what the header leaves empty is left out."""
+        """Return the content of the file, without empty fields of the header."""
         header = {name: value for name, value in vars(self.header).items() if value}
         suite = {"suite": self.figures.SUITE, "version": self.figures.VERSION}
         return form.dumps({**suite, **header, **form.plain(self.figures)})
@@ -157,14 +159,14 @@ def header_here(
     source_sha256: str = "",
     images_are: str = "",
 ) -> Header:
-    """The header of what is measured now, by this process.
+    """Return the header for measurements of this process.
 
     Args:
-        packages: those whose versions matter.
-        command: what was typed; None: `edge-crnn` with the arguments of this process.
+        packages: the packages whose versions matter.
+        command: the command line; None: `edge-crnn` with the arguments of this process.
         model: name of the trained model.
-        source_sha256: SHA-256 of its file.
-        images_are: what the images are, if somebody said.
+        source_sha256: SHA-256 of the trained model's file.
+        images_are: description of the images; empty if unknown.
     """
     return Header(
         command=shlex.join(["edge-crnn", *sys.argv[1:]]) if command is None else command,
@@ -181,7 +183,7 @@ def load_record(path: Path) -> Record:
     """Read a file of results of any kind.
 
     Raises:
-        InputError: it cannot be read, or as `from_json`.
+        InputError: the file cannot be read, or the cases of `from_json`.
     """
     return from_json(form.read(path, _WRITER), str(path))
 
@@ -190,16 +192,18 @@ def from_json(text: str | bytes, origin: str) -> Record:
     """Read the content of a file of results of any kind.
 
     Raises:
-        InputError: it holds no results, a version of them that is not known, or figures that cannot be true.
+        InputError: the text holds no results, an unknown version of them, or figures that cannot be true.
     """
     data = form.parse(text, origin, {suite: kind.VERSION for suite, kind in SUITES.items()}, _WRITER)
     kind = SUITES[data["suite"]]
     header = build(Header, data, origin, InputError, open_ended=True)
     if header.board is None and header.machine is None:
-        raise InputError(f"{origin}: found neither 'board' nor 'machine', expected the machine's facts; measure again")
+        raise InputError(f"{origin}: found neither 'board' nor 'machine', expected one of them; measure again")
     figures = build(kind, data, origin, InputError, open_ended=True)
     if isinstance(figures, bench.Record):
         bench.check(figures, origin)
     elif not figures.is_possible():
-        raise InputError(f"{origin}: found a count, time or picture that cannot be; the file is damaged: measure again")
+        raise InputError(
+            f"{origin}: found a count, time or picture that is impossible; the file is damaged: measure again"
+        )
     return Record(header, figures, Path(origin).name)

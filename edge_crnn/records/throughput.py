@@ -1,4 +1,4 @@
-"""What `benchmarks.throughput` records: one engine with all threads against one engine for each core."""
+"""The record of `benchmarks.throughput`: one engine with all threads, compared with one engine per core."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class Throughput:
-    """Images a second, in paired rounds."""
+    """The images a second in paired rounds."""
 
     SUITE: ClassVar[str] = "edge-crnn throughput"
     VERSION: ClassVar[int] = 1
@@ -17,12 +17,12 @@ class Throughput:
     other_cores: float
     """Cores that other programs kept busy meanwhile, on average."""
     ratios: Mapping[str, float]
-    """Task → how many times as fast one engine for each core is; median over the rounds."""
+    """Task → images a second of one engine per core, divided by those of one engine; median over the rounds."""
     rounds: Mapping[str, tuple[tuple[float, float], ...]]
-    """Task → for each round, images a second of one engine with all threads, and of one engine for each core."""
+    """Task → for each round, images a second of one engine with all threads, and of one engine per core."""
 
     def is_possible(self) -> bool:
-        """Whether the rates can be true."""
+        """Return whether the rates can be true."""
         return self.ratios.keys() == self.rounds.keys() and all(
             pairs and all(min(pair) > 0 for pair in pairs) for pairs in self.rounds.values()
         )

@@ -1,4 +1,4 @@
-"""What `edge-crnn convert` and `verify` record: verdicts, and the images behind them."""
+"""The record of `edge-crnn convert` and `verify`: verdicts, and the images behind them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PICTURE = re.compile(r"data:image/(png|jpeg|webp|bmp);base64,[A-Za-z0-9+/]+={0,
 
 @dataclass(frozen=True)
 class SymbolErrors:
-    """Symbols of one labelled folder, and the fewest that must be replaced, inserted or deleted to get the labels."""
+    """The symbol errors on one labelled folder: the fewest symbols to replace, insert or delete to get the labels."""
 
     symbols: int
     """Symbols of all labels."""
@@ -27,24 +27,24 @@ class SymbolErrors:
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often one symbol is read as another; an empty string stands for no symbol."""
+    """A symbol that is read as another; an empty string stands for no symbol."""
 
     truth: str
     read: str
     reference: int
-    """How often the trained model does it."""
+    """Number of times that the trained model confuses them."""
     artifact: int
-    """How often the artifact does it."""
+    """Number of times that the artifact confuses them."""
 
 
 @dataclass(frozen=True)
 class Detail:
-    """How an artifact departs from the trained model on labelled folders."""
+    """The differences between an artifact and the trained model on labelled folders."""
 
     errors: tuple[SymbolErrors, ...]
-    """One for each folder, in the order of the parity's sets."""
+    """Errors on each folder, in the order of the parity's sets."""
     confusions: tuple[Confusion, ...]
-    """Those that occur more or less often than with the trained model, the most changed first."""
+    """Confusions that occur more or less often than with the trained model, the most changed first."""
     mean_probability_change: float
     """Mean |Δp| over all images, steps and classes."""
     mean_confidence_change: float
@@ -55,7 +55,7 @@ class Detail:
     """Expected calibration error of the artifact's posteriors."""
 
     def is_possible(self) -> bool:
-        """Whether the counts can be true."""
+        """Return whether the counts can be true."""
         return sum(folder.symbols for folder in self.errors) > 0 and all(
             0 <= count <= MAX_IMAGES
             for folder in self.errors
@@ -65,7 +65,7 @@ class Detail:
 
 @dataclass(frozen=True)
 class ReadText:
-    """What one model reads in an image."""
+    """The text that a model reads in an image."""
 
     text: str
     right: bool
@@ -73,24 +73,24 @@ class ReadText:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image, and what was read in it."""
+    """An image, and the texts that were read in it."""
 
     image: str
     """File name."""
     set: str
     """Folder."""
     truth: str | None
-    """None: the image has no label, and what the reference reads counts as right."""
+    """None: the image has no label, and the text of the reference counts as right."""
     reference: ReadText
     artifacts: Mapping[str, ReadText]
-    """Name of an artifact → what it reads, for those that read something else than the reference."""
+    """Name of an artifact → its text, for artifacts that read another text than the reference."""
     picture: str = ""
     """Data URI of the image."""
 
 
 @dataclass(frozen=True)
 class Verified:
-    """An artifact, compared with the trained model."""
+    """The comparison of an artifact with the trained model."""
 
     name: str
     recipe: str
@@ -104,21 +104,21 @@ class Verified:
 
 @dataclass(frozen=True)
 class Verification:
-    """Artifacts of one trained model, compared with it on the same images."""
+    """The comparison of several artifacts with their trained model, on the same images."""
 
     SUITE: ClassVar[str] = "edge-crnn verify"
     VERSION: ClassVar[int] = 1
 
     artifacts: tuple[Verified, ...]
     changed: int
-    """Number of images that some artifact reads differently from the reference."""
+    """Number of images that at least one artifact reads differently from the reference."""
     changes: tuple[Picture, ...]
-    """Those images, or the first of them."""
+    """These images, or the first of them."""
     sample: tuple[Picture, ...]
-    """Some of the images that all read alike."""
+    """Some of the images that all artifacts read like the reference."""
 
     def is_possible(self) -> bool:
-        """Whether the counts can be true and the pictures can be shown safely."""
+        """Return whether the counts can be true and the pictures can be shown safely."""
         return (
             bool(self.artifacts)
             and all(is_possible(artifact.parity) for artifact in self.artifacts)

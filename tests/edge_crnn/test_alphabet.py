@@ -27,7 +27,7 @@ plate_labels = st.builds(
 
 @st.composite
 def alphabets(draw: st.DrawFn) -> Alphabet:
-    """No symbol begins another one, so that every label can be split in one way only."""
+    """Draw an alphabet in which no symbol is a prefix of another, so that a label can be split in only one way."""
     symbols = draw(
         st.lists(
             st.sampled_from(["x", "y", "가", "é", " ", "ab", "cde", "ㄱㅏ", ".", "*", "\\", "["]),

@@ -25,10 +25,11 @@ def test_cdf_is_exact(counts: tuple[int, int], chance: Fraction) -> None:
 
 
 def test_cdf_counts_every_outcome() -> None:
-    trials, chance = 7, 0.3
+    trials = 7
+    chance = 0.3
     for most in range(trials + 1):
         total = sum(
-            math.prod(chance if each else 1 - chance for each in outcome)
+            math.prod(chance if success else 1 - chance for success in outcome)
             for outcome in product((0, 1), repeat=trials)
             if sum(outcome) <= most
         )
@@ -94,6 +95,6 @@ def test_many_images_stay_finite(failures: int) -> None:
     low, high = binomial_interval(trials - failures, trials)
     share = 1 - failures / trials
     assert 0 <= low <= share <= high <= 1
-    # Far from both ends it is the normal approximation.
+    # Far from both ends, the interval is that of the normal approximation.
     margin = 1.96 * math.sqrt(share * (1 - share) / trials)
     assert high - low == pytest.approx(2 * margin, rel=0.03) or failures in (0, 1, 49_999, 50_000)

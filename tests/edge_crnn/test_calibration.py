@@ -35,7 +35,7 @@ def arrays(pairs: list[tuple[float, bool]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def world(temperature: float, images: int = 1500, seed: int = 3) -> tuple[np.ndarray, list[str]]:
-    """A network that is too sure by that temperature: each true text is drawn from what its tempered rows say."""
+    """Return the rows of a network that is too sure by `temperature`, and true texts drawn from the tempered rows."""
     random = np.random.default_rng(seed)
     logits = random.normal(size=(images, 7, 4)) * 12
     powers = np.exp(logits)
@@ -59,12 +59,12 @@ def test_the_temperature_of_a_network_is_found(temperature: float) -> None:
 def test_impossible_texts_do_not_move_it() -> None:
     rows, truths = world(1.7)
     labels = [SPEC.alphabet.encode(truth) for truth in truths]
-    found = fit_temperature(rows, labels, 3, 1)
-    assert fit_temperature(np.concatenate([rows, rows[:9]]), [*labels, *[(0,) * 7] * 9], 3, 1) == found
+    temperature = fit_temperature(rows, labels, 3, 1)
+    assert fit_temperature(np.concatenate([rows, rows[:9]]), [*labels, *[(0,) * 7] * 9], 3, 1) == temperature
 
 
 def slow_isotonic(right: list[float]) -> list[float]:
-    """Its minimax formula (Barlow et al. 1972), for values in the order of their scores."""
+    """Return the isotonic regression of values in score order, by its minimax formula (Barlow et al. 1972)."""
     n = len(right)
     return [max(min(sum(right[a : b + 1]) / (b + 1 - a) for b in range(i, n)) for a in range(i + 1)) for i in range(n)]
 
@@ -93,7 +93,7 @@ def test_isotonic_is_monotone_and_never_certain(pairs: list[tuple[float, bool]])
     assert list(chances) == sorted(set(chances))
     assert all(0 < chance < 1 for chance in chances)
     assert all(0 <= posterior <= 1 for posterior in posteriors)
-    mapped = [likelihood(each, points) for each in np.linspace(0, 1, 50)]
+    mapped = [likelihood(confidence, points) for confidence in np.linspace(0, 1, 50)]
     assert mapped == sorted(mapped)
 
 
@@ -109,11 +109,11 @@ def test_calibration_error_of_honest_and_of_shifted_confidences() -> None:
 def test_bins_are_of_equal_mass() -> None:
     confidences = np.array([0.9, 0.1, 0.8, 0.2, 0.99])
     bins = reliability(confidences, np.array([True, False, False, True, True]), bins=2)
-    assert [each.readings for each in bins] == [3, 2]
+    assert [bin_.readings for bin_ in bins] == [3, 2]
     assert bins[0].confidence == pytest.approx((0.1 + 0.2 + 0.8) / 3)
     assert bins[0].right == pytest.approx(1 / 3)
     assert (bins[1].confidence, bins[1].right) == (pytest.approx(0.945), 1.0)
-    assert sum(each.readings for each in reliability(confidences, np.ones(5, bool))) == 5
+    assert sum(bin_.readings for bin_ in reliability(confidences, np.ones(5, bool))) == 5
 
 
 @settings(deadline=None)
@@ -123,7 +123,7 @@ def test_the_curve_counts_what_its_thresholds_accept(pairs: list[tuple[float, bo
     curve = coverage(confidences, right, points=points)
     assert 1 <= len(curve) <= points
     assert curve[-1].accepted == len(right)
-    assert [each.accepted for each in curve] == sorted({each.accepted for each in curve})
+    assert [point.accepted for point in curve] == sorted({point.accepted for point in curve})
     for point in curve:
         accepted = confidences >= point.threshold
         assert point.accepted == accepted.sum()
@@ -144,6 +144,7 @@ def drawn() -> tuple[np.ndarray, list[str]]:
     return world(1.7, images=2000)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("decoder", [DecoderSpec(), DecoderSpec("beam", beam_width=4), DecoderSpec(grammar="[ab]+")])
 @pytest.mark.parametrize("isotonic", [False, True])
 def test_confidences_become_true_and_thresholds_hold(
@@ -159,30 +160,30 @@ def test_confidences_become_true_and_thresholds_hold(
     assert spec.confidence.error < 0.05 < 0.1 < spec.confidence.error_before
 
     readings = decode(spec, fake(rows), rows)
-    confidences = np.array([each.confidence for each in readings])
-    right = np.array([each.label == truth for each, truth in zip(readings, truths, strict=True)])
+    confidences = np.array([reading.confidence for reading in readings])
+    right = np.array([reading.label == truth for reading, truth in zip(readings, truths, strict=True)])
     assert spec.confidence.right == right.sum()
     assert spec.confidence.error == calibration_error(confidences, right)
     for precision in (0.6, 0.7, 0.8):
         limit = threshold(spec, precision, spec.decoder)
         chosen = replace(spec, decoder=replace(spec.decoder, reject_below=limit))
-        accepted = np.array([each.accepted for each in decode(chosen, fake(rows), rows)])
+        accepted = np.array([reading.accepted for reading in decode(chosen, fake(rows), rows)])
         assert lower_bound(int(right[accepted].sum()), int(accepted.sum())) >= precision
 
     fresh, answers = world(1.7, images=2000, seed=4)
-    held = decode(spec, fake(rows), fresh)
-    found = np.array([each.label == truth for each, truth in zip(held, answers, strict=True)])
-    assert calibration_error(np.array([each.confidence for each in held]), found, bins=5) < 0.04
+    readings_again = decode(spec, fake(rows), fresh)
+    right_again = np.array([reading.label == truth for reading, truth in zip(readings_again, answers, strict=True)])
+    assert calibration_error(np.array([reading.confidence for reading in readings_again]), right_again, bins=5) < 0.04
 
 
 def test_a_reading_keeps_its_threshold_on_the_default(drawn: tuple[np.ndarray, list[str]]) -> None:
-    """A threshold of before has no say in the curve, and stays."""
+    """An earlier threshold does not change the curve, and stays."""
     rows, truths = drawn
     plain = calibrate(SPEC, fake(rows), rows, truths, "x")
     strict = calibrate(replace(SPEC, decoder=DecoderSpec(reject_below=0.9)), fake(rows), rows, truths, "x")
     assert strict.confidence == plain.confidence
     assert strict.decoder.reject_below == 0.9
-    assert calibrate(strict, fake(rows), rows, truths, "x") == strict  # a second time is as the first
+    assert calibrate(strict, fake(rows), rows, truths, "x") == strict  # calibrating again changes nothing
 
 
 def test_at_temperature_1_nothing_changes(drawn: tuple[np.ndarray, list[str]]) -> None:
@@ -195,8 +196,8 @@ def test_folders_that_show_nothing(drawn: tuple[np.ndarray, list[str]]) -> None:
     rows, truths = drawn
     with pytest.raises(DatasetError, match="99 images to calibrate with, expected at least 100: add"):
         calibrate(SPEC, fake(rows), rows[:99], truths[:99], "x")
-    read = [each.label for each in decode(SPEC, fake(rows), rows)]
+    read = [reading.label for reading in decode(SPEC, fake(rows), rows)]
     with pytest.raises(DatasetError, match=r"all 2000 images are read right, .*: add harder images"):
         calibrate(SPEC, fake(rows), rows, read, "x")
     with pytest.raises(DatasetError, match="none of 2000 images is read right: check their labels"):
-        calibrate(SPEC, fake(rows), rows, ["ccc" if each != "ccc" else "a" for each in read], "x")
+        calibrate(SPEC, fake(rows), rows, ["ccc" if label != "ccc" else "a" for label in read], "x")

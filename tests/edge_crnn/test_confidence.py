@@ -35,8 +35,8 @@ def rows(seed: int, images: int = 3, classes: int = 4, sharpness: float = 4.0) -
 
 
 def test_temperature_1_changes_nothing() -> None:
-    given_ = rows(0)
-    assert temper(given_, 3, 1.0) is given_
+    probabilities = rows(0)
+    assert temper(probabilities, 3, 1.0) is probabilities
 
 
 @settings(deadline=None)
@@ -52,7 +52,7 @@ def test_a_temperature_divides_log_probabilities(seed: int, temperature: float) 
 @settings(deadline=None)
 @given(st.integers(0, 99), st.floats(0.3, 3))
 def test_what_is_read_greedily_stays_and_is_less_sure_the_hotter(seed: int, temperature: float) -> None:
-    before, hotter = (ctc.greedy(temper(rows(seed), 3, each), 3) for each in (temperature, 1.2 * temperature))
+    before, hotter = (ctc.greedy(temper(rows(seed), 3, degree), 3) for degree in (temperature, 1.2 * temperature))
     for first, second in zip(before, hotter, strict=True):
         assert (first.indices, first.spans) == (second.indices, second.spans)
         assert all(cool >= hot for cool, hot in zip(first.confidences, second.confidences, strict=True))
@@ -98,7 +98,7 @@ def test_the_fit_is_monotone_and_within_its_points(
     posteriors = sorted({point[0] for point in points})
     chances = sorted(point[1] for point in points)[: len(posteriors)]
     fit = tuple(zip(posteriors, chances, strict=True))
-    low, high = (likelihood(each, fit) for each in sorted((first, second)))
+    low, high = (likelihood(posterior, fit) for posterior in sorted((first, second)))
     assert low <= high
     if fit:
         assert chances[0] <= low

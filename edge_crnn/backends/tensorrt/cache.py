@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ...errors import ArtifactError, BackendError, BackendUnavailable, ModelSpecError, OutputError
-from ...files import cache_folder, sha256
+from ...files import cache_folder, lock, sha256
 from ...model.artifact import Artifact, load, sidecar
 from . import cuda
 from .build import REVISION, BuildOptions, import_tensorrt, version
@@ -105,9 +105,9 @@ class _Wanted:
         """Build the engine and load it from the cache; the caller holds the lock."""
         again = ", anew: the one in the cache is damaged" if self.path.exists() else ", once; it may take minutes"
         _say(f"building the engine of {self.onnx.path.name}{again}")
-        for left in self.path.parent.glob(".*.partial"):  # whoever wrote it is gone, as the lock was free
-            with contextlib.suppress(OSError):
-                left.unlink()
+        with contextlib.suppress(OSError):
+            for left in self.path.parent.glob(".*.partial"):  # its writer is gone, since the lock was free
+                left.unlink(missing_ok=True)
         try:
             made = make_engine(self.onnx, self.path, self.options, timeout)
         except BackendError as error:
@@ -208,10 +208,8 @@ def _lock(folder: Path, name: str, timeout: float) -> Iterator[None]:
 
 
 def _locked(file: BinaryIO) -> bool:
-    import fcntl  # not on Windows
-
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(file.fileno())  # without locks on this file system, two processes may build the same engine
     except BlockingIOError:
         return False
     return True

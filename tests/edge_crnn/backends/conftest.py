@@ -36,24 +36,24 @@ def rtx() -> Any:
 
 @pytest.fixture
 def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., FakeGpu]]:
-    """`on_gpu(version, gpu, **knobs)`: from now on there is such a GPU, with that TensorRT and pycuda."""
+    """`on_gpu(version, gpu, **knobs)` installs a fake GPU with this version of TensorRT and with pycuda."""
     real = ctypes.CDLL
 
     def install(version: str = "10.3.0", gpu: FakeGpu | None = None, **knobs: Any) -> FakeGpu:
-        there = gpu or FakeGpu()
+        device = gpu or FakeGpu()
         module = tensorrt(version)
-        there.knobs.update(knobs)
-        module.Runtime = runtime(module, there)
+        device.knobs.update(knobs)
+        module.Runtime = runtime(module, device)
         pycuda: Any = ModuleType("pycuda")
-        pycuda.driver = pycuda_driver(there)
+        pycuda.driver = pycuda_driver(device)
         for name, stub in {"tensorrt": module, "pycuda": pycuda, "pycuda.driver": pycuda.driver}.items():
             monkeypatch.setitem(sys.modules, name, stub)
-        library = there.libcuda()
+        library = device.libcuda()
         monkeypatch.setattr(
             ctypes, "CDLL", lambda name, *rest, **more: library if name == "libcuda.so.1" else real(name, *rest, **more)
         )
         forget()
-        return there
+        return device
 
     def forget() -> None:
         cuda._driver.cache_clear()

@@ -1,4 +1,4 @@
-"""What every backend does alike. A new one joins by a line in `ENGINES`."""
+"""The contract that every backend keeps. To test a new backend, add a line to `ENGINES`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from edge_crnn.backends.tensorrt.engine import TrtBackend
 from edge_crnn.errors import BackendError, InputError
 from tests.fake_engine import Plan
 
-STEPS, CLASSES = 16, 11
+STEPS = 16
+CLASSES = 11
 
 
 def fake(dtype: str) -> Backend:

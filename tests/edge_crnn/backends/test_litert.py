@@ -174,7 +174,7 @@ def test_without_xnnpack_it_refuses_to_run(tiny_artifact: Path, monkeypatch: pyt
 def test_a_failure_in_the_middle_keeps_its_cause(
     tiny_artifact: Path, batch: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No graph that loads here fails when it runs, so the failure is played."""
+    """No graph that loads here fails when it runs, so the test fakes the failure."""
     backend = open_backend(tiny_artifact)
 
     def fail() -> None:

@@ -153,6 +153,7 @@ def test_a_graph_that_cannot_run_is_one_error(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.thorough
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.dictionaries(st.integers(0, 10**6), st.integers(0, 255), min_size=1, max_size=4))
 def test_any_forged_payload_runs_or_is_one_error(

@@ -1,4 +1,4 @@
-"""Machines, clocks and records that are made up."""
+"""Invented machines, clocks and records."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def moment(
     governor: str = "performance",
     celsius: float = 50.0,
 ) -> Snapshot:
-    """The machine so many seconds after noon."""
+    """Return a snapshot taken some seconds after noon."""
     return Snapshot(
         taken_at=f"2026-01-01T12:00:{second:06.3f}+00:00",
         clocks=Clocks((Core(0, 2400.0, 2400.0, 2400.0, governor),), "cpufreq-dt", None, None),
@@ -74,23 +74,23 @@ def moment(
 
 
 def throttling(now: Iterable[str] = (), occurred: Iterable[str] = (), **counts: int) -> Throttling:
-    """What a board tells of it."""
+    """Return what a board reports about throttling."""
     return Throttling(tuple(now), tuple(occurred), counts, None)
 
 
 def a_round(infer_ms: Sequence[float], elapsed_ms: float | None = None, **changes: object) -> Round:
-    """Of images that take 1 ms beside their inference, of which the file is a quarter."""
+    """Return a round of images that take 1 ms beside their inference; loading the file takes a quarter of it."""
     infer = tuple(round(ms * MS) for ms in infer_ms)
     quarter = (MS // 4,) * len(infer)
     stages = {"load": quarter, "preprocess": quarter, "infer": infer, "decode": (MS // 2,) * len(infer)}
     elapsed = round((sum(infer_ms) + len(infer)) * MS) if elapsed_ms is None else round(elapsed_ms * MS)
-    made = Round(len(infer), 0, elapsed, 2 * elapsed, 1, 1000, 64 << 20, stages)
-    return replace(made, **changes)  # type: ignore[arg-type]
+    played = Round(len(infer), 0, elapsed, 2 * elapsed, 1, 1000, 64 << 20, stages)
+    return replace(played, **changes)  # type: ignore[arg-type]
 
 
 def opened(**changes: object) -> Opened:
-    """An artifact."""
-    made = Opened(
+    """Return an opened artifact."""
+    artifact = Opened(
         path="plates.tflite",
         control=False,
         file_bytes=7_000_000,
@@ -108,7 +108,7 @@ def opened(**changes: object) -> Opened:
         rss_bytes=90_000_000,
         gpu_bytes=None,
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(artifact, **changes)  # type: ignore[arg-type]
 
 
 def result(
@@ -120,14 +120,14 @@ def result(
     other_cores: float | None = 0.0,
     snapshot: Callable[[], Snapshot] = moment,
 ) -> Result:
-    """A round of four images around each median, which counts 1 ms more from file to text."""
-    rounds = (_told(a_round([ms - 0.2, ms, ms, ms + 0.3]), scenario) for ms in medians_ms)
-    measured = tuple(Measured(each, (snapshot(), snapshot())) for each in rounds)
+    """Return a result with a round of four images around each median; from file to text they take 1 ms more."""
+    rounds = (_with_stages_of(a_round([ms - 0.2, ms, ms, ms + 0.3]), scenario) for ms in medians_ms)
+    measured = tuple(Measured(played, (snapshot(), snapshot())) for played in rounds)
     return Result(artifact, scenario, fingerprint(board), other_cores, measured)
 
 
-def _told(played: Round, scenario: Scenario) -> Round:
-    """With the stages that such a scenario tells apart."""
+def _with_stages_of(played: Round, scenario: Scenario) -> Round:
+    """Return the round with the stages that its scenario measures."""
     stages = dict(played.stages)
     if scenario.kind == "offline":
         stages = {}
@@ -139,7 +139,7 @@ def _told(played: Round, scenario: Scenario) -> Round:
 
 
 def record(*results: Result, artifacts: Sequence[Opened] | None = None, board: Board = PI) -> Record:
-    """Of one artifact and its control."""
+    """Return a record, by default of an artifact and its control."""
     return Record(
         command="edge-crnn bench --images plates",
         date="2026-01-01T12:00:00+00:00",
@@ -153,7 +153,7 @@ def record(*results: Result, artifacts: Sequence[Opened] | None = None, board: B
 
 
 class FakeClock:
-    """Goes on by `tick` whenever it is looked at, and when it is told to."""
+    """A clock that advances by `tick` whenever it is read, and by `advance`."""
 
     def __init__(self, tick: int = 0) -> None:
         self.ns = 0
@@ -161,13 +161,13 @@ class FakeClock:
         self.slept: list[int] = []
         self._lock = threading.Lock()
 
-    def go_on(self, nanoseconds: int) -> int:
+    def advance(self, nanoseconds: int) -> int:
         with self._lock:
             self.ns += nanoseconds
             return self.ns
 
     def now(self) -> int:
-        return self.go_on(self.tick)
+        return self.advance(self.tick)
 
     def processor(self) -> int:
         return 2 * self.ns
@@ -175,7 +175,7 @@ class FakeClock:
     def sleep(self, nanoseconds: int) -> None:
         assert nanoseconds > 0
         self.slept.append(nanoseconds)
-        self.go_on(nanoseconds)
+        self.advance(nanoseconds)
 
 
 SPEC = ModelSpec(
@@ -189,12 +189,12 @@ SPEC = ModelSpec(
 
 
 def artifact_file(folder: Path) -> Path:
-    """An artifact that no real engine would take."""
+    """Write an artifact that no real engine accepts."""
     return save(folder / "made-up.tflite", b"\0\0\0\0TFL3", SPEC).path
 
 
 class SlowEngine(FakeBackend):
-    """Reads the grey level of an image as a digit, and takes what `costs` has next, in nanoseconds."""
+    """Reads the grey level of an image as a digit; every image takes the next of `costs`, in nanoseconds."""
 
     def __init__(self, clock: FakeClock, costs: Iterable[int] = itertools.repeat(0)) -> None:
         super().__init__(np.eye(11, dtype=np.float32)[:, np.newaxis], SPEC.input.shape)
@@ -206,7 +206,7 @@ class SlowEngine(FakeBackend):
     def infer(self, batch: npt.NDArray[np.generic]) -> Probabilities:
         levels = [int(image.flat[0]) for image in batch]
         self.seen += levels
-        self.clock.go_on(sum(itertools.islice(self.costs, len(levels))))
+        self.clock.advance(sum(itertools.islice(self.costs, len(levels))))
         return np.concatenate([self._script[level : level + 1] for level in levels])
 
     def close(self) -> None:
@@ -214,7 +214,7 @@ class SlowEngine(FakeBackend):
 
 
 def pictures(folder: Path, count: int) -> list[Path]:
-    """Grey PNGs of which picture n has level n, so that `SlowEngine` reads the digit n in it."""
+    """Write grey PNGs; picture n has level n, so that `SlowEngine` reads the digit n in it."""
     import cv2
 
     paths = []
@@ -225,6 +225,6 @@ def pictures(folder: Path, count: int) -> list[Path]:
 
 
 def opener(engines: Sequence[SlowEngine]) -> Callable[[Artifact, int, str | None], SlowEngine]:
-    """Gives these engines, one after the other."""
+    """Return a function that returns these engines, one after the other."""
     left = iter(engines)
     return lambda artifact, threads, engine: next(left)

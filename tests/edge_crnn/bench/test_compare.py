@@ -16,24 +16,24 @@ _TEN = [9.8, 9.9, 10.0, 10.1, 10.2]
 
 
 def _both(now: Sequence[float], *, then: Sequence[float] = _TEN, control: Sequence[float] = _TEN) -> tuple[str, float]:
-    """The verdict, and from which change on it is one."""
+    """Return the verdict, and the smallest change that counts."""
     old = record(result(then), result(then, artifact=1))
-    (found,) = compare(old, record(result(now), result(control, artifact=1)))
-    return found.verdict, found.least
+    (comparison,) = compare(old, record(result(now), result(control, artifact=1)))
+    return comparison.verdict, comparison.least
 
 
 def _times(factor: float) -> list[float]:
-    return [factor * (each + 1) - 1 for each in _TEN]  # an image takes 1 ms beside its inference
+    return [factor * (ms + 1) - 1 for ms in _TEN]  # an image takes 1 ms beside its inference
 
 
-def test_what_has_become_slower() -> None:
+def test_slower_and_faster() -> None:
     old, new = record(result(_TEN)), record(result(_times(1.2)))
-    (found,) = compare(old, new)
-    assert (found.verdict, found.path, found.scenario) == ("slower", "plates.tflite", SINGLE)
-    assert (found.old_ms, found.new_ms) == (pytest.approx(11), pytest.approx(13.2))
-    assert found.p == pytest.approx(1 / 252)  # all of five above all of five
-    (found,) = compare(new, old)
-    assert found.verdict == "faster"
+    (comparison,) = compare(old, new)
+    assert (comparison.verdict, comparison.path, comparison.scenario) == ("slower", "plates.tflite", SINGLE)
+    assert (comparison.old_ms, comparison.new_ms) == (pytest.approx(11), pytest.approx(13.2))
+    assert comparison.p == pytest.approx(1 / 252)  # all of five above all of five
+    (comparison,) = compare(new, old)
+    assert comparison.verdict == "faster"
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ def test_what_has_become_slower() -> None:
         ([9.9, 12, 9.8, 12, 12], _times(1.182), "same", 0.05),  # in its median, but not surely
     ],
 )
-def test_what_counts(now: list[float], control: list[float], verdict: str, least: float) -> None:
+def test_which_changes_count(now: list[float], control: list[float], verdict: str, least: float) -> None:
     assert _both(now, control=control) == (verdict, pytest.approx(least, abs=0.001))
 
 
-def test_a_change_that_other_programs_may_have_made_is_unclear() -> None:
+def test_a_change_that_other_programs_may_have_caused_is_unclear() -> None:
     slow, fast = _times(1.3), _TEN
     for then, now, busy, verdict in (
         (fast, slow, (0.0, 0.5), "unclear"),
@@ -60,11 +60,11 @@ def test_a_change_that_other_programs_may_have_made_is_unclear() -> None:
         (slow, fast, (0.0, 0.5), "faster"),
         (fast, fast, (0.5, 0.5), "same"),
     ):
-        old, new = (record(result(each, other_cores=others)) for each, others in zip((then, now), busy, strict=True))
-        (found,) = compare(old, new)
-        assert found.verdict == verdict
+        old, new = (record(result(times, other_cores=others)) for times, others in zip((then, now), busy, strict=True))
+        (comparison,) = compare(old, new)
+        assert comparison.verdict == verdict
         when = "now" if now is slow else "then"
-        assert found.why == (f"other programs kept 0.5 cores busy {when}" if verdict == "unclear" else None)
+        assert comparison.why == (f"other programs kept 0.5 cores busy {when}" if verdict == "unclear" else None)
 
 
 def test_the_noise_of_a_scenario_holds_for_all_artifacts_in_it() -> None:
@@ -74,30 +74,33 @@ def test_the_noise_of_a_scenario_holds_for_all_artifacts_in_it() -> None:
         offline = [result(_TEN, place, OFFLINE) for place in (0, 1, 2)]
         return record(result(_TEN), result(control, 1), result(other, 2), *offline, artifacts=artifacts)
 
-    found = compare(measured(_TEN, _TEN), measured(_times(1.25), _times(1.2)))
-    assert [(each.path, each.scenario.kind, each.verdict) for each in found] == [
+    comparisons = compare(measured(_TEN, _TEN), measured(_times(1.25), _times(1.2)))
+    assert [(comparison.path, comparison.scenario.kind, comparison.verdict) for comparison in comparisons] == [
         ("plates.tflite", "single", "same"),
         ("other.tflite", "single", "same"),
         ("plates.tflite", "offline", "same"),
         ("other.tflite", "offline", "same"),
     ]
-    assert [each.least for each in found] == pytest.approx([0.25, 0.25, 0.05, 0.05])
+    assert [comparison.least for comparison in comparisons] == pytest.approx([0.25, 0.25, 0.05, 0.05])
 
 
 def test_controls_and_sustained_runs_are_not_compared() -> None:
     sustained = Scenario("sustained", 4, 0, seconds=5.0)
     new = record(result(_TEN), result(_times(2), artifact=1), result(_times(2), scenario=sustained))
-    (found,) = compare(record(result(_TEN)), new)
-    assert found.verdict == "same"
+    (comparison,) = compare(record(result(_TEN)), new)
+    assert comparison.verdict == "same"
 
 
 def test_every_scenario_is_compared_with_its_own() -> None:
     old = record(result(_times(3)), result(_TEN, scenario=OFFLINE))
     new = record(result(_TEN, scenario=OFFLINE), result(_times(3.5)))
-    assert [(each.scenario, each.verdict) for each in compare(old, new)] == [(OFFLINE, "same"), (SINGLE, "slower")]
+    assert [(comparison.scenario, comparison.verdict) for comparison in compare(old, new)] == [
+        (OFFLINE, "same"),
+        (SINGLE, "slower"),
+    ]
 
 
-def _of(**changes: object) -> Record:
+def _with_artifact(**changes: object) -> Record:
     return record(result(_TEN), artifacts=[opened(**changes)])
 
 
@@ -116,23 +119,23 @@ UNLIKE: dict[str, tuple[Callable[[], Record], str]] = {
     "other processor": (lambda: _on(cpu=replace(PI.cpu, cores=3)), "another machine: processor's cores 3 then, 4 now"),
     "limited container": (lambda: _on(cpu_limit=1.5), "another machine: cpu_limit 1.5 then, None now"),
     "changed artifact": (
-        lambda: _of(payload_sha256="e" * 64),
+        lambda: _with_artifact(payload_sha256="e" * 64),
         r"plates\.tflite has changed",
     ),
-    "other threads": (lambda: _of(threads=2), "ran on litert with 2 threads"),
-    "other decoder": (lambda: _of(decoder=DecoderSpec("beam")), "with 1 threads and DecoderSpec"),
-    "other engine": (lambda: _of(backend="onnxrt"), "ran on onnxrt with 1 threads .* now on litert"),
-    "other texts": (lambda: _of(texts_sha256="f" * 64), "reads the same images differently than it did then"),
+    "other threads": (lambda: _with_artifact(threads=2), "ran on litert with 2 threads"),
+    "other decoder": (lambda: _with_artifact(decoder=DecoderSpec("beam")), "with 1 threads and DecoderSpec"),
+    "other engine": (lambda: _with_artifact(backend="onnxrt"), "ran on onnxrt with 1 threads .*, on litert"),
+    "other texts": (lambda: _with_artifact(texts_sha256="f" * 64), "no longer reads the same texts"),
     "other images": (
-        lambda: replace(_of(), images=replace(_of().images, sha256="e" * 64, count=3)),
-        "then 3 images of plates, now 500 others of plates",
+        lambda: replace(_with_artifact(), images=replace(_with_artifact().images, sha256="e" * 64, count=3)),
+        "3 images of plates then, 500 other images of plates now",
     ),
     "other scenario": (
         lambda: record(result(_TEN, scenario=OFFLINE)),
         "in single: .*, 4 images per round now",
     ),
     "other rounds": (lambda: record(result(_TEN, scenario=Scenario("single", 1, 9))), "in single.*, 9 images per"),
-    "too few samples": (lambda: record(result(_TEN[:3])), "3 rounds then and 5 now are too few at 0.01"),
+    "too few samples": (lambda: record(result(_TEN[:3])), "3 rounds then and 5 now are too few"),
     "throttled": (
         lambda: record(result(_TEN, snapshot=lambda: moment(throttling=throttling(now=["throttled"])))),
         r"throttled then \(throttled\)",
@@ -149,18 +152,18 @@ UNLIKE: dict[str, tuple[Callable[[], Record], str]] = {
 
 
 @pytest.mark.parametrize("fault", UNLIKE)
-def test_what_is_not_comparable_is_refused(fault: str) -> None:
+def test_incomparable_records_are_refused(fault: str) -> None:
     make, message = UNLIKE[fault]
     with pytest.raises(InputError, match=f"^not comparable: .*{message}"):
         compare(make(), record(result(_TEN)))
 
 
 _LATER = ("throttled", "governor", "power mode")
-"""What only the measurement shows."""
+"""Differences that only show after measuring."""
 
 
-@pytest.mark.parametrize("fault", [each for each in UNLIKE if each not in _LATER])
-def test_most_of_it_before_anything_is_measured(fault: str) -> None:
+@pytest.mark.parametrize("fault", [fault for fault in UNLIKE if fault not in _LATER])
+def test_most_differences_are_found_before_measuring(fault: str) -> None:
     make, message = UNLIKE[fault]
     new = record()
     with pytest.raises(InputError, match=message):
@@ -168,7 +171,6 @@ def test_most_of_it_before_anything_is_measured(fault: str) -> None:
     refuse_unlike(record(result(_TEN)), new.board, new.images, new.artifacts[:1], SINGLE, 5)
 
 
-def test_software_may_differ() -> None:
-    """To compare versions is what it is for."""
+def test_versions_of_software_may_differ() -> None:
     old = replace(_on(kernel="6.1", os="Debian 11", python="CPython 3.10.1"), versions={"edge-crnn": "0.0.1"})
-    assert [each.verdict for each in compare(old, record(result(_TEN)))] == ["same"]
+    assert [comparison.verdict for comparison in compare(old, record(result(_TEN)))] == ["same"]

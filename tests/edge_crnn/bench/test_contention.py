@@ -30,7 +30,7 @@ def test_another_programs_work_counts() -> None:
     assert _work_seen_besides_us() >= 0.25
 
 
-def test_what_the_measured_started_does_not_count() -> None:
+def test_work_of_child_processes_counts_as_our_own() -> None:
     before = contention._process_s(os.getpid())
     code = "import time\nwhile time.process_time() < 0.3: pass"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -15,8 +15,8 @@ _CALM = throttling()
 
 
 def _looked(*states: Throttling | None) -> Result:
-    """A round with these looks at the machine, and one after it in which nothing new happens."""
-    looks = [moment(throttling=each) for each in states]
+    """Return a result with a round that has these states of the machine, and a round without anything new."""
+    looks = [moment(throttling=state) for state in states]
     rounds = (Measured(a_round([10.0]), tuple(looks)), Measured(a_round([10.0]), (looks[-1], looks[-1])))
     return Result(0, SINGLE, "", 0.0, rounds)
 
@@ -64,16 +64,16 @@ def test_the_same_twice_differs() -> None:
     assert _marks([9, 9, 9], None) == (f"{noisy}the reason is unknown; use more rounds",)  # faster is no better
 
 
-def test_other_programs_are_told_of_even_where_it_does_not_show() -> None:
+def test_busy_programs_are_marked_even_without_noise() -> None:
     assert _marks([10, 10, 10], 0.42) == ("busy: other programs kept 0.4 cores busy",)
     assert _marks([10, 10, 10], None) == ()
 
 
-def test_what_has_no_control_is_not_called_noisy() -> None:
+def test_a_result_without_a_control_is_not_marked_as_noisy() -> None:
     artifacts = [opened(), opened(control=True), opened(path="other.tflite", payload_sha256="d" * 64)]
     mine, again, other = result([10]), result([12], artifact=1), result([10], artifact=2)
     offline = result([10], scenario=OFFLINE)
-    made = record(mine, again, other, offline, artifacts=artifacts)
-    assert difference(made, mine) == pytest.approx(2 / 11)
-    assert [difference(made, each) for each in (again, other, offline)] == [None, None, None]
-    assert marks(made, other) == ()
+    run = record(mine, again, other, offline, artifacts=artifacts)
+    assert difference(run, mine) == pytest.approx(2 / 11)
+    assert [difference(run, without) for without in (again, other, offline)] == [None, None, None]
+    assert marks(run, other) == ()

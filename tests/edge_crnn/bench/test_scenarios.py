@@ -18,8 +18,8 @@ _BEFORE = WARM_UP + REFRESH
 
 
 def _session(folder: Path, *engines: SlowEngine, images: int = 8) -> Session:
-    made = pictures(folder, images)
-    return Session(artifact_file(folder), made, open_engine=opener(engines), clock=engines[0].clock)
+    paths = pictures(folder, images)
+    return Session(artifact_file(folder), paths, open_engine=opener(engines), clock=engines[0].clock)
 
 
 def _after_warm_up(costs: list[int]) -> itertools.chain[int]:
@@ -110,7 +110,7 @@ def test_all_readers_of_a_sustained_round_work(tmp_path: Path) -> None:
     assert played.images == sum(map(len, seen)) == len(played.stages["total"])
 
 
-def test_collected_garbage_is_counted_where_it_is_measured(tmp_path: Path) -> None:
+def test_garbage_collections_during_a_round_are_counted(tmp_path: Path) -> None:
     class Collects(SlowEngine):
         def infer(self, batch: npt.NDArray[np.generic]) -> Probabilities:
             gc.collect(0)
@@ -123,4 +123,4 @@ def test_collected_garbage_is_counted_where_it_is_measured(tmp_path: Path) -> No
     finally:
         gc.enable()
     assert (played.collections, played.collecting_ns) == (4, 4)
-    assert not any(getattr(each, "__qualname__", "").startswith("_Garbage") for each in gc.callbacks)
+    assert not any(getattr(callback, "__qualname__", "").startswith("_Garbage") for callback in gc.callbacks)

@@ -13,8 +13,8 @@ from tests.edge_crnn.bench.made import FakeClock, SlowEngine, artifact_file, ope
 
 
 def _session(folder: Path, *engines: SlowEngine, images: int = 7) -> Session:
-    made = pictures(folder, images)
-    return Session(artifact_file(folder), made, open_engine=opener(engines), clock=engines[0].clock)
+    paths = pictures(folder, images)
+    return Session(artifact_file(folder), paths, open_engine=opener(engines), clock=engines[0].clock)
 
 
 def test_a_reading_falls_into_its_stages(tmp_path: Path) -> None:
@@ -31,11 +31,11 @@ def test_loading_and_warming_up_are_kept_apart(tmp_path: Path) -> None:
     clock = FakeClock()
     engine = SlowEngine(clock, itertools.chain([9000], itertools.repeat(100)))
 
-    asked = []
+    requests = []
 
     def open_slowly(artifact: Artifact, threads: int, name: str | None) -> SlowEngine:
-        asked.append((threads, name))
-        clock.go_on(70_000)
+        requests.append((threads, name))
+        clock.advance(70_000)
         return engine
 
     images = pictures(tmp_path, 7)
@@ -46,12 +46,12 @@ def test_loading_and_warming_up_are_kept_apart(tmp_path: Path) -> None:
     assert opened.texts_sha256 == sha256("\n".join(str(index % 7) for index in range(WARM_UP)).encode())
     assert (opened.recipe, opened.backend, opened.engine, opened.threads) == ("float32", "fake", "1", 2)
     assert not opened.control
-    assert asked == [(2, "fake")]
+    assert requests == [(2, "fake")]
     assert opened.rss_bytes is not None
     assert opened.rss_bytes > 1 << 20
 
 
-def test_images_come_in_turn_and_the_warm_up_takes_none_away(tmp_path: Path) -> None:
+def test_images_come_in_order_and_the_warm_up_skips_none(tmp_path: Path) -> None:
     session = _session(tmp_path, SlowEngine(FakeClock()), images=3)
     assert [path.stem for path in session.take(4)] == ["0", "1", "2", "0"]
     assert [path.stem for path in session.take(4)] == ["1", "2", "0", "1"]
@@ -68,12 +68,12 @@ def test_engines_are_opened_when_they_are_needed_and_shared(tmp_path: Path) -> N
     reader = session.pool(3)
     assert session.pool(3) is reader
     images = session.take(7)
-    assert [each.text for each in reader.read_batch(images)] == list("0123456")
+    assert [reading.text for reading in reader.read_batch(images)] == list("0123456")
     session.close()
     assert all(engine.closed for engine in engines)
 
 
-def test_an_image_that_is_none_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_image_is_an_error(tmp_path: Path) -> None:
     (bad := tmp_path / "bad.png").write_bytes(b"no picture")
     with pytest.raises(ImageError, match=r"bad\.png: 10 bytes"):
         Session(artifact_file(tmp_path), [bad], open_engine=opener([SlowEngine(FakeClock())]), clock=FakeClock())

@@ -40,7 +40,7 @@ def test_known_ranks(n: int, share: float, ranks: tuple[int, int]) -> None:
 @settings(deadline=None)
 @given(st.integers(1, 60), st.sampled_from([0.5, 0.75, 0.9, 0.95]))
 def test_the_interval_is_the_narrowest_with_its_tails(n: int, share: float) -> None:
-    """Beside sums of the binomial formula as it stands in books."""
+    """The reference sums the binomial formula of the books."""
 
     at_most = [*itertools.accumulate(math.comb(n, i) * share**i * (1 - share) ** (n - i) for i in range(n))]
     lows = [rank for rank in range(1, n + 1) if at_most[rank - 1] <= 0.025]
@@ -50,11 +50,11 @@ def test_the_interval_is_the_narrowest_with_its_tails(n: int, share: float) -> N
     assert (expected is None) == (n < fewest(share))
 
 
-def test_how_many_a_percentile_needs() -> None:
+def test_fewest_values_for_a_percentile() -> None:
     assert [fewest(share) for share in (0.5, 0.9, 0.99)] == [6, 36, 368]
     values = np.arange(368)
     assert quantile_interval(values[:367], 0.99) is None
-    assert quantile_interval(values, 0.99) is not None
+    assert quantile_interval(values, 0.99) == (359, 367)
 
 
 def test_the_interval_covers_as_often_as_it_says() -> None:
@@ -73,10 +73,10 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
 )
 def test_the_rank_test_counts_every_way_to_deal(first: list[int], second: list[int]) -> None:
     pooled = [*first, *second]
-    ranks = [sum(other < each for other in pooled) + sum(other <= each for other in pooled) + 1 for each in pooled]
+    ranks = [sum(other < value for other in pooled) + sum(other <= value for other in pooled) + 1 for value in pooled]
     sums = [sum(dealt) for dealt in itertools.combinations(ranks, len(second))]
     observed = sum(ranks[len(first) :])
-    expected = sum(each >= observed for each in sums) / len(sums)
+    expected = sum(rank_sum >= observed for rank_sum in sums) / len(sums)
     assert larger_p(first, second) == pytest.approx(expected)
 
 
@@ -88,6 +88,7 @@ def test_the_rank_test_by_the_book() -> None:
     assert larger_p([2, 2], [1, 1]) == 1
 
 
+@pytest.mark.thorough
 def test_many_rounds_are_no_trouble() -> None:
     values = np.random.default_rng(3).normal(size=(2, 100))
     p, mirrored = larger_p(values[0], values[1]), larger_p(values[1], values[0])
@@ -95,7 +96,7 @@ def test_many_rounds_are_no_trouble() -> None:
     assert larger_p(values[0], values[1] + 1) < 1e-6
 
 
-def test_when_calls_are_steady() -> None:
+def test_calls_until_steady() -> None:
     assert steady_after([90, 30, 20, *[10] * 47]) == 3
     assert steady_after([*[30] * 20, *[10] * 40]) == 20
     assert steady_after([*[30] * 5, 10, *[30] * 5, *[10] * 40]) == 11  # one fast call is no beginning

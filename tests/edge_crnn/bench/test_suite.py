@@ -36,29 +36,29 @@ class Moments:
 def test_every_round_has_all_and_begins_with_another() -> None:
     turns: list[str] = []
     benches = [Stub("a", turns), Stub("b", turns, control=True), Stub("c", turns)]
-    found = list(measure(benches, Scenario("single", 1, 1), 4, board="x", snapshot=Moments()))
+    results = list(measure(benches, Scenario("single", 1, 1), 4, board="x", snapshot=Moments()))
     assert "".join(turns) == "abcbcacababc"
-    assert [each.artifact for each in found] == [0, 1, 2]
-    assert [len(each.rounds) for each in found] == [4, 4, 4]
-    for each in found:
-        assert each.board == "x"
-        assert each.other_cores is not None
-        played = [turn + 1 for turn, name in enumerate(turns) if name == "abc"[each.artifact]]
-        assert [measured.round for measured in each.rounds] == [a_round([turn]) for turn in played]
+    assert [result.artifact for result in results] == [0, 1, 2]
+    assert [len(result.rounds) for result in results] == [4, 4, 4]
+    for result in results:
+        assert result.board == "x"
+        assert result.other_cores is not None
+        played = [turn + 1 for turn, name in enumerate(turns) if name == "abc"[result.artifact]]
+        assert [measured.round for measured in result.rounds] == [a_round([turn]) for turn in played]
 
 
 def test_a_sustained_run_is_not_interrupted_and_has_no_control() -> None:
     turns: list[str] = []
     benches = [Stub("a", turns), Stub("b", turns, control=True), Stub("c", turns)]
-    found = list(measure(benches, Scenario("sustained", 2, 0, seconds=1.0), 3, board="x", snapshot=Moments()))
+    results = list(measure(benches, Scenario("sustained", 2, 0, seconds=1.0), 3, board="x", snapshot=Moments()))
     assert "".join(turns) == "aaaccc"
-    assert [each.artifact for each in found] == [0, 2]
+    assert [result.artifact for result in results] == [0, 2]
 
 
-def test_the_machine_is_looked_at_before_meanwhile_and_after() -> None:
+def test_snapshots_are_taken_before_during_and_after_a_round() -> None:
     moments = Moments()
-    (found,) = measure([Stub("a", [])], Scenario("single", 1, 1), 2, board="x", snapshot=moments)
-    assert [[each.taken_at[17:19] for each in measured.snapshots] for measured in found.rounds] == [
+    (result,) = measure([Stub("a", [])], Scenario("single", 1, 1), 2, board="x", snapshot=moments)
+    assert [[snapshot.taken_at[17:19] for snapshot in measured.snapshots] for measured in result.rounds] == [
         ["01", "02", "03", "04"],
         ["05", "06", "07", "08"],
     ]

@@ -51,10 +51,12 @@ IS = {
 
 @pytest.mark.parametrize("name", BARE)
 def test_which_board_it_is(name: str, tmp_path: Path) -> None:
-    found = board(plant(BARE[name], tmp_path))
-    assert (found.kind, found.model, found.soc, found.cpu.name, found.cpu.features, found.jetpack) == IS[name]
-    assert found.cpu.architecture == ("x86_64" if found.kind == "pc" else "aarch64")
-    assert found.container is None
+    machine = board(plant(BARE[name], tmp_path))
+    assert (machine.kind, machine.model, machine.soc, machine.cpu.name, machine.cpu.features, machine.jetpack) == IS[
+        name
+    ]
+    assert machine.cpu.architecture == ("x86_64" if machine.kind == "pc" else "aarch64")
+    assert machine.container is None
 
 
 @pytest.mark.parametrize("name", BARE)
@@ -76,20 +78,20 @@ def test_the_same_board_from_inside_a_container(name: str, tmp_path: Path) -> No
 
 
 def test_facts_of_a_pi_5(tmp_path: Path) -> None:
-    found = board(plant(PI_5, tmp_path))
-    assert found.os == "Debian GNU/Linux 12 (bookworm)"
-    assert found.os_id == "debian"
-    assert found.kernel == "6.6.51+rpt-rpi-2712"
-    assert found.page_bytes == 16384
-    assert found.memory_bytes == 8_245_000 * 1024
-    assert found.swap_bytes == 204_784 * 1024
-    assert (found.cpu.implementer, found.cpu.part, found.cpu.cores) == ("0x41", "0xd0b", 4)
-    assert (found.form, found.virtual, found.memory_limit_bytes, found.cpu_limit) == (None, None, None, None)
+    pi = board(plant(PI_5, tmp_path))
+    assert pi.os == "Debian GNU/Linux 12 (bookworm)"
+    assert pi.os_id == "debian"
+    assert pi.kernel == "6.6.51+rpt-rpi-2712"
+    assert pi.page_bytes == 16384
+    assert pi.memory_bytes == 8_245_000 * 1024
+    assert pi.swap_bytes == 204_784 * 1024
+    assert (pi.cpu.implementer, pi.cpu.part, pi.cpu.cores) == ("0x41", "0xd0b", 4)
+    assert (pi.form, pi.virtual, pi.memory_limit_bytes, pi.cpu_limit) == (None, None, None, None)
 
 
 def test_cores_that_a_power_mode_switches_off(tmp_path: Path) -> None:
-    found = board(plant(BARE["AGX Orin"], tmp_path)).cpu
-    assert (found.cores, found.cores_offline) == (8, 4)
+    cpu = board(plant(BARE["AGX Orin"], tmp_path)).cpu
+    assert (cpu.cores, cpu.cores_offline) == (8, 4)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +106,8 @@ def test_cores_that_a_power_mode_switches_off(tmp_path: Path) -> None:
     ],
 )
 def test_releases_of_jetson_linux(revision: str, release: str | None, jetpack: str | None, tmp_path: Path) -> None:
-    found = board(plant({"etc/nv_tegra_release": f"# {revision} GCID: 1, BOARD: generic\n"}, tmp_path))
-    assert (found.l4t, found.jetpack) == (release, jetpack)
+    jetson = board(plant({"etc/nv_tegra_release": f"# {revision} GCID: 1, BOARD: generic\n"}, tmp_path))
+    assert (jetson.l4t, jetson.jetpack) == (release, jetpack)
 
 
 @pytest.mark.parametrize(
@@ -145,8 +147,8 @@ def test_limits_of_an_older_container(tmp_path: Path) -> None:
         "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "50000\n",
         "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
     }
-    found = board(plant({**VM, **groups}, tmp_path))
-    assert (found.memory_limit_bytes, found.cpu_limit) == (1 << 30, 0.5)
+    machine = board(plant({**VM, **groups}, tmp_path))
+    assert (machine.memory_limit_bytes, machine.cpu_limit) == (1 << 30, 0.5)
 
 
 def test_no_limits(tmp_path: Path) -> None:
@@ -156,41 +158,46 @@ def test_no_limits(tmp_path: Path) -> None:
         "sys/fs/cgroup/cpu.max": "max 100000\n",
         "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
     }
-    found = board(plant({**VM, **groups}, tmp_path))
-    assert (found.memory_limit_bytes, found.cpu_limit) == (None, None)
+    machine = board(plant({**VM, **groups}, tmp_path))
+    assert (machine.memory_limit_bytes, machine.cpu_limit) == (None, None)
 
 
 def test_a_32_bit_system_on_a_pi(tmp_path: Path) -> None:
     features = "half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae evtstrm crc32"
     core = f"processor\t: 0\nmodel name\t: ARMv7 Processor rev 3 (v7l)\nFeatures\t: {features}\n"
     core += "CPU implementer\t: 0x41\nCPU part\t: 0xd08\n"
-    found = board(plant({**BARE["Pi 4"], "proc/cpuinfo": core}, tmp_path)).cpu
-    assert (found.architecture, found.name) == ("armv7l", "Cortex-A72")
+    cpu = board(plant({**BARE["Pi 4"], "proc/cpuinfo": core}, tmp_path)).cpu
+    assert (cpu.architecture, cpu.name) == ("armv7l", "Cortex-A72")
 
 
 def test_two_kinds_of_cores_and_one_that_is_not_known(tmp_path: Path) -> None:
     core = "processor\t: {}\nFeatures\t: fp asimd{}\nCPU implementer\t: 0x41\nCPU part\t: {}\n"
     kinds = [("", "0xd05"), (" asimddp", "0xd0b"), (" asimddp", "0xfff")]
     blocks = [core.format(number, more, part) for number, (more, part) in enumerate(kinds)]
-    found = board(plant({"proc/cpuinfo": "\n".join(blocks)}, tmp_path)).cpu
-    assert found.name == "Cortex-A55 + Cortex-A76 + part 0xfff of implementer 0x41"
-    assert found.features == ("neon",)
+    cpu = board(plant({"proc/cpuinfo": "\n".join(blocks)}, tmp_path)).cpu
+    assert cpu.name == "Cortex-A55 + Cortex-A76 + part 0xfff of implementer 0x41"
+    assert cpu.features == ("neon",)
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:
-    found = board(tmp_path / "none")
-    unknown = [value for name, value in dataclasses.asdict(found).items() if not name.startswith("python")]
-    nothing = {**dict.fromkeys(dataclasses.asdict(found.cpu)), "features": (), "cores_offline": 0, "hypervisor": False}
+    machine = board(tmp_path / "none")
+    unknown = [value for name, value in dataclasses.asdict(machine).items() if not name.startswith("python")]
+    nothing = {
+        **dict.fromkeys(dataclasses.asdict(machine.cpu)),
+        "features": (),
+        "cores_offline": 0,
+        "hypervisor": False,
+    }
     assert unknown == ["other", None, None, None, nothing, *[None] * 12]
-    assert found.python_bits in (32, 64)
-    assert found.python.split()[1].startswith("3.")
+    assert machine.python_bits in (32, 64)
+    assert machine.python.split()[1].startswith("3.")
 
 
 def test_this_machine() -> None:
-    found = board()
-    assert isinstance(found, Board)
-    assert found.cpu.cores
-    assert found.memory_bytes
+    machine = board()
+    assert isinstance(machine, Board)
+    assert machine.cpu.cores
+    assert machine.memory_bytes
     snapshot()
 
 

@@ -26,7 +26,7 @@ def test_a_system_that_does_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("output", "expected"),
     [
         ("1234\n", 1234 << 20),
         ("0\n", 0),
@@ -36,11 +36,13 @@ def test_a_system_that_does_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("", None),
     ],
 )
-def test_what_nvidia_smi_says(said: str, expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "said").write_text(said)
+def test_output_of_nvidia_smi(
+    output: str, expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "said").write_text(output)
     program = tmp_path / "nvidia-smi"
-    asked = '[ "$*" = "--query-gpu=memory.used --format=csv,noheader,nounits" ] || exit 1'
-    program.write_text(f"#!/bin/sh\n{asked}\n/bin/cat {tmp_path}/said\n")
+    condition = '[ "$*" = "--query-gpu=memory.used --format=csv,noheader,nounits" ] || exit 1'
+    program.write_text(f"#!/bin/sh\n{condition}\n/bin/cat {tmp_path}/said\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert gpu_bytes() == expected

@@ -43,7 +43,7 @@ def test_the_warmest_zone(name: str, tmp_path: Path) -> None:
         assert hottest.celsius == pytest.approx(expected.celsius)
 
 
-def test_a_zone_slows_down_from_its_lowest_passive_trip_on(tmp_path: Path) -> None:
+def test_the_limit_of_a_zone_is_its_lowest_passive_trip(tmp_path: Path) -> None:
     (zone,) = (zone for zone in of("Orin Nano", tmp_path).zones if zone.name == "cpu-thermal")
     assert zone.slows_at == 99.0
 
@@ -60,17 +60,17 @@ CLOCKS = {
 
 @pytest.mark.parametrize("name", CLOCKS)
 def test_clocks(name: str, tmp_path: Path) -> None:
-    found = of(name, tmp_path).clocks
-    core = found.cores[-1]
-    assert [each.number for each in found.cores] == list(range(len(found.cores)))
-    said = (len(found.cores), core.mhz, core.limit_mhz, core.max_mhz, found.governors, found.driver, found.gpu_mhz)
-    assert said == CLOCKS[name]
+    clocks = of(name, tmp_path).clocks
+    core = clocks.cores[-1]
+    assert [core.number for core in clocks.cores] == list(range(len(clocks.cores)))
+    facts = (len(clocks.cores), core.mhz, core.limit_mhz, core.max_mhz, clocks.governors, clocks.driver, clocks.gpu_mhz)
+    assert facts == CLOCKS[name]
 
 
 def test_cores_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     cores = {f"sys/devices/system/cpu/cpu{number}/cpufreq/scaling_cur_freq": f"{number}000\n" for number in (10, 9, 1)}
-    found = snapshot(plant({**cores, "sys/devices/system/cpu/cpu2x/cpufreq/scaling_cur_freq": "5\n"}, tmp_path))
-    assert [(core.number, core.mhz) for core in found.clocks.cores] == [(1, 1.0), (9, 9.0), (10, 10.0)]
+    taken = snapshot(plant({**cores, "sys/devices/system/cpu/cpu2x/cpufreq/scaling_cur_freq": "5\n"}, tmp_path))
+    assert [(core.number, core.mhz) for core in taken.clocks.cores] == [(1, 1.0), (9, 9.0), (10, 10.0)]
 
 
 OVERCURRENT = ("under-voltage", "average over-current", "instantaneous over-current")
@@ -81,7 +81,7 @@ THROTTLING = {
     "Pi 5": Throttling((), (), {}, 0),
     "Orin Nano": Throttling((), (), dict.fromkeys(OVERCURRENT, 0), None),
     "Orin NX": Throttling(
-        *(("cpufreq-cpu0 slowed for the heat",), OVERCURRENT[1:]),
+        *(("cpufreq-cpu0 slowed because of heat",), OVERCURRENT[1:]),
         *(dict(zip(OVERCURRENT, (0, 15, 37), strict=True)), None),
     ),
     "laptop": Throttling((), ("too hot",), {"too hot": 412}, None),
@@ -112,21 +112,21 @@ FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
     ],
 )
 def test_each_bit_of_a_pi_in_words(bits: str, now: tuple[str, ...], occurred: tuple[str, ...], tmp_path: Path) -> None:
-    found = snapshot(plant({FIRMWARE: f"{bits}\n"}, tmp_path)).throttling
-    assert found == Throttling(now, occurred, {}, int(bits, 16), since_start=False)
+    state = snapshot(plant({FIRMWARE: f"{bits}\n"}, tmp_path)).throttling
+    assert state == Throttling(now, occurred, {}, int(bits, 16), since_start=False)
 
 
-def test_what_vcgencmd_says_goes_before_what_the_kernel_cleared(tmp_path: Path) -> None:
+def test_vcgencmd_takes_precedence_over_the_kernel(tmp_path: Path) -> None:
     now = ("under-voltage", "throttled")
-    found = snapshot(plant({FIRMWARE: "0\n", **vcgencmd(0x50005)}, tmp_path)).throttling
-    assert found == Throttling(now, now, {}, 0x50005)
+    state = snapshot(plant({FIRMWARE: "0\n", **vcgencmd(0x50005)}, tmp_path)).throttling
+    assert state == Throttling(now, now, {}, 0x50005)
 
 
 @pytest.mark.parametrize("program", ["#!/bin/sh\necho no\n", "#!/bin/sh\necho throttled=0x5\nexit 1\n", "no program"])
 def test_a_vcgencmd_that_fails_tells_nothing(program: str, tmp_path: Path) -> None:
-    found = snapshot(plant({"usr/bin/vcgencmd": program}, tmp_path))
-    assert found.throttling is None
-    assert found.power is None
+    taken = snapshot(plant({"usr/bin/vcgencmd": program}, tmp_path))
+    assert taken.throttling is None
+    assert taken.power is None
 
 
 WATTS = {
@@ -144,20 +144,20 @@ WATTS = {
 
 @pytest.mark.parametrize("name", WATTS)
 def test_watts(name: str, tmp_path: Path) -> None:
-    found, expected = of(name, tmp_path).power, WATTS[name]
+    power, expected = of(name, tmp_path).power, WATTS[name]
     if expected is None:
-        assert found is None
+        assert power is None
     else:
-        assert found is not None
-        assert found.watts == pytest.approx(expected[0])
-        assert found.source.startswith(expected[1])
-        assert found.counters == ()
+        assert power is not None
+        assert power.watts == pytest.approx(expected[0])
+        assert power.source.startswith(expected[1])
+        assert power.counters == ()
 
 
 def test_watts_of_each_rail(tmp_path: Path) -> None:
-    found = of("Orin Nano", tmp_path).power
-    assert found is not None
-    assert found.rails == pytest.approx({"VDD_IN": 5.0, "VDD_CPU_GPU_CV": 1.0, "VDD_SOC": 1.5})
+    power = of("Orin Nano", tmp_path).power
+    assert power is not None
+    assert power.rails == pytest.approx({"VDD_IN": 5.0, "VDD_CPU_GPU_CV": 1.0, "VDD_SOC": 1.5})
 
 
 def test_energy_of_an_x86_processor(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_energy_of_an_x86_processor(tmp_path: Path) -> None:
     after = snapshot(tmp_path).power
     assert before is not None
     assert after is not None
-    assert (before.watts, [each.name for each in before.counters]) == (None, ["package-0"])
+    assert (before.watts, [counter.name for counter in before.counters]) == (None, ["package-0"])
     assert joules(before, after) == pytest.approx(12.0)
 
 
@@ -200,25 +200,25 @@ MODES = {
 
 @pytest.mark.parametrize("name", MODES)
 def test_power_modes(name: str, tmp_path: Path) -> None:
-    found, expected = of(name, tmp_path).power_mode, MODES[name]
-    assert found == (expected and expected[0])
-    assert (found and found.fastest) == (expected and expected[1])
+    mode, expected = of(name, tmp_path).power_mode, MODES[name]
+    assert mode == (expected and expected[0])
+    assert (mode and mode.fastest) == (expected and expected[1])
 
 
 def test_until_a_power_mode_is_chosen_the_default_holds(tmp_path: Path) -> None:
     tree = {name: content for name, content in BARE["Orin Nano"].items() if not name.startswith("var/")}
     tree["etc/nvpmodel.conf"] = tree["etc/nvpmodel.conf"].replace("DEFAULT=0", "DEFAULT=1")
-    found = snapshot(plant(tree, tmp_path)).power_mode
-    assert found is not None
-    assert found.name == "25W"
+    mode = snapshot(plant(tree, tmp_path)).power_mode
+    assert mode is not None
+    assert mode.name == "25W"
 
 
 def test_the_rest(tmp_path: Path) -> None:
-    found = of("Pi 4", tmp_path)
-    assert found.load == (0.52, 0.40, 0.31)
-    assert found.memory_available_bytes == 3_100_000 * 1024
-    assert found.swap_used_bytes == (102_396 - 50_000) * 1024
-    age = datetime.now(timezone.utc) - datetime.fromisoformat(found.taken_at)
+    taken = of("Pi 4", tmp_path)
+    assert taken.load == (0.52, 0.40, 0.31)
+    assert taken.memory_available_bytes == 3_100_000 * 1024
+    assert taken.swap_used_bytes == (102_396 - 50_000) * 1024
+    age = datetime.now(timezone.utc) - datetime.fromisoformat(taken.taken_at)
     assert 0 <= age.total_seconds() < 60
 
 
@@ -230,6 +230,6 @@ def test_on_battery(tree: Tree, expected: bool | None, tmp_path: Path) -> None:
     assert snapshot(plant(tree, tmp_path)).on_battery is expected
 
 
-def test_a_pi_whose_memory_is_not_told(tmp_path: Path) -> None:
-    found = snapshot(plant({**PI_4, "proc/meminfo": "SwapTotal: 1 MB\n"}, tmp_path))
-    assert (found.memory_available_bytes, found.swap_used_bytes) == (None, None)
+def test_a_pi_that_reports_no_memory(tmp_path: Path) -> None:
+    taken = snapshot(plant({**PI_4, "proc/meminfo": "SwapTotal: 1 MB\n"}, tmp_path))
+    assert (taken.memory_available_bytes, taken.swap_used_bytes) == (None, None)

@@ -61,12 +61,12 @@ def cpufreq(cores: int, governor: str, khz: int, max_khz: int, limit_khz: int | 
 
 
 def thermal(**zones: int) -> Tree:
-    """Name → millidegrees; - is written _ in the name."""
-    found: Tree = {}
+    """Return the files of thermal zones, from name → millidegrees; - is written _ in the name."""
+    files: Tree = {}
     for number, (name, heat) in enumerate(zones.items()):
         folder = f"sys/class/thermal/thermal_zone{number}"
-        found |= {f"{folder}/type": f"{name.replace('_', '-')}\n", f"{folder}/temp": f"{heat}\n"}
-    return found
+        files |= {f"{folder}/type": f"{name.replace('_', '-')}\n", f"{folder}/temp": f"{heat}\n"}
+    return files
 
 
 def memory(total_kb: int, available_kb: int, swap_kb: int = 0, swap_free_kb: int = 0) -> Tree:
@@ -105,20 +105,20 @@ def jetson(release: str, revision: str, modes: dict[int, str], mode: int) -> Tre
 def ina3221(number: int, **rails: tuple[int, int]) -> Tree:
     """Rail → millivolts and milliamperes."""
     folder = f"sys/class/hwmon/hwmon{number}"
-    found = {f"{folder}/name": "ina3221\n", f"{folder}/in7_label": "sum of shunt voltages\n"}
+    files = {f"{folder}/name": "ina3221\n", f"{folder}/in7_label": "sum of shunt voltages\n"}
     for channel, (name, (volts, amperes)) in enumerate(rails.items(), 1):
-        found |= {
+        files |= {
             f"{folder}/in{channel}_label": f"{name}\n",
             f"{folder}/in{channel}_input": f"{volts}\n",
             f"{folder}/curr{channel}_input": f"{amperes}\n",
         }
-    return found
+    return files
 
 
 def overcurrent(under: int, average: int, instantaneous: int) -> Tree:
     counts = {"oc1": under, "oc2": average, "oc3": instantaneous}
-    found = {f"sys/class/hwmon/hwmon9/{name}_event_cnt": f"{count}\n" for name, count in counts.items()}
-    return {"sys/class/hwmon/hwmon9/name": "soctherm_oc\n", **found}
+    files = {f"sys/class/hwmon/hwmon9/{name}_event_cnt": f"{count}\n" for name, count in counts.items()}
+    return {"sys/class/hwmon/hwmon9/name": "soctherm_oc\n", **files}
 
 
 PMIC = """   3V7_WL_SW_A current(0)=0.10000000A

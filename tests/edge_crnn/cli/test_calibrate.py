@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ import pytest
 
 from edge_crnn import open_reader
 from edge_crnn.cli.main import main
-from edge_crnn.model.artifact import load
+from edge_crnn.model.artifact import load, save
 
 Run = Callable[..., tuple[int, list[str], str]]
 
@@ -20,7 +21,7 @@ IMAGES = 160
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command: exit status, lines of stdout, stderr."""
+    """Return a function that runs a command and returns exit status, lines of stdout, and stderr."""
 
     def run(*words: object) -> tuple[int, list[str], str]:
         status = main([str(word) for word in words])
@@ -32,7 +33,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture(scope="module")
 def folder(tiny_pictures: list[np.ndarray], tiny_labels: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny pictures with ever more noise, so that some are read wrong."""
+    """Write the tiny pictures with increasing noise, so that some are read wrong."""
     folder = tmp_path_factory.mktemp("labelled")
     random = np.random.default_rng(5)
     lines = ["image,label"]
@@ -47,20 +48,20 @@ def folder(tiny_pictures: list[np.ndarray], tiny_labels: list[str], tmp_path_fac
 
 @pytest.fixture(params=["tflite", "onnx"])
 def artifact(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A copy of the tiny model."""
-    made = request.getfixturevalue("tiny_artifact" if request.param == "tflite" else "tiny_onnx")
-    return Path(shutil.copy(made if request.param == "tflite" else made(), tmp_path))
+    """Return a copy of the tiny model."""
+    artifact = request.getfixturevalue("tiny_artifact" if request.param == "tflite" else "tiny_onnx")
+    return Path(shutil.copy(artifact if request.param == "tflite" else artifact(), tmp_path))
 
 
 def test_from_a_folder_to_rejected_readings(artifact: Path, folder: Path, run: Run) -> None:
     before = load(artifact)
-    status, lines, said = run("read", "--model", artifact, "--target-precision", 0.9, folder)
+    status, lines, errors = run("read", "--model", artifact, "--target-precision", 0.9, folder)
     assert (status, lines) == (1, [])
-    assert "not calibrated" in said
-    assert said.count("\n") == 1
+    assert "not calibrated" in errors
+    assert errors.count("\n") == 1
 
-    status, lines, said = run("calibrate", artifact, "--images", folder)
-    assert (status, said) == (0, "")
+    status, lines, errors = run("calibrate", artifact, "--images", folder)
+    assert (status, errors) == (0, "")
     after = load(artifact)
     confidence = after.spec.confidence
     assert confidence is not None
@@ -71,28 +72,28 @@ def test_from_a_folder_to_rejected_readings(artifact: Path, folder: Path, run: R
     assert f"{confidence.right / IMAGES:.3%}" in lines[-2]  # all accepted
     assert (after.payload, after.spec.artifact) == (before.payload, before.spec.artifact)
 
-    best = max(confidence.coverage, key=lambda each: each.shown)
+    best = max(confidence.coverage, key=lambda point: point.shown)
     reachable = int(1000 * best.shown) / 1000
     words = ["read", "--model", artifact, folder, "--format", "jsonl"]
-    status, lines, said = run(*words, "--target-precision", reachable)
-    assert (status, said) == (0, "")
-    found = [json.loads(line) for line in lines]
+    status, lines, errors = run(*words, "--target-precision", reachable)
+    assert (status, errors) == (0, "")
+    readings = [json.loads(line) for line in lines]
     truths = dict(line.split(",") for line in (folder / "labels.csv").read_text().splitlines())
-    accepted = [each for each in found if each["accepted"]]
-    right = [each["label"] == truths[Path(each["image"]).name] for each in accepted]
+    accepted = [reading for reading in readings if reading["accepted"]]
+    right = [reading["label"] == truths[Path(reading["image"]).name] for reading in accepted]
     assert 0 < len(accepted) < IMAGES
     assert np.mean(right) >= reachable
-    assert min(each["confidence"] for each in accepted) > max(
-        each["confidence"] for each in found if not each["accepted"]
+    assert min(reading["confidence"] for reading in accepted) > max(
+        reading["confidence"] for reading in readings if not reading["accepted"]
     )
-    assert sum(each["label"] == truths[Path(each["image"]).name] for each in found) == confidence.right
+    assert sum(reading["label"] == truths[Path(reading["image"]).name] for reading in readings) == confidence.right
 
-    status, lines, said = run(*words, "--target-precision", 0.9999)
+    status, lines, errors = run(*words, "--target-precision", 0.9999)
     assert (status, lines) == (1, [])
-    assert f"calibrated with {IMAGES} images, and a precision of 0.9999 takes 29,956 readings" in said
-    status, lines, said = run(*words, "--target-precision", reachable, "--decoder", "beam")
+    assert f"calibrated with {IMAGES} images, and a precision of 0.9999 takes 29,956 readings" in errors
+    status, lines, errors = run(*words, "--target-precision", reachable, "--decoder", "beam")
     assert (status, lines) == (1, [])
-    assert "calibrated for its own decoder, greedy, grammar none, found beam of width 10" in said
+    assert "calibrated for its own decoder, greedy, grammar none, found beam of width 10" in errors
     status, lines, _ = run("info", artifact)
     assert f"confidence   {confidence.headline}" in lines
 
@@ -108,23 +109,26 @@ def test_a_calibrated_artifact_reads_one_as_it_reads_many(
     assert spec.confidence is not None
     assert spec.confidence.isotonic
     assert (spec.decoder.method, spec.decoder.grammar) == ("beam", "[0-9]{4,7}")
-    assert spec.decoder.reject_below in [each.threshold for each in spec.confidence.coverage]
+    assert spec.decoder.reject_below in [point.threshold for point in spec.confidence.coverage]
     with open_reader(target, workers=1) as reader, open_reader(tiny_artifact, decoder=spec.decoder) as raw:
         singles = [reader.read(picture) for picture in tiny_pictures]
         assert reader.read_batch(tiny_pictures) == singles
-        assert [each.confidence for each in singles] != [each.confidence for each in raw.read_batch(tiny_pictures)]
+        assert [reading.confidence for reading in singles] != [
+            reading.confidence for reading in raw.read_batch(tiny_pictures)
+        ]
 
 
 def test_a_picture_of_the_curves(tiny_artifact: Path, folder: Path, tmp_path: Path, run: Run) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed; it comes with edge-crnn[train]")
     picture = tmp_path / "curve.png"
     words = ["calibrate", tiny_artifact, "-o", tmp_path / "new.tflite", "--images", folder, "--curve", picture]
-    status, lines, said = run(*words)
-    assert (status, said) == (0, "")
+    status, lines, errors = run(*words)
+    assert (status, errors) == (0, "")
     assert f"{picture}: the reliability curve" in lines[-2]
-    found = cv2.imread(str(picture))
-    assert found is not None
-    assert found.shape == (450, 1000, 3)
+    image = cv2.imread(str(picture))
+    assert image is not None
+    assert image.shape == (450, 1000, 3)
+    assert (np.ptp(image.astype(int), axis=2) > 80).any()  # a curve in colour
 
 
 def test_a_target_that_nothing_shows_writes_nothing(
@@ -132,9 +136,9 @@ def test_a_target_that_nothing_shows_writes_nothing(
 ) -> None:
     target = tmp_path / "new.tflite"
     words = ["calibrate", tiny_artifact, "-o", target, "--images", folder, "--target-precision", 0.999]
-    status, _, said = run(*words)
+    status, _, errors = run(*words)
     assert status == 1
-    assert f"calibrated with {IMAGES} images, and a precision of 0.999 takes 2,995 readings without an error" in said
+    assert f"calibrated with {IMAGES} images, and a precision of 0.999 takes 2,995 readings without an error" in errors
     assert list(tmp_path.iterdir()) == []
 
 
@@ -167,31 +171,41 @@ def test_expected_failures_are_one_line(
         for index, label in enumerate(labels):
             picture = np.full((16, 32), 10 if name == "twice" else index, np.uint8)
             (place / f"{label}.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
-    status, lines, said = run("calibrate", tiny_artifact, *words(tmp_path))
+    status, lines, errors = run("calibrate", tiny_artifact, *words(tmp_path))
     assert (status, lines) == (1, [])
-    assert said.startswith("edge-crnn calibrate: ")
-    assert message in said
-    assert said.count("\n") == 1
+    assert errors.startswith("edge-crnn calibrate: ")
+    assert message in errors
+    assert errors.count("\n") == 1
     assert load(tiny_artifact).spec.confidence is None
 
 
-def test_labels_come_from_where_the_options_say(tiny_artifact: Path, folder: Path, tmp_path: Path, run: Run) -> None:
+def test_the_options_choose_the_source_of_labels(tiny_artifact: Path, folder: Path, tmp_path: Path, run: Run) -> None:
     other = tmp_path / "images"
     shutil.copytree(folder, other)
     rows = [line.split(",") for line in (other / "labels.csv").read_text().splitlines()[1:]]
     (other / "labels.csv").unlink()
     (tmp_path / "list.txt").write_text("\n".join(f"{image}\t{label[:2]}-{label[2:]}" for image, label in rows))
     words = ["calibrate", tiny_artifact, "-o", tmp_path / "new.tflite", "--images", other]
-    status, _, said = run(*words, "--labels", tmp_path / "list.txt")
+    status, _, errors = run(*words, "--labels", tmp_path / "list.txt")
     assert status == 1
-    assert f"'-' {IMAGES}; such as" in said
-    status, _, said = run(*words, "--labels", tmp_path / "list.txt", "--drop-unknown")
+    assert f"'-' {IMAGES}; such as" in errors
+    status, _, errors = run(*words, "--labels", tmp_path / "list.txt", "--drop-unknown")
     assert status == 0
-    assert f"dropped {IMAGES} characters that the alphabet does not have: '-' {IMAGES}\n" in said
+    assert f"dropped {IMAGES} characters that the alphabet does not have: '-' {IMAGES}\n" in errors
 
 
 def test_two_ways_to_reject_are_not_one(tiny_artifact: Path, folder: Path, run: Run) -> None:
     words = ["read", "--model", tiny_artifact, folder, "--min-confidence", 0.5, "--target-precision", 0.9]
-    status, lines, said = run(*words)
+    status, lines, errors = run(*words)
     assert (status, lines) == (2, [])
-    assert "not allowed with argument" in said
+    assert "not allowed with argument" in errors
+
+
+def test_labels_that_do_not_fit_into_the_time_steps_are_refused(tiny_artifact: Path, folder: Path, run: Run) -> None:
+    """PaddleOCR#17876: the network can read no such label right, so its confidences would seem too high."""
+    original = load(tiny_artifact)
+    artifact = folder.parent / "short.tflite"
+    save(artifact, original.payload, replace(original.spec, skip_steps=original.spec.output.steps - 1))
+    status, lines, errors = run("calibrate", artifact, "--images", folder)
+    assert (status, lines) == (1, [])
+    assert "do not fit into the 1 time steps" in errors

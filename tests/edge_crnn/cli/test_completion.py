@@ -34,7 +34,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def complete(script: Path, *words: str) -> list[str]:
-    """What bash offers for the last word of a line."""
+    """Return the words that bash offers for the last word of a line."""
     line = " ".join(shlex.quote(word) for word in words)
     code = f". {shlex.quote(str(script))}; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _edge_crnn"
     ended = subprocess.run(
@@ -45,7 +45,7 @@ def complete(script: Path, *words: str) -> list[str]:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_every_shell_takes_its_script(shell: str, tmp_path: Path) -> None:
+def test_every_shell_accepts_its_script(shell: str, tmp_path: Path) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     path = tmp_path / "script"

@@ -41,11 +41,11 @@ def test_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
 def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("ai_edge_litert")
     assert main(["doctor", "--format", "json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["version"], said["reads"], said["model"]) == (1, True, str(DEFAULT_MODEL))
-    assert [check["name"] for check in said["checks"] if check["name"] in LINES] == LINES
-    assert said["board"]["cpu"]["cores"] >= 1
-    assert said["snapshot"]["taken_at"]
+    report = json.loads(capsys.readouterr().out)
+    assert (report["version"], report["reads"], report["model"]) == (1, True, str(DEFAULT_MODEL))
+    assert [check["name"] for check in report["checks"] if check["name"] in LINES] == LINES
+    assert report["board"]["cpu"]["cores"] >= 1
+    assert report["snapshot"]["taken_at"]
 
 
 def test_with_numpy_alone(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_with_numpy_alone(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (1, "")
     assert "\nfail  litert        not installed\n" in ended.stdout
     assert "pip install 'edge-crnn[litert]'\n" in ended.stdout
-    assert "\nwarn  opencv        not installed: reads arrays, but no files\n" in ended.stdout
+    assert "\nwarn  opencv        not installed: arrays can be read, files cannot\n" in ended.stdout
     assert "\n-     tensorrt      not installed\n" in ended.stdout
     assert "\nfail  reading       plates-int8.tflite needs litert: see above\n" in ended.stdout
     assert "\nCannot read here: litert, reading; " in ended.stdout
@@ -72,13 +72,13 @@ def test_with_numpy_alone(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def trials() -> dict[str, Trial]:
-    """As they go here."""
+    """Return the trials of this machine."""
     return attempt_all([*TRIALS, READING], DEFAULT_MODEL)
 
 
 @pytest.fixture
-def known(trials: dict[str, Trial], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Libraries are not tried again; a model is, in this process."""
+def _same_trials(trials: dict[str, Trial], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reuse the trials of libraries, and read with a model in this process."""
 
     def attempted(names: list[str], model: Path) -> dict[str, Trial]:
         return {name: trials[name] if name in TRIALS else attempt(name, model) for name in names}
@@ -86,20 +86,20 @@ def known(trials: dict[str, Trial], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(software, "attempt_all", attempted)
 
 
-@pytest.mark.usefixtures("known")
+@pytest.mark.usefixtures("_same_trials")
 @pytest.mark.parametrize("format_", ["text", "json"])
-def test_a_model_of_one_s_own(format_: str, tiny_artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_model(format_: str, tiny_artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", str(tiny_artifact), "--format", format_]) == 0
     assert f"{tiny_artifact.name} runs, about" in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("known")
+@pytest.mark.usefixtures("_same_trials")
 def test_an_onnx(tiny_onnx: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", str(tiny_onnx())]) == 0
     assert "one image at a time" in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("known")
+@pytest.mark.usefixtures("_same_trials")
 @pytest.mark.parametrize("format_", ["text", "json"])
 def test_a_model_that_is_not_there(format_: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", str(tmp_path / "none.tflite"), "--format", format_]) == 1
@@ -121,7 +121,7 @@ def test_every_board(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(software, "attempt_all", lambda names, model: {each: trials[each] for each in names})
+    monkeypatch.setattr(software, "attempt_all", lambda names, model: {name: trials[name] for name in names})
     assert examine(DEFAULT_MODEL, "text", plant(TREES[name], tmp_path)) == (trials[READING].state != "works")
     text = capsys.readouterr().out
     assert {line[:6].strip() for line in text.splitlines()[:-1]} <= {"ok", "warn", "fail", "-", ""}
@@ -141,7 +141,7 @@ class Terminal(io.StringIO):
 def test_on_a_terminal_there_is_colour_and_lines_fit(
     no_colour: str, first: str, trials: dict[str, Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(software, "attempt_all", lambda names, model: {each: trials[each] for each in names})
+    monkeypatch.setattr(software, "attempt_all", lambda names, model: {name: trials[name] for name in names})
     monkeypatch.setenv("NO_COLOR", no_colour)
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setattr(sys, "stdout", Terminal())

@@ -17,9 +17,9 @@ NAMES = list(COMMANDS)
 def command(name: str) -> Command:
     for package in COMMANDS[name].needs:
         pytest.importorskip(package, reason=f"{package} comes with edge-crnn[{COMMANDS[name].extra}]")
-    found = find_command(name)
-    assert found is not None
-    return found
+    entry = find_command(name)
+    assert entry is not None
+    return entry
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def test_the_table_lists_every_command(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_table_says_what_the_command_says(name: str) -> None:
+def test_the_table_and_the_command_have_the_same_help(name: str) -> None:
     assert command(name).help == COMMANDS[name].help
 
 
@@ -61,17 +61,17 @@ def test_every_argument_has_help_in_one_style(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_examples_parse(name: str) -> None:
-    found = command(name)
-    for example in found.examples:
+    entry = command(name)
+    for example in entry.examples:
         words, *_ = example.split(" > ")
         _, *rest = words.split()
-        found.parser(name).parse_args(rest)
+        entry.parser(name).parse_args(rest)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_former_names_lead_to_options(name: str) -> None:
-    found = command(name)
-    known = found.parser(name)._option_string_actions
-    for former, current in found.renamed.items():
-        assert former not in known
-        assert current in known
+    entry = command(name)
+    options = entry.parser(name)._option_string_actions
+    for former, current in entry.renamed.items():
+        assert former not in options
+        assert current in options

@@ -32,28 +32,28 @@ PARITY = Parity(
 
 
 def test_an_artifact(tiny_artifacts: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = load(tiny_artifacts("int8", batch=4))
+    artifact = load(tiny_artifacts("int8", batch=4))
     path = tmp_path / "번호판.tflite"
-    save(path, made.payload, replace(made.spec, parity=PARITY))
+    save(path, artifact.payload, replace(artifact.spec, parity=PARITY))
     assert main(["info", str(path)]) == 0
     streams = capsys.readouterr()
     assert streams.err == ""
-    said = {line[:12].strip(): line[13:] for line in streams.out.splitlines()}
+    rows = {line[:12].strip(): line[13:] for line in streams.out.splitlines()}
     size = path.stat().st_size
-    assert said["model"] == f"tiny ({path}, {size:,} bytes)"
-    assert said["input"] == "grey 32 × 16, stretch, HWC uint8, pixel · 0.00784314 -1"
-    assert said["output"] == "16 steps of 11 classes, blank 10, 2 leading skipped"
-    assert said["alphabet"] == "0123456789"
-    assert said["decoder"] == "greedy, grammar none"
-    assert said["rejection"] == "none: every reading is accepted"
-    assert said["recipe"] == "int8, tflite, batch 4"
-    assert said["payload"].endswith("… (checked)")
-    assert said["calibration"].startswith("8 images, SHA-256 1111")
-    assert said["made with"].startswith("edge-crnn ")
-    assert said["verdict"].startswith("pass: same text on 99.80% (98.90% to 100.00%)")
+    assert rows["model"] == f"tiny ({path}, {size:,} bytes)"
+    assert rows["input"] == "grey 32 × 16, stretch, HWC uint8, pixel · 0.00784314 -1"
+    assert rows["output"] == "16 steps of 11 classes, blank 10, 2 leading skipped"
+    assert rows["alphabet"] == "0123456789"
+    assert rows["decoder"] == "greedy, grammar none"
+    assert rows["rejection"] == "none: every reading is accepted"
+    assert rows["recipe"] == "int8, tflite, batch 4"
+    assert rows["payload"].endswith("… (checked)")
+    assert rows["calibration"].startswith("8 images, SHA-256 1111")
+    assert rows["made with"].startswith("edge-crnn ")
+    assert rows["verdict"].startswith("pass: same text on 99.80% (98.90% to 100.00%)")
     assert "mild: 500 images, 99.60% right (trained model 99.80%)" in streams.out
-    assert said["engine"].startswith("litert, ai_edge_litert ")
-    assert "XNNPACK took the graph" in said["engine"]
+    assert rows["engine"].startswith("litert, ai_edge_litert ")
+    assert "XNNPACK took the graph" in rows["engine"]
 
 
 def test_the_rejection_of_the_default_model_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,29 +61,29 @@ def test_the_rejection_of_the_default_model_is_explained(capsys: pytest.CaptureF
     by_default = capsys.readouterr().out
     assert main(["info", "plates"]) == 0
     assert capsys.readouterr().out == by_default
-    (said,) = re.findall(r"^rejection .*\n(?: .*\n)*", by_default, re.M)
-    assert "readings of confidence below 0.988908 are marked as rejected" in said
-    assert "the threshold was chosen by calibration: 93.0% of 20,000 images were accepted, 99.94% of these" in said
-    assert "to accept all: --min-confidence 0" in said
-    assert "--target-precision P" in said
+    (rejection,) = re.findall(r"^rejection .*\n(?: .*\n)*", by_default, re.M)
+    assert "readings of confidence below 0.988908 are marked as rejected" in rejection
+    assert "the threshold was chosen by calibration: 93.0% of 20,000 images were accepted, 99.94% of these" in rejection
+    assert "to accept all: --min-confidence 0" in rejection
+    assert "--target-precision P" in rejection
 
 
 @pytest.mark.parametrize(
-    ("decoder", "said"),
+    ("decoder", "row"),
     [
         (DecoderSpec("beam", grammar="[0-9]*"), "readings that do not match the grammar are marked as rejected"),
         (DecoderSpec(reject_below=0.5), "readings of confidence below 0.500000 are marked as rejected"),
     ],
 )
 def test_other_rejections_are_told(
-    tiny_artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], decoder: DecoderSpec, said: str
+    tiny_artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], decoder: DecoderSpec, row: str
 ) -> None:
-    made = load(tiny_artifact)
+    artifact = load(tiny_artifact)
     path = tmp_path / "m.tflite"
-    save(path, made.payload, replace(made.spec, decoder=decoder))
+    save(path, artifact.payload, replace(artifact.spec, decoder=decoder))
     assert main(["info", str(path)]) == 0
     out = capsys.readouterr().out
-    assert f"rejection    {said}\n" in out
+    assert f"rejection    {row}\n" in out
     assert ("the threshold was set in the model's spec" in out) == (decoder.reject_below > 0)
     assert "--target-precision" not in out
 
@@ -92,10 +92,10 @@ def test_an_onnx(tiny_onnx: Callable[..., Path], capsys: pytest.CaptureFixture[s
     assert main(["info", str(tiny_onnx("float16"))]) == 0
     streams = capsys.readouterr()
     assert streams.err == ""
-    said = {line[:12].strip(): line[13:] for line in streams.out.splitlines()}
-    assert said["recipe"] == "float16, onnx, batch 1"
-    assert said["engine"].startswith("onnxrt, onnxruntime ")
-    assert "one image at a time; 1 thread" in said["engine"]
+    rows = {line[:12].strip(): line[13:] for line in streams.out.splitlines()}
+    assert rows["recipe"] == "float16, onnx, batch 1"
+    assert rows["engine"].startswith("onnxrt, onnxruntime ")
+    assert "one image at a time; 1 thread" in rows["engine"]
 
 
 def test_json_is_the_spec(tiny_artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,8 +137,8 @@ def test_a_trained_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     rows, layers = (("model", "mine"), ("network", "2 layers")), (("a", "Conv2D", "3 × 4"), ("dense", "Dense", "?"))
 
     def show(obstacles: tuple[str, ...], *options: str) -> tuple[int, list[str]]:
-        found = Inspection(rows, layers, obstacles, "" if obstacles else "edge-crnn convert", {"steps": 3})
-        monkeypatch.setattr(info, "find_inspector", lambda: lambda *_: found)
+        inspection = Inspection(rows, layers, obstacles, "" if obstacles else "edge-crnn convert", {"steps": 3})
+        monkeypatch.setattr(info, "find_inspector", lambda: lambda *_: inspection)
         status = main(["info", *options, str(path)])
         return status, capsys.readouterr().out.splitlines()
 
@@ -194,7 +194,25 @@ def test_a_format_without_an_engine_here(
     tiny_artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "plates.other"
-    made = load(tiny_artifact)
-    save(path, made.payload, made.spec)
+    artifact = load(tiny_artifact)
+    save(path, artifact.payload, artifact.spec)
     assert main(["info", str(path)]) == 1
     assert "a TFLite model, which is converted already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("control", ["\x1b[31m", "\x9b31m", "\x07", "\n", "\u202e"])
+def test_control_characters_of_a_model_do_not_reach_the_terminal(
+    control: str, tiny_artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original = load(tiny_artifact)
+    folder = tmp_path / f"a{control}b"
+    folder.mkdir()
+    spec = replace(original.spec, name=f"evil{control}", label_map={original.spec.symbols[0]: f"{control}x"})
+    evil = save(folder / "evil.tflite", original.payload, spec)
+    plain_lines = main(["info", str(tiny_artifact)]), capsys.readouterr().out.count("\n")
+    assert main(["info", str(evil.path)]) == 0
+    text = capsys.readouterr().out
+    assert control[0] not in text.replace("\n", "") or control == "\n"
+    assert text.count("\n") == plain_lines[1]
+    assert main(["info", str(evil.path), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == f"evil{control}"

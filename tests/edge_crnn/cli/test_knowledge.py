@@ -110,20 +110,22 @@ def test_read_takes_them(
     tiny_artifact: Path, tiny_pictures: list[np.ndarray], tiny_labels: list[str], tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    image, known, form = tmp_path / "image.png", tmp_path / "known.txt", tmp_path / "form.txt"
+    image = tmp_path / "image.png"
+    texts = tmp_path / "known.txt"
+    form = tmp_path / "form.txt"
     cv2.imwrite(str(image), tiny_pictures[0])
     read = ["read", "--model", str(tiny_artifact), str(image)]
     label = tiny_labels[0]
 
-    known.write_text(f"# known\n{label}\n", encoding="utf-8")
-    assert main([*read, "--format", "jsonl", "--lexicon", str(known), "--prior", str(known)]) == 0
+    texts.write_text(f"# known\n{label}\n", encoding="utf-8")
+    assert main([*read, "--format", "jsonl", "--lexicon", str(texts), "--prior", str(texts)]) == 0
     reading = json.loads(capsys.readouterr().out)
     assert (reading["label"], reading["rescued"]) == (label, False)
     assert 0 < reading["weighted"] <= 1
 
     other = ("1" if label[0] == "0" else "0") + label[1:]
-    known.write_text(other, encoding="utf-8")
-    assert main([*read, "--lexicon", str(known), "--lexicon-weight", "1e300", "--rescue", "1"]) == 0
+    texts.write_text(other, encoding="utf-8")
+    assert main([*read, "--lexicon", str(texts), "--lexicon-weight", "1e300", "--rescue", "1"]) == 0
     path, text, _, mark = capsys.readouterr().out.split("\t")
     assert (path, text, mark.strip()) == (str(image), other, "rescued")
 
@@ -131,8 +133,8 @@ def test_read_takes_them(
     assert main([*read, "--grammar", str(form)]) == 0
     assert len(capsys.readouterr().out.split("\t")[1]) == 2
 
-    known.write_text("12\nx\n", encoding="utf-8")
-    assert main([*read, "--lexicon", str(known)]) == 1
-    said = capsys.readouterr().err
-    assert "known.txt, line 2: 'x' has 'x' at position 0" in said
-    assert len(said.splitlines()) == 1
+    texts.write_text("12\nx\n", encoding="utf-8")
+    assert main([*read, "--lexicon", str(texts)]) == 1
+    errors = capsys.readouterr().err
+    assert "known.txt, line 2: 'x' has 'x' at position 0" in errors
+    assert len(errors.splitlines()) == 1

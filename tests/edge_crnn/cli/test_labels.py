@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_crnn.cli.commands import find_command
 from edge_crnn.cli.labels import add_label_arguments, label_rules_of
 from edge_crnn.labels.rules import LabelRules
 
@@ -35,3 +36,13 @@ def test_bad_usage(words: list[str], message: str, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit, match="2"):
         rules(*words)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["read", "serve-folder", "calibrate", "bench", "train", "convert", "verify", "spec"])
+def test_every_command_that_takes_a_folder_reads_subfolders(name: str) -> None:
+    """frigate#11270: dated subfolders were skipped without a word, and there was no option."""
+    command = find_command(name)
+    assert command is not None
+    parser = command.parser(name)
+    option = parser._option_string_actions["--recursive"]
+    assert option.default is False

@@ -92,8 +92,8 @@ def test_the_nearest_name_is_suggested(word: str, end: str) -> None:
     assert did_you_mean("qqqq", ["read", "spec"]) == ""
 
 
-def test_what_argparse_takes_is_taken() -> None:
-    """Beside plain argparse, on words that need no suggestion."""
+def test_words_that_argparse_accepts_are_accepted() -> None:
+    """The reference is plain argparse, on words that need no suggestion."""
     ours, plain = CommandParser("x"), argparse.ArgumentParser("x")
     for parser in (ours, plain):
         parser.add_argument("--float", action="append")

@@ -14,7 +14,7 @@ Labels = tuple[int, ...]
 
 @st.composite
 def batches(draw: st.DrawFn, classes: int, lowest: int = 0, most_images: int = 3, most_steps: int = 5) -> Floats:
-    """Probabilities (N, T, C)."""
+    """Draw probabilities (N, T, C)."""
     shape = draw(st.integers(1, most_images)), draw(st.integers(1, most_steps)), classes
     weights = draw(st.lists(st.integers(lowest, 9), min_size=int(np.prod(shape)), max_size=int(np.prod(shape))))
     rows = np.array(weights, np.float64).reshape(shape)
@@ -34,7 +34,7 @@ def posteriors(rows: Floats, blank: int) -> dict[Labels, float]:
 
 
 def one_edit(label: Labels, symbols: list[int]) -> set[Labels]:
-    """All labels that differ by one symbol added, removed or replaced."""
+    """List the labels that differ by one symbol added, removed or replaced."""
     edited = set()
     for place in range(len(label) + 1):
         before, rest = label[:place], label[place:]

@@ -32,7 +32,7 @@ def small(draw: st.DrawFn) -> tuple[Floats, int]:
 
 
 def alignments(rows: Floats, blank: int) -> dict[tuple[int, ...], list[tuple[float, tuple[int, ...]]]]:
-    """Each possible label sequence → its alignments, with their probabilities."""
+    """Return the possible label sequences with their alignments, and the probabilities of these."""
     paths: dict[tuple[int, ...], list[tuple[float, tuple[int, ...]]]] = {}
     for path in product(range(rows.shape[1]), repeat=len(rows)):
         chance = float(np.prod([row[index] for row, index in zip(rows, path, strict=True)]))
@@ -174,7 +174,7 @@ def test_only_the_most_probable_symbols_start_a_character() -> None:
     assert readings == ctc.beam(rows, blank=4, width=1000, n_best=1000, top_k=None)[0]
 
 
-def test_it_sums_alignments_where_the_best_path_does_not() -> None:
+def test_the_beam_sums_alignments_and_the_best_path_does_not() -> None:
     rows = np.array([[[0.4, 0.6], [0.4, 0.6]]])
     assert ctc.greedy(rows, blank=1)[0].indices == ()
     ((best, second),) = ctc.beam(rows, blank=1, n_best=2)

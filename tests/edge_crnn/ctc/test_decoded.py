@@ -1,4 +1,4 @@
-"""What all decoders take: the forms of scores, and lengths."""
+"""Tests of the input that all decoders share: the forms of scores, and lengths."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def rows_of(seed: int, images: int = 4, steps: int = 9, classes: int = 5) -> npt
 
 
 def labels(readings: Any) -> Any:
-    """Without the numbers, which differ in their last digits between the forms."""
+    """Return the labels alone, since the numbers differ in their last digits between the forms."""
     return [[reading.indices for reading in (image if isinstance(image, list) else [image])] for image in readings]
 
 
 def close(reading: Any) -> Any:
-    """What equals it up to the rounding of a score, which arrays and plain numbers sum in another order."""
+    """Return a value that equals the result up to rounding, since arrays and plain numbers sum in different orders."""
     return (
         reading._replace(log_probability=pytest.approx(reading.log_probability))
         if hasattr(reading, "_replace")
@@ -70,7 +70,7 @@ def test_a_probability_of_0_has_a_logarithm() -> None:
 
 @each_decoder
 @pytest.mark.parametrize("form", ["probabilities", "log-probabilities", "logits"])
-def test_behind_its_length_an_image_is_not_looked_at(decode: Callable[..., Any], form: ctc.Form) -> None:
+def test_steps_after_the_length_of_an_image_are_ignored(decode: Callable[..., Any], form: ctc.Form) -> None:
     lengths = [9, 3, 6, 4]
     rows = rows_of(7)
     scores = rows if form == "probabilities" else np.log(rows)

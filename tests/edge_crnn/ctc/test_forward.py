@@ -38,8 +38,8 @@ def slow(rows: Floats, blank: int) -> dict[tuple[int, ...], float]:
 def test_it_sums_all_alignments(image: tuple[Floats, int]) -> None:
     rows, blank = image
     expected = slow(rows[0], blank)
-    got = ctc.posterior(np.repeat(rows, len(expected), axis=0), list(expected), blank)
-    np.testing.assert_allclose(got, list(expected.values()), rtol=1e-12, atol=1e-300)
+    posteriors = ctc.posterior(np.repeat(rows, len(expected), axis=0), list(expected), blank)
+    np.testing.assert_allclose(posteriors, list(expected.values()), rtol=1e-12, atol=1e-300)
 
 
 @given(images(), st.integers(0, 2))
@@ -53,8 +53,8 @@ def test_skipped_steps_do_not_count(image: tuple[Floats, int], skip_steps: int) 
 def test_an_example_by_hand() -> None:
     rows = np.array([[[0.4, 0.6], [0.3, 0.7]]])
     expected = [0.6 * 0.7, 1 - 0.6 * 0.7, 0.0]
-    got = ctc.posterior(np.repeat(rows, 3, axis=0), [(), (0,), (0, 0)], blank=1)
-    np.testing.assert_allclose(got, expected, rtol=1e-15)
+    posteriors = ctc.posterior(np.repeat(rows, 3, axis=0), [(), (0,), (0, 0)], blank=1)
+    np.testing.assert_allclose(posteriors, expected, rtol=1e-15)
 
 
 def test_a_certain_network_is_certain() -> None:

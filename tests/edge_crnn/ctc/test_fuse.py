@@ -79,11 +79,11 @@ def test_lexicon_and_prior_count_once(rows: Floats, weight: float, rescue: float
     seen = max(plain, key=plain.__getitem__)
     scores = {}
     for label in {*plain, *entries} if rescue else plain:
-        score, known = plain.get(label, 0.0), label in entries
-        if known and seen not in entries and label in lexicon.near(seen):
+        score, is_known = plain.get(label, 0.0), label in entries
+        if is_known and seen not in entries and label in lexicon.near(seen):
             score += rescue * plain[seen] * (len(label) + (label == (2, 2)) <= rows.shape[1])
         score *= math.exp(prior.log_of([label])[0]) if prior else 1.0
-        score *= weight if known and math.isfinite(weight) else known or math.isfinite(weight)
+        score *= weight if is_known and math.isfinite(weight) else is_known or math.isfinite(weight)
         if score > 0:
             scores[label] = score
     total = sum(scores.values())
@@ -101,7 +101,7 @@ def test_lexicon_and_prior_count_once(rows: Floats, weight: float, rescue: float
         assert math.isfinite(weight) or label in entries
 
 
-def test_two_blurred_looks_are_worth_more_than_one_that_is_wrong() -> None:
+def test_two_blurred_images_outvote_a_wrong_one() -> None:
     wrong, right = np.full((1, 3, 4), 0.01), np.full((1, 3, 4), 0.01)
     wrong[0, 0, [0, 2]] = [0.75, 0.23]
     right[0, 0, [0, 2]] = [0.35, 0.63]
@@ -124,7 +124,7 @@ def test_a_zero_in_one_image_is_no_proof() -> None:
     assert reading.confidence == pytest.approx(1.0)
 
 
-def test_only_what_belongs_to_a_grammar_is_read() -> None:
+def test_only_labels_of_the_grammar_are_read() -> None:
     rows = np.full((3, 3, 4), 0.25)
     grammar = Grammar.compile("ab|c", ABC)
     assert {reading.indices for reading in ctc.fuse(rows, 1, grammar=grammar, n_best=10)} == {(0, 2), (3,)}

@@ -38,7 +38,7 @@ alphabets = st.sampled_from(ALPHABETS)
 
 
 def compiled(regex: str, alphabet: Alphabet) -> Grammar:
-    """The grammar, where the alphabet can spell a label of it."""
+    """Compile a grammar; skip the example if the alphabet cannot spell a label of it."""
     try:
         return Grammar.compile(regex, alphabet)
     except InputError:
@@ -52,7 +52,7 @@ def sequences(alphabet: Alphabet, longest: int) -> list[tuple[int, ...]]:
 
 
 def needed(indices: tuple[int, ...]) -> int:
-    """Time steps of a sequence: one a label, and a blank between repeats."""
+    """Return the time steps that a sequence needs: one per label, and a blank between repeats."""
     return len(indices) + sum(a == b for a, b in pairwise(indices))
 
 
@@ -69,7 +69,7 @@ def test_a_sequence_belongs_if_its_label_matches_the_expression(regex: str, alph
 
 
 @given(regexes, alphabets)
-def test_it_knows_the_fewest_steps_that_completing_takes(regex: str, alphabet: Alphabet) -> None:
+def test_the_fewest_steps_to_complete_a_label(regex: str, alphabet: Alphabet) -> None:
     grammar = compiled(regex, alphabet)
     longest = 5
     belong = {sequence for sequence in sequences(alphabet, longest) if grammar.accepts(sequence)}
@@ -97,7 +97,9 @@ def images(draw: st.DrawFn, alphabet: Alphabet, lowest: int = 0) -> Floats:
 
 
 @given(regexes, alphabets, st.data())
-def test_a_wide_beam_finds_exactly_what_belongs(regex: str, alphabet: Alphabet, data: st.DataObject) -> None:
+def test_a_wide_beam_finds_exactly_the_labels_of_the_grammar(
+    regex: str, alphabet: Alphabet, data: st.DataObject
+) -> None:
     grammar = compiled(regex, alphabet)
     rows = data.draw(images(alphabet))
     assume(rows.shape[1] >= grammar.shortest)
@@ -113,7 +115,9 @@ def test_a_wide_beam_finds_exactly_what_belongs(regex: str, alphabet: Alphabet, 
 
 
 @given(regexes, alphabets, st.integers(1, 4), st.data())
-def test_any_beam_ends_with_what_belongs(regex: str, alphabet: Alphabet, width: int, data: st.DataObject) -> None:
+def test_any_beam_ends_with_labels_of_the_grammar(
+    regex: str, alphabet: Alphabet, width: int, data: st.DataObject
+) -> None:
     grammar = compiled(regex, alphabet)
     rows = data.draw(images(alphabet, lowest=1))
     assume(rows.shape[1] >= grammar.shortest)
@@ -152,7 +156,7 @@ def test_a_text_is_found_that_a_free_beam_loses() -> None:
     assert ctc.search(rows, 12, grammar=digits)[0][0].indices == reading.indices
 
 
-def test_pruned_symbols_are_tried_where_nothing_else_belongs() -> None:
+def test_pruned_symbols_are_tried_if_no_other_label_fits() -> None:
     alphabet = Alphabet(("a", "b"), blank=2)
     rows = np.array([[[0.0, 0.0, 1.0]] * 3, [[0.5, 1e-9, 0.5 - 1e-9]] * 3, [[0.5, 0.0, 0.5]] * 3])
     readings = ctc.beam(rows, 2, grammar=Grammar.compile("b", alphabet))
@@ -217,7 +221,7 @@ def test_many_symbols_are_no_matter() -> None:
 
 
 def labels_of(grammar: Grammar) -> int:
-    """How many there are, of a grammar whose labels have a most length."""
+    """Count the labels of a grammar whose labels have a maximum length."""
     at = np.zeros(len(grammar.steps), object)
     at[0] = 1
     count = 0

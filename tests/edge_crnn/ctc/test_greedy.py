@@ -30,7 +30,7 @@ def batches(draw: st.DrawFn) -> tuple[Floats, int, int]:
 
 
 def slow(probabilities: Floats, blank: int, skip_steps: int) -> list[tuple[int, float, tuple[int, int]]]:
-    """One image's characters, peaks and spans."""
+    """Return the characters, peaks and spans of an image."""
     runs = groupby(range(skip_steps, len(probabilities)), key=lambda step: int(probabilities[step].argmax()))
     readings = []
     for index, run in runs:
@@ -46,12 +46,12 @@ def test_it_collapses_repeats_and_drops_blanks(batch: tuple[Floats, int, int]) -
     probabilities, blank, skip_steps = batch
     decoded = ctc.greedy(probabilities, blank, skip_steps)
     assert len(decoded) == len(probabilities)
-    for image, got in zip(probabilities, decoded, strict=True):
+    for image, result in zip(probabilities, decoded, strict=True):
         expected = slow(image, blank, skip_steps)
-        assert got.indices == tuple(index for index, _, _ in expected)
-        assert got.spans == tuple(span for _, _, span in expected)
-        assert got.confidences == pytest.approx([peak for _, peak, _ in expected], rel=1e-6)
-        assert all(0 <= peak <= 1 for peak in got.confidences)
+        assert result.indices == tuple(index for index, _, _ in expected)
+        assert result.spans == tuple(span for _, _, span in expected)
+        assert result.confidences == pytest.approx([peak for _, peak, _ in expected], rel=1e-6)
+        assert all(0 <= peak <= 1 for peak in result.confidences)
 
 
 @given(batches())
@@ -114,7 +114,7 @@ def test_rows_of_a_quantised_softmax_count_as_probabilities() -> None:
     assert reading.confidence <= 1.0
 
 
-def test_it_reads_what_tensorflow_reads() -> None:
+def test_best_paths_equal_those_of_tensorflow() -> None:
     tf = pytest.importorskip("tensorflow")
     probabilities = softmax(np.random.default_rng(0).normal(size=(64, 20, 5)) * 2)
     probabilities[0] = 0.2  # ties everywhere

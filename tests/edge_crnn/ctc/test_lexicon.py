@@ -56,7 +56,7 @@ def test_the_automaton_is_of_these_labels_alone_and_the_smallest(entries: set[La
 
 
 @given(lexica, st.lists(st.sampled_from(SYMBOLS), max_size=5).map(tuple))
-def test_what_is_known_and_what_is_near(entries: set[Labels], other: Labels) -> None:
+def test_known_and_near_labels(entries: set[Labels], other: Labels) -> None:
     lexicon = Lexicon.of(entries, ABC)
     for label in (other, *entries):
         assert lexicon.accepts(label) == (label in entries)
@@ -93,12 +93,12 @@ def test_weights_and_rescues_are_those_of_the_formula(
                 continue  # of equals, either may be the one that is seen
             scores = {}
             for label in {*own, *entries}:
-                score, known = own.get(label, 0.0), label in entries
-                if lexicon.rescue and known and seen not in entries and label in one_edit(seen, SYMBOLS):
+                score, is_known = own.get(label, 0.0), label in entries
+                if lexicon.rescue and is_known and seen not in entries and label in one_edit(seen, SYMBOLS):
                     score += lexicon.rescue * own[seen] * (steps_of(label) <= len(image))
                 if math.isinf(lexicon.weight):
-                    score *= known
-                elif known:
+                    score *= is_known
+                elif is_known:
                     score *= weight
                 if score > 0:
                     scores[label] = score
@@ -134,41 +134,41 @@ def test_a_batch_decodes_as_its_singles(
     ]
 
 
-def test_a_known_plate_is_read_where_it_is_nearly_as_probable() -> None:
+def test_a_known_plate_is_read_if_it_is_nearly_as_probable() -> None:
     rows = np.full((1, 3, 4), 0.02)
     rows[0, 0, [0, 2]] = [0.6, 0.36]
     rows[0, 1, 1] = rows[0, 2, 3] = 0.94
-    known = [(2, 3)]
+    label = [(2, 3)]
     assert ctc.beam(rows, 1)[0][0].indices == (0, 3)
-    ((reading,),) = ctc.beam(rows, 1, lexicon=Lexicon.of(known, ABC, weight=10))
+    ((reading,),) = ctc.beam(rows, 1, lexicon=Lexicon.of(label, ABC, weight=10))
     assert (reading.indices, reading.rescued) == ((2, 3), False)
-    assert reading.confidence == ctc.posterior(rows, known, 1)[0] < 0.4
+    assert reading.confidence == ctc.posterior(rows, label, 1)[0] < 0.4
     assert 0.8 < reading.weighted < 0.9
-    ((reading,),) = ctc.beam(rows, 1, lexicon=Lexicon.of(known, ABC, weight=1.2))
+    ((reading,),) = ctc.beam(rows, 1, lexicon=Lexicon.of(label, ABC, weight=1.2))
     assert reading.indices == (0, 3)
 
 
 def test_a_plate_is_rescued_of_which_the_network_sees_nothing() -> None:
     rows = np.eye(4)[[[0, 1, 0, 3]]] * 1.0
-    for known in [(0, 2, 3), (0, 0, 3, 2), (0, 3), (0, 0, 0, 3)]:
-        entries = [known, (2, 2)]
+    for label in [(0, 2, 3), (0, 0, 3, 2), (0, 3), (0, 0, 0, 3)]:
+        entries = [label, (2, 2)]
         lexicon = Lexicon.of(entries, ABC, weight=100, rescue=0.1)
         ((reading,),) = ctc.beam(rows, 1, lexicon=lexicon)
-        if steps_of(known) > 4:  # it could not be seen either
+        if steps_of(label) > 4:  # it could not be seen either
             assert (reading.indices, reading.rescued) == ((0, 0, 3), False)
             assert ctc.beam(rows, 1, lexicon=Lexicon.of(entries, ABC, rescue=0.1)) == [[]]
             continue
-        assert (reading.indices, reading.rescued, reading.confidence) == (known, True, 0.0)
+        assert (reading.indices, reading.rescued, reading.confidence) == (label, True, 0.0)
         assert reading.weighted == pytest.approx(10 / 11)
-        assert len(reading.spans) == len(reading.confidences) == len(known)
+        assert len(reading.spans) == len(reading.confidences) == len(label)
         assert ctc.beam(rows, 1, lexicon=Lexicon.of(entries, ABC, weight=5, rescue=0.1))[0][0].indices == (0, 0, 3)
         ((only,),) = ctc.beam(rows, 1, lexicon=Lexicon.of(entries, ABC, rescue=0.1))
-        assert (only.indices, only.rescued, only.weighted) == (known, True, pytest.approx(0.1))
+        assert (only.indices, only.rescued, only.weighted) == (label, True, pytest.approx(0.1))
 
 
 @pytest.mark.parametrize("least", [1e-160, 1e-200])  # of what is known: a posterior of 1e-320, and of none
 @pytest.mark.parametrize("options", [{}, {"rescue": 0.5}, {"weight": 1e300}, {"weight": 1e-300, "rescue": 0.5}])
-def test_what_is_known_may_be_next_to_impossible(least: float, options: dict[str, float]) -> None:
+def test_a_known_label_may_be_nearly_impossible(least: float, options: dict[str, float]) -> None:
     rows = np.full((1, 3, 4), least)
     rows[0, :, 1] = 1.0
     lexicon = Lexicon.of([(2, 3)], ABC, **options)
@@ -190,7 +190,7 @@ def test_nothing_outside_a_grammar_is_read(
         assert math.isfinite(weight) or all(reading.indices in entries for reading in readings)
 
 
-def test_lines_are_labels_or_what_a_person_writes() -> None:
+def test_lines_are_labels_or_texts() -> None:
     lines = ["# residents", "서울 18 나 6897", "", "  B18sk6897\r\n", "18나6897", "A18sk6897", "\n"]
     labels = [PLATES.spell(indices) for indices in parse_labels(lines, PLATES)]
     assert labels == ["A18sk6897", "B18sk6897", "Z18sk6897", "A18sk6897"]
@@ -250,6 +250,7 @@ def test_labels_that_are_too_long_are_never_read_and_a_list_of_them_is_refused()
         ctc.beam(rows, 0, lexicon=lexicon)
 
 
+@pytest.mark.thorough
 def test_a_hundred_thousand_plates_take_a_few_megabytes() -> None:
     entries = [PLATES.encode(label_at(1, index, KINDS[index % len(KINDS)])) for index in range(100_000)]
     automaton = Lexicon.of(entries, PLATES).automaton

@@ -66,7 +66,7 @@ LETTERS = Alphabet(tuple("abcdefghijklmnopqrstuvwxyz0123456789{}[]()|?*+.^$\\-,�
         ("[A-Z]", r"has '\[A-Z\]', which no symbol of"),
     ],
 )
-def test_what_no_automaton_can_follow_is_refused_by_name(regex: str, message: str) -> None:
+def test_unsupported_constructs_are_refused_by_name(regex: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         Grammar.compile(regex, LETTERS)
     assert str(caught.value).startswith(f"grammar {regex!r} ")
@@ -99,7 +99,7 @@ def test_what_no_automaton_can_follow_is_refused_by_name(regex: str, message: st
         (".나", ["a나", "나나"], ["나"]),
     ],
 )
-def test_expressions_mean_what_they_mean_in_python(regex: str, labels: list[str], others: list[str]) -> None:
+def test_expressions_match_the_same_as_in_python(regex: str, labels: list[str], others: list[str]) -> None:
     grammar = Grammar.compile(regex, LETTERS)
     assert [label for label in labels + others if grammar.accepts(LETTERS.encode(label))] == labels
 

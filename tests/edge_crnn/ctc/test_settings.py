@@ -46,7 +46,7 @@ def test_an_unknown_keyword_is_a_type_error(decode: Any) -> None:
         decode(rows(), 1, beam_width=3)
 
 
-def test_settings_are_checked_where_they_are_made() -> None:
+def test_settings_are_checked_at_creation() -> None:
     with pytest.raises(InputError, match="n_best is 11, expected 1 to 10"):
         Search(n_best=11)
     with pytest.raises(InputError, match="width is 0"):

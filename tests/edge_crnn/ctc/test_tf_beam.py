@@ -17,7 +17,7 @@ def logits(seed: int, images: int = 60, steps: int = 12, classes: int = 6, sharp
 
 @pytest.mark.parametrize("merge_repeated", [False, True])
 @pytest.mark.parametrize(("width", "n_best"), [(1, 1), (2, 2), (4, 3), (10, 3)])
-def test_it_finds_what_tensorflow_finds(width: int, n_best: int, merge_repeated: bool) -> None:
+def test_results_equal_those_of_tensorflow(width: int, n_best: int, merge_repeated: bool) -> None:
     tf = pytest.importorskip("tensorflow")
     scores = np.concatenate([logits(0), logits(1, sharpness=0.3), logits(2, sharpness=4.0)])
     lengths = np.random.default_rng(3).integers(4, 13, len(scores))
@@ -35,7 +35,7 @@ def test_it_finds_what_tensorflow_finds(width: int, n_best: int, merge_repeated:
         np.testing.assert_allclose([reading.log_probability for reading in result], expected[image], atol=1e-4)
 
 
-def test_an_evicted_prefix_is_lost_where_the_exact_search_keeps_it() -> None:
+def test_an_evicted_prefix_is_lost_although_the_exact_search_keeps_it() -> None:
     # TensorFlow 2.21 gives class 0 with -1.910543: class 1 was evicted and came back with less than it had.
     rows = [[0.4, 0.2, 0.4], [0.2, 0.5, 0.3], [0.4, 0.3, 0.3]]
     scores = np.log(np.array(rows, np.float32))[np.newaxis]

@@ -12,7 +12,7 @@ ABSENT = (
 
 
 def stub(folder: Path, package: str, code: str | None = None) -> None:
-    """A package that does `code` when it is imported; None: as if it were not installed."""
+    """Install a package that runs `code` when it is imported; None: as if it were not installed."""
     if code is None:
         code = f"raise ModuleNotFoundError(\"No module named '{package}'\", name='{package}')"
     (folder / f"{package}.py").write_text(f"{code}\n", encoding="utf-8")

@@ -35,7 +35,7 @@ SAYS = {
     "Pi 5": {
         "processor": "ok 4 × Cortex-A76 with neon, dotprod, fp16",
         "system": "ok Debian GNU/Linux 12 (bookworm), 64-bit, kernel 6.6.51+rpt-rpi-2712, pages of 16 KiB",
-        "power": "ok 2.0 W, sum of 3 rails of the power chip: what hangs on the 5 V input is not in it",
+        "power": "ok 2.0 W, sum of 3 rails of the power chip, without devices on the 5 V input",
     },
     "Orin Nano": {
         "jetpack": "ok JetPack 6.2 (L4T 36.4.3)",
@@ -47,7 +47,7 @@ SAYS = {
     "Orin NX": {
         "power mode": "ok MAXN (mode 0)",
         "temperature": "warn 97 °C (tj-thermal), slows down at 99 °C",
-        "throttling": "warn now: cpufreq-cpu0 slowed for the heat;"
+        "throttling": "warn now: cpufreq-cpu0 slowed because of heat;"
         " since the start: average over-current (15 times), instantaneous over-current (37 times)",
     },
     "AGX Orin": {
@@ -97,26 +97,26 @@ SAYS = {
 
 
 @pytest.mark.parametrize("name", SAYS)
-def test_what_is_said_of_a_board(name: str, tmp_path: Path) -> None:
-    said = {check.name: f"{check.status} {check.found}" for check in of(TREES[name], tmp_path).values()}
-    assert {each: said.get(each) for each in SAYS[name]} == SAYS[name]
+def test_checks_of_a_board(name: str, tmp_path: Path) -> None:
+    lines = {check.name: f"{check.status} {check.found}" for check in of(TREES[name], tmp_path).values()}
+    assert {check: lines.get(check) for check in SAYS[name]} == SAYS[name]
 
 
 @pytest.mark.parametrize("name", TREES)
-def test_on_every_board_what_is_fine_needs_no_fix_and_a_warning_has_one(name: str, tmp_path: Path) -> None:
-    found = of(TREES[name], tmp_path)
-    assert {check.status for check in found.values()} <= {"ok", "warn", "absent"}
-    assert {each for each, check in found.items() if check.fix} == {
-        each for each, check in found.items() if check.status == "warn"
+def test_warnings_have_a_fix_and_other_checks_have_none(name: str, tmp_path: Path) -> None:
+    by_name = of(TREES[name], tmp_path)
+    assert {check.status for check in by_name.values()} <= {"ok", "warn", "absent"}
+    assert {name for name, check in by_name.items() if check.fix} == {
+        name for name, check in by_name.items() if check.status == "warn"
     }
 
 
 @pytest.mark.parametrize("name", TREES)
-def test_what_a_board_has_no_use_for_is_left_out(name: str, tmp_path: Path) -> None:
-    found = of(TREES[name], tmp_path)
+def test_checks_that_do_not_apply_are_left_out(name: str, tmp_path: Path) -> None:
+    by_name = of(TREES[name], tmp_path)
     is_jetson = any(board in name for board in ("Orin", "Xavier", "Thor"))
-    assert ("power mode" in found) == ("jetpack" in found) == is_jetson
-    assert "throttling" in found or "Pi" not in name
+    assert ("power mode" in by_name) == ("jetpack" in by_name) == is_jetson
+    assert "throttling" in by_name or "Pi" not in name
 
 
 FIXES = {
@@ -155,15 +155,15 @@ def test_fixes(tree: Tree, name: str, fix: str, tmp_path: Path) -> None:
 
 def test_a_system_of_32_bits(tmp_path: Path) -> None:
     plant(BARE["Pi 4"], tmp_path)
-    found = {each.name: each for each in checks(replace(board(tmp_path), python_bits=32), snapshot(tmp_path))}
-    assert found["system"].status == "warn"
-    assert "32-bit" in found["system"].found
-    assert found["system"].fix == "install a 64-bit system: LiteRT has no wheels for 32 bits"
+    by_name = {check.name: check for check in checks(replace(board(tmp_path), python_bits=32), snapshot(tmp_path))}
+    assert by_name["system"].status == "warn"
+    assert "32-bit" in by_name["system"].found
+    assert by_name["system"].fix == "install a 64-bit system: LiteRT has no wheels for 32 bits"
 
 
-def test_a_pi_whose_firmware_cannot_be_asked(tmp_path: Path) -> None:
-    told = ("usr/bin/vcgencmd", "sys/devices/platform/soc/soc:firmware/get_throttled")
-    tree = {name: content for name, content in BARE["Pi 4"].items() if name not in told}
+def test_a_pi_whose_firmware_cannot_be_queried(tmp_path: Path) -> None:
+    sources = ("usr/bin/vcgencmd", "sys/devices/platform/soc/soc:firmware/get_throttled")
+    tree = {name: content for name, content in BARE["Pi 4"].items() if name not in sources}
     check = of(tree, tmp_path)["throttling"]
     assert (check.status, check.found) == ("warn", "the firmware cannot be queried")
     assert check.fix is not None
@@ -173,12 +173,12 @@ def test_a_pi_whose_firmware_cannot_be_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("milli", "status"), [(79_000, "ok"), (80_000, "warn"), (-500, "ok")])
-def test_hot_where_nothing_tells_from_when_on_it_slows(milli: int, status: str, tmp_path: Path) -> None:
+def test_temperature_without_a_reported_limit(milli: int, status: str, tmp_path: Path) -> None:
     assert of({**BARE["Pi 3"], **thermal(cpu_thermal=milli)}, tmp_path)["temperature"].status == status
 
 
-def test_the_zone_that_is_nearest_to_its_limit_is_told(tmp_path: Path) -> None:
+def test_the_zone_nearest_to_its_limit_is_shown(tmp_path: Path) -> None:
     tree = {**BARE["VM"], **thermal(gpu=82_000, board=78_000)}
     trip = "sys/class/thermal/thermal_zone0/trip_point_0"
-    found = of({**tree, f"{trip}_type": "passive\n", f"{trip}_temp": "99000\n"}, tmp_path)["temperature"]
-    assert (found.status, found.found) == ("ok", "78 °C (board)")
+    temperature = of({**tree, f"{trip}_type": "passive\n", f"{trip}_temp": "99000\n"}, tmp_path)["temperature"]
+    assert (temperature.status, temperature.found) == ("ok", "78 °C (board)")

@@ -42,24 +42,24 @@ BROKEN = Trial("broken", reason="it does not start")
 
 @pytest.fixture
 def examine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Checks of a board by its name, where trials went as they are given, else as in `HERE`."""
+    """Check a board by its name, with the outcomes of trials that are passed, and those of `HERE` for the others."""
 
     def run(
         name: str = "VM", model: Path = DEFAULT_MODEL, facts: dict[str, Any] | None = None, **trials: Trial
     ) -> dict[str, Check]:
         went = {**HERE, **trials}
-        monkeypatch.setattr(software, "attempt_all", lambda names, model: {each: went[each] for each in names})
+        monkeypatch.setattr(software, "attempt_all", lambda names, model: {name: went[name] for name in names})
         root = plant(BARE[name], tmp_path / name)
-        there = replace(board(root), **{"python_bits": 64, "python": "CPython 3.11.2", **(facts or {})})
-        found = software.checks(there, model, root)
-        return {check.name: check for check in found}
+        machine = replace(board(root), **{"python_bits": 64, "python": "CPython 3.11.2", **(facts or {})})
+        results = software.checks(machine, model, root)
+        return {check.name: check for check in results}
 
     return run
 
 
 def test_all_is_there(examine: Any) -> None:
-    found = examine()
-    assert {name: check.found for name, check in found.items()} == {
+    by_name = examine()
+    assert {name: check.found for name, check in by_name.items()} == {
         "edge-crnn": f"{__version__} in {Path(software.__file__).parents[1]}",
         "python": f"CPython 3.11.2 in {sys.prefix}",
         "numpy": "2.4.6",
@@ -72,7 +72,7 @@ def test_all_is_there(examine: Any) -> None:
         "reading": "plates-int8.tflite reads 대전 77 너 1771 correctly, about 9.9 ms; int8,"
         " XNNPACK took the graph in 4 parts",
     }
-    assert {(check.status, check.fix) for check in found.values()} == {("ok", None)}
+    assert {(check.status, check.fix) for check in by_name.values()} == {("ok", None)}
 
 
 NOTHING = dict.fromkeys(("cv2", "litert", "onnxruntime", "tensorrt", "pycuda", "gpu"), ABSENT)
@@ -88,35 +88,37 @@ STATUS = {
 
 
 @pytest.mark.parametrize(("name", "model"), STATUS)
-def test_what_is_absent_is_worth_a_word_only_where_it_is_wanted(name: str, model: str, examine: Any) -> None:
-    found = examine(name, Path(model), **NOTHING)
-    said = {f"{each} {check.status}" for each, check in found.items() if check.status in ("warn", "fail")}
-    assert said == set(STATUS[name, model].split(", "))
-    assert all(check.fix is None for check in found.values() if check.status in ("ok", "absent"))
+def test_an_absent_package_is_a_warning_only_where_it_is_useful(name: str, model: str, examine: Any) -> None:
+    by_name = examine(name, Path(model), **NOTHING)
+    problems = {
+        f"{check_name} {check.status}" for check_name, check in by_name.items() if check.status in ("warn", "fail")
+    }
+    assert problems == set(STATUS[name, model].split(", "))
+    assert all(check.fix is None for check in by_name.values() if check.status in ("ok", "absent"))
     assert all(
         check.fix
-        for each, check in found.items()
-        if check.status in ("warn", "fail") and each not in ("reading", "gpu")
+        for check_name, check in by_name.items()
+        if check.status in ("warn", "fail") and check_name not in ("reading", "gpu")
     )
 
 
-def test_what_was_too_slow_is_not_to_be_installed_again(examine: Any) -> None:
+def test_a_slow_trial_does_not_suggest_reinstalling(examine: Any) -> None:
     late = Trial("broken", reason="no answer within 180 s")
-    found = examine(**dict.fromkeys(HERE, late))
-    slow = [check for check in found.values() if check.found == late.reason]
+    by_name = examine(**dict.fromkeys(HERE, late))
+    slow = [check for check in by_name.values() if check.found == late.reason]
     assert len(slow) == len(HERE) - 1  # nothing is read where its engine gave no answer
     assert {check.fix for check in slow} == {"try again when this machine is less busy"}
     assert examine(**{READING: late})["reading"].fix == "try again when this machine is less busy"
 
 
-def test_what_is_broken_is_worth_a_word_everywhere(examine: Any) -> None:
-    found = examine("VM", Path("plates.onnx"), **dict.fromkeys(NOTHING, BROKEN))
-    assert {name: check.status for name, check in found.items() if check.status != "ok"} == {
+def test_a_broken_package_is_a_warning_on_every_board(examine: Any) -> None:
+    by_name = examine("VM", Path("plates.onnx"), **dict.fromkeys(NOTHING, BROKEN))
+    assert {name: check.status for name, check in by_name.items() if check.status != "ok"} == {
         **dict.fromkeys(("opencv", "litert", "tensorrt", "pycuda", "gpu"), "warn"),
         **dict.fromkeys(("onnxruntime", "reading"), "fail"),
     }
-    assert found["litert"].found == "it does not start"
-    assert found["reading"].found == "plates.onnx needs onnxruntime: see above"
+    assert by_name["litert"].found == "it does not start"
+    assert by_name["reading"].found == "plates.onnx needs onnxruntime: see above"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_what_is_broken_is_worth_a_word_everywhere(examine: Any) -> None:
         ({"os_id": "alpine"}, ABSENT, "use a system with glibc"),
     ],
 )
-def test_how_litert_is_had(
+def test_how_to_install_litert(
     facts: dict[str, Any], trial: Trial, fix: str, examine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "prefix", "/home/pi/env")  # an environment of its own
@@ -149,9 +151,9 @@ def test_a_system_that_manages_its_python_wants_an_environment(
 
 
 @pytest.mark.parametrize(
-    ("cv2", "name", "status", "found", "fix"),
+    ("cv2", "name", "status", "description", "fix"),
     [
-        (ABSENT, "Pi 5", "warn", "not installed: reads arrays, but no files", "opencv]"),
+        (ABSENT, "Pi 5", "warn", "not installed: arrays can be read, files cannot", "opencv]"),
         (Trial("broken", reason="libGL.so.1: no"), "VM", "warn", "libGL.so.1: no", "pip uninstall opencv-python && "),
         (Trial("broken", reason="_ARRAY_API"), "VM", "warn", "_ARRAY_API", "-U opencv-python-headless"),
         (
@@ -168,9 +170,9 @@ def test_a_system_that_manages_its_python_wants_an_environment(
         ),
     ],
 )
-def test_opencv(cv2: Trial, name: str, status: str, found: str, fix: str | None, examine: Any) -> None:
+def test_opencv(cv2: Trial, name: str, status: str, description: str, fix: str | None, examine: Any) -> None:
     check = examine(name, cv2=cv2)["opencv"]
-    assert (check.status, check.found) == (status, found)
+    assert (check.status, check.found) == (status, description)
     assert (check.fix is None) if fix is None else (fix in check.fix)
 
 
@@ -183,7 +185,7 @@ def test_opencv(cv2: Trial, name: str, status: str, found: str, fix: str | None,
         (("3",), "python3 -m venv --system-site-packages env"),
     ],
 )
-def test_where_tensorrt_of_a_jetson_is(pythons: tuple[str, ...], fix: str, examine: Any, tmp_path: Path) -> None:
+def test_how_to_get_tensorrt_on_a_jetson(pythons: tuple[str, ...], fix: str, examine: Any, tmp_path: Path) -> None:
     for version in pythons:
         (tmp_path / "Orin Nano" / f"usr/lib/python{version}/dist-packages/tensorrt").mkdir(parents=True)
     check = examine("Orin Nano", tensorrt=ABSENT)["tensorrt"]
@@ -233,23 +235,23 @@ def reading(**facts: object) -> Trial:
 
 
 @pytest.mark.parametrize(
-    ("trial", "found", "fix"),
+    ("trial", "problem", "fix"),
     [
         (
             reading(label="F77sj1777"),
-            "reads F77sj1777 on a plate that says F77sj1771; ai_edge_litert",
+            "reads F77sj1777 in a picture of the plate F77sj1771; ai_edge_litert",
             "another version",
         ),
-        (reading(label=""), "reads nothing on a plate", "another version"),
+        (reading(label=""), "reads nothing in a picture", "another version"),
         (reading(finite=False), "plates-int8.tflite gives invalid numbers", "convert the model again"),
         (Trial("broken", reason="a: XNNPACK did not; Is /sys mounted?"), "a: XNNPACK did not", "Is /sys mounted?"),
         (Trial("broken", reason="it ends the process (segmentation fault)"), "it ends the process", None),
     ],
 )
-def test_what_does_not_read(trial: Trial, found: str, fix: str | None, examine: Any) -> None:
+def test_readings_that_fail(trial: Trial, problem: str, fix: str | None, examine: Any) -> None:
     check = examine(reading=trial)["reading"]
     assert check.status == "fail"
-    assert found in check.found
+    assert problem in check.found
     assert (check.fix is None) if fix is None else (fix in check.fix)
 
 
@@ -259,7 +261,7 @@ def test_a_model_of_one_s_own_may_read_anything_in_a_plate(examine: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("ms", "said"), [(0.234, "0.2 ms"), (9.94, "9.9 ms"), (163.4, "163 ms"), (20_123.0, "20,123 ms")]
+    ("ms", "description"), [(0.234, "0.2 ms"), (9.94, "9.9 ms"), (163.4, "163 ms"), (20_123.0, "20,123 ms")]
 )
-def test_how_long_it_takes(ms: float, said: str, examine: Any) -> None:
-    assert f"correctly, about {said};" in examine(reading=reading(ms=ms))["reading"].found
+def test_the_time_of_a_reading(ms: float, description: str, examine: Any) -> None:
+    assert f"correctly, about {description};" in examine(reading=reading(ms=ms))["reading"].found

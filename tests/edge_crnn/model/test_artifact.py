@@ -40,11 +40,11 @@ SPEC = ModelSpec(
     artifact=ArtifactFacts("tflite", "dynamic", 1, "not known yet", "ab" * 32),
 )
 PAYLOAD = b"\x1c\0\0\0TFL3" + bytes(range(256)) * 8
-"""No model, but all that this module looks at."""
+"""Bytes that are not a model but start like one; the module looks at nothing else."""
 
 
 def onnx(name: bytes) -> bytes:
-    """A graph of that name, up to 16,383 bytes long, and nothing in it."""
+    """Return an ONNX file with an empty graph of this name. The graph may be up to 16,383 bytes long."""
     graph = b"\x12" + bytes([len(name) & 127 | 128, len(name) >> 7]) + name
     return b"\x08\x08\x3a" + bytes([len(graph) & 127 | 128, len(graph) >> 7]) + graph
 
@@ -76,7 +76,7 @@ def other(path: Path) -> bytes:
 def zipped(*members: tuple[str, bytes], how: int = zipfile.ZIP_STORED) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w", how) as archive:
-        warnings.simplefilter("ignore")  # two members of one name are what a test wants
+        warnings.simplefilter("ignore")  # a test needs two members of the same name
         for name, content in members:
             archive.writestr(name, content)
     return buffer.getvalue()
@@ -115,17 +115,17 @@ def test_a_calibrated_artifact_keeps_its_payload(path: Path, payload: bytes) -> 
 
 def test_saving_again_replaces(path: Path, payload: bytes, other: bytes) -> None:
     save(path, other, SPEC)
-    files = {each.name: each.read_bytes() for each in path.parent.iterdir()}
+    files = {file.name: file.read_bytes() for file in path.parent.iterdir()}
     save(path, payload, replace(SPEC, name="second"))
     assert load(path).spec.name == "second"
     again = save(path, other, SPEC)
-    assert {each.name: each.read_bytes() for each in path.parent.iterdir()} == files
+    assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == files
     save(path, again.payload, again.spec)
-    assert {each.name: each.read_bytes() for each in path.parent.iterdir()} == files
+    assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == files
 
 
 def put(path: Path, payload: bytes, spec: bytes) -> None:
-    """An artifact, whatever its spec says."""
+    """Write an artifact without checking its spec."""
     if path.suffix == ".tflite":
         path.write_bytes(payload + zipped((MEMBER, spec)))
     elif path.suffix == ".onnx":
@@ -168,8 +168,8 @@ def test_flipped_weights_are_found_though_the_interpreter_takes_them(
     largest = max(weights, key=len)
     assert len(largest) > 2000
     path = tmp_path / "flipped.tflite"
-    path.write_bytes(data.replace(largest, bytes(each ^ 1 for each in largest)))
-    Interpreter(str(path)).allocate_tensors()  # what loads in silence where nobody looks at the hash
+    path.write_bytes(data.replace(largest, bytes(byte ^ 1 for byte in largest)))
+    Interpreter(str(path)).allocate_tensors()  # LiteRT loads it silently: it checks no hash
     with pytest.raises(ArtifactError, match="damaged or was changed"):
         load(path)
 
@@ -338,7 +338,7 @@ def test_a_target_under_a_file(path: Path, payload: bytes) -> None:
 
 
 def test_the_zip_is_what_others_expect(tiny_artifact: Path, tiny_pictures: list[np.ndarray], tmp_path: Path) -> None:
-    """zipfile lists one member, and an interpreter that knows nothing of it computes what the payload does."""
+    """zipfile lists one member, and an interpreter given the whole file computes the same as the payload alone."""
     from ai_edge_litert.interpreter import Interpreter
 
     artifact = load(tiny_artifact)
@@ -354,6 +354,6 @@ def test_the_zip_is_what_others_expect(tiny_artifact: Path, tiny_pictures: list[
         batch = picture[np.newaxis, ..., np.newaxis]
         with_zip.set_tensor(with_zip.get_input_details()[0]["index"], batch)
         with_zip.invoke()
-        given = with_zip.get_tensor(with_zip.get_output_details()[0]["index"])
-        np.testing.assert_array_equal(given, backend.infer(batch))
+        probabilities = with_zip.get_tensor(with_zip.get_output_details()[0]["index"])
+        np.testing.assert_array_equal(probabilities, backend.infer(batch))
     backend.close()

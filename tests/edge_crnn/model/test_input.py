@@ -17,6 +17,7 @@ RIGHT = {
     "per channel": replace(COLOUR, scale=(1.0, 2.0, -3.0), offset=(0.0, 1.0, 2.0), padding=(0, 128, 255)),
     "one scale, three offsets": replace(COLOUR, offset=(0.0, 1.0, 2.0)),
     "edge": replace(GREY, padding="edge"),
+    "reduced": replace(GREY, reduce="area", resize="fit"),
     "filters": replace(GREY, filters=("clahe 2 8", "resize", "otsu"), dtype="uint8"),
     "standardised": replace(GREY, standardise=True, invert=True),
     "function": replace(COLOUR, function=FUNCTION),
@@ -78,6 +79,7 @@ def test_scaling_includes_the_inversion() -> None:
 def test_a_headline_says_what_is_not_usual() -> None:
     assert GREY.headline == "grey 8 × 4, stretch, HWC float32, pixel · 0.00392157 +0"
     many = replace(GREY, filters=("otsu", "resize"), interpolation="area", rotate=90, invert=True, standardise=True)
+    assert "stretch, reduced by area" in replace(GREY, reduce="area").headline
     assert "stretch, area, filters otsu, resize, turned by 90°, inverted, standardised, HWC float32" in many.headline
     assert replace(COLOUR, offset=(1.0, 0.5, -2.0)).headline.endswith("pixel · 0.00392157 (+1, +0.5, -2)")
     assert replace(COLOUR, function=FUNCTION).headline.startswith("function binarised (SHA-256 0000000000000000…), (4,")

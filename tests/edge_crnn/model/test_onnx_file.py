@@ -27,7 +27,7 @@ def varint(value: int) -> bytes:
 
 
 def field(number: int, value: bytes | int) -> bytes:
-    """As in the Encoding page of protobuf.dev: a tag, then an integer, or a length and so many bytes."""
+    """Return a protobuf field: a tag, then an integer, or a length and so many bytes (protobuf.dev, Encoding)."""
     if isinstance(value, int):
         return varint(number << 3) + varint(value)
     return varint(number << 3 | 2) + varint(len(value)) + value
@@ -37,7 +37,9 @@ def entry(key: bytes, value: bytes) -> bytes:
     return field(14, field(1, key) + field(2, value))
 
 
-IR, GRAPH, OPSET = field(1, 8), field(7, field(2, b"crnn")), field(8, field(2, 17))
+IR = field(1, 8)
+GRAPH = field(7, field(2, b"crnn"))
+OPSET = field(8, field(2, 17))
 MODEL = IR + GRAPH + OPSET
 
 
@@ -58,9 +60,9 @@ def test_fields_of_a_newer_onnx_are_kept() -> None:
 
 
 def test_an_entry_said_twice_is_what_it_says_last() -> None:
-    """As every parser of protobuf has it."""
-    said = field(2, b"wrong") + field(1, b"author") + field(9, 1) + field(1, b"edge_crnn") + field(2, b"right")
-    assert onnx_file.split(MODEL + field(14, said)) == (MODEL, [b"right"])
+    """Every protobuf parser takes the last value of a repeated field."""
+    repeated = field(2, b"wrong") + field(1, b"author") + field(9, 1) + field(1, b"edge_crnn") + field(2, b"right")
+    assert onnx_file.split(MODEL + field(14, repeated)) == (MODEL, [b"right"])
     assert onnx_file.split(MODEL + field(14, field(1, b"edge_crnn"))) == (MODEL, [b""])
     assert onnx_file.split(MODEL + field(14, b"")) == (MODEL, [])
 
@@ -103,7 +105,8 @@ def test_graphs_in_graphs_take_no_stack() -> None:
     assert onnx_file.split(field(7, graph))[1] == []
 
 
-EXTERNAL, FIELDS = field(14, 1), field(13, field(1, b"location") + field(2, b"/etc/passwd"))
+EXTERNAL = field(14, 1)
+FIELDS = field(13, field(1, b"location") + field(2, b"/etc/passwd"))
 ELSEWHERE = {
     "initialiser": lambda tensor: field(7, field(5, tensor)),
     "constant": lambda tensor: field(7, field(1, field(5, field(5, tensor)))),
@@ -119,7 +122,7 @@ ELSEWHERE = {
 @pytest.mark.parametrize("tensor", [EXTERNAL, FIELDS, FIELDS + EXTERNAL], ids=["flag", "place", "both"])
 @pytest.mark.parametrize("wrap", ELSEWHERE.values(), ids=ELSEWHERE)
 def test_weights_in_another_file_are_refused(wrap: Any, tensor: bytes) -> None:
-    """The hash of this one would tell nothing about them."""
+    """The hash of the file would not cover them."""
     with pytest.raises(ValueError, match=r"byte \d+: a tensor whose values are in another file"):
         onnx_file.split(wrap(field(1, 3) + tensor))
     assert onnx_file.split(wrap(field(1, 3) + field(14, 0)))[1] == []
@@ -128,6 +131,7 @@ def test_weights_in_another_file_are_refused(wrap: Any, tensor: bytes) -> None:
 SAVED = onnx_file.join(MODEL, b'{"version": 1}')
 
 
+@pytest.mark.thorough
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.integers(0, 5000), st.integers(0, 255), min_size=1, max_size=6), st.integers(0, 40))
 def test_any_damage_is_one_error(tmp_path_factory: pytest.TempPathFactory, changes: dict[int, int], cut: int) -> None:
@@ -138,22 +142,22 @@ def test_any_damage_is_one_error(tmp_path_factory: pytest.TempPathFactory, chang
         data[place % len(data)] = value
     path.write_bytes(data[: len(data) - cut])
     with contextlib.suppress(ArtifactError, ModelSpecError):
-        found = load(path)
-        # A damaged text may still be a spec, but never of another payload.
-        assert found == Artifact(path, found.spec, good.payload)
+        artifact = load(path)
+        # Damaged text may still be a spec, but never the spec of another payload.
+        assert artifact == Artifact(path, artifact.spec, good.payload)
 
 
 @settings(max_examples=500, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_split_or_refused(data: bytes) -> None:
-    for each in (data, MODEL + data, field(7, data), MODEL + field(14, data)):
+    for file in (data, MODEL + data, field(7, data), MODEL + field(14, data)):
         with contextlib.suppress(ValueError):
-            payload, found = onnx_file.split(each)
+            payload, specs = onnx_file.split(file)
             assert onnx_file.split(payload) == (payload, [])
-            assert len(found) == 0 or len(payload) < len(each)
+            assert len(specs) == 0 or len(payload) < len(file)
 
 
-# --- held to the onnx package ----------------------------------------------------------------------------------------
+# --- compared to the onnx package -------------------------------------------------------------------------------------
 
 
 @settings(max_examples=50, deadline=None)
@@ -169,10 +173,10 @@ def test_it_reads_what_the_onnx_package_writes(others: list[tuple[str, str]], sp
     bare = model.SerializeToString()
     for key, value in others:
         model.metadata_props.add(key=key, value=value)
-    payload, found = onnx_file.split(model.SerializeToString())
+    payload, specs = onnx_file.split(model.SerializeToString())
     assert payload == bare
-    assert found == [value.encode() for key, value in others if key == "edge_crnn"]
+    assert specs == [value.encode() for key, value in others if key == "edge_crnn"]
     joined = onnx_file.join(bare, spec.encode())
     read = onnx.load_from_string(joined)
-    assert [(each.key, each.value) for each in read.metadata_props] == [("edge_crnn", spec)]
+    assert [(prop.key, prop.value) for prop in read.metadata_props] == [("edge_crnn", spec)]
     assert read.SerializeToString() == joined  # a tool that reads and writes it changes nothing

@@ -17,7 +17,7 @@ SCHEMA = json_schema()
 
 
 def fits(data: Any, schema: Any, definitions: Any = SCHEMA["$defs"]) -> bool:
-    """What a validator says, as far as these keywords go."""
+    """Return whether data fits a JSON Schema. A small validator for the keywords that our schema uses."""
     if isinstance(schema, bool):
         return schema
     schema = {**schema, **(definitions[schema["$ref"].split("/")[-1]] if "$ref" in schema else {})}
@@ -29,21 +29,22 @@ def fits(data: Any, schema: Any, definitions: Any = SCHEMA["$defs"]) -> bool:
         number = isinstance(data, bool) and schema["type"] in ("integer", "number")
         if number or not isinstance(data, kinds[schema["type"]]):
             return False
-    if "enum" in schema and not any(data == each and type(data) is type(each) for each in schema["enum"]):
+    if "enum" in schema and not any(data == value and type(data) is type(value) for value in schema["enum"]):
         return False
-    if "anyOf" in schema and not any(fits(data, each, definitions) for each in schema["anyOf"]):
+    if "anyOf" in schema and not any(fits(data, option, definitions) for option in schema["anyOf"]):
         return False
     if isinstance(data, list):
         first = schema.get("prefixItems", [])
         return (
             len(data) >= schema.get("minItems", 0)
-            and all(fits(item, each, definitions) for item, each in zip(data, first, strict=False))
-            and all(fits(each, schema.get("items", True), definitions) for each in data[len(first) :])
+            and all(fits(item, item_schema, definitions) for item, item_schema in zip(data, first, strict=False))
+            and all(fits(item, schema.get("items", True), definitions) for item in data[len(first) :])
         )
     if isinstance(data, dict):
-        known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
+        properties = schema.get("properties", {})
+        others = schema.get("additionalProperties", True)
         return set(schema.get("required", ())) <= data.keys() and all(
-            fits(value, known.get(name, others), definitions) for name, value in data.items()
+            fits(value, properties.get(name, others), definitions) for name, value in data.items()
         )
     return True
 
@@ -99,4 +100,4 @@ def test_docstrings_are_descriptions() -> None:
     assert image["properties"]["rotate"] == {
         "enum": [0, 90, 180, 270], "description": "Degrees clockwise by which the canvas is turned.",
     }  # fmt: skip
-    assert all(each.get("description") for each in image["properties"].values())
+    assert all(field.get("description") for field in image["properties"].values())

@@ -110,6 +110,11 @@ def test_calibrated_specs_load() -> None:
     assert "confidence" not in OF_VERSION_1.to_json()
 
 
+def test_a_spec_without_reduce_samples_as_it_did_and_stays_readable_by_older_versions() -> None:
+    assert OF_VERSION_1.input.reduce is None
+    assert "reduce" not in OF_VERSION_1.to_json()
+
+
 def test_what_lambdas_do_is_written_only_where_it_is_known() -> None:
     assert OF_VERSION_1.lambdas is None
     assert "lambdas" not in OF_VERSION_1.to_json()
@@ -203,8 +208,8 @@ def inputs(draw: st.DrawFn) -> InputSpec:
         function = Preprocessing(draw(st.sampled_from(["f", "binär_2"])), draw(st.sampled_from("0a")) * 64)
         return replace(image, function=function)
     dtype = draw(st.sampled_from(["float32", "uint8"]))
-    known = ["otsu", "adaptive mean 11 2", "adaptive gaussian 3 -1.5", "clahe 2 8", "clahe 0 1"]
-    filters = draw(st.lists(st.sampled_from(known), max_size=2)) + draw(st.lists(st.just("resize"), max_size=1))
+    choices = ["otsu", "adaptive mean 11 2", "adaptive gaussian 3 -1.5", "clahe 2 8", "clahe 0 1"]
+    filters = draw(st.lists(st.sampled_from(choices), max_size=2)) + draw(st.lists(st.just("resize"), max_size=1))
     return replace(
         image,
         resize=draw(st.sampled_from(["stretch", "fit", "height", "paste"])),
@@ -213,6 +218,7 @@ def inputs(draw: st.DrawFn) -> InputSpec:
         odd_pixel=draw(st.sampled_from(["after", "before"])),
         rounding=draw(st.sampled_from(["nearest", "down", "up"])),
         interpolation=draw(st.sampled_from(["linear", "area", "pil-bilinear", "pil-bicubic"])),
+        reduce=draw(st.sampled_from([None, "area"])),
         padding=draw(st.just("edge") | per_channel(colour, st.integers(0, 255))),
         rotate=draw(st.sampled_from([0, 90, 180, 270])),
         filters=tuple(filters) if colour == "grey" else (),
@@ -228,9 +234,12 @@ def per_channel(colour: str, numbers: st.SearchStrategy[Any]) -> st.SearchStrate
 
 @st.composite
 def specs(draw: st.DrawFn) -> ModelSpec:
-    one, more = "0123456789ABC가나다라", ("sk", "서울", "rk", "ÅB", "\n", "\"'", "\0")
-    symbols = draw(st.lists(st.sampled_from([*one, *more] if draw(st.booleans()) else one), min_size=1, unique=True))
-    steps, unused = draw(sizes), draw(st.integers(0, 2))
+    single = [*"0123456789ABC가나다라"]
+    longer = ["sk", "서울", "rk", "ÅB", "\n", "\"'", "\0"]
+    choices = single + longer if draw(st.booleans()) else single
+    symbols = draw(st.lists(st.sampled_from(choices), min_size=1, unique=True))
+    steps = draw(sizes)
+    unused = draw(st.integers(0, 2))
     classes = len(symbols) + 1 + unused
     blank, *others = draw(st.permutations(range(classes)))
     return ModelSpec(

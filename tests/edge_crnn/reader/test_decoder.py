@@ -47,7 +47,7 @@ def test_a_grammar_selects_the_beam_and_keeps_the_threshold() -> None:
 
 
 def test_a_decoder_replaces_the_model_s_own_as_a_whole() -> None:
-    """As it always did: it is greedy and accepts all, unless it says otherwise."""
+    """Unless it says otherwise, it is greedy and accepts every reading."""
     for decoder in (DecoderSpec(), DecoderSpec(grammar="a."), DecoderSpec("beam", 3, "a.", 0.1)):
         assert decoder_for(SPEC, decoder=decoder) == decoder
     assert decoder_for(SPEC, decoder=DecoderSpec(), grammar="a.") == DecoderSpec("beam", grammar="a.")

@@ -1,4 +1,4 @@
-"""What a reader makes of known texts, of a prior, and of several images of one text."""
+"""A reader with a lexicon, with a prior, and with several images of one text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SPEC = ModelSpec(
 BLACK = np.zeros((2, 2), np.uint8)
 BLANK = (0.0, 0.0, 0.0, 1.0)
 NEARLY = np.array([[(0.6, 0.3, 0, 0.1), BLANK, (0, 0.9, 0, 0.1), BLANK]], np.float32)
-"""ab 0.54, bb 0.27, b 0.12, a 0.06, nothing 0.01, and no other."""
+"""The network reads ab 0.54, bb 0.27, b 0.12, a 0.06, the empty text 0.01, and nothing else."""
 
 
 def reader_of(probabilities: np.ndarray, spec: ModelSpec = SPEC, **options: object) -> Reader:
@@ -45,7 +45,9 @@ def test_only_what_is_known_is_read() -> None:
     reading = reader.read(BLACK)
     assert (reading.label, reading.confidence) == ("bb", pytest.approx(0.27))
     assert (reading.weighted, reading.rescued) == (pytest.approx(0.27), False)
-    assert [(each.label, each.weighted) for each in reading.alternatives] == [("a", pytest.approx(0.06))]
+    assert [(alternative.label, alternative.weighted) for alternative in reading.alternatives] == [
+        ("a", pytest.approx(0.06))
+    ]
     assert reader_of(NEARLY, lexicon=lexicon("cc")).read(BLACK).label == ""
 
 
@@ -65,7 +67,7 @@ def test_a_reading_says_that_it_was_rescued() -> None:
     assert reading.rescued
     assert reading.accepted
     assert reading.weighted == pytest.approx(5.4 / 6.4)
-    assert [each.symbol for each in reading.characters] == ["a", "c"]
+    assert [character.symbol for character in reading.characters] == ["a", "c"]
 
 
 def test_a_prior_weighs() -> None:
@@ -99,7 +101,7 @@ RIGHT = (0.25, 0.73, 0.01, 0.01), BLANK, (0.0, 1.0, 0.0, 0.0), BLANK
 
 
 class Looks(FakeBackend):
-    """Sees what the pixels say: black is WRONG, white is RIGHT."""
+    """An engine whose output depends on the pixels: WRONG for black, RIGHT for white."""
 
     def infer(self, batch: np.ndarray) -> np.ndarray:
         rows: np.ndarray = np.array([RIGHT if image.max() > 0 else WRONG for image in batch], np.float32)
@@ -113,15 +115,17 @@ def looks(**options: object) -> Reader:
 def test_several_images_of_one_text_are_one_reading() -> None:
     white = np.full((2, 2), 255, np.uint8)
     reader = looks(n_best=2)
-    assert [each.label for each in reader.read_batch([BLACK, white])] == ["ab", "bb"]
+    assert [single.label for single in reader.read_batch([BLACK, white])] == ["ab", "bb"]
     reading = reader.fuse([BLACK, white, white])
     rows = np.array([WRONG, RIGHT, RIGHT], np.float32)
     (best, second) = ctc.fuse(rows, 3, n_best=2)
     assert isinstance(reading, FusedReading)
     assert (reading.label, reading.images, reading.agreeing) == ("bb", 3, 2)
     assert reading.confidence == best.confidence
-    assert [(each.label, each.confidence) for each in reading.alternatives] == [("ab", second.confidence)]
-    assert [each.confidence for each in reading.characters] == pytest.approx([0.73, 1.0])
+    assert [(alternative.label, alternative.confidence) for alternative in reading.alternatives] == [
+        ("ab", second.confidence)
+    ]
+    assert [character.confidence for character in reading.characters] == pytest.approx([0.73, 1.0])
     assert reader.fuse_decoded(rows) == reading
     assert reader.fuse([BLACK, white], weights=[1, 0.1]).label == "ab"
     assert looks(decoder=DecoderSpec("beam", grammar="ab|c")).fuse([white, white]).label == "ab"
@@ -132,7 +136,8 @@ def test_several_images_of_one_text_are_one_reading() -> None:
 
 def test_one_image_fused_is_its_reading() -> None:
     reader = looks(n_best=3)
-    alone, fused = reader.read(BLACK), reader.fuse([BLACK])
+    alone = reader.read(BLACK)
+    fused = reader.fuse([BLACK])
     assert (fused.label, fused.characters, fused.agreeing) == (alone.label, alone.characters, 1)
     assert fused.confidence == pytest.approx(alone.confidence)
     nothing = looks(decoder=DecoderSpec("beam", grammar="c")).fuse([BLACK, BLACK])

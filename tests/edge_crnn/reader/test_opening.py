@@ -31,14 +31,14 @@ def nothing_shared() -> Iterator[None]:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Reader]:
     """The readers that `read` opens."""
-    made: list[Reader] = []
+    readers: list[Reader] = []
 
     def counted(*words: object, **options: object) -> Reader:
-        made.append(open_reader(*words, **options))  # type: ignore[arg-type]
-        return made[-1]
+        readers.append(open_reader(*words, **options))  # type: ignore[arg-type]
+        return readers[-1]
 
     monkeypatch.setattr(opening, "open_reader", counted)
-    return made
+    return readers
 
 
 def test_names() -> None:
@@ -62,7 +62,7 @@ def test_a_path_without_a_suffix_is_no_model(name: str | Path, tmp_path: Path, m
     for _ in range(2):
         with pytest.raises(ArtifactError, match=r"found no suffix, expected .*\.tflite.*'plates', 'digits'"):
             open_reader(name)
-        (tmp_path / "plates").write_bytes(b"whatever")  # nor does it matter whether there is such a file
+        (tmp_path / "plates").write_bytes(b"whatever")  # a file of this name changes nothing
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def test_a_wrong_type_is_one_clear_error(options: dict[str, object], message: st
 
 
 def test_options_of_a_reader(tiny_artifact: Path, tiny_pictures: list[np.ndarray], tiny_labels: list[str]) -> None:
-    known = sorted(set(tiny_labels))
+    texts = sorted(set(tiny_labels))
     own = load(tiny_artifact).spec.decoder
-    for lexicon in (known, iter(known), ctc.Lexicon.parse(known, load(tiny_artifact).spec.alphabet)):
+    for lexicon in (texts, iter(texts), ctc.Lexicon.parse(texts, load(tiny_artifact).spec.alphabet)):
         with open_reader(tiny_artifact, lexicon=lexicon, workers=1) as reader:
             assert [str(reading) for reading in reader.read_batch(tiny_pictures)] == tiny_labels
             assert reader.spec.decoder == DecoderSpec("beam", own.beam_width, None, own.reject_below)

@@ -35,7 +35,7 @@ from edge_crnn.preprocess import preprocess
 from edge_crnn.preprocess.function import Preprocess
 from edge_crnn.reader import usable_cores
 
-# The world of the fake engine: 2×2 pixels, 4 steps, symbols a, b, c, blank last.
+# The fake engine takes 2×2 pixels and returns 4 steps of the symbols a, b, c, and the blank.
 SPEC = ModelSpec(
     "fake", tuple("abc"), 3, InputSpec(2, 2, "HWC", 1.0, 0.0), OutputSpec(4, 4), label_map={"a": "에이 ", "c": " 씨"}
 )
@@ -49,7 +49,7 @@ def steps(*rows: tuple[float, ...]) -> np.ndarray:
 A, B, C, BLANK = np.eye(4)
 ABC = steps(A, B, B, C)
 NEARLY = steps((0.6, 0.3, 0, 0.1), (0, 0, 0, 1), (0, 0.9, 0, 0.1), (0, 0, 0, 1))
-"""ab 0.54, bb 0.27, b 0.12, a 0.06, nothing 0.01, and no other."""
+"""The network reads ab 0.54, bb 0.27, b 0.12, a 0.06, the empty text 0.01, and nothing else."""
 
 
 def reader_of(probabilities: np.ndarray, spec: ModelSpec = SPEC, **options: object) -> Reader:
@@ -78,12 +78,17 @@ def test_skipped_steps_count_in_the_spans() -> None:
 
 def test_alternatives_come_best_first_with_their_posteriors() -> None:
     reading = reader_of(NEARLY, n_best=4).read(BLACK)
-    found = [(reading.label, reading.confidence), *((each.label, each.confidence) for each in reading.alternatives)]
-    assert [label for label, _ in found] == ["ab", "bb", "b", "a"]
-    assert [posterior for _, posterior in found] == pytest.approx([0.54, 0.27, 0.12, 0.06])
-    assert [each.text for each in reading.alternatives] == ["bb", "b", "에이"]
+    candidates = [
+        (reading.label, reading.confidence),
+        *((alternative.label, alternative.confidence) for alternative in reading.alternatives),
+    ]
+    assert [label for label, _ in candidates] == ["ab", "bb", "b", "a"]
+    assert [posterior for _, posterior in candidates] == pytest.approx([0.54, 0.27, 0.12, 0.06])
+    assert [alternative.text for alternative in reading.alternatives] == ["bb", "b", "에이"]
     everything = reader_of(NEARLY, n_best=99).read(BLACK)
-    assert sum(each.confidence for each in everything.alternatives) + everything.confidence == pytest.approx(1)
+    assert sum(
+        alternative.confidence for alternative in everything.alternatives
+    ) + everything.confidence == pytest.approx(1)
 
 
 def test_the_decoder_is_the_specs_unless_the_caller_says() -> None:
@@ -133,7 +138,7 @@ def test_a_beam_reads_what_the_grammar_allows(
     assert reading.confidence == pytest.approx(confidence)
     more = reader_of(NEARLY, decoder=decoder, n_best=9).read(BLACK)
     assert more.label == label
-    assert all(re.fullmatch(str(decoder.grammar), each.label) for each in more.alternatives)
+    assert all(re.fullmatch(str(decoder.grammar), alternative.label) for alternative in more.alternatives)
 
 
 @pytest.mark.parametrize(
@@ -164,18 +169,22 @@ def test_a_calibrated_model_says_how_likely_it_is_right(method: str) -> None:
     reading = reader.read(BLACK)
     root = np.sqrt(NEARLY[0].astype(np.float64))
     tempered = root / root.sum(axis=-1, keepdims=True)
-    first, second = tempered[0, 0], tempered[2, 1]
+    first = tempered[0, 0]
+    second = tempered[2, 1]
     assert reading.label == "ab"
     assert reading.confidence == pytest.approx(0.05 + (first * second - 0.1) * 1.0)  # the fit's line has the slope 1
-    assert [each.confidence for each in reading.characters] == pytest.approx([first, second])
+    assert [character.confidence for character in reading.characters] == pytest.approx([first, second])
 
 
 def test_calibrated_alternatives_are_weighed_as_the_reading_is() -> None:
     spec = replace(CALIBRATED, confidence=replace(CALIBRATED.confidence, temperature=1.0))  # type: ignore[type-var]
     reading = reader_of(NEARLY, spec, n_best=3).read(BLACK)
-    found = [(reading.label, reading.confidence), *((each.label, each.confidence) for each in reading.alternatives)]
-    assert [label for label, _ in found] == ["ab", "bb", "b"]
-    assert [confidence for _, confidence in found] == pytest.approx([0.49, 0.22, 0.07])
+    candidates = [
+        (reading.label, reading.confidence),
+        *((alternative.label, alternative.confidence) for alternative in reading.alternatives),
+    ]
+    assert [label for label, _ in candidates] == ["ab", "bb", "b"]
+    assert [confidence for _, confidence in candidates] == pytest.approx([0.49, 0.22, 0.07])
 
 
 def test_calibrated_or_not_a_batch_reads_as_its_singles() -> None:
@@ -227,12 +236,12 @@ def test_all_ways_to_read_give_the_same(
 ) -> None:
     with open_reader(tiny_artifacts(batch=size), workers=workers) as reader:
         singles = [reader.read(picture) for picture in tiny_pictures]
-        assert [each.label for each in singles] == tiny_labels
+        assert [reading.label for reading in singles] == tiny_labels
         assert reader.read_batch(tiny_pictures) == singles
         assert list(reader.read_each(iter(tiny_pictures))) == singles
         assert reader.read_batch([str(path) for path in files]) == singles
         assert list(reader.read_each(files)) == singles
-        assert reader.read_batch([np.dstack([each] * 3) for each in tiny_pictures]) == singles
+        assert reader.read_batch([np.dstack([picture] * 3) for picture in tiny_pictures]) == singles
         order = np.random.default_rng(workers).integers(0, len(files), 70)
         assert reader.read_batch([tiny_pictures[index] for index in order]) == [singles[index] for index in order]
         assert reader.read_batch([]) == []
@@ -250,17 +259,20 @@ def test_the_reader_adds_nothing_to_its_parts(tiny_artifact: Path, tiny_pictures
         ):
             assert reading.label == spec.alphabet.spell(best.indices)
             assert reading.confidence == best.confidence
-            assert [each.confidence for each in reading.alternatives] == [each.confidence for each in others]
+            assert [alternative.confidence for alternative in reading.alternatives] == [
+                decoded.confidence for decoded in others
+            ]
 
 
 def test_eight_threads_share_one_reader(
     tiny_artifact: Path, tiny_pictures: list[np.ndarray], tiny_labels: list[str]
 ) -> None:
-    images, labels = tiny_pictures * 4, tiny_labels * 4
+    images = tiny_pictures * 4
+    labels = tiny_labels * 4
     with open_reader(tiny_artifact, workers=2) as reader, ThreadPoolExecutor(8) as pool:
-        assert [each.label for each in pool.map(reader.read, images)] == labels
+        assert [reading.label for reading in pool.map(reader.read, images)] == labels
         for readings in pool.map(reader.read_batch, [images] * 8):
-            assert [each.label for each in readings] == labels
+            assert [reading.label for reading in readings] == labels
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -272,12 +284,13 @@ def test_what_is_no_image_gives_its_error_in_its_place(
     tmp_path: Path,
     workers: int,
 ) -> None:
-    empty, missing = tmp_path / "empty.jpg", tmp_path / "missing.jpg"
+    empty = tmp_path / "empty.jpg"
+    missing = tmp_path / "missing.jpg"
     empty.touch()
     images = [empty, files[0], missing, tiny_pictures[1], tiny_pictures[2] / 255, None, files[3], empty]
     with open_reader(tiny_artifacts(batch=4), workers=workers) as reader:
         results = list(reader.read_each(images))  # type: ignore[arg-type]
-        assert [each.label if isinstance(each, Reading) else type(each) for each in results] == [
+        assert [result.label if isinstance(result, Reading) else type(result) for result in results] == [
             *(ImageError, tiny_labels[0], ImageError, tiny_labels[1]),
             *(ImageError, ImageTypeError, tiny_labels[3], ImageError),
         ]
@@ -287,12 +300,12 @@ def test_what_is_no_image_gives_its_error_in_its_place(
             reader.read_batch(images)  # type: ignore[arg-type]
         with pytest.raises(ImageError, match=r"missing\.jpg"):
             reader.read(missing)
-        assert [type(each) for each in reader.read_each([empty] * 9)] == [ImageError] * 9
+        assert [type(result) for result in reader.read_each([empty] * 9)] == [ImageError] * 9
         assert reader.read(files[0]).label == tiny_labels[0]
 
 
 class Counting:
-    """Opens fake engines of which each waits until `together` of them are at work, and counts them."""
+    """A factory that counts the fake engines it opens. Every engine waits until `together` of them are at work."""
 
     def __init__(self, together: int = 1) -> None:
         self.opened: list[FakeBackend] = []
@@ -336,7 +349,8 @@ def test_without_a_number_each_core_has_an_engine_and_a_gpu_has_one(device: Any,
 
 
 def test_an_engine_is_given_as_many_images_at_once_as_it_takes() -> None:
-    reader, sizes = _reader_on("gpu", 100), []
+    reader = _reader_on("gpu", 100)
+    sizes = []
     infer = reader._engines[0].infer
 
     def counted(batch: np.ndarray) -> np.ndarray:
@@ -391,7 +405,7 @@ def test_an_engines_failure_comes_through_and_the_engine_goes_back(workers: int)
         with pytest.raises(BackendError, match="the engine failed"):
             list(reader.read_each([BLACK] * 99))
     fails.clear()
-    assert [each.label for each in reader.read_batch([BLACK] * 3)] == ["abc"] * 3
+    assert [reading.label for reading in reader.read_batch([BLACK] * 3)] == ["abc"] * 3
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -424,7 +438,7 @@ def test_whoever_stops_early_does_not_wait_for_the_rest(workers: int) -> None:
         assert taken <= 32 * 4 * workers
         assert reader.read(BLACK).label == "abc"
         next(reader.read_each(endless()))  # left to the garbage collector
-    assert not [each.name for each in threading.enumerate() if each.name.startswith("edge-crnn")]
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("edge-crnn")]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -442,21 +456,21 @@ def test_a_closed_reader_refuses(tiny_artifact: Path, tiny_pictures: list[np.nda
 
 
 def in_fork(work: Callable[[], str]) -> str:
-    """What `work` says in a forked process."""
+    """Return the text that `work` returns in a forked process."""
     source, sink = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on: threads do not survive a fork
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 and later: threads do not survive a fork
         process = os.fork()
-    if process == 0:  # never back into pytest
+    if process == 0:  # do not return into pytest
         try:
             os.write(sink, work().encode())
         finally:
             os._exit(0)
     os.close(sink)
     with os.fdopen(source, "rb") as pipe:
-        said = pipe.read().decode()
+        output = pipe.read().decode()
     os.waitpid(process, 0)
-    return said
+    return output
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -467,14 +481,14 @@ def test_carried_over_a_fork_it_refuses(
     reader.read_batch(tiny_pictures)
 
     def refused() -> str:
-        said = []
+        messages = []
         for use in (reader.read, lambda image: list(reader.read_each([image] * 9))):
             try:
                 use(tiny_pictures[0])
             except BackendError as error:
-                said.append(str(error))
+                messages.append(str(error))
         reader.close()
-        return "\n".join(said)
+        return "\n".join(messages)
 
     expected = f"this reader was opened in process {os.getpid()} and carried over a fork; open one in each process"
     assert in_fork(refused) == f"{expected}\n{expected}"
@@ -502,7 +516,7 @@ def test_counts_that_would_crash_an_engine_are_refused(tiny_artifact: Path, wron
         open_reader(tiny_artifact, **wrong)
 
 
-# --- a function of the user's own ------------------------------------------------------------------------------------
+# --- the user's own function ------------------------------------------------------------------------------------------
 
 
 def brightest(pixels: np.ndarray) -> np.ndarray:

@@ -19,20 +19,20 @@ RESULTS = Path(__file__).parents[3] / "benchmarks" / "results"
 
 
 @pytest.mark.parametrize("suite", made.SUITES.values(), ids=made.SUITES)
-def test_a_result_is_read_by_what_it_says_it_is(suite: Callable[[], Json]) -> None:
-    found = suite()
-    record = from_json(json.dumps(found), "folder/x.json")
-    assert isinstance(record.figures, SUITES[found["suite"]])
+def test_the_suite_decides_how_a_result_is_read(suite: Callable[[], Json]) -> None:
+    schemas = suite()
+    record = from_json(json.dumps(schemas), "folder/x.json")
+    assert isinstance(record.figures, SUITES[schemas["suite"]])
     assert record.origin == "x.json"
-    assert record.header.date == found["date"]
+    assert record.header.date == schemas["date"]
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.name)
 def test_every_result_of_this_project_is_read(path: Path) -> None:
     record = load_record(path)
     assert record.header.images_are in ("rendered plates", "rendered lines", "")
-    told = f"-o benchmarks/results/{path.name}", f"-m benchmarks.{path.stem}"  # the latter's usual place
-    assert record.header.command.endswith(told[0]) or told[1] in record.header.command
+    usual = f"-o benchmarks/results/{path.name}", f"-m benchmarks.{path.stem}"  # the latter's usual place
+    assert record.header.command.endswith(usual[0]) or usual[1] in record.header.command
 
 
 @pytest.mark.parametrize("suite", [None, 7, "something else", "edge-crnn"])
@@ -49,7 +49,7 @@ def test_another_version_is_one_error(suite: Callable[[], Json], version: Json) 
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '"edge-crnn verify"', "\0", "[" * 100_000, "null"])
-def test_what_is_no_result_is_one_error(text: str) -> None:
+def test_a_file_without_results_is_one_error(text: str) -> None:
     with pytest.raises(InputError, match=r"x.json: "):
         from_json(text, "x.json")
 
@@ -97,16 +97,16 @@ def test_counts_that_cannot_be_are_refused(path: made.Path, value: Json) -> None
 
 
 def test_a_message_leads_to_the_field() -> None:
-    found = changed(made.accuracy(), ("recipes", "int8", "drawn/mild", "sets", 0, "images"), "many")
+    figures = changed(made.accuracy(), ("recipes", "int8", "drawn/mild", "sets", 0, "images"), "many")
     with pytest.raises(
         InputError, match=r"x.json: recipes: int8: drawn/mild: sets: images: found 'many', expected int"
     ):
-        from_json(json.dumps(found), "x.json")
+        from_json(json.dumps(figures), "x.json")
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.name)
 def test_every_result_is_written_as_it_was_read(path: Path) -> None:
-    """Nothing that edge-crnn 0.5.0 wrote is lost, and what is written is read back."""
+    """Values that edge-crnn 0.5.0 wrote are not lost, and the written file reads back the same."""
     record = load_record(path)
     if not isinstance(record.figures, BenchRecord):
         written = json.loads(record.to_json())
@@ -129,7 +129,7 @@ def _assert_holds(written: Json, old: Json) -> None:
         assert written == old
 
 
-def test_what_is_measured_here_says_where() -> None:
+def test_the_header_names_this_machine() -> None:
     rounds = {"inference": ((160.5, 190.25),)}
     record = Record(
         header_here(["numpy", "not-installed"], command="make x"), Throughput(0.5, {"inference": 1.2}, rounds)
@@ -143,7 +143,7 @@ def test_what_is_measured_here_says_where() -> None:
 
 
 def test_a_machine_of_0_5_0_and_a_board_name_their_facts_alike() -> None:
-    """Figures of one machine stand together, whichever version of edge-crnn measured them."""
+    """The report groups the figures of a machine, whichever version of edge-crnn measured them."""
     old = from_json(json.dumps(made.accuracy()), "x.json")
     assert old.board_name == "some CPU, 2 cores"
     assert {"processor", "cores", "Python", "numpy"} <= old.facts.keys() & {*made_here().facts, "numpy"}
@@ -154,10 +154,10 @@ def made_here() -> Record:
 
 
 def test_a_record_without_a_machine_is_one_error() -> None:
-    found = made.accuracy()
-    del found["machine"]
+    figures = made.accuracy()
+    del figures["machine"]
     with pytest.raises(InputError, match=r"x.json: found neither 'board' nor 'machine'"):
-        from_json(json.dumps(found), "x.json")
+        from_json(json.dumps(figures), "x.json")
 
 
 def test_a_figure_of_a_gpu_that_0_5_0_wrote_as_true_is_read() -> None:

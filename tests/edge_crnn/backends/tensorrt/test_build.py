@@ -26,7 +26,7 @@ every_version = pytest.mark.parametrize("version", VERSIONS)
 
 
 @every_version
-def test_half_precision_is_asked_for_as_each_version_wants_it(version: str) -> None:
+def test_half_precision_is_requested_as_the_version_expects(version: str) -> None:
     trt = tensorrt(version)
     built = build(trt, ONNX, True, BuildOptions())
     assert built.plan == b"plan"
@@ -34,36 +34,37 @@ def test_half_precision_is_asked_for_as_each_version_wants_it(version: str) -> N
     assert built.precision == "float16: all 1 convolutions are float16"
     weak = {"FP16", "PREFER_PRECISION_CONSTRAINTS"}
     expected = {"8": (1, weak), "10": (3, set()), "11": (2, set())}[version.partition(".")[0]]
-    assert (trt.said["network"], trt.said["flags"]) == expected
-    asked = [getattr(layer, "precision", None) for layer in trt.said["layers"]]
-    assert asked == [None, Dtype.HALF if version.startswith("8") else None]
-    assert trt.said["parsed"] == ONNX
-    assert trt.said["config"].profiling_verbosity == "DETAILED"
+    assert (trt.calls["network"], trt.calls["flags"]) == expected
+    precisions = [getattr(layer, "precision", None) for layer in trt.calls["layers"]]
+    assert precisions == [None, Dtype.HALF if version.startswith("8") else None]
+    assert trt.calls["parsed"] == ONNX
+    assert trt.calls["config"].profiling_verbosity == "DETAILED"
 
 
 @every_version
-def test_float32_is_no_less(version: str) -> None:
+def test_float32_is_not_lowered_to_tf32(version: str) -> None:
     trt = tensorrt(version, layers=None)
     assert build(trt, ONNX, False, BuildOptions()).precision == "float32, as the file is typed"
-    assert (trt.said["flags"], trt.said["cleared"]) == (set(), {"TF32"})
+    assert (trt.calls["flags"], trt.calls["cleared"]) == (set(), {"TF32"})
 
 
 def test_contexts_share_the_profile() -> None:
     for version in VERSIONS:
         trt = tensorrt(version)
         build(trt, ONNX, True, BuildOptions())
-        assert trt.said.get("PROFILE_SHARING") is (None if version.startswith("11") else True)
+        assert trt.calls.get("PROFILE_SHARING") is (None if version.startswith("11") else True)
 
 
 @every_version
 def test_options_reach_tensorrt(version: str, tmp_path: Path) -> None:
     trt = tensorrt(version)
-    log, steps = tmp_path / "log.txt", []
-    sources = ("EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS", "CUBLAS")  # the last one is in no version here
+    log = tmp_path / "log.txt"
+    steps = []
+    sources = ("EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS", "CUBLAS")  # no fake version has the last of them
     options = BuildOptions((1, 4, 16), 123, log=log, tactic_sources=sources)
     build(trt, ONNX, True, options, lambda *step: steps.append(step))
-    assert trt.said["image"] == ((1, 64, 128, 1), (4, 64, 128, 1), (16, 64, 128, 1))
-    assert (trt.said["WORKSPACE"], trt.said["tactics"]) == (123, 24)
+    assert trt.calls["image"] == ((1, 64, 128, 1), (4, 64, 128, 1), (16, 64, 128, 1))
+    assert (trt.calls["WORKSPACE"], trt.calls["tactics"]) == (123, 24)
     assert "a tactic" in log.read_text()
     assert steps == ([] if version.startswith("8") else [("Building", 1, 2)])
 
@@ -192,7 +193,7 @@ def test_what_is_not_shown_to_be_half_fails(
 def test_an_engine_is_inspected_as_it_runs_for_the_usual_batch(version: str) -> None:
     trt = tensorrt(version)
     build(trt, ONNX, True, BuildOptions((1, 4, 16)))
-    assert trt.said["inspected"] == ("image", (4, 64, 128, 1))
+    assert trt.calls["inspected"] == ("image", (4, 64, 128, 1))
 
 
 # --- which module ----------------------------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ from edge_crnn.files import sha256
 from edge_crnn.model.artifact import Artifact, load, save, sidecar
 from tests.fake_tensorrt import save_onnx
 
+pytestmark = pytest.mark.thorough
+
 Stub = Callable[..., None]
 
 
@@ -34,7 +36,7 @@ def onnx(tmp_path: Path) -> Artifact:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where engines are kept."""
+    """The folder in which engines are kept."""
     monkeypatch.setenv("EDGE_CRNN_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "engines"
 
@@ -101,7 +103,7 @@ OTHERS: dict[str, Callable[[Stub, Artifact], Path]] = {
 
 
 def on(compute_capability: str, driver: str = "12.6") -> None:
-    """From now on there is such a GPU; `stub` puts back what was."""
+    """Pretend that there is a GPU like this; the fixture `stub` undoes it."""
     cuda.gpu = lambda: cuda.Gpu("Orin", compute_capability, driver)  # type: ignore[method-assign]
 
 
@@ -110,7 +112,7 @@ def place(onnx: Artifact, options: BuildOptions | None = None) -> Path:
 
 
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
-def test_what_an_engine_depends_on_makes_another(
+def test_changed_dependency_needs_another_engine(
     stub: Stub, onnx: Artifact, other: Callable[[Stub, Artifact], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_cache, "REVISION", 1)
@@ -119,7 +121,7 @@ def test_what_an_engine_depends_on_makes_another(
     assert other(stub, onnx) != before
 
 
-def test_what_it_does_not_depend_on_makes_none(stub: Stub, onnx: Artifact) -> None:
+def test_unrelated_change_needs_no_other_engine(stub: Stub, onnx: Artifact) -> None:
     stub()
     before = place(onnx)
     assert place(onnx, BuildOptions(timing_cache=Path("timing.cache"), log=Path("log.txt"))) == before

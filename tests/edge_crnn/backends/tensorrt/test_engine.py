@@ -45,7 +45,7 @@ def pixels(count: int, plan: Plan = PLAN) -> np.ndarray:
 def test_fake_every_image_gets_its_own_answer(version: str, on_gpu: Install, engine_of: Make) -> None:
     on_gpu(version)
     backend = open_backend(engine_of().path)
-    for count in (1, 2, 3, 4, 1, 4, 11, 5, 3, 8):  # beyond 4 they are split
+    for count in (1, 2, 3, 4, 1, 4, 11, 5, 3, 8):  # more than 4 are split
         images = pixels(count)
         np.testing.assert_array_equal(backend.infer(images), answers(images, PLAN))
 
@@ -63,8 +63,8 @@ def marked(tiny_onnx: Callable[..., Path]) -> Plan:
     """An engine with two more outputs, in float16."""
     onnx = pytest.importorskip("onnx")
     model = onnx.load_model_from_string(load(tiny_onnx("float16")).payload)
-    known = {value.name: value for value in onnx.shape_inference.infer_shapes(model).graph.value_info}
-    model.graph.output.extend(known[name] for name in BESIDE)
+    value_infos = {value.name: value for value in onnx.shape_inference.infer_shapes(model).graph.value_info}
+    model.graph.output.extend(value_infos[name] for name in BESIDE)
     return replace(PLAN, onnx=base64.b64encode(model.SerializeToString()).decode())
 
 
@@ -72,9 +72,10 @@ def marked(tiny_onnx: Callable[..., Path]) -> Plan:
 def test_fake_all_outputs_are_read(version: str, marked: Plan, on_gpu: Install, engine_of: Make) -> None:
     gpu = on_gpu(version)
     backend = TrtBackend(engine_of(marked), also=BESIDE)
-    for count in (1, 4, 3, 11, 2):  # beyond 4 they are split
+    for count in (1, 4, 3, 11, 2):  # more than 4 are split
         images = pixels(count)
-        actual, expected = backend.values(images), computed(images, marked)
+        actual = backend.values(images)
+        expected = computed(images, marked)
         assert list(actual) == ["probabilities", *BESIDE]
         for name, value in actual.items():
             assert value.dtype == ("float32" if name == "probabilities" else "float16")
@@ -346,7 +347,7 @@ LIES: dict[str, tuple[Plan, str]] = {
     "axes": (replace(PLAN, image=(32, 16, 1)), r"takes \[\(32, 16, 1, 'UINT8'\)\]"),
     "values": (replace(PLAN, kind="FLOAT"), r"takes \[\(16, 32, 1, 'FLOAT'\)\]"),
     "half in": (replace(PLAN, kind="HALF"), r"takes \[\(16, 32, 1, 'HALF'\)\]"),
-    "half out": (replace(PLAN, given="HALF"), r"gives \['HALF'\]"),
+    "half out": (replace(PLAN, dtype="HALF"), r"gives \['HALF'\]"),
     "two inputs": (replace(PLAN, inputs=2), r"takes \[\(16, 32, 1, 'UINT8'\), \(16, 32, 1, 'UINT8'\)\]"),
     "steps": (replace(PLAN, steps=15), r"gives \(15, 11\) for an image, its spec says \(16, 11\)"),
     "classes": (replace(PLAN, classes=12), r"gives \(16, 12\) for an image, its spec says \(16, 11\)"),

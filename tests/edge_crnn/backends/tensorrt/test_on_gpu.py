@@ -87,7 +87,7 @@ def test_it_computes_what_the_network_is(
 @pytest.mark.gpu
 @pytest.mark.parametrize("recipe", ["float16", "float16-mixed"])
 def test_float16_is_shown(driver: Any, tiny_onnx: Callable[..., Path], recipe: str) -> None:
-    """By the engine's own account: the network is too small for its size to tell."""
+    """The engine's own report shows it; the network is too small for the file size to show it."""
     options = BuildOptions((1, 2, MOST), tactic_sources=TACTICS)
     built = build(import_tensorrt(), load(tiny_onnx(recipe)).payload, True, options)
     assert built.precision == "float16: all 1 convolutions are float16"
@@ -161,18 +161,19 @@ def test_a_damaged_engine_is_one_error(engine: Artifact) -> None:
             TrtBackend(replace(engine, payload=payload))
 
 
-def test_what_is_faked_of_tensorrt_11_is_real(rtx: Any) -> None:
+def test_fake_tensorrt_11_has_the_names_of_the_real_one(rtx: Any) -> None:
     gpu = FakeGpu()
     gpu.stack.append(0x100)
     faked = tensorrt("11.1.0")
     logger: Any = SimpleNamespace()
-    made = runtime(faked, gpu)(logger)
-    engine = made.deserialize_cuda_engine(Plan().payload())
+    fake_runtime = runtime(faked, gpu)(logger)
+    engine = fake_runtime.deserialize_cuda_engine(Plan().payload())
     context = engine.create_execution_context("USER_MANAGED")
-    network, config = faked.Builder(logger).create_network(0), faked.Builder(logger).create_builder_config()
+    network = faked.Builder(logger).create_network(0)
+    config = faked.Builder(logger).create_builder_config()
     inspected = faked.Runtime(logger).deserialize_cuda_engine(b"plan")
     instances = {
-        "Runtime": made,
+        "Runtime": fake_runtime,
         "ICudaEngine": engine,
         "IExecutionContext": context,
         "Builder": faked.Builder(logger),

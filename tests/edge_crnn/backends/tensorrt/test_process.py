@@ -21,6 +21,8 @@ from edge_crnn.model.artifact import Artifact, load, save, sidecar
 from edge_crnn.model.spec import Parity
 from tests.fake_tensorrt import save_onnx
 
+pytestmark = pytest.mark.thorough
+
 Stub = Callable[..., None]
 
 
@@ -37,11 +39,12 @@ def target(tmp_path: Path) -> Path:
 
 def test_an_engine_and_its_spec(stub: Stub, onnx: Artifact, target: Path) -> None:
     stub("8.6.1")
-    made = make_engine(onnx, target, BuildOptions((1, 2, 4)))
-    assert made == load(target)
-    assert made.payload == b"plan"
+    engine = make_engine(onnx, target, BuildOptions((1, 2, 4)))
+    assert engine == load(target)
+    assert engine.payload == b"plan"
     assert sorted(file.name for file in target.parent.iterdir()) == ["plates.engine", "plates.engine.json"]
-    facts, before = made.spec.artifact, onnx.spec.artifact
+    facts = engine.spec.artifact
+    before = onnx.spec.artifact
     assert facts is not None
     assert before is not None
     assert (facts.format, facts.recipe, facts.batch) == ("engine", "float16", 4)
@@ -50,7 +53,7 @@ def test_an_engine_and_its_spec(stub: Stub, onnx: Artifact, target: Path) -> Non
     assert facts.tools["gpu"] == "Orin, 8.7"
     assert facts.tools["precision"] == "float16: all 1 convolutions are float16"
     assert facts.tools["onnx sha256"] == before.payload_sha256
-    assert replace(made.spec, artifact=None) == replace(onnx.spec, artifact=None, parity=None)
+    assert replace(engine.spec, artifact=None) == replace(onnx.spec, artifact=None, parity=None)
 
 
 @pytest.mark.parametrize("options", [BuildOptions(), BuildOptions((2, 3, 5), 1 << 20, None, None, ("A", "B"))])

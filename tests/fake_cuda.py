@@ -31,7 +31,7 @@ WORDS = {
     CAPTURE_UNSUPPORTED: ("CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "not permitted when stream is capturing"),
     CAPTURE_INVALIDATED: ("CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "failed due to a previous error during capture"),
 }
-_BYTES = {code: [each.encode() for each in said] for code, said in WORDS.items()}  # which must stay where they are
+_BYTES = {code: [text.encode() for text in texts] for code, texts in WORDS.items()}  # which must stay where they are
 _POISON = 0xA5
 _THREAD_LOCAL = _NON_BLOCKING = 1
 
@@ -55,7 +55,7 @@ class _Stream:
 
 
 class FakeGpu:
-    """One GPU and its driver.
+    """A GPU with its driver.
 
     Args:
         name: of the GPU.
@@ -81,17 +81,17 @@ class FakeGpu:
         self._launchable: dict[int, list[Operation]] = {}
         self._thread = threading.local()
         self.launches = 0
-        """Of graphs."""
+        """Number of launches of graphs."""
         self.ran: list[int] = []
         """Images of each batch that ran."""
         self.knobs: dict[str, Any] = {}
-        """What else is to go wrong; see `fake_engine`."""
+        """Further faults to inject; see `fake_engine`."""
         self.sick = False
         """Whether all that runs fails, as after an illegal access."""
 
     @property
     def left(self) -> dict[str, int]:
-        """What is held, and how many of it."""
+        """Return the kinds of objects that are not freed, with their numbers."""
         held = {
             "device": len(self._device),
             "pinned": len(self._pinned),
@@ -112,7 +112,7 @@ class FakeGpu:
         return stack
 
     def new_handle(self) -> int:
-        """A multiple of 16: of a context, the last digit is its device."""
+        """Return a multiple of 16; the last digit of a context's handle is its device."""
         return next(self._handles)
 
     def current(self, call: str) -> int:
@@ -152,7 +152,7 @@ class FakeGpu:
         memory[:] = _POISON
 
     def at(self, address: int, size: int) -> np.ndarray:
-        """Bytes of the device, to read and to write."""
+        """Return bytes of the device, to read and to write."""
         return _part(self._device, address, size)
 
     def pinned_at(self, address: int, size: int) -> np.ndarray:
@@ -186,7 +186,7 @@ class FakeGpu:
             operation()
 
     def capturing(self) -> bool:
-        """Whether this thread captures, so that nothing may be allocated."""
+        """Return whether this thread captures, so that nothing may be allocated."""
         return any(s.capture is not None and s.thread == threading.get_ident() for s in self._streams.values())
 
     def _stream(self, call: str, handle: int) -> _Stream:
@@ -198,7 +198,7 @@ class FakeGpu:
         return stream
 
     def _unsafe(self, call: str) -> None:
-        """What a capture of this thread forbids, and is spoilt by."""
+        """Fail, and invalidate the capture, if this thread captures."""
         self.current(call)
         for stream in self._streams.values():
             if stream.capture is not None and stream.thread == threading.get_ident():
@@ -240,14 +240,14 @@ class FakeGpu:
     # --- libcuda.so.1 ------------------------------------------------------------------------------------------------
 
     def libcuda(self) -> Any:
-        """Real C functions, declared as in cuda.h: what is called with other types fails as it would there."""
+        """Return real C functions, declared as in cuda.h; calls with other types fail as with the real driver."""
         integer, pointer, text = ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p
         out, handles, texts = ctypes.POINTER(integer), ctypes.POINTER(pointer), ctypes.POINTER(text)
 
-        def words(error: int, said: Any, which: int) -> int:
+        def words(error: int, target: Any, place: int) -> int:
             if error not in WORDS:
                 return INVALID_VALUE
-            said[0] = _BYTES[error][which]
+            target[0] = _BYTES[error][place]
             return SUCCESS
 
         def count(number: Any) -> None:
@@ -256,11 +256,11 @@ class FakeGpu:
         def device(number: Any) -> None:
             number[0] = self.current("cuCtxGetDevice") % 0x10
 
-        def name(said: Any, size: int, _: int) -> None:
-            ctypes.memmove(said, self.name.encode() + b"\0", min(size, len(self.name) + 1))
+        def name(target: Any, size: int, _: int) -> None:
+            ctypes.memmove(target, self.name.encode() + b"\0", min(size, len(self.name) + 1))
 
-        def attribute(number: Any, which: int, _: int) -> None:
-            number[0] = self.capability[which - 75]
+        def attribute(number: Any, code: int, _: int) -> None:
+            number[0] = self.capability[code - 75]
 
         def version(number: Any) -> None:
             number[0] = 12060
@@ -274,10 +274,10 @@ class FakeGpu:
         def drop(kind: dict[int, list[Operation]]) -> Callable[[int], None]:
             return lambda handle: kind.pop(handle) and None
 
-        made: dict[str, tuple[Callable[..., Any], Any]] = {
+        functions: dict[str, tuple[Callable[..., Any], Any]] = {
             "cuInit": (lambda _: SUCCESS if self.devices else NO_DEVICE, (ctypes.c_uint,)),
-            "cuGetErrorName": (lambda error, said: words(error, said, 0), (integer, texts)),
-            "cuGetErrorString": (lambda error, said: words(error, said, 1), (integer, texts)),
+            "cuGetErrorName": (lambda error, target: words(error, target, 0), (integer, texts)),
+            "cuGetErrorString": (lambda error, target: words(error, target, 1), (integer, texts)),
             "cuDriverGetVersion": (version, (out,)),
             "cuDeviceGetCount": (count, (out,)),
             "cuDeviceGetName": (name, (pointer, integer, integer)),
@@ -291,7 +291,7 @@ class FakeGpu:
             "cuGraphDestroy": (drop(self._graphs), (pointer,)),
         }
         return SimpleNamespace(
-            **{name: ctypes.CFUNCTYPE(integer, *types)(_coded(call)) for name, (call, types) in made.items()}
+            **{name: ctypes.CFUNCTYPE(integer, *types)(_coded(call)) for name, (call, types) in functions.items()}
         )
 
 

@@ -34,28 +34,30 @@ _NUMPY = {"FLOAT": "float32", "HALF": "float16", "UINT8": "uint8"}
 
 @dataclass(frozen=True)
 class Plan:
-    """What a fake engine says of itself; its JSON is the engine's file."""
+    """The description of a fake engine; its JSON is the engine's file."""
 
     image: tuple[int, ...] = (16, 32, 1)
     kind: str = "UINT8"
     steps: int = 16
     classes: int = 11
-    given: str = "FLOAT"
+    dtype: str = "FLOAT"
     batches: tuple[int, int, int] = (1, 2, 4)
     workspace: int = 4096
     shares_profile: bool = True
     """Whether it was built with PROFILE_SHARING_0806, before TensorRT 10."""
     inputs: int = 1
     onnx: str = ""
-    """In base64: a file that it computes; steps, classes and given are of no effect then."""
+    """ONNX file in base64 that the engine computes; steps, classes and dtype have no effect then."""
 
     @property
     def outputs(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Name → type, and shape of an image's."""
         if not self.onnx:
-            return {"probabilities": (self.given, (self.steps, self.classes))}
+            return {"probabilities": (self.dtype, (self.steps, self.classes))}
         kinds = {"tensor(float)": "FLOAT", "tensor(float16)": "HALF"}
-        return {each.name: (kinds[each.type], tuple(each.shape[1:])) for each in _session(self.onnx).get_outputs()}
+        return {
+            output.name: (kinds[output.type], tuple(output.shape[1:])) for output in _session(self.onnx).get_outputs()
+        }
 
     def payload(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -67,13 +69,13 @@ def _weights(pixels: int, scores: int) -> np.ndarray:
 
 
 def answers(images: np.ndarray, plan: Plan) -> np.ndarray:
-    """(N, steps, classes) float32: what the fake engine gives, each image by itself."""
-    given = np.empty((len(images), plan.steps, plan.classes), np.float32)
-    for image, row in zip(images, given, strict=True):
+    """Return the output of the fake engine, (N, steps, classes) float32, computed for each image alone."""
+    probabilities = np.empty((len(images), plan.steps, plan.classes), np.float32)
+    for image, row in zip(images, probabilities, strict=True):
         values = image.ravel().astype(np.float64) / (127.5 if plan.kind == "UINT8" else 1)
         scores = np.exp((values @ _weights(values.size, row.size)).reshape(row.shape))
         row[:] = scores / scores.sum(axis=-1, keepdims=True)
-    return given
+    return probabilities
 
 
 @lru_cache(maxsize=4)
@@ -84,14 +86,14 @@ def _session(onnx: str) -> Any:
 
 
 def computed(images: np.ndarray, plan: Plan) -> dict[str, np.ndarray]:
-    """All outputs of a fake engine, by name."""
+    """Return the outputs of a fake engine, by name."""
     if not plan.onnx:
         return {"probabilities": answers(images, plan)}
     return dict(zip(plan.outputs, _session(plan.onnx).run([*plan.outputs], {"image": images}), strict=True))
 
 
 class Dims:
-    """No tuple, as TensorRT's."""
+    """The dimensions of a tensor, which are not a tuple, as in TensorRT."""
 
     def __init__(self, *sizes: int) -> None:
         self._sizes = sizes
@@ -107,7 +109,7 @@ class Dims:
 
 
 def runtime(trt: Any, gpu: FakeGpu) -> type:
-    """`Runtime` of that module, whose engines run on that GPU; `trt` gets the enumerations that go with it."""
+    """Return the `Runtime` of a module, whose engines run on that GPU; add its enumerations to `trt`."""
     knobs = gpu.knobs
     major = int(trt.__version__.partition(".")[0])
     trt.TensorIOMode = SimpleNamespace(INPUT="INPUT", OUTPUT="OUTPUT")
@@ -181,8 +183,8 @@ def runtime(trt: Any, gpu: FakeGpu) -> type:
                 shape, kind = (images, *plan.image), np.dtype(_NUMPY[plan.kind])
                 taken = gpu.at(addresses["image"], int(np.prod(shape)) * kind.itemsize).view(kind).reshape(shape)
                 gpu.ran.append(images)
-                for name, given in computed(taken, plan).items():
-                    gpu.at(addresses[name], given.nbytes)[:] = given.reshape(-1).view(np.uint8)
+                for name, values in computed(taken, plan).items():
+                    gpu.at(addresses[name], values.nbytes)[:] = values.reshape(-1).view(np.uint8)
 
             return run
 

@@ -16,7 +16,7 @@ _PRIMARY = 0x100
 
 
 def pycuda_driver(gpu: FakeGpu) -> Any:
-    """A module with a context stack of its own beside the driver's, as pycuda has."""
+    """Return a module with its own context stack beside the driver's, like pycuda."""
     driver: Any = ModuleType("pycuda.driver")
     thread = threading.local()
     state = {"initialised": False}
@@ -72,12 +72,12 @@ def pycuda_driver(gpu: FakeGpu) -> Any:
             return Context(_PRIMARY + self.number)
 
         def make_context(self) -> Context:
-            made = Context(gpu.new_handle() + self.number)
-            made.push()
-            return made
+            context = Context(gpu.new_handle() + self.number)
+            context.push()
+            return context
 
     class Dependent:
-        """What belongs to the context that was current when it was made, and is freed in it or not at all."""
+        """An object of the context that was current at its creation; it can be freed only in that context."""
 
         def __init__(self) -> None:
             if not stack():

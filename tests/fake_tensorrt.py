@@ -18,7 +18,7 @@ VERSIONS = ("8.6.1", "10.3.0", "10.13.3", "11.1.0")
 
 
 def convolution(version: str = "10.3.0", half: bool = True, **more: Any) -> dict[str, Any]:
-    """What an engine's account has of a convolution, as each version writes it."""
+    """Return the entry of a convolution in an engine's account, in the format of a TensorRT version."""
     taken: dict[str, Any] = {"Name": "x", "Location": "Device", "Dimensions": [8, 64, 32, 16]}
     match version.partition(".")[0]:
         case "8":
@@ -32,7 +32,7 @@ def convolution(version: str = "10.3.0", half: bool = True, **more: Any) -> dict
 
 
 def save_onnx(path: Path, recipe: str = "float16", graph: str = "") -> Artifact:
-    """An `.onnx` with nothing in its graph but a name, which is all that a fake needs."""
+    """Save an `.onnx` whose graph has only a name, which is enough for a fake."""
     name = graph.encode()
     message = b"\x12" + bytes([len(name)]) + name
     facts = ArtifactFacts("onnx", recipe, 1, "", "0" * 64)
@@ -43,20 +43,20 @@ def save_onnx(path: Path, recipe: str = "float16", graph: str = "") -> Artifact:
 
 
 def tensorrt(version: str, **knobs: Any) -> Any:
-    """A module with what that version has and nothing else; `said` in it tells what was done with it.
+    """Return a module with exactly the API of a version of TensorRT; `calls` records how it was used.
 
     Python in the knob `meanwhile` runs during a build.
     """
     trt: Any = ModuleType("tensorrt")
     major = int(version.partition(".")[0])
-    said: dict[str, Any] = {"flags": set(), "cleared": set()}
-    trt.__version__, trt.said = version, said
+    calls: dict[str, Any] = {"flags": set(), "cleared": set()}
+    trt.__version__, trt.calls = version, calls
 
     class ILogger:
         INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
 
         def __init__(self) -> None:
-            said["logger"] = self
+            calls["logger"] = self
 
         def log(self, severity: int, message: str) -> None:
             raise NotImplementedError
@@ -95,19 +95,19 @@ def tensorrt(version: str, **knobs: Any) -> Any:
         progress_monitor: Any = None
 
         def set_flag(self, flag: str) -> None:
-            said["flags"].add(flag)
+            calls["flags"].add(flag)
 
         def clear_flag(self, flag: str) -> None:
-            said["cleared"].add(flag)
+            calls["cleared"].add(flag)
 
         def set_preview_feature(self, feature: str, enable: bool) -> None:
-            said[feature] = enable
+            calls[feature] = enable
 
         def set_memory_pool_limit(self, pool: str, size: int) -> None:
-            said[pool] = size
+            calls[pool] = size
 
         def set_tactic_sources(self, sources: int) -> None:
-            said["tactics"] = sources
+            calls["tactics"] = sources
 
         def add_optimization_profile(self, profile: Any) -> int:
             return knobs.get("profile", 0)  # type: ignore[no-any-return]
@@ -131,7 +131,7 @@ def tensorrt(version: str, **knobs: Any) -> Any:
             self.get_output = lambda _: SimpleNamespace(dtype=dtype)
 
     layers = [Layer("SHUFFLE"), Layer("CONVOLUTION", knobs.get("dtype", Dtype.HALF))]
-    said["layers"] = layers
+    calls["layers"] = layers
 
     class Network:
         num_layers = len(layers)
@@ -149,21 +149,21 @@ def tensorrt(version: str, **knobs: Any) -> Any:
                 raise TypeError("pybind11::init(): factory function returned nullptr")
 
         def create_network(self, flags: int) -> Network:
-            said["network"] = flags
+            calls["network"] = flags
             return Network()
 
         def create_builder_config(self) -> Config:
-            said["config"] = Config()
-            return said["config"]  # type: ignore[no-any-return]
+            calls["config"] = Config()
+            return calls["config"]  # type: ignore[no-any-return]
 
         def create_optimization_profile(self) -> Any:
             def set_shape(name: str, *shapes: tuple[int, ...]) -> None:
-                said[name] = shapes
+                calls[name] = shapes
 
             return SimpleNamespace(set_shape=set_shape)
 
         def build_serialized_network(self, network: Network, config: Config) -> bytearray | None:
-            logger = said["logger"]
+            logger = calls["logger"]
             logger.log(ILogger.VERBOSE, "a tactic")
             exec(knobs.get("meanwhile", ""))
             if config.progress_monitor is not None:
@@ -183,7 +183,7 @@ def tensorrt(version: str, **knobs: Any) -> Any:
             pass
 
         def parse(self, data: bytes) -> bool:
-            said["parsed"] = data
+            calls["parsed"] = data
             return "unparsable" not in knobs
 
         def get_error(self, index: int) -> str:
@@ -201,7 +201,7 @@ def tensorrt(version: str, **knobs: Any) -> Any:
     class Engine:
         def create_execution_context(self) -> Any:
             def set_input_shape(name: str, shape: tuple[int, ...]) -> bool:
-                said["inspected"] = name, shape
+                calls["inspected"] = name, shape
                 return "no_shape" not in knobs
 
             return None if "no_context" in knobs else SimpleNamespace(set_input_shape=set_input_shape)
@@ -218,9 +218,9 @@ def tensorrt(version: str, **knobs: Any) -> Any:
 
 
 def _without_formats(account: Any) -> Any:
-    """What an engine tells while its shapes are open."""
+    """Return the account of an engine whose shapes are not set."""
     if isinstance(account, list):
-        return [_without_formats(each) for each in account]
+        return [_without_formats(entry) for entry in account]
     if not isinstance(account, dict):
         return account
     hidden = "N/A due to dynamic shapes"

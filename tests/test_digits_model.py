@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from edge_crnn.cli.main import main
 from edge_crnn.model.artifact import load
+
+pytestmark = pytest.mark.tensorflow
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,4 +1,4 @@
-"""What the project promises as a whole: what an import needs, what a wheel holds, what may be relied on."""
+"""Promises of the whole project: the imports of the package, the files of the wheel, the same text in every format."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BLOCKED = (
     *("ai_edge_litert", "tflite_runtime", "onnxruntime", "openvino", "tensorrt", "pycuda"),
     *("importlib.metadata", "pkg_resources"),
 )
-"""What is slow to import, or not there on a device."""
+"""Modules that are slow to import, or missing on a device."""
 
 
 def python(code: str, *words: str) -> str:
@@ -37,11 +37,11 @@ def python(code: str, *words: str) -> str:
 
 
 def test_the_package_needs_numpy_only() -> None:
-    said = python(
+    imported = python(
         "import numpy; before = set(sys.modules); import edge_crnn; print(*sorted(set(sys.modules) - before))"
     ).split()
-    assert "edge_crnn.reader" in said
-    assert {name.partition(".")[0] for name in said} <= {"edge_crnn", "numpy", *sys.stdlib_module_names}
+    assert "edge_crnn.reader" in imported
+    assert {name.partition(".")[0] for name in imported} <= {"edge_crnn", "numpy", *sys.stdlib_module_names}
 
 
 def test_every_module_of_the_runtime_imports_without_an_engine() -> None:
@@ -52,11 +52,13 @@ def test_every_module_of_the_runtime_imports_without_an_engine() -> None:
     modules -= {name for name in modules if name.startswith("edge_crnn.training")}
     modules -= {"edge_crnn.backends.litert", "edge_crnn.backends.onnxrt", "edge_crnn.cli.synth"}
     assert {"edge_crnn.cli.read", "edge_crnn.images", "edge_crnn.reader", "edge_crnn.__main__"} <= modules
-    said = python("import importlib\nfor name in sys.argv[1:]: print(importlib.import_module(name).__name__)", *modules)
-    assert set(said.split()) == modules
+    imported = python(
+        "import importlib\nfor name in sys.argv[1:]: print(importlib.import_module(name).__name__)", *modules
+    )
+    assert set(imported.split()) == modules
 
 
-def test_all_that_is_public_is_named() -> None:
+def test_all_lists_every_public_name() -> None:
     public = {
         name
         for name, value in vars(edge_crnn).items()
@@ -69,7 +71,7 @@ def test_all_that_is_public_is_named() -> None:
         edge_crnn.transmogrify  # noqa: B018
 
 
-def test_the_version_is_one() -> None:
+def test_the_version_is_the_same_everywhere() -> None:
     (project,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)
     releases = re.findall(
         r"^## (\d+\.\d+\.\d+) — \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M
@@ -80,7 +82,7 @@ def test_the_version_is_one() -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The names in a wheel built from a copy of this tree."""
+    """Return the names in a wheel built from a copy of this tree."""
     pytest.importorskip("setuptools", "77", reason="the wheel is built by setuptools 77 or later")
     copy = tmp_path_factory.mktemp("tree")
     for place in ROOT.iterdir():

@@ -19,6 +19,7 @@ from docs.tools.text import cell, code
 from edge_crnn.binomial import lower_bound
 from edge_crnn.cli.commands import COMMANDS, find_command
 from edge_crnn.cli.main import main
+from edge_crnn.dataset import LabelRules
 from edge_crnn.reader import DEFAULT_MODEL
 from edge_crnn.records.record import SUITES
 from tests.pages import anchors, code_lines, command_lines, commands_in_text, links, python_blocks, words
@@ -134,7 +135,8 @@ def test_calls_of_convert_fit_its_signature() -> None:
     calls = re.findall(r"edge_crnn\.convert\((.+)\)", "\n".join(page.read_text(encoding="utf-8") for page in PAGES))
     assert calls
     for call in calls:
-        bound = eval(f"bind({call})", {"bind": inspect.signature(edge_crnn.convert).bind})
+        names = {"bind": inspect.signature(edge_crnn.convert).bind, "rules": LabelRules()}
+        bound = eval(f"bind({call})", names)
         assert "conventions" not in bound.arguments, call
 
 

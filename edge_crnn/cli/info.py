@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--architecture", metavar="FILE.json", help="for an .h5 of weights alone: the output of model.to_json()"
     )
     parser.add_argument(
-        "--layers", type=Path, metavar="FILE.py", help="your own Python file that converts layers (see docs/layers.md)"
+        "--layers", type=Path, metavar="FILE.py", help="your own Python file that converts layers (see docs/what_a_file_cannot_say.md)"
     )
     parser.add_argument(
         "--lambda", dest="lambdas", action="append", type=lambda_declaration, default=[], metavar="LAYER=WORDS",
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         print(artifact.spec.to_json())
         return 0
-    for name, value in _facts(artifact.spec, path, size):
+    for name, value in (*_facts(artifact.spec, path, size), _digest(artifact)):
         print(printable(f"{name:<12} {value}"))
     engines = list(_engines(artifact))
     for name, _, state in engines:
@@ -142,6 +142,12 @@ def _facts(spec: ModelSpec, path: Path, size: int) -> Iterator[tuple[str, str]]:
         yield from _parity(spec.parity)
     if spec.confidence is not None:
         yield "confidence", spec.confidence.headline
+
+
+def _digest(artifact: Artifact) -> tuple[str, str]:
+    if artifact.spec_sha256 is None:
+        return "spec", "the file has no digest of its spec, so damage to it may go unnoticed: convert the model again"
+    return "spec", f"SHA-256 {artifact.spec_sha256[:16]}… (checked)"
 
 
 def _rejection(spec: ModelSpec) -> Iterator[tuple[str, str]]:

@@ -120,7 +120,8 @@ def main(name: str, seeds: str, first: int, cases: int, seconds: float, progress
                     break
                 os.pwrite(file, str(number).encode(), 0)
                 signal.alarm(LIMIT_S)
-                drawn: Any = target.draw(random.Random(number))
+                with warnings.catch_warnings(action="ignore"):
+                    drawn: Any = target.draw(random.Random(number))
                 try:
                     target.use(drawn)
                     accepted += 1

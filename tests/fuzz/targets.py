@@ -81,16 +81,15 @@ class Arrays(Target[Any]):
     def draw(self, generator: random.Random) -> Any:
         """Draw an array, or another object."""
         noise = np.random.default_rng(generator.randrange(2**32))
-        shape = tuple(
-            generator.choice((0, 1, 2, 3, 4, 5, 16, 33, 200)) for _ in range(generator.choice((0, 1, 2, 3, 3, 4)))
-        )
+        dimensions = generator.choice((0, 1, 2, 3, 3, 4))
+        shape = tuple(generator.choice((0, 1, 2, 3, 4, 5, 16, 33, 200)[: 9 - dimensions]) for _ in range(dimensions))
         dtype = generator.choice(
             ("u1", "u1", "u1", "u2", ">u2", "i1", "i4", "f2", "f4", "f8", "c8", "?", "O", "U3", "M8[s]")
         )
         array: Any = noise.integers(0, 256, shape)
         array = array.astype("m8[s]").astype("M8[s]") if dtype == "M8[s]" else array.astype(dtype)
         match generator.randrange(9):
-            case 0:
+            case 0 if array.ndim:
                 return array[::-1]
             case 1:
                 return np.asfortranarray(array)

@@ -135,6 +135,8 @@ def damage_of(
     if any(marker != 0xD0 + number % 8 for number, marker in enumerate(markers)):
         return "restart markers out of order"
     step = interval or units
+    if units == 0:
+        return "a scan without blocks"
     if len(parts[::2]) != -(-units // step):
         return "restart markers too few or too many"
     for number, part in enumerate(parts[::2]):

@@ -16,6 +16,7 @@ from edge_crnn.errors import ImageError, ImageTypeError, InputError
 from edge_crnn.images import Limits, as_pixels, decode_image, read_picture, read_pixels, set_limits
 from edge_crnn.images.exif import orientation
 from edge_crnn.images.formats import inspect
+from edge_crnn.images.formats.huffman import Frame, damage_of
 from edge_crnn.images.header import RefusedError
 
 RANDOM = np.random.default_rng(3)
@@ -249,3 +250,10 @@ def test_the_header_has_the_size(kind: str, shape: tuple[int, int]) -> None:
     for length in range(0, len(data), 97):
         with suppress(RefusedError):
             inspect(data[:length], Limits())
+
+
+@pytest.mark.parametrize(("width", "height", "factor"), [(0, 8, 1), (8, 0, 1), (8, 8, 0)])
+def test_a_scan_of_no_blocks_is_damaged(width: int, height: int, factor: int) -> None:
+    tables = {number: bytes([0, 1, *bytes(14), 0]) for number in (0x00, 0x10)}
+    frame = Frame(width, height, {1: (factor, 1)})
+    assert damage_of(b"", b"\1\1\0\0\x3f\0", frame, tables, 0, follow=True)

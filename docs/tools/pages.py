@@ -29,6 +29,7 @@ INCLUDED = {
     "models.md": "models/README.md",
     "samples.md": "samples/README.md",
     "contributing.md": "CONTRIBUTING.md",
+    "tests.md": "tests/README.md",
     "security.md": "SECURITY.md",
     "changelog.md": "CHANGELOG.md",
     "examples.md": "examples/README.md",

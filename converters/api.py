@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from edge_crnn.bounds import BATCH
 from edge_crnn.conversion import Folders, GateResult, PathLike, TextChange
 from edge_crnn.dataset import DEFAULT_RULES, LabelRules
 from edge_crnn.errors import EdgeCrnnError, InputError, InputTypeError, OutputError
@@ -70,8 +71,10 @@ def convert(
             f"{target}: found {target.suffix or 'no suffix'}, expected an output that ends in"
             f" {' or '.join(_TARGETS)}; for an .engine run edge-crnn convert"
         )
-    if batch is not None and (batch < 1 or target.suffix == ".onnx"):
-        raise InputError(f"batch is {batch}; it must be at least 1, and an .onnx takes any number of images without it")
+    if batch is not None and target.suffix == ".onnx":
+        raise InputError(f"batch is {batch}, and an .onnx takes any number of images; leave it out")
+    if batch is not None and (problem := BATCH.problem("batch", batch)) is not None:
+        raise InputError(problem)
     if label_rules is not None and not labelled:
         raise InputError("label_rules are about labelled images; give labelled=FOLDER")
     gate = _gate(gate_agreement, gate_accuracy)

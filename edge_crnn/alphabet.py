@@ -1,8 +1,7 @@
-"""Class indices ↔ symbols ↔ what a person reads.
+"""Class indices ↔ symbols ↔ text for people.
 
-A network tells classes apart; each class is a symbol, but for the blank and for classes that no text has. Symbols
-written one after the other are a label (`A18sk6897`), as in the names of image files. A label map says how people read
-it (`서울 18 나 6897`).
+Every class of a network is a symbol, except for the blank and for unused classes. A sequence of symbols is a label
+(`A18sk6897`), as in the names of image files. A label map turns it into text for people (`서울 18 나 6897`).
 """
 
 from __future__ import annotations
@@ -14,29 +13,30 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from .errors import AlphabetError
+from .terminal import UNSAFE
 
 UNUSED = "\ufffd"
-"""What a class that no text has reads as (U+FFFD, the replacement character): it is visible, and in no label."""
+"""The text of an unused class (U+FFFD, the replacement character), which is visible and occurs in no label."""
 
 
 @dataclass(frozen=True)
 class Alphabet:
-    """The symbols of a network, where its blank stands among its classes, and how labels are read.
+    """The symbols of a network, the place of its blank among the classes, and the text of labels.
 
     Raises:
-        AlphabetError: if there is no symbol, one is empty or there twice, the blank or an unused class is out of range,
-            a class is unused twice or is the blank, a key of the label map is not spelled with the symbols, or two keys
-            read the same.
+        AlphabetError: if there is no symbol, a symbol is empty or repeated, the blank or an unused class is out of
+            range, a class is unused twice or is the blank, a key of the label map is not spelled with the symbols, two
+            keys have the same text, or a symbol or a text of the label map has a control character.
     """
 
     symbols: tuple[str, ...]
-    """In the order of their classes, without the blank and unused classes; held in Unicode's form NFC."""
+    """Symbols in the order of their classes, without the blank and unused classes, in Unicode's form NFC."""
     blank: int
     """Class index of the blank."""
     label_map: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """Part of a label → text for a person, whose white space counts for nothing on the way back."""
+    """Part of a label → text for a person. Its white space is ignored when a text is turned into a label."""
     unused: tuple[int, ...] = ()
-    """Class indices that no text has, such as that of StringLookup's [UNK]; held in ascending order."""
+    """Class indices that occur in no text, such as StringLookup's [UNK], in ascending order."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "unused", tuple(sorted(self.unused)))
@@ -46,8 +46,14 @@ class Alphabet:
             raise AlphabetError("the alphabet is empty, expected at least one symbol")
         if "" in self.symbols:
             raise AlphabetError(f"symbol {self.symbols.index('')} of the alphabet is empty, expected a text")
+        for text in (*self.symbols, *self.label_map.values()):
+            if (control := UNSAFE.search(text)) is not None:
+                raise AlphabetError(
+                    f"{text!a} has the control character U+{ord(control[0]):04X}, expected characters that can be"
+                    " shown: replace it, or name the class of the symbol among the unused classes"
+                )
         if twice := _repeated(self.symbols):
-            raise AlphabetError(f"the alphabet has {twice!r} twice, expected each symbol once")
+            raise AlphabetError(f"the alphabet has {twice!r} twice, expected every symbol once")
         if not 0 <= self.blank < self.classes:
             raise AlphabetError(f"blank is {self.blank}, expected 0 (first) to {self.classes - 1} (last class)")
         if (problem := self._problem_with_unused()) is not None:
@@ -58,50 +64,50 @@ class Alphabet:
                     f"label map has the key {key!r}, expected symbols of the alphabet {self}: remove the key"
                 )
         if (twice := _repeated(map(_squeeze, self.label_map.values()))) is not None:
-            raise AlphabetError(f"two keys of the label map read {twice!r}, so that it has no inverse: change one")
+            raise AlphabetError(f"two keys of the label map have the text {twice!r}, so it has no inverse: change one")
 
     def __str__(self) -> str:
         return ("" if all(len(symbol) == 1 for symbol in self.symbols) else " ").join(self.symbols)
 
     @property
     def classes(self) -> int:
-        """Number of the network's classes, the blank and unused ones included."""
+        """Number of the network's classes, including the blank and unused classes."""
         return len(self.symbols) + 1 + len(self.unused)
 
     @cached_property
     def indices(self) -> tuple[int, ...]:
-        """The class index of each symbol, in their order."""
+        """The class indices of all symbols, in their order."""
         others = {self.blank, *self.unused}
         return tuple(index for index in range(self.classes) if index not in others)
 
     def spell(self, indices: Iterable[int]) -> str:
-        """The label of class indices, as a decoder returns them, with `UNUSED` for an unused class.
+        """Return the label of class indices from a decoder, with `UNUSED` for an unused class.
 
         Raises:
-            AlphabetError: if an index is the blank's or no class.
+            AlphabetError: if an index is the blank or not a class.
         """
         try:
             return "".join([self._spelling[index] for index in indices])
         except KeyError as error:
             raise AlphabetError(
-                f"class {error.args[0]} has no symbol, expected 0 to {self.classes - 1} but the blank"
+                f"class {error.args[0]} has no symbol, expected 0 to {self.classes - 1} except the blank"
             ) from None
 
     def encode(self, label: str) -> tuple[int, ...]:
-        """Class indices of a label; where several symbols fit, the longest is taken.
+        """Return the class indices of a label; if several symbols match, the longest is used.
 
         Raises:
-            AlphabetError: if the label has something that is no symbol.
+            AlphabetError: if a part of the label is no symbol.
         """
         if (place := self._unknown_at(label)) is not None:
             raise self._unknown(label, place)
         return tuple(self._index[symbol] for symbol in self._symbol.findall(label))
 
     def encode_reading(self, label: str) -> tuple[int, ...]:
-        """Class indices of a label that a decoder read: as `encode`, with the first unused class for every `UNUSED`.
+        """Return the class indices of a decoder's label: see `encode`. Every `UNUSED` becomes the first unused class.
 
         Raises:
-            AlphabetError: if the label has something that is neither a symbol nor `UNUSED`.
+            AlphabetError: if a part of the label is neither a symbol nor `UNUSED`.
         """
         parts = label.split(UNUSED) if self.unused else [label]
         indices = self.encode(parts[0])
@@ -110,26 +116,26 @@ class Alphabet:
         return indices
 
     def read(self, label: str) -> str:
-        """The text for a person: from the left, the longest key of the label map that fits is replaced.
+        """Return the text for a person: from the left, the longest matching key of the label map is replaced.
 
-        Other symbols stay, and outer white space is stripped. Without a label map the text is the label.
+        Other symbols stay, and outer white space is stripped. Without a label map, the text is the label.
         """
         if not self.label_map:
             return label
         return self._key_or_symbol.sub(lambda part: self.label_map.get(part[0], part[0]), label).strip()
 
     def label(self, text: str) -> str:
-        """The label of a text as a person writes it, or of a label: the inverse of `read`.
+        """Return the label of a text that a person wrote, or of a label: the inverse of `read`.
 
-        The text may be in NFC or NFD. From the left, the longest text of the label map that fits becomes its key, and
-        other symbols stay. A key that reads as nothing (`Z`, no region) goes in front of a label that does not start
-        with a key. With a label map, white space that is no symbol counts for nothing.
+        The text may be in NFC or NFD. From the left, the longest matching text of the label map becomes its key, and
+        other symbols stay. A key with an empty text (`Z`, no region) is put in front of a label that does not start
+        with a key. With a label map, white space that is no symbol is ignored.
 
-        Hence a label comes back from its text only if such a silent key stands nowhere but in front, and not
-        alone or before another key, and if the text can be split into texts and symbols in one way only.
+        So a label is recovered from its text only if a key with an empty text stands only in front, not alone and not
+        before another key, and if the text can be split into texts and symbols in only one way.
 
         Raises:
-            AlphabetError: if the text has something that is neither in the label map nor a symbol.
+            AlphabetError: if a part of the text is neither in the label map nor a symbol.
         """
         label, unknown = self.sift(text)
         if unknown:
@@ -137,12 +143,14 @@ class Alphabet:
         return label
 
     def sift(self, text: str) -> tuple[str, tuple[int, ...]]:
-        """The label of a text without what is neither in the label map nor a symbol, and the places of that.
+        """Return the label of a text without unknown characters, and the places of these; see `label`.
 
-        The places count the characters of the text in NFC. Otherwise as `label`.
+        A character is unknown if it is neither in the label map nor a symbol. Places count the characters of the text
+        in NFC.
         """
         text = _nfc(text)
-        parts, unknown = [], []
+        parts = []
+        unknown = []
         place = 0
         while place < len(text):
             part = self._text_or_symbol.match(text, place)
@@ -164,9 +172,9 @@ class Alphabet:
         if any(not 0 <= index < self.classes for index in self.unused):
             return f"unused classes are {self.unused}, expected 0 to {self.classes - 1}"
         if self.blank in self.unused:
-            return f"class {self.blank} is the blank and unused, expected one of the two"
+            return f"class {self.blank} is the blank and unused, expected only one of the two"
         if twice := {str(index) for index in self.unused if self.unused.count(index) > 1}:
-            return f"class {', '.join(sorted(twice))} is unused twice, expected each class once"
+            return f"class {', '.join(sorted(twice))} is unused twice, expected every class once"
         if self.unused and UNUSED in self.symbols:
             return f"the symbol {UNUSED!r} stands for unused classes: name its class among these"
         return None
@@ -231,14 +239,15 @@ def _repeated(texts: Iterable[str]) -> str | None:
 
 
 def _longest_of(texts: Iterable[str], between: str = "") -> str:
-    """A pattern of alternatives, longest first; of none, one that never matches."""
+    """Return a pattern of alternatives, longest first; without alternatives, a pattern that never matches."""
     longest_first = sorted(texts, key=len, reverse=True)
     return "|".join(between.join(map(re.escape, text)) for text in longest_first) or r"(?!)"
 
 
 def _syllable(keys: str) -> str:
-    """The Hangul syllable typed with two keys of a Korean keyboard: sk → 나 (Unicode, section 3.12)."""
-    consonant, vowel = _CONSONANTS[keys[0]], _VOWELS[keys[1]]
+    """Return the Hangul syllable typed with two keys of a Korean keyboard: sk → 나 (Unicode, section 3.12)."""
+    consonant = _CONSONANTS[keys[0]]
+    vowel = _VOWELS[keys[1]]
     return chr(0xAC00 + (consonant * 21 + vowel) * 28)
 
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import re
 
-_UNSAFE = re.compile(
+UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # C0, DEL and C1
     "\u202a-\u202e\u2066-\u2069"  # override or embed a direction of writing
     "\u2028\u2029"  # separate lines and paragraphs
     "\udc80-\udc9f]"  # bytes of a file name that is not UTF-8, which are C1 in 8 bits
 )
+"""A character that controls a terminal instead of being shown."""
 
 
 def printable(text: object) -> str:
     r"""Return a string with its control characters escaped, such as `\n`, `\x1b` or `\u202e`.
 
-    Escaped are C0 and C1 controls, DEL, line and paragraph separators, and what overrides the direction of writing. All
-    other characters stay. A backslash stays too, since this is for people; programs read JSON, which is exact.
+    C0 and C1 controls, DEL, line and paragraph separators, and overrides of the writing direction are escaped. Other
+    characters stay. A backslash stays too, because this is for people; programs read JSON, which is exact.
     """
-    return _UNSAFE.sub(_escaped, str(text))
+    return UNSAFE.sub(_escaped, str(text))
 
 
 def one_line(message: object) -> str:

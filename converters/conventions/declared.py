@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 
 from edge_crnn.cli.command import at_least, lambda_declaration
 from edge_crnn.errors import InputError, ModelSpecError
+from edge_crnn.model.digest import without_field
 from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
 from edge_crnn.model.typed import check
 
@@ -251,11 +252,12 @@ def read_draft(path: Path) -> Draft:
         ModelSpecError: the file cannot be read, or holds no JSON object.
     """
     try:
-        draft = json.loads(path.read_bytes())
+        text, _ = without_field(path.read_bytes())  # the digest of an engine's spec, of which this may be a copy
+        draft = json.loads(text)
     except OSError as error:
         raise ModelSpecError(f"{path}: cannot be read ({error.strerror}); name a spec in JSON") from error
     except (ValueError, RecursionError) as error:
-        raise ModelSpecError(f"{path}: no JSON ({error}); write the spec anew") from error
+        raise ModelSpecError(f"{path}: no JSON ({error}); write the spec again") from error
     if not isinstance(draft, dict):
         raise ModelSpecError(f"{path}: found {type(draft).__name__}, expected a JSON object")
     return draft

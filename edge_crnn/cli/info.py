@@ -1,4 +1,4 @@
-"""`edge-crnn info`: what a model says about itself, and whether this machine can run it."""
+"""`edge-crnn info`: shows the description of a model, and whether this machine can run it."""
 
 from __future__ import annotations
 
@@ -26,29 +26,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default="plates",
         metavar="MODEL",
-        help="a trained or a converted model, or the name of one (default: plates, which read uses)",
+        help="a trained or a converted model, or the name of a model (default: plates, the default of read)",
     )
     parser.add_argument(
         "--format",
         choices=("text", "json"),
         default="text",
-        help="json: of a converted model the spec as it is stored, of a trained model what its file says",
+        help="json: the spec of a converted model, or the facts in the file of a trained model",
     )
-    parser.add_argument("--all", action="store_true", help="show all layers of a trained model, too")
+    parser.add_argument("--all", action="store_true", help="also show all layers of a trained model")
     parser.add_argument(
         "--architecture", metavar="FILE.json", help="for an .h5 of weights alone: the output of model.to_json()"
     )
     parser.add_argument(
-        "--layers", type=Path, metavar="FILE.py", help="your own Python file that converts layers (see docs/what_a_file_cannot_say.md)"
+        "--layers",
+        type=Path,
+        metavar="FILE.py",
+        help="your own Python file that converts layers (see docs/what_a_file_cannot_say.md)",
     )
     parser.add_argument(
         "--lambda", dest="lambdas", action="append", type=lambda_declaration, default=[], metavar="LAYER=WORDS",
-        help="what a Lambda does, such as 'lambda_1=squeeze 1'; may be repeated",
+        help="the operation of a Lambda, such as 'lambda_1=squeeze 1'; may be repeated",
     )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Return 0, or 1 if a trained model cannot be converted, or the engine for a converted one does not run here."""
+    """Return 1 if a trained model cannot be converted, or if no engine runs a converted model here; else 0."""
     path = _path_of(arguments.model)
     size = _size(path)
     if path.suffix not in FORMATS:
@@ -78,7 +81,7 @@ def _show_trained(path: Path, arguments: argparse.Namespace, size: int) -> int:
         if path.suffix not in TRAINED or not sidecar(path).exists():
             raise
         spec = load_sidecar(path)  # on a device, which has no converters
-        rows = [*_facts(spec, path, size), ("network", f"not looked at: {error}")]
+        rows = [*_facts(spec, path, size), ("network", f"not inspected: {error}")]
         text = "\n".join(printable(f"{name:<12} {value}") for name, value in rows)
         print(spec.to_json() if arguments.format == "json" else text)
         return 0
@@ -98,7 +101,7 @@ def _lines(inspection: Inspection, with_layers: bool) -> Iterator[str]:
         for index, (name, kind, shape) in enumerate(inspection.layers):
             yield f"{'' if index else 'layers':<12} {name:<{width}}  {kind:<{width_of_kind}}  {shape}"
     if inspection.obstacles:
-        yield f"{'obstacles':<12} {len(inspection.obstacles)}, so that it cannot be converted as it is:"
+        yield f"{'obstacles':<12} {len(inspection.obstacles)}, so it cannot be converted unchanged:"
         yield from (f"  - {obstacle}" for obstacle in inspection.obstacles)
     if inspection.advice:
         yield f"{'next':<12} {inspection.advice}"
@@ -128,8 +131,8 @@ def _facts(spec: ModelSpec, path: Path, size: int) -> Iterator[tuple[str, str]]:
     if facts is not None:
         yield "recipe", f"{facts.headline}, {facts.format}, batch {facts.batch}"
         for trial in facts.trials or ():
-            kept = ", ".join(trial.float_layers) or "none"
-            yield "", f"tried float32 {kept}: {trial.verdict}, {trial.agreement:.2%} same text, {trial.bytes:,} bytes"
+            layers = ", ".join(trial.float_layers) or "none"
+            yield "", f"tried float32 {layers}: {trial.verdict}, {trial.agreement:.2%} same text, {trial.bytes:,} bytes"
         yield "payload", f"SHA-256 {facts.payload_sha256[:16]}… (checked)"
         yield "source", f"SHA-256 {facts.source_sha256[:16]}…"
         if facts.calibration is not None:
@@ -167,15 +170,15 @@ def _rejection(spec: ModelSpec) -> Iterator[tuple[str, str]]:
 
 def _parity(parity: Parity) -> Iterator[tuple[str, str]]:
     yield "verdict", f"{parity.headline}; {parity.accuracy_headline}; {parity.images:,} images"
-    for images in parity.sets:
-        yield "", f"{images.name}: {images.images:,} images, {_shares(images)}"
+    for image_set in parity.sets:
+        yield "", f"{image_set.name}: {image_set.images:,} images, {_shares(image_set)}"
 
 
-def _shares(images: ParitySet) -> str:
-    count = max(images.images, 1)
-    if not images.labelled:
-        return f"no labels, same text {images.same_text / count:.2%}"
-    return f"{images.artifact_right / count:.2%} right (trained model {images.reference_right / count:.2%})"
+def _shares(image_set: ParitySet) -> str:
+    count = max(image_set.images, 1)
+    if not image_set.labelled:
+        return f"no labels, same text {image_set.same_text / count:.2%}"
+    return f"{image_set.artifact_right / count:.2%} right (trained model {image_set.reference_right / count:.2%})"
 
 
 def _engines(artifact: Artifact) -> Iterator[tuple[str, bool, str]]:
@@ -197,11 +200,11 @@ def _engine(artifact: Artifact) -> tuple[bool, str]:
 
 
 COMMAND = Command(
-    "show what a model says about itself",
+    "show the description of a model",
     add_arguments,
     run,
-    details="For a converted model: how it was made and verified, which readings it rejects by default and why, and"
-    " whether this machine can run it. For a trained model: what its file says, what it leaves open, and what keeps it"
-    " from being converted.",
+    details="For a converted model: its conversion and verification, the readings that it rejects by default and why,"
+    " and whether this machine can run it. For a trained model: the facts in its file, the facts that are missing, and"
+    " obstacles to conversion.",
     examples=("info", "info my_model.keras --all"),
 )

@@ -1,4 +1,4 @@
-"""How `beam`, `search` and `fuse` search."""
+"""The settings of `beam`, `search` and `fuse`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TypedDict
 
 import numpy.typing as npt
 
+from .. import bounds
 from ..errors import InputError
 from .grammar import Grammar
 from .lexicon import Lexicon
@@ -49,16 +50,14 @@ class Search:
     """How probable labels are."""
 
     def __post_init__(self) -> None:
-        if self.width < 1:
-            raise InputError(f"width is {self.width}, expected at least 1 prefix to keep")
-        if not 1 <= self.n_best <= self.width:
-            raise InputError(
-                f"n_best is {self.n_best}, expected 1 to {self.width}, the width of the beam; widen the beam for more"
-            )
+        if (problem := bounds.BEAM_WIDTH.problem("width", self.width)) is not None:
+            raise InputError(f"{problem}: the number of prefixes to keep")
+        if (problem := bounds.Bounds(1, self.width).problem("n_best", self.n_best)) is not None:
+            raise InputError(f"{problem}, the width of the beam; widen the beam for more")
         if not 0.0 <= self.min_ratio <= 1.0:
             raise InputError(f"min_ratio is {self.min_ratio}, expected 0 (all classes) to 1 (only the most probable)")
-        if self.top_k is not None and self.top_k < 1:
-            raise InputError(f"top_k is {self.top_k}, expected at least 1 symbol to try, or None for all")
+        if self.top_k is not None and (problem := bounds.TOP_K.problem("top_k", self.top_k)) is not None:
+            raise InputError(f"{problem}, or None to try all symbols")
 
     @property
     def by_posterior(self) -> bool:

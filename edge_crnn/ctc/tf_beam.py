@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import bounds
 from ..errors import InputError
 from .decoded import Form, Scored, checked
 
@@ -47,8 +48,10 @@ def tf_beam(
         InputError: the scores are not of that form, or another argument is out of range.
     """
     images, steps, classes = checked(scores, blank, skip_steps, form, lengths).shape
-    if not 1 <= n_best <= width:
-        raise InputError(f"n_best is {n_best}, expected 1 to {width}, the width of the beam; widen the beam for more")
+    if (problem := bounds.BEAM_WIDTH.problem("width", width)) is not None:
+        raise InputError(f"{problem}: the number of prefixes to keep")
+    if (problem := bounds.Bounds(1, width).problem("n_best", n_best)) is not None:
+        raise InputError(f"{problem}, the width of the beam; widen the beam for more")
     values = np.asarray(scores)
     logits = values.astype(np.float64 if values.dtype == np.float64 else np.float32)
     if form == "probabilities":

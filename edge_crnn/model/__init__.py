@@ -1,1 +1,1 @@
-"""What a model file says about itself: the spec, and where each format keeps it."""
+"""The description that a model file carries: the spec, and its place in each format."""

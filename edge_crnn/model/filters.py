@@ -1,4 +1,4 @@
-"""What a spec's `filters` say: a small closed vocabulary of OpenCV's threshold and histogram operations."""
+"""The vocabulary of a spec's `filters`: a few of OpenCV's threshold and histogram operations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 RESIZE = "resize"
-"""The word that stands for the place of resizing among the filters."""
+"""The word that marks the place of resizing among the filters."""
 
 _MAX_BLOCK = 999
 _MAX_TILES = 64
@@ -17,15 +17,15 @@ _MOST = 1000.0
 
 @dataclass(frozen=True)
 class Otsu:
-    """255 above Otsu's threshold of the whole image, else 0."""
+    """A filter that gives 255 above Otsu's threshold of the whole image, else 0."""
 
 
 @dataclass(frozen=True)
 class Adaptive:
-    """255 above the mean of the neighbourhood less a constant, else 0."""
+    """A filter that gives 255 above the mean of the neighbourhood minus a constant, else 0."""
 
     mean: Literal["mean", "gaussian"]
-    """How neighbours are weighted: all alike, or by a Gaussian."""
+    """Weights of the neighbours: all the same, or a Gaussian."""
     block: int
     """Side in pixels of the neighbourhood, odd."""
     less: float
@@ -37,9 +37,9 @@ class Clahe:
     """Contrast-limited adaptive histogram equalisation."""
 
     limit: float
-    """A level's count is clipped at so many times the mean count; 0: never."""
+    """Clip limit of the histogram, as a multiple of its mean count; 0: no limit."""
     tiles: int
-    """Tiles across and tiles down."""
+    """Number of tiles across, and of tiles down."""
 
 
 Filter: TypeAlias = Otsu | Adaptive | Clahe
@@ -48,10 +48,10 @@ _KNOWN = '"otsu", "adaptive mean BLOCK C", "adaptive gaussian BLOCK C", "clahe L
 
 
 def parse(text: str) -> Filter:
-    """A filter from its words, such as "adaptive mean 11 2".
+    """Parse the words of a filter, such as "adaptive mean 11 2".
 
     Raises:
-        ValueError: it is none; the message says what was expected.
+        ValueError: the text is no filter; the message says what was expected.
     """
     match text.split():
         case ["otsu"]:
@@ -65,7 +65,7 @@ def parse(text: str) -> Filter:
 
 @functools.lru_cache(maxsize=64)
 def parse_all(texts: tuple[str, ...]) -> tuple[tuple[Filter, ...], tuple[Filter, ...]]:
-    """The filters before and those after resizing.
+    """Parse the filters before resizing and those after it.
 
     Raises:
         ValueError: a text is no filter, or "resize" occurs twice; the message names it.

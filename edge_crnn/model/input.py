@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from .. import bounds
 from . import filters
 
-_MAX_PIXELS = 1 << 24
+_FACTORS = (1e-30, 1e30)
+"""The least and the greatest size of a scale, and the greatest of an offset: float32 holds their products."""
 
 PerChannel: TypeAlias = float | tuple[float, float, float]
 """A number for all channels, or three numbers in the order of the tensor's channels."""
@@ -18,7 +19,7 @@ PerChannel: TypeAlias = float | tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """A function of the user's own that turns pixels into what the network takes."""
+    """A function of the user that turns pixels into the network's input."""
 
     function: str
     """Name of the function."""
@@ -156,14 +157,21 @@ def _joined(values: tuple[float, float, float]) -> PerChannel:
 
 def problem_of(image: InputSpec) -> str | None:
     """Return the problem with the values of a spec's input; None: there is none."""
-    if not (image.width > 0 and image.height > 0 and image.width * image.height <= _MAX_PIXELS):
-        return f"input of {image.width} × {image.height} pixels; expected both positive, at most {_MAX_PIXELS:,} in all"
+    for side, pixels in (("width", image.width), ("height", image.height)):
+        if (problem := bounds.SIDE.problem(side, pixels)) is not None:
+            return f"input: {problem}"
+    if not bounds.PIXELS.allow(image.width * image.height):
+        return f"input of {image.width} × {image.height} pixels; expected at most {bounds.PIXELS.most:,} in all"
     for name, value in (("scale", image.scale), ("offset", image.offset), ("padding", image.padding)):
         if isinstance(value, tuple) and len(value) != image.channels:
             return f"{name} has {len(value)} numbers; the {image.colour} tensor has {image.channels} channel(s)"
     scales, offsets = (value if isinstance(value, tuple) else (value,) for value in (image.scale, image.offset))
-    if not (all(map(math.isfinite, (*scales, *offsets))) and all(scales)):
-        return f"scale {image.scale} and offset {image.offset}; both must be finite, scale not 0"
+    least, most = _FACTORS
+    if not (all(least <= abs(scale) <= most for scale in scales) and all(abs(offset) <= most for offset in offsets)):
+        return (
+            f"scale {image.scale} and offset {image.offset}; expected a scale of {least:g} to {most:g}, or of"
+            f" {-most:g} to {-least:g}, and an offset of at most {most:g} either way"
+        )
     levels = image.padding if isinstance(image.padding, tuple) else (image.padding,)
     if not all(level == "edge" or 0 <= level <= 255 for level in levels):
         return f"padding {image.padding}; a level is 0 to 255"

@@ -1,7 +1,8 @@
 """A spec inside an `.onnx`, read and written without the `onnx` package.
 
-The file is one protobuf message, `ModelProto`; the spec is the value under `KEY` in its `metadata_props`. Numbers of
-fields are those of onnx.proto; the wire format is told at protobuf.dev, "Encoding".
+The file is one protobuf message, `ModelProto`; the spec is the value under `KEY` in its `metadata_props`, and the
+SHA-256 of the spec, in hexadecimal, is the value under `DIGEST_KEY`. The field numbers are those of onnx.proto;
+protobuf.dev, "Encoding", describes the wire format.
 """
 
 from __future__ import annotations
@@ -9,13 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-KEY = "edge_crnn"
+from ..files import sha256
 
-_GRAPH, _METADATA, _NAME, _VALUE = 7, 14, 1, 2
-_EXTERNAL_DATA, _DATA_LOCATION = 13, 14
-_VARINT, _DELIMITED = 0, 2
+KEY = "edge_crnn"
+DIGEST_KEY = "edge_crnn_sha256"
+
+_GRAPH = 7
+_METADATA = 14
+_NAME = 1
+_VALUE = 2
+_EXTERNAL_DATA = 13
+_DATA_LOCATION = 14
+_VARINT = 0
+_DELIMITED = 2
 _FIXED_SIZES = {1: 8, 5: 4}
-_MOST_FIELDS = 1 << 20  # a second's work
+_MOST_FIELDS = 1 << 20  # about a second of work
 
 _PARTS = {
     "model": {_GRAPH: "graph", 25: "function"},
@@ -26,39 +35,51 @@ _PARTS = {
     "sparse tensor": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
-"""Message → field → the message in it: every way to a tensor."""
+"""Message → number of a field → the message in that field, for every path to a tensor."""
 
 
-def split(data: bytes) -> tuple[bytes, list[bytes]]:
-    """The file without its metadata, and every value that the metadata has under `KEY`.
+class Parts(NamedTuple):
+    """The parts of a file."""
+
+    payload: bytes
+    """The file without its metadata."""
+    specs: list[bytes]
+    """Every value that the metadata has under `KEY`."""
+    digests: list[bytes]
+    """Every value that the metadata has under `DIGEST_KEY`."""
+
+
+def split(data: bytes) -> Parts:
+    """Split a file into payload and metadata.
 
     Raises:
-        ValueError: it is no ONNX model, or keeps weights in another file, of which its bytes tell nothing.
+        ValueError: the data is no ONNX model, or keeps weights in another file, which its hash would not cover.
     """
     message = _Message(data)
     fields = list(message.fields(0, len(data)))
-    if not any(each.number == _GRAPH and each.kind == _DELIMITED for each in fields):
+    if not any(field.number == _GRAPH and field.kind == _DELIMITED for field in fields):
         raise ValueError("it has no graph")
     _refuse_other_files(message)
-    metadata = [each for each in fields if each.number == _METADATA and each.kind == _DELIMITED]
-    kept, place, found = [], 0, []
-    for each in metadata:
-        kept.append(data[place : each.first])
-        place = each.end
-        entry = {part.number: data[part.value : part.end] for part in message.fields(each.value, each.end)}
-        if entry.get(_NAME) == KEY.encode():
-            found.append(entry.get(_VALUE, b""))
-    return b"".join([*kept, data[place:]]), found
+    metadata = [field for field in fields if field.number == _METADATA and field.kind == _DELIMITED]
+    pieces = []
+    values: dict[bytes, list[bytes]] = {KEY.encode(): [], DIGEST_KEY.encode(): []}
+    place = 0
+    for field in metadata:
+        pieces.append(data[place : field.first])
+        place = field.end
+        entry = {part.number: data[part.value : part.end] for part in message.fields(field.value, field.end)}
+        if (name := entry.get(_NAME)) in values:
+            values[name].append(entry.get(_VALUE, b""))
+    return Parts(b"".join([*pieces, data[place:]]), *values.values())
 
 
 def join(payload: bytes, spec: bytes) -> bytes:
-    """The file with a spec; the fields of a message may come in any order."""
-    entry = _field(_NAME, KEY.encode()) + _field(_VALUE, spec)
-    return payload + _field(_METADATA, entry)
+    """Return the file with a spec and its digest; protobuf allows the fields of a message in any order."""
+    return payload + _entry(KEY, spec) + _entry(DIGEST_KEY, sha256(spec).encode())
 
 
 class _Field(NamedTuple):
-    """Places in the data: of the field, of its value, and of what comes after both."""
+    """A field of a message: the places in the data where the field and its value begin, and where both end."""
 
     number: int
     kind: int
@@ -68,7 +89,7 @@ class _Field(NamedTuple):
 
 
 class _Message:
-    """Bytes as protobuf, of which only so many fields are read."""
+    """A protobuf message; reading stops with an error after `_MOST_FIELDS` fields."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -78,14 +99,15 @@ class _Message:
         return len(self._data)
 
     def fields(self, place: int, end: int) -> Iterator[_Field]:
-        """The fields of the message at `place`."""
+        """Yield the fields of the message from `place` to `end`."""
         while place < end:
             first = place
             self._left -= 1
             if self._left < 0:
                 raise ValueError(f"more than {_MOST_FIELDS:,} fields")
             tag, value = self.varint(first, end)
-            number, kind = tag >> 3, tag & 7
+            number = tag >> 3
+            kind = tag & 7
             if kind == _DELIMITED:
                 length, value = self.varint(value, end)
                 place = value + length
@@ -100,7 +122,7 @@ class _Message:
             yield _Field(number, kind, first, value, place)
 
     def varint(self, place: int, end: int) -> tuple[int, int]:
-        """An integer, seven bits a byte, least first, and the place after it."""
+        """Return an integer, seven bits per byte, lowest first, and the place after it."""
         value = 0
         for at, byte in enumerate(self._data[place : min(place + 10, end)]):
             value |= (byte & 127) << 7 * at
@@ -112,14 +134,18 @@ class _Message:
 def _refuse_other_files(message: _Message) -> None:
     todo = [("model", 0, len(message))]
     while todo:
-        what, first, end = todo.pop()
-        for each in message.fields(first, end):
-            if what == "tensor":
-                elsewhere = each.number == _DATA_LOCATION and message.varint(each.value, each.end)[0] != 0
-                if elsewhere or each.number == _EXTERNAL_DATA:
+        kind, first, end = todo.pop()
+        for field in message.fields(first, end):
+            if kind == "tensor":
+                is_external = field.number == _DATA_LOCATION and message.varint(field.value, field.end)[0] != 0
+                if is_external or field.number == _EXTERNAL_DATA:
                     raise ValueError(f"byte {first}: a tensor whose values are in another file")
-            elif each.kind == _DELIMITED and each.number in _PARTS[what]:
-                todo.append((_PARTS[what][each.number], each.value, each.end))
+            elif field.kind == _DELIMITED and field.number in _PARTS[kind]:
+                todo.append((_PARTS[kind][field.number], field.value, field.end))
+
+
+def _entry(name: str, value: bytes) -> bytes:
+    return _field(_METADATA, _field(_NAME, name.encode()) + _field(_VALUE, value))
 
 
 def _field(number: int, value: bytes) -> bytes:
@@ -127,8 +153,8 @@ def _field(number: int, value: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    given = bytearray()
+    encoded = bytearray()
     while value > 127:
-        given.append(value & 127 | 128)
+        encoded.append(value & 127 | 128)
         value >>= 7
-    return bytes([*given, value])
+    return bytes([*encoded, value])

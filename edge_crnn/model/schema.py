@@ -1,7 +1,7 @@
-"""JSON Schemas, draft 2020-12, made from dataclasses: from their types and their docstrings.
+"""JSON Schemas, draft 2020-12, generated from the types and docstrings of dataclasses.
 
-That of a spec is for editors that complete and check what a person writes: `python -m edge_crnn.model.schema` prints
-what `edge_crnn/data/spec.schema.json` holds.
+Editors use the schema of a spec to complete and check what a person writes. `python -m edge_crnn.model.schema` prints
+the content of `edge_crnn/data/spec.schema.json`.
 """
 
 from __future__ import annotations
@@ -20,25 +20,28 @@ from typing import Any, Literal
 from .spec import VERSION, InputSpec, ModelSpec, OutputSpec
 
 _SUPPLIED = (ModelSpec, InputSpec, OutputSpec)
-"""What a model file, an option or a default can supply: none of their fields has to be written."""
+"""Classes whose fields may all be left out, since a model file, an option or a default can supply them."""
 _PRIMITIVES = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema of what may be written beside a trained model or into an artifact."""
-    version = {"enum": list(range(1, VERSION + 1)), "description": "Of this form; the newest if it is left out."}
+    """Return the schema of the spec of a trained model or of an artifact."""
+    version = {
+        "enum": list(range(1, VERSION + 1)),
+        "description": "Version of this form; the newest if left out.",
+    }
     about = {"$schema": {"type": "string"}, "version": version}
-    return schema_of("What a model says about itself to edge-crnn", about, ModelSpec)
+    return schema_of("Description of a model for edge-crnn", about, ModelSpec)
 
 
 def schema_of(title: str, properties: Mapping[str, Any], *classes: type, open_ended: bool = False) -> dict[str, Any]:
-    """The schema of an object that holds the fields of one or several dataclasses.
+    """Return the schema of an object that holds the fields of one or several dataclasses.
 
     Args:
-        title: its heading.
-        properties: field → schema, for the fields that no dataclass has.
-        classes: dataclasses of the types that `typed.build` takes; the description is that of the last one.
-        open_ended: whether objects may have other fields as well, as for `typed.build`.
+        title: the heading of the schema.
+        properties: name of a field → schema, for fields that no dataclass has.
+        classes: dataclasses that `typed.build` can build; the last one supplies the description.
+        open_ended: allow other fields as well, as `typed.build` does.
     """
     definitions: dict[str, Any] = {}
     for cls in classes:
@@ -58,14 +61,14 @@ def schema_of(title: str, properties: Mapping[str, Any], *classes: type, open_en
 
 
 def as_text() -> str:
-    """The schema as the file has it."""
+    """Return the content of the schema file."""
     return json.dumps(json_schema(), ensure_ascii=False, indent=1) + "\n"
 
 
 def _define(cls: type, definitions: dict[str, Any], open_ended: bool) -> None:
     hints = typing.get_type_hints(cls)
     described = _docstrings(cls)
-    definitions[cls.__name__] = {}  # keeps the order in which they are met
+    definitions[cls.__name__] = {}  # reserves its place in the order of appearance
     properties: dict[str, Any] = {}
     required: list[str] = []
     for field in dataclasses.fields(cls):
@@ -83,8 +86,9 @@ def _define(cls: type, definitions: dict[str, Any], open_ended: bool) -> None:
 
 
 def _of(hint: Any, definitions: dict[str, Any], open_ended: bool) -> dict[str, Any]:
-    """The schema of a type, as `typed.build` takes it."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    """Return the schema of the JSON that `typed.build` accepts for a type."""
+    origin = typing.get_origin(hint)
+    arguments = typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
         cls = typing.cast(type, hint)
         if cls.__name__ not in definitions:
@@ -106,14 +110,14 @@ def _of(hint: Any, definitions: dict[str, Any], open_ended: bool) -> dict[str, A
 
 
 def _docstrings(cls: type) -> dict[str, str]:
-    """Field → the string below it in the source."""
+    """Return, by field, the string below the field in the source."""
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
     assert isinstance(definition, ast.ClassDef)
-    found = {}
+    docstrings = {}
     for field, below in zip(definition.body, definition.body[1:], strict=False):
         if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-            found[ast.unparse(field.target)] = _paragraphs(str(below.value.value))
-    return found
+            docstrings[ast.unparse(field.target)] = _paragraphs(str(below.value.value))
+    return docstrings
 
 
 def _paragraphs(docstring: str) -> str:

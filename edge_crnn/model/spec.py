@@ -1,7 +1,7 @@
-"""ModelSpec: everything that a model must say about itself, so that nothing is guessed from shapes.
+"""ModelSpec: the full description of a model, so that nothing is guessed from shapes.
 
-A spec describes a trained model (written by its owner, beside the file) or an artifact converted from it (then with
-`artifact` and `parity` filled in by the converter). Where a spec lives in each format is told by `artifact`.
+A spec describes a trained model or an artifact converted from it. The owner of a trained model writes its spec beside
+the file; the converter fills in `artifact` and `parity`. The module `artifact` defines where a format keeps its spec.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
+from .. import bounds
 from ..alphabet import Alphabet
 from ..errors import AlphabetError, ModelSpecError
 from .input import InputSpec as InputSpec
@@ -25,14 +26,18 @@ VERSION = 2
 """Version of the JSON form. 1: the first. 2: more ways of preprocessing, unused classes, verdicts without labels."""
 
 _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda data: data}
-"""Version n → what turns a spec of version n into one of version n + 1."""
+"""Version n → function that turns a spec of version n into version n + 1."""
 
-_MAX_CLASSES = 1 << 16
+_CONTROL = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Characters that terminals obey, in the name of a model or of a tool."""
+_INT8 = bounds.Bounds(-128, 127)
+_SCALES = (1e-30, 1e30)
+"""The least and the greatest scale of a quantised output: float32 holds its products."""
 
 
 @dataclass(frozen=True)
 class Quantisation:
-    """real = (integer - zero_point) * scale."""
+    """The mapping from integers to real numbers: real = (integer - zero_point) * scale."""
 
     scale: float
     zero_point: int
@@ -40,12 +45,12 @@ class Quantisation:
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """What the network gives: (batch, steps, classes) probabilities."""
+    """The output of the network: probabilities of shape (batch, steps, classes)."""
 
     steps: int
     classes: int
     quantisation: Quantisation | None = None
-    """Set where the artifact's own output is int8."""
+    """Set if the artifact's own output is int8."""
 
 
 DecodingMethod: TypeAlias = Literal["greedy", "beam"]
@@ -53,15 +58,15 @@ DecodingMethod: TypeAlias = Literal["greedy", "beam"]
 
 @dataclass(frozen=True)
 class DecoderSpec:
-    """How probabilities become text unless the caller says otherwise."""
+    """The decoder that turns probabilities into text, unless the caller chooses another."""
 
     method: DecodingMethod = "greedy"
     beam_width: int = 10
     grammar: str | None = None
     """A regular expression over labels that every text must match, or the name of one in `edge_crnn.ctc.GRAMMARS`:
-    a beam searches such texts alone, and what greedy decoding reads beside them is marked as rejected."""
+    a beam searches only such texts; if greedy decoding reads another text, it is marked as rejected."""
     reject_below: float = 0.0
-    """A reading of lower confidence is marked as rejected."""
+    """Readings of lower confidence are marked as rejected."""
 
     def __post_init__(self) -> None:
         problem = _decoder_problem(self)
@@ -70,27 +75,27 @@ class DecoderSpec:
 
     @property
     def headline(self) -> str:
-        """What searches for which texts, for a person."""
+        """Summary of the method and the grammar, for a person."""
         width = f" of width {self.beam_width}" if self.method == "beam" else ""
         return f"{self.method}{width}, grammar {self.grammar or 'none'}"
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The images that set the ranges of a quantised artifact."""
+    """The images that determined the ranges of a quantised artifact."""
 
     images: int
     sha256: str
 
 
 Verdict: TypeAlias = Literal["pass", "fail", "underpowered", "unverified"]
-"""underpowered: the gates are met, but there are too few images to show it. unverified: no image was read, only the
-probabilities of seeded pictures were compared."""
+"""underpowered: the gates are met, but there are too few images to show it. unverified: no image was read; only the
+probabilities on seeded pictures were compared."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A conversion that was tried in search of the layers that must stay float32."""
+    """A conversion that was tried while searching for the layers that must stay float32."""
 
     float_layers: tuple[str, ...]
     verdict: Verdict
@@ -99,48 +104,48 @@ class Trial:
     accuracy_change: float | None
     """See `Parity`."""
     bytes: int
-    """Of its file, without the spec."""
+    """Size of the file in bytes, without the spec."""
 
 
 @dataclass(frozen=True)
 class ArtifactFacts:
-    """What the converter did."""
+    """The record of a conversion."""
 
     format: Literal["tflite", "onnx", "engine"]
     recipe: str
     batch: int
     payload_sha256: str
-    """Of the file without its spec; checked on every load."""
+    """SHA-256 of the file without its spec; checked on every load."""
     source_sha256: str
-    """Of the trained model's file."""
+    """SHA-256 of the trained model's file."""
     calibration: Calibration | None = None
     tools: Mapping[str, str] = field(default_factory=dict)
-    """Versions of what took part in the conversion."""
+    """Name → version of every tool that took part in the conversion."""
     float_layers: tuple[str, ...] | None = None
-    """Layers that are float32 whatever the recipe says; None: as the recipe says."""
+    """Layers that stay float32 whatever the recipe says; None: the recipe decides."""
     trials: tuple[Trial, ...] | None = None
-    """What was tried to find them."""
+    """The conversions tried to find these layers."""
 
     @property
     def headline(self) -> str:
-        """Recipe and exceptions, for a person."""
+        """The recipe and its exceptions, for a person."""
         return f"{self.recipe} but for float32 {', '.join(self.float_layers)}" if self.float_layers else self.recipe
 
 
 @dataclass(frozen=True)
 class ParitySet:
-    """One labelled folder read by the reference and by the artifact. Counts of images."""
+    """The counts of images of a folder that the reference and the artifact read."""
 
     name: str
     sha256: str
     images: int
     reference_right: int
-    """Without labels, what the reference reads counts as right."""
+    """Images that the reference reads right. Without labels, all of its readings count as right."""
     artifact_right: int
     same_text: int
-    """Images on which both read the same, right or wrong."""
+    """Images on which both read the same text, right or wrong."""
     same_where_right: int
-    """Images that the reference reads right and on which the artifact reads the same."""
+    """Images that the reference reads right and on which the artifact reads the same text."""
     labelled: bool = True
     """Whether the images have labels of their own."""
 
@@ -153,18 +158,19 @@ class Parity:
     gate_agreement: float
     """Smallest share of the reference's right readings that the artifact must share."""
     gate_accuracy: float
-    """Largest move of the accuracy, in points of 100."""
+    """Largest allowed change of the accuracy, in percentage points."""
     agreement: float
     agreement_interval: tuple[float, float]
-    """95 %, two-sided, Clopper-Pearson."""
+    """Two-sided 95 % interval (Clopper-Pearson)."""
     agreement_shown: float
-    """What the images show with 95 % confidence: the one-sided lower bound, 1 - 3/n where nothing differs."""
+    """Agreement that the images show with 95 % confidence: the one-sided lower bound; 1 - 3/n if nothing differs."""
     accuracy_change: float | None
-    """Artifact's accuracy less the reference's on labelled images, in points of 100; None: no image has a label."""
+    """Accuracy of the artifact minus that of the reference, on labelled images, in percentage points; None: no image
+    has a label."""
     accuracy_change_interval: tuple[float, float] | None
-    """95 %, paired."""
+    """95 % interval of the paired difference."""
     mcnemar_p: float | None
-    """Exact two-sided p of McNemar's test on right and wrong."""
+    """Exact two-sided p-value of McNemar's test on right and wrong readings."""
     max_probability_change: float
     """Largest |Δp| over all images, steps and classes."""
     sets: tuple[ParitySet, ...]
@@ -172,7 +178,7 @@ class Parity:
     @property
     def images(self) -> int:
         """Number of images over all sets."""
-        return sum(each.images for each in self.sets)
+        return sum(image_set.images for image_set in self.sets)
 
     @property
     def headline(self) -> str:
@@ -188,7 +194,7 @@ class Parity:
 
     @property
     def accuracy_headline(self) -> str:
-        """How the accuracy moves, for a person."""
+        """The change of the accuracy, for a person."""
         if self.accuracy_change is None:
             return "accuracy was not measured"
         return f"accuracy {self.accuracy_change:+.2f} points"
@@ -196,52 +202,52 @@ class Parity:
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Readings of neighbouring confidence."""
+    """A bin of readings with neighbouring confidences."""
 
     readings: int
     confidence: float
-    """Mean of what they said."""
+    """Mean confidence of these readings."""
     right: float
-    """Share of them that is right."""
+    """Share of these readings that is right."""
 
 
 @dataclass(frozen=True)
 class CoveragePoint:
-    """What accepting all readings from a confidence on gives; counts of images."""
+    """A threshold, and the counts of readings whose confidence reaches it."""
 
     threshold: float
     accepted: int
     right: int
-    """Of the accepted."""
+    """Accepted readings that are right."""
     shown: float
-    """Precision that the images show with 95 % confidence: Clopper-Pearson's one-sided lower bound, of this point."""
+    """Precision that the images show with 95 % confidence: the one-sided lower bound (Clopper-Pearson)."""
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """How the confidences of an artifact, with the spec's decoder, were calibrated on a labelled folder."""
+    """The calibration of an artifact's confidences, with the spec's decoder, on a labelled folder."""
 
     images: int
     right: int
-    """Images that it reads right."""
+    """Images that the artifact reads right."""
     sha256: str
-    """Of the folder's images."""
+    """SHA-256 of the folder's images."""
     temperature: float
-    """Log-probabilities are divided by it before they are decoded."""
+    """Divisor of the log-probabilities before decoding."""
     error_before: float
-    """Expected calibration error of the posteriors as they were, bins of equal mass."""
+    """Expected calibration error before calibration, with bins of equal mass."""
     error: float
-    """The same of the calibrated confidences."""
+    """Expected calibration error after calibration."""
     reliability: tuple[ReliabilityBin, ...]
-    """From the least sure readings to the surest."""
+    """Bins from the least sure readings to the surest."""
     coverage: tuple[CoveragePoint, ...]
-    """The accuracy-coverage curve, from the strictest threshold on; a text outside the grammar is never accepted."""
+    """The accuracy-coverage curve, strictest threshold first; a text outside the grammar is never accepted."""
     isotonic: tuple[tuple[float, float], ...] = ()
-    """Points (posterior, probability of being right), both increasing; none: the posterior is the confidence."""
+    """Points (posterior, probability of being right), both increasing; empty: the posterior is the confidence."""
 
     @property
     def headline(self) -> str:
-        """What was fitted, on what, and what it gained, for a person."""
+        """Summary of the fit, its images, and the gain, for a person."""
         steps = f", isotonic with {len(self.isotonic)} points" if self.isotonic else ""
         return (
             f"temperature {self.temperature:.3f}{steps}, on {self.images:,} images; expected calibration error"
@@ -251,22 +257,22 @@ class Confidence:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Everything that a model must say about itself."""
+    """The full description of a model."""
 
     name: str
     symbols: tuple[str, ...]
-    """In class order, without the blank and unused classes. JSON may give one string where each symbol is one
+    """Symbols in class order, without the blank and unused classes. JSON may hold one string if every symbol is one
     character."""
     blank: int
     """Class index of the CTC blank: the last class for `ctc_batch_cost`, 0 for `keras.ops`."""
     input: InputSpec
     output: OutputSpec
     unused: tuple[int, ...] = ()
-    """Class indices that no text has, such as that of StringLookup's [UNK]."""
+    """Class indices that occur in no text, such as StringLookup's [UNK]."""
     skip_steps: int = 0
     """Leading time steps that are dropped before decoding."""
     label_map: Mapping[str, str] = field(default_factory=dict)
-    """Parts of a label → what a person reads."""
+    """Part of a label → text that a person reads for it."""
     decoder: DecoderSpec = field(default_factory=DecoderSpec)
     artifact: ArtifactFacts | None = None
     parity: Parity | None = None
@@ -282,27 +288,29 @@ class ModelSpec:
 
     @property
     def alphabet(self) -> Alphabet:
-        """Class indices ↔ symbols ↔ text."""
+        """The alphabet: class indices ↔ symbols ↔ text."""
         return Alphabet(self.symbols, self.blank, self.label_map, self.unused)
 
     def to_json(self) -> str:
-        """The JSON form, with its version; what is not known is left out."""
+        """Return the JSON form with its version, without fields that are None."""
         data = _without_none({"version": VERSION, **dataclasses.asdict(self)})
         if all(len(symbol) == 1 for symbol in self.symbols):
             data["symbols"] = "".join(self.symbols)
-        return json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False)
+        text = json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False)
+        return _CONTROL.sub(lambda character: f"\\u{ord(character[0]):04x}", text)  # JSON itself escapes C0 only
 
     @classmethod
     def from_json(cls, text: str | bytes, origin: str = "spec") -> ModelSpec:
-        """Read the JSON form of this version or an older one.
+        """Parse the JSON form of this version or an older one.
 
         Raises:
-            ModelSpecError: no JSON, a field that is missing, unknown or of the wrong type, or a newer version.
+            ModelSpecError: the text is not JSON, a field is missing, unknown or of the wrong type, or the version is
+                newer.
         """
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise ModelSpecError(f"{origin}: no JSON ({error}); write the spec anew") from error
+            raise ModelSpecError(f"{origin}: no JSON ({error}); write the spec again") from error
         if not isinstance(data, dict):
             raise ModelSpecError(f"{origin}: found {type(data).__name__}, expected a JSON object")
         data.pop("$schema", None)  # for editors
@@ -318,9 +326,11 @@ class ModelSpec:
 
 def _problem(spec: ModelSpec) -> str | None:
     classes = spec.output.classes
-    if (found := problem_of(spec.input)) is not None:
-        return found
-    if not 2 <= classes <= _MAX_CLASSES or len(spec.symbols) + len(spec.unused) != classes - 1:
+    if (problem := problem_of(spec.input)) is not None:
+        return problem
+    if (problem := _output_problem(spec.output)) is not None:
+        return problem
+    if len(spec.symbols) + len(spec.unused) != classes - 1:
         unused = f", {len(spec.unused)} unused" if spec.unused else ""
         return f"{len(spec.symbols)} symbols{unused} and {classes} classes; there must be one class more (the blank)"
     if len(set(spec.unused)) != len(spec.unused) or not all(0 <= index < classes for index in spec.unused):
@@ -329,8 +339,10 @@ def _problem(spec: ModelSpec) -> str | None:
         return f"class {spec.blank} is the blank and unused; it must be one of the two"
     if not 0 <= spec.skip_steps < spec.output.steps:
         return f"skip_steps {spec.skip_steps} of {spec.output.steps} steps; at least one step must remain"
-    if spec.confidence is not None and (found := _confidence_problem(spec.confidence)) is not None:
-        return f"confidence: {found}; calibrate again"
+    if spec.artifact is not None and (problem := bounds.BATCH.problem("batch", spec.artifact.batch)) is not None:
+        return problem
+    if spec.confidence is not None and (problem := _confidence_problem(spec.confidence)) is not None:
+        return f"confidence: {problem}; calibrate again"
     try:
         _ = spec.alphabet
     except AlphabetError as error:
@@ -338,11 +350,25 @@ def _problem(spec: ModelSpec) -> str | None:
     return None
 
 
+def _output_problem(output: OutputSpec) -> str | None:
+    if (problem := bounds.STEPS.problem("steps", output.steps)) is not None:
+        return problem
+    if (problem := bounds.CLASSES.problem("classes", output.classes)) is not None:
+        return problem
+    quantisation = output.quantisation
+    if quantisation is None:
+        return None
+    least, most = _SCALES
+    if not least <= quantisation.scale <= most:
+        return f"quantisation: scale is {quantisation.scale}, expected {least:g} to {most:g}"
+    return _INT8.problem("zero_point of the quantisation", quantisation.zero_point)
+
+
 def _decoder_problem(decoder: DecoderSpec) -> str | None:
     if decoder.method not in get_args(DecodingMethod):
         return f"method {decoder.method!r}; it must be one of {', '.join(get_args(DecodingMethod))}"
-    if not isinstance(decoder.beam_width, int) or decoder.beam_width < 1:
-        return f"beam_width {decoder.beam_width!r}; it must be at least 1"
+    if (problem := bounds.BEAM_WIDTH.problem("beam_width", decoder.beam_width)) is not None:
+        return problem
     if not isinstance(decoder.reject_below, int | float) or not 0 <= decoder.reject_below <= 1:
         return f"reject_below {decoder.reject_below!r}; it must be within 0 and 1"
     if decoder.grammar is not None and not isinstance(decoder.grammar, str):
@@ -357,10 +383,16 @@ def _decoder_problem(decoder: DecoderSpec) -> str | None:
 def _confidence_problem(confidence: Confidence) -> str | None:
     if not 0.01 <= confidence.temperature <= 100:
         return f"temperature {confidence.temperature}; it must be within 0.01 and 100"
+    if confidence.images < 1 or any(
+        not 0 <= point.right <= point.accepted <= confidence.images or not point.accepted
+        for point in confidence.coverage
+    ):
+        return "the counts of images contradict each other, expected 1 or more images, of which some are accepted"
     posteriors, chances = ([point[axis] for point in confidence.isotonic] for axis in (0, 1))
     if sorted(set(posteriors)) != posteriors or sorted(chances) != chances:
         return "the points of isotonic do not increase"
-    if not all(0 <= value <= 1 for value in (*posteriors, *chances, *(each.threshold for each in confidence.coverage))):
+    thresholds = [point.threshold for point in confidence.coverage]
+    if not all(0 <= value <= 1 for value in (*posteriors, *chances, *thresholds)):
         return "a point of isotonic or coverage is not within 0 and 1"
     return None
 

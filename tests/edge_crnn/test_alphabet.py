@@ -227,8 +227,8 @@ def test_symbols_take_the_classes_that_are_left() -> None:
         (("a", "b"), -1, {}, "blank is -1, expected 0"),
         (("a", "b"), 2, {"c": "C"}, "the key 'c', expected symbols of the alphabet ab"),
         (("a", "b"), 2, {"": "C"}, "the key ''"),
-        (("a", "b"), 2, {"a": "X", "b": " X "}, "two keys of the label map read 'X'"),
-        (("a", "b"), 2, {"a": "", "b": " "}, "two keys of the label map read ''"),
+        (("a", "b"), 2, {"a": "X", "b": " X "}, "two keys of the label map have the text 'X'"),
+        (("a", "b"), 2, {"a": "", "b": " "}, "two keys of the label map have the text ''"),
     ],
 )
 def test_an_alphabet_that_makes_no_sense_is_refused(
@@ -269,3 +269,18 @@ def test_it_is_a_value() -> None:
     )
     assert hash(alphabet) == hash(Alphabet(("a",), 1, {"a": "A"}))
     assert alphabet != Alphabet(("a",), 0, {"a": "A"})
+
+
+@pytest.mark.parametrize(
+    "control", ["\0", "\t", "\n", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u2029", "\u202e", "\u2066"]
+)
+def test_control_characters_are_rejected(control: str) -> None:
+    with pytest.raises(AlphabetError, match=f"U\\+{ord(control):04X}"):
+        Alphabet(("a", f"b{control}"), blank=2)
+    with pytest.raises(AlphabetError, match=f"U\\+{ord(control):04X}"):
+        Alphabet(("a", "b"), blank=2, label_map={"a": f"x{control}y"})
+
+
+@pytest.mark.parametrize("symbol", [" ", "\xa0", "\u200c", "\u200d", "\u200e", "\u3000", "\xad", "é", "나"])
+def test_spaces_joiners_and_letters_are_symbols(symbol: str) -> None:
+    assert Alphabet(("a", symbol), blank=2).symbols == ("a", symbol)

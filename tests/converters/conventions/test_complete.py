@@ -125,9 +125,7 @@ def test_unused_classes_may_be_words() -> None:
     rotate=st.sampled_from([0, 90]), invert=st.booleans(), skip=st.integers(0, 3),
     unused=st.sampled_from([(), (0,), (3, 5)]), scale=st.sampled_from([1.0, (1.0, 2.0, 3.0)]),
 )  # fmt: skip
-def test_what_is_written_says_as_much_as_the_whole_spec(
-    rotate: Any, invert: bool, skip: int, unused: tuple[int, ...], scale: Any
-) -> None:
+def test_written_spec_is_complete(rotate: Any, invert: bool, skip: int, unused: tuple[int, ...], scale: Any) -> None:
     colour: Any = "rgb" if isinstance(scale, tuple) else "grey"
     symbols = tuple("0123456789"[: 10 - len(unused)])
     image = InputSpec(64, 32, "WHC", scale, 0.0, colour, rotate=rotate, invert=invert)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from converters.conventions.declared import OPTIONS, add_declarations, alphabet, declared_by, get, join, read_draft
 from edge_crnn.errors import InputError, ModelSpecError
+from edge_crnn.model.digest import with_field
 
 
 def parsed(*words: str) -> dict[str, object]:
@@ -112,6 +113,13 @@ def test_a_contradiction_shows_both() -> None:
             parsed("--blank", "first", "--lambda", "x=squeeze 1"),
             "a.json",
         )
+
+
+def test_a_copy_of_an_engine_s_spec_is_a_draft(tmp_path: Path) -> None:
+    """The digest covers the original; a person edits the copy."""
+    path = tmp_path / "mine.keras.json"
+    path.write_bytes(with_field(b'{\n "blank": 3\n}'))
+    assert read_draft(path) == {"blank": 3}
 
 
 def test_a_written_default_contradicts_an_option() -> None:

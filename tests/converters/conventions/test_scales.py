@@ -17,7 +17,7 @@ def prepared(name: str, colour: str) -> np.ndarray:
     return preprocess([PIXELS], image)[0]
 
 
-def test_each_scale_is_what_its_name_says() -> None:
+def test_scales_match_their_names() -> None:
     x = PIXELS.astype(np.float64)
     assert np.allclose(prepared("x/255", "bgr"), x / 255)
     assert np.allclose(prepared("x/127.5-1", "bgr"), x / 127.5 - 1)

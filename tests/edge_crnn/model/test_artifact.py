@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from edge_crnn.backends import open_backend
 from edge_crnn.errors import ArtifactError, ModelSpecError, OutputError
 from edge_crnn.files import sha256
-from edge_crnn.model import onnx_file
+from edge_crnn.model import digest, onnx_file
 from edge_crnn.model.artifact import MEMBER, Artifact, load, load_sidecar, load_spec, save, sidecar
 from edge_crnn.model.spec import (
     ArtifactFacts,
@@ -87,7 +87,7 @@ def written_spec(payload: bytes = PAYLOAD) -> bytes:
     return replace(SPEC, artifact=replace(SPEC.artifact, payload_sha256=sha256(payload))).to_json().encode()
 
 
-def test_what_is_saved_is_loaded(path: Path, payload: bytes) -> None:
+def test_saved_artifact_is_loaded_back(path: Path, payload: bytes) -> None:
     saved = save(path, payload, SPEC)
     assert load(path) == saved
     assert saved.payload == payload
@@ -135,7 +135,7 @@ def put(path: Path, payload: bytes, spec: bytes) -> None:
         sidecar(path).write_bytes(spec)
 
 
-def test_a_trained_models_spec_is_no_artifacts(path: Path, payload: bytes) -> None:
+def test_spec_of_a_trained_model_is_refused_in_an_artifact(path: Path, payload: bytes) -> None:
     trained = replace(SPEC, artifact=None)
     with pytest.raises(ModelSpecError, match="no artifact facts; fill in `artifact` before saving"):
         save(path, payload, trained)
@@ -146,7 +146,7 @@ def test_a_trained_models_spec_is_no_artifacts(path: Path, payload: bytes) -> No
 
 
 @pytest.mark.parametrize("at", [1, 9, 1000, -1])
-def test_a_flipped_bit_is_found(path: Path, payload: bytes, at: int) -> None:
+def test_flipped_bit_is_detected(path: Path, payload: bytes, at: int) -> None:
     save(path, payload, SPEC)
     data = bytearray(path.read_bytes())
     data[at if at >= 0 else len(payload) - 1] ^= 4
@@ -155,7 +155,7 @@ def test_a_flipped_bit_is_found(path: Path, payload: bytes, at: int) -> None:
         load(path)
 
 
-def test_flipped_weights_are_found_though_the_interpreter_takes_them(
+def test_flipped_weights_are_detected_although_litert_loads_them(
     tiny_artifacts: Callable[..., Path], tmp_path: Path
 ) -> None:
     from ai_edge_litert import schema_py_generated as schema
@@ -253,7 +253,7 @@ def test_bad_specs_in_an_onnx(tmp_path: Path, specs: list[bytes], message: str) 
         load(path)
 
 
-def test_what_is_no_onnx_is_neither_loaded_nor_saved(tmp_path: Path) -> None:
+def test_file_that_is_no_onnx_is_neither_loaded_nor_saved(tmp_path: Path) -> None:
     path = tmp_path / "bad.onnx"
     with pytest.raises(ArtifactError, match=r"bad.onnx: no ONNX model .* \(.*\); name a converted model"):
         save(path, PAYLOAD, SPEC)
@@ -263,7 +263,7 @@ def test_what_is_no_onnx_is_neither_loaded_nor_saved(tmp_path: Path) -> None:
         load(path)
 
 
-def test_a_spec_that_is_not_beside(tmp_path: Path) -> None:
+def test_missing_sidecar_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "plates.engine"
     path.write_bytes(PAYLOAD)
     with pytest.raises(ModelSpecError, match=r"no spec \(plates.engine.json: No such file or directory\)"):
@@ -280,7 +280,7 @@ def test_a_spec_that_is_not_beside(tmp_path: Path) -> None:
     assert load(path).spec == load_sidecar(path) == load_spec(sidecar(path))
 
 
-def test_a_spec_of_its_own(tmp_path: Path) -> None:
+def test_spec_in_its_own_file(tmp_path: Path) -> None:
     path = tmp_path / "spec.json"
     with pytest.raises(ModelSpecError, match=r"spec.json: cannot be read \(No such file or directory\); name a spec"):
         load_spec(path)
@@ -309,7 +309,7 @@ NO_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize(("make", "message"), NO_FILES.values(), ids=NO_FILES)
-def test_what_is_no_file(path: Path, make: Callable[[Path], object], message: str) -> None:
+def test_path_without_a_readable_file_is_refused(path: Path, make: Callable[[Path], object], message: str) -> None:
     make(path)
     with pytest.raises(ArtifactError, match=rf"cannot be read \({message}.*\); name a converted model"):
         load(path)
@@ -337,7 +337,9 @@ def test_a_target_under_a_file(path: Path, payload: bytes) -> None:
         save(path.parent / "file" / path.name, payload, SPEC)
 
 
-def test_the_zip_is_what_others_expect(tiny_artifact: Path, tiny_pictures: list[np.ndarray], tmp_path: Path) -> None:
+def test_zip_is_readable_by_other_programs(
+    tiny_artifact: Path, tiny_pictures: list[np.ndarray], tmp_path: Path
+) -> None:
     """zipfile lists one member, and an interpreter given the whole file computes the same as the payload alone."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -345,6 +347,7 @@ def test_the_zip_is_what_others_expect(tiny_artifact: Path, tiny_pictures: list[
     with zipfile.ZipFile(tiny_artifact) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == [MEMBER]
+        assert digest.from_comment(archive.comment) == sha256(archive.read(MEMBER)) == artifact.spec_sha256
         assert ModelSpec.from_json(archive.read(MEMBER)) == artifact.spec
     assert tiny_artifact.read_bytes().startswith(artifact.payload)
     with_zip = Interpreter(str(tiny_artifact))

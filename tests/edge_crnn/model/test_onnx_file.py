@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_crnn.errors import ArtifactError, ModelSpecError
+from edge_crnn.files import sha256
 from edge_crnn.model import onnx_file
-from edge_crnn.model.artifact import Artifact, load, save
+from edge_crnn.model.artifact import load, save
 from edge_crnn.model.spec import ArtifactFacts, InputSpec, ModelSpec, OutputSpec
 
 SPEC = ModelSpec(
@@ -44,27 +45,27 @@ MODEL = IR + GRAPH + OPSET
 
 
 @pytest.mark.parametrize("spec", [b"", b"{}", "번호판".encode(), bytes(127), bytes(128), bytes(300_000)])
-def test_what_is_joined_is_split(spec: bytes) -> None:
-    assert onnx_file.split(onnx_file.join(MODEL, spec)) == (MODEL, [spec])
-    assert onnx_file.split(MODEL) == (MODEL, [])
+def test_split_inverts_join(spec: bytes) -> None:
+    assert onnx_file.split(onnx_file.join(MODEL, spec)) == (MODEL, [spec], [sha256(spec).encode()])
+    assert onnx_file.split(MODEL) == (MODEL, [], [])
 
 
 def test_metadata_is_found_wherever_it_is() -> None:
     data = entry(b"author", b"one") + IR + entry(b"edge_crnn", b"first") + GRAPH + OPSET + entry(b"edge_crnn", b"2nd")
-    assert onnx_file.split(data) == (MODEL, [b"first", b"2nd"])
+    assert onnx_file.split(data) == (MODEL, [b"first", b"2nd"], [])
 
 
 def test_fields_of_a_newer_onnx_are_kept() -> None:
     newer = varint(90 << 3 | 1) + bytes(8) + varint(91 << 3 | 5) + bytes(4) + field(92, 1 << 63) + field(14, 3)
-    assert onnx_file.split(newer + entry(b"edge_crnn", b"x") + MODEL) == (newer + MODEL, [b"x"])
+    assert onnx_file.split(newer + entry(b"edge_crnn", b"x") + MODEL) == (newer + MODEL, [b"x"], [])
 
 
-def test_an_entry_said_twice_is_what_it_says_last() -> None:
+def test_last_of_repeated_fields_counts() -> None:
     """Every protobuf parser takes the last value of a repeated field."""
     repeated = field(2, b"wrong") + field(1, b"author") + field(9, 1) + field(1, b"edge_crnn") + field(2, b"right")
-    assert onnx_file.split(MODEL + field(14, repeated)) == (MODEL, [b"right"])
-    assert onnx_file.split(MODEL + field(14, field(1, b"edge_crnn"))) == (MODEL, [b""])
-    assert onnx_file.split(MODEL + field(14, b"")) == (MODEL, [])
+    assert onnx_file.split(MODEL + field(14, repeated)) == (MODEL, [b"right"], [])
+    assert onnx_file.split(MODEL + field(14, field(1, b"edge_crnn"))) == (MODEL, [b""], [])
+    assert onnx_file.split(MODEL + field(14, b"")) == (MODEL, [], [])
 
 
 BAD = {
@@ -85,12 +86,12 @@ BAD = {
 
 
 @pytest.mark.parametrize(("data", "message"), BAD.values(), ids=BAD)
-def test_what_is_no_model(data: bytes, message: str) -> None:
+def test_file_that_is_no_model_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         onnx_file.split(data)
 
 
-def test_there_is_an_end_to_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_fields_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_file, "_MOST_FIELDS", 99)
     assert onnx_file.split(GRAPH + 40 * IR)[1] == []
     for many in (GRAPH + 99 * IR, field(7, 99 * IR), GRAPH + field(14, 99 * IR)):
@@ -143,8 +144,9 @@ def test_any_damage_is_one_error(tmp_path_factory: pytest.TempPathFactory, chang
     path.write_bytes(data[: len(data) - cut])
     with contextlib.suppress(ArtifactError, ModelSpecError):
         artifact = load(path)
-        # Damaged text may still be a spec, but never the spec of another payload.
-        assert artifact == Artifact(path, artifact.spec, good.payload)
+        # Damage in several places may remove the digest and leave a spec, but never the spec of another payload.
+        assert artifact.payload == good.payload
+        assert artifact == good or artifact.spec_sha256 is None
 
 
 @settings(max_examples=500, deadline=None)
@@ -152,9 +154,9 @@ def test_any_damage_is_one_error(tmp_path_factory: pytest.TempPathFactory, chang
 def test_any_bytes_are_split_or_refused(data: bytes) -> None:
     for file in (data, MODEL + data, field(7, data), MODEL + field(14, data)):
         with contextlib.suppress(ValueError):
-            payload, specs = onnx_file.split(file)
-            assert onnx_file.split(payload) == (payload, [])
-            assert len(specs) == 0 or len(payload) < len(file)
+            payload, specs, digests = onnx_file.split(file)
+            assert onnx_file.split(payload) == (payload, [], [])
+            assert not (specs or digests) or len(payload) < len(file)
 
 
 # --- compared to the onnx package -------------------------------------------------------------------------------------
@@ -165,7 +167,7 @@ def test_any_bytes_are_split_or_refused(data: bytes) -> None:
     st.lists(st.tuples(st.sampled_from(["edge_crnn", "author", ""]), st.text(max_size=200)), max_size=4),
     st.text(max_size=300),
 )
-def test_it_reads_what_the_onnx_package_writes(others: list[tuple[str, str]], spec: str) -> None:
+def test_metadata_of_the_onnx_package_is_read(others: list[tuple[str, str]], spec: str) -> None:
     onnx = pytest.importorskip("onnx")
     node = onnx.helper.make_node("Relu", ["x"], ["y"])
     values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", 3]) for name in "xy"]
@@ -173,10 +175,13 @@ def test_it_reads_what_the_onnx_package_writes(others: list[tuple[str, str]], sp
     bare = model.SerializeToString()
     for key, value in others:
         model.metadata_props.add(key=key, value=value)
-    payload, specs = onnx_file.split(model.SerializeToString())
+    payload, specs, _ = onnx_file.split(model.SerializeToString())
     assert payload == bare
     assert specs == [value.encode() for key, value in others if key == "edge_crnn"]
     joined = onnx_file.join(bare, spec.encode())
     read = onnx.load_from_string(joined)
-    assert [(prop.key, prop.value) for prop in read.metadata_props] == [("edge_crnn", spec)]
+    assert [(prop.key, prop.value) for prop in read.metadata_props] == [
+        ("edge_crnn", spec),
+        ("edge_crnn_sha256", sha256(spec.encode())),
+    ]
     assert read.SerializeToString() == joined  # a tool that reads and writes it changes nothing

@@ -49,7 +49,7 @@ def fits(data: Any, schema: Any, definitions: Any = SCHEMA["$defs"]) -> bool:
     return True
 
 
-def test_the_file_is_what_the_code_generates() -> None:
+def test_schema_file_is_up_to_date() -> None:
     file = Path(edge_crnn.__file__).parent / "data" / "spec.schema.json"
     assert file.read_text(encoding="utf-8") == as_text(), "python -m edge_crnn.model.schema > the file"
 

@@ -26,7 +26,7 @@ class Tree:
     heights: dict[str, float] = field(default_factory=dict)
 
 
-def test_what_is_missing_takes_its_default_and_what_is_more_is_passed_over_where_told() -> None:
+def test_missing_fields_get_defaults_and_unknown_ones_are_ignored_if_open_ended() -> None:
     data = {"leaves": {"a": [{"name": "x", "colour": "green"}]}, "size": None, "age": 3}
     assert build(Tree, data, "file", InputError, open_ended=True) == Tree({"a": (Leaf("x"),)})
     with pytest.raises(InputError, match="file: unknown field 'age'"):

@@ -43,7 +43,7 @@ def test_a_level_choice_is_named_with_an_interval() -> None:
     assert "points" in line
 
 
-def test_choices_that_are_level_are_told_from_those_that_are_not() -> None:
+def test_level_choices_are_distinguished() -> None:
     options = {"black": BEST, "white": scored(-0.1 + NOISE, 48, 255), "grey": scored(np.full(50, -9.0), 3, 127)}
     result = finding("padding", BEST, options)
     assert result is not None

@@ -91,7 +91,7 @@ def test_the_convention_of_the_labels_is_found(
         assert spec.input.resize == expected.resize
 
 
-def test_what_is_declared_is_not_measured(bare: Path, labelled: Callable[..., Labelled]) -> None:
+def test_declared_facts_are_not_measured(bare: Path, labelled: Callable[..., Labelled]) -> None:
     pictures, texts = labelled()
     image = {"resize": "stretch", "scale": 1 / 127.5, "offset": -1.0}
     declared = {"blank": 10, "skip_steps": 2, "symbols": "0123456789", "input": image}

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from edge_crnn.board.limits import usable_cores
 from edge_crnn.dataset import load_labelled
-from edge_crnn.reader import usable_cores
 
 from .models import MODELS
 from .peers.engines import OURS, PEERS

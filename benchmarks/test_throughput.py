@@ -13,7 +13,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from converters.recipe import RECIPES
-from edge_crnn.reader import usable_cores
+from edge_crnn.board.limits import usable_cores
 
 from .artifacts import NAMES, tflite
 from .conftest import Project

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from edge_crnn.backends import open_backend
 from edge_crnn.bench.contention import Contention
+from edge_crnn.board.limits import usable_cores
 from edge_crnn.dataset import find_images
 from edge_crnn.images import load_image
 from edge_crnn.model.artifact import load
 from edge_crnn.preprocess import preprocess
-from edge_crnn.reader import DEFAULT_MODEL, open_reader, usable_cores
+from edge_crnn.reader import DEFAULT_MODEL, open_reader
 from edge_crnn.records.throughput import Throughput
 
 from .record import header, save, typed

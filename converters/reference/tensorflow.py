@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from edge_crnn.backends.base import BackendFacts, Probabilities, check_batch
 from edge_crnn.errors import BackendError, BackendUnavailable
+from edge_crnn.tensorflow_settings import set_environment
 
 from ..graph.graph import Graph
 
@@ -77,7 +78,7 @@ def import_tensorflow(*modules: str) -> list[Any]:
     Raises:
         BackendUnavailable: a module is not installed.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    set_environment()
     try:
         with contextlib.nullcontext() if "tensorflow" in sys.modules else _silent_stderr():
             return [importlib.import_module(name) for name in ("tensorflow", *modules)]

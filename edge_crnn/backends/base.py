@@ -16,10 +16,10 @@ Probabilities = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class BackendFacts:
-    """What an open engine says about itself."""
+    """The facts about an open engine."""
 
     name: str
-    """The engine: litert, onnxrt, tensorrt, fake."""
+    """Name of the engine: litert, onnxrt, tensorrt, fake."""
     version: str
     precision: str
     input_shape: tuple[int, int, int]
@@ -28,9 +28,9 @@ class BackendFacts:
     max_batch: int | None
     """Largest batch for one call of the engine; larger batches are split. None: no limit."""
     device: Literal["cpu", "gpu"] = "cpu"
-    """Device: every CPU core has an engine of its own, a GPU serves all with one."""
+    """Device of the engine. On a CPU, every core has its own engine; on a GPU, one engine serves all."""
     notes: tuple[str, ...] = ()
-    """What else `info` should show, such as the delegate that took the graph."""
+    """Further lines for `info`, such as the delegate that runs the graph."""
 
 
 class Backend(Protocol):
@@ -38,14 +38,16 @@ class Backend(Protocol):
 
     @property
     def facts(self) -> BackendFacts:
-        """What this engine says about itself."""
+        """The facts about this engine."""
         ...
 
     def infer(self, batch: npt.NDArray[np.generic]) -> Probabilities:
-        """Probabilities (N, T, C) float32 of a batch (N, *input_shape); any N, N = 0 too. The result is the caller's.
+        """Return the probabilities (N, T, C) float32 of a batch (N, *input_shape).
+
+        N may be any number, also 0. The caller owns the result.
 
         Raises:
-            InputError: wrong shape or dtype, or a value that is not finite.
+            InputError: the batch has the wrong shape or dtype, or a value that is not finite.
             BackendError: the engine failed, or is closed.
         """
         ...
@@ -56,10 +58,10 @@ class Backend(Protocol):
 
 
 def check_batch(batch: npt.NDArray[np.generic], facts: BackendFacts) -> None:
-    """Reject a batch that the engine would misread.
+    """Check that the engine can read a batch.
 
     Raises:
-        InputError: wrong shape or dtype, or a value that is not finite.
+        InputError: the batch has the wrong shape or dtype, or a value that is not finite.
     """
     expected = f"(N, {', '.join(map(str, facts.input_shape))}) {facts.input_dtype}"
     if not isinstance(batch, np.ndarray):

@@ -10,12 +10,12 @@ from .base import BackendFacts, Probabilities, check_batch
 
 
 class FakeBackend:
-    """Returns scripted probabilities: the i-th image ever seen gets row i, in a cycle.
+    """Returns scripted probabilities: the i-th image gets row i, in a cycle.
 
     Args:
         probabilities: (M, T, C) float32, M at least 1.
-        input_shape: of one image, as `ModelSpec.input.shape`.
-        input_dtype: as `ModelSpec.input.dtype`.
+        input_shape: shape of one image; see `ModelSpec.input.shape`.
+        input_dtype: dtype of an image; see `ModelSpec.input.dtype`.
 
     Raises:
         InputError: `probabilities` has another shape.

@@ -35,12 +35,12 @@ _LITERT, _ENGINE = _import_interpreter()
 
 
 class LiteRtBackend:
-    """One interpreter for one artifact; threads may share it and then take turns.
+    """An interpreter of an artifact. Threads may share it and take turns.
 
     Raises:
-        BackendError: the interpreter rejects the file, or XNNPACK rejects the graph: without it the same file runs
-            up to six times slower and returns other numbers than those that were verified.
-        ArtifactError: its tensors are not those that its spec describes.
+        BackendError: the interpreter rejects the file, or XNNPACK rejects the graph: without it, the same file runs up
+            to six times slower and returns numbers that were not verified.
+        ArtifactError: the tensors differ from those in the spec.
     """
 
     def __init__(self, artifact: Artifact, threads: int = 1) -> None:
@@ -56,9 +56,11 @@ class LiteRtBackend:
         batch = spec.artifact.batch
         self._quantisation = spec.output.quantisation
         self._no_images = np.zeros((0, spec.output.steps, spec.output.classes), np.float32)
-        takes, gives = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        inputs = self._interpreter.get_input_details()
+        outputs = self._interpreter.get_output_details()
         actual = [
-            [(*map(int, tensor["shape"]), np.dtype(tensor["dtype"]).name) for tensor in side] for side in (takes, gives)
+            [(*map(int, tensor["shape"]), np.dtype(tensor["dtype"]).name) for tensor in tensors]
+            for tensors in (inputs, outputs)
         ]
         expected = [
             [(batch, *spec.input.shape, spec.input.dtype)],
@@ -66,15 +68,16 @@ class LiteRtBackend:
         ]
         if actual != expected:
             raise ArtifactError(
-                f"{name}: takes {actual[0]} and gives {actual[1]}, its spec says {expected[0]} and {expected[1]};"
+                f"{name}: takes {actual[0]} and gives {actual[1]}, but its spec says {expected[0]} and {expected[1]};"
                 " convert the model again"
             )
-        self._image, self._probabilities = takes[0]["index"], gives[0]["index"]
+        self._image = inputs[0]["index"]
+        self._probabilities = outputs[0]["index"]
         delegated = [op["op_name"] for op in self._interpreter._get_ops_details()].count("DELEGATE")
         if not delegated:
             raise BackendError(
-                f"{name}: XNNPACK did not take the graph on this machine; {_ENGINE} without it gives other"
-                " numbers than those verified. Is /sys mounted, and is this a 64-bit system?"
+                f"{name}: XNNPACK did not take the graph on this machine; without it, {_ENGINE} returns numbers that"
+                " were not verified. Is /sys mounted, and is this a 64-bit system?"
             )
         self._batch = np.zeros((batch, *spec.input.shape), spec.input.dtype)
         self._lock = threading.Lock()
@@ -90,7 +93,7 @@ class LiteRtBackend:
         )
 
     def infer(self, batch: npt.NDArray[np.generic]) -> Probabilities:
-        """Probabilities (N, T, C) float32; see `Backend.infer`."""
+        """Return probabilities (N, T, C) float32; see `Backend.infer`."""
         check_batch(batch, self.facts)
         with self._lock:
             if self._closed:
@@ -116,10 +119,10 @@ class LiteRtBackend:
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             raise BackendError(f"{self._name}: inference failed ({_first_line(error)})") from error
-        output = self._interpreter.get_tensor(self._probabilities)[: len(images)]  # a copy, never a view of the arena
+        output = self._interpreter.get_tensor(self._probabilities)[: len(images)]  # a copy, not a view of the arena
         if self._quantisation is None:
             return np.asarray(output, np.float32)
-        # The scale cancels. In steps of 1/256, many small probabilities can miss a sum of 1 by several hundredths.
+        # The scale cancels out. In steps of 1/256, many small probabilities may not sum to 1, by several hundredths.
         real = output.astype(np.float32) - np.float32(self._quantisation.zero_point)
         return np.asarray(real / np.maximum(real.sum(axis=-1, keepdims=True), 1), np.float32)
 

@@ -25,18 +25,18 @@ _ERRORS: tuple[type[Exception], ...] = (
 )
 """ONNX Runtime's own exceptions, whose only common base is Exception, among others."""
 _QUIET = 4
-"""Log fatal errors only: all other errors are raised, too."""
+"""Log level for fatal errors only, because all other errors are also raised."""
 
 
 class OnnxRuntimeBackend:
-    """One session for one artifact; threads that share it run in parallel.
+    """A session of an artifact. Threads that share it run in parallel.
 
-    The engine gets one image at a time, whatever the batch, because its sums, and so possibly a text, would depend on
-    the number of images. Larger batches gain little on a CPU; more workers do.
+    The engine gets one image at a time, whatever the batch: otherwise its sums, and possibly a text, would depend on
+    the number of images. On a CPU, larger batches gain little; more workers gain more.
 
     Raises:
         BackendError: the engine rejects the file.
-        ArtifactError: its tensors are not those that its spec describes.
+        ArtifactError: the tensors differ from those in the spec.
     """
 
     def __init__(self, artifact: Artifact, threads: int = 1) -> None:
@@ -53,19 +53,21 @@ class OnnxRuntimeBackend:
                 artifact.payload,
                 options,
                 ["CPUExecutionProvider"],
-                enable_fallback=0,  # or it tries again, and prints
+                enable_fallback=0,  # otherwise it tries again and prints a message
             )
-            taken = session.get_inputs()
-            actual = [[(*tensor.shape[1:], tensor.type) for tensor in side] for side in (taken, session.get_outputs())]
-            image = taken[0].name if taken else ""
+            inputs = session.get_inputs()
+            actual = [
+                [(*tensor.shape[1:], tensor.type) for tensor in tensors] for tensors in (inputs, session.get_outputs())
+            ]
+            image = inputs[0].name if inputs else ""
         except _ERRORS as error:
             raise BackendError(f"{name}: {engine} rejects it ({_first_line(error)}); convert it again") from error
         steps = (spec.output.steps, spec.output.classes)
         expected = [[(*spec.input.shape, _TYPES[spec.input.dtype])], [(*steps, _TYPES["float32"])]]
         if actual != expected or spec.output.quantisation is not None:
             raise ArtifactError(
-                f"{name}: takes {actual[0]} and gives {actual[1]}, its spec says {expected[0]} and {expected[1]},"
-                " per image; convert the model again"
+                f"{name}: takes {actual[0]} and gives {actual[1]} per image, but its spec says {expected[0]} and"
+                f" {expected[1]}; convert the model again"
             )
         self._name = name
         self._image = image
@@ -73,7 +75,7 @@ class OnnxRuntimeBackend:
         self._session: Any = session
         notes = ["one image at a time", f"{threads} thread{'s' * (threads > 1)}"]
         if spec.artifact.recipe.startswith("float16"):
-            notes.append("what is float16 runs as float32 where this processor has no kernel for it: no faster")
+            notes.append("float16 is no faster: operations without a float16 kernel run as float32")
         self.facts = BackendFacts(
             name="onnxrt",
             version=engine,
@@ -85,7 +87,7 @@ class OnnxRuntimeBackend:
         )
 
     def infer(self, batch: npt.NDArray[np.generic]) -> Probabilities:
-        """Probabilities (N, T, C) float32; see `Backend.infer`."""
+        """Return probabilities (N, T, C) float32; see `Backend.infer`."""
         check_batch(batch, self.facts)
         session = self._session
         if session is None:
@@ -99,7 +101,7 @@ class OnnxRuntimeBackend:
         return probabilities
 
     def close(self) -> None:
-        """Free the session; calls that are under way end first."""
+        """Free the session; calls in progress end first."""
         self._session = None
 
 

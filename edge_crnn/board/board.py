@@ -11,6 +11,8 @@ from typing import Literal, TypeAlias
 
 from . import tree
 from .cpu import Cpu, cpu
+from .limits import cpu_quota, memory_limit
+from .memory import meminfo
 
 Kind: TypeAlias = Literal["raspberry-pi", "jetson", "pc", "other"]
 
@@ -129,17 +131,11 @@ def board(root: Path = tree.ROOT) -> Board:
         jetpack=_jetpack(l4t),
         virtual=_virtual(root, processor),
         container=_container(root),
-        memory_limit_bytes=_memory_limit(root, memory.get("MemTotal")),
-        cpu_limit=_cpu_limit(root),
+        memory_limit_bytes=memory_limit(root),
+        cpu_limit=cpu_quota(root),
         python=f"{platform.python_implementation()} {platform.python_version()}",
         python_bits=8 * struct.calcsize("P"),
     )
-
-
-def meminfo(root: Path) -> dict[str, int]:
-    """Return the sizes in /proc/meminfo, in bytes."""
-    sizes = re.findall(r"^([A-Za-z_()]+):[ ]+([0-9]{1,15}) kB$", tree.text(root / "proc/meminfo") or "", re.M)
-    return {name: int(count) << 10 for name, count in sizes}
 
 
 def _kind(compatible: list[str], l4t: str | None, processor: Cpu) -> Kind:
@@ -230,17 +226,3 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except OSError:
         return False
-
-
-def _memory_limit(root: Path, memory: int | None) -> int | None:
-    groups = root / "sys/fs/cgroup"
-    limit = tree.integer(groups / "memory.max") or tree.integer(groups / "memory/memory.limit_in_bytes")
-    return limit if limit and memory and limit < memory else None
-
-
-def _cpu_limit(root: Path) -> float | None:
-    groups = root / "sys/fs/cgroup"
-    quota, _, period = (tree.text(groups / "cpu.max") or "").partition(" ")
-    time = tree.as_integer(quota) or tree.integer(groups / "cpu/cpu.cfs_quota_us")
-    within = tree.as_integer(period) or tree.integer(groups / "cpu/cpu.cfs_period_us")
-    return time / within if time and within and time > 0 and within > 0 else None

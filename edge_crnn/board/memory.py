@@ -1,4 +1,4 @@
-"""The memory that this process uses, and the memory in use on GPUs."""
+"""The memory of this machine, the memory that this process uses, and the memory in use on GPUs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from . import tree
+
 _STATUS = Path("/proc/self/status")
 _PATIENCE_S = 10
+
+
+def meminfo(root: Path) -> dict[str, int]:
+    """Return the sizes in /proc/meminfo, in bytes."""
+    sizes = re.findall(r"^([A-Za-z_()]+):[ ]+([0-9]{1,15}) kB$", tree.text(root / "proc/meminfo") or "", re.M)
+    return {name: int(count) << 10 for name, count in sizes}
 
 
 def rss_bytes() -> int | None:

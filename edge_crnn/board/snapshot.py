@@ -8,9 +8,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from . import tree
-from .board import meminfo
 from .clocks import Clocks, clocks
 from .heat import Throttling, Zone, throttling, zones
+from .memory import meminfo
 from .power import Power, PowerMode, power, power_mode
 
 

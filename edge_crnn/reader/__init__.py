@@ -1,11 +1,13 @@
 """Image → text.
 
-| module | what it knows |
+| module | contents |
 |---|---|
-| `decoder` | the one rule by which a model's own decoder and the caller's wishes become one decoder |
+| `decoder` | the choice of a decoder from the model's own and the caller's options |
 | `decoding` | probabilities → readings |
-| `reader` | engines, threads, and the order of things from pixels to readings |
-| `opening` | names of models, and how a reader is opened |
+| `reader` | engines, threads, and the steps from pixels to readings |
+| `several` | the check that an argument is several images |
+| `stream` | parallel work whose results come in order, none later than necessary |
+| `opening` | names of models, and opening a reader |
 """
 
 from __future__ import annotations
@@ -13,6 +15,6 @@ from __future__ import annotations
 from ..images import Image
 from .decoder import MOST
 from .opening import DEFAULT_MODEL, load, open_reader, read
-from .reader import Reader, usable_cores
+from .reader import Reader
 
-__all__ = ["DEFAULT_MODEL", "MOST", "Image", "Reader", "load", "open_reader", "read", "usable_cores"]
+__all__ = ["DEFAULT_MODEL", "MOST", "Image", "Reader", "load", "open_reader", "read"]

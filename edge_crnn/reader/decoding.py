@@ -19,16 +19,16 @@ Texts: TypeAlias = Iterable[str]
 
 
 class Decoding:
-    """Decodes and judges what a network gives, by its spec.
+    """Decodes the output of a network and judges the readings by the spec.
 
     Args:
-        spec: of the model, with the decoder to use.
+        spec: the spec of the model, with the decoder to use.
         n_best: texts per reading, at least 1.
-        lexicon: known texts, or a lexicon made of them with the spec's alphabet.
-        prior: how probable texts are, fitted with the spec's alphabet.
+        lexicon: known texts, or a lexicon of them with the spec's alphabet.
+        prior: probabilities of texts, fitted with the spec's alphabet.
 
     Raises:
-        ModelSpecError: the decoder's grammar is not one, or does not fit the network.
+        ModelSpecError: the decoder's grammar is invalid or does not fit the network.
         InputError: the lexicon or the prior does not fit the network.
         InputTypeError: the lexicon or the prior has another type.
     """
@@ -57,9 +57,10 @@ class Decoding:
         """Decode (N, T, C) float32 probabilities, each image on its own.
 
         Raises:
-            InputError: they are no probabilities.
+            InputError: the values are not probabilities.
         """
-        blank, skip = self._spec.blank, self._spec.skip_steps
+        blank = self._spec.blank
+        skip = self._spec.skip_steps
         tempered = self._tempered(probabilities)
         if self._spec.decoder.method == "greedy":
             return [self._reading([best]) for best in ctc.greedy(tempered, blank, skip)]
@@ -69,7 +70,7 @@ class Decoding:
         """Decode (N, T, C) float32 probabilities of N images of one text as one reading; see `ctc.fuse`.
 
         Raises:
-            InputError: they are no probabilities, there is no image, or the weights do not fit.
+            InputError: the values are not probabilities, there is no image, or the weights do not fit.
         """
         spec = self._spec
         texts = ctc.fuse(self._tempered(probabilities), spec.blank, spec.skip_steps, self._search, weights=weights)
@@ -82,7 +83,7 @@ class Decoding:
         return temper(probabilities, self._spec.blank, self._spec.confidence.temperature)
 
     def _reading(self, texts: Sequence[ctc.Decoded | ctc.Fused]) -> Reading:
-        """The reading of an image whose likeliest texts are given, best first."""
+        """Return the reading of an image from its likeliest texts, best first."""
         if not texts:  # no text of the grammar has any probability
             return Reading("", "", 0.0, (), (), accepted=False)
         best, *others = texts
@@ -128,17 +129,19 @@ def _lexicon(spec: ModelSpec, lexicon: ctc.Lexicon | Texts | None) -> ctc.Lexico
         return None
     if isinstance(lexicon, str | bytes) or not isinstance(lexicon, ctc.Lexicon | Iterable):
         raise InputTypeError(
-            f"lexicon is {type(lexicon).__name__}, expected a list of texts or a ctc.Lexicon; of a file of texts, one a"
-            " line, pass open(path, encoding='utf-8')"
+            f"lexicon is {type(lexicon).__name__}, expected a list of texts or a ctc.Lexicon; for a file with one text"
+            " per line, pass open(path, encoding='utf-8')"
         )
-    known = lexicon if isinstance(lexicon, ctc.Lexicon) else ctc.Lexicon.parse(_strings(lexicon), spec.alphabet)
+    compiled = lexicon if isinstance(lexicon, ctc.Lexicon) else ctc.Lexicon.parse(_strings(lexicon), spec.alphabet)
     steps = spec.output.steps - spec.skip_steps
-    known.check_fits(spec.output.classes, spec.blank, [steps])
-    needed = ctc.steps_of(known.longest)
+    compiled.check_fits(spec.output.classes, spec.blank, [steps])
+    needed = ctc.steps_of(compiled.longest)
     if needed > steps:
-        label = spec.alphabet.spell(known.longest)
-        raise InputError(f"the lexicon has {label!r}, which takes {needed} of {steps} time steps: remove it")
-    return known
+        label = spec.alphabet.spell(compiled.longest)
+        raise InputError(
+            f"the lexicon has {label!r}, which needs {needed} time steps, but the network has {steps}; remove it"
+        )
+    return compiled
 
 
 def _strings(texts: Texts) -> Iterable[str]:

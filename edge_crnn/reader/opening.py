@@ -1,4 +1,4 @@
-"""Names of models, and how a reader is opened: with options by `open_reader`, or on first use by `read`."""
+"""Opens readers by path or name: `open_reader` with options, `read` on first use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import TypeAlias
 
-from .. import ctc
+from .. import bounds, ctc
 from ..backends import open_backend
 from ..errors import ArtifactError, InputError, InputTypeError
 from ..images import Image
@@ -18,25 +18,25 @@ from ..model.artifact import Artifact
 from ..model.spec import DecoderSpec, DecodingMethod
 from ..preprocess.function import Function, Preprocess
 from ..reading import Reading
-from .decoder import MOST, decoder_for
+from .decoder import decoder_for
 from .decoding import Texts
 from .reader import Reader
 
 Model: TypeAlias = str | os.PathLike[str] | Artifact
-"""A name in `NAMES`, the path of a converted model, or one in memory."""
+"""A name in `NAMES`, the path of a converted model, or a model in memory."""
 
 _DATA = Path(__file__).parents[1] / "data"
 
 DEFAULT_MODEL = _DATA / "plates-int8.tflite"
-"""Korean plates, int8: what is read with when no model is named."""
+"""The model that reads Korean plates, int8; used if no model is named."""
 
 _DIGITS = _DATA / "digits-int8.tflite"
 
 NAMES = {"plates": DEFAULT_MODEL, "digits": _DIGITS}
-"""Name of a model → its file, which need not be part of this installation."""
+"""Name of a model → its file, which may be missing from this installation."""
 
 _KEPT = 4
-"""Readers that `read` keeps open at most."""
+"""Largest number of readers that `read` keeps open."""
 
 
 def open_reader(
@@ -63,8 +63,8 @@ def open_reader(
                 print(reading, reading.confidence)
 
     Unless `decoder`, `min_confidence` or `target_precision` says otherwise, readings below the threshold in the
-    model's spec are marked as rejected (`Reading.accepted` is False); their text is given all the same. See
-    `reader.decoder` for how the options work together.
+    model's spec are marked as rejected (`Reading.accepted` is False); they still have their text. See
+    `reader.decoder` for the way options combine.
 
     Args:
         model: the name of a model ("plates"), the path of a converted model, or one in memory; None: "plates", Korean
@@ -89,21 +89,25 @@ def open_reader(
         beam_width: prefixes that the beam keeps.
 
     Raises:
-        ArtifactError: no such file or name, of no known kind, or damaged.
-        ModelSpecError: it carries no spec, or a value for the decoder is out of range, or a target is given and it is
-            not calibrated.
-        BackendUnavailable: its engine is not installed.
-        BackendError: the engine does not take it.
-        InputError: workers, threads or n_best are not 1 to 256, the target cannot be met, the engine is not for this
+        ArtifactError: the model does not exist, is not of a supported kind, or is damaged.
+        ModelSpecError: the model has no spec, a value for the decoder is out of range, or there is a target and the
+            model is not calibrated.
+        BackendUnavailable: the engine is not installed.
+        BackendError: the engine does not accept the model.
+        InputError: workers, threads or n_best are out of bounds, the target cannot be met, the engine is not for this
             kind of file, or the function is not the one that the spec names.
         InputTypeError: an argument has the wrong type, which is also a TypeError.
-        OutputError: TensorRT's engine cannot be kept.
+        OutputError: the TensorRT engine cannot be stored.
     """
-    for name, value in (("workers", 1 if workers is None else workers), ("threads", threads), ("n_best", n_best)):
+    for name, value, allowed in (
+        ("workers", 1 if workers is None else workers, bounds.WORKERS),
+        ("threads", threads, bounds.THREADS),
+        ("n_best", n_best, bounds.N_BEST),
+    ):
         if not isinstance(value, int):
             raise InputTypeError(f"{name} is {value!r} ({type(value).__name__}), expected a whole number")
-        if not 1 <= value <= MOST:
-            raise InputError(f"{name} is {value}, expected 1 to {MOST}")
+        if (problem := allowed.problem(name, value)) is not None:
+            raise InputError(problem)
     opened = load("plates" if model is None else model)
     chosen = decoder_for(
         opened.spec,
@@ -126,20 +130,21 @@ def open_reader(
         lexicon=lexicon,
         prior=prior,
         preprocess=preprocess,
+        model_bytes=len(opened.payload),
     )
 
 
 def load(model: Model) -> Artifact:
-    """Read a converted model and check that its payload is the one that its spec describes.
+    """Read a converted model and check that its spec describes its payload.
 
         print(load("plate.tflite").spec.parity.headline)
 
     Args:
-        model: the name of a model, or the path of a converted model; an `Artifact` is returned as it is.
+        model: the name of a model, or the path of a converted model; an `Artifact` is returned unchanged.
 
     Raises:
-        ArtifactError: no such file or name, or the file is damaged.
-        ModelSpecError: the file carries no spec, or one that cannot be read.
+        ArtifactError: the model does not exist or is damaged.
+        ModelSpecError: the file has no spec, or its spec cannot be read.
         InputTypeError: `model` has another type.
     """
     if isinstance(model, Artifact):
@@ -158,7 +163,7 @@ def _path_of(model: str | os.PathLike[str]) -> Path:
         if not path.suffix:
             raise ArtifactError(
                 f"{path}: found no suffix, expected a converted model ({', '.join(artifacts.FORMATS)}); name one, or"
-                f" use the name of a model, as a string: {', '.join(map(repr, NAMES))}"
+                f" give the name of a model as a string: {', '.join(map(repr, NAMES))}"
             )
         return path
     named = NAMES[str(model)]
@@ -190,7 +195,7 @@ def read(
     Args:
         image: a path, the bytes of a picture file, an open binary file, a Pillow image, or an array (H, W) grey or
             (H, W, 3) BGR, uint8 or uint16; for RGB see `from_rgb`.
-        model: as for `open_reader`. A file that has changed since is opened again.
+        model: as for `open_reader`. A file that has changed is opened again.
         grammar: as for `open_reader`.
         min_confidence: as for `open_reader`.
         target_precision: as for `open_reader`.
@@ -206,7 +211,7 @@ def read(
 
 
 class _SharedReaders:
-    """The readers of `read`, opened on first use; those that were not used for longest are dropped."""
+    """The readers of `read`, opened on first use; the least recently used are dropped."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -230,7 +235,7 @@ class _SharedReaders:
                     target_precision=target_precision,
                     n_best=n_best,
                 )
-                self._readers[key] = reader, model  # an identity is that of the model only as long as it lives
+                self._readers[key] = reader, model  # keeps the model alive, so that its id stays unique
                 if len(self._readers) > _KEPT:
                     self._readers.popitem(last=False)  # not closed: another thread may be reading with it
             self._readers.move_to_end(key)
@@ -238,14 +243,14 @@ class _SharedReaders:
 
 
 def _identity(model: Model) -> Hashable:
-    """What tells models apart: the file and its version, or the object in memory."""
+    """Return what identifies a model: its file and version, or the object in memory."""
     if isinstance(model, Artifact):
         return id(model)
     path = _path_of(model)
     try:
         about = path.stat()
     except OSError:
-        return str(path)  # opening it says what is wrong
+        return str(path)  # opening the model raises the error
     return path.resolve(), about.st_mtime_ns, about.st_size
 
 

@@ -1,16 +1,15 @@
-"""The reader: engines, threads, and the order of things from pixels to readings."""
+"""The reader: engines, threads, and the steps from pixels to readings."""
 
 from __future__ import annotations
 
 import os
 import queue
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,52 +17,56 @@ import numpy.typing as npt
 from .. import ctc
 from ..backends import Backend, Probabilities
 from ..chunks import chunked
-from ..errors import BackendError, EdgeCrnnError, ImageError, InputError, without_traceback
+from ..errors import BackendError, EdgeCrnnError, ImageError, InputError, InputTypeError, without_traceback
 from ..images import Image, Pixels, read_picture
 from ..model.spec import DecoderSpec, ModelSpec
 from ..preprocess import preprocess as preprocessed
 from ..preprocess.function import Function, Preprocess, function_of
 from ..reading import FusedReading, Reading
-from .decoder import decoder_for
+from .decoder import MOST, decoder_for
 from .decoding import Decoding, Texts
+from .several import several
+from .stream import in_order
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from ..images.decode import Picture
 
+_Named: TypeAlias = tuple[str, Image]
+"""An image, and its name in an error."""
 _Reading = TypeVar("_Reading", bound=Reading)
-_CHUNK = 32  # images that one task takes where the engine has no limit of its own
+_CHUNK = 32  # images per task, unless the engine has its own limit
 
 
 class Reader:
     """Reads images with one model.
 
-    Safe to share between threads: each call takes one of `workers` engines and puts it back. Not to be carried over a
-    fork: engines have threads of their own, so a forked process must open its own reader, and gets an error otherwise.
+    Threads may share a reader: each call takes one of `workers` engines and puts it back. Processes may not: engines
+    have threads, which do not survive a fork, so a forked process must open its own reader and gets an error otherwise.
 
     Images are whatever `images.read_pixels` takes: paths, bytes of picture files, open files, Pillow images, and arrays
     in the order blue, green, red (see `from_rgb`).
 
     Args:
-        spec: of the model; the reader's own `spec` has the decoder that it uses.
-        open_engine: opens one more engine over the model; called once here, and again as work asks for more.
-        workers: engines at most; None: one per core that this process may use, or one for a GPU.
-        decoder: replaces the spec's decoder as a whole, with its threshold.
-        n_best: texts per reading: the best and `n_best - 1` alternatives; more than 1 needs a beam and gets one.
+        spec: the spec of the model; the attribute `spec` of the reader has the decoder in use.
+        open_engine: opens an engine for the model; called once here, and again when work needs another engine.
+        workers: largest number of engines; None: one per core that this process may use, fewer if memory is short (see
+            `board.limits`), or one for a GPU.
+        decoder: replaces the spec's decoder and its threshold.
+        n_best: texts per reading: the best and `n_best - 1` alternatives; more than 1 selects a beam.
         target_precision: reject low-confidence readings so that at least this share of the accepted ones is correct;
             replaces the decoder's threshold. See `confidence.threshold`.
-        lexicon: known texts, or a lexicon made of them with the spec's alphabet; needs a beam and gets one.
-        prior: how probable texts are; needs a beam and gets one.
+        lexicon: known texts, or a lexicon of them with the spec's alphabet; selects a beam.
+        prior: probabilities of texts; selects a beam.
         preprocess: the function that the spec names in place of its steps. It takes pixels (H, W, 3) BGR or (H, W),
-            uint8, and returns one image as the network takes it. None: the one given to `preprocess.function.use`.
+            uint8, and returns the network's input of one image. None: the function passed to `preprocess.function.use`.
+        model_bytes: size of the model that each engine loads, for the default of `workers`.
 
     Raises:
-        ModelSpecError: the decoder's settings are out of range, or its grammar is not one, or does not fit this
-            network; or a target is given and the model is not calibrated.
-        InputError: no threshold meets the target, or the model was calibrated with another decoder or
-            without the lexicon or prior; or these are for another network; or the function is not the one that the
-            spec names, by its name and the hash of its source.
+        ModelSpecError: the decoder's settings are out of range; its grammar is invalid or does not fit this network; or
+            there is a target and the model is not calibrated.
+        InputError: no threshold meets the target; the model was calibrated with another decoder, or without the lexicon
+            or prior; these are for another network; or the function is not the one that the spec names, by its name
+            and the hash of its source.
         InputTypeError: an argument has the wrong type.
     """
 
@@ -79,6 +82,7 @@ class Reader:
         lexicon: ctc.Lexicon | Texts | None = None,
         prior: ctc.Prior | None = None,
         preprocess: Function | Preprocess | None = None,
+        model_bytes: int = 0,
     ) -> None:
         used = decoder_for(
             spec, decoder=decoder, n_best=n_best, target_precision=target_precision, lexicon=lexicon, prior=prior
@@ -89,7 +93,12 @@ class Reader:
         self._open_engine = open_engine
         self._engines = [open_engine()]
         if workers is None:
-            workers = 1 if self._engines[0].facts.device == "gpu" else usable_cores()
+            if self._engines[0].facts.device == "gpu":
+                workers = 1
+            else:
+                from ..board.limits import usable_workers  # reads the system's files, which a number makes unnecessary
+
+                workers = min(usable_workers(model_bytes), MOST)
         self.workers = max(workers, 1)
         self._idle: queue.SimpleQueue[Backend] = queue.SimpleQueue()
         self._idle.put(self._engines[0])
@@ -101,65 +110,65 @@ class Reader:
         """Read one image.
 
         Raises:
-            ImageError: it cannot be read as a picture; an ImageTypeError where it is an object of another type.
+            ImageError: it cannot be read as a picture; ImageTypeError if the object has the wrong type.
             InputError: the user's function for preprocessing fails on it.
             BackendError: the engine failed, or the reader is closed, or was carried over a fork.
         """
-        return _raised(self._read_chunk([image]))[0]
+        return _raised(self._read_chunk([("image", image)]))[0]
 
-    def read_batch(self, images: Sequence[Image]) -> list[Reading]:
-        """Read many images, in their order; each reads as it does alone.
+    def read_batch(self, images: Iterable[Image]) -> list[Reading]:
+        """Read many images, in their order. Every image reads as it does alone.
 
         Raises:
-            ImageError: one of them cannot be read as a picture.
-            BackendError: as `read`.
+            ImageError: an image cannot be read as a picture.
+            InputTypeError: `images` is a single picture, or not iterable.
+            BackendError: see `read`.
         """
         return _raised(list(self.read_each(images)))
 
     def read_each(self, images: Iterable[Image]) -> Iterator[Reading | ImageError]:
-        """Read images as they come, in their order, all workers busy.
+        """Read images as they come, in their order, with all workers busy.
+
+        A reading is yielded as soon as it and those before it are ready, even while a camera blocks. For this, another
+        thread takes the images, up to twice as many as the engines can work on. An engine that takes 1 image at a time,
+        with 1 worker, needs no thread: an image is taken after the reading of the last is yielded. If `images` raises,
+        the readings before that are yielded first. See `stream.in_order` for the rest.
+
+        Args:
+            images: paths or frames, for example. A list or a tuple fills the batches of an engine.
 
         Yields:
             A reading, or the error of an image that cannot be read as a picture.
 
         Raises:
-            BackendError: as `read`.
+            InputTypeError: `images` is a single picture, or not iterable.
+            BackendError: see `read`.
         """
-        chunks = chunked(images, self._engines[0].facts.max_batch or _CHUNK)
-        if self.workers == 1:
-            for chunk in chunks:
-                yield from self._read_chunk(chunk)
-            return
-        from concurrent.futures import ThreadPoolExecutor  # brings logging, which a reader of one image does without
+        named: Iterable[_Named] = _named(images)
+        if isinstance(images, list | tuple):
+            named = list(named)
+        size = self._engines[0].facts.max_batch or _CHUNK
+        return in_order(named, self._read_chunk, workers=self.workers, size=size)
 
-        pending: deque[Future[list[Reading | ImageError]]] = deque()
-        pool = ThreadPoolExecutor(self.workers, "edge-crnn-reader")
-        try:
-            for chunk in chunks:
-                pending.append(pool.submit(self._read_chunk, chunk))
-                if len(pending) >= 4 * self.workers:
-                    yield from pending.popleft().result()
-            while pending:
-                yield from pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-    def fuse(self, images: Sequence[Image], weights: npt.ArrayLike | None = None) -> FusedReading:
+    def fuse(self, images: Iterable[Image], weights: npt.ArrayLike | None = None) -> FusedReading:
         """Read several images of one text as one.
 
         Args:
             images: at least 1.
-            weights: what each is worth, together at least 1; None: 1 each, as of independent looks. See `ctc.fuse`.
+            weights: weight of every image, at least 1 in total; None: 1 each, as for independent images. See
+                `ctc.fuse`.
 
         Raises:
-            ImageError: one of them cannot be read as a picture.
+            ImageError: an image cannot be read as a picture.
             InputError: there is no image, or the weights do not fit.
-            BackendError: as `read`.
+            InputTypeError: `images` is a single picture.
+            BackendError: see `read`.
         """
-        if not len(images):
+        named = list(_named(images))
+        if not named:
             raise InputError("no image to fuse, expected at least 1")
         with self._engine() as engine:
-            pictures = [read_picture(image) for image in images]
+            pictures = [read_picture(image, name) for name, image in named]
             chunks = chunked([picture.pixels for picture in pictures], engine.facts.max_batch or _CHUNK)
             reading = self.fuse_decoded(
                 np.concatenate([engine.infer(self._preprocessed(chunk)) for chunk in chunks]), weights
@@ -167,18 +176,18 @@ class Reader:
         return _marked(reading) if any(picture.damage for picture in pictures) else reading
 
     def fuse_decoded(self, probabilities: Probabilities, weights: npt.ArrayLike | None = None) -> FusedReading:
-        """Make one reading of (N, T, C) float32 probabilities that an engine gave for N images of one text.
+        """Make one reading of an engine's (N, T, C) float32 probabilities for N images of one text.
 
         Raises:
-            InputError: as `fuse`, or they are no probabilities.
+            InputError: see `fuse`; or the values are not probabilities.
         """
         return self._decoding.fuse(probabilities, weights)
 
     def decode(self, probabilities: Probabilities) -> list[Reading]:
-        """Make readings of (N, T, C) float32 probabilities that an engine gave; no engine is used.
+        """Make readings of an engine's (N, T, C) float32 probabilities, without using an engine.
 
         Raises:
-            InputError: they are no probabilities.
+            InputError: the values are not probabilities.
         """
         return self._decoding.decode(probabilities)
 
@@ -197,11 +206,17 @@ class Reader:
     ) -> None:
         self.close()
 
-    def _read_chunk(self, images: Sequence[Image]) -> list[Reading | ImageError]:
+    def __reduce__(self) -> NoReturn:
+        raise InputTypeError(
+            "a reader cannot be copied or sent to another process, found a Reader to pickle; send the path of the model"
+            " and open a reader in each process, such as in the initializer of a process pool, or use threads"
+        )
+
+    def _read_chunk(self, images: Sequence[_Named]) -> list[Reading | ImageError]:
         pictures: list[Picture | ImageError] = []
-        for image in images:
+        for name, image in images:
             try:
-                pictures.append(read_picture(image))
+                pictures.append(read_picture(image, name))
             except ImageError as error:
                 pictures.append(without_traceback(error))
         pixels = [picture.pixels for picture in pictures if not isinstance(picture, ImageError)]
@@ -243,15 +258,12 @@ class Reader:
         return self._idle.get()
 
 
-def usable_cores() -> int:
-    """Count the cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _named(images: Iterable[Image]) -> Iterator[_Named]:
+    return ((f"images[{index}]", image) for index, image in enumerate(several(images)))
 
 
 def _marked(reading: _Reading) -> _Reading:
-    """Return the reading of a picture whose file is damaged."""
+    """Mark a reading as that of a damaged picture."""
     return replace(reading, damaged=True, accepted=False)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -21,14 +22,14 @@ DEADLY = 3
 _MOST = 8 << 20
 """Largest number of bytes read: no process has that many images at once."""
 _LAZY = 32
-"""Ended readings that may stay in the file for a while, since rewriting it for every image takes long."""
+"""Largest number of ended readings in the file, which is not rewritten for every image to save time."""
 
 
 class Attempts:
     """The file at `path`, with a line per reading that has begun and not ended.
 
-    A process that ends in order leaves no line of its own. The file is written but not synced, since no image causes a
-    power cut. One process has it at a time. If it cannot be opened, crashes of earlier processes are not counted.
+    A process that ends in order removes its lines. The file is written but not synced, because no image causes a power
+    cut. Only one process uses it at a time. If it cannot be opened, crashes of earlier processes are not counted.
 
     Args:
         path: the file, which is created if there is none.
@@ -36,10 +37,11 @@ class Attempts:
     """
 
     trouble: str | None = None
-    """Why nothing is recorded, if that is the case."""
+    """The reason why nothing is recorded; None if the file can be used."""
 
     def __init__(self, path: Path, is_open: Callable[[Arrival], bool]) -> None:
         self._path = path
+        self._lock = threading.Lock()  # the reader takes images, which begins them, in a thread of its own
         self._file: int | None = None
         data = b""
         try:
@@ -62,27 +64,29 @@ class Attempts:
         """Record that an arrival is being read.
 
         Raises:
-            OutputError: there is no room.
+            OutputError: the disk is full.
         """
-        self._begun[arrival] += 1
-        if arrival in self._ended:
-            self._write()
-        else:
-            self._put(_line(arrival))
+        with self._lock:
+            self._begun[arrival] += 1
+            if arrival in self._ended:
+                self._write()
+            else:
+                self._put(_line(arrival))
 
     def end(self, arrival: Arrival) -> None:
         """Record that the process has survived the reading of an arrival, which may not be an image.
 
         Raises:
-            OutputError: there is no room.
+            OutputError: the disk is full.
         """
-        count = self._begun.pop(arrival, 0)
-        self._before.pop(arrival, 0)
-        if not count:
-            return
-        self._ended.add(arrival)
-        if count > 1 or len(self._ended) > max(_LAZY, len(self._begun)):
-            self._write()
+        with self._lock:
+            count = self._begun.pop(arrival, 0)
+            self._before.pop(arrival, 0)
+            if not count:
+                return
+            self._ended.add(arrival)
+            if count > 1 or len(self._ended) > max(_LAZY, len(self._begun)):
+                self._write()
 
     def close(self, orderly: bool) -> None:
         """Leave the file for the next process.
@@ -90,19 +94,20 @@ class Attempts:
         Args:
             orderly: no image is the cause of the end, so only the counts of earlier processes stay.
         """
-        if self._file is None:
-            return
-        try:
-            if orderly:
-                self._begun = self._before
-            self._write()
-            if not self._begun:
-                self._path.unlink(missing_ok=True)
-        except OSError:  # the process ends anyway, and in its own way
-            pass
-        finally:
-            os.close(self._file)
-            self._file = None
+        with self._lock:
+            if self._file is None:
+                return
+            try:
+                if orderly:
+                    self._begun = self._before
+                self._write()
+                if not self._begun:
+                    self._path.unlink(missing_ok=True)
+            except OSError:  # the process ends anyway
+                pass
+            finally:
+                os.close(self._file)
+                self._file = None
 
     def _write(self) -> None:
         """Rewrite the file; a kill in the middle may lose counts but adds none."""
@@ -128,7 +133,7 @@ def _opened(path: Path) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         return os.open(path, flags, 0o666)
-    except PermissionError:  # of another user, who tried the same folder
+    except PermissionError:  # the file belongs to another user
         path.unlink()
         return os.open(path, flags, 0o666)
 

@@ -1,1 +1,1 @@
-"""TensorRT: runs engines, builds them in a process of their own, and caches them."""
+"""TensorRT: runs engines, builds them in a separate process, and caches them."""

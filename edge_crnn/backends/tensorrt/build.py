@@ -1,15 +1,15 @@
 """ONNX → TensorRT engine, on TensorRT 8.6 to 11 and TensorRT for RTX, through one code path.
 
-The module is asked what it can do; version numbers are never compared. Three things differ:
+The module is tested for attributes; version numbers are never compared. Three things differ:
 
 | | 8.6 | 10 | 11, RTX |
 |---|---|---|---|
-| the types in the file are binding | no: builder flag FP16 allows them | if asked for (STRONGLY_TYPED) | always |
-| an explicit batch axis | must be asked for | always | always |
+| the types in the file are binding | no: builder flag FP16 allows them | if requested (STRONGLY_TYPED) | always |
+| an explicit batch axis | if requested | always | always |
 | progress of a build | no | IProgressMonitor | IProgressMonitor |
 
-Where types are not binding, float16 is requested for every convolution, because one that is as fast in float32 might
-stay float32. Nothing then forces the builder to use float32 where the file has it, as in the head of float16-mixed.
+If types are not binding, float16 is requested for every convolution; otherwise a convolution that is as fast in float32
+might stay float32. Nothing forces the builder to use float32 where the file has it, as in the head of float16-mixed.
 
 Sources: NVIDIA/TensorRT, python/src/infer at the tags v8.6.1 to v11.1; the migration guides 8.x → 10.x → 11.x;
 TensorRT Developer Guide, "Engine Inspector".
@@ -25,6 +25,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from ...bounds import BATCH
 from ...errors import BackendError, BackendUnavailable
 from ...files import write_atomically
 from . import cuda
@@ -34,21 +35,21 @@ MODULES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
 """Modules in order of preference: the first that is installed is used."""
 
 REVISION = 2
-"""Version of how `build` sets up a build: raised by changes that may affect engines; older ones are not used."""
+"""Version of the build settings. A change that may affect engines raises it, and older engines are not used."""
 
 Verdict: TypeAlias = Literal["half", "not half", "cannot tell"]
 
 _HALF = re.compile(r"fp16|half", re.I)
 _SINGLE = re.compile(r"fp32|float", re.I)
-_FORMAT = re.compile(r"format|data ?type", re.I)  # "Format/Datatype", and since 11 two keys
-_CONVOLUTION = re.compile(r"conv|correlation", re.I)  # Myelin's word
+_FORMAT = re.compile(r"format|data ?type", re.I)  # "Format/Datatype"; two keys since 11
+_CONVOLUTION = re.compile(r"conv|correlation", re.I)  # "correlation" is Myelin's word
 _FUSED = re.compile(r"myelin|kgen|foreignnode", re.I)
-_OVERHEAD = 6 << 20  # bytes of an engine that are no weights, about: 4 MB for the plates in TensorRT for RTX 1.7
+_OVERHEAD = 6 << 20  # bytes of an engine beside its weights; plates in TensorRT for RTX 1.7: 4 MB
 
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """How an engine is built."""
+    """The options of a build."""
 
     batches: tuple[int, int, int] = (1, 8, 32)
     """Images per call: minimum, the number that the engine is tuned for, maximum."""
@@ -59,7 +60,7 @@ class BuildOptions:
     log: Path | None = None
     """File for all messages of TensorRT; overwritten."""
     tactic_sources: tuple[str, ...] | None = None
-    """Names of `TacticSource`; None: TensorRT's own choice."""
+    """Names of `TacticSource`; None: TensorRT chooses."""
 
 
 @dataclass(frozen=True)
@@ -79,18 +80,18 @@ def import_tensorrt() -> Any:
     """Import TensorRT's Python module.
 
     Raises:
-        BackendUnavailable: none is installed, or it does not start.
+        BackendUnavailable: TensorRT is not installed, or does not start.
     """
     for name in MODULES:
         try:
             return import_module(name)
         except ModuleNotFoundError as error:
             if error.name != name:
-                raise BackendUnavailable(f"{name} is there and does not start ({error})") from error
+                raise BackendUnavailable(f"{name} is installed but does not start ({error})") from error
         except (ImportError, OSError, RuntimeError) as error:
-            raise BackendUnavailable(f"{name} is there and does not start ({error})") from error
+            raise BackendUnavailable(f"{name} is installed but does not start ({error})") from error
     raise BackendUnavailable(
-        f"none of {', '.join(MODULES)} is installed; TensorRT comes with JetPack, for the system's Python: make the"
+        f"none of {', '.join(MODULES)} is installed; JetPack installs TensorRT for the system's Python: create the"
         " virtual environment with --system-site-packages"
     )
 
@@ -102,22 +103,22 @@ def build(
 
     Args:
         trt: TensorRT's module.
-        onnx: the file's payload, typed as it is to be computed.
-        half: whether the file has float16, so that an engine without it is an error.
-        options: how to build.
-        on_step: called with the phase of the build, steps done, and steps in total, if TensorRT reports them.
+        onnx: the file's payload, with the types to compute in.
+        half: True if the file has float16, so an engine without it is an error.
+        options: the options of the build.
+        on_step: called with the phase of the build, the steps done, and their total, if TensorRT reports them.
 
     Raises:
-        BackendError: TensorRT does not take the graph or an option, finds no GPU, fails, or gave an engine that is not,
-            or cannot be shown to be, half precision where that was asked for.
+        BackendError: TensorRT rejects the graph or an option, finds no GPU, or fails; or half precision was requested,
+            and the engine does not have it or cannot be shown to have it.
     """
     with Log(options.log) as log:
         logger = make_logger(trt, log)
         try:
             builder = trt.Builder(logger)
-        except (RuntimeError, TypeError) as error:  # TypeError: the factory gave no object
+        except (RuntimeError, TypeError) as error:  # TypeError: the factory returned no object
             raise BackendError(
-                f"TensorRT does not start ({log.reason(error)}); is there a GPU and its driver?"
+                f"TensorRT does not start ({log.reason(error)}); are a GPU and its driver installed?"
             ) from error
         strongly_typed = hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
         network = builder.create_network(_flags(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", "STRONGLY_TYPED"))
@@ -132,9 +133,9 @@ def build(
             for layer in _convolutions(trt, network):
                 layer.precision = trt.DataType.HALF
         if hasattr(trt.BuilderFlag, "TF32"):
-            config.clear_flag(trt.BuilderFlag.TF32)  # what the file types as float32 is to be float32
-        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # else the engine says nothing of its layers
-        if hasattr(getattr(trt, "PreviewFeature", None), "PROFILE_SHARING_0806"):  # since 10 the rule, in 11 gone
+            config.clear_flag(trt.BuilderFlag.TF32)  # float32 in the file stays float32
+        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # else it does not describe its layers
+        if hasattr(getattr(trt, "PreviewFeature", None), "PROFILE_SHARING_0806"):  # the default since 10, removed in 11
             config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)  # one context per batch size
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace)
         if options.tactic_sources is not None:
@@ -164,7 +165,7 @@ def version(trt: Any) -> str:
 def _gpu() -> str | None:
     try:
         return str(cuda.gpu())
-    except BackendUnavailable:  # TensorRT for RTX builds for all GPUs of its kind without one
+    except BackendUnavailable:  # TensorRT for RTX builds without a GPU
         return None
 
 
@@ -174,13 +175,13 @@ def _flags(kind: Any, *names: str) -> int:
 
 
 def _add_profile(builder: Any, config: Any, network: Any, batches: tuple[int, int, int]) -> None:
-    if not 1 <= batches[0] <= batches[1] <= batches[2]:
-        raise BackendError(f"batches are {batches}, expected fewest, usual and most, such as 1, 8, 32")
+    if not (batches[0] <= batches[1] <= batches[2] and all(map(BATCH.allow, batches))):
+        raise BackendError(f"batches are {batches}, expected the smallest, usual and largest size, such as 1, 8, 32")
     profile = builder.create_optimization_profile()
     image = network.get_input(0)
     profile.set_shape(image.name, *((count, *tuple(image.shape)[1:]) for count in batches))
     if config.add_optimization_profile(profile) < 0:
-        raise BackendError(f"TensorRT does not take {batches} images of {tuple(image.shape)[1:]} as a profile")
+        raise BackendError(f"TensorRT rejects {batches} images of {tuple(image.shape)[1:]} as a profile")
 
 
 def _use_timing_cache(config: Any, path: Path | None) -> Any:
@@ -219,10 +220,10 @@ def _monitor(trt: Any, on_step: Callable[[str, int, int], None]) -> Any:
 def _show_half(
     trt: Any, account: str | None, network: Any, plan_bytes: int, onnx_bytes: int, strongly_typed: bool
 ) -> str:
-    """Check that the engine is half precision, and return how that was determined.
+    """Check that the engine has half precision, and return the evidence.
 
     Raises:
-        BackendError: it is not, or the precision cannot be determined.
+        BackendError: the engine does not have half precision, or its precision cannot be determined.
     """
     verdict, why = inspect(account)
     if verdict == "cannot tell":
@@ -231,11 +232,11 @@ def _show_half(
         size_tells = onnx_bytes > 2 * _OVERHEAD
         if (size_tells and plan_bytes > 1.5 * onnx_bytes + _OVERHEAD) or (strongly_typed and types != {"HALF"}):
             verdict = "not half"
-        elif strongly_typed or size_tells:  # types tell where they bind
+        elif strongly_typed or size_tells:  # binding types are evidence
             verdict = "half"
     if verdict != "half":
-        problem = "cannot be shown to be half" if verdict == "cannot tell" else "is not half"
-        raise BackendError(f"the engine {problem} precision ({why}); look at the build's log, or build it of float32")
+        problem = "cannot be shown to have half" if verdict == "cannot tell" else "does not have half"
+        raise BackendError(f"the engine {problem} precision ({why}); see the build's log, or build it from float32")
     return f"float16: {why}"
 
 
@@ -245,7 +246,7 @@ def inspect(account: str | None) -> tuple[Verdict, str]:
     precisions = {str(layer.get("Name")): _precision(layer) for layer in layers if _is_convolution(layer)}
     if not precisions:
         hidden = any(_FUSED.search(str(layer.get("LayerType"))) for layer in layers)
-        return "cannot tell", "its layers are fused" if hidden else "it tells nothing of its layers"
+        return "cannot tell", "its layers are fused" if hidden else "it does not describe its layers"
     half = {name for name, words in precisions.items() if _HALF.search(words)}
     single = {name for name, words in precisions.items() if _SINGLE.search(words)}
     if single - half:
@@ -267,7 +268,7 @@ def _account(trt: Any, logger: Any, plan: bytes, image: Any, batch: int) -> str 
     inspector = engine.create_engine_inspector()
     context = engine.create_execution_context()
     if context is not None and context.set_input_shape(image.name, (batch, *tuple(image.shape)[1:])):
-        inspector.execution_context = context  # as long as the batch is open, no format is told
+        inspector.execution_context = context  # formats are reported only for a fixed batch
     return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
 
@@ -278,11 +279,11 @@ def _layers(information: str | None) -> Iterator[dict[str, Any]]:
         return
     layers = account.get("Layers") if isinstance(account, dict) else None
     if isinstance(layers, list):
-        yield from (layer for layer in layers if isinstance(layer, dict))  # names alone, where verbosity was lower
+        yield from (layer for layer in layers if isinstance(layer, dict))  # with lower verbosity, layers are only names
 
 
 def _is_convolution(layer: dict[str, Any]) -> bool:
-    """Whether a layer is a convolution of the file; a matrix product may also run as a convolution."""
+    """Return whether a layer is a convolution of the file; a matrix product may also run as a convolution."""
     origin = f"{layer.get('Name')} {layer.get('Metadata')}"
     return bool(_CONVOLUTION.search(f"{layer.get('LayerType')} {layer.get('ParameterType')}")) and not (
         "/MatMul" in origin and "/Conv" not in origin
@@ -290,7 +291,7 @@ def _is_convolution(layer: dict[str, Any]) -> bool:
 
 
 def _precision(layer: dict[str, Any]) -> str:
-    """Collect what shows a layer's precision, the types of weights and input: 'Half Channel major FP16 format'."""
+    """Return the types of a layer's weights and input, which show its precision: 'Half Channel major FP16 format'."""
     tensors = [layer.get("Weights"), *layer.get("Inputs", [])[:1]]
     return " ".join(
         str(value)

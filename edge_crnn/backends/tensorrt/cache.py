@@ -1,9 +1,10 @@
-"""Engines of `.onnx` files, each built once and kept for the next start.
+"""Engines of `.onnx` files, built once and kept for the next start.
 
-They are in `edge_crnn.files.cache_folder("engines")`; the eight used most recently are kept. The name of an engine is
-the hash of everything that it depends on: the network (the `.onnx` without its spec), TensorRT, the GPU, and the build
-options. So a stale or foreign engine is never used, and one whose content does not match its name is built again. A
-lock, released when its process ends, allows one build at a time, because two would disturb each other's timings.
+They are in `edge_crnn.files.cache_folder("engines")`, which keeps the eight used most recently. The name of an engine
+is the hash of everything that it depends on: the network (the `.onnx` without its spec), TensorRT, the GPU, and the
+build options. So a stale or foreign engine is never used, and an engine whose content does not match its name is built
+again. A lock, released when its process ends, allows one build at a time, because parallel builds would disturb the
+timings.
 """
 
 from __future__ import annotations
@@ -32,25 +33,25 @@ _ASK_AGAIN_S = 0.2
 
 
 def cached_engine(onnx: Artifact, options: BuildOptions | None = None, timeout: float = TIMEOUT_S) -> Artifact:
-    """Return the engine of an `.onnx` for this machine, built if there is none yet, with the `.onnx`'s current spec.
+    """Return the engine of an `.onnx` for this machine with the current spec of the `.onnx`; build it if it is missing.
 
     Args:
-        onnx: what `edge-crnn convert --to onnx` made.
-        options: of the build.
-        timeout: seconds for a build, and for waiting until others have ended.
+        onnx: an artifact of `edge-crnn convert --to onnx`.
+        options: the options of the build.
+        timeout: seconds for a build, and for waiting for other builds.
 
     Raises:
         BackendUnavailable: TensorRT, pycuda or a GPU is missing.
-        BackendError: the build failed or took too long, or the cache is in use for too long.
+        BackendError: the build failed or took too long, or other builds took too long.
         OutputError: the cache cannot be written.
     """
-    wanted = _Wanted.of(onnx, options or BuildOptions())
-    engine = wanted.find()
+    entry = _Entry.of(onnx, options or BuildOptions())
+    engine = entry.find()
     if engine is None:
-        with _lock(wanted.path.parent, onnx.path.name, timeout):
-            engine = wanted.find() or wanted.build(timeout)
-    with contextlib.suppress(OSError):  # a cache that is only read has no order of use
-        os.utime(wanted.path)
+        with _lock(entry.path.parent, onnx.path.name, timeout):
+            engine = entry.find() or entry.build(timeout)
+    with contextlib.suppress(OSError):  # a read-only cache has no order of use
+        os.utime(entry.path)
     return engine
 
 
@@ -58,15 +59,15 @@ def state(onnx: Artifact) -> tuple[bool, str]:
     """Return whether an `.onnx` can run as an engine here, and what prevents it or remains to be done."""
     missing = [name for name, here in _requirements().items() if isinstance(here, BackendUnavailable)]
     if missing:
-        return False, f"not here: {', '.join(missing)}; edge-crnn read --engine tensorrt says why"
-    wanted = _Wanted.of(onnx, BuildOptions())
-    made = "its engine is in the cache" if wanted.find() else "its engine is built when it is first asked for"
-    return True, f"{wanted.engine} on {wanted.gpu}; {made}"
+        return False, f"missing: {', '.join(missing)}; edge-crnn read --engine tensorrt says why"
+    entry = _Entry.of(onnx, BuildOptions())
+    progress = "its engine is in the cache" if entry.find() else "its engine is built on first use"
+    return True, f"{entry.engine} on {entry.gpu}; {progress}"
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """An engine that may be in the cache, and what its spec must say."""
+class _Entry:
+    """The place of an engine in the cache, and the facts that its spec must state."""
 
     onnx: Artifact
     options: BuildOptions
@@ -75,7 +76,7 @@ class _Wanted:
     path: Path
 
     @classmethod
-    def of(cls, onnx: Artifact, options: BuildOptions) -> _Wanted:
+    def of(cls, onnx: Artifact, options: BuildOptions) -> _Entry:
         engine, gpu = require(onnx.path.name)
         facts = onnx.spec.artifact
         assert facts is not None  # `load` and `save` see to it
@@ -92,34 +93,35 @@ class _Wanted:
             cached = load(self.path)
         except (ArtifactError, ModelSpecError):
             return None
-        facts, network = cached.spec.artifact, self.onnx.spec.artifact
+        facts = cached.spec.artifact
+        network = self.onnx.spec.artifact
         assert facts is not None
         assert network is not None
         expected = {"engine": self.engine, "gpu": self.gpu, "onnx sha256": network.payload_sha256}
         if any(facts.tools.get(name) != value for name, value in expected.items()):
             return None
-        # Messages name what the user opened.
+        # Messages name the file that the user opened.
         return Artifact(self.onnx.path, replace(self.onnx.spec, artifact=facts, parity=None), cached.payload)
 
     def build(self, timeout: float) -> Artifact:
         """Build the engine and load it from the cache; the caller holds the lock."""
-        again = ", anew: the one in the cache is damaged" if self.path.exists() else ", once; it may take minutes"
+        again = " again: it is damaged in the cache" if self.path.exists() else ", once; it may take minutes"
         _say(f"building the engine of {self.onnx.path.name}{again}")
         with contextlib.suppress(OSError):
-            for left in self.path.parent.glob(".*.partial"):  # its writer is gone, since the lock was free
+            for left in self.path.parent.glob(".*.partial"):  # its writer has ended, since the lock was free
                 left.unlink(missing_ok=True)
         try:
-            made = make_engine(self.onnx, self.path, self.options, timeout)
+            built = make_engine(self.onnx, self.path, self.options, timeout)
         except BackendError as error:
             raise BackendError(
                 f"{self.onnx.path}: no engine ({error}); edge-crnn build-engine with --log shows why"
             ) from error
         engine = self.find()
         if engine is None:
-            built = made.spec.artifact.tools if made.spec.artifact else {}
+            tools = built.spec.artifact.tools if built.spec.artifact else {}
             raise BackendError(
-                f"{self.onnx.path}: built by {built.get('engine')} on {built.get('gpu')}, to be run by {self.engine} on"
-                f" {self.gpu}; let CUDA_VISIBLE_DEVICES name one GPU"
+                f"{self.onnx.path}: built by {tools.get('engine')} on {tools.get('gpu')}, but runs with {self.engine}"
+                f" on {self.gpu}; set CUDA_VISIBLE_DEVICES to one GPU"
             )
         _forget_oldest(self.path.parent)
         return engine
@@ -129,45 +131,45 @@ def refuse_stale(engine: Artifact) -> None:
     """Check that NAME.engine was built from the NAME.onnx beside it, if there is one.
 
     Raises:
-        BackendError: it was built of another.
+        BackendError: it was built from another file.
     """
     beside = engine.path.with_suffix(".onnx")
     facts = engine.spec.artifact
     built_of = facts and facts.tools.get("onnx sha256")
     try:
         network = load(beside).spec.artifact if built_of and beside.exists() else None
-    except (ArtifactError, ModelSpecError):  # no artifact, which tells nothing
+    except (ArtifactError, ModelSpecError):  # the `.onnx` is no artifact, so there is nothing to compare
         return
     if network is not None and network.payload_sha256 != built_of:
         raise BackendError(
-            f"{engine.path}: built of another network, SHA-256 {str(built_of)[:12]}…, than is in {beside.name} beside"
-            f" it now, {network.payload_sha256[:12]}…; build it again:"
+            f"{engine.path}: built from a network with SHA-256 {str(built_of)[:12]}…, but {beside.name} beside it has"
+            f" {network.payload_sha256[:12]}…; build it again:"
             f" edge-crnn build-engine {beside} -o {engine.path}"
         )
 
 
 def require(name: str) -> tuple[str, str]:
-    """Return TensorRT and the GPU that engines run with here.
+    """Return the TensorRT and the GPU of this machine.
 
     Raises:
-        BackendUnavailable: `name` cannot run, as TensorRT, pycuda or a GPU is missing; all that are missing are named.
+        BackendUnavailable: `name` cannot run, because TensorRT, pycuda or a GPU is missing; the message names all.
     """
     here = _requirements()
     missing = [str(reason) for reason in here.values() if isinstance(reason, BackendUnavailable)]
     if missing:
-        raise BackendUnavailable(f"{name}: no TensorRT engine runs here: {'. '.join(missing)}")
+        raise BackendUnavailable(f"{name}: TensorRT engines do not run on this machine: {'. '.join(missing)}")
     return str(here["TensorRT"]), str(here["a GPU"])
 
 
 def _requirements() -> dict[str, str | BackendUnavailable]:
-    """Look for everything that an engine needs: name → what is installed, or why it is missing."""
-    asked: dict[str, Callable[[], str]] = {
+    """Return, by name, everything that an engine needs: the installed version, or the reason why it is missing."""
+    requests: dict[str, Callable[[], str]] = {
         "TensorRT": lambda: version(import_tensorrt()),
         "pycuda": lambda: import_pycuda().__name__,
         "a GPU": lambda: str(cuda.gpu()),
     }
     requirements: dict[str, str | BackendUnavailable] = {}
-    for name, ask in asked.items():
+    for name, ask in requests.items():
         try:
             requirements[name] = ask()
         except BackendUnavailable as error:
@@ -186,10 +188,10 @@ def _folder() -> Path:
 def _lock(folder: Path, name: str, timeout: float) -> Iterator[None]:
     """Hold the lock for builds."""
     waits_until = None
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as opened:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = held.enter_context((folder / "lock").open("ab"))
+            file = opened.enter_context((folder / "lock").open("ab"))
             while not _locked(file):
                 if waits_until is None:
                     waits_until = time.monotonic() + timeout
@@ -197,12 +199,13 @@ def _lock(folder: Path, name: str, timeout: float) -> Iterator[None]:
                 elif time.monotonic() > waits_until:
                     raise BackendError(
                         f"{name}: another process has been building engines for {timeout:g} s; end it, or wait longer"
-                        f" (fuser {folder / 'lock'} tells which)"
+                        f" (fuser {folder / 'lock'} shows which)"
                     )
                 time.sleep(_ASK_AGAIN_S)
         except OSError as error:
             raise OutputError(
-                error.errno, f"{folder}: no engine can be kept there ({error.strerror}); set EDGE_CRNN_CACHE elsewhere"
+                error.errno,
+                f"{folder}: cannot store engines ({error.strerror}); set EDGE_CRNN_CACHE to another folder",
             ) from error
         yield
 
@@ -219,9 +222,9 @@ def _forget_oldest(folder: Path) -> None:
     def used(path: Path) -> float:
         return path.stat().st_mtime
 
-    with contextlib.suppress(OSError):  # a person may remove files meanwhile, or own them
+    with contextlib.suppress(OSError):  # somebody else may remove or own these files
         for old in sorted(folder.glob("*.engine"), key=used, reverse=True)[_KEPT:]:
-            sidecar(old).unlink(missing_ok=True)  # first: an engine without a spec is none
+            sidecar(old).unlink(missing_ok=True)  # first, because an engine without a spec is unusable
             old.unlink(missing_ok=True)
 
 

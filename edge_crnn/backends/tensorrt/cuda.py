@@ -16,10 +16,13 @@ from ...errors import BackendUnavailable
 _LIBRARY = "libcuda.so.1"
 _NO_DEVICE = 100
 _INVALID_CONTEXT = 201
-_MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
-_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_*: other threads may allocate meanwhile, whatever library they use
+_MAJOR = 75  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
+_MINOR = 76
+_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_*: other threads may allocate memory meanwhile, with any library
 
-_int, _pointer, _text = ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p
+_int = ctypes.c_int
+_pointer = ctypes.c_void_p
+_text = ctypes.c_char_p
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuInit": (ctypes.c_uint,),
     "cuGetErrorName": (_int, ctypes.POINTER(_text)),
@@ -36,11 +39,11 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuGraphExecDestroy": (_pointer,),
     "cuGraphDestroy": (_pointer,),
 }
-"""Function → types of its arguments; each returns a CUresult."""
+"""Function → types of its arguments; all return a CUresult."""
 
 
 class CudaError(RuntimeError):
-    """An error of the CUDA driver, in its own words."""
+    """An error of the CUDA driver, in the driver's words."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Gpu:
     """Number of the GPU among those of this process."""
 
     def __str__(self) -> str:
-        """The name that an engine's spec records."""
+        """Return the name that an engine's spec records."""
         return f"{self.name}, {self.compute_capability}"
 
 
@@ -70,9 +73,11 @@ def gpu() -> Gpu:
     number = _int()
     error = driver.cuCtxGetDevice(number)
     if error not in (0, _INVALID_CONTEXT):
-        raise BackendUnavailable(f"the current CUDA context is of no use ({_words(driver, error)}); start anew")
+        raise BackendUnavailable(f"the current CUDA context is unusable ({_words(driver, error)}); restart the program")
     name = ctypes.create_string_buffer(256)
-    major, minor, version = _int(), _int(), _int()
+    major = _int()
+    minor = _int()
+    version = _int()
     for error in (
         driver.cuDeviceGetName(name, len(name), number),
         driver.cuDeviceGetAttribute(major, _MAJOR, number),
@@ -80,7 +85,7 @@ def gpu() -> Gpu:
         driver.cuDriverGetVersion(version),
     ):
         if error:
-            raise BackendUnavailable(f"the GPU says nothing of itself ({_words(driver, error)}); does nvidia-smi?")
+            raise BackendUnavailable(f"the GPU cannot be identified ({_words(driver, error)}); does nvidia-smi see it?")
     return Gpu(
         name=name.value.decode(errors="replace"),
         compute_capability=f"{major.value}.{minor.value}",
@@ -90,11 +95,11 @@ def gpu() -> Gpu:
 
 
 class Graph:
-    """Work captured from a stream, to be launched again by one call. All calls need the stream's context to be current.
+    """Work that was captured from a stream and can be launched by one call. The stream's context must be current.
 
     Args:
         stream: handle of a stream that is not the default one.
-        work: puts its work on the stream and nothing else: no waiting, no allocating.
+        work: enqueues work on the stream; it must not wait or allocate memory.
 
     Raises:
         CudaError: the work cannot be captured.
@@ -103,7 +108,7 @@ class Graph:
     def __init__(self, stream: int, work: Callable[[], None]) -> None:
         self._driver = _driver()
         self._stream = stream
-        self._check("no capture begins", self._driver.cuStreamBeginCapture_v2(stream, _THREAD_LOCAL))
+        self._check("the capture cannot begin", self._driver.cuStreamBeginCapture_v2(stream, _THREAD_LOCAL))
         captured = _pointer()
         launchable = _pointer()
         try:
@@ -113,40 +118,41 @@ class Graph:
                 error = self._driver.cuStreamEndCapture(stream, captured)
             self._check("the work cannot be captured", error)
             error = self._driver.cuGraphInstantiateWithFlags(launchable, captured, 0)
-            self._check("what was captured cannot be launched", error)
+            self._check("the captured work cannot be launched", error)
         finally:
             if captured:
                 self._driver.cuGraphDestroy(captured)
         self._launchable: ctypes.c_void_p | None = launchable
 
     def launch(self) -> None:
-        """Put the work on the stream; returns before it is done.
+        """Enqueue the work on the stream, and return before it is done.
 
         Raises:
-            CudaError: it cannot be launched, or work from before failed.
+            CudaError: the work cannot be launched, or earlier work failed.
         """
-        self._check("no launch", self._driver.cuGraphLaunch(self._launchable, self._stream))
+        self._check("the work cannot be launched", self._driver.cuGraphLaunch(self._launchable, self._stream))
 
     def close(self) -> None:
         """Free the graph; a second call does nothing. No launch may be in progress."""
-        launchable, self._launchable = self._launchable, None
+        launchable = self._launchable
+        self._launchable = None
         if launchable is not None:
-            self._check("not freed", self._driver.cuGraphExecDestroy(launchable))
+            self._check("the graph cannot be freed", self._driver.cuGraphExecDestroy(launchable))
 
-    def _check(self, what: str, error: int) -> None:
+    def _check(self, failure: str, error: int) -> None:
         if error:
-            raise CudaError(f"CUDA graph: {what} ({_words(self._driver, error)})")
+            raise CudaError(f"CUDA graph: {failure} ({_words(self._driver, error)})")
 
 
 @cache
 def _driver() -> Any:
-    """Load and initialise the driver's library. A failure is not remembered: the next call tries again."""
+    """Load and initialise the driver's library. After a failure, the next call tries again."""
     try:
         driver = ctypes.CDLL(_LIBRARY)
     except OSError as error:
         raise BackendUnavailable(
-            f"there is no NVIDIA driver ({error}); JetPack brings it on a Jetson, `docker run --gpus all` (Jetson:"
-            " --runtime nvidia) into a container"
+            f"there is no NVIDIA driver ({error}); on a Jetson, JetPack installs it; in a container, use"
+            " `docker run --gpus all` (Jetson: --runtime nvidia)"
         ) from error
     for name, arguments in _SIGNATURES.items():
         try:
@@ -167,7 +173,8 @@ def _driver() -> Any:
 
 def _words(driver: Any, error: int) -> str:
     """Return the driver's own words for an error."""
-    name, text = _text(), _text()
+    name = _text()
+    text = _text()
     driver.cuGetErrorName(error, name)
     driver.cuGetErrorString(error, text)
     words = [buffer.value.decode(errors="replace") for buffer in (name, text) if buffer.value]

@@ -1,13 +1,13 @@
 """TensorRT: `.engine` on an NVIDIA GPU, through pycuda.
 
-All memory is taken once, for the largest batch: pinned on the host, so that copies need no detour, and on the device.
-The first batch of a size runs call by call, since TensorRT prepares itself in it; then its copies and kernels are
-captured as a CUDA graph, and every later batch of that size is one launch. What is captured is tied to one execution
-context and its shapes, so that each size has a context of its own; they share the memory for activations, for one batch
-runs at a time. Opening runs the largest batch and captures the smallest one, which shows whether both can be done.
+All memory is allocated once, for the largest batch: pinned on the host, so copies are direct, and on the device. The
+first batch of a size runs call by call, because TensorRT initialises itself during it. Then its copies and kernels are
+captured as a CUDA graph, and every later batch of that size is one launch. A capture is tied to an execution context
+and its shapes, so every size has its own context. The contexts share the memory for activations, because one batch runs
+at a time. Opening runs the largest batch and captures the smallest, which shows whether both are possible.
 
 Sources: TensorRT Developer Guide, "CUDA Graphs" and "Dynamic Shapes"; NVIDIA/TensorRT, python/src/infer at the tags
-v8.6.1 to v11.1 for what each version has; pycuda's documentation, "Device Interface".
+v8.6.1 to v11.1 for the names in each version; pycuda's documentation, "Device Interface".
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ GRAPHS = 16
 
 _TYPES = {"float32": "FLOAT", "float16": "HALF", "uint8": "UINT8"}
 _DTYPES = {kind: dtype for dtype, kind in _TYPES.items()}
-_NON_BLOCKING = 1  # CU_STREAM_*: else work that others put on the default stream waits for ours, and breaks a capture
+_NON_BLOCKING = 1  # CU_STREAM_*: otherwise work on the default stream would wait for ours and break a capture
 
 
 class TrtBackend:
-    """One engine on one GPU; threads that share it take turns.
+    """An engine on a GPU. Threads that share it take turns.
 
-    It works in the GPU's primary context, the one of PyTorch and the CUDA runtime. That is the calling thread's current
-    context during a call only, and stays the process's own: close() does not end it.
+    It works in the GPU's primary context, which PyTorch and the CUDA runtime also use. The context is current in the
+    calling thread only during a call. It belongs to the process: close() does not destroy it.
 
     Args:
         artifact: NAME.engine with its spec.
-        threads: of no effect: the GPU has one batch at a time.
-        context: a context of pycuda's to work in instead; it must outlive this.
-        graphs: how many batch sizes get a CUDA graph: the first ones that come. Each holds memory, so there is a bound;
-            and a capture takes as long as many batches, so that sizes beyond the bound run without a graph, rather than
-            push each other out.
-        also: outputs that the engine has beside the probabilities, for `values`.
+        threads: has no effect, because the GPU runs one batch at a time.
+        context: a pycuda context to work in instead; it must outlive this object.
+        graphs: largest number of CUDA graphs, which need memory; the first batch sizes get one. Further sizes run
+            without a graph, because a capture takes as long as many batches.
+        also: further outputs of the engine, for `values`.
 
     Raises:
         BackendUnavailable: a GPU, its driver, TensorRT or pycuda is missing.
-        BackendError: the engine is of another TensorRT or GPU, TensorRT does not take it, or memory does not suffice.
-        ArtifactError: its tensors or its batch sizes are not those that its spec describes.
+        BackendError: the engine was built by another TensorRT or for another GPU, TensorRT rejects it, or there is too
+            little memory.
+        ArtifactError: the tensors or batch sizes differ from those in the spec.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class TrtBackend:
         self._log = Log()
         self._lock = threading.Lock()
         self._context = _primary_context(self._driver, gpu.index) if context is None else context
-        with self._working("does not open it", "build the engine again, here"):
-            gpu = cuda.gpu()  # of that context
+        with self._working("cannot open it", "build the engine again on this machine"):
+            gpu = cuda.gpu()  # the GPU of that context
             self._refuse_foreign(spec.artifact.tools, gpu)
             self._engine: _Engine | None = _Engine(artifact, self._trt, self._driver, self._log, graphs, also)
         self.facts = BackendFacts(
@@ -94,7 +94,7 @@ class TrtBackend:
         )
 
     def infer(self, batch: npt.NDArray[np.generic]) -> Probabilities:
-        """Probabilities (N, T, C) float32; see `Backend.infer`."""
+        """Return probabilities (N, T, C) float32; see `Backend.infer`."""
         return next(iter(self.values(batch).values()))
 
     def values(self, batch: npt.NDArray[np.generic]) -> dict[str, npt.NDArray[Any]]:
@@ -108,7 +108,7 @@ class TrtBackend:
                 output.name: np.empty((len(batch), *output.host.shape[1:]), output.host.dtype)
                 for output in engine.outputs
             }
-            with self._working("fails", "if it does so again, start the program anew"):
+            with self._working("fails", "if this happens again, restart the program"):
                 for start in range(0, len(batch), engine.most):
                     part = batch[start : start + engine.most]
                     engine.run(part)
@@ -119,9 +119,10 @@ class TrtBackend:
     def close(self) -> None:
         """Free the engine and all its memory, on the host and on the GPU."""
         with self._lock:
-            engine, self._engine = self._engine, None
+            engine = self._engine
+            self._engine = None
             if engine is not None:
-                with self._working("does not let go of it", "what is left is freed when the program ends"):
+                with self._working("cannot free it", "the rest is freed when the program ends"):
                     engine.close()
 
     @contextmanager
@@ -147,18 +148,18 @@ class TrtBackend:
         for word, built, here in (("by", "engine", version(self._trt)), ("for", "gpu", str(gpu))):
             if tools.get(built, here) != here:
                 raise BackendError(
-                    f"{self._name}: built {word} {tools[built]}, here is {here}, and an engine runs where it was built"
-                    f" only; build it here: edge-crnn build-engine NAME.onnx -o {self._name}"
+                    f"{self._name}: built {word} {tools[built]}, but this machine has {here}, and an engine runs only"
+                    f" where it was built; build it here: edge-crnn build-engine NAME.onnx -o {self._name}"
                 )
 
 
 class _RefusalError(RuntimeError):
-    """TensorRT failed, and wrote the reason to its log."""
+    """TensorRT failed and wrote the reason to its log."""
 
 
 @dataclass(frozen=True)
 class _Buffer:
-    """Memory of a tensor for the largest batch: pinned on the host, and on the device."""
+    """The memory of a tensor for the largest batch: pinned on the host, and on the device."""
 
     name: str
     host: npt.NDArray[Any]
@@ -175,11 +176,11 @@ class _Captured:
 
 
 class _Engine:
-    """A deserialized engine with its memory. The CUDA context must be current, and one call be made at a time.
+    """A deserialized engine with its memory. The CUDA context must be current; only one call may run at a time.
 
     Raises:
-        ArtifactError: it is not what the spec describes.
-        _RefusalError, and pycuda's errors: TensorRT or CUDA fail.
+        ArtifactError: the spec describes another engine.
+        _RefusalError, and pycuda's errors: TensorRT or CUDA fails.
     """
 
     def __init__(self, artifact: Artifact, trt: Any, driver: Any, log: Log, graphs: int, also: Sequence[str]) -> None:
@@ -193,10 +194,10 @@ class _Engine:
         self._logger = make_logger(trt, log)
         try:
             self._runtime = trt.Runtime(self._logger)
-        except TypeError as error:  # the factory gave no object
+        except TypeError as error:  # the factory returned no object
             raise _RefusalError("TensorRT does not start") from error
         self._engine = self._runtime.deserialize_cuda_engine(artifact.payload)
-        _require(self._engine is not None, "it is not deserialized")
+        _require(self._engine is not None, "it cannot be deserialized")
         image, outputs = self._check_tensors(artifact, also)
         self._fewest, self.most = self._check_profile(artifact, image)
         try:
@@ -216,12 +217,12 @@ class _Engine:
                 self.note = self._try_a_graph(log)
                 self._opened = opened.pop_all()
         except BaseException:
-            self._let_go()  # now, and not when the error is forgotten that holds on to this
+            self._let_go()  # at once, because the error keeps this object alive
             raise
 
     def run(self, images: npt.NDArray[np.generic]) -> None:
         """Compute the outputs of up to `most` images."""
-        size = max(len(images), self._fewest)  # what fills up is of an earlier batch, and nobody's answer
+        size = max(len(images), self._fewest)  # the rest is left over from earlier batches and ignored
         self._image.host[: len(images)] = images
         if size in self._captured:
             self._captured[size].graph.launch()
@@ -264,7 +265,7 @@ class _Engine:
     def _enqueue(self, context: Any, size: int) -> None:
         """Enqueue the copies and kernels of a batch on the stream."""
         self._driver.memcpy_htod_async(self._image.device, self._image.host[:size], self._stream)
-        _require(context.execute_async_v3(self._stream.handle), f"{size} images are not run")
+        _require(context.execute_async_v3(self._stream.handle), f"a batch of {size} images does not run")
         for output in self.outputs:
             self._driver.memcpy_dtoh_async(output.host[:size], output.device, self._stream)
 
@@ -275,14 +276,14 @@ class _Engine:
             context = self._engine.create_execution_context(strategy)
         else:
             context = self._engine.create_execution_context_without_device_memory()
-        _require(context is not None, "there is no execution context")
+        _require(context is not None, "it creates no execution context")
         if hasattr(context, "set_device_memory"):
             context.set_device_memory(int(self._memory), self._memory_size)
         else:
             context.device_memory = int(self._memory)
-        if context.active_optimization_profile != 0:  # before TensorRT 10, the first context alone begins with one
+        if context.active_optimization_profile != 0:  # before TensorRT 10, only the first context has one
             shared = context.set_optimization_profile_async(0, self._stream.handle)
-            _require(shared, "its contexts share no profile; build the engine again")
+            _require(shared, "its contexts cannot share a profile; build the engine again")
             self._stream.synchronize()
         self._give_memory(context)
         self._set_size(context, size)
@@ -290,16 +291,19 @@ class _Engine:
 
     def _give_memory(self, context: Any) -> None:
         for buffer in (self._image, *self.outputs):
-            _require(context.set_tensor_address(buffer.name, int(buffer.device)), f"{buffer.name} takes no address")
+            _require(
+                context.set_tensor_address(buffer.name, int(buffer.device)),
+                f"{buffer.name} rejects its address",
+            )
 
     def _set_size(self, context: Any, size: int) -> None:
         shape = (size, *self._image.host.shape[1:])
-        _require(context.set_input_shape(self._image.name, shape), f"a batch of {size} is not taken")
+        _require(context.set_input_shape(self._image.name, shape), f"a batch of {size} images is rejected")
 
     def _buffer(self, opened: ExitStack, name: str, shape: tuple[int, ...], dtype: str) -> _Buffer:
         host = self._driver.pagelocked_empty((self.most, *shape), dtype)
         opened.callback(host.base.free)
-        host[:] = 0  # a batch below the profile's least is filled up with what is there, which must be numbers
+        host[:] = 0  # fills up batches below the smallest size of the profile
         device = self._driver.mem_alloc(host.nbytes)
         opened.callback(device.free)
         return _Buffer(name, host, device)
@@ -310,24 +314,24 @@ class _Engine:
         modes = self._trt.TensorIOMode
         spec = artifact.spec
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-        taken, outputs = (
+        inputs, outputs = (
             {name: engine.get_tensor_dtype(name).name for name in names if engine.get_tensor_mode(name) == mode}
             for mode in (modes.INPUT, modes.OUTPUT)
         )
         probabilities = [name for name in outputs if name not in also]
         actual = (
-            [(*tuple(engine.get_tensor_shape(name))[1:], kind) for name, kind in taken.items()],
+            [(*tuple(engine.get_tensor_shape(name))[1:], kind) for name, kind in inputs.items()],
             [outputs[name] for name in probabilities],
         )
         expected = [(*spec.input.shape, _TYPES[spec.input.dtype])], [_TYPES["float32"]]
         if actual != expected or spec.output.quantisation is not None:
             raise ArtifactError(
-                f"{artifact.path.name}: takes {actual[0]} and gives {actual[1]}, its spec says {expected[0]} and"
-                f" {expected[1]}, per image; build it again"
+                f"{artifact.path.name}: takes {actual[0]} and gives {actual[1]} per image, but its spec says"
+                f" {expected[0]} and {expected[1]}; build it again"
             )
         if absent := [name for name in also if outputs.get(name) not in _DTYPES]:
-            raise ArtifactError(f"{artifact.path.name}: gives no {', '.join(absent)}; build it again")
-        return next(iter(taken)), {name: _DTYPES[outputs[name]] for name in (*probabilities, *also)}
+            raise ArtifactError(f"{artifact.path.name}: has no output {', '.join(absent)}; build it again")
+        return next(iter(inputs)), {name: _DTYPES[outputs[name]] for name in (*probabilities, *also)}
 
     def _check_profile(self, artifact: Artifact, image: str) -> tuple[int, int]:
         """Check the batch sizes; return the smallest and the largest."""
@@ -335,7 +339,7 @@ class _Engine:
         assert artifact.spec.artifact is not None
         if most != artifact.spec.artifact.batch:
             raise ArtifactError(
-                f"{artifact.path.name}: takes {least} to {most} images a batch, its spec says up to"
+                f"{artifact.path.name}: takes {least} to {most} images per batch, but its spec says up to"
                 f" {artifact.spec.artifact.batch}; build it again"
             )
         return least, most
@@ -346,7 +350,7 @@ class _Engine:
         expected = (output.steps, output.classes)
         if actual != (self.most, *expected):
             raise ArtifactError(
-                f"{artifact.path.name}: gives {actual[1:]} for an image, its spec says {expected}; build it again"
+                f"{artifact.path.name}: gives {actual[1:]} for an image, but its spec says {expected}; build it again"
             )
 
     def _shape(self, name: str) -> tuple[int, ...]:
@@ -364,22 +368,22 @@ def _reason(error: Exception, log: Log) -> str:
 
 
 def _memory_size(engine: Any) -> int:
-    """Bytes that an execution context wants for activations, as each version tells it; CUDA gives no 0 bytes."""
+    """Return the bytes that an execution context needs for activations, at least 1: CUDA cannot allocate 0 bytes."""
     name = "device_memory_size_v2" if hasattr(engine, "device_memory_size_v2") else "device_memory_size"
     return max(1, int(getattr(engine, name)))
 
 
 def import_pycuda() -> Any:
-    """The driver module of pycuda.
+    """Import the driver module of pycuda.
 
     Raises:
-        BackendUnavailable: it is not installed, or does not start.
+        BackendUnavailable: pycuda is not installed, or does not start.
     """
     try:
         return import_module("pycuda.driver")
     except ImportError as error:
         raise BackendUnavailable(
-            f"pycuda is not there, or does not start ({error}); it is compiled on the device: PATH=/usr/local/cuda/bin:"
+            f"pycuda is not installed, or does not start ({error}); compile it on the device: PATH=/usr/local/cuda/bin:"
             "$PATH pip install 'edge-crnn[tensorrt]'"
         ) from error
 

@@ -39,7 +39,7 @@ class Log:
         return self._errors[0][:500] if self._errors else ""
 
     def reason(self, error: BaseException | None) -> str:
-        """Return why something failed, in TensorRT's own words if it gave any."""
+        """Return the reason of a failure, in TensorRT's words if it logged any."""
         return self.first or str(error or "no reason was given")[:500]
 
 

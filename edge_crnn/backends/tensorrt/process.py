@@ -1,7 +1,7 @@
-"""Builds an engine artifact from an ONNX artifact in a process of its own.
+"""Builds an engine artifact from an ONNX artifact in a separate process.
 
-That process can be stopped at any moment, and crashes of TensorRT's libraries end with it. It writes no engine: this
-process puts its result in place, completely or not at all.
+That process can be stopped at any moment, and a crash of TensorRT's libraries ends only that process. It writes no
+engine: the calling process puts its result in place, completely or not at all.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ _PR_SET_PDEATHSIG = 1
 
 
 def is_there() -> bool:
-    """Whether any TensorRT is installed."""
+    """Return whether any TensorRT is installed."""
     return any(find_spec(name) is not None for name in MODULES)
 
 
 def make_engine(
     onnx: Artifact, target: Path, options: BuildOptions | None = None, timeout: float = TIMEOUT_S
 ) -> Artifact:
-    """Build an engine of an `.onnx` and put it at `target`, its spec beside it.
+    """Build an engine from an `.onnx` and write it to `target`, with its spec beside it.
 
     Args:
-        onnx: what `edge-crnn convert --to onnx` made.
-        target: NAME.engine.
-        options: of the build.
+        onnx: an artifact of `edge-crnn convert --to onnx`.
+        target: the path NAME.engine.
+        options: the options of the build.
         timeout: seconds after which the build is stopped.
 
     Raises:
         BackendUnavailable: TensorRT is not installed.
-        BackendError: the build failed, took too long, or gave an engine that is not what was asked for; or the `.onnx`
-            has layers of its own precision.
-        OutputError: nothing can be written at `target`, or where the options say.
+        BackendError: the build failed, took too long, or gave an engine of another precision than requested; or the
+            `.onnx` has layers with their own precision.
+        OutputError: `target`, or a file that the options name, cannot be written.
     """
     facts = onnx.spec.artifact
     assert facts is not None  # `load` and `save` see to it
@@ -64,13 +64,13 @@ def make_engine(
     half = facts.recipe.startswith("float16")
     if half and facts.float_layers:
         raise BackendError(
-            f"{onnx.path.name}: is to keep {', '.join(facts.float_layers)} in float32, which no engine shows layer by"
-            " layer; convert it without --float, or with --recipe float16-mixed or float32"
+            f"{onnx.path.name}: keeps {', '.join(facts.float_layers)} in float32, which cannot be checked in an engine;"
+            " convert it without --float, or with --recipe float16-mixed or float32"
         )
     for place in filter(None, (target, options.timing_cache, options.log)):
         require_place(place)
     if not is_there():
-        import_tensorrt()  # which says what is missing
+        import_tensorrt()  # raises the error that says what is missing
     built = _build_apart(onnx, target.name, half, options, timeout)
     tools = {
         **facts.tools,
@@ -82,7 +82,7 @@ def make_engine(
         **_recorded(options),
     }
     described = replace(facts, format="engine", batch=options.batches[2], tools=tools)
-    # Parity and confidences are of another file.
+    # Parity and confidences belong to another file.
     return save(target, built.plan, replace(onnx.spec, artifact=described, parity=None, confidence=None))
 
 
@@ -97,7 +97,7 @@ def options_of(engine: Artifact) -> BuildOptions:
     """Read the options that an engine was built with from its spec.
 
     Raises:
-        ArtifactError: it does not, being older than that, or written by others.
+        ArtifactError: the spec lacks them, because it is too old or was written by another program.
     """
     facts = engine.spec.artifact
     assert facts is not None  # `load` and `save` see to it
@@ -106,7 +106,7 @@ def options_of(engine: Artifact) -> BuildOptions:
         workspace = int(facts.tools["workspace"])
     except (KeyError, ValueError) as error:
         raise ArtifactError(
-            f"{engine.path}: its spec does not tell for which batches and in how much memory it was built; build it"
+            f"{engine.path}: its spec does not state the batches and the memory that it was built with; build it"
             f" again: edge-crnn build-engine NAME.onnx -o {engine.path}"
         ) from error
     sources = facts.tools.get("tactic sources")
@@ -131,10 +131,10 @@ def _build_apart(onnx: Artifact, name: str, half: bool, options: BuildOptions, t
     except subprocess.TimeoutExpired as error:
         raise BackendError(f"{name}: not built within {timeout:g} s and stopped; give it more time") from error
     if ended.returncode < 0:
-        raise BackendError(f"{name}: the build was ended by {signal.Signals(-ended.returncode).name}")
+        raise BackendError(f"{name}: the build was killed by {signal.Signals(-ended.returncode).name}")
     head, _, plan = ended.stdout.partition(b"\n")
     if ended.returncode > 0 or not head:
-        raise BackendError(f"{name}: the build ended with status {ended.returncode} and said nothing")
+        raise BackendError(f"{name}: the build ended with status {ended.returncode} and no message")
     answer = json.loads(head)
     if "error" in answer:
         raise BackendError(f"{name}: {answer['error']}")
@@ -153,9 +153,9 @@ def _stderr() -> Any:
 def serve(parent: int, name: str, half: bool, options: dict[str, Any]) -> None:
     """Run in the build process: read an `.onnx` from stdin; write a line of JSON and the engine to stdout."""
     _end_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is answered by the other end
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the parent handles Ctrl-C
     out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever prints now
+    os.dup2(2, 1)  # later output goes to stderr
     for key in ("timing_cache", "log"):
         options[key] = options[key] and Path(options[key])
     for key in ("batches", "tactic_sources"):
@@ -176,7 +176,7 @@ def serve(parent: int, name: str, half: bool, options: dict[str, Any]) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End this process as soon as nobody waits for the engine. Source: prctl(2)."""
+    """End this process when its parent ends. Source: prctl(2)."""
     if sys.platform == "linux":
         import ctypes
 

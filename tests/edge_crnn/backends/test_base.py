@@ -20,7 +20,7 @@ FACTS = BackendFacts("one", "1", "float32", (3, 2, 1), "float32", None)
         st.sampled_from([(0, 3, 2, 1), (2, 3, 2, 1), (1, 2, 3, 1), (3, 2, 1), (2, 3, 2), (6,), ()]),
     )
 )
-def test_exactly_what_the_engine_takes_passes(batch: np.ndarray) -> None:
+def test_valid_batch_passes(batch: np.ndarray) -> None:
     good = batch.ndim == 4 and batch.shape[1:] == (3, 2, 1) and batch.dtype == "float32" and np.isfinite(batch).all()
     with contextlib.nullcontext() if good else pytest.raises(InputError, match=r"^one: .*(expected|check)"):
         check_batch(batch, FACTS)

@@ -25,6 +25,6 @@ def test_the_script_is_no_ones_to_change() -> None:
 
 
 @pytest.mark.parametrize("script", [SCRIPT[:0], SCRIPT[0], SCRIPT[np.newaxis]])
-def test_a_script_that_is_none(script: np.ndarray) -> None:
+def test_wrong_script_is_refused(script: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"fake: found a script \(.*\), expected \(M, T, C\) with M at least 1"):
         FakeBackend(script, (2, 2, 1))

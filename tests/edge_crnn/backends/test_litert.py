@@ -33,7 +33,7 @@ def batch(tiny_pictures: list[np.ndarray], tiny_artifact: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [1, 4])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_batch_gives_bit_for_bit_what_its_images_give_alone(
+def test_batch_equals_its_single_images_bit_for_bit(
     tiny_artifacts: Callable[..., Path], batch: np.ndarray, recipe: str, size: int
 ) -> None:
     many = open_backend(tiny_artifacts(recipe, batch=size))
@@ -90,7 +90,7 @@ def test_threads_take_turns(tiny_artifact: Path, batch: np.ndarray) -> None:
             np.testing.assert_array_equal(result, expected)
 
 
-def test_facts_tell_what_runs(tiny_artifacts: Callable[..., Path]) -> None:
+def test_facts_describe_the_engine(tiny_artifacts: Callable[..., Path]) -> None:
     facts = open_backend(tiny_artifacts("int8", batch=4), threads=2).facts
     assert facts.name == "litert"
     assert facts.version.startswith("ai_edge_litert ")
@@ -121,7 +121,7 @@ def test_a_spec_that_lies_about_its_tensors(tiny_artifact: Path, lie: Callable[[
     artifact = load(tiny_artifact)
     actual = r"takes \[\(1, 16, 32, 1, 'uint8'\)\] and gives \[\(1, 16, 11, 'float32'\)\]"
     with pytest.raises(
-        ArtifactError, match=rf"^dynamic-1-pixels.tflite: {actual}, its spec says .*; convert the model"
+        ArtifactError, match=rf"^dynamic-1-pixels.tflite: {actual}, but its spec says .*; convert the model"
     ):
         open_backend(replace(artifact, spec=lie(artifact.spec)))
 
@@ -214,7 +214,7 @@ def opened_without(path: Path, *missing: str, more: Path | None = None) -> str:
 def test_without_any_interpreter_the_extra_is_named(tiny_artifact: Path) -> None:
     message = opened_without(tiny_artifact, "ai_edge_litert", "tflite_runtime", "tensorflow")
     assert message == (
-        "unavailable: dynamic-1-pixels.tflite: its engine is not there, or does not start (none of ai_edge_litert,"
+        "unavailable: dynamic-1-pixels.tflite: its engine is not installed, or does not start (none of ai_edge_litert,"
         " tflite_runtime, tensorflow is installed); pip install 'edge-crnn[litert]'"
     )
 

@@ -35,7 +35,7 @@ def batch(tiny_pictures: list[np.ndarray], tiny_onnx: Callable[..., Path]) -> np
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_batch_gives_bit_for_bit_what_its_images_give_alone(
+def test_batch_equals_its_single_images_bit_for_bit(
     tiny_onnx: Callable[..., Path], batch: np.ndarray, recipe: str, threads: int
 ) -> None:
     backend = open_backend(tiny_onnx(recipe), threads)
@@ -56,7 +56,7 @@ def test_threads_run_side_by_side(tiny_onnx: Callable[..., Path], batch: np.ndar
             np.testing.assert_array_equal(result, expected)
 
 
-def test_facts_tell_what_runs(tiny_onnx: Callable[..., Path]) -> None:
+def test_facts_describe_the_engine(tiny_onnx: Callable[..., Path]) -> None:
     facts = open_backend(tiny_onnx("float16"), threads=2).facts
     assert facts.name == "onnxrt"
     assert facts.version.startswith("onnxruntime ")
@@ -83,7 +83,7 @@ def test_a_spec_that_lies_about_its_tensors(
 ) -> None:
     artifact = load(tiny_onnx())
     actual = r"takes \[\(16, 32, 1, 'tensor\(uint8\)'\)\] and gives \[\(16, 11, 'tensor\(float\)'\)\]"
-    with pytest.raises(ArtifactError, match=rf"^float32-pixels.onnx: {actual}, its spec says .*; convert the model"):
+    with pytest.raises(ArtifactError, match=rf"^float32-pixels.onnx: {actual} .*its spec says .*; convert the model"):
         open_backend(replace(artifact, spec=lie(artifact.spec)))
 
 
@@ -213,7 +213,7 @@ def opened_without(path: Path, missing: str) -> str:
 
 def test_without_onnxruntime_the_extra_is_named(tiny_onnx: Callable[..., Path]) -> None:
     message = opened_without(tiny_onnx(), "onnxruntime")
-    assert message.startswith("unavailable: float32-pixels.onnx: its engine is not there, or does not start (")
+    assert message.startswith("unavailable: float32-pixels.onnx: its engine is not installed, or does not start (")
     assert message.endswith("; pip install 'edge-crnn[onnxruntime]'")
 
 

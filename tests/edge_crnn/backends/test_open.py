@@ -45,7 +45,7 @@ def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Artifact]:
     return artifacts
 
 
-def test_an_onnx_runs_on_onnx_runtime_unless_tensorrt_is_asked_for(
+def test_onnx_runs_on_onnx_runtime_unless_tensorrt_is_requested(
     stub: Stub, opened: list[Artifact], tmp_path: Path
 ) -> None:
     stub()
@@ -89,7 +89,7 @@ def test_an_engine_that_does_not_take_such_a_file(suffix: str, engine: str, engi
 
 
 def test_a_file_of_no_known_kind() -> None:
-    with pytest.raises(ArtifactError, match=r"no engine for '.pt'; known are .tflite, .onnx, .engine$"):
+    with pytest.raises(ArtifactError, match=r"no engine for '.pt', expected .tflite, .onnx, .engine$"):
         open_backend(Path("x.pt"))
 
 
@@ -102,23 +102,25 @@ def test_all_that_an_engine_lacks_is_named_in_one_line(
     cuda._driver.cache_clear()
     onnx = save_onnx(tmp_path / "plates.onnx")
     engine = save(tmp_path / "plates.engine", b"plan", onnx.spec)
-    missing = "no TensorRT engine runs here: none of tensorrt, .* pycuda is not there, .* there is no NVIDIA driver .*"
+    missing = "none of tensorrt, .* pycuda is not installed, .* there is no NVIDIA driver .*"
     for file in (onnx, engine):
-        with pytest.raises(BackendUnavailable, match=f"^{file.path.name}: {missing}"):
+        with pytest.raises(BackendUnavailable, match=f"^{file.path.name}: .*{missing}"):
             open_backend(file, engine="tensorrt")
     assert main(["info", str(engine.path)]) == 1
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("engine"))
-    assert line.startswith("engine       plates.engine: no TensorRT engine runs here: none of tensorrt, ")
+    assert line.startswith(
+        "engine       plates.engine: TensorRT engines do not run on this machine: none of tensorrt, "
+    )
     assert main(["info", str(onnx.path)]) == 0  # ONNX Runtime is there
     assert capsys.readouterr().out.splitlines()[-2:] == [
         "engine       onnxrt, 1",
-        "tensorrt     not here: TensorRT, pycuda, a GPU; edge-crnn read --engine tensorrt says why",
+        "tensorrt     missing: TensorRT, pycuda, a GPU; edge-crnn read --engine tensorrt says why",
     ]
     assert main(["read", "--engine", "tensorrt", "--model", str(onnx.path), "x.png"]) == 1
-    assert capsys.readouterr().err.startswith("edge-crnn read: plates.onnx: no TensorRT engine runs here: none of tens")
+    assert capsys.readouterr().err.startswith("edge-crnn read: plates.onnx: TensorRT engines do not run")
 
 
-def test_read_takes_the_engine_of_its_option(
+def test_read_uses_the_engine_of_its_option(
     stub: Stub, opened: list[Artifact], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stub()

@@ -144,7 +144,8 @@ WATTS = {
 
 @pytest.mark.parametrize("name", WATTS)
 def test_watts(name: str, tmp_path: Path) -> None:
-    power, expected = of(name, tmp_path).power, WATTS[name]
+    power = of(name, tmp_path).power
+    expected = WATTS[name]
     if expected is None:
         assert power is None
     else:
@@ -200,7 +201,8 @@ MODES = {
 
 @pytest.mark.parametrize("name", MODES)
 def test_power_modes(name: str, tmp_path: Path) -> None:
-    mode, expected = of(name, tmp_path).power_mode, MODES[name]
+    mode = of(name, tmp_path).power_mode
+    expected = MODES[name]
     assert mode == (expected and expected[0])
     assert (mode and mode.fastest) == (expected and expected[1])
 

@@ -36,7 +36,7 @@ LEXICON = Lexicon.parse(["ab"], SPEC.alphabet)
 PRIOR = Prior.fit([(0,)], SPEC.alphabet)
 
 
-def test_without_a_wish_it_is_the_model_s_own() -> None:
+def test_default_is_the_decoder_of_the_model() -> None:
     assert decoder_for(SPEC) == OWN
 
 
@@ -54,7 +54,7 @@ def test_a_decoder_replaces_the_model_s_own_as_a_whole() -> None:
 
 
 @pytest.mark.parametrize("wish", [{"n_best": 20}, {"lexicon": LEXICON}, {"lexicon": ["ab"]}, {"prior": PRIOR}])
-def test_what_needs_a_beam_gets_one_and_keeps_the_threshold(wish: dict[str, object]) -> None:
+def test_options_that_need_a_beam_select_one_and_keep_the_threshold(wish: dict[str, object]) -> None:
     chosen = decoder_for(SPEC, **wish)  # type: ignore[arg-type]
     assert (chosen.method, chosen.reject_below) == ("beam", 0.9)
     assert chosen.beam_width == max(OWN.beam_width, 20 if "n_best" in wish else 0)
@@ -68,20 +68,20 @@ def test_thresholds() -> None:
 
 
 REFUSED = {
-    "both": ({"min_confidence": 0.5, "target_precision": 0.9}, InputError, "both set the threshold; leave one"),
-    "lexicon": ({"lexicon": LEXICON, "target_precision": 0.9}, InputError, "says nothing with a lexicon or a prior"),
-    "prior": ({"prior": PRIOR, "target_precision": 0.9}, InputError, "says nothing with a lexicon or a prior"),
+    "both": ({"min_confidence": 0.5, "target_precision": 0.9}, InputError, "both set the threshold"),
+    "lexicon": ({"lexicon": LEXICON, "target_precision": 0.9}, InputError, "with a lexicon or a prior"),
+    "prior": ({"prior": PRIOR, "target_precision": 0.9}, InputError, "with a lexicon or a prior"),
     "grammar": ({"grammar": "a", "target_precision": 0.9}, InputError, "it was calibrated for its own decoder"),
     "threshold": ({"min_confidence": 1.5}, ModelSpecError, "reject_below 1.5"),
     "no number": ({"min_confidence": "0.5"}, ModelSpecError, "reject_below '0.5'"),
     "method": ({"method": "bean"}, ModelSpecError, "method 'bean'; it must be one of greedy, beam"),
-    "width": ({"beam_width": 0}, ModelSpecError, "beam_width 0"),
+    "width": ({"beam_width": 0}, ModelSpecError, "beam_width is 0"),
     "no decoder": ({"decoder": "beam"}, InputTypeError, "decoder is str, expected a DecoderSpec"),
 }
 
 
 @pytest.mark.parametrize(("wishes", "error", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_contradicts_itself_is_refused(wishes: dict[str, object], error: type[Exception], message: str) -> None:
+def test_contradicting_options_are_refused(wishes: dict[str, object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         decoder_for(SPEC, **wishes)  # type: ignore[arg-type]
 
@@ -90,15 +90,17 @@ def test_what_contradicts_itself_is_refused(wishes: dict[str, object], error: ty
     ("fields", "message"),
     [
         ({"method": "bean"}, "method 'bean'; it must be one of greedy, beam"),
-        ({"beam_width": 0}, "beam_width 0"),
-        ({"beam_width": "10"}, "beam_width '10'"),
+        ({"beam_width": 0}, "beam_width is 0"),
+        ({"beam_width": 10_000}, "beam_width is 10000, expected"),
+        ({"beam_width": 10**30}, "beam_width is a number of 100 bits"),
+        ({"beam_width": "10"}, "beam_width is '10'"),
         ({"reject_below": float("nan")}, "reject_below nan"),
         ({"reject_below": None}, "reject_below None"),
         ({"grammar": 7}, "grammar 7"),
         ({"grammar": "(a"}, r"grammar '\(a' is no regular expression"),
     ],
 )
-def test_a_wrong_decoder_cannot_be_made(fields: dict[str, object], message: str) -> None:
+def test_invalid_decoder_is_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ModelSpecError, match=f"^{message}"):
         DecoderSpec(**fields)  # type: ignore[arg-type]
 
@@ -130,7 +132,7 @@ def test_old_calls_of_a_reader_still_work() -> None:
     assert reader(target_precision=0.98).spec.decoder.reject_below == 0.2
 
 
-def test_a_threshold_says_where_it_comes_from() -> None:
+def test_origin_of_the_threshold() -> None:
     assert origin_of_threshold(SPEC) == (
         "chosen by calibration: 44.4% of 9,000 images were accepted, 99.98% of these correctly read (at least 99.80%"
         " with 95% confidence)"

@@ -39,7 +39,7 @@ def lexicon(*labels: str, **options: float) -> Lexicon:
     return Lexicon.parse(labels, SPEC.alphabet, **options)
 
 
-def test_only_what_is_known_is_read() -> None:
+def test_only_known_texts_are_read() -> None:
     reader = reader_of(NEARLY, lexicon=lexicon("bb", "a", "cc"), n_best=5)
     assert reader.spec.decoder.method == "beam"
     reading = reader.read(BLACK)
@@ -52,7 +52,7 @@ def test_only_what_is_known_is_read() -> None:
 
 
 @pytest.mark.parametrize(("threshold", "accepted"), [(0.5, True), (0.9, False)])
-def test_what_is_known_counts_for_more_and_is_accepted_by_that(threshold: float, accepted: bool) -> None:
+def test_known_text_weighs_more_and_is_accepted_by_its_weight(threshold: float, accepted: bool) -> None:
     reader = reader_of(NEARLY, decoder=DecoderSpec(reject_below=threshold), lexicon=lexicon("bb", weight=10))
     reading = reader.read(BLACK)
     assert (reading.label, reading.confidence) == ("bb", pytest.approx(0.27))
@@ -78,21 +78,21 @@ def test_a_prior_weighs() -> None:
     assert reader_of(NEARLY).read(BLACK).weighted is None
 
 
-def test_what_is_for_another_network_is_refused() -> None:
+def test_knowledge_for_another_network_is_refused() -> None:
     other = replace(SPEC, symbols=tuple("abcd"), output=OutputSpec(4, 5), blank=4)
     with pytest.raises(InputError, match="the lexicon is for 4 classes with blank 3, found 5 with blank 4"):
         reader_of(NEARLY, other, lexicon=lexicon("ab"))
     with pytest.raises(InputError, match="the prior is for 4 classes"):
         reader_of(NEARLY, other, prior=Prior.fit([(0,)], SPEC.alphabet))
-    with pytest.raises(InputError, match="the lexicon has 'abcab', which takes 5 of 4 time steps: remove it"):
+    with pytest.raises(InputError, match=r"'abcab', which needs 5 time steps, but the network has 4; remove"):
         reader_of(NEARLY, lexicon=lexicon("abcab", "ab"))
-    with pytest.raises(InputError, match="the lexicon has 'aaa', which takes 5 of 4"):
+    with pytest.raises(InputError, match="'aaa', which needs 5 time steps"):
         reader_of(NEARLY, lexicon=lexicon("ab", "aaa"))
 
 
-def test_a_precision_is_not_promised_of_what_was_not_calibrated() -> None:
+def test_target_precision_is_refused_with_a_lexicon_or_prior() -> None:
     for knowledge in ({"lexicon": lexicon("ab")}, {"prior": Prior.fit([(0,)], SPEC.alphabet)}):
-        with pytest.raises(InputError, match="a target precision says nothing with a lexicon or a prior"):
+        with pytest.raises(InputError, match="a target precision does not hold with a lexicon or a prior"):
             reader_of(NEARLY, target_precision=0.9, **knowledge)
 
 
@@ -145,7 +145,7 @@ def test_one_image_fused_is_its_reading() -> None:
     assert math.isclose(nothing.confidence, 0.0, abs_tol=0.01)
 
 
-def test_what_cannot_be_fused_is_refused() -> None:
+def test_images_that_cannot_be_fused_are_refused() -> None:
     with pytest.raises(InputError, match="no image to fuse"):
         looks().fuse([])
     with pytest.raises(InputError, match="weights are"):

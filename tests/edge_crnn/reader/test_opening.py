@@ -18,7 +18,7 @@ import edge_crnn
 from edge_crnn import Artifact, ArtifactError, DecoderSpec, InputError, InputTypeError, Reader, ctc, open_reader, read
 from edge_crnn.model.artifact import load
 from edge_crnn.reader import DEFAULT_MODEL, opening
-from tests.edge_crnn.reader.test_reader import in_fork
+from tests.edge_crnn.reader.test_engines import in_fork
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +99,8 @@ def test_options_of_a_reader(tiny_artifact: Path, tiny_pictures: list[np.ndarray
 
 
 def test_old_calls_still_work(tiny_artifact: Path, tiny_pictures: list[np.ndarray], tiny_labels: list[str]) -> None:
-    from edge_crnn.reader import MOST, usable_cores
+    from edge_crnn.board.limits import usable_cores
+    from edge_crnn.reader import MOST
 
     assert usable_cores() <= MOST
     with open_reader(
@@ -169,7 +170,7 @@ def test_a_forked_process_opens_its_own(
         assert in_fork(lambda: str(read(tiny_pictures[1], tiny_artifact))) == tiny_labels[1]
 
 
-def test_read_gives_the_errors_of_what_it_uses(tiny_artifact: Path) -> None:
+def test_read_raises_the_errors_of_its_parts(tiny_artifact: Path) -> None:
     with pytest.raises(TypeError, match="found NoneType, expected a path"):
         read(None, tiny_artifact)  # type: ignore[arg-type]
     with pytest.raises(ArtifactError, match=r"none\.tflite: cannot be read"):

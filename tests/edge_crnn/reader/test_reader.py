@@ -1,21 +1,16 @@
 from __future__ import annotations
 
-import os
 import re
-import threading
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from edge_crnn import (
-    BackendError,
     Character,
     DecoderSpec,
     FakeBackend,
@@ -28,12 +23,12 @@ from edge_crnn import (
     ctc,
     open_reader,
 )
-from edge_crnn.backends import Backend, open_backend
+from edge_crnn.backends import open_backend
+from edge_crnn.board import limits
 from edge_crnn.model.artifact import load
 from edge_crnn.model.spec import Confidence, CoveragePoint, InputSpec, ModelSpec, OutputSpec
 from edge_crnn.preprocess import preprocess
 from edge_crnn.preprocess.function import Preprocess
-from edge_crnn.reader import usable_cores
 
 # The fake engine takes 2×2 pixels and returns 4 steps of the symbols a, b, c, and the blank.
 SPEC = ModelSpec(
@@ -56,7 +51,7 @@ def reader_of(probabilities: np.ndarray, spec: ModelSpec = SPEC, **options: obje
     return Reader(spec, lambda: FakeBackend(probabilities, spec.input.shape), **options)  # type: ignore[arg-type]
 
 
-def test_a_reading_says_all() -> None:
+def test_fields_of_a_reading() -> None:
     assert reader_of(NEARLY).read(BLACK) == Reading(
         text="에이 b",
         label="ab",
@@ -91,7 +86,7 @@ def test_alternatives_come_best_first_with_their_posteriors() -> None:
     ) + everything.confidence == pytest.approx(1)
 
 
-def test_the_decoder_is_the_specs_unless_the_caller_says() -> None:
+def test_decoder_is_that_of_the_spec_unless_the_caller_names_one() -> None:
     tricky = steps((0.4, 0, 0, 0.6), (0.4, 0, 0, 0.6), BLANK, BLANK)  # best path: nothing, 0.36; most likely: a, 0.64
     beam = replace(SPEC, decoder=DecoderSpec("beam"))
     assert reader_of(tricky).read(BLACK).label == ""
@@ -115,7 +110,7 @@ def test_the_decoder_is_the_specs_unless_the_caller_says() -> None:
         (DecoderSpec("beam", grammar="..", reject_below=0.53), True),
     ],
 )
-def test_what_is_rejected_is_read_and_marked(decoder: DecoderSpec, accepted: bool) -> None:
+def test_rejected_reading_has_its_text(decoder: DecoderSpec, accepted: bool) -> None:
     reading = reader_of(NEARLY, decoder=decoder).read(BLACK)
     assert reading.label == "ab"
     assert reading.accepted is accepted
@@ -130,7 +125,7 @@ def test_what_is_rejected_is_read_and_marked(decoder: DecoderSpec, accepted: boo
         (DecoderSpec("beam", grammar="c"), "", 0.0, False),
     ],
 )
-def test_a_beam_reads_what_the_grammar_allows(
+def test_beam_reads_only_texts_of_the_grammar(
     decoder: DecoderSpec, label: str, confidence: float, accepted: bool
 ) -> None:
     reading = reader_of(NEARLY, decoder=decoder).read(BLACK)
@@ -149,7 +144,7 @@ def test_a_beam_reads_what_the_grammar_allows(
         (DecoderSpec("beam", grammar="containers"), "which no symbol of"),
     ],
 )
-def test_a_decoder_that_is_none(decoder: DecoderSpec, message: str) -> None:
+def test_unusable_decoder_is_refused(decoder: DecoderSpec, message: str) -> None:
     with pytest.raises(ModelSpecError, match=message):
         reader_of(ABC, decoder=decoder)
 
@@ -176,7 +171,7 @@ def test_a_calibrated_model_says_how_likely_it_is_right(method: str) -> None:
     assert [character.confidence for character in reading.characters] == pytest.approx([first, second])
 
 
-def test_calibrated_alternatives_are_weighed_as_the_reading_is() -> None:
+def test_calibrated_alternatives_are_weighed_like_the_reading() -> None:
     spec = replace(CALIBRATED, confidence=replace(CALIBRATED.confidence, temperature=1.0))  # type: ignore[type-var]
     reading = reader_of(NEARLY, spec, n_best=3).read(BLACK)
     candidates = [
@@ -187,7 +182,7 @@ def test_calibrated_alternatives_are_weighed_as_the_reading_is() -> None:
     assert [confidence for _, confidence in candidates] == pytest.approx([0.49, 0.22, 0.07])
 
 
-def test_calibrated_or_not_a_batch_reads_as_its_singles() -> None:
+def test_calibrated_batch_reads_like_its_singles() -> None:
     powers = np.exp(4 * np.random.default_rng(2).normal(size=(70, 4, 4)))
     rows = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
     for decoder in (DecoderSpec(), DecoderSpec("beam"), DecoderSpec("beam", grammar="[abc]{1,2}")):
@@ -204,7 +199,7 @@ def test_a_target_sets_the_threshold(precision: float, limit: float) -> None:
     assert reading.accepted is (limit == 0.2)
 
 
-def test_a_target_that_cannot_be_met() -> None:
+def test_unreachable_target_is_refused() -> None:
     with pytest.raises(ModelSpecError, match="not calibrated"):
         reader_of(NEARLY, target_precision=0.9)
     with pytest.raises(InputError, match=r"no threshold shows a precision of 0\.999"):
@@ -276,7 +271,7 @@ def test_eight_threads_share_one_reader(
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_what_is_no_image_gives_its_error_in_its_place(
+def test_unreadable_image_gives_an_error_in_its_place(
     tiny_artifacts: Callable[..., Path],
     tiny_pictures: list[np.ndarray],
     tiny_labels: list[str],
@@ -304,215 +299,23 @@ def test_what_is_no_image_gives_its_error_in_its_place(
         assert reader.read(files[0]).label == tiny_labels[0]
 
 
-class Counting:
-    """A factory that counts the fake engines it opens. Every engine waits until `together` of them are at work."""
-
-    def __init__(self, together: int = 1) -> None:
-        self.opened: list[FakeBackend] = []
-        self.barrier = threading.Barrier(together, timeout=30)
-
-    def __call__(self) -> Backend:
-        engine = FakeBackend(ABC, SPEC.input.shape)
-        self.opened.append(engine)
-        infer = engine.infer
-
-        def together(batch: np.ndarray) -> np.ndarray:
-            self.barrier.wait()
-            return infer(batch)
-
-        engine.infer = together  # type: ignore[method-assign]
-        return engine
-
-
-def test_engines_are_opened_as_work_asks_and_no_more() -> None:
-    factory = Counting()
-    reader = Reader(SPEC, factory, workers=4)
-    assert len(factory.opened) == 1
-    for _ in range(5):
-        reader.read(BLACK)
-    assert len(factory.opened) == 1
-    factory.barrier = threading.Barrier(4, timeout=30)  # four at once, or none
-    assert len(list(reader.read_each([BLACK] * 32 * 8))) == 32 * 8
-    assert len(factory.opened) == 4
-    with ThreadPoolExecutor(12) as pool:
-        assert len(list(pool.map(reader.read, [BLACK] * 48))) == 48
-    assert len(factory.opened) == 4
-    reader.close()
-    for engine in factory.opened:
-        with pytest.raises(BackendError):
-            FakeBackend.infer(engine, np.zeros((1, 2, 2, 1), np.float32))
-
-
-@pytest.mark.parametrize(("device", "workers"), [("cpu", usable_cores()), ("gpu", 1)])
-def test_without_a_number_each_core_has_an_engine_and_a_gpu_has_one(device: Any, workers: int) -> None:
-    assert _reader_on(device, None).workers == workers
-
-
-def test_an_engine_is_given_as_many_images_at_once_as_it_takes() -> None:
-    reader = _reader_on("gpu", 100)
-    sizes = []
-    infer = reader._engines[0].infer
-
-    def counted(batch: np.ndarray) -> np.ndarray:
-        sizes.append(len(batch))
-        return infer(batch)
-
-    reader._engines[0].infer = counted  # type: ignore[method-assign]
-    assert len(list(reader.read_each([BLACK] * 230))) == 230
-    assert sizes == [100, 100, 30]
-
-
-def _reader_on(device: Any, max_batch: int | None) -> Reader:
-    def open_engine() -> Backend:
-        engine = FakeBackend(ABC, SPEC.input.shape)
-        engine.facts = replace(engine.facts, device=device, max_batch=max_batch)
-        return engine
-
-    return Reader(SPEC, open_engine, workers=None)
-
-
-def test_an_engine_that_cannot_be_opened_is_an_error_each_time() -> None:
-    engines: Iterator[Backend] = iter([Counting(1)()])
-
-    def open_engine() -> Backend:
-        for engine in engines:
-            return engine
-        raise BackendError("no memory for a second engine")
-
-    reader = Reader(SPEC, open_engine, workers=2)
-    with reader._engine():
-        for _ in range(2):
-            with pytest.raises(BackendError, match="no memory"):
-                reader.read(BLACK)
-    assert reader.read(BLACK).label == "abc"
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_engines_failure_comes_through_and_the_engine_goes_back(workers: int) -> None:
-    fails = threading.Event()
-
-    class Failing(FakeBackend):
-        def infer(self, batch: np.ndarray) -> np.ndarray:
-            if fails.is_set():
-                raise BackendError("the engine failed")
-            return super().infer(batch)
-
-    reader = Reader(SPEC, lambda: Failing(ABC, SPEC.input.shape), workers=workers)
-    fails.set()
-    for _ in range(2 * workers):
-        with pytest.raises(BackendError, match="the engine failed"):
-            reader.read(BLACK)
-        with pytest.raises(BackendError, match="the engine failed"):
-            list(reader.read_each([BLACK] * 99))
-    fails.clear()
-    assert [reading.label for reading in reader.read_batch([BLACK] * 3)] == ["abc"] * 3
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_iterator_that_fails_comes_through(workers: int) -> None:
-    def images() -> Iterator[np.ndarray]:
-        for _ in range(100):
-            yield BLACK
-        raise OSError("the camera is gone")
-
-    reader = reader_of(ABC, workers=workers)
-    with pytest.raises(OSError, match="the camera is gone"):
-        list(reader.read_each(images()))
-    assert reader.read(BLACK).label == "abc"
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_whoever_stops_early_does_not_wait_for_the_rest(workers: int) -> None:
-    taken = 0
-
-    def endless() -> Iterator[np.ndarray]:
-        nonlocal taken
-        while True:
-            taken += 1
-            yield BLACK
-
-    with reader_of(ABC, workers=workers) as reader:
-        results = reader.read_each(endless())
-        assert isinstance(next(results), Reading)
-        results.close()  # type: ignore[attr-defined]
-        assert taken <= 32 * 4 * workers
-        assert reader.read(BLACK).label == "abc"
-        next(reader.read_each(endless()))  # left to the garbage collector
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("edge-crnn")]
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_closed_reader_refuses(tiny_artifact: Path, tiny_pictures: list[np.ndarray], workers: int) -> None:
-    with open_reader(tiny_artifact, workers=workers) as reader:
-        reader.read_batch(tiny_pictures)
-    reader.close()
-    for use in (
-        reader.read,
-        lambda image: reader.read_batch([image]),
-        lambda image: list(reader.read_each([image] * 9)),
-    ):
-        with pytest.raises(BackendError, match=r"used after close\(\)"):
-            use(tiny_pictures[0])
-
-
-def in_fork(work: Callable[[], str]) -> str:
-    """Return the text that `work` returns in a forked process."""
-    source, sink = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 and later: threads do not survive a fork
-        process = os.fork()
-    if process == 0:  # do not return into pytest
-        try:
-            os.write(sink, work().encode())
-        finally:
-            os._exit(0)
-    os.close(sink)
-    with os.fdopen(source, "rb") as pipe:
-        output = pipe.read().decode()
-    os.waitpid(process, 0)
-    return output
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_carried_over_a_fork_it_refuses(
-    tiny_artifact: Path, tiny_pictures: list[np.ndarray], tiny_labels: list[str], workers: int
-) -> None:
-    reader = open_reader(tiny_artifact, workers=workers)
-    reader.read_batch(tiny_pictures)
-
-    def refused() -> str:
-        messages = []
-        for use in (reader.read, lambda image: list(reader.read_each([image] * 9))):
-            try:
-                use(tiny_pictures[0])
-            except BackendError as error:
-                messages.append(str(error))
-        reader.close()
-        return "\n".join(messages)
-
-    expected = f"this reader was opened in process {os.getpid()} and carried over a fork; open one in each process"
-    assert in_fork(refused) == f"{expected}\n{expected}"
-    assert reader.read(tiny_pictures[0]).label == tiny_labels[0]
-    assert in_fork(lambda: open_reader(tiny_artifact).read(tiny_pictures[1]).label) == tiny_labels[1]
-
-
-def test_an_artifact_in_memory_is_read_with_as_its_file(
+def test_artifact_in_memory_reads_like_its_file(
     tiny_artifact: Path, tiny_pictures: list[np.ndarray], tiny_labels: list[str]
 ) -> None:
     with open_reader(load(tiny_artifact), workers=1) as reader:
         assert reader.read(tiny_pictures[3]).label == tiny_labels[3]
 
 
-def test_one_engine_per_core_unless_told(tiny_artifact: Path) -> None:
+def test_default_is_one_engine_per_core(tiny_artifact: Path) -> None:
     with open_reader(tiny_artifact) as reader:
-        assert reader.workers == usable_cores() >= 1
+        assert reader.workers == limits.usable_workers() >= 1
         assert reader.spec == load(tiny_artifact).spec
 
 
-@pytest.mark.parametrize("wrong", [{"workers": 0}, {"threads": 100_000}, {"n_best": 0}])
+@pytest.mark.parametrize("wrong", [{"workers": 0}, {"threads": 100_000}, {"n_best": 0}, {"n_best": 1_001}])
 def test_counts_that_would_crash_an_engine_are_refused(tiny_artifact: Path, wrong: dict[str, int]) -> None:
     ((name, value),) = wrong.items()
-    with pytest.raises(InputError, match=f"{name} is {value}, expected 1 to 256"):
+    with pytest.raises(InputError, match=f"{name} is {value}, expected a whole number from 1 to"):
         open_reader(tiny_artifact, **wrong)
 
 
@@ -539,7 +342,7 @@ def test_the_user_s_function_makes_the_input() -> None:
     assert [batch.tolist() for batch in seen] == [np.full((1, 2, 2, 1), level).tolist() for level in (5, 6)]
 
 
-def test_a_reader_without_the_function_says_which(tmp_path: Path) -> None:
+def test_missing_function_is_named(tmp_path: Path) -> None:
     named = replace(Preprocess.of(brightest).named, sha256="0" * 64)
     spec = replace(SPEC, input=replace(SPEC.input, function=named))
     with pytest.raises(InputError, match="images go through the function 'brightest', which is not given"):

@@ -108,7 +108,7 @@ def on(compute_capability: str, driver: str = "12.6") -> None:
 
 
 def place(onnx: Artifact, options: BuildOptions | None = None) -> Path:
-    return engine_cache._Wanted.of(onnx, options or BuildOptions()).path
+    return engine_cache._Entry.of(onnx, options or BuildOptions()).path
 
 
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
@@ -133,7 +133,7 @@ def test_unrelated_change_needs_no_other_engine(stub: Stub, onnx: Artifact) -> N
 
 
 @pytest.mark.usefixtures("here")
-def test_what_was_measured_is_kept_for_the_next_network(stub: Stub, onnx: Artifact, folder: Path) -> None:
+def test_timing_cache_serves_the_next_network(stub: Stub, onnx: Artifact, folder: Path) -> None:
     stub()
     cached_engine(onnx)
     cached_engine(save_onnx(onnx.path, graph="other"))
@@ -162,7 +162,7 @@ SPOILT: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
-def test_what_is_not_what_its_name_says_is_built_anew(
+def test_engine_that_does_not_match_its_name_is_rebuilt(
     stub: Stub, onnx: Artifact, folder: Path, spoil: Callable[[Path], object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     stub()
@@ -172,12 +172,12 @@ def test_what_is_not_what_its_name_says_is_built_anew(
     capsys.readouterr()
     assert cached_engine(onnx) == before
     assert capsys.readouterr().err == (
-        "edge-crnn: building the engine of plates.onnx, anew: the one in the cache is damaged\n"
+        "edge-crnn: building the engine of plates.onnx again: it is damaged in the cache\n"
     )
     assert engines(folder) == ["plan"]
 
 
-def test_an_engine_that_was_built_elsewhere_than_it_is_to_run_is_refused(
+def test_engine_built_on_another_gpu_is_refused(
     stub: Stub, onnx: Artifact, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stub()
@@ -185,7 +185,7 @@ def test_an_engine_that_was_built_elsewhere_than_it_is_to_run_is_refused(
     monkeypatch.setattr(cuda, "gpu", lambda: cuda.Gpu("Thor", "11.0", "13.0"))  # here, not in the build's process
     with pytest.raises(
         BackendError,
-        match=r"built by tensorrt 10.3.0 on Orin, 8.7, to be run by tensorrt 10.3.0 on Thor, 11.0; let CUDA_VIS",
+        match=r"built by tensorrt 10.3.0 on Orin, 8.7, but runs with tensorrt 10.3.0 on Thor, 11.0; set CUDA_VIS",
     ):
         cached_engine(onnx)
 
@@ -286,7 +286,7 @@ def test_a_killed_build_leaves_nothing_and_blocks_nobody(
     assert out == ""
     if victim == "its build":
         assert "plates.onnx: no engine (" in err
-        assert "the build was ended by SIGKILL); edge-crnn build-engine with --log shows why" in err
+        assert "the build was killed by SIGKILL); edge-crnn build-engine with --log shows why" in err
     until(lambda: len(begun.read_text().splitlines()) == 2)  # the second one has its turn
     assert engines(folder) == []
     (tmp_path / "go").touch()
@@ -295,7 +295,7 @@ def test_a_killed_build_leaves_nothing_and_blocks_nobody(
 
 
 @pytest.mark.usefixtures("here")
-def test_what_a_killed_writer_left_is_removed(stub: Stub, onnx: Artifact, folder: Path) -> None:
+def test_temporary_file_of_a_killed_writer_is_removed(stub: Stub, onnx: Artifact, folder: Path) -> None:
     stub()
     folder.mkdir(parents=True)
     (folder / ".0123.engine.1.01234567.partial").write_bytes(b"pl")
@@ -332,9 +332,7 @@ def test_a_cache_that_cannot_be_written(
     stub(meanwhile="import os; os.abort()")
     (tmp_path / "file").touch()
     monkeypatch.setenv("EDGE_CRNN_CACHE", str(tmp_path / "file"))
-    with pytest.raises(
-        OutputError, match=r"file/engines: no engine can be kept there \(Not a directory\); set EDGE_CR"
-    ):
+    with pytest.raises(OutputError, match=r"file/engines: cannot store engines \(Not a directory\); set EDGE_CR"):
         cached_engine(onnx)
 
 
@@ -345,7 +343,7 @@ def test_a_cache_that_can_only_be_read_is_read(stub: Stub, onnx: Artifact, folde
     (folder / "lock").unlink()
     (folder / "lock").mkdir()  # a super-user can write where there is no permission to, but not this
     cached_engine(onnx)
-    with pytest.raises(OutputError, match=r"no engine can be kept there \(Is a directory\)"):
+    with pytest.raises(OutputError, match=r"cannot store engines \(Is a directory\)"):
         cached_engine(save_onnx(onnx.path, graph="other"))
 
 
@@ -387,18 +385,18 @@ def test_all_that_is_missing_is_named_before_anything_is_done(
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setattr(cuda, "_LIBRARY", "libcuda_of_nobody.so.1")
     cuda._driver.cache_clear()
-    pycuda, gpu = r"pycuda is not there, or does not start \(.*\); it is compiled .*", "there is no NVIDIA driver"
-    with pytest.raises(BackendUnavailable, match=f"^plates.onnx: no TensorRT engine runs here: {pycuda}. {gpu} "):
+    pycuda, gpu = r"pycuda is not installed, or does not start \(.*\); compile it .*", "there is no NVIDIA driver"
+    with pytest.raises(BackendUnavailable, match=f"^plates.onnx: TensorRT engines do not run .*: {pycuda}. {gpu} "):
         cached_engine(onnx)
-    assert state(onnx) == (False, "not here: pycuda, a GPU; edge-crnn read --engine tensorrt says why")
+    assert state(onnx) == (False, "missing: pycuda, a GPU; edge-crnn read --engine tensorrt says why")
     assert not folder.exists()
 
 
 @pytest.mark.usefixtures("here")
-def test_state_says_what_is_still_to_be_done(stub: Stub, onnx: Artifact, folder: Path) -> None:
+def test_state_says_what_remains_to_be_done(stub: Stub, onnx: Artifact, folder: Path) -> None:
     stub()
     assert state(onnx) == (
-        True, "tensorrt 10.3.0 on Orin, 8.7; its engine is built when it is first asked for",
+        True, "tensorrt 10.3.0 on Orin, 8.7; its engine is built on first use",
     )  # fmt: skip
     assert not folder.exists()
     cached_engine(onnx)

@@ -10,7 +10,8 @@ from tests.fake_tensorrt import VERSIONS, tensorrt
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_first_error_is_the_reason(version: str) -> None:
-    trt, log = tensorrt(version), Log()
+    trt = tensorrt(version)
+    log = Log()
     logger = make_logger(trt, log)
     assert log.first == ""
     assert log.reason(ValueError("what Python says")) == "what Python says"

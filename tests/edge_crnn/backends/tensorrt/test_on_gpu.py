@@ -140,7 +140,8 @@ def test_the_callers_context(driver: Any, engine: Artifact, images: np.ndarray, 
     driver.init()
     context = driver.Device(0).make_context()
     try:
-        inside, beside = TrtBackend(engine, context=context), TrtBackend(engine)
+        inside = TrtBackend(engine, context=context)
+        beside = TrtBackend(engine)
         for backend in (inside, beside, inside, beside):
             np.testing.assert_allclose(backend.infer(images), expected, atol=CLOSE)
             assert driver.Context.get_current() == context
@@ -156,7 +157,7 @@ def test_the_callers_context(driver: Any, engine: Artifact, images: np.ndarray, 
 def test_a_damaged_engine_is_one_error(engine: Artifact) -> None:
     for payload in (engine.payload[: len(engine.payload) // 2], b"no engine"):
         with pytest.raises(
-            BackendError, match=r"^tiny.engine: .* does not open it \(it is not deserialized: .*again, here"
+            BackendError, match=r"^tiny.engine: .* cannot open it \(it cannot be deserialized: .*again on this machine"
         ):
             TrtBackend(replace(engine, payload=payload))
 

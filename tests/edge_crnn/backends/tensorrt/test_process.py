@@ -63,7 +63,7 @@ def test_an_engine_tells_how_it_was_built(stub: Stub, onnx: Artifact, target: Pa
     assert options_of(load(target)) == options
 
 
-def test_where_no_gpu_can_be_asked_the_spec_names_none(
+def test_without_a_gpu_the_spec_names_none(
     stub: Stub, onnx: Artifact, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")  # where there is one
@@ -92,7 +92,7 @@ def test_an_engine_of_any_bytes(stub: Stub, onnx: Artifact, target: Path) -> Non
     assert make_engine(onnx, target).payload == plan
 
 
-def test_what_libraries_print_is_no_engine(stub: Stub, onnx: Artifact, target: Path) -> None:
+def test_output_of_libraries_does_not_reach_the_engine(stub: Stub, onnx: Artifact, target: Path) -> None:
     stub(before="print('a banner'); os.write(1, b'another')")
     assert make_engine(onnx, target).payload == b"plan"
 
@@ -133,15 +133,15 @@ def test_a_terminal_sees_how_far_it_is(stub: Stub, onnx: Artifact, target: Path)
 
 FAILURES = {
     "a build": ({"fails": True}, r"^plates.engine: TensorRT 10.3.0 built no engine .out of memory.$"),
-    "no GPU": ({"no_gpu": True}, "is there a GPU and its driver"),
+    "no GPU": ({"no_gpu": True}, "are a GPU and its driver installed"),
     "single precision": (
         {"layers": {"Layers": [{"LayerType": "CaskConvolution", "Inputs": [{"Datatype": "Float"}]}]}},
-        "is not half",
+        "does not have half",
     ),
-    "a crash": ({"before": "os.abort()"}, r"^plates.engine: the build was ended by SIGABRT$"),
-    "out of memory": ({"before": "os.kill(os.getpid(), signal.SIGKILL)"}, "the build was ended by SIGKILL"),
-    "a defect": ({"before": "os._exit(3)"}, r"the build ended with status 3 and said nothing"),
-    "a silent end": ({"before": "os._exit(0)"}, r"the build ended with status 0 and said nothing"),
+    "a crash": ({"before": "os.abort()"}, r"^plates.engine: the build was killed by SIGABRT$"),
+    "out of memory": ({"before": "os.kill(os.getpid(), signal.SIGKILL)"}, "the build was killed by SIGKILL"),
+    "a defect": ({"before": "os._exit(3)"}, r"the build ended with status 3 and no message"),
+    "a silent end": ({"before": "os._exit(0)"}, r"the build ended with status 0 and no message"),
 }
 
 
@@ -201,7 +201,7 @@ def is_running(process: str) -> bool:
     return state not in "ZX"  # ended, and nobody has asked how
 
 
-def test_an_older_engine_stays_until_there_is_a_new_one(stub: Stub, onnx: Artifact, target: Path) -> None:
+def test_older_engine_stays_until_the_new_one_is_complete(stub: Stub, onnx: Artifact, target: Path) -> None:
     stub()
     before = make_engine(onnx, target)
     stub(fails=True)
@@ -214,7 +214,7 @@ def test_layers_that_are_to_stay_float32_are_not_promised(stub: Stub, onnx: Arti
     stub(before="os.abort()")
     assert onnx.spec.artifact is not None
     kept = replace(onnx.spec.artifact, float_layers=("conv1", "conv2"))
-    with pytest.raises(BackendError, match=r"^plates.onnx: is to keep conv1, conv2 in float32, .*without --float"):
+    with pytest.raises(BackendError, match=r"^plates.onnx: keeps conv1, conv2 in float32, .*without --float"):
         make_engine(replace(onnx, spec=replace(onnx.spec, artifact=kept)), target)
     assert not list(target.parent.iterdir())
 
@@ -244,5 +244,5 @@ def test_without_tensorrt_the_message_says_how_to_get_it(
     monkeypatch.setattr(trt_process, "is_there", lambda: False)
     for name in trt_process.MODULES:
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(BackendUnavailable, match=r"is installed; TensorRT comes with JetPack.* --system-site-packages"):
+    with pytest.raises(BackendUnavailable, match=r"is installed; JetPack installs .* --system-site-packages"):
         make_engine(onnx, target)

@@ -12,7 +12,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
-from ..alphabet import PLATES, PLATES_2019
 from ..dataset import LABELS
 from ..errors import InputError, OutputError
 from ..files import require_place, write_atomically
@@ -20,11 +19,12 @@ from ..progress import progress
 from ..training.degrade import MILD, PRESETS
 from ..training.folder import WHATS, Drawing, Drawn, draw_files
 from ..training.fonts import HELD_OUT, FontSplit, find_fonts, pick_fonts
-from ..training.layouts import KINDS
+from ..training.layouts import KINDS, read_label
+from ..training.plates.table import FORMS, GROUPS, NEGATIVES, ROAD
 from .command import Command, at_least, length, share
 
 _SHEET = 100
-"""Most images on a contact sheet."""
+"""Largest number of images on a contact sheet."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,10 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=at_least(0),
         default=0,
         metavar="N",
-        help="place in the series of the first image (default: %(default)s)",
+        help="place of the first image in the series (default: %(default)s)",
     )
     parser.add_argument(
-        "--kind", choices=KINDS, metavar="KIND", help=f"one kind of plate: {', '.join(KINDS)} (default: all in turn)"
+        "--kind",
+        choices=[*KINDS, *ROAD, *GROUPS],
+        metavar="KIND",
+        help=f"kind of plate: {', '.join(KINDS)} (default: these in turn); a form on the road: {', '.join(FORMS)};"
+        f" all-forms: these in turn; a plate to reject, drawn without a label: {', '.join(NEGATIVES)}; negatives: these"
+        " in turn",
     )
     parser.add_argument(
         "--alphabet", metavar="TEXT", help=f"characters that lines are made of (default: {Drawing.alphabet})"
@@ -91,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=("png", "jpg"), default="png", help="format of the images (default: %(default)s)"
     )
     parser.add_argument("--unlabelled", action="store_true", help="number the files and write no labels")
-    parser.add_argument("--add", action="store_true", help="add to a folder that has files; none is replaced")
+    parser.add_argument("--add", action="store_true", help="add to a folder that has files, without replacing any")
     parser.add_argument(
         "--workers",
         type=at_least(1, 256),
@@ -105,18 +110,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw the pictures; all of them reach the folder, or none.
+    """Draw the pictures. Either all of them reach the folder, or none.
 
     Raises:
-        InputError: the options do not go together.
-        OutputError: the folder has files already, or cannot be written.
-        DatasetError: the fonts or the glyph folder will not do.
-        AlphabetError: the alphabet will not do.
+        InputError: the options cannot be combined.
+        OutputError: the folder already has files, or cannot be written.
+        DatasetError: the fonts or the glyph folder are unusable.
+        AlphabetError: the alphabet is unusable.
     """
     drawing = _drawing(args)
-    folder, sheet = args.output, args.sheet
+    folder = args.output
+    sheet = args.sheet
     _require_room(folder, sheet, drawing, args)
-    next(drawing.pictures(1))  # what is wrong with the fonts shows before there is a folder
+    next(drawing.pictures(1))  # reports unusable fonts before the folder is created
     in_table = drawing.what == "lines" and not args.unlabelled
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -124,11 +130,11 @@ def run(args: argparse.Namespace) -> int:
             files = draw_files(drawing, Path(place), args.count, args.start, args.workers)
             with closing(files):
                 drawn = list(progress(files, args.count, "rendering"))
-            page = _sheet(drawing, Path(place), drawn[:_SHEET]) if sheet else None
+            page = _sheet(drawing, Path(place), drawn[:_SHEET], args.start) if sheet else None
             for file in drawn:
                 if (folder / file.name).exists():
                     raise OutputError(f"{folder / file.name}: already exists; choose another --seed or --start")
-            if in_table:  # first, since a number alone would be taken for a label
+            if in_table:  # first, because without a table a number would be taken for a label
                 _add_labels(folder / LABELS, drawn)
             for file in drawn:
                 (Path(place) / file.name).rename(folder / file.name)
@@ -154,9 +160,9 @@ def _drawing(args: argparse.Namespace) -> Drawing:
         ("length", lines),
     ):
         if getattr(args, option) is not None and not fits:
-            raise InputError(f"--{option} does not apply to --what {args.what}; leave one of them out")
+            raise InputError(f"--{option} does not apply to --what {args.what}; leave out one of them")
     if args.glyphs and args.font_split != "all":
-        raise InputError("--font-split does not apply to --glyphs; leave one of them out")
+        raise InputError("--font-split does not apply to --glyphs; leave out one of them")
     fonts = () if args.glyphs else pick_fonts(args.fonts, lines, args.font_split, args.held_out)
     return Drawing(
         what=args.what,
@@ -168,18 +174,24 @@ def _drawing(args: argparse.Namespace) -> Drawing:
         alphabet=Drawing.alphabet if args.alphabet is None else args.alphabet,
         length=args.length or Drawing.length,
         suffix=args.format,
-        named=not (lines or args.unlabelled),
+        named=not (lines or _is_unlabelled(args)),
     )
+
+
+def _is_unlabelled(args: argparse.Namespace) -> bool:
+    """Return whether the images have no labels: as wished, or since no label would be right."""
+    return args.unlabelled or args.kind in (*NEGATIVES, "negatives")
 
 
 def _require_room(folder: Path, sheet: Path | None, drawing: Drawing, args: argparse.Namespace) -> None:
     filled = folder.is_dir() and any(folder.iterdir())
     if filled and not args.add:
         raise OutputError(f"{folder}: already has files; choose an empty folder, or add to it with --add")
-    if filled and not args.unlabelled and (folder / LABELS).exists() == drawing.named:
-        there, wanted = (LABELS, "file names") if drawing.named else ("file names", LABELS)
+    if filled and not _is_unlabelled(args) and (folder / LABELS).exists() == drawing.named:
+        present = LABELS if drawing.named else "file names"
+        new = "file names" if drawing.named else LABELS
         raise OutputError(
-            f"{folder}: has its labels in {there}, but these images have theirs in {wanted}; choose another folder"
+            f"{folder}: has labels in {present}, but the new images have them in {new}; choose another folder"
         )
     if sheet:
         if sheet.suffix.lower() != ".png":
@@ -200,18 +212,19 @@ def _add_labels(table: Path, drawn: list[Drawn]) -> None:
     write_atomically(table, text.getvalue().encode())
 
 
-def _sheet(drawing: Drawing, folder: Path, drawn: list[Drawn]) -> bytes:
-    """Draw the contact sheet as PNG; a plate's caption is its label and how people read it."""
+def _sheet(drawing: Drawing, folder: Path, drawn: list[Drawn], start: int) -> bytes:
+    """Draw the contact sheet as PNG; the caption of a plate is its label and the text for people."""
     import cv2
 
     from ..training.sheet import contact_sheet
 
-    alphabet = {"plates": PLATES, "plates-2019": PLATES_2019}.get(drawing.what)
+    kinds = drawing.kinds
     pictures = []
-    for file in drawn:
+    for place, file in enumerate(drawn, start):
         image = cv2.imread(str(folder / file.name))
-        assert image is not None  # it was written just now
-        caption = f"{file.label}  {alphabet.read(file.label)}" if alphabet else file.label
+        assert image is not None  # it has just been written
+        text = read_label(file.label, kinds[place % len(kinds)]) if kinds else file.label
+        caption = file.label if text == file.label else f"{file.label}  {text}"
         pictures.append((caption, image.astype("uint8", copy=False)))
     page = contact_sheet(pictures, (drawing.fonts or find_fonts())[0])
     return cv2.imencode(".png", page)[1].tobytes()

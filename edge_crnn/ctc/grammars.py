@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from . import korean_plates
+
 
 @dataclass(frozen=True)
 class CheckDigit:
@@ -72,15 +74,15 @@ _MRZ_LINES = (
 )
 
 GRAMMARS: Mapping[str, Shipped] = {
-    "korean-plates": Shipped(r"[A-PZ][0-9]{2}([adefqrstw][hjkn]|gj)[0-9]{4}"),
+    "korean-plates": Shipped(korean_plates.REGEX),
     "korean-plates-2019": Shipped(r"[0-9]{3}([adefqrstw][hjkn]|g[hjk]|qo)[0-9]{4}"),
     "digits": Shipped(r"[0-9]+"),
     "containers": Shipped(r"[A-Z]{3}[JUZ][0-9]{7}", _CONTAINER_CHECK),
     "mrz": Shipped("|".join(_MRZ_LINES)),
     "latin-plates": Shipped(r"[0-9A-Z]{4,10}"),
 }
-"""korean-plates: a region or Z for none, two digits, a syllable as typed, four digits, in the symbols of
-`alphabet.PLATES`; korean-plates-2019: three digits, a syllable, four digits, in those of `alphabet.PLATES_2019`;
-digits: one or more; containers: ISO 6346 with its check digit; mrz: one line of an ICAO machine readable zone
-(Doc 9303, parts 4 to 7); latin-plates: 4 to 10 digits and capital letters.
+"""korean-plates: a region or Z for none, two or three digits, a syllable as typed, four digits, as the law combines
+them (`korean_plates`), in the symbols of `alphabet.PLATES`; korean-plates-2019: three digits, a syllable, four digits,
+in those of `alphabet.PLATES_2019`; digits: one or more; containers: ISO 6346 with its check digit; mrz: one line of an
+ICAO machine readable zone (Doc 9303, parts 4 to 7); latin-plates: 4 to 10 digits and capital letters.
 """

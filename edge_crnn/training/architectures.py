@@ -1,8 +1,8 @@
-"""The two networks that edge-crnn is made for, in Keras 3, on whichever of its backends is in use.
+"""The two networks of edge-crnn, in Keras 3, on any of its backends.
 
-`plates` reads a number plate: seven convolutions with batch norm, two bidirectional LSTM layers wired by hand, the one
-added up and the other concatenated. `digits` reads a text line: seven convolutions, two bidirectional LSTM layers.
-Both take a grey image width first and give class probabilities, the blank last.
+`plates` reads a number plate: seven convolutions with batch norm, two bidirectional LSTM layers wired by hand, the
+first added up and the second concatenated. `digits` reads a text line: seven convolutions, two bidirectional LSTM
+layers. Both take a grey image with the width first and return class probabilities with the blank last.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Architecture:
     steps: Callable[[int], int]
     """Width of the image in pixels → time steps."""
     skip_steps: int
-    """Leading time steps that loss and decoder skip, because the forward LSTM has seen next to nothing there."""
+    """Leading time steps that loss and decoder skip, because the forward LSTM has seen almost nothing there."""
 
 
 def plates(
@@ -41,7 +41,7 @@ def plates(
     rnn: Rnn = "lstm",
     recurrent_activation: str = "sigmoid",
 ) -> Any:
-    """The plate network: (N, 128, 64, 1) float32 → probabilities (N, 32, 42).
+    """Build the plate network: (N, 128, 64, 1) float32 → probabilities (N, 32, 42).
 
     Args:
         classes: symbols and the blank.
@@ -103,10 +103,10 @@ def digits(
     rnn: Rnn = "lstm",
     recurrent_activation: str = "sigmoid",
 ) -> Any:
-    """The text line network: (N, 100, 32, 1) float32 → probabilities (N, 24, 11).
+    """Build the text line network: (N, 100, 32, 1) float32 → probabilities (N, 24, 11).
 
-    Arguments and errors are those of `plates`. Each of the two batch norms stands between a ReLU and a padded
-    convolution. LSTMs start with a forget bias of 1 (Jozefowicz et al. 2015).
+    For arguments and errors, see `plates`. The two batch norms stand between a ReLU and a padded convolution. LSTMs
+    start with a forget bias of 1 (Jozefowicz et al. 2015).
     """
     layers, _, recurrent, units = _keras(width, rnn)
     image = _image(layers, "input", width_px, height_px, least=(8, 32))

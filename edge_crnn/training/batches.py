@@ -1,4 +1,4 @@
-"""Sources of training images: labelled folders, or a renderer; batch i never depends on who draws it, or when."""
+"""Sources of training images: labelled folders or a renderer. Batch i depends only on i."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from ..preprocess import preprocess
 from .workers import workers as pool_of
 
 _AHEAD = 4
-"""Batches that each worker prepares ahead."""
+"""Number of batches that a worker prepares ahead."""
 
 Pixels = npt.NDArray[np.uint8]
 
 
 class Batch(NamedTuple):
-    """Images as the network takes them, and their labels."""
+    """Images for the network, and their labels."""
 
     images: npt.NDArray[np.float32]
-    """(N, *InputSpec.shape)."""
+    """Images of shape (N, *InputSpec.shape)."""
     labels: tuple[str, ...]
 
 
@@ -43,10 +43,10 @@ class Source(Protocol):
         ...
 
     def require_steps(self, alphabet: Alphabet, steps: int) -> None:
-        """Check that labels fit into so many time steps: all of a finite number, or most of an endless supply.
+        """Check that the labels fit into the time steps: all labels of folders, or most labels of a renderer.
 
         Raises:
-            DatasetError: they do not.
+            DatasetError: the labels do not fit.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Checks of the images before the first step: training that cannot succeed does not begin."""
+"""Checks of the images before the first step, so that training that cannot succeed does not begin."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ..errors import DatasetError, ImageError
 from ..progress import progress
 
 _SHOWN = 3
-"""Most damaged images that a message names."""
+"""Largest number of damaged images that a message names."""
 
 
 def require_readable(datasets: Sequence[Dataset]) -> None:
     """Decode every image once, so that a damaged one does not end a run after hours.
 
     Raises:
-        ImageError: some cannot be decoded; the message counts them and names the first ones.
+        ImageError: some images cannot be decoded; the message counts them and names the first ones.
     """
     entries = [entry for dataset in datasets for entry in dataset]
     problems = []
@@ -35,7 +35,7 @@ def require_readable(datasets: Sequence[Dataset]) -> None:
 
 
 def require_apart(training: Sequence[Dataset], validation: Sequence[Dataset]) -> None:
-    """Check that no image is trained on and judged by as well, whatever its name: the model would seem too good.
+    """Check that no image is in both training and validation, under any name: the model would seem too good.
 
     Raises:
         DatasetError: some files have the same content.
@@ -46,6 +46,6 @@ def require_apart(training: Sequence[Dataset], validation: Sequence[Dataset]) ->
     if shared:
         path, other = shared[0]
         raise DatasetError(
-            f"{len(shared):,} of {len(judged_by):,} validation images are training images as well, such as {path}"
+            f"{len(shared):,} of {len(judged_by):,} validation images are also training images, such as {path}"
             f" ({other} has the same content); validate with other images"
         )

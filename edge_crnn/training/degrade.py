@@ -22,7 +22,7 @@ PX_PER_MM = 0.75
 
 @dataclass(frozen=True)
 class Preset:
-    """How badly plates are photographed: every plate draws its quantities uniformly from these ranges."""
+    """The ranges of a camera's faults. Every plate draws its quantities uniformly from them."""
 
     name: str
     px_per_mm: Range = (0.5, 0.5)
@@ -243,7 +243,8 @@ def _streak(length: float, angle: float) -> npt.NDArray[np.float32]:
     reach = int(np.ceil(length / 2))
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
     steps = np.linspace(-length / 2, length / 2, 8 * reach + 9)
-    columns, rows = reach + np.cos(angle) * steps, reach + np.sin(angle) * steps
+    columns = reach + np.cos(angle) * steps
+    rows = reach + np.sin(angle) * steps
     # Each point is shared bilinearly among four cells, so that a short way blurs a little, not nothing.
     for row in (np.floor(rows), np.floor(rows) + 1):
         for column in (np.floor(columns), np.floor(columns) + 1):

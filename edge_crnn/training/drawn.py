@@ -9,7 +9,7 @@ from ..ctc.lexicon import steps_of
 from ..errors import DatasetError
 from .batches import Pixels
 from .folder import Drawing
-from .layouts import KINDS, KINDS_2019, label_at
+from .layouts import label_at
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Mixture:
     def longest(self) -> int:
         """Characters of the longest label."""
         return max(
-            drawing.length[1] if drawing.what == "lines" else len(label_at(0, 0, KINDS[0])) for drawing in self.drawings
+            drawing.length[1] if drawing.what == "lines" else max(map(len, _labels(drawing)))
+            for drawing in self.drawings
         )
 
     def require_steps(self, alphabet: Alphabet, steps: int) -> None:
@@ -39,7 +40,7 @@ class Mixture:
                 needed = most + (most - 1) // len(drawing.alphabet)
                 example = f"a line of {most} letters"
             else:
-                example = label_at(0, 0, drawing.kind or (KINDS if drawing.what == "plates" else KINDS_2019)[0])
+                example = max(_labels(drawing), key=len)
                 needed = steps_of(alphabet.encode(example))
             if needed > steps:
                 raise DatasetError(
@@ -52,3 +53,8 @@ class Mixture:
         place, run = divmod(index, len(self.drawings))
         picture = next(self.drawings[run].pictures(1, place))
         return picture.image, picture.label
+
+
+def _labels(drawing: Drawing) -> list[str]:
+    """Return a label of every kind of plate that is drawn."""
+    return [label_at(0, 0, kind) for kind in drawing.kinds]

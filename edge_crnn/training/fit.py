@@ -1,7 +1,7 @@
 """Training: a plan, images, and a folder in which the best model, the log and the state of the run are kept.
 
-The state is written whole after every epoch, so that a run that was killed continues as if nothing had happened: batch
-i depends on i alone, and all else that changes is in the variables of the model and its optimiser.
+The state is written completely after every epoch, so a killed run can continue as if nothing had happened: batch i
+depends only on i, and everything else that changes is in the variables of the model and its optimiser.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def build(plan: Plan, spec: ModelSpec, precision: Precision = "float32") -> Any:
     finally:
         keras.config.set_dtype_policy(before)
     if model.output_shape[1:] != (spec.output.steps, spec.output.classes):
-        raise InputError(f"the network gives {model.output_shape[1:]}, its spec says {spec.output}: mend the spec")
+        raise InputError(
+            f"the network gives {model.output_shape[1:]}, but its spec says {spec.output}; correct the spec"
+        )
     return model
 
 
@@ -86,20 +88,20 @@ def fit(
         plan: the settings of the run.
         spec: the spec of the model.
         source: images to train with.
-        validation: images to judge each epoch by: more texts right, at a tie fewer wrong characters.
-        folder: the place of `best.keras`, `log.csv`, `curve.png` and the state.
+        validation: images to judge every epoch by: more texts right, then fewer wrong characters.
+        folder: the folder of `best.keras`, `log.csv`, `curve.png` and the state.
         workers: processes that make images ahead; the result does not depend on it.
-        initial: a trained model of the same network to start from, as `take_over` does; its alphabet may differ.
+        initial: a trained model of the same network to start from; its alphabet may differ. See `take_over`.
         resume: continue from the folder's state, if there is one.
-        on_epoch: takes the row of each epoch.
-        note: takes what the user should know, a line at a time.
+        on_epoch: called with the row of every epoch.
+        note: writes a line that the user should know.
 
     Raises:
         InputError: the state in the folder is of another plan, there is no validation image, or the loss is no longer
             a finite number.
-        DatasetError: a label takes more time steps than the network has.
+        DatasetError: a label needs more time steps than the network has.
         ModelFileError: `initial` or the state cannot be read, or has other shapes.
-        ModelSpecError: `initial` has other classes, and its spec does not say which.
+        ModelSpecError: `initial` has other classes, and no spec names them.
         OutputError: the folder cannot be written.
     """
     import keras
@@ -173,7 +175,7 @@ def evaluate(model: Any, spec: ModelSpec, validation: Batch) -> Score:
     read: list[str] = []
     for start in range(0, len(validation.labels), _CHUNK):
         images = validation.images[start : start + _CHUNK]
-        padded = np.zeros((_CHUNK, *images.shape[1:]), np.float32)  # one size: each new one would be compiled anew
+        padded = np.zeros((_CHUNK, *images.shape[1:]), np.float32)  # one size, because every new size is compiled
         padded[: len(images)] = images
         probabilities = np.asarray(model.predict_on_batch(padded), np.float32)[: len(images)]
         read += (alphabet.spell(reading.indices) for reading in ctc.greedy(probabilities, spec.blank, spec.skip_steps))
@@ -196,28 +198,28 @@ def save_model(plan: Plan, spec: ModelSpec, model: Any, path: Path) -> None:
 def _require_labels(
     source: Source, validation: Batch, alphabet: Alphabet, steps: int, note: Callable[[str], None]
 ) -> None:
-    """Check before the first step that the labels fit into the time steps, and that there is something to judge by.
+    """Check before the first step that the labels fit into the time steps, and that there are validation images.
 
     Raises:
         InputError: there is no validation image, or none whose label fits.
         DatasetError: a training label does not fit.
     """
     if not validation.labels:
-        raise InputError("no validation image; every epoch is judged by some, so give at least one")
+        raise InputError("found no validation image, expected at least 1 to judge epochs by; add --validation images")
     source.require_steps(alphabet, steps)
     if too_long := sum(steps_of(alphabet.encode(label)) > steps for label in validation.labels):
         _report_too_long(too_long, len(validation.labels), "validation: ", steps, note)
 
 
 def _report_too_long(count: int, total: int, where: str, steps: int, note: Callable[[str], None]) -> None:
-    """Write how many labels do not fit into the time steps, which a few random labels may not.
+    """Report the number of labels that do not fit into the time steps; a few random labels may not.
 
     Raises:
         InputError: none of them fits.
     """
     message = (
         f"{where}{count:,} of {total:,} labels do not fit into the {steps} time steps of the network (a repeated symbol"
-        " takes a blank as well); use shorter labels, or a network for wider images"
+        " also needs a blank); use shorter labels, or a network for wider images"
     )
     if count == total:
         raise InputError(message)
@@ -228,8 +230,8 @@ def _diverged(problem: str, epoch: int, plan: Plan, optimiser: Any) -> InputErro
     """Return the error that ends a run whose figures are not finite."""
     precision = "" if plan.precision == "float32" else ", or compute in --precision float32"
     return InputError(
-        f"epoch {epoch}: {problem}, at the learning rate {_rate(optimiser):g}; training ends here, since it would learn"
-        f" nothing more. Choose a lower --learning-rate{precision}"
+        f"epoch {epoch}: {problem}, at the learning rate {_rate(optimiser):g}; training ends here, because it would"
+        f" learn nothing more. Choose a lower --learning-rate{precision}"
     )
 
 

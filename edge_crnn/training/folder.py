@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from .degrade import Image
-from .layouts import KINDS, KINDS_2019, PlateKind
+from .layouts import KINDS, KINDS_2019
 from .lines import Line, LineRenderer, generate_lines
+from .plates.table import GROUPS
 from .synthetic import Plate, Renderer, generate
 from .workers import workers as pool_of
 
@@ -32,8 +33,8 @@ class Drawing:
     fonts: tuple[Path, ...] = ()
     glyphs: Path | None = None
     """A folder of glyph images, instead of fonts."""
-    kind: PlateKind | None = None
-    """Kind of the plates; None: all kinds in rotation."""
+    kind: str | None = None
+    """Kind, form or group of the plates; None: KINDS or KINDS_2019 in rotation."""
     alphabet: str = "0123456789"
     """Alphabet of lines."""
     length: tuple[int, int] = (1, 10)
@@ -42,6 +43,13 @@ class Drawing:
     named: bool = True
     """Whether the files are named by their labels; otherwise they are numbered."""
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of plates that are drawn in rotation; none of lines."""
+        if self.kind is not None:
+            return GROUPS.get(self.kind, (self.kind,))
+        return {"plates": KINDS, "plates-2019": KINDS_2019, "lines": ()}[self.what]
+
     def pictures(self, n: int, start: int = 0) -> Iterator[Plate | Line]:
         """Draw pictures `start` to `start + n - 1`.
 
@@ -49,10 +57,11 @@ class Drawing:
             DatasetError: the fonts or the glyph folder will not do.
             AlphabetError: nor will the alphabet.
         """
-        renderer = _renderer(self.what, self.fonts, self.glyphs, self.alphabet, self.length)
-        if isinstance(renderer, LineRenderer):
-            return generate_lines(n, self.seed, self.preset, start=start, renderer=renderer)
-        return generate(n, self.seed, self.preset, kind=self.kind, start=start, renderer=renderer)
+        if self.what == "lines":
+            lines = _line_renderer(self.fonts, self.alphabet, self.length)
+            return generate_lines(n, self.seed, self.preset, start=start, renderer=lines)
+        plates = _plate_renderer(self.fonts, self.glyphs, self.kinds)
+        return generate(n, self.seed, self.preset, start=start, renderer=plates)
 
 
 class Drawn(NamedTuple):
@@ -63,12 +72,13 @@ class Drawn(NamedTuple):
 
 
 @cache
-def _renderer(
-    what: What, fonts: tuple[Path, ...], glyphs: Path | None, alphabet: str, length: tuple[int, int]
-) -> Renderer | LineRenderer:
-    if what == "lines":
-        return LineRenderer(fonts, alphabet, length)
-    return Renderer(None if glyphs else fonts, glyphs, KINDS if what == "plates" else KINDS_2019)
+def _line_renderer(fonts: tuple[Path, ...], alphabet: str, length: tuple[int, int]) -> LineRenderer:
+    return LineRenderer(fonts, alphabet, length)
+
+
+@cache
+def _plate_renderer(fonts: tuple[Path, ...], glyphs: Path | None, kinds: tuple[str, ...]) -> Renderer:
+    return Renderer(None if glyphs else fonts, glyphs, kinds)
 
 
 def draw_files(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -11,74 +11,96 @@ import numpy as np
 from ..errors import DatasetError
 from .degrade import Image
 from .fonts import draw_text, open_font, require_glyphs
-from .layouts import HANGUL_2019, KINDS, LAYOUTS, REGIONS, PlateKind
+from .layouts import HANGUL_2019, KINDS, LAYOUTS
+from .plates.form import CAPITALS, DIGITS, REGIONS
+from .plates.table import ROAD
 
-_DIGITS = dict(zip("0123456789", "0123456789", strict=True))
-_TEXTS = {**_DIGITS, **HANGUL_2019, **REGIONS}
-"""Part of a label → the text that a font writes for it."""
+_KEYS = {text: key for key, text in (HANGUL_2019 | REGIONS).items()}
+"""Syllable or name of a region → the name of its file in a glyph folder."""
 
-_FILL_ACROSS, _FILL_DOWN = 0.84, 0.92
-"""How much of its cell a font's ink fills, as it does on the plates themselves."""
+FILL_ACROSS = 0.84
+FILL_DOWN = 0.92
+"""Width and height of a font's ink as shares of its cell, as on the plates themselves."""
 
 Face = Callable[[str, str, int, int], Image]
-"""(part of a label, colour suffix, width, height) → the ink of that glyph, (height, width) uint8."""
+"""(text, suffix in a glyph folder, width, height) → the ink of that glyph, (height, width) uint8."""
 
 
-def font_face(path: Path, kinds: Sequence[PlateKind] = KINDS) -> Face:
+def font_face(path: Path, kinds: Sequence[str] = KINDS) -> Face:
     """Return the glyphs of a font file that plates of those kinds need, stretched to fill their cells.
 
     Raises:
         DatasetError: it is no font, or lacks a digit or a syllable that plates need.
     """
     font = open_font(path, 160)
-    require_glyphs(font, path, dict.fromkeys(_TEXTS[part] for kind in kinds for part in _parts(kind)))
+    require_glyphs(font, path, dict.fromkeys(text for kind in kinds for text in _glyphs(kind)))
 
-    # Digits keep their proportions to one another: all are stretched by the same two factors.
-    digits = {digit: _trimmed(draw_text(font, digit)) for digit in _DIGITS}
+    # Digits keep their proportions to one another: all are stretched by the same two factors. Capitals follow them.
+    digits = {digit: _trimmed(draw_text(font, digit)) for digit in DIGITS}
     tallest, widest = (max(ink.shape[axis] for ink in digits.values()) for axis in (0, 1))
 
     @cache
-    def face(part: str, _suffix: str, width: int, height: int) -> Image:
-        ink = digits[part] if part in digits else _trimmed(draw_text(font, _TEXTS[part]))
-        across, down = (ink.shape[1] / widest, ink.shape[0] / tallest) if part in digits else (1.0, 1.0)
-        return _centred(ink, width, height, across, down)
+    def face(text: str, _suffix: str, width: int, height: int) -> Image:
+        ink = digits[text] if text in digits else _trimmed(draw_text(font, text))
+        if text not in digits and text not in CAPITALS:
+            return _centred(ink, width, height, 1, 1)
+        return _centred(ink, width, height, min(1, ink.shape[1] / widest), min(1, ink.shape[0] / tallest))
 
     return face
 
 
-def _glyph_file(part: str, suffix: str) -> str:
-    if part in _DIGITS:
-        group = "num"
-    elif part in REGIONS:
-        group = "region"
-    else:
-        group = "char1"
-    return f"{group}{suffix}/{part}.jpg"
+def _glyph_file(text: str, suffix: str) -> str:
+    """Return the file of a glyph.
+
+    Raises:
+        DatasetError: glyph folders have no such glyph.
+    """
+    if text in DIGITS:
+        return f"num{suffix}/{text}.jpg"
+    if text not in _KEYS:
+        raise DatasetError(f"glyph folders have no {text}: draw such plates in fonts")
+    group = "region" if _KEYS[text] in REGIONS else "char1"
+    return f"{group}{suffix}/{_KEYS[text]}.jpg"
 
 
-def _parts(kind: PlateKind) -> list[str]:
-    """Return all parts that labels of a kind are made of."""
+def _glyphs(kind: str) -> Sequence[str]:
+    """Return all texts that plates of a kind have in one cell, or in half of one."""
+    if kind in ROAD:
+        return ROAD[kind].glyphs
     layout = LAYOUTS[kind]
-    return [*_DIGITS, *layout.form.spellings, *(REGIONS if layout.has_region else ())]
+    syllables = (HANGUL_2019[spelling] for spelling in layout.labels.spellings)
+    return (*DIGITS, *syllables, *(REGIONS.values() if layout.has_region else ()))
 
 
-def folder_face(folder: Path, kinds: Sequence[PlateKind] = KINDS) -> Face:
+def _places(kinds: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """Yield the texts of those kinds, with the suffix of the folders that have them."""
+    for kind in kinds:
+        suffix = ROAD[kind].suffix if kind in ROAD else LAYOUTS[kind].suffix
+        for text in _glyphs(kind):
+            yield text, suffix
+
+
+def folder_face(folder: Path, kinds: Sequence[str] = KINDS) -> Face:
     """Return the glyphs of a folder of images that plates of those kinds need; margins are a part of a glyph.
+
+    A syllable that has no image of its own is half of that of a region.
 
     Raises:
         DatasetError: an image is missing; or, when it is drawn, cannot be read.
     """
     import cv2
 
-    names = sorted({_glyph_file(part, LAYOUTS[kind].suffix) for kind in kinds for part in _parts(kind)})
+    halves = {name[place]: (name, place) for name in REGIONS.values() for place in (0, 1) if name[place] not in _KEYS}
+    names = sorted({_glyph_file(halves.get(text, (text, 0))[0], suffix) for text, suffix in _places(kinds)})
     lacking = [name for name in names if not (folder / name).is_file()]
     if lacking:
         more = f" and {len(lacking) - 1} more are" if len(lacking) > 1 else " is"
         raise DatasetError(f"{folder}: {lacking[0]}{more} missing: name a folder with all of them, or use fonts")
 
     @cache
-    def face(part: str, suffix: str, width: int, height: int) -> Image:
-        path = folder / _glyph_file(part, suffix)
+    def face(text: str, suffix: str, width: int, height: int) -> Image:
+        whole, place = halves.get(text, (text, None))
+        path = folder / _glyph_file(whole, suffix)
         picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
         if picture is None:
             raise DatasetError(f"{path}: cannot be read as an image: replace it")
@@ -86,6 +108,9 @@ def folder_face(folder: Path, kinds: Sequence[PlateKind] = KINDS) -> Face:
         red = picture[..., 2].astype(np.float32)
         ink = abs(red - np.median(np.concatenate([red[0], red[-1]])))
         ink = np.clip(ink * (255 / max(1.0, float(ink.max()))), 0, 255).astype(np.uint8)
+        if place is not None:
+            middle = ink.shape[1] // 2
+            ink = ink[:, middle:] if place else ink[:, :middle]
         return _resized(ink, width, height)
 
     return face
@@ -98,7 +123,7 @@ def _trimmed(ink: Image) -> Image:
 
 def _centred(ink: Image, width: int, height: int, across: float, down: float) -> Image:
     """Place `ink` in the middle of a cell, filling that part of the cell's inner box both ways."""
-    inner = _resized(ink, max(1, round(width * _FILL_ACROSS * across)), max(1, round(height * _FILL_DOWN * down)))
+    inner = _resized(ink, max(1, round(width * FILL_ACROSS * across)), max(1, round(height * FILL_DOWN * down)))
     cell = np.zeros((height, width), np.uint8)
     row, column = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2
     cell[row : row + inner.shape[0], column : column + inner.shape[1]] = inner

@@ -1,4 +1,4 @@
-"""Records every epoch: in a CSV file for programs, and a picture for people."""
+"""Records every epoch in a CSV file for programs and in a picture for people."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ CURVE = "curve.png"
 
 @dataclass(frozen=True)
 class Row:
-    """The figures of an epoch; those of `metrics.Score` are of the validation images at its end."""
+    """The figures of an epoch; those of `metrics.Score` describe the validation images at its end."""
 
     epoch: int
     images: int
-    """Seen since the first epoch."""
+    """Number of images since the first epoch."""
     seconds: float
-    """Since the first epoch began, less what lay between two parts of a resumed run."""
+    """Seconds since the start of the first epoch, without the pauses of a resumed run."""
     learning_rate: float
     loss: float
     """Training loss in nats per image, averaged over the epoch."""
@@ -56,7 +56,7 @@ def write_history(folder: Path, rows: Sequence[Row]) -> None:
 
 def _curve(rows: Sequence[Row]) -> bytes:
     """Draw loss and errors over the images seen, as PNG."""
-    # The classes, not pyplot: no window, no global state.
+    # Unlike pyplot, these classes open no window and have no global state.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Weights of a trained model, taken over into a network that may read another alphabet."""
+"""Takes over the weights of a trained model into a network that may read another alphabet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Initial(NamedTuple):
 
     path: Path
     model: Any
-    """Of Keras."""
+    """The Keras model."""
     alphabet: Alphabet | None
     """Alphabet in the spec beside the model; None: it has no spec."""
 
@@ -42,35 +42,37 @@ def load_initial(path: Path) -> Initial:
 def take_over(initial: Initial, model: Any, alphabet: Alphabet) -> str:
     """Set the weights of a network to those of a trained model, and return what was taken over and what is new.
 
-    All layers but the last weighted one, which gives the classes, are copied. Of that one, the classes of the symbols
-    in both alphabets and of the blank are copied; the classes of new symbols keep their fresh weights.
+    All layers before the last layer with weights, which gives the classes, are copied. In that layer, the classes of
+    the blank and of symbols in both alphabets are copied; the classes of new symbols keep their fresh weights.
 
     Args:
         initial: the trained model.
         model: the network to train, with fresh weights.
-        alphabet: what the classes of `model` stand for.
+        alphabet: the alphabet of `model`.
 
     Raises:
         ModelFileError: a weight before the last layer has another shape, or there are more or fewer of them.
-        ModelSpecError: the numbers of classes differ, and no spec says what those of the trained model stand for.
+        ModelSpecError: the numbers of classes differ, and no spec names the classes of the trained model.
     """
-    source, target = _last_weighted(initial.model), _last_weighted(model)
+    source = _last_weighted(initial.model)
+    target = _last_weighted(model)
     same_shapes = [weight.shape for weight in source.weights] == [weight.shape for weight in target.weights]
     if initial.alphabet is None or _classes(initial.alphabet) == _classes(alphabet):
         if initial.alphabet is None and not same_shapes:
             raise ModelSpecError(
-                f"{initial.path}: no spec beside it says which symbols its {source.weights[-1].shape[-1]} classes stand"
-                f" for, and this network has {alphabet.classes}; write one with `edge-crnn spec`"
+                f"{initial.path}: no spec beside it names its {source.weights[-1].shape[-1]} classes, and this network"
+                f" has {alphabet.classes}; write a spec with `edge-crnn spec`"
             )
         copy_weights(initial.model, model)
-        assumed = "" if initial.alphabet else "; without a spec beside it, its alphabet is taken to be that of this run"
+        assumed = "" if initial.alphabet else "; it has no spec, so its alphabet is assumed to be that of this run"
         return f"took over all weights of {initial.path}{assumed}"
     _copy(
         [weight for layer in initial.model.layers if layer is not source for weight in layer.weights],
         [weight for layer in model.layers if layer is not target for weight in layer.weights],
     )
     pairs = _shared_classes(initial.alphabet, alphabet)
-    olds, news = [old for old, _ in pairs], [new for _, new in pairs]
+    olds = [old for old, _ in pairs]
+    news = [new for _, new in pairs]
     for theirs, ours in zip(source.weights, target.weights, strict=True):
         values = np.array(ours)
         values[..., news] = np.asarray(theirs)[..., olds]
@@ -98,7 +100,9 @@ def _copy(theirs: list[Any], ours: list[Any]) -> None:
             actual, expected = (
                 "nothing" if weight is None else f"{weight.path} {tuple(weight.shape)}" for weight in (other, own)
             )
-            raise ModelFileError(f"the initial model has {actual}, expected {expected}: name one of the same network")
+            raise ModelFileError(
+                f"the initial model has {actual}, expected {expected}; name a model of the same network"
+            )
     for own, other in zip(ours, theirs, strict=True):
         own.assign(other)
 

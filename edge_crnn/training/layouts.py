@@ -1,81 +1,92 @@
-"""The kinds of Korean number plates: their layout in millimetres, and their labels.
+"""The kinds of Korean number plates that the presets cover: their layout in millimetres, and labels of all kinds.
 
 A label is a region letter (`A` to `P`, `Z` for none), two digits, two Latin letters that spell one Hangul
 syllable on a Korean keyboard, and four digits: `A18sk6897` is 서울 18 나 6897. Since 2019 it is three digits, the
 two letters and four digits: `152rk3108` is 152 가 3108.
+
+These kinds combine any syllable with any region, so that seeds keep their pictures. `plates.table` has the forms that
+are on the road, with the labels that the law allows.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ..alphabet import KOREAN_PLATES, PLATES_2019
+from ..alphabet import KOREAN_PLATES, PLATES, PLATES_2019
+from ..ctc.korean_plates import NO_REGION, LabelSet
 from ..errors import AlphabetError
+from .plates.form import CAPITALS, DIGITS, REGIONS, Pattern
+from .plates.table import ROAD
 
-PlateKind = Literal["long-white", "short-white", "yellow-region", "green-region", "green", "long-white-2019"]
-"""One line on long or short white; two on yellow or green with a region; two on green without one."""
-
-KINDS: tuple[PlateKind, ...] = ("long-white", "short-white", "yellow-region", "green-region", "green")
-"""The five kinds whose labels are of nine symbols of KOREAN_PLATES."""
-KINDS_2019: tuple[PlateKind, ...] = ("long-white-2019",)
+KINDS = ("long-white", "short-white", "yellow-region", "green-region", "green")
+"""The five kinds whose labels are of nine symbols of KOREAN_PLATES: one line on long or short white; two on yellow or
+green with a region; two on green without one."""
+KINDS_2019 = ("long-white-2019",)
 """The kinds whose labels use PLATES_2019."""
 
-NO_REGION = "Z"
-REGIONS = {key: text.strip() for key, text in KOREAN_PLATES.items() if len(key) == 1 and key != NO_REGION}
-"""Region letter → the region's name."""
 HANGUL = {key: text.strip() for key, text in sorted(KOREAN_PLATES.items()) if len(key) == 2}
 """Keyboard spelling → syllable, in the order of the spellings."""
 HANGUL_2019 = {key: text.strip() for key, text in sorted(PLATES_2019.label_map.items())}
 """The same for plates since 2019, which have three more."""
 
 
-class Form(NamedTuple):
-    """The parts of a kind's labels, in order; all labels end in four digits."""
-
-    regions: str
-    """Letters, one of which comes first."""
-    digits: int
-    spellings: tuple[str, ...]
-
-    @property
-    def labels(self) -> int:
-        """Number of labels, without regions, so that an index gives the same plate whichever kind it is drawn as."""
-        return len(self.spellings) * int(10 ** (self.digits + 4))
+def labels_of(kind: str) -> LabelSet | Pattern:
+    """Return the labels of a kind in LAYOUTS or `plates.table.ROAD`."""
+    return LAYOUTS[kind].labels if kind in LAYOUTS else ROAD[kind].labels
 
 
-def label_at(seed: int, index: int, kind: PlateKind) -> str:
-    """Return the label of plate `index` of run `seed`; labels within a run are distinct.
+def read_label(label: str, kind: str) -> str:
+    """Return the label as people write it: 서울 18 나 6897."""
+    if kind in ROAD:
+        return ROAD[kind].read(label)
+    return (PLATES if kind in KINDS else PLATES_2019).read(label)
+
+
+def label_at(seed: int, index: int, kind: str) -> str:
+    """Return the label of plate `index` of run `seed`; labels within a run are distinct, but for foreign plates.
 
     A four-round Feistel network (Luby and Rackoff 1988) permutes 26-bit numbers (30-bit ones for 2019); those past
     the number of labels are walked on until one fits (Black and Rogaway 2002, section 3).
 
     Raises:
-        ValueError: `index` lies outside the 37,000,000 labels of a run (400,000,000 for 2019).
+        ValueError: `index` lies outside the labels of a run: 37,000,000 of KINDS, 400,000,000 of KINDS_2019.
     """
-    form = LAYOUTS[kind].form
-    if not 0 <= index < form.labels:
-        raise ValueError(f"plate {index:,}: a run has plates 0 to {form.labels - 1:,}; use another seed for more")
-    half_bits = ((form.labels - 1).bit_length() + 1) // 2
+    labels = labels_of(kind)
+    if isinstance(labels, Pattern):
+        return _foreign_label(seed, index, labels)
+    if not 0 <= index < labels.size:
+        raise ValueError(f"plate {index:,}: a run has plates 0 to {labels.size - 1:,}; use another seed for more")
+    half_bits = ((labels.size - 1).bit_length() + 1) // 2
     keys = _round_keys(seed)
     number = _permute(index, keys, half_bits)
-    while number >= form.labels:
+    while number >= labels.size:
         number = _permute(number, keys, half_bits)
-    use, digits = divmod(number, 10 ** (form.digits + 4))
-    region = form.regions and form.regions[_permute(index, keys[::-1], half_bits) % len(form.regions)]
-    return f"{region}{digits // 10_000:0{form.digits}d}{form.spellings[use]}{digits % 10_000:04d}"
+    use, digits = divmod(number, 10 ** (labels.digits + 4))
+    region = labels.regions and labels.regions[_permute(index, keys[::-1], half_bits) % len(labels.regions)]
+    return f"{region}{digits // 10_000:0{labels.digits}d}{labels.spellings[use]}{digits % 10_000:04d}"
 
 
-def check_label(label: str, kind: PlateKind) -> None:
+def _foreign_label(seed: int, index: int, pattern: Pattern) -> str:
+    rng = np.random.default_rng((seed, index))
+    alphabets = {"A": CAPITALS, "0": DIGITS, " ": " "}
+    return "".join(rng.choice(list(alphabets[character])) for character in pattern.text)
+
+
+def check_label(label: str, kind: str) -> None:
     """Raise AlphabetError unless `label` is one of a plate of that kind."""
-    form = LAYOUTS[kind].form
-    region = f"[{form.regions}]" if form.regions else ""
-    if not re.fullmatch(rf"{region}[0-9]{{{form.digits}}}({'|'.join(form.spellings)})[0-9]{{4}}", label):
-        example = f"{form.regions[:1]}{'187'[: form.digits]}sk6897"
-        raise AlphabetError(f"label {label!r} is no label of a {kind} plate, expected one like {example}")
+    labels = labels_of(kind)
+    if re.fullmatch(labels.regex, label):
+        return
+    if isinstance(labels, Pattern):
+        example = _foreign_label(0, 0, labels)
+    else:
+        spelling = "sk" if "sk" in labels.spellings else labels.spellings[0]
+        example = f"{labels.regions[:1]}{'187'[: labels.digits]}{spelling}6897"
+    raise AlphabetError(f"label {label!r} is no label of a {kind} plate, expected one like {example}")
 
 
 @lru_cache(maxsize=8)
@@ -114,22 +125,22 @@ class Layout(NamedTuple):
     background: tuple[int, int, int]
     ink: tuple[int, int, int]
     least_ink: float
-    """How much of the ink's colour the most worn plate still has; green plates ceased in 2006."""
+    """Share of the ink's colour that the most worn plate still has; green plates ceased in 2006."""
     suffix: str
     """Suffix of the folder names in a glyph folder for this colour."""
-    form: Form
+    labels: LabelSet
     slots: tuple[Slot, ...]
     bolts: tuple[tuple[float, float], ...]
 
     @property
     def has_region(self) -> bool:
         """Return whether the plate names a region."""
-        return len(self.form.regions) > 1
+        return len(self.labels.regions) > 1
 
 
-_REGIONAL = Form("".join(REGIONS), 2, tuple(HANGUL))
+_REGIONAL = LabelSet("".join(REGIONS), 2, tuple(HANGUL))
 _NATIONAL = _REGIONAL._replace(regions=NO_REGION)
-_OF_2019 = Form("", 3, tuple(HANGUL_2019))
+_OF_2019 = LabelSet("", 3, tuple(HANGUL_2019))
 
 _REGION, _USE = (0, 1), (3, 2)
 """Start and length of these parts of a label; they are the same in all forms."""
@@ -152,7 +163,7 @@ _WITH_REGION = (
 _TOP_BOLTS = ((42.0, 26.0), (293.0, 26.0))
 _LONG_BOLTS = ((110.0, 10.0), (410.0, 10.0))
 
-LAYOUTS: dict[PlateKind, Layout] = {
+LAYOUTS: dict[str, Layout] = {
     "long-white": Layout(
         520,
         110,

@@ -206,7 +206,8 @@ def _boxed(ink: Image, rng: np.random.Generator) -> Image:
     above, below = rng.uniform(*ABOVE, 2) * height
     box = height + above + below
     room = max(0.0, rng.uniform(*LEAST_ASPECT) * box - (left + width + right))
-    column, row = _PAD + int(left + rng.random() * room), _PAD + int(above)
+    column = _PAD + int(left + rng.random() * room)
+    row = _PAD + int(above)
     page = np.zeros((int(box) + 1 + 2 * _PAD, int(left + width + right + room) + 1 + 2 * _PAD), np.uint8)
     page[row : row + height, column : column + width] = ink
     return page

@@ -1,4 +1,4 @@
-"""The CTC loss (Graves et al. 2006) on whichever backend Keras runs, and labels in the form that it takes."""
+"""The CTC loss (Graves et al. 2006) on any backend of Keras, and the form of its labels."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..errors import InputError
 def pack(labels: Sequence[Sequence[int]], steps: int, longest: int) -> npt.NDArray[np.int32]:
     """Write the class indices of every label into one array (N, 1 + longest) int32: the length first, zeros behind.
 
-    A label that does not fit into `steps` time steps, one for each character and one for the blank between two that
-    are the same, has no path through CTC and an infinite loss: its length is written as -1, and `ctc_loss` gives it
-    a loss of 0.
+    A label needs a time step for every character and for every blank between two equal ones. A label that does not fit
+    into `steps` has no path through CTC and an infinite loss: its length is written as -1, and `ctc_loss` gives it a
+    loss of 0.
 
     Raises:
         InputError: a label is empty or has more than `longest` characters.
@@ -34,7 +34,7 @@ def pack(labels: Sequence[Sequence[int]], steps: int, longest: int) -> npt.NDArr
 def ctc_loss(blank: int, skip_steps: int) -> Callable[[Any, Any], Any]:
     """Return a loss for `keras.Model.compile`: (packed labels, logits (N, T, C)) → (N,) float32, in nats per image.
 
-    The first `skip_steps` of the T steps are left out, as the decoder leaves them out.
+    Like the decoder, it leaves out the first `skip_steps` of the T steps.
     """
     from keras import ops
 
@@ -43,7 +43,7 @@ def ctc_loss(blank: int, skip_steps: int) -> Callable[[Any, Any], Any]:
         logits = ops.cast(logits, "float32")[:, skip_steps:]
         lengths = packed[:, 0]
         steps = ops.full_like(lengths, logits.shape[1])
-        # What cannot be written is stood in for by its first character, so that no infinity reaches the gradient.
+        # The first character replaces a label that does not fit, so that no infinity reaches the gradient.
         losses = ops.ctc_loss(packed[:, 1:], logits, ops.where(lengths < 0, 1, lengths), steps, mask_index=blank)
         return ops.where(lengths < 0, 0.0, losses)
 

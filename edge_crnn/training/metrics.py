@@ -1,4 +1,4 @@
-"""Measures how well texts were read, in the four figures that are usually quoted for such networks."""
+"""Scores readings by the four figures that are usually quoted for text recognisers."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ from ..errors import InputError
 
 @dataclass(frozen=True)
 class Score:
-    """Figures over a set of images, each from 0 to 1, except for the error rates, which may exceed 1."""
+    """Figures over a set of images, from 0 to 1; only the error rates may exceed 1."""
 
     exact: float
     """Share of images whose whole text is correct."""
     character_error_rate: float
     """Edits (insertions, deletions, substitutions; Levenshtein 1966) over all true characters."""
     letter_accuracy: float
-    """Characters that stand right at their own place, over the longer of the two texts of each image; one that is
-    missed at the front makes all after it wrong."""
+    """Characters that are right at their own place, over the longer of the two texts; a missing first character makes
+    all others wrong."""
     edit_distance: float
-    """Edits over the true length, averaged over the images, as tf.edit_distance with `normalize` gives it."""
+    """Edits over the true length, averaged over the images, like tf.edit_distance with `normalize`."""
 
 
 def score(read: Sequence[str], labels: Sequence[str]) -> Score:
-    """Compare what was read with the truth, image by image.
+    """Compare readings with the true labels.
 
     Raises:
-        InputError: the two differ in length, or are empty, or a true label is.
+        InputError: the two differ in number, or are empty, or a label is empty.
     """
     if len(read) != len(labels) or not labels or not all(labels):
-        raise InputError(f"{len(read)} readings of {len(labels)} labels; expected one each, and no empty label")
+        raise InputError(
+            f"{len(read)} readings of {len(labels)} labels; expected the same number of both, and no empty label"
+        )
     pairs = list(zip(read, labels, strict=True))
     edits = [edit_distance(text, label) for text, label in pairs]
     placed = sum(a == b for text, label in pairs for a, b in zip(text, label, strict=False))

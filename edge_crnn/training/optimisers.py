@@ -1,4 +1,4 @@
-"""Optimisers: a modern default, and those that the two networks were first trained with."""
+"""Optimisers: a modern default, and the original optimisers of the two networks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ RATES: dict[Optimiser, float] = {"adamw": 1e-3, "adadelta": 1.0, "adam": 1e-4}
 WARM_UP = 0.03
 """Share of all steps over which AdamW's rate rises from 0."""
 LAST = 0.01
-"""Fraction of the rate at the end of its cosine."""
-WEIGHT_DECAY, MOST_NORM = 1e-2, 5.0
+"""Fraction of the rate at the end of the cosine decay."""
+WEIGHT_DECAY = 1e-2
+MOST_NORM = 5.0
 
 
 def make_optimiser(name: Optimiser, rate: float | None, steps: int) -> Any:
@@ -28,7 +29,7 @@ def make_optimiser(name: Optimiser, rate: float | None, steps: int) -> Any:
     | adam | Adam (Kingma and Ba 2015) at a constant rate of 0.0001, as the text line network was first trained |
 
     Raises:
-        InputError: no such optimiser.
+        InputError: the optimiser is unknown.
     """  # noqa: E501 - a table
     from keras import optimizers
 

@@ -14,7 +14,7 @@ from .optimisers import Optimiser
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 MOST_SEED = (1 << 32) - 1
-"""The greatest seed that NumPy's global generator takes, which Keras seeds as well."""
+"""The largest seed of NumPy's global generator, which Keras also seeds."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Plan:
     rnn: Rnn = "lstm"
     optimiser: Optimiser = "adamw"
     learning_rate: float | None = None
-    """None for the optimiser's own; see `optimisers`."""
+    """Learning rate; None: the default of the optimiser, see `optimisers`."""
     precision: Precision = "float32"
     """mixed: layers compute in 16 bits, variables and loss stay float32 (Micikevicius et al. 2018)."""
     patience: int | None = None

@@ -1,6 +1,6 @@
 """The state of a run on disk: every variable of the model and its optimiser, the log so far, and the plan.
 
-One NumPy archive without pickled objects; `json` holds what is no array.
+A NumPy archive without pickled objects; its member `json` holds everything that is not an array.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def load_state(path: Path, plan: Plan, variables: Sequence[Any]) -> list[Row]:
     """Restore the variables, and return the log so far.
 
     Raises:
-        InputError: the state is of another plan.
+        InputError: the state belongs to another plan.
         ModelFileError: it cannot be read, or has other variables.
     """
     try:
@@ -71,5 +71,5 @@ def load_state(path: Path, plan: Plan, variables: Sequence[Any]) -> list[Row]:
 
 
 def _plain(plan: Plan) -> dict[str, Any]:
-    """Convert the plan to what JSON returns for it."""
+    """Convert the plan to JSON and back, for a comparison."""
     return json.loads(json.dumps(dataclasses.asdict(plan)))  # type: ignore[no-any-return]

@@ -19,7 +19,7 @@ def workers(count: int, begin: Callable[..., None] | None = None, *arguments: An
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(count, context, _begin, (begin, arguments))
     try:
-        with _interrupts_ignored():  # they inherit it: Ctrl-C, which reaches all of a terminal, ends this process alone
+        with _interrupts_ignored():  # inherited: Ctrl-C reaches all processes of a terminal, but must end only this one
             for started in [pool.submit(os.getpid) for _ in range(count)]:
                 started.result()
         yield pool
@@ -37,7 +37,7 @@ def _begin(begin: Callable[..., None] | None, arguments: tuple[Any, ...]) -> Non
 
 
 def _leave_with_parent() -> None:
-    """End when the process that started this one is killed, which nothing else would report."""
+    """End this process when its parent is killed; nothing else reports that."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
@@ -46,7 +46,7 @@ def _leave_with_parent() -> None:
 
 @contextlib.contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # which alone may change it
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may change it
         yield
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

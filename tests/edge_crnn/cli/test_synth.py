@@ -60,7 +60,7 @@ def test_adding_replaces_nothing(tmp_path: Path):
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
-def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path):
+def test_folder_that_cannot_be_created_is_one_error(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         command("-o", tmp_path / "file" / "plates", "-n", 1)
@@ -120,8 +120,8 @@ def test_lines_added_to_lines_extend_the_table(tmp_path: Path):
 @pytest.mark.parametrize(
     ("first", "then", "message"),
     [
-        ((), ("--what", "lines"), "has its labels in file names, but"),
-        (("--what", "lines"), (), "has its labels in labels.csv, but"),
+        ((), ("--what", "lines"), "has labels in file names, but"),
+        (("--what", "lines"), (), "has labels in labels.csv, but"),
     ],
 )
 def test_one_folder_has_its_labels_in_one_place(tmp_path: Path, first: tuple[str], then: tuple[str], message: str):
@@ -172,7 +172,7 @@ def test_a_sheet_in_the_wrong_place_is_refused(tmp_path: Path, sheet: str, messa
     ],
 )
 def test_options_that_do_not_go_together_are_refused(tmp_path: Path, words: tuple[str, ...]):
-    with pytest.raises(InputError, match="leave one of them out"):
+    with pytest.raises(InputError, match="leave out one of them"):
         command("-o", tmp_path / "new", *words)
     assert not (tmp_path / "new").exists()
 

@@ -23,7 +23,9 @@ def sharp(seed: int, images: int = 6, steps: int = 20, classes: int = 12, sharpn
 @st.composite
 def small(draw: st.DrawFn) -> tuple[Floats, int]:
     """Probabilities (N, T, C) small enough to enumerate all alignments, some of them 0, and a blank."""
-    images, steps, classes = draw(st.integers(1, 3)), draw(st.integers(1, 5)), draw(st.integers(2, 3))
+    images = draw(st.integers(1, 3))
+    steps = draw(st.integers(1, 5))
+    classes = draw(st.integers(2, 3))
     count = images * steps * classes
     weights = draw(st.lists(st.integers(0, 9), min_size=count, max_size=count))
     rows = np.array(weights, np.float64).reshape(images, steps, classes)
@@ -225,12 +227,12 @@ def test_no_image_gives_no_result() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"width": 0}, "width is 0, expected at least 1"),
-        ({"n_best": 0}, "n_best is 0, expected 1 to 10"),
-        ({"width": 3, "n_best": 4}, "n_best is 4, expected 1 to 3, the width"),
+        ({"width": 0}, "width is 0, expected a whole number from 1"),
+        ({"n_best": 0}, "n_best is 0, expected a whole number from 1 to 10"),
+        ({"width": 3, "n_best": 4}, "n_best is 4, expected a whole number from 1 to 3, the width"),
         ({"min_ratio": -0.1}, "min_ratio is -0.1"),
         ({"min_ratio": float("nan")}, "min_ratio is nan"),
-        ({"top_k": 0}, "top_k is 0, expected at least 1 symbol"),
+        ({"top_k": 0}, "top_k is 0, expected a whole number from 1"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, int], message: str) -> None:

@@ -57,7 +57,8 @@ def test_every_form_of_the_same_scores_reads_the_same(decode: Callable[..., Any]
 
 
 def test_every_form_has_the_same_posterior() -> None:
-    rows, sequences = rows_of(3), [(0,), (1, 3), (), (0, 0, 4)]
+    rows = rows_of(3)
+    sequences = [(0,), (1, 3), (), (0, 0, 4)]
     expected = ctc.posterior(rows, sequences, 2)
     for form, scores in (("log-probabilities", np.log(rows)), ("logits", np.log(rows) - 1000)):
         np.testing.assert_allclose(ctc.posterior(scores, sequences, 2, form=form), expected, rtol=1e-10)

@@ -17,7 +17,8 @@ Floats = npt.NDArray[np.float64]
 @st.composite
 def images(draw: st.DrawFn) -> tuple[Floats, int]:
     """Probabilities (1, T, C), small enough to enumerate all alignments, some of them 0, and a blank."""
-    steps, classes = draw(st.integers(1, 5)), draw(st.integers(2, 3))
+    steps = draw(st.integers(1, 5))
+    classes = draw(st.integers(2, 3))
     weights = draw(st.lists(st.integers(0, 9), min_size=steps * classes, max_size=steps * classes))
     rows = np.array(weights, np.float64).reshape(1, steps, classes)
     rows[rows.sum(axis=-1) == 0] = 1.0
@@ -64,7 +65,8 @@ def test_a_certain_network_is_certain() -> None:
 
 
 def test_a_long_line_does_not_underflow_on_the_way() -> None:
-    steps, labels = 4000, [(0, 1) * 500]
+    steps = 4000
+    labels = [(0, 1) * 500]
     rows = np.full((1, steps, 3), 0.0005)
     rows[0, np.arange(steps), np.tile([0, 2, 1, 2], steps // 4)] = 0.999
     # The best path alone has this much; all other alignments of so sharp an output add little.

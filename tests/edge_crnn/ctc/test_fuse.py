@@ -79,7 +79,8 @@ def test_lexicon_and_prior_count_once(rows: Floats, weight: float, rescue: float
     seen = max(plain, key=plain.__getitem__)
     scores = {}
     for label in {*plain, *entries} if rescue else plain:
-        score, is_known = plain.get(label, 0.0), label in entries
+        score = plain.get(label, 0.0)
+        is_known = label in entries
         if is_known and seen not in entries and label in lexicon.near(seen):
             score += rescue * plain[seen] * (len(label) + (label == (2, 2)) <= rows.shape[1])
         score *= math.exp(prior.log_of([label])[0]) if prior else 1.0
@@ -102,7 +103,8 @@ def test_lexicon_and_prior_count_once(rows: Floats, weight: float, rescue: float
 
 
 def test_two_blurred_images_outvote_a_wrong_one() -> None:
-    wrong, right = np.full((1, 3, 4), 0.01), np.full((1, 3, 4), 0.01)
+    wrong = np.full((1, 3, 4), 0.01)
+    right = np.full((1, 3, 4), 0.01)
     wrong[0, 0, [0, 2]] = [0.75, 0.23]
     right[0, 0, [0, 2]] = [0.35, 0.63]
     for rows in (wrong, right):
@@ -117,7 +119,8 @@ def test_two_blurred_images_outvote_a_wrong_one() -> None:
 
 
 def test_a_zero_in_one_image_is_no_proof() -> None:
-    sure, other = np.eye(4)[[[0, 1, 3]]] * 1.0, np.eye(4)[[[2, 1, 3]]] * 1.0
+    sure = np.eye(4)[[[0, 1, 3]]] * 1.0
+    other = np.eye(4)[[[2, 1, 3]]] * 1.0
     (reading, second) = ctc.fuse(np.concatenate([sure, other, sure]), 1, n_best=2)
     assert (reading.indices, second.indices) == ((0, 3), (2, 3))
     assert (reading.agreeing, second.agreeing) == (2, 1)
@@ -149,5 +152,5 @@ def test_bad_weights_are_refused(weights: list[float]) -> None:
 def test_no_image_is_refused() -> None:
     with pytest.raises(InputError, match="no image to fuse"):
         ctc.fuse(np.zeros((0, 3, 4)), 1)
-    with pytest.raises(InputError, match="n_best is 20, expected 1 to 10"):
+    with pytest.raises(InputError, match="n_best is 20, expected a whole number from 1 to 10"):
         ctc.fuse(np.full((1, 3, 4), 0.25), 1, n_best=20)

@@ -23,8 +23,11 @@ def softmax(logits: npt.NDArray[Any]) -> Floats:
 @st.composite
 def batches(draw: st.DrawFn) -> tuple[Floats, int, int]:
     """Probabilities (N, T, C), a blank anywhere, and skipped steps."""
-    images, steps, classes = draw(st.integers(1, 4)), draw(st.integers(1, 12)), draw(st.integers(2, 6))
-    seed, sharpness = draw(st.integers(0, 2**32 - 1)), draw(st.sampled_from([0.0, 1.0, 5.0]))
+    images = draw(st.integers(1, 4))
+    steps = draw(st.integers(1, 12))
+    classes = draw(st.integers(2, 6))
+    seed = draw(st.integers(0, 2**32 - 1))
+    sharpness = draw(st.sampled_from([0.0, 1.0, 5.0]))
     logits = np.random.default_rng(seed).normal(size=(images, steps, classes)) * sharpness
     return softmax(logits), draw(st.integers(0, classes - 1)), draw(st.integers(0, steps - 1))
 

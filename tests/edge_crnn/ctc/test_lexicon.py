@@ -93,7 +93,8 @@ def test_weights_and_rescues_are_those_of_the_formula(
                 continue  # of equals, either may be the one that is seen
             scores = {}
             for label in {*own, *entries}:
-                score, is_known = own.get(label, 0.0), label in entries
+                score = own.get(label, 0.0)
+                is_known = label in entries
                 if lexicon.rescue and is_known and seen not in entries and label in one_edit(seen, SYMBOLS):
                     score += lexicon.rescue * own[seen] * (steps_of(label) <= len(image))
                 if math.isinf(lexicon.weight):

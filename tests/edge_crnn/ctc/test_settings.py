@@ -47,10 +47,35 @@ def test_an_unknown_keyword_is_a_type_error(decode: Any) -> None:
 
 
 def test_settings_are_checked_at_creation() -> None:
-    with pytest.raises(InputError, match="n_best is 11, expected 1 to 10"):
+    with pytest.raises(InputError, match="n_best is 11, expected a whole number from 1 to 10"):
         Search(n_best=11)
     with pytest.raises(InputError, match="width is 0"):
         dataclasses.replace(Search(), width=0)
+
+
+@decoders
+@pytest.mark.parametrize("number", [0, -1, 1_001, 10_000, 2**70, 10**30, 2.5, pytest.param(10**5000, id="long")])
+def test_a_beam_has_a_bound(decode: Any, number: Any) -> None:
+    with pytest.raises(InputError, match=r"width is .*, expected a whole number from 1 to 1,000"):
+        decode(rows(), 1, width=number)
+
+
+@pytest.mark.parametrize("number", [0, -1, 11, 10**30, 1.5])
+def test_the_texts_of_a_search_have_a_bound(number: Any) -> None:
+    with pytest.raises(InputError, match=r"n_best is .*, expected a whole number from 1 to 10, the width of the beam"):
+        Search(n_best=number)
+
+
+@pytest.mark.parametrize("number", [0, -1, 65_537, 10**30, 1.5])
+def test_the_symbols_to_try_have_a_bound(number: Any) -> None:
+    with pytest.raises(InputError, match=r"top_k is .*, expected a whole number from 1 to 65,536, or None"):
+        Search(top_k=number)
+
+
+@pytest.mark.parametrize("options", [{"width": 10_000}, {"width": 0}, {"width": 5, "n_best": 6}, {"width": 10**30}])
+def test_the_beam_of_tensorflow_has_the_same_bounds(options: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="expected a whole number from 1 to"):
+        ctc.tf_beam(rows(), 1, **options)
 
 
 @pytest.mark.parametrize("name", KNOWLEDGE)

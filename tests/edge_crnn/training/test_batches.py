@@ -55,7 +55,7 @@ def test_a_batch_is_preprocessed_images() -> None:
     assert np.allclose(batch.images[:, 0, 0, 0], np.array([3, 4, 5]) / 127.5 - 1)
 
 
-def test_without_workers_nothing_is_made_before_it_is_asked_for() -> None:
+def test_without_workers_batches_are_made_on_demand() -> None:
     source = Numbered()
     first(source, 2)
     assert source.seen == list(range(6))
@@ -76,7 +76,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_folder_is_gone_through_whole_in_another_order_each_time(folder: Path) -> None:
+def test_every_round_reads_the_whole_folder_in_another_order(folder: Path) -> None:
     source = Folders((load_labelled(folder, Alphabet(tuple("0123456789"), 10)),), seed=1)
     assert (len(source), source.longest) == (7, 2)
     turns = [[source.sample(turn * 7 + place)[1] for place in range(7)] for turn in range(4)]
@@ -99,6 +99,7 @@ def test_a_mixture_takes_its_runs_in_turn() -> None:
     source = Mixture(runs)
     assert source.longest == 12
     assert Mixture(runs[:1]).longest == 9
+    assert Mixture((Drawing("plates", 3, "none", fonts, kind="all-forms"),)).longest == 10
     pictures = [list(run.pictures(3)) for run in runs]
     for index in (0, 1, 4, 5, 2, 3, 3):
         image, label = source.sample(index)

@@ -48,7 +48,8 @@ def test_damaged_images_are_counted_and_the_first_ones_are_named(tmp_path: Path)
 
 def test_an_image_is_not_in_both_sets_under_any_name(tmp_path: Path) -> None:
     """PaddleOCR#17876: a copy of a training image among the validation images makes the model seem too good."""
-    training, validation = dataset(tmp_path / "a", "1", "2"), dataset(tmp_path / "b", "3")
+    training = dataset(tmp_path / "a", "1", "2")
+    validation = dataset(tmp_path / "b", "3")
     require_apart([training], [validation])
     require_apart([], [validation])
     shutil.copy(training.paths[0], tmp_path / "b" / "7.png")

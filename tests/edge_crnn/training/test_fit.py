@@ -151,7 +151,7 @@ def test_an_initial_model_that_cannot_be_read_is_refused(keras: Any, tmp_path: P
 def test_an_architecture_that_is_unknown_or_does_not_fit_is_refused(keras: Any) -> None:
     with pytest.raises(InputError, match="architecture 'vgg': expected one of plates, digits"):
         build(replace(PLAN, architecture="vgg"), SPEC)
-    with pytest.raises(InputError, match=r"the network gives \(7, 3\), its spec says"):
+    with pytest.raises(InputError, match=r"the network gives \(7, 3\), but its spec says"):
         build(PLAN, replace(SPEC, output=OutputSpec(steps=8, classes=3)))
 
 

@@ -16,6 +16,7 @@ from edge_crnn.training import folder
 from edge_crnn.training.folder import Drawing, draw_files
 from edge_crnn.training.fonts import find_fonts, find_line_fonts
 from edge_crnn.training.lines import generate_lines
+from edge_crnn.training.plates.table import FORMS
 from edge_crnn.training.synthetic import generate
 
 pytestmark = pytest.mark.thorough
@@ -96,5 +97,19 @@ def test_pictures_of_each_sort(plates: Drawing, lines: Drawing):
 
     assert len(label(plates)) == 9
     assert label(replace(plates, kind="green")).startswith("Z")
+    assert label(replace(plates, kind="yellow-long-region"))[0] in "ABCDEFGHIJKLMNOP"
+    assert label(replace(plates, kind="negatives"))[3:5] == "qo"
     assert label(replace(plates, what="plates-2019"))[:3].isdecimal()
     assert set(label(replace(lines, alphabet="ab", length=(5, 5)))) <= set("ab")
+
+
+def test_a_group_is_drawn_in_turn(plates: Drawing):
+    drawing = replace(plates, kind="all-forms")
+    assert drawing.kinds == tuple(FORMS)
+    pictures = drawing.pictures(3, start=9)
+    assert [getattr(picture, "kind", None) for picture in pictures] == list(FORMS)[9:12]
+
+
+def test_single_kind_is_drawn_like_among_all_kinds(plates: Drawing):
+    one = next(replace(plates, kind="green").pictures(1, start=4))
+    np.testing.assert_array_equal(one.image, next(plates.pictures(1, start=4)).image)

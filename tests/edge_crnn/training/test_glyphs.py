@@ -11,15 +11,18 @@ from PIL import ImageFont
 
 from edge_crnn.errors import DatasetError
 from edge_crnn.training.fonts import find_fonts
-from edge_crnn.training.glyphs import font_face
-from edge_crnn.training.layouts import HANGUL, HANGUL_2019, KINDS, KINDS_2019, LAYOUTS, REGIONS, PlateKind
+from edge_crnn.training.glyphs import folder_face, font_face
+from edge_crnn.training.layouts import HANGUL, HANGUL_2019, KINDS, KINDS_2019, LAYOUTS
+from edge_crnn.training.plates.form import CAPITALS, REGIONS, SYLLABLES
+from edge_crnn.training.plates.table import ROAD
 from edge_crnn.training.synthetic import Renderer, generate
 
 
 def test_all_glyphs_of_a_font_differ():
     for face in map(font_face, find_fonts()):
-        parts = [*"0123456789", *HANGUL_2019, *REGIONS]
-        assert len({face(part, "", 48, 64).tobytes() for part in parts}) == len(parts)
+        texts = [*"0123456789", *CAPITALS, *SYLLABLES.values(), *REGIONS.values()]
+        # I and 1 are the same bar in some fonts.
+        assert len({face(text, "", 48, 64).tobytes() for text in texts}) >= len(texts) - 1
 
 
 def test_a_folder_without_fonts_is_refused(tmp_path: Path):
@@ -73,7 +76,7 @@ def glyphs(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_glyph_folder_is_drawn_in_the_plate_s_colours(glyphs: Path, kind: PlateKind):
+def test_a_glyph_folder_is_drawn_in_the_plate_s_colours(glyphs: Path, kind: str):
     renderer = Renderer(glyphs=glyphs)
     label = "P99wn9999" if LAYOUTS[kind].has_region else "Z99wn9999"
     bar = renderer.render(1, "none", kind, label).image.astype(int)
@@ -106,3 +109,38 @@ def test_a_glyph_that_is_no_image_is_refused(glyphs: Path):
 def test_fonts_and_glyphs_together_are_refused(glyphs: Path):
     with pytest.raises(ValueError, match="not from both"):
         Renderer(find_fonts(), glyphs=glyphs)
+
+
+def test_capitals_are_as_tall_as_digits_and_keep_their_widths():
+    face = font_face(find_fonts()[0], ["foreign-france"])
+    tall, narrow, wide = (np.argwhere(face(text, "", 60, 80) > 127) for text in "8IM")
+    heights = [np.ptp(ink[:, 0]) for ink in (tall, narrow, wide)]
+    assert max(heights) - min(heights) <= 3
+    assert np.ptp(narrow[:, 1]) < np.ptp(wide[:, 1]) / 2
+
+
+def test_a_glyph_folder_stacks_the_halves_of_a_region(glyphs: Path):
+    path = glyphs / "region_y" / "I.jpg"  # 울산
+    image = cv2.imread(str(path))
+    assert image is not None
+    image[:] = 0, 240, 255
+    image[5:55, 2:18] = 0
+    assert cv2.imwrite(str(path), image)
+    face = folder_face(glyphs, ["yellow-long-region"])
+    assert face("울", "_y", 20, 60).mean() > 100
+    assert face("산", "_y", 20, 60).mean() < 20
+    own = folder_face(glyphs, KINDS)("서", "_y", 20, 60)  # of 서울, and a syllable by itself
+    np.testing.assert_array_equal(face("서", "_y", 20, 60), own)
+    label = "A18qk6897"
+    assert Renderer(glyphs=glyphs, kinds=["yellow-long-region"]).render(1, "none", label=label).label == label
+
+
+def test_a_glyph_folder_cannot_draw_what_it_has_no_place_for(glyphs: Path):
+    for kind in ("military-long", "foreign-france"):
+        with pytest.raises(DatasetError, match="draw such plates in fonts"):
+            folder_face(glyphs, [kind])
+
+
+def test_a_font_draws_every_form():
+    face = font_face(find_fonts()[0], list(ROAD))
+    assert all(face(text, "", 30, 40).any() for form in ROAD.values() for text in form.glyphs)

@@ -72,10 +72,12 @@ def class_rows(model: Any, spec: ModelSpec) -> dict[str, np.ndarray]:
 )
 def test_the_classes_of_shared_symbols_are_taken_over(trained: Path, spec: ModelSpec, shared: str, new: str) -> None:
     """crnn.pytorch#23: fine-tuning to another alphabet was refused, since the last layer has another shape."""
-    initial, model = load_initial(trained), build(PLAN, spec)
+    initial = load_initial(trained)
+    model = build(PLAN, spec)
     fresh = class_rows(model, spec)
     report = take_over(initial, model, spec.alphabet)
-    before, after = class_rows(initial.model, OLD), class_rows(model, spec)
+    before = class_rows(initial.model, OLD)
+    after = class_rows(model, spec)
     for symbol in ("", *shared):
         assert np.array_equal(after[symbol], before[symbol])
     for symbol in new:
@@ -90,7 +92,8 @@ def test_the_classes_of_shared_symbols_are_taken_over(trained: Path, spec: Model
 
 
 def test_the_same_alphabet_takes_over_everything(trained: Path) -> None:
-    initial, model = load_initial(trained), build(PLAN, OLD)
+    initial = load_initial(trained)
+    model = build(PLAN, OLD)
     assert "all weights" in take_over(initial, model, OLD.alphabet)
     assert all(np.array_equal(a, b) for a, b in zip(model.weights, initial.model.weights, strict=True))
 
@@ -101,7 +104,7 @@ def test_without_a_spec_the_alphabet_is_not_guessed_silently(trained: Path, tmp_
     initial = load_initial(bare)
     assert "without a spec" in take_over(initial, build(PLAN, OLD), OLD.alphabet)
     other = spec_of(tuple("abcd"))
-    with pytest.raises(ModelSpecError, match=r"no spec beside it says .* 4 classes .* 5; write one"):
+    with pytest.raises(ModelSpecError, match=r"no spec beside it names its 4 classes, .* 5; write"):
         take_over(initial, build(PLAN, other), other.alphabet)
 
 
@@ -114,7 +117,8 @@ def test_a_damaged_spec_is_not_ignored(trained: Path, tmp_path: Path) -> None:
 
 
 def test_another_network_changes_no_weight(trained: Path) -> None:
-    wider, spec = replace(PLAN, width=0.07), spec_of(tuple("abcd"))
+    wider = replace(PLAN, width=0.07)
+    spec = spec_of(tuple("abcd"))
     model = build(wider, spec)
     before = [np.array(weight) for weight in model.weights]
     with pytest.raises(ModelFileError, match=r"has conv1/kernel .* expected conv1/kernel"):

@@ -14,11 +14,13 @@ from edge_crnn.training.layouts import (
     KINDS,
     KINDS_2019,
     LAYOUTS,
-    REGIONS,
-    PlateKind,
     check_label,
     label_at,
+    labels_of,
+    read_label,
 )
+from edge_crnn.training.plates.form import REGIONS
+from edge_crnn.training.plates.table import NEGATIVES, ROAD
 
 LABEL = re.compile(r"([A-PZ])\d\d([a-z]{2})\d{4}")
 
@@ -31,7 +33,7 @@ def test_the_37_syllables_and_16_regions():
 
 
 @given(st.integers(0, 2**64), st.integers(0, 36_999_999), st.sampled_from(KINDS))
-def test_every_label_is_one_of_a_plate_of_its_kind(seed: int, index: int, kind: PlateKind):
+def test_every_label_is_one_of_a_plate_of_its_kind(seed: int, index: int, kind: str):
     label = label_at(seed, index, kind)
     match = LABEL.fullmatch(label)
     assert match
@@ -74,7 +76,7 @@ def test_labels_are_the_ones_that_runs_have_always_had():
 
 
 @pytest.mark.parametrize("kind", [*KINDS, *KINDS_2019])
-def test_labels_of_a_run_differ_whatever_the_kind(kind: PlateKind):
+def test_labels_of_a_run_differ_whatever_the_kind(kind: str):
     labels = {label_at(3, index, kind).lstrip("ABCDEFGHIJKLMNOPZ") for index in range(20_000)}
     assert len(labels) == 20_000
 
@@ -98,10 +100,10 @@ def test_an_index_past_the_labels_is_refused():
 
 
 @pytest.mark.parametrize("kind", [*KINDS, *KINDS_2019])
-def test_the_slots_show_the_whole_label_inside_the_plate_without_overlap(kind: PlateKind):
+def test_the_slots_show_the_whole_label_inside_the_plate_without_overlap(kind: str):
     layout = LAYOUTS[kind]
     shown = [place for slot in layout.slots for place in range(slot.first, slot.first + slot.length)]
-    assert sorted(shown) == list(range(1 if layout.form.regions == "Z" else 0, 9))
+    assert sorted(shown) == list(range(1 if layout.labels.regions == "Z" else 0, 9))
     for number, slot in enumerate(layout.slots):
         assert slot.x >= 0
         assert slot.y >= 0
@@ -111,3 +113,37 @@ def test_the_slots_show_the_whole_label_inside_the_plate_without_overlap(kind: P
             beside = slot.x >= other.x + other.width or other.x >= slot.x + slot.width
             above = slot.y >= other.y + other.height or other.y >= slot.y + slot.height
             assert beside or above
+
+
+@given(st.integers(0, 2**64), st.integers(0, 999_999), st.sampled_from(sorted(ROAD)))
+def test_every_label_of_a_form_is_one_of_its_own(seed: int, index: int, kind: str):
+    label = label_at(seed, index, kind)
+    assert label == label_at(seed, index, kind)
+    check_label(label, kind)
+    assert re.fullmatch(labels_of(kind).regex, label)
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "example"),
+    [
+        ("white-long", "Z18qk6897", "Z18sk6897"),
+        ("white-long-2019-rental", "Z187sk6897", "Z187gh6897"),
+        ("yellow-long-region", "Z18qk6897", "A18dk6897"),
+        ("military-short", "Z18sk6897", "Z18dbr6897"),
+    ],
+)
+def test_a_label_that_the_law_does_not_allow_is_refused(kind: str, label: str, example: str):
+    with pytest.raises(AlphabetError, match=f"{label}.*{kind} plate, expected .* {example}"):
+        check_label(label, kind)
+
+
+def test_a_label_of_another_country_is_refused_with_an_example():
+    with pytest.raises(AlphabetError, match=r"foreign-china plate, expected one like [A-Z]{2} [0-9]{5}$"):
+        check_label("Z18sk6897", "foreign-china")
+
+
+def test_labels_are_read_as_people_write_them():
+    assert read_label("A18sk6897", "green-region") == "서울 18 나 6897"
+    assert read_label("187qo6897", "long-white-2019") == "187 배 6897"
+    assert read_label("Z187gk6897", "white-long-2019-rental") == "187 하 6897"
+    assert {read_label(label_at(1, 2, kind), kind)[-1].isalnum() for kind in NEGATIVES} == {True}

@@ -43,6 +43,6 @@ def test_the_truth_scores_full(labels: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("read", "labels"), [([], []), (["1"], []), (["1"], [""])])
-def test_what_cannot_be_scored_is_refused(read: list[str], labels: list[str]) -> None:
-    with pytest.raises(InputError, match="expected one each, and no empty label"):
+def test_unusable_texts_are_not_scored(read: list[str], labels: list[str]) -> None:
+    with pytest.raises(InputError, match="expected the same number of both, and no empty label"):
         score(read, labels)

@@ -56,7 +56,7 @@ def test_other_variables_are_refused_and_none_is_set(saved: Path, variables: lis
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "pickled", "no archive"])
-def test_what_is_no_state_is_refused(saved: Path, variables: list[Any], damage: str) -> None:
+def test_file_that_is_no_state_is_refused(saved: Path, variables: list[Any], damage: str) -> None:
     if damage == "pickled":
         np.savez(saved, json=np.array([print], object))
     else:

@@ -11,14 +11,14 @@ import pytest
 from edge_crnn.training.workers import workers
 
 
-def test_each_begins_as_told_and_ignores_an_interrupt() -> None:
+def test_workers_run_begin_and_ignore_interrupts() -> None:
     with workers(2, os.putenv, "EDGE_CRNN_TEST", "begun") as pool:
         handlers = [pool.submit(signal.getsignal, signal.SIGINT).result() for _ in range(4)]
     assert handlers == [signal.SIG_IGN] * 4
     assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
 
-def test_what_fails_in_one_is_raised_here() -> None:
+def test_error_of_a_worker_is_raised_in_the_parent() -> None:
     with workers(1) as pool, pytest.raises(FileNotFoundError):
         pool.submit(os.listdir, "/no/such/folder").result()
 

@@ -1,4 +1,4 @@
-"""What so many successes of so many trials show, exactly."""
+"""Exact bounds of a proportion, from successes and trials."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ Interval = tuple[float, float]
 
 
 def binomial_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
-    """Two-sided interval of a proportion (Clopper and Pearson 1934); (0, 1) where there was no trial."""
+    """Return the two-sided interval of a proportion (Clopper and Pearson 1934); (0, 1) without a trial."""
     tail = (1 - confidence) / 2
     return lower_bound(successes, trials, 1 - tail), 1 - lower_bound(trials - successes, trials, 1 - tail)
 
 
 def lower_bound(successes: int, trials: int, confidence: float = 0.95) -> float:
-    """One-sided lower bound of a proportion: the one at which so many successes or more are just too unlikely.
+    """Return the one-sided lower bound of a proportion, at which so many successes or more become too unlikely.
 
     Without a failure it is (1 - confidence)^(1/n), close to 1 - 3/n at 95 % (Hanley and Lippman-Hand 1983).
     """
     if successes == 0:
         return 0.0
     failures = trials - successes
-    low, high = 0.0, 1.0
+    low = 0.0
+    high = 1.0
     for _ in range(60):  # halves the bracket to below the spacing of doubles near 1
         middle = (low + high) / 2
         if binomial_cdf(failures, trials, 1 - middle) < 1 - confidence:
@@ -34,7 +35,7 @@ def lower_bound(successes: int, trials: int, confidence: float = 0.95) -> float:
 
 
 def binomial_cdf(most: int, trials: int, chance: float) -> float:
-    """P(X <= most) for X successes in `trials`, each with `chance`."""
+    """Return P(X <= most) for X successes in `trials`, each of which succeeds with probability `chance`."""
     if most >= trials or chance <= 0:
         return 1.0
     if chance >= 1:

@@ -37,10 +37,10 @@ BINS = 20
 FEWEST = 100
 """Smallest number of images to calibrate with."""
 
-_POINTS = 100  # of the accuracy-coverage curve
+_POINTS = 100  # points of the accuracy-coverage curve
 _CHUNK = 256
 _TEMPERATURES = (0.2, 5.0)
-_PRECISE = 5e-3  # of the temperature's logarithm
+_PRECISE = 5e-3  # precision of the temperature's logarithm
 _TINY = 1e-300
 
 
@@ -57,11 +57,11 @@ def calibrate(
 
     Args:
         spec: the spec of the artifact.
-        engine: an engine that is open on the artifact; it runs nothing here.
+        engine: an open engine of the artifact, which does not run.
         probabilities: (N, T, C) float32, the engine's output for the images.
         truths: the labels of the N images.
         sha256: the hash of the images; see `dataset.content_hash`.
-        isotonic: whether isotonic regression follows the temperature.
+        isotonic: add isotonic regression after the temperature.
 
     Returns:
         The spec with `confidence` filled in.
@@ -78,7 +78,7 @@ def calibrate(
         raise DatasetError(
             f"all {len(right)} images are read right, so no confidence can be matched with errors: add harder images"
             if right.all()
-            else f"none of {len(right)} images is read right: check their labels, or take the artifact that is for them"
+            else f"none of {len(right)} images is read right: check their labels and the model"
         )
     fitted = Confidence(
         images=len(truths),
@@ -108,7 +108,7 @@ def calibrate(
 
 
 def decode(spec: ModelSpec, engine: Backend, probabilities: Probabilities) -> list[Reading]:
-    """Decode (N, T, C) probabilities as a reader with that spec does."""
+    """Decode (N, T, C) probabilities like a reader with this spec."""
     reader = Reader(spec, lambda: engine)
     return [reading for chunk in _chunks(len(probabilities)) for reading in reader.decode(probabilities[chunk])]
 
@@ -191,7 +191,7 @@ def coverage(
     curve = {}
     for size in sizes[sizes > 0]:
         threshold = float(ranked[size - 1])
-        accepted = int(np.searchsorted(-ranked, -threshold, side="right"))  # all of one confidence, or none
+        accepted = int(np.searchsorted(-ranked, -threshold, side="right"))  # never splits equal confidences
         good = int(right[order[:accepted]].sum())
         curve[threshold] = CoveragePoint(threshold, accepted, good, lower_bound(good, accepted, SHOWN))
     return tuple(curve.values())
@@ -214,11 +214,15 @@ def _least(function: Callable[[float], float], low: float, high: float) -> float
     at_right = function(right)
     while high - low > _PRECISE:
         if at_left <= at_right:
-            high, right, at_right = right, left, at_left
+            high = right
+            right = left
+            at_right = at_left
             left = high - golden * (high - low)
             at_left = function(left)
         else:
-            low, left, at_left = left, right, at_right
+            low = left
+            left = right
+            at_left = at_right
             right = low + golden * (high - low)
             at_right = function(right)
     return (low + high) / 2

@@ -1,4 +1,4 @@
-"""Long sequences, a part at a time."""
+"""Splits long sequences into parts."""
 
 from __future__ import annotations
 

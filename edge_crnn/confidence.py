@@ -43,10 +43,10 @@ def temper(probabilities: npt.NDArray[np.floating], blank: int, temperature: flo
 
 
 def likelihood(posterior: float, isotonic: tuple[tuple[float, float], ...]) -> float:
-    """Return the probability that a reading of that posterior is right, by the points of the isotonic fit.
+    """Return the probability that a reading of this posterior is right, from the points of the isotonic fit.
 
-    Between points it is interpolated linearly. Before the first point and after the last it is theirs. Without points
-    it is the posterior.
+    The probability is interpolated linearly between points, and constant before the first and after the last. Without
+    points it is the posterior.
     """
     if not isotonic:
         return posterior
@@ -62,10 +62,10 @@ def likelihood(posterior: float, isotonic: tuple[tuple[float, float], ...]) -> f
 
 
 def threshold(spec: ModelSpec, precision: float, decoder: DecoderSpec) -> float:
-    """Return the lowest confidence at which accepted readings have the precision asked for.
+    """Return the lowest confidence at which accepted readings reach a precision.
 
-    Among the points of the accuracy-coverage curve whose lower bound (`CoveragePoint.shown`) reaches that precision,
-    it is the point that accepts most.
+    Of the points of the accuracy-coverage curve whose lower bound (`CoveragePoint.shown`) reaches the precision, it is
+    the one that accepts the most readings.
 
     Args:
         spec: the spec of a calibrated artifact.
@@ -80,7 +80,7 @@ def threshold(spec: ModelSpec, precision: float, decoder: DecoderSpec) -> float:
     if confidence is None:
         raise ModelSpecError(
             f"{spec.name}: its confidences are not calibrated, so no threshold is known for a precision of"
-            f" {precision:g}; run edge-crnn calibrate on labelled images, or name a threshold (--min-confidence)"
+            f" {precision:g}; run edge-crnn calibrate on labelled images, or set a threshold (--min-confidence)"
         )
     if replace(decoder, reject_below=0.0) != replace(spec.decoder, reject_below=0.0):
         raise InputError(
@@ -94,7 +94,7 @@ def threshold(spec: ModelSpec, precision: float, decoder: DecoderSpec) -> float:
 
 
 def fewest(precision: float) -> int:
-    """Return the number of readings, all of them right, that show a precision below 1."""
+    """Return the number of readings that show a precision below 1 if all of them are right."""
     return math.ceil(math.log(1 - SHOWN) / math.log(precision)) if precision > 0 else 1
 
 
@@ -105,7 +105,7 @@ def _why_not(confidence: Confidence, precision: float) -> str:
     less = f"ask for at most {best:g}" if best else "none is shown"
     if confidence.images < (need := fewest(precision)):
         return (
-            f"it was calibrated with {confidence.images:,} images, and a precision of {precision:g} takes {need:,}"
-            f" readings without an error to show; calibrate with more images, or {less}"
+            f"it was calibrated with {confidence.images:,} images, and to show a precision of {precision:g}, it needs"
+            f" {need:,} readings without an error; calibrate with more images, or {less}"
         )
     return f"no threshold shows a precision of {precision:g}; calibrate with more images, or {less}"

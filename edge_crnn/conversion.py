@@ -1,4 +1,4 @@
-"""Conversion and verification from Python; the work is done by the converters, which are imported on first use.
+"""Conversion and verification from Python. The converters do the work; they are imported on first use.
 
 The runtime does not import the converters. They are found as entry points of the group `edge_crnn.inspectors`.
 """
@@ -113,25 +113,25 @@ def convert(
         model: a trained CRNN: .keras, .h5 or a TensorFlow 1 checkpoint.
         output: path of the converted model; its suffix, .tflite or .onnx, selects the format. None: the model's name
             with the suffix .tflite, in the current folder.
-        images: folders of images without labels, which show agreement with the trained model alone.
+        images: folders of images without labels, which only show agreement with the trained model.
         labelled: folders of images with labels, which show agreement and accuracy.
-        calibration: folder of images that set the ranges of int8; None: some of the other images, which then do not
-            verify.
+        calibration: folder of images that determine the ranges of int8; None: some of the other images, which are then
+            not used for verification.
         recipe: "int8", "float16", … as `edge-crnn convert --help` lists them, or "auto", which tries all and takes the
             fastest that passes; None: int8 for .tflite, dynamic without images, and float32 for .onnx.
         keep_float: names of layers that stay float32 whatever the recipe says.
         batch: images per call of a .tflite; None: 1.
-        takes_pixels: whether the converted model takes uint8 pixels rather than the network's own float32 input.
+        takes_pixels: True if the converted model takes uint8 pixels instead of the network's own float32 input.
         grammar: grammar of the texts that the converted model reads by default; see `open_reader`.
-        gate_agreement: least share, from 0 to 1, of the trained model's correct readings that must stay the same.
-        gate_accuracy: largest move of the accuracy, in percentage points.
-        strict: do not write a model that is not shown to pass, for lack of images.
+        gate_agreement: smallest share, from 0 to 1, of the trained model's correct readings that must stay the same.
+        gate_accuracy: largest change of the accuracy, in percentage points.
+        strict: do not write a model if there are too few images to show that it passes.
         spec: the model's spec; None: MODEL.json beside it, if there is one.
         architecture: for a file of weights alone, the file with the output of `model.to_json()`.
         recurrent_activation: for a file of weights alone, the gates' function.
-        layers: your own Python file that converts layers which edge-crnn does not know.
+        layers: your own Python file that converts layers that edge-crnn does not know.
         preprocess: your own function in place of all steps of preprocessing; see `preprocess.function`.
-        label_rules: where the labels of `labelled` are; None: the usual places.
+        label_rules: rules for finding the labels of `labelled`; None: the usual places.
         conventions: facts that the model file does not state, by the names of the options of `edge-crnn convert` with
             underscores, such as `alphabet="0123456789"`, `blank="last"`, `pixels="x/255"`, `resize="fit"`; and
             `lambdas={"squeeze": "squeeze 1"}`.
@@ -188,22 +188,22 @@ def verify(
         assert edge_crnn.verify("plates.keras", "plates.tflite", images="photos")
 
     Args:
-        model: as for `convert`.
+        model: see `convert`.
         artifact: the converted model, or its path.
-        images: as for `convert`; at least one folder here or in `labelled`.
-        labelled: as for `convert`.
-        gate_agreement: as for `convert`.
-        gate_accuracy: as for `convert`.
-        spec: as for `convert`.
-        architecture: as for `convert`.
-        recurrent_activation: as for `convert`.
-        layers: as for `convert`.
-        preprocess: as for `convert`.
-        label_rules: as for `convert`.
-        conventions: as for `convert`.
+        images: see `convert`; at least one folder here or in `labelled`.
+        labelled: see `convert`.
+        gate_agreement: see `convert`.
+        gate_accuracy: see `convert`.
+        spec: see `convert`.
+        architecture: see `convert`.
+        recurrent_activation: see `convert`.
+        layers: see `convert`.
+        preprocess: see `convert`.
+        label_rules: see `convert`.
+        conventions: see `convert`.
 
     Raises:
-        EdgeCrnnError: as `convert`.
+        EdgeCrnnError: see `convert`.
     """
     function: Callable[..., GateResult] = find_converter("verify")
     return function(
@@ -227,10 +227,10 @@ def find_converter(name: str) -> Any:
     """Import a function of the converters.
 
     Args:
-        name: `convert`, `verify`, or `trained`, which looks at a trained model.
+        name: `convert`, `verify`, or `trained`, which inspects a trained model.
 
     Raises:
-        BackendUnavailable: the converters, or what they import, are not installed.
+        BackendUnavailable: the converters, or packages that they import, are not installed.
     """
     from importlib.metadata import entry_points  # slow to import
 

@@ -1,4 +1,4 @@
-"""Folders of images, with or without labels, and which images are in them.
+"""Folders of images, with or without labels.
 
 The module `labels.texts` finds the labels. Images are decoded only when they are used.
 """
@@ -81,7 +81,7 @@ class Dataset:
 
     @cached_property
     def sha256(self) -> str:
-        """The `content_hash` of the files, as they were when it was first used."""
+        """The `content_hash` of the files at the first use of this property."""
         return content_hash(self.paths)
 
 
@@ -92,17 +92,17 @@ def load_labelled(
     note: Callable[[str], None] = to_stderr,
     steps: int | None = None,
 ) -> Dataset:
-    """Load the labelled images of `folder`, as `load_texts` finds them.
+    """Load the labelled images that `load_texts` finds in `folder`.
 
     Args:
         folder: a folder of images.
         alphabet: the alphabet that spells their labels.
-        rules: where the labels are, and what is done with characters that the alphabet does not have.
-        note: takes lines that say what was left out or dropped.
-        steps: time steps of the network that must suffice for the labels. None: they are not compared.
+        rules: rules for finding labels, and for characters that the alphabet does not have.
+        note: writes a line about images that were left out or characters that were dropped.
+        steps: time steps of the network, which must suffice for the labels. None: no check.
 
     Raises:
-        DatasetError: as `load_texts`, the labels have characters that the alphabet does not have, or they take more
+        DatasetError: see `load_texts`; or the labels have characters that the alphabet does not have, or need more
             time steps than there are.
     """
     texts = load_texts(folder, rules, note)
@@ -113,7 +113,7 @@ def load_labelled(
 
 
 def load_unlabelled(folder: Path, recursive: bool = False) -> Dataset:
-    """Load the images of `folder`, and of its subfolders if wanted, without labels.
+    """Load the images of `folder`, with `recursive` also those of its subfolders, without labels.
 
     Raises:
         DatasetError: there are no images.
@@ -122,7 +122,7 @@ def load_unlabelled(folder: Path, recursive: bool = False) -> Dataset:
 
 
 def content_hashes(paths: Iterable[Path]) -> dict[str, Path]:
-    """Return SHA-256 of a file's content → the first file with this content, for all files.
+    """Return, by the SHA-256 of its content, the first file with that content.
 
     Raises:
         DatasetError: a file cannot be read.
@@ -134,7 +134,7 @@ def content_hashes(paths: Iterable[Path]) -> dict[str, Path]:
 
 
 def content_hash(paths: Iterable[Path]) -> str:
-    """Return one SHA-256 for the contents of a set of files: that of their sorted SHA-256 in hexadecimal.
+    """Return a SHA-256 for the contents of a set of files: the hash of their sorted hashes in hexadecimal.
 
     Raises:
         DatasetError: a file cannot be read.
@@ -143,7 +143,7 @@ def content_hash(paths: Iterable[Path]) -> str:
 
 
 def refuse_repeats(paths: Iterable[Path]) -> None:
-    """Check that no image is there twice, since counting it twice would make a result look more certain than it is.
+    """Check that no image occurs twice, because counting it twice would make a result look too certain.
 
     Raises:
         DatasetError: two files have the same content.
@@ -152,16 +152,16 @@ def refuse_repeats(paths: Iterable[Path]) -> None:
     repeats = [(path, other) for path in paths if (other := first.setdefault(_file_sha256(path), path)) is not path]
     if repeats:
         raise DatasetError(
-            f"{len(repeats)} images are there more than once, such as {repeats[0][0]} (also {repeats[0][1]});"
+            f"{len(repeats)} images occur more than once, such as {repeats[0][0]} (also {repeats[0][1]});"
             " keep one of each"
         )
 
 
 def refuse_overlap(calibration: Iterable[Path], verification: Iterable[Path]) -> None:
-    """Check that no image is in both sets, since an artifact does better on images that it was calibrated with.
+    """Check that no image is in both sets, because an artifact does better on images that it was calibrated with.
 
     Raises:
-        DatasetError: some contents are in both.
+        DatasetError: some files have the same content.
     """
     seen = content_hashes(calibration)
     shared = [(path, seen[key]) for key, path in content_hashes(verification).items() if key in seen]

@@ -9,7 +9,10 @@ def edit_distance(sequence: Sequence[object], expected: Sequence[object]) -> int
     """Count the fewest insertions, deletions and substitutions between two sequences (Wagner and Fischer 1974)."""
     row = list(range(len(expected) + 1))
     for i, a in enumerate(sequence, 1):
-        diagonal, row[0] = row[0], i
+        diagonal = row[0]
+        row[0] = i
         for j, b in enumerate(expected, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (a != b))
+            substituted = diagonal + (a != b)
+            diagonal = row[j]
+            row[j] = min(row[j] + 1, row[j - 1] + 1, substituted)
     return row[-1]

@@ -1,23 +1,23 @@
 """Every error that edge-crnn raises on purpose.
 
     EdgeCrnnError
-    ├── ImageError            (ValueError)   a file or an array is no image that can be read
-    │   └── ImageTypeError    (TypeError)    an image is given as an object of a type that is not read
-    ├── ModelSpecError        (ValueError)   an artifact says too little, or something wrong, about itself
+    ├── ImageError            (ValueError)   a file or an array cannot be read as an image
+    │   └── ImageTypeError    (TypeError)    an image is an object of a type that cannot be read
+    ├── ModelSpecError        (ValueError)   the spec of a model is missing, incomplete or wrong
     ├── AlphabetError         (ValueError)   a label or text has a symbol that the alphabet lacks
     ├── DatasetError          (ValueError)   a folder of images is empty, unlabelled or overlaps with another
     ├── ModelFileError        (ValueError)   a trained model cannot be read, or is no CRNN that can be converted
-    ├── ArtifactError         (ValueError)   a converted model is damaged, or not what its spec describes
-    ├── InputError            (ValueError)   a batch or an argument is not what was asked for
+    ├── ArtifactError         (ValueError)   a converted model is damaged, or its spec describes another
+    ├── InputError            (ValueError)   a batch or an argument is invalid
     │   └── InputTypeError    (TypeError)    an argument has the wrong type
     ├── BackendUnavailable    (ImportError)  the engine for this kind of file is not installed
     ├── BackendError          (RuntimeError) the engine failed, or was used after close()
-    ├── ConversionError       (RuntimeError) the conversion gave something that must not be shipped
-    ├── VerificationError     (RuntimeError) the artifact does not read what the reference reads
+    ├── ConversionError       (RuntimeError) the result of a conversion is unusable
+    ├── VerificationError     (RuntimeError) the artifact does not read the same text as the reference
     └── OutputError           (OSError)      a result cannot be written
 
-Each leaf is also the builtin that fits, so that a caller who does not know this tree still catches it. A message says
-what was found, what was expected, and what to do.
+Every leaf is also a matching builtin, so callers who do not know this tree can catch it. A message says what was found,
+what was expected, and what to do.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class EdgeCrnnError(Exception):
 
 
 class ImageError(EdgeCrnnError, ValueError):
-    """A file or an array is no image that can be read."""
+    """A file or an array cannot be read as an image."""
 
 
 class ImageTypeError(ImageError, TypeError):
-    """An image is given as an object of a type that is not read."""
+    """An image is an object of a type that cannot be read."""
 
 
 class ModelSpecError(EdgeCrnnError, ValueError):
-    """An artifact says too little, or something wrong, about itself."""
+    """The spec of a model is missing, incomplete or wrong."""
 
 
 class AlphabetError(EdgeCrnnError, ValueError):
@@ -54,11 +54,11 @@ class ModelFileError(EdgeCrnnError, ValueError):
 
 
 class ArtifactError(EdgeCrnnError, ValueError):
-    """A converted model is damaged, or is not what its spec describes."""
+    """A converted model is damaged, or its spec describes another."""
 
 
 class InputError(EdgeCrnnError, ValueError):
-    """A batch or an argument is not what was asked for."""
+    """A batch or an argument is invalid."""
 
 
 class InputTypeError(InputError, TypeError):
@@ -74,11 +74,11 @@ class BackendError(EdgeCrnnError, RuntimeError):
 
 
 class ConversionError(EdgeCrnnError, RuntimeError):
-    """The conversion gave something that must not be shipped."""
+    """The result of a conversion is unusable."""
 
 
 class VerificationError(EdgeCrnnError, RuntimeError):
-    """The artifact does not read what the reference reads."""
+    """The artifact does not read the same text as the reference."""
 
 
 class OutputError(EdgeCrnnError, OSError):

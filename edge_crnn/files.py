@@ -17,14 +17,23 @@ _STALE_AFTER_S = 24 * 3600.0
 
 
 def _numbers(*names: str) -> frozenset[int]:
-    """Return the numbers of errors, some of which only some systems have."""
+    """Return the numbers of those errors that this system has."""
     return frozenset(getattr(errno, name) for name in names if hasattr(errno, name))
 
 
 _TEMPORARY = _numbers(
-    *("EACCES", "EPERM"),  # until whoever writes the file opens it to others
+    *("EACCES", "EPERM"),  # until its writer gives permission
     *("EAGAIN", "EBUSY", "EDEADLK", "EINTR", "ENOLCK", "ETXTBSY"),  # until another process is done with it
-    *("EIO", "EREMOTEIO", "ENODEV", "ENXIO", "ENOMEDIUM", "ESTALE", "ENOTCONN", "ESHUTDOWN"),  # until it is mounted
+    *(
+        "EIO",
+        "EREMOTEIO",
+        "ENODEV",
+        "ENXIO",
+        "ENOMEDIUM",
+        "ESTALE",
+        "ENOTCONN",
+        "ESHUTDOWN",
+    ),  # until mounted
     *("ECOMM", "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
     *("ENETRESET", "ENOLINK", "ETIMEDOUT", "EKEYEXPIRED", "EKEYREVOKED", "ENOKEY"),  # until the network is back
     *("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"),  # until this machine has room
@@ -33,7 +42,7 @@ _NO_LOCKS = _numbers("ENOLCK", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL")
 
 
 def is_temporary(error: BaseException | None) -> bool:
-    """Return whether an error, or the cause of one, says that a file cannot be read now but perhaps later."""
+    """Return whether an error or its cause means that a file may become readable later."""
     while error is not None and not isinstance(error, OSError):
         error = error.__cause__
     return error is not None and error.errno in _TEMPORARY
@@ -43,7 +52,7 @@ def lock(file: int) -> bool:
     """Lock an open file for this process until it is closed, without waiting.
 
     Returns:
-        False where the file system has no locks, such as some on a network.
+        False if the file system has no locks, like some network file systems.
 
     Raises:
         BlockingIOError: another process has locked it.
@@ -62,7 +71,7 @@ def lock(file: int) -> bool:
 
 def sha256(data: bytes | memoryview) -> str:
     """Return the SHA-256 of `data` in lower-case hexadecimal."""
-    import hashlib  # imports OpenSSL, which would add a third to the time of `import edge_crnn`
+    import hashlib  # imports OpenSSL, which would make `import edge_crnn` a third slower
 
     return hashlib.sha256(data).hexdigest()
 
@@ -70,10 +79,10 @@ def sha256(data: bytes | memoryview) -> str:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path`: to a temporary name in the same folder, which is synced and renamed.
 
-    A reader sees the old file or the new one, never a part. Temporary files of killed writers of `path` are removed.
+    Readers see the old file or the new one, never a part. Temporary files of killed writers of `path` are removed.
 
     Raises:
-        OutputError: the folder is missing, not writable or full, or `path` is a folder; nothing is left behind.
+        OutputError: the folder is missing, not writable or full, or `path` is a folder. Nothing is left behind.
     """
     with _temporary(path, f"{len(data):,} bytes") as temporary:
         with temporary.open("xb") as file:
@@ -85,7 +94,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def cache_folder(kind: str) -> Path:
-    """Return the folder that keeps files of a kind from one run to the next, which need not exist.
+    """Return the folder that keeps files of a kind from one run to the next. It need not exist.
 
     It is the folder `kind` in $EDGE_CRNN_CACHE, or else in edge-crnn in $XDG_CACHE_HOME or ~/.cache. Users may remove
     it at any time.
@@ -99,14 +108,14 @@ def cache_folder(kind: str) -> Path:
     try:
         return (base if base.is_absolute() else Path.home() / ".cache") / "edge-crnn" / kind
     except RuntimeError as error:
-        raise OutputError(f"no folder to keep {kind} in ({error}); set EDGE_CRNN_CACHE to one") from error
+        raise OutputError(f"no folder for {kind} ({error}); set EDGE_CRNN_CACHE to a folder") from error
 
 
 def require_place(path: Path) -> None:
-    """Check, before long work, that `path` can be written; remove what killed writers of it left.
+    """Check before long work that `path` can be written; remove temporary files of its killed writers.
 
     Raises:
-        OutputError: the folder is missing, is no folder or cannot be written, or `path` is a folder.
+        OutputError: the folder is missing, is not a folder or cannot be written, or `path` is a folder.
     """
     with _temporary(path, "a file") as temporary:
         temporary.touch(exist_ok=False)
@@ -115,7 +124,7 @@ def require_place(path: Path) -> None:
 
 
 def sweep_partial(path: Path) -> None:
-    """Remove the temporary files of writers of `path` that are gone, and any that is older than a day."""
+    """Remove the temporary files of writers of `path` that have ended, and all that are older than a day."""
     name = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.[0-9a-f]{{8}}{re.escape(_SUFFIX)}")
     for other in path.parent.iterdir():
         writer = name.fullmatch(other.name)
@@ -136,7 +145,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _temporary(path: Path, content: str) -> Iterator[Path]:
-    """Give a name beside `path` to a file that is removed at the end; `content` says what cannot be written."""
+    """Yield a name beside `path` for a file that is removed at the end; `content` describes it in errors."""
     temporary = path.parent / f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}{_SUFFIX}"
     try:
         sweep_partial(path)

@@ -1,4 +1,4 @@
-"""Walks through a folder of images, with its subfolders if wanted, and counts what it skips."""
+"""Walks through a folder of images, optionally with subfolders, and counts the files that it skips."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def is_hidden(name: str) -> bool:
 
 
 def has_image_suffix(name: str) -> bool:
-    """Return whether a name ends as that of an image does, in capitals or not."""
+    """Return whether a name has the suffix of an image, in upper or lower case."""
     stem, _, suffix = name.rpartition(".")  # much faster than pathlib, and a folder may have a million names
     return bool(stem) and f".{suffix.lower()}" in SUFFIXES
 
 
 @dataclass
 class Skipped:
-    """The files and subfolders that a walk did not read; its string is a part of a message, or empty."""
+    """The files and subfolders that a walk skipped. `str` gives a part of a message, or an empty string."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     """Kind of file, such as `.txt` → number of files."""
@@ -54,7 +54,7 @@ class Skipped:
             parts.append(f"{rest:,} more")
         sentences = []
         if parts:
-            sentences.append(f"skipped files that are no images: {', '.join(parts)}")
+            sentences.append(f"skipped files that are not images: {', '.join(parts)}")
         if self.subfolders:
             noun = "subfolder" if self.subfolders == 1 else "subfolders"
             sentences.append(f"skipped {self.subfolders:,} {noun}, which --recursive reads")
@@ -68,11 +68,11 @@ class Walk:
     and every image comes once.
 
     Args:
-        folder: where the walk starts.
+        folder: the start of the walk.
         recursive: also walk through subfolders.
-        on_error: takes the path from `folder` and the error of a file or subfolder that cannot be looked at. A file
-            that has gone in the meantime is no error.
-        is_hidden: tells by the name whether a file or folder is left out and not counted.
+        on_error: called with the path from `folder` and the error of a file or subfolder that cannot be examined. A
+            file that has gone in the meantime is not an error.
+        is_hidden: returns, from the name, whether a file or folder is left out and not counted.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Walk:
                 self._on_error(path, error)
 
     def _kind(self, name: str, entry: os.DirEntry[str]) -> str | None:
-        """Return `image`, `folder` or `link` (to a folder) for what is to be read; count anything else."""
+        """Return `image`, `folder` or `link` (to a folder) for entries to read; count all others and return None."""
         try:
             if entry.is_dir():
                 if self._recursive:

@@ -1,4 +1,4 @@
-"""Writes to stderr how far a long job is, and what the user should know."""
+"""Shows the progress of long jobs and notes for the user on stderr."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import TypeVar
 
 from .terminal import one_line, printable
 
-_QUIET_S, _REDRAW_S, _BAR = 1.0, 0.1, 20
+_QUIET_S = 1.0
+_REDRAW_S = 0.1
+_BAR = 20
 
 _T = TypeVar("_T")
 
@@ -22,15 +24,16 @@ def progress(items: Iterable[_T], total: int, label: str) -> Iterator[_T]:
     Nothing is written unless stderr is a terminal and the job takes more than a second. The bar is removed at the end.
 
     Args:
-        items: the items, which are produced while they are yielded.
-        total: how many there are.
-        label: the work, such as `reading`.
+        items: the items, which are produced on demand.
+        total: number of items.
+        label: name of the work, such as `reading`.
     """
     if sys.stderr is None or not sys.stderr.isatty():
         yield from items
         return
     started = time.monotonic()
-    drawn, width = started + _QUIET_S - _REDRAW_S, 0
+    drawn = started + _QUIET_S - _REDRAW_S
+    width = 0
     try:
         for done, item in enumerate(items):
             now = time.monotonic()
@@ -62,7 +65,7 @@ def _line(label: str, done: int, total: int, seconds: float) -> str:
 
 @contextmanager
 def activity(label: str) -> Iterator[None]:
-    """Show a label on stderr, if that is a terminal, during work that cannot be counted."""
+    """Show a label on stderr, if it is a terminal, during work without countable steps."""
     visible = sys.stderr is not None and sys.stderr.isatty()
     if visible:
         sys.stderr.write(f"{label} …")
@@ -77,14 +80,15 @@ def activity(label: str) -> Iterator[None]:
 
 @contextmanager
 def steps(label: str) -> Iterator[Callable[[str, int, int], None] | None]:
-    """Give a function that shows the phase of a job on stderr, or None unless stderr is a terminal.
+    """Yield a function that shows the phase of a job on stderr; None if stderr is not a terminal.
 
-    The function takes the phase, the steps that are done, and the number of steps.
+    The function takes the phase, the steps done, and the number of steps.
     """
     if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
-    drawn, width = 0.0, 0
+    drawn = 0.0
+    width = 0
 
     def show(phase: str, done: int, total: int) -> None:
         nonlocal drawn, width

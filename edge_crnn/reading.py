@@ -33,26 +33,26 @@ class Reading:
     """The reading of an image."""
 
     text: str
-    """For a person: 서울 18 나 6897."""
+    """The text for a person: 서울 18 나 6897."""
     label: str
-    """The network's own symbols: A18sk6897."""
+    """The text in the network's own symbols: A18sk6897."""
     confidence: float
-    """Posterior of the label, summed over all its alignments, in [0, 1]; where the model is calibrated, the probability
-    that the label is right."""
+    """Posterior of the label, summed over all its alignments, in [0, 1]. If the model is calibrated, it is the
+    probability that the label is right."""
     characters: tuple[Character, ...]
     alternatives: tuple[Alternative, ...]
     """The next best texts, best first; as many as the caller asked for."""
     accepted: bool
     """True if the confidence reaches the threshold of the model's spec or of the caller, and the text matches the
-    grammar. With a lexicon or a prior, `weighted` must reach the threshold instead. A rejected reading has its text,
-    too."""
+    grammar. With a lexicon or a prior, `weighted` must reach the threshold instead. A rejected reading also has its
+    text."""
     weighted: float | None = None
     """With a lexicon or a prior: the posterior after weighting by them, in [0, 1]; `confidence` remains the network's
     own. See `ctc.Decoded.weighted`."""
     rescued: bool = False
-    """True if the text is from the lexicon and the network sees another, which differs by a symbol."""
+    """True if the text is from the lexicon and differs by one symbol from the text that the network sees."""
     damaged: bool = False
-    """True if the picture's file is visibly damaged, so that some pixels are not those that were saved. Such a reading
+    """True if the picture's file is visibly damaged, so some pixels differ from those that were saved. Such a reading
     is never accepted."""
 
     def __str__(self) -> str:

@@ -1,10 +1,10 @@
-"""How measured figures are rounded for people."""
+"""Rounds measured figures for people."""
 
 from __future__ import annotations
 
 
 def three_digits(value: float) -> str:
-    """Three significant digits, with at most three decimals and no exponent: 0.123, 9.48, 100, 1,235.
+    """Format three significant digits, with at most three decimals and no exponent: 0.123, 9.48, 100, 1,235.
 
     The value is rounded before its digits are counted, so 99.96 gives 100 and not 100.0.
     """

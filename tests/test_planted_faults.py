@@ -247,7 +247,7 @@ def test_an_artifact_whose_spec_has_another_number_of_symbols(
     save(tmp_path / "x.tflite", artifact.payload, shorter)
     status, _, err = run("read", "--model", tmp_path / "x.tflite", images / "000.png")
     assert status == 1
-    assert "gives [(1, 16, 11, 'float32')], its spec says" in err
+    assert "gives [(1, 16, 11, 'float32')], but its spec says" in err
     assert "convert the model again" in err
 
 
@@ -328,8 +328,8 @@ def test_a_fake_engine_of_a_network_that_was_converted_again(run: Run, images: P
     status, _, err = run("read", "--model", engine, images / "000.png")
     assert status == 1
     assert err == (
-        f"edge-crnn read: {engine}: built of another network, SHA-256 {before.payload_sha256[:12]}…, than is in"
-        f" plates.onnx beside it now, {now.payload_sha256[:12]}…; build it again:"
+        f"edge-crnn read: {engine}: built from a network with SHA-256 {before.payload_sha256[:12]}…, but"
+        f" plates.onnx beside it has {now.payload_sha256[:12]}…; build it again:"
         f" edge-crnn build-engine {tmp_path / 'plates.onnx'} -o {engine}\n"
     )
 

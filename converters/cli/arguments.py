@@ -38,7 +38,7 @@ def add_structure_arguments(parser: argparse.ArgumentParser) -> None:
         "--layers",
         type=Path,
         metavar="FILE.py",
-        help="your own Python file that converts layers which edge-crnn does not know (see docs/what_a_file_cannot_say.md)",
+        help="your own Python file that converts layers of your own classes (see docs/what_a_file_cannot_say.md)",
     )
     add_preprocess_argument(group)
     add_declarations(parser)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge_crnn.backends.tensorrt.build import BuildOptions
 from edge_crnn.backends.tensorrt.process import is_there
+from edge_crnn.bounds import BATCH
 from edge_crnn.cli.command import Command, at_least
 from edge_crnn.cli.knowledge import add_grammar_argument, grammar_of
 from edge_crnn.dataset import Dataset
@@ -85,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--batch",
-        type=at_least(1),
+        type=at_least(*BATCH),
         metavar="N",
         help="images per call: a fixed number for tflite (default: 1), the most for tensorrt (default: 32)",
     )

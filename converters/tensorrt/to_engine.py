@@ -14,6 +14,8 @@ from pathlib import Path
 
 from edge_crnn.backends.tensorrt.build import BuildOptions
 from edge_crnn.backends.tensorrt.process import TIMEOUT_S, make_engine
+from edge_crnn.bounds import BATCH
+from edge_crnn.cli.command import at_least
 from edge_crnn.errors import EdgeCrnnError, InputError
 from edge_crnn.model.artifact import Artifact, load
 
@@ -59,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True, metavar="ENGINE", help="the engine to write, NAME.engine"
     )
     parser.add_argument(
-        "--batches", type=int, nargs=3, default=usual.batches, metavar=("MIN", "OPT", "MAX"),
+        "--batches", type=at_least(*BATCH), nargs=3, default=usual.batches, metavar=("MIN", "OPT", "MAX"),
         help="images per call: the fewest, the number to be fastest at, the most (default: 1 8 32)",
     )  # fmt: skip
     parser.add_argument(

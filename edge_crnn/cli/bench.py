@@ -1,4 +1,4 @@
-"""`edge-crnn bench`: measures how long reading an image takes, stage by stage, and whether that has changed."""
+"""`edge-crnn bench`: measures the time to read an image, stage by stage, and compares it with earlier measurements."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from ..bench.marks import difference, marks
 from ..bench.suite import run_suite
 from ..bench.summary import summarise
 from ..bench.table import comparison_table, table
+from ..board.limits import usable_workers
 from ..files import require_place, write_atomically
-from ..reader import DEFAULT_MODEL, MOST, usable_cores
+from ..reader import DEFAULT_MODEL, MOST
 from ..records.bench import Kind, Record, Scenario, load_record
 from .command import Command, at_least
 from .folders import add_recursive_argument
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=at_least(1, MOST),
         metavar="N",
-        help="engines in parallel, for offline, multi and --minutes (default: one per core)",
+        help="engines in parallel, for offline, multi and --minutes (default: one per usable core)",
     )
     parser.add_argument(
         "--fps", type=_positive, default=30.0, metavar="F", help="frames per second of camera (default: %(default)g)"
@@ -65,9 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--late",
         choices=("drop", "queue"),
         default="drop",
-        help="what happens to a frame that arrives while another is being read (default: %(default)s)",
+        help="fate of a frame that arrives while another is being read (default: %(default)s)",
     )
-    parser.add_argument("--minutes", type=_positive, metavar="M", help="afterwards read for this long without a pause")
+    parser.add_argument("--minutes", type=_positive, metavar="M", help="afterwards, read for M minutes without a pause")
     parser.add_argument(
         "--every",
         type=_positive,
@@ -102,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
         old=old,
         recursive=arguments.recursive,
     )
-    if arguments.output is not None:  # first, so that a comparison that fails loses nothing
+    if arguments.output is not None:  # before the comparison, which may fail
         write_atomically(arguments.output, _json(record).encode())
     comparisons = () if old is None else compare(old, record)
     if arguments.format == "json":
@@ -137,7 +138,7 @@ def _end(comparisons: Sequence[Comparison], old: Path | None) -> int:
 
 
 def _plays(arguments: argparse.Namespace) -> Iterator[tuple[Scenario, int]]:
-    readers = arguments.workers or usable_cores()
+    readers = arguments.workers or usable_workers()
     images = arguments.per_round
     rounds = arguments.rounds
     for kind in arguments.scenario:
@@ -153,7 +154,7 @@ def _plays(arguments: argparse.Namespace) -> Iterator[tuple[Scenario, int]]:
 
 
 def _json(record: Record, comparisons: Sequence[Comparison] = ()) -> str:
-    """Return the record as JSON, with summaries and comparisons, which follow from it and are not read back."""
+    """Return the record as JSON, with summaries and comparisons, which are derived and not read back."""
     summaries = [
         {
             **dataclasses.asdict(summarise(result)),

@@ -1,4 +1,4 @@
-"""`edge-crnn calibrate`: makes a model's confidences match how often it is right, and finds thresholds."""
+"""`edge-crnn calibrate`: makes confidences match the share of correct readings, and finds thresholds."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="labelled images like those it will read, best thousands; judge the confidences on other images",
+        help="labelled images like those it will read, ideally thousands; judge the confidences on other images",
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="write the calibrated model here (default: overwrite MODEL)"
@@ -106,7 +106,7 @@ def infer(artifact: Artifact, engine: Backend, dataset: Dataset) -> Probabilitie
     """Return the probabilities of a folder's images, (N, T, C) float32.
 
     Raises:
-        ImageError: a file is no image.
+        ImageError: a file is not an image.
         BackendError: the engine failed.
     """
     images = progress((entry.load() for entry in dataset), len(dataset), "reading")
@@ -143,7 +143,7 @@ def curve(confidence: Confidence) -> bytes:
     figure = Figure(figsize=(10, 4.5), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    least = 0.5 / confidence.images  # stands for 0 errors, which have no logarithm
+    least = 0.5 / confidence.images  # stands for 0 errors, because 0 has no logarithm
     expected = [max(1 - point.confidence, least) for point in confidence.reliability]
     actual = [max(1 - point.right, least) for point in confidence.reliability]
     left.plot([least, 1], [least, 1], color="tab:grey", linewidth=1)

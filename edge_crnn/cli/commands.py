@@ -1,7 +1,7 @@
-"""The commands of `edge-crnn`: their order, their help, and how they are found.
+"""The commands of `edge-crnn`: their order, their help, and the search for them.
 
-The table here lets `edge-crnn --help` answer without importing a command. Those of the converters are entry points,
-since the runtime does not import the converters; other packages may add more.
+With this table, `edge-crnn --help` imports no command. The commands of the converters are entry points, because the
+runtime does not import the converters; other packages may add more.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ class Entry:
     """A line of the table."""
 
     help: str
-    """Line for the list of commands; see `Command.help`."""
+    """The line for the list of commands; see `Command.help`."""
     module: str | None
-    """Module with the `COMMAND`; None for a command of the converters, which an entry point names."""
+    """The module with the `COMMAND`; None for a command of the converters, which an entry point names."""
     extra: str
-    """The extra of edge-crnn that installs what the command imports."""
+    """The extra of edge-crnn that installs the imports of the command."""
     needs: Sequence[str] = ()
     """Top-level modules that the command always needs."""
 
     @property
     def is_missing_packages(self) -> bool:
-        """Whether one of the modules that it needs is not installed. Imports none of them."""
+        """True if a module that the command needs is not installed. Imports none of them."""
         return any(importlib.util.find_spec(name) is None for name in self.needs)
 
 
@@ -45,9 +45,9 @@ COMMANDS: dict[str, Entry] = {
     "read": Entry("read the text in images", "edge_crnn.cli.read", "litert,opencv"),
     "convert": Entry("convert a trained model and verify that it reads the same text", None, "convert", _CONVERT),
     "spec": Entry("measure what a model file leaves open and write its spec", None, "convert", _CONVERT),
-    "info": Entry("show what a model says about itself", "edge_crnn.cli.info", "litert"),
+    "info": Entry("show the description of a model", "edge_crnn.cli.info", "litert"),
     "verify": Entry("compare converted models with the trained model", None, "convert", _CONVERT),
-    "serve-folder": Entry("read each image that arrives in a folder", "edge_crnn.cli.serve_folder", "litert,opencv"),
+    "serve-folder": Entry("read every image that arrives in a folder", "edge_crnn.cli.serve_folder", "litert,opencv"),
     "calibrate": Entry(
         "make confidences match the share of correct readings", "edge_crnn.cli.calibrate", "litert,opencv"
     ),
@@ -75,7 +75,7 @@ def find_command(name: str) -> Command | None:
     if entry is not None and entry.module is not None:
         command = import_module(entry.module).COMMAND
     else:
-        from importlib.metadata import entry_points  # which is slow to import
+        from importlib.metadata import entry_points  # slow to import
 
         points = tuple(entry_points(group=GROUP, name=name))
         if not points and entry is not None:

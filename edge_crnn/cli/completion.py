@@ -17,36 +17,36 @@ _HELP_COLUMNS = 70
 
 @dataclass(frozen=True)
 class Option:
-    """An option of a command, as a shell completes it."""
+    """An option of a command, for completion."""
 
     names: tuple[str, ...]
     help: str
     takes_value: bool
     choices: tuple[str, ...]
-    """Values that it takes; empty where a shell completes file names."""
+    """The values of the option; empty if the shell completes file names."""
 
 
 @dataclass(frozen=True)
 class Completion:
-    """A command, as a shell completes it."""
+    """A command, for completion."""
 
     name: str
     help: str
     options: tuple[Option, ...]
     choices: tuple[str, ...]
-    """Values of the first positional argument; empty where a shell completes file names."""
+    """The values of the first positional argument; empty if the shell completes file names."""
 
 
 def completions(names: Sequence[str]) -> list[Completion]:
-    """Collect what the parsers of these commands take.
+    """Collect the options of these commands from their parsers.
 
-    A command that lacks a package is completed without its options.
+    A command that lacks a package is completed without options.
     """
     return [_completion(name) for name in names]
 
 
 def bash(commands: Sequence[Completion]) -> str:
-    """Return the script for bash, which completes file names wherever it offers nothing."""
+    """Return the script for bash, which completes file names if there are no other words."""
     values = []
     options = []
     for command in commands:
@@ -87,7 +87,7 @@ def bash(commands: Sequence[Completion]) -> str:
 
 
 def zsh(commands: Sequence[Completion]) -> str:
-    """Return the script for zsh: to be evaluated, or stored as `_edge-crnn` in a folder of `$fpath`."""
+    """Return the script for zsh, to be evaluated or stored as `_edge-crnn` in a folder of `$fpath`."""
     lines = [
         "#compdef edge-crnn",
         "# zsh completion of edge-crnn, printed by: edge-crnn completion zsh",
@@ -146,7 +146,7 @@ def _completion(name: str) -> Completion:
         command = find_command(name)
         assert command is not None
         parser = command.parser(name)
-    except (ImportError, RuntimeError):  # a package is missing, or the converters are
+    except (ImportError, RuntimeError):  # a package or the converters are missing
         return Completion(name, "", (), ())
     positional = [action for action in parser._actions if not action.option_strings]
     choices = _words(positional[0].choices) if positional else _NO_CHOICES
@@ -181,7 +181,7 @@ def _zsh_specs(option: Option) -> Iterator[str]:
 
 
 def _quoted(text: str, *, fish: bool = False) -> str:
-    """Quote for a shell with single quotes, inside which only fish interprets a backslash."""
+    """Quote for a shell with single quotes. Only fish interprets backslashes inside them."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'") if fish else text.replace("'", "'\\''")
     return f"'{escaped}'"
 

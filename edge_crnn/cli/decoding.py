@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..bounds import BEAM_WIDTH
 from ..model.spec import DecoderSpec, ModelSpec
-from ..reader.decoder import MOST, decoder_for
+from ..reader.decoder import decoder_for
 from .command import at_least
 from .knowledge import add_grammar_argument, grammar_of
 
@@ -14,14 +15,16 @@ from .knowledge import add_grammar_argument, grammar_of
 def add_decoder_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `decoder_wishes`."""
     parser.add_argument(
-        "--decoder", choices=("greedy", "beam"), help="how to search for the text (default: as the model's spec says)"
+        "--decoder",
+        choices=("greedy", "beam"),
+        help="method of the search (default: that of the model's spec)",
     )
     add_grammar_argument(parser, "restrict decoding to matching text, which uses a beam")
-    parser.add_argument("--beam-width", type=at_least(1, MOST), metavar="N", help="prefixes that the beam keeps")
+    parser.add_argument("--beam-width", type=at_least(*BEAM_WIDTH), metavar="N", help="prefixes that the beam keeps")
 
 
 def decoder_wishes(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what the options ask for, as keyword arguments of `open_reader` and `decoder_for`."""
+    """Return the options as keyword arguments of `open_reader` and `decoder_for`."""
     return {
         "method": arguments.decoder,
         "grammar": grammar_of(arguments.grammar),
@@ -30,5 +33,5 @@ def decoder_wishes(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def decoder_of(arguments: argparse.Namespace, spec: ModelSpec) -> DecoderSpec:
-    """Return the model's own decoder, changed as the options say."""
+    """Return the model's own decoder, changed by the options."""
     return decoder_for(spec, **decoder_wishes(arguments))

@@ -1,4 +1,4 @@
-"""`edge-crnn doctor`: checks the machine, the installed packages and a model, and shows what to type."""
+"""`edge-crnn doctor`: checks the machine, the installed packages and a model, and shows commands that help."""
 
 from __future__ import annotations
 
@@ -113,6 +113,6 @@ COMMAND = Command(
     "check what this machine has and lacks",
     add_arguments,
     run,
-    details="Tries every engine and reads a sample image. Where something is missing, shows what to type.",
+    details="Tries every engine and reads a sample image. If something is missing, shows the command that installs it.",
     examples=("doctor", "doctor model.onnx"),
 )

@@ -1,4 +1,4 @@
-"""The option that folders of images are read with their subfolders."""
+"""The option to read folders of images with their subfolders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The facts that `info` shows of a trained model, which come from the converters; the runtime does not import them."""
+"""The facts about a trained model for `info`, from the converters, which the runtime does not import."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Inspection:
     obstacles: tuple[str, ...] = ()
     """Reasons why the model cannot be converted, with remedies."""
     advice: str = ""
-    """Command to type next."""
+    """The next command to type."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """The same facts as values for JSON."""
 
 
 Inspector: TypeAlias = Callable[[Path, "str | None", "Path | None", Mapping[str, str]], Inspection]
-"""Takes the path of a model, the network of a file of weights alone (`--architecture`), the file with functions for
-further layers (`--layers`), and what Lambdas do, by their names (`--lambda`)."""
+"""A function of the path of a model, the network for a file of weights (`--architecture`), the file with functions for
+further layers (`--layers`), and the operations of Lambdas by name (`--lambda`)."""
 
 
 def find_inspector() -> Inspector:

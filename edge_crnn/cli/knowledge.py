@@ -27,7 +27,7 @@ def add_knowledge_arguments(parser: argparse.ArgumentParser) -> None:
         "--lexicon",
         type=Path,
         metavar="FILE",
-        help="read only the texts in this file, one per line, as a person writes them or as labels",
+        help="read only the texts in this file, one per line, as people write them or as labels",
     )
     parser.add_argument(
         "--lexicon-weight",
@@ -54,7 +54,7 @@ def add_knowledge_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def grammar_of(wish: str | None) -> str | None:
-    """Return the regular expression or name that `--grammar` gives; a file is read, but a name comes first.
+    """Return the regular expression or name of `--grammar`. A file is read, unless its name is that of a grammar.
 
     Raises:
         InputError: the file cannot be read, or is empty.
@@ -71,12 +71,12 @@ def lexicon_of(arguments: argparse.Namespace, alphabet: Alphabet) -> Lexicon | N
     """Make the lexicon of `--lexicon`, `--lexicon-weight` and `--rescue`.
 
     Raises:
-        InputError: the file cannot be read or is no list of texts, or an option lacks its file.
+        InputError: the file cannot be read or is not a list of texts, or an option lacks its file.
     """
     path: Path | None = arguments.lexicon
     if path is None:
         if arguments.lexicon_weight is not None or arguments.rescue is not None:
-            raise InputError("--lexicon-weight and --rescue need known texts; add --lexicon FILE")
+            raise InputError("--lexicon-weight and --rescue need a lexicon; add --lexicon FILE")
         return None
     weight = math.inf if arguments.lexicon_weight is None else arguments.lexicon_weight
     return Lexicon.parse(_text(path).splitlines(), alphabet, str(path), weight=weight, rescue=arguments.rescue or 0.0)

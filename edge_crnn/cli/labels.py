@@ -15,7 +15,7 @@ from .folders import add_recursive_argument
 def add_label_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `label_rules_of`."""
     group = parser.add_argument_group(
-        "labels", "by default from a table such as labels.csv in the folder, or from file names"
+        "labels", "by default from a table in the folder, such as labels.csv, or from file names"
     )
     source = group.add_mutually_exclusive_group()
     source.add_argument(
@@ -28,7 +28,7 @@ def add_label_arguments(parser: argparse.ArgumentParser) -> None:
         "--label-pattern",
         type=_pattern,
         metavar="PATTERN",
-        help="where the label is in a file name without its suffix, such as {index}_{label} or {label}_{any}, or a"
+        help="place of the label in a file name without suffix, such as {index}_{label} or {label}_{any}, or a"
         " regular expression with a group (?P<label>…)",
     )
     add_recursive_argument(parser)

@@ -1,4 +1,4 @@
-"""`edge-crnn COMMAND …`: runs a command and turns its end into an exit status.
+"""`edge-crnn COMMAND …`: runs a command and returns an exit status.
 
 | status | meaning |
 |---|---|
@@ -7,7 +7,7 @@
 | 2 | bad usage |
 | 3 | a verification gate is not met |
 | 130 | interrupted |
-| 141 | nobody reads the output any more |
+| 141 | the reader of the output has gone |
 
 A defect ends with its traceback.
 """
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         status = _status(name, rest)
-        sys.stdout.flush()  # an error must not wait for the end of Python, which only warns of it
+        sys.stdout.flush()  # report an error now, because Python only warns of it at the end
     except KeyboardInterrupt:  # while stdout was not ready
         _drop_output()
         return _fail(name, "interrupted", 130)
@@ -81,7 +81,7 @@ def _status(name: str, rest: Sequence[str]) -> int:
     """Run one command; turn an expected failure into a message and an exit status."""
     try:
         return _run(name, rest)
-    except StdoutError:  # the message of `main` is the only one about it
+    except StdoutError:  # `main` writes the message
         raise
     except VerificationError as error:
         return _fail(name, error, 3)
@@ -92,7 +92,7 @@ def _status(name: str, rest: Sequence[str]) -> int:
             raise
         extra = COMMANDS[name].extra if name in COMMANDS else "convert"
         return _fail(name, f"needs {error.name}, which is not installed; pip install 'edge-crnn[{extra}]'", 1)
-    except BrokenPipeError:  # `main` ends quietly then
+    except BrokenPipeError:  # `main` ends quietly
         raise
     except OSError as error:  # a file that could be read a moment ago, or a disk that fails
         place = f"{error.filename}: " if error.filename else ""
@@ -102,7 +102,7 @@ def _status(name: str, rest: Sequence[str]) -> int:
 
 
 def _drop_output() -> None:
-    """Drop what stdout still holds, so that Python does not try to write it again at the end."""
+    """Drop the buffer of stdout, so that Python does not try to write it again at the end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

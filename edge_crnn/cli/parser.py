@@ -20,8 +20,8 @@ class CommandParser(argparse.ArgumentParser):
     """Parses the words after `edge-crnn NAME`.
 
     Args:
-        prog: how the command is called, such as `edge-crnn read`.
-        summary: what it does, in one sentence.
+        prog: the words that run the command, such as `edge-crnn read`.
+        summary: one sentence about the command.
         details: paragraph with further information, shown before the options.
         examples: whole command lines.
         renamed: former name of an option → its name now.
@@ -74,7 +74,7 @@ class CommandParser(argparse.ArgumentParser):
         return f"[options] {formatter.format_help().strip()}".strip()
 
     def _current(self, words: Sequence[str]) -> list[str]:
-        """Replace former names of options, and warn of each of them."""
+        """Replace former names of options, with a warning for every name."""
         current = list(words)
         warned = set()
         for place, word in enumerate(current):
@@ -91,7 +91,7 @@ class CommandParser(argparse.ArgumentParser):
         return current
 
     def _refuse_unknown(self, words: Sequence[str]) -> None:
-        """Report an unknown option before argparse would complain of a missing argument instead."""
+        """Report an unknown option before argparse reports a missing argument instead."""
         options = self._option_string_actions
         for word in words:
             if word == "--":
@@ -119,6 +119,6 @@ def _filled(paragraph: str) -> str:
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """Return the end of a message that suggests the name nearest to `word`; empty where none is near."""
+    """Return the end of a message that suggests the name nearest to `word`; empty if no name is near."""
     nearest = difflib.get_close_matches(word, list(names), n=1)
     return f"; did you mean {nearest[0]}?" if nearest else ""

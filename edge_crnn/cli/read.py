@@ -1,9 +1,9 @@
-"""`edge-crnn read`: images → text, one line per image.
+"""`edge-crnn read`: reads the text in images and prints one line per image.
 
     IMAGE <TAB> TEXT <TAB> CONFIDENCE [<TAB> rescued] [<TAB> damaged] [<TAB> rejected]
 
-Control characters in a name or a text are escaped. An image that cannot be read has no such line, and its error goes to
-stderr. With `--format jsonl` every image has one JSON object, which is exact, with an `error` if it cannot be read.
+Control characters in a name or a text are escaped. An image that cannot be read has no line; its error goes to
+stderr. With `--format jsonl`, every image has one JSON object, which is exact, with an `error` if it cannot be read.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .streams import read_all
 
 _STDIN = "-"
 _Named: TypeAlias = tuple[Path, Image]
-"""The name of an image in the output, and the image as the reader takes it."""
+"""The name of an image in the output, and the image for the reader."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=("text", "jsonl"),
         default="text",
-        help="text: image, text, confidence; jsonl: all, for programs",
+        help="text: image, text, confidence; jsonl: all fields, for programs",
     )
     add_reader_arguments(parser)
 
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     errors = 0
     rejected = 0
     with reader_of(arguments) as reader:
-        results = zip(images, reader.read_each(image for _, image in images), strict=True)
+        results = zip(images, reader.read_each([image for _, image in images]), strict=True)
         for (path, _), result in progress(results, len(images), "reading"):
             if as_json:
                 print(json_line(path, result))
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _about_rejected(rejected: int, readings: int, decoder: DecoderSpec) -> str:
-    """Say how many readings were rejected, why, and which option changes that."""
+    """Return a message with the number of rejected readings, the reason, and the option that changes it."""
     reasons = []
     if decoder.reject_below:
         reasons.append(f"confidence below {decoder.reject_below:.4f}")
@@ -119,8 +119,8 @@ class _Piped(io.BytesIO):
 def _from_stdin(names: Sequence[str]) -> _Piped:
     if len(names) > 1:
         raise InputError(
-            f"found {_STDIN} among {len(names)} arguments; {_STDIN} reads one image from standard input, and must be"
-            f" the only argument (a file of this name is ./{_STDIN})"
+            f"found {_STDIN} among {len(names)} arguments; {_STDIN} reads one image from standard input and must be the"
+            f" only argument (for a file of this name, write ./{_STDIN})"
         )
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError("standard input is closed or a terminal; pipe an image to it, or name an image")
@@ -137,7 +137,7 @@ def _from_stdin(names: Sequence[str]) -> _Piped:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # the name is too long or not available, and reading the image gives the error
+    except OSError:  # the name is too long or not available; reading the image raises the error
         return False
 
 

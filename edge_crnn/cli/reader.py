@@ -1,4 +1,4 @@
-"""The options that open a reader, and the line of JSON about what it read, for every command that reads."""
+"""The options that open a reader, and the JSON line of a reading, for every command that reads."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..backends import ENGINES
+from ..bounds import N_BEST
 from ..errors import ImageError
 from ..preprocess.function import load_function
 from ..reader import MOST, Reader, load, open_reader
@@ -23,7 +24,7 @@ def add_reader_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         default="plates",
         metavar="MODEL",
-        help="a converted model, or the name of one (default: plates, Korean plates in int8)",
+        help="a converted model, or the name of a model (default: plates, Korean plates in int8)",
     )
     parser.add_argument(
         "--engine",
@@ -31,16 +32,19 @@ def add_reader_arguments(parser: argparse.ArgumentParser) -> None:
         help="tensorrt: build an engine from an .onnx once, which takes minutes, and run it",
     )
     parser.add_argument(
-        "--workers", type=at_least(1, MOST), metavar="N", help="engines in parallel (default: one per core)"
+        "--workers",
+        type=at_least(1, MOST),
+        metavar="N",
+        help="engines in parallel (default: one per usable core, fewer if memory is short, one for a GPU)",
     )
     parser.add_argument(
-        "--threads", type=at_least(1, MOST), default=1, metavar="N", help="threads of each engine (default: 1)"
+        "--threads", type=at_least(1, MOST), default=1, metavar="N", help="threads per engine (default: 1)"
     )
     add_preprocess_argument(parser)
     add_decoder_arguments(parser)
     add_knowledge_arguments(parser)
     parser.add_argument(
-        "--n-best", type=at_least(1, MOST), default=1, metavar="N", help="texts per image, best first (jsonl)"
+        "--n-best", type=at_least(*N_BEST), default=1, metavar="N", help="texts per image, best first (jsonl)"
     )
     rejection = parser.add_mutually_exclusive_group()
     rejection.add_argument(
@@ -59,16 +63,16 @@ def add_reader_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_preprocess_argument(parser: argparse._ActionsContainer) -> None:
-    """Add `--preprocess`, as `load_function` takes it."""
+    """Add `--preprocess`, for `load_function`."""
     parser.add_argument(
         "--preprocess",
         metavar="FILE:FUNCTION",
-        help="run this Python file, for a model whose images go through a function of your own",
+        help="run this Python file, for a model with your own function for preprocessing",
     )
 
 
 def reader_of(arguments: argparse.Namespace) -> Reader:
-    """Open the reader that the options describe; see `open_reader`, `lexicon_of` and `prior_of` for what it raises."""
+    """Open the reader that the options describe; for errors, see `open_reader`, `lexicon_of` and `prior_of`."""
     artifact = load("plates" if arguments.model is None else arguments.model)
     return open_reader(
         artifact,
@@ -86,7 +90,7 @@ def reader_of(arguments: argparse.Namespace) -> Reader:
 
 
 def json_line(path: Path, result: Reading | ImageError, **more: str | int) -> str:
-    """Return one JSON object without a line break: `more`, the image, and what was read in it or why nothing was."""
+    """Return one JSON object without a line break: `more`, the image, and the reading or its error."""
     unread = {"text": None, "label": None, "confidence": None}
     outcome = {**unread, "error": str(result)} if isinstance(result, ImageError) else asdict(result)
     line = json.dumps({**more, "image": str(path), **outcome}, ensure_ascii=False)

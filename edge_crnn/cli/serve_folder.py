@@ -1,4 +1,4 @@
-"""`edge-crnn serve-folder`: reads each image that arrives in a folder once, even if the process is killed."""
+"""`edge-crnn serve-folder`: reads every image that arrives in a folder once, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from .reader import add_reader_arguments, json_line, reader_of
 _Result: TypeAlias = tuple[Arrival, Reading | ImageError]
 
 _BATCH = 32
-"""Largest number of lines that are synced together."""
+"""Largest number of lines that are synced at once."""
 _SHARE = 10
-"""Polling the folder takes at most one part in so many of the time."""
+"""Polling the folder takes at most this fraction of the time: 1 / _SHARE."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `serve-folder`."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where images arrive; nothing in it is changed")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder where images arrive; it is not changed")
     parser.add_argument(
         "-o",
         "--output",
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Journal(arguments.output) as journal, reader_of(arguments) as reader, Stop() as stop:
         if journal.trouble is not None:
             _say(journal.trouble)
-        reader.read_batch([SAMPLE])  # if this ends the process, no image in the folder is to blame
+        reader.read_batch([SAMPLE])  # if this kills the process, no image in the folder is the cause
         with _attempts(folder, journal) as attempts:
             arrivals = Arrivals(folder, journal.__contains__, arguments.recursive)
             service = _Service(arrivals, journal, attempts, reader, stop)
@@ -77,10 +77,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_folder(folder: Path) -> None:
-    """Check that the folder exists, unless that cannot be told yet.
+    """Check that the folder exists, unless it is temporarily not available.
 
     Raises:
-        DatasetError: there is no such folder.
+        DatasetError: the folder does not exist.
     """
     try:
         is_folder = stat.S_ISDIR(folder.stat().st_mode)
@@ -92,7 +92,7 @@ def _check_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _attempts(folder: Path, journal: Journal) -> Iterator[Attempts]:
-    """Record what is being read, and leave it to the next process if an image may be why this one ends."""
+    """Record which images are being read; the next process gets the record if an image may have ended this one."""
 
     def is_open(arrival: Arrival) -> bool:
         return arrival not in journal and Arrival.of(folder, arrival.name) == arrival
@@ -158,10 +158,10 @@ class _Service:
         return arrivals
 
     def _results(self, arrivals: Sequence[Arrival]) -> Iterator[list[_Result]]:
-        """Yield readings in batches as they come, until asked to stop; all workers are busy.
+        """Yield readings in batches as they come, with all workers busy, until the service is stopped.
 
-        Images that were being read when a process ended come first. They are read alone and written one by one, so the
-        next end tells which of them was the cause.
+        Images that were being read when a process ended come first. They are read and written one by one, so the next
+        crash shows which of them is the cause.
         """
         suspects = [arrival for arrival in arrivals if self._attempts.count(arrival)]
         others = [arrival for arrival in arrivals if not self._attempts.count(arrival)]
@@ -194,7 +194,7 @@ class _Service:
     def _write(self, results: Sequence[_Result]) -> None:
         lines = []
         for arrival, result in results:
-            if Arrival.of(self._folder, arrival.name) != arrival:  # it has gone or changed, and the result is outdated
+            if Arrival.of(self._folder, arrival.name) != arrival:  # it has gone or changed, so the result is outdated
                 continue
             if isinstance(result, ImageError) and is_temporary(result):
                 self._arrivals.postpone(arrival, _reason(result))
@@ -220,7 +220,7 @@ class _Service:
         return json_line(self._folder / arrival.name, result, **identity)
 
     def _sleep(self, seconds: float) -> None:
-        """Sleep in parts that leave time for signs of life."""
+        """Sleep in short parts, with signs of life in between."""
         until = time.monotonic() + seconds
         patience = self._systemd.patience_s
         while not self._stop.asked:
@@ -245,7 +245,7 @@ def _say(text: str) -> None:
 
 
 COMMAND = Command(
-    "read each image that arrives in a folder",
+    "read every image that arrives in a folder",
     add_arguments,
     run,
     details="Runs until it is stopped, and reads every image once, even if the process is killed and started again.",

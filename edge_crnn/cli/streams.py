@@ -1,4 +1,4 @@
-"""Standard streams that lose nothing: a program may start us with any of them closed, full or non-blocking."""
+"""Standard streams that lose nothing, even if they are closed, full or non-blocking at the start."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class StdoutError(OutputError):
 
 
 class Output(io.RawIOBase):
-    """The raw stream of an open file descriptor, which waits where a write would block.
+    """The raw stream of an open file descriptor. It waits if a write would block.
 
-    Once one process makes a pipe or a terminal non-blocking, it is so for all processes that share it. The setting
-    is not changed here, since another process relies on it.
+    If a process makes a pipe or a terminal non-blocking, it is non-blocking for all processes that share it. This
+    stream does not change the setting, because another process relies on it.
 
     Args:
         descriptor: the file descriptor, which stays open when the stream is closed.
@@ -58,8 +58,8 @@ class Output(io.RawIOBase):
         """Write at least one byte of `data` and return how many were written.
 
         Raises:
-            BrokenPipeError: nobody reads it any more.
-            StdoutError: it cannot be written, for example because the disk is full.
+            BrokenPipeError: the reader has gone.
+            StdoutError: the stream cannot be written, for example because the disk is full.
         """
         while True:
             try:
@@ -76,9 +76,9 @@ class Output(io.RawIOBase):
 
 
 def fill_descriptors() -> None:
-    """Open the null device in place of a standard stream that is closed.
+    """Open the null device for every standard stream that is closed.
 
-    Otherwise the next file to be opened would get its number, and messages would be written to that file.
+    Otherwise the next file to be opened would get its descriptor, and messages would be written to that file.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
@@ -86,14 +86,14 @@ def fill_descriptors() -> None:
 
 
 class _Text(io.TextIOWrapper):
-    """A text stream that keeps control characters of any origin from the terminal.
+    """A text stream that keeps control characters away from the terminal.
 
-    What is printed to it has been escaped with `edge_crnn.terminal.printable`. This is the safety net for the rest. It
-    changes no JSON, which never contains these characters.
+    Printed text has been escaped with `edge_crnn.terminal.printable`; this is the safety net for the rest. JSON never
+    contains these characters.
     """
 
     def write(self, text: str, /) -> int:
-        """Write text, with all C0 controls escaped but tab, line feed and carriage return."""
+        """Write text, with all C0 controls escaped except tab, line feed and carriage return."""
         super().write(_CONTROL.sub(lambda match: printable(match[0]), text))
         return len(text)
 
@@ -113,10 +113,10 @@ def open_output(descriptor: int, is_essential: bool) -> io.TextIOWrapper:
 
 
 def read_all(descriptor: int, limit: int) -> bytes:
-    """Read from a file descriptor up to its end, or `limit` bytes or a little more; wait where a read would block.
+    """Read from a file descriptor up to its end, or `limit` bytes or a little more; wait if a read would block.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the descriptor cannot be read.
     """
     data = bytearray()
     while len(data) < limit:
@@ -133,7 +133,7 @@ def read_all(descriptor: int, limit: int) -> bytes:
 
 def _wait(descriptor: int, for_reading: bool) -> None:
     """Wait until a file descriptor is ready."""
-    if not hasattr(select, "poll"):  # as on Windows
+    if not hasattr(select, "poll"):  # Windows
         time.sleep(_RETRY_S)
         return
     waiting = select.poll()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from ..board.limits import usable_cores
 from ..errors import InputError, OutputError
+from ..tensorflow_settings import set_environment
 from ..training.architectures import ARCHITECTURES, Rnn
 from ..training.degrade import MILD, PRESETS, TRAINING
 from ..training.folder import WHATS, Drawing, What
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from ..training.batches import Batch, Source
     from ..training.plan import Plan
 
-_VALIDATION_SEED, _APART = 1 << 31, 1 << 32
-"""Added to the seed, so that drawn validation images are none of the training's, nor one preset's another's."""
+_VALIDATION_SEED = 1 << 31
+"""Added to the seed of rendered validation images, so that they differ from those of training."""
+_APART = 1 << 32
+"""Distance between the seeds of two presets, so that their images differ."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -125,9 +128,9 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--workers",
         type=at_least(0),
-        default=max(1, (os.cpu_count() or 1) - 1),
+        default=max(1, usable_cores() - 1),
         metavar="N",
-        help="processes that prepare images (default: one less than there are cores)",
+        help="processes that prepare images (default: one less than there are usable cores)",
     )
 
 
@@ -140,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
         ImageError: an image is damaged.
         InputError: an option is out of range or differs from that of the run in the folder, or the loss is no longer a
             finite number.
-        AlphabetError: the alphabet will not do.
+        AlphabetError: the alphabet is unusable.
     """
     from ..training.fit import MODEL, STATE, fit
 
@@ -153,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
         raise OutputError(f"{folder}: cannot be created ({error.strerror}); choose another folder") from error
     if (folder / STATE).exists() and not args.resume:
         raise OutputError(f"{folder}: already has a run; continue it with --resume, or choose another folder")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    set_environment()
     source, images = _images(args, spec)
     best = fit(
         plan,
@@ -173,7 +176,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _spec(args: argparse.Namespace) -> ModelSpec:
-    """Return what the trained model will say about itself."""
+    """Return the spec of the trained model."""
     from ..alphabet import PLATES, PLATES_2019, Alphabet
     from ..labels.places import nfc
     from ..model.spec import InputSpec, ModelSpec, OutputSpec
@@ -181,7 +184,7 @@ def _spec(args: argparse.Namespace) -> ModelSpec:
     architecture = ARCHITECTURES[args.architecture]
     width, height = args.size or (architecture.width_px, architecture.height_px)
     if args.alphabet is not None:
-        symbols = tuple(nfc(args.alphabet))  # as labels are
+        symbols = tuple(nfc(args.alphabet))  # like labels
         alphabet = Alphabet(symbols, blank=len(symbols))
     else:
         digits = Alphabet(tuple(Drawing.alphabet), blank=len(Drawing.alphabet))
@@ -198,12 +201,12 @@ def _spec(args: argparse.Namespace) -> ModelSpec:
 
 
 def _what(args: argparse.Namespace) -> What:
-    """Return what is drawn, or what is on the images where the alphabet is not given."""
+    """Return the kind of pictures to draw, which also selects the alphabet if none is named."""
     return args.what or ("plates" if args.architecture == "plates" else "lines")
 
 
 def _images(args: argparse.Namespace, spec: ModelSpec) -> tuple[Source, Batch]:
-    """Return the images to train with, and those to judge by, after all of them and their labels were checked."""
+    """Check all images and their labels; return the images for training and for validation."""
     from ..dataset import Dataset, load_labelled
     from ..training.batches import Folders, make_batch
     from ..training.checks import require_apart, require_readable
@@ -216,7 +219,8 @@ def _images(args: argparse.Namespace, spec: ModelSpec) -> tuple[Source, Batch]:
 
     if args.images and not args.validation:
         raise InputError("--images needs --validation DIR: labelled images to judge every epoch by")
-    training, validation = load(args.images), load(args.validation)
+    training = load(args.images)
+    validation = load(args.validation)
     require_apart(training, validation)
     require_readable([*training, *validation])
     source = Folders(training, args.seed) if training else _drawn(args, spec, args.seed)
@@ -275,7 +279,7 @@ def _plan(args: argparse.Namespace) -> Plan:
 
 
 def _label_options(args: argparse.Namespace) -> dict[str, str]:
-    """Return the options on labels that are not the defaults; a run is resumed with the same ones only."""
+    """Return the options on labels that are not the defaults; a run is resumed only with the same options."""
     rules = label_rules_of(args)
     return {
         option.name: str(value) for option in fields(rules) if (value := getattr(rules, option.name)) != option.default

@@ -1,9 +1,9 @@
-"""Pictures of every kind → pixels: uint8, (H, W) grey or (H, W, 3) BGR, upright.
+"""Turns pictures of any kind into pixels: uint8, (H, W) grey or (H, W, 3) BGR, upright.
 
     source       a path, bytes, a file, a Pillow image or an array → pixels
     decode       the bytes of a picture file → pixels, and whether the file is damaged
-    formats/     one module per format: its header, what shows damage, and what the image library would misread
-    limits       how large a picture may be
+    formats/     one module per format: its header, signs of damage, and parts that the image library would misread
+    limits       limits on the size of a picture
     pixels       arrays of other forms → pixels
     pillow       Pillow images → pixels
 

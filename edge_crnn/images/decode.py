@@ -1,4 +1,4 @@
-"""The bytes of a picture file → pixels, by OpenCV, with everything around the pixels read by `formats`."""
+"""Decodes the bytes of a picture file with OpenCV; `formats` reads everything around the pixels."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Picture:
     pixels: Pixels
     """(H, W) grey or (H, W, 3) BGR, uint8, upright."""
     damage: str = ""
-    """What shows that the file is damaged; empty where nothing does. The pixels are those that the decoder gives."""
+    """The sign of damage in the file; empty if there is none. The pixels of a damaged file are those of the decoder."""
 
 
 def decode(data: bytes, name: str) -> Picture:
     """Decode the bytes of a picture file as (H, W, 3) uint8 BGR, upright.
 
     Raises:
-        ImageError: they are no picture, or one that is cut short, exceeds a limit, or would be misread.
+        ImageError: they are no picture, or the picture is cut short, exceeds a limit, or would be misread.
         BackendUnavailable: OpenCV is not installed, or does not start.
     """
     limits = current_limits()
@@ -49,7 +49,7 @@ def decode(data: bytes, name: str) -> Picture:
         return Picture(np.ascontiguousarray(pixels), header.damage)
     except MemoryError as error:
         raise ImageError(
-            f"{name}: {header.width} x {header.height} pixels are too much for the memory; give a smaller picture"
+            f"{name}: not enough memory for {header.width} x {header.height} pixels; give a smaller picture"
         ) from error
 
 
@@ -62,14 +62,14 @@ def _decoded(header: Header, name: str) -> npt.NDArray[Any]:
             " pip install 'edge-crnn[opencv]', or pass arrays"
         ) from error
     try:
-        # The only mode that keeps alpha and 16 bits; it leaves the orientation to us.
+        # Only this mode keeps alpha and 16 bits. It does not apply the orientation.
         picture = cv2.imdecode(np.frombuffer(header.data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise ImageError(f"{name}: OpenCV refuses it ({error.err}); give a smaller picture, in JPEG or PNG") from error
     if picture is None:
         raise ImageError(
-            f"{name}: {len(header.data):,} bytes that start with {header.data[:8]!r}, a damaged picture, or one of a"
-            f" kind that this OpenCV {cv2.__version__} does not read; expected {NAMES}: copy or save it again"
+            f"{name}: {len(header.data):,} bytes that start with {header.data[:8]!r}, a damaged picture or a kind that"
+            f" OpenCV {cv2.__version__} does not read; expected {NAMES}: copy or save it again"
         )
     return picture
 
@@ -79,7 +79,8 @@ def _pixels(picture: npt.NDArray[Any], header: Header, name: str) -> Pixels:
         if header.has_padding:
             picture = picture[..., :3]
         elif header.is_premultiplied and picture[..., 3].any():
-            colours, alpha = as_pixels(picture[..., :3], name), as_pixels(picture[..., 3], name)
+            colours = as_pixels(picture[..., :3], name)
+            alpha = as_pixels(picture[..., 3], name)
             return _upright(colours + np.minimum(255 - alpha[..., np.newaxis], 255 - colours), header)
     pixels = as_pixels(picture, name)
     return _upright(255 - pixels if header.is_inverted else pixels, header)

@@ -1,7 +1,7 @@
 """The orientation in a block of EXIF tags.
 
-OpenCV applies the orientation in some formats and versions, and not together with alpha. One reader here makes
-every version agree.
+OpenCV applies the orientation only in some formats and versions, and not together with alpha. This reader makes all
+versions agree.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ _FORMATS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG
 
 
 def orientation(block: bytes) -> int:
-    """Return the EXIF orientation, 1 to 8, in a block that begins with a TIFF header; 1 where it has none.
+    """Return the EXIF orientation, 1 to 8, in a block that begins with a TIFF header; 1 if it has none.
 
-    Exif asks for a SHORT; some cameras and editors write a LONG or a BYTE, which counts too. Source: Exif 2.3,
+    Exif requires a SHORT; some cameras and editors write a LONG or a BYTE, which is accepted. Source: Exif 2.3,
     section 4.6.4 (tag 0x0112), and TIFF 6.0, section 2.
     """
     block = block.removeprefix(b"Exif\0\0")

@@ -1,4 +1,4 @@
-"""What the bytes of a picture file say before they are decoded."""
+"""The header of a picture file, which is read before the file is decoded."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Header:
-    """The facts about a picture that decide how its decoded pixels are taken."""
+    """The facts about a picture that decide the meaning of its decoded pixels."""
 
     data: bytes
-    """The file as the image library gets it, without what it would misread."""
+    """The bytes for the image library, without parts that it would misread."""
     width: int
-    """In pixels, before the picture is turned upright."""
+    """Width in pixels, before the picture is turned upright."""
     height: int
     orientation: int = 1
     """EXIF orientation, 1 to 8, which the image library does not apply."""
@@ -29,7 +29,7 @@ class Header:
     is_premultiplied: bool = False
     """Whether the colours are multiplied by alpha."""
     damage: str = ""
-    """What shows that the file is damaged; empty where nothing does."""
+    """The sign of damage in the file; empty if there is none."""
 
 
 def check_size(width: int, height: int, limits: Limits) -> None:
@@ -51,7 +51,7 @@ def check_segments(count: int, limits: Limits) -> None:
     """Check that a file does not have too many segments.
 
     Raises:
-        RefusedError: it has.
+        RefusedError: the file has too many.
     """
     if count > limits.segments:
         raise RefusedError(

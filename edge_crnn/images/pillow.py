@@ -15,26 +15,26 @@ _ORIENTATION = 0x0112  # EXIF tag
 
 
 def is_pillow(image: object) -> bool:
-    """Return whether it is an image of Pillow, which need not be imported to tell."""
+    """Return whether an object is a Pillow image, without importing Pillow."""
     return any(base.__name__ == "Image" and base.__module__ == "PIL.Image" for base in type(image).__mro__)
 
 
 def pillow_pixels(image: Any, name: str) -> Pixels:
-    """Return the pixels of a Pillow image; its palette, alpha and orientation count as those of the file.
+    """Return the pixels of a Pillow image; its palette, alpha and orientation are applied.
 
     Raises:
-        ImageError: its white is not known, it exceeds the limit on pixels, or Pillow cannot decode it.
+        ImageError: its level of white is unknown, it exceeds the limit on pixels, or Pillow cannot decode it.
     """
     name = getattr(image, "filename", "") or name
     if image.mode in ("I", "F"):
         raise ImageError(
-            f"{name}: found a Pillow image of mode {image.mode}, whose white is not known; convert it to 8 bits:"
+            f"{name}: found a Pillow image of mode {image.mode}, whose level of white is unknown; convert it to 8 bits:"
             " image.convert('L') or 'RGB'"
         )
     try:
         width, height = image.size
         check_size(width, height, current_limits())
-        image.load()  # Pillow decodes a file here at the earliest, and turns a TIFF
+        image.load()  # Pillow decodes the file now, and turns a TIFF upright
         orientation = image.getexif().get(_ORIENTATION, 1)
         mode = _mode(image)
         picture = np.asarray(image if image.mode == mode else image.convert(mode))
@@ -47,7 +47,7 @@ def pillow_pixels(image: Any, name: str) -> Pixels:
 
 
 def _mode(image: Any) -> str:
-    """Return the mode of which NumPy gets the levels that the image shows."""
+    """Return the mode in which NumPy gets the visible levels of an image."""
     mode: str = image.mode
     if mode == "L" or mode.startswith("I;16"):
         return mode

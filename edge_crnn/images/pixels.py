@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -25,18 +25,18 @@ UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
     7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
     8: lambda p: p.swapaxes(0, 1)[::-1],
 }
-"""EXIF orientation → what turns such a picture upright."""
+"""EXIF orientation → function that turns such a picture upright."""
 
-_BAND = 1 << 18  # pixels that are converted at once, so that a large picture takes little more than its own memory
-_DARKEST_WHITE = 1 << 14  # of 16 bits
+_BAND = 1 << 18  # pixels converted at once, so that a large picture needs little extra memory
+_DARKEST_WHITE = 1 << 14  # level of 16 bits
 
 
 def from_rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return an array with its colours in the order red, green, blue as readers take it: blue, green, red.
+    """Convert an array from the order red, green, blue to the order of readers: blue, green, red.
 
         reader.read(from_rgb(frame))
 
-    Arrays are BGR everywhere in edge-crnn, as OpenCV has them. Frames of imageio, torchvision, Matplotlib and
+    Arrays are BGR everywhere in edge-crnn, as in OpenCV. Frames of imageio, torchvision, Matplotlib and
     `numpy.asarray(pillow_image)` are RGB. (Picamera2's format called "RGB888" is BGR already.)
 
     Args:
@@ -46,33 +46,33 @@ def from_rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
         A view of the same memory, (H, W, 3) BGR, or a copy, (H, W, 4) BGRA.
 
     Raises:
-        ImageError: it has another shape.
-        ImageTypeError: it is not a NumPy array.
+        ImageError: the array has another shape.
+        ImageTypeError: `image` is not a NumPy array.
     """
     if not isinstance(image, np.ndarray):
         raise ImageTypeError(
             f"from_rgb: found {type(image).__name__}, expected a NumPy array (H, W, 3) RGB or (H, W, 4) RGBA; pass"
-            " paths, bytes, files and Pillow images to the reader as they are"
+            " paths, bytes, files and Pillow images directly to the reader"
         )
     if image.ndim != 3 or image.shape[2] not in (3, 4):
         raise ImageError(
-            f"from_rgb: found shape {image.shape}, expected (H, W, 3) RGB or (H, W, 4) RGBA; pass grey images to the"
-            " reader as they are"
+            f"from_rgb: found shape {image.shape}, expected (H, W, 3) RGB or (H, W, 4) RGBA; pass grey images"
+            " directly to the reader"
         )
     return image[..., ::-1] if image.shape[2] == 3 else image[..., [2, 1, 0, 3]]
 
 
 def as_pixels(image: object, name: str = "image") -> Pixels:
-    """Return a user's array as uint8, (H, W) grey or (H, W, 3) BGR, without a copy where it is that already.
+    """Return a user's array as uint8, (H, W) grey or (H, W, 3) BGR, without a copy if it already has this form.
 
     Args:
         image: (H, W) or (H, W, 1) grey, (H, W, 3) BGR or (H, W, 4) BGRA; uint8 or uint16. A fourth channel that is
-            zero everywhere is no alpha, but the padding of a camera's buffer, and is ignored.
-        name: what an error calls it.
+            zero everywhere is the padding of a camera's buffer, not alpha, and is ignored.
+        name: the name of the image in messages.
 
     Raises:
-        ImageError: it is an array of another form, has masked values, or its 16 bits are nearly black.
-        ImageTypeError: it is no array.
+        ImageError: the array has another form or masked values, or its 16 bits are nearly black.
+        ImageTypeError: `image` is not an array.
     """
     if not isinstance(image, np.ndarray):
         raise ImageTypeError(
@@ -84,7 +84,7 @@ def as_pixels(image: object, name: str = "image") -> Pixels:
             f"{name}: found a masked array, whose masked pixels have no level; fill them: image.filled(255)"
         )
     if type(image) is not np.ndarray:
-        image = np.asarray(image)  # a matrix keeps its columns, and arithmetic is that of arrays
+        image = np.asarray(image)  # a matrix, for example, has its own arithmetic
     if image.dtype.kind != "u" or image.dtype.itemsize > 2:
         raise ImageError(
             f"{name}: found dtype {image.dtype}, expected uint8 or uint16;"
@@ -104,22 +104,24 @@ def as_pixels(image: object, name: str = "image") -> Pixels:
     try:
         return _converted(pixels, name)
     except MemoryError as error:
-        raise ImageError(f"{name}: {image.shape} is too much for the memory; give a smaller picture") from error
+        raise ImageError(f"{name}: not enough memory for {image.shape}; give a smaller picture") from error
 
 
 def advice_on(image: object) -> str:
-    """Return what to do with an object that is no array."""
+    """Return the advice for an object that is no array."""
     if image is None:
-        return "None is what cv2.imread returns for a file that it cannot read: pass the path itself to learn why"
+        return "cv2.imread returns None for a file that it cannot read: pass the path to learn why"
     if isinstance(image, bytes | bytearray | memoryview) or callable(getattr(image, "read", None)):
         return (
             "decode a picture file with edge_crnn.images.read_pixels, and raw pixels with numpy.frombuffer and reshape"
         )
+    if isinstance(image, list | tuple | set | Iterator):
+        return "read several pictures with Reader.read_batch, or convert one with numpy.asarray"
     return "convert it with numpy.asarray, colours in the order blue, green, red"
 
 
 def _converted(pixels: npt.NDArray[Any], name: str) -> Pixels:
-    """Return 16 bits as 8, and colours with alpha as colours."""
+    """Convert 16 bits to 8, and lay colours with alpha over white."""
     levels = pixels[..., :3] if pixels.ndim == 3 else pixels
     if pixels.dtype.itemsize == 2:
         whitest = int(levels.max())
@@ -129,7 +131,7 @@ def _converted(pixels: npt.NDArray[Any], name: str) -> Pixels:
                 f"{name}: found 16 bits with no level above {whitest:,} of 65,535, expected 16 full bits; for levels of"
                 f" {bits} bits, multiply by {1 << 16 - bits} (image << {16 - bits}), or give uint8"
             )
-    result = np.empty(levels.shape, np.uint8)  # first, so that too large a picture fails at once
+    result = np.empty(levels.shape, np.uint8)  # before the work, so that a picture that is too large fails at once
     has_alpha = pixels.ndim == 3 and pixels.shape[2] == 4 and bool(pixels[..., 3].any())
     rows = max(_BAND // pixels.shape[1], 1)
     for top in range(0, len(pixels), rows):

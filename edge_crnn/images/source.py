@@ -1,6 +1,6 @@
-"""Whatever holds a picture → its pixels.
+"""Reads the pixels of a picture from any source.
 
-A path, the bytes of a file, a file object, a Pillow image and an array of one picture all give the same pixels.
+A path, the bytes of a file, a file object, a Pillow image and an array give the same pixels for the same picture.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from .decode import Picture
 
     class BinaryFile(Protocol):
-        """An open file, or anything else with a `read` that returns bytes."""
+        """An open file, or another object with a `read` that returns bytes."""
 
         def read(self, size: int = -1, /) -> bytes:
-            """Read at most `size` bytes; all where it is negative."""
+            """Read at most `size` bytes; all if `size` is negative."""
 
     class PillowImage(Protocol):
-        """The part of `PIL.Image.Image` that is used here."""
+        """The part of `PIL.Image.Image` that edge-crnn uses."""
 
         @property
         def mode(self) -> str:
-            """Kind of pixels, such as RGB."""
+            """The kind of pixels, such as RGB."""
 
         def convert(self, mode: str) -> Any:
             """Return the same picture with another kind of pixels."""
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 Image: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryFile | PillowImage | npt.NDArray[Any]"
 )
-"""A picture as `read_pixels` takes it."""
+"""A picture in any form that `read_pixels` accepts."""
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff"}
@@ -54,28 +54,28 @@ SUFFIXES = frozenset(
 
 
 def read_pixels(image: Image, name: str = "image") -> Pixels:
-    """Return the pixels of a picture, whatever holds it.
+    """Return the pixels of a picture from any source.
 
     Args:
         image: a path; the bytes of a picture file; an open binary file; a Pillow image; or an array, (H, W) or
             (H, W, 1) grey, (H, W, 3) BGR or (H, W, 4) BGRA, uint8 or uint16. For an RGB array see `from_rgb`.
-        name: what an error calls it, unless it is a path or a file with a name.
+        name: the name of the image in messages, unless it is a path or a file with a name.
 
     Returns:
-        (H, W) or (H, W, 3) BGR, uint8. Those of a file that is damaged, but can be decoded, are as the decoder gives
-        them; `read_picture` says so.
+        (H, W) or (H, W, 3) BGR, uint8. A damaged file that can be decoded gives the pixels of the decoder;
+        `read_picture` reports the damage.
 
     Raises:
-        ImageError: the picture is missing, not of such a form, exceeds a limit (see `Limits`), or cannot be decoded.
-        ImageTypeError: it is an object of another type, which is also a TypeError.
+        ImageError: the picture is missing, has another form, exceeds a limit (see `Limits`), or cannot be decoded.
+        ImageTypeError: the object has another type; also a TypeError.
         BackendUnavailable: a picture file must be decoded, and OpenCV is not installed.
     """
     return read_picture(image, name).pixels
 
 
 def read_picture(image: Image, name: str = "image") -> Picture:
-    """Return the pixels of a picture together with the damage of its file; for the rest see `read_pixels`."""
-    from .decode import Picture, decode  # readers of arrays do without
+    """Return the pixels of a picture and the damage of its file; for arguments and errors, see `read_pixels`."""
+    from .decode import Picture, decode  # not needed for arrays
 
     if isinstance(image, np.ndarray):
         return Picture(as_pixels(image, name))
@@ -109,10 +109,10 @@ def decode_image(data: bytes, name: str = "image") -> Pixels:
 
     Args:
         data: the whole file.
-        name: what an error calls it.
+        name: the name of the image in messages.
 
     Raises:
-        ImageError: they are no picture, or it is cut short or too large, or its levels have neither 8 nor 16 bits.
+        ImageError: the bytes are no picture, or it is cut short or too large, or its levels have neither 8 nor 16 bits.
         BackendUnavailable: OpenCV is not installed, or does not start.
     """
     from .decode import decode
@@ -128,7 +128,7 @@ def _file_picture(file: Any, name: str) -> Picture:
         name = named
     try:
         data = file.read(current_limits().file_bytes + 1)
-    except (OSError, ValueError, MemoryError) as error:  # ValueError: it is closed
+    except (OSError, ValueError, MemoryError) as error:  # ValueError: the file is closed
         reason = "not enough memory" if isinstance(error, MemoryError) else error
         raise ImageError(f"{name}: cannot be read ({reason}); pass an open file") from error
     if not isinstance(data, bytes | bytearray | memoryview):
@@ -149,6 +149,6 @@ def _read(path: str | os.PathLike[str]) -> bytes:
         reason = error.strerror if isinstance(error, OSError) else str(error) or "not enough memory"
         raise ImageError(f"{path}: cannot be read ({reason}); name a picture file") from error
     if not data:
-        found = f"{about.st_size:,} bytes" if stat.S_ISREG(about.st_mode) else "a folder or a device"
-        raise ImageError(f"{path}: found {found}, expected a picture of at most {most:,} bytes; name another")
+        kind = f"{about.st_size:,} bytes" if stat.S_ISREG(about.st_mode) else "a folder or a device"
+        raise ImageError(f"{path}: found {kind}, expected a picture of at most {most:,} bytes; name another")
     return data

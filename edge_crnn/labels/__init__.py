@@ -1,1 +1,1 @@
-"""The labels of images, as people store them: in file names, and in tables of several formats."""
+"""The labels of images: in file names, and in tables of several formats."""

@@ -1,7 +1,6 @@
 """Tables whose first line names their columns: fields separated by commas, semicolons or tabs (RFC 4180).
 
-The standard library's csv does not say which fields were quoted; here, white space around a field is stripped unless
-it was.
+White space around a field is stripped unless the field is quoted; the standard library's csv does not report quotes.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def delimiter_of(text: str) -> str | None:
-    """Return the delimiter with which the first line names an image and a label, or None if it does not."""
+    """Return the delimiter with which the first line names an image and a label, or None if there is none."""
     for delimiter in _DELIMITERS:
         try:
             header = next(records(text, delimiter, ""), None)
@@ -38,13 +37,13 @@ def rows(text: str, delimiter: str, origin: str) -> Iterator[Row]:
     lines = records(text, delimiter, origin)
     (_, names) = next(lines)
     places = columns(names)
-    assert places is not None  # as `delimiter_of` made sure
+    assert places is not None  # `delimiter_of` has checked it
     image, label = places
     named = max(place for place, name in enumerate(names) if name) + 1  # spreadsheets end lines with empty fields
     for line, fields in lines:
         if len(fields) > len(names) or any(fields[named:]):
             raise DatasetError(
-                f"{origin}, line {line}: {len(fields)} fields, the first line has {named}; put a label that"
+                f"{origin}, line {line}: {len(fields)} fields, but the first line has {named}; put a label that"
                 f" contains {delimiter!r} in double quotes"
             )
         padded = [*fields, *[""] * (len(names) - len(fields))]

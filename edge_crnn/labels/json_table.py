@@ -14,7 +14,7 @@ def rows(text: str, origin: str) -> Iterator[Row]:
     """Read the rows of `{"name.png": "TEXT", …}` or `[{"image": "name.png", "label": "TEXT"}, …]`.
 
     Raises:
-        DatasetError: the text is neither, has a key twice, or has a value that is not a string.
+        DatasetError: the text has another form, has a key twice, or has a value that is not a string.
     """
     data = _parsed(text, origin)
     if isinstance(data, dict):
@@ -66,14 +66,14 @@ def _parsed(text: str, origin: str) -> Any:
         if len(data) < len(pairs):
             keys = [key for key, _ in pairs]
             repeated = next(key for key in keys if keys.count(key) > 1)
-            raise DatasetError(f"{origin}: {repeated!r} is there twice; keep one of the two")
+            raise DatasetError(f"{origin}: {repeated!r} occurs twice; keep one")
         return data
 
     try:
         return json.loads(text, object_pairs_hook=once)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise DatasetError(f"{origin}: no JSON ({error}); mend it") from error
+        raise DatasetError(f"{origin}: no JSON ({error}); correct it") from error
     except DatasetError:
         raise
     except ValueError as error:  # a number of too many digits
-        raise DatasetError(f"{origin}: no JSON ({error}); mend it") from error
+        raise DatasetError(f"{origin}: no JSON ({error}); correct it") from error

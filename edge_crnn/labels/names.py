@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ..errors import InputError
 
 _WORD = re.compile(r"\{(\w*)\}")
-_DIGITS, _ANY = r"\d+", r".*"
+_DIGITS = r"\d+"
+_ANY = r".*"
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,11 @@ class NamePattern:
     """The place of the label in the name of a file."""
 
     text: str
-    """The pattern, as the user wrote it."""
+    """The pattern in the user's words."""
     shortest: re.Pattern[str]
-    """Its regular expression with a group `label`."""
+    """The regular expression of the pattern, with a group `label`."""
     longest: re.Pattern[str]
-    """The same where {index} and {any} take as much as they can: where both differ, the name can be read in two ways.
-    """
+    """The same, but {index} and {any} match as much as possible. A name with two different labels is ambiguous."""
 
     @classmethod
     def compile(cls, text: str) -> NamePattern:
@@ -38,10 +38,11 @@ class NamePattern:
             try:
                 expression = re.compile(text)
             except (re.error, OverflowError, RecursionError) as error:
-                raise InputError(f"label pattern {text!r} is no regular expression ({error}); mend it") from error
+                raise InputError(f"label pattern {text!r} is no regular expression ({error}); correct it") from error
             return cls(text, expression, expression)
         parts = _WORD.split(text)  # literal text and words in turn
-        literals, words = parts[::2], parts[1::2]
+        literals = parts[::2]
+        words = parts[1::2]
         if unknown := [word for word in words if word not in ("label", "index", "any")]:
             raise InputError(
                 f"label pattern {text!r} has {{{unknown[0]}}}; expected {{label}}, {{index}} or {{any}}, such as"
@@ -49,7 +50,7 @@ class NamePattern:
             )
         if words.count("label") != 1:
             raise InputError(
-                f"label pattern {text!r} has {words.count('label')} times {{label}}; expected it once, such as"
+                f"label pattern {text!r} has {{label}} {words.count('label')} times, expected once, such as"
                 " {index}_{label}"
             )
         return cls(text, _expression(literals, words, lazy="?"), _expression(literals, words, lazy=""))
@@ -58,9 +59,10 @@ class NamePattern:
         """Return the label in a name without suffix, in Unicode's form NFC.
 
         Raises:
-            InputError: the name does not match, or gives two different labels.
+            InputError: the name does not match, or has two possible labels.
         """
-        shortest, longest = self.shortest.fullmatch(name), self.longest.fullmatch(name)
+        shortest = self.shortest.fullmatch(name)
+        longest = self.longest.fullmatch(name)
         if shortest is None or longest is None:
             raise InputError(f"the name does not match the label pattern {self.text!r}")
         if shortest["label"] != longest["label"]:

@@ -1,4 +1,4 @@
-"""Finds the files of a folder of images, whatever form of Unicode their names are in."""
+"""Finds the files of a folder of images, in any Unicode form of their names."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def find_images(folder: Path, recursive: bool = False, note: Callable[[str], Non
 
     Args:
         folder: a folder of images.
-        recursive: also read its subfolders, and theirs.
-        note: takes one line that says which files and how many subfolders were skipped, if any were.
+        recursive: also read all subfolders.
+        note: writes a line about skipped files and subfolders, if there are any.
 
     Raises:
-        DatasetError: there is no such folder, it or a subfolder cannot be read, or it holds no image.
+        DatasetError: the folder does not exist, it or a subfolder cannot be read, or it has no image.
     """
     walk = Walk(folder, recursive, partial(_refuse, folder), _is_left_out)
     try:
@@ -52,7 +52,7 @@ def is_image(path: Path) -> bool:
 
 
 def _is_left_out(name: str) -> bool:
-    """Return whether a file is hidden or a table of labels, which nobody expects to be read as an image."""
+    """Return whether a file is hidden or a table of labels, which is not reported as skipped."""
     return is_hidden(name) or any(fnmatch(name, table) for table in NAMES)
 
 
@@ -75,7 +75,7 @@ class Places:
         """Return the file with a path from the folder, with slashes or backslashes, or None if there is none.
 
         Raises:
-            DatasetError: the name leads out of the folder.
+            DatasetError: the name is outside the folder.
         """
         path = self._follow(PurePosixPath(name))
         if path is None and "\\" in name:
@@ -90,7 +90,7 @@ class Places:
 
     def _follow(self, name: PurePosixPath) -> Path | None:
         if name.is_absolute() or ".." in name.parts:
-            raise DatasetError(f"{str(name)!r} leads out of the folder {self.folder}; write the path from there")
+            raise DatasetError(f"{str(name)!r} is outside the folder {self.folder}; write the path relative to it")
         place = self.folder
         for part in name.parts:
             listing = self._listing(place)

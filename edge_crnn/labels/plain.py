@@ -1,4 +1,4 @@
-"""Lists without a header: `path<TAB>label` as PaddleOCR and deep-text-recognition-benchmark have them, IAM's words."""
+"""Lists without a header: `path<TAB>label` of PaddleOCR and deep-text-recognition-benchmark, and IAM's words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ..errors import DatasetError
 from .row import Row
 
-_LINE_END = re.compile(r"\r\n|\r|\n")  # unlike str.splitlines, which ends a line at characters that labels may have
+_LINE_END = re.compile(r"\r\n|\r|\n")  # str.splitlines also splits at characters that labels may have
 _IAM = re.compile(
     r"(?P<id>(?P<folder>[^\s/-]+)-(?P<page>[^\s/-]+)-\S+) (?P<status>ok|err)(?: -?\d+){5} \S+ (?P<label>.+)"
 )
@@ -40,19 +40,19 @@ def rows(text: str, origin: str) -> Iterator[Row]:
 
 
 def is_iam(text: str) -> bool:
-    """Return whether the first line that is no comment describes a word of IAM."""
+    """Return whether the first line after comments describes a word of IAM."""
     first = next((line for _, line in _lines(text) if not line.startswith("#")), "")
     return _IAM.fullmatch(first.strip()) is not None
 
 
 def iam_rows(text: str, origin: str) -> tuple[list[Row], int]:
-    """Read IAM's `words.txt`: the words whose segmentation is marked ok, and the number of those marked err.
+    """Read IAM's `words.txt`: the words whose segmentation is marked ok, and the number of words marked err.
 
     A line is `a01-000u-00-00 ok 154 408 768 27 51 AT A`: identity, status, grey level, box, part of speech, text. The
     image is `a01/a01-000u/a01-000u-00-00.png` (IAM Handwriting Database 3.0, Marti and Bunke 2002).
 
     Raises:
-        DatasetError: a line is not of that form.
+        DatasetError: a line has another form.
     """
     words = []
     erroneous = 0
@@ -68,7 +68,8 @@ def iam_rows(text: str, origin: str) -> tuple[list[Row], int]:
         if word["status"] == "err":
             erroneous += 1
             continue
-        folder, page = word["folder"], word["page"]
+        folder = word["folder"]
+        page = word["page"]
         words.append(Row(f"line {number}", f"{folder}/{folder}-{page}/{word['id']}.png", word["label"]))
     return words, erroneous
 

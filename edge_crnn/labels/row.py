@@ -13,14 +13,14 @@ class Row(NamedTuple):
     """An image and its label."""
 
     place: str
-    """Its place in the table, for a message."""
+    """Place in the table, for a message."""
     image: str
-    """Path of the image from the folder of images."""
+    """Path of the image, relative to the folder of images."""
     label: str
 
 
 def columns(names: Sequence[str]) -> tuple[int, int] | None:
-    """Find the image and the label among names of columns, in any case; None unless each is there exactly once."""
+    """Find the image and the label among names of columns, in any case; None unless both occur exactly once."""
     folded = [name.strip().casefold() for name in names]
     images = [place for place, name in enumerate(folded) if name in IMAGE_NAMES]
     labels = [place for place, name in enumerate(folded) if name in LABEL_NAMES]

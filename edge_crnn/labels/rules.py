@@ -1,4 +1,4 @@
-"""The rules by which labels are found, and changed before the alphabet spells them."""
+"""The rules for finding labels and changing them before the alphabet spells them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ FoldCase: TypeAlias = Literal["upper", "lower"]
 
 @dataclass(frozen=True)
 class LabelRules:
-    """The rules by which the labels of a folder of images are read.
+    """The rules for reading the labels of a folder of images.
 
     Raises:
         InputError: the pattern is invalid, or there is a table as well.
     """
 
     pattern: str | None = None
-    """The place of the label in the name of a file, as `NamePattern.compile` takes it. None: the label is in the table
+    """The place of the label in the name of a file; see `NamePattern.compile`. None: the label is in the table
     of the folder, or is the whole name if there is no table."""
     fold_case: FoldCase | None = None
     """The case that labels are turned into."""
     drop_unknown: bool = False
-    """Whether characters outside the alphabet are dropped from labels, instead of rejected."""
+    """True if characters outside the alphabet are dropped from labels, instead of rejected."""
     table: Path | None = None
-    """A table of labels, named as from the folder of images or else as from the working directory. None: the only one
+    """A table of labels; its path is relative to the folder of images or to the working directory. None: the only table
     in the folder that has a usual name."""
     recursive: bool = False
     """True if images in subfolders are read too, unless a table names the images."""

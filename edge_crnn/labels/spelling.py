@@ -22,10 +22,10 @@ def spelled(
 
     Args:
         texts: image and text.
-        alphabet: that spells the labels.
-        folder: of the images, for a message.
-        drop_unknown: whether characters that the alphabet does not have are dropped, and counted in a note.
-        note: takes a line for the user.
+        alphabet: the alphabet of the labels.
+        folder: the folder of the images, for a message.
+        drop_unknown: drop characters that the alphabet does not have, and count them in a note.
+        note: writes a line for the user.
 
     Raises:
         DatasetError: a text has characters that the alphabet does not have (all are listed), or no other ones.
@@ -57,10 +57,10 @@ def spelled(
 
 
 def _stray_spaces(text: str, alphabet: Alphabet) -> list[int]:
-    """Return the places inside a text (in NFC) where white space that is no symbol separates nothing.
+    """Return the places of white space in a text (in NFC) that is no symbol and belongs to no text of the label map.
 
-    A label map reads 나 as " 나 ", so that white space beside it may be written or left out. Elsewhere it belongs to
-    the label, as without a label map: "1234 2" may be a copy of the file "1234", and is not the label 12342.
+    A label map reads 나 as " 나 ", so white space beside it may be written or left out. Elsewhere it belongs to the
+    label, as without a label map: "1234 2" may be a copy of the file "1234", and is not the label 12342.
     """
     if not alphabet.label_map or not any(map(str.isspace, text)):
         return []
@@ -77,7 +77,7 @@ def _stray_spaces(text: str, alphabet: Alphabet) -> list[int]:
 
 
 def _visible(text: str) -> int:
-    """Count the characters that are no white space."""
+    """Count the characters that are not white space."""
     return len("".join(text.split()))
 
 
@@ -92,6 +92,6 @@ def _advice(unknown: Counter[str], alphabet: Alphabet) -> str:
         if all(fold(character) in symbols for character in unknown):
             return f"or fold their case (--fold-case {case})"
     return (
-        "or say where the label stands in the names (--label-pattern '{index}_{label}'), or drop these characters"
+        "or give the place of the label in the names (--label-pattern '{index}_{label}'), or drop these characters"
         " (--drop-unknown)"
     )

@@ -1,4 +1,4 @@
-"""The time steps that labels take, compared with those that a network has."""
+"""Compares the time steps that labels need with those of a network."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def require_steps(labels: Sequence[tuple[Path, str]], alphabet: Alphabet, steps:
         labels: image and label.
         alphabet: the symbols of the labels.
         steps: time steps of the network that the decoder reads.
-        folder: the images' folder, for a message.
+        folder: the folder of the images, for a message.
 
     Raises:
-        DatasetError: some labels take more steps; the message counts them and shows the longest.
+        DatasetError: some labels need more steps; the message counts them and shows the longest.
     """
     needs = [(steps_of(alphabet.encode(label)), label, path) for path, label in labels]
     too_long = [need for need in needs if need[0] > steps]
@@ -28,6 +28,6 @@ def require_steps(labels: Sequence[tuple[Path, str]], alphabet: Alphabet, steps:
         most, label, path = max(too_long, key=lambda need: need[0])
         raise DatasetError(
             f"{folder}: {len(too_long):,} of {len(labels):,} labels do not fit into the {steps} time steps of the"
-            f" network, such as {label!r} of {path}, which takes {most} (a repeated symbol takes a blank as well);"
+            f" network, such as {label!r} of {path}, which needs {most} (a repeated symbol also needs a blank);"
             " correct these labels, remove the images, or use a network for wider images"
         )

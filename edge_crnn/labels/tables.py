@@ -1,4 +1,4 @@
-"""Finds the table of labels in a folder, and reads it in any format."""
+"""Finds the table of labels in a folder and reads it, in any format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LABELS = "labels.csv"
 """The table that edge-crnn writes."""
 
 NAMES = (LABELS, "labels.tsv", "labels.txt", "labels.json", "labels.jsonl", "gt.txt", "rec_gt*.txt", "words.txt")
-"""Names of the tables that are looked for if the user names none."""
+"""Names of tables to look for if the user names none."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Table:
     path: Path
     rows: tuple[Row, ...]
     excerpt: bool = False
-    """Whether the images may be a part of those that it names."""
+    """True if the folder may have only a part of the images that the table names."""
     notes: tuple[str, ...] = ()
     """Lines for the user about rows that were left out."""
 
@@ -54,7 +54,7 @@ def choose_table(folder: Path, named: Path | None) -> Path | None:
 
 
 def read_table(path: Path) -> Table:
-    """Read a table; its format follows from its first line, and for JSON from its suffix.
+    """Read a table. The suffix selects JSON; otherwise the first line decides the format.
 
     Raises:
         DatasetError: the file cannot be read, or is not a table of labels.
@@ -63,7 +63,8 @@ def read_table(path: Path) -> Table:
         text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: cannot be read ({error}); save it in UTF-8") from error
-    origin, suffix = str(path), path.suffix.lower()
+    origin = str(path)
+    suffix = path.suffix.lower()
     if suffix == ".json":
         return Table(path, tuple(json_table.rows(text, origin)))
     if suffix == ".jsonl":

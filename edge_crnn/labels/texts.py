@@ -1,4 +1,4 @@
-"""Finds the images of a folder and the texts on them, whatever the alphabet."""
+"""Finds the images of a folder and their texts, for any alphabet."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def load_texts(
     `rules.recursive` also those in its subfolders.
 
     Args:
-        folder: a folder of images; the paths in a table begin there.
+        folder: a folder of images; the paths in a table are relative to it.
         rules: rules for finding the labels.
-        note: takes what was left out, a line at a time.
+        note: writes a line about images or rows that were left out.
 
     Raises:
         DatasetError: there are no images or no labels, a table cannot be read or names an image that is missing,
-            or twice, or a name does not match the pattern.
+            or an image twice, or a name does not match the pattern.
     """
     table = None if rules.pattern is not None else choose_table(folder, rules.table)
     texts = _from_names(folder, rules, note) if table is None else _from_table(folder, read_table(table), note)
@@ -44,8 +44,8 @@ def _from_names(folder: Path, rules: LabelRules, note: Callable[[str], None]) ->
         for subfolder in sorted({path.parent for path in images} - {folder}):
             if tables := find_tables(subfolder):
                 raise DatasetError(
-                    f"{tables[0]}: a table of labels is only read from the folder that is named; name {subfolder}, or"
-                    " say where the label is in the file names (--label-pattern)"
+                    f"{tables[0]}: a table of labels is only read from the folder that you name; name {subfolder}, or"
+                    " give the place of the label in the file names (--label-pattern)"
                 )
         return [(path, nfc(path.stem)) for path in images]
     if ignored := find_tables(folder):
@@ -68,7 +68,7 @@ def _from_table(folder: Path, table: Table, note: Callable[[str], None]) -> list
     absent = 0
     for row in table.rows:
         where = f"{table.path}, {row.place}"
-        path = _found(places, row.image, where)
+        path = _find(places, row.image, where)
         if path is None and table.excerpt:
             absent += 1
         elif path is None:
@@ -76,14 +76,14 @@ def _from_table(folder: Path, table: Table, note: Callable[[str], None]) -> list
         elif not is_image(path):
             raise DatasetError(f"{where}: {row.image!r} is no image, expected {', '.join(sorted(SUFFIXES))}")
         elif path in named:
-            raise DatasetError(f"{where}: image {row.image!r} a second time; keep one of the lines")
+            raise DatasetError(f"{where}: image {row.image!r} occurs a second time; keep one of the lines")
         elif not row.label:
             raise DatasetError(f"{where}: image {row.image!r} has no label; write it or drop the line")
         else:
             named[path] = nfc(row.label)
     if not named:
         raise DatasetError(
-            f"{table.path}: names no image of {folder}; add a line for each image, or name the folder where they are"
+            f"{table.path}: names no image of {folder}; add a line for every image, or name the folder of the images"
         )
     if absent:
         note(f"{table.path.name}: {absent:,} lines name an image that is not in {folder}; they are left out")
@@ -92,7 +92,7 @@ def _from_table(folder: Path, table: Table, note: Callable[[str], None]) -> list
     return list(named.items())
 
 
-def _found(places: Places, image: str, where: str) -> Path | None:
+def _find(places: Places, image: str, where: str) -> Path | None:
     try:
         return places.find(image)
     except DatasetError as error:

@@ -84,7 +84,9 @@ class Preprocess:
         try:
             returned = self.call(pixels.copy())
         except (Exception, SystemExit) as error:
-            raise InputError(f"{image}: function {name!r} failed ({type(error).__name__}: {error}); mend it") from error
+            raise InputError(
+                f"{image}: function {name!r} failed ({type(error).__name__}: {error}); correct it"
+            ) from error
         try:
             result = np.asarray(returned)
         except Exception as error:
@@ -99,7 +101,7 @@ class Preprocess:
         with np.errstate(over="ignore"):
             numbers = result.astype(np.float32)
         if not np.isfinite(numbers).all():
-            raise InputError(f"{image}: function {name!r} returned numbers that are not finite in float32; mend it")
+            raise InputError(f"{image}: function {name!r} returned numbers that are not finite in float32; correct it")
         return numbers
 
 
@@ -172,13 +174,13 @@ def load_function(text: str) -> Preprocess:
         # The bytes that were read, and no cached bytecode: the hash is of what runs.
         exec(compile(source, str(path), "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
-        raise InputError(f"{file}: it does not run ({type(error).__name__}: {error}); mend it") from error
+        raise InputError(f"{file}: it does not run ({type(error).__name__}: {error}); correct it") from error
     function = getattr(module, name, None)
     if not callable(function):
-        there = ", ".join(
+        names = ", ".join(
             key
             for key, value in vars(module).items()
             if isinstance(value, types.FunctionType) and value.__module__ == _MODULE and key[0] != "_"
         )
-        raise InputError(f"{file}: no function {name!r}; it defines {there or 'none'}")
+        raise InputError(f"{file}: no function {name!r}; it defines {names or 'none'}")
     return Preprocess(function, Preprocessing(name, sha256(source)))

@@ -58,7 +58,7 @@ class _Waiting:
     """Polls to wait before the file is returned."""
     tries: int = 0
     reason: str | None = None
-    """Why it is not available, if the last attempt failed for such a reason."""
+    """The reason why the file was not available at the last attempt; None if it was."""
 
 
 class Arrivals:
@@ -67,7 +67,7 @@ class Arrivals:
     Args:
         folder: the folder.
         is_known: tells which images have been read.
-        recursive: also watch the subfolders, those that are created later too.
+        recursive: also watch subfolders, including those that are created later.
     """
 
     def __init__(self, folder: Path, is_known: Callable[[Arrival], bool], recursive: bool = False) -> None:
@@ -97,11 +97,11 @@ class Arrivals:
         """Poll the folder and return the images that are complete, oldest first.
 
         Raises:
-            OSError: the folder cannot be listed; what was waiting waits on.
+            OSError: the folder cannot be listed; the files that wait are kept.
         """
         aside: dict[str, _Waiting] = {}
         oldest = heapq.nsmallest(AT_ONCE, self._candidates(aside), key=lambda waiting: waiting.arrival)
-        # What is gone, known, or beyond the oldest is forgotten here.
+        # Files that are gone, known, or beyond the oldest are forgotten here.
         self._waiting = {**aside, **{waiting.arrival.name: waiting for waiting in oldest}}
         return [waiting.arrival for waiting in oldest if waiting.looks == 0]
 
@@ -118,16 +118,16 @@ class Arrivals:
         return waiting.tries < TRIES
 
     def postpone(self, arrival: Arrival, reason: str) -> None:
-        """Record that an arrival is not available; `look` returns it when it has changed, or else ever later."""
+        """Record that an arrival is not available; `look` returns it after a change, or ever more rarely."""
         waiting = self._waiting[arrival.name]
         waiting.reason = reason
         waiting.tries += 1
         waiting.looks = min(2 ** min(waiting.tries, LONGEST_WAIT), LONGEST_WAIT)
 
     def _candidates(self, aside: dict[str, _Waiting]) -> Iterator[_Waiting]:
-        """Yield all files that are not known; put those that are not available into `aside` until their time comes.
+        """Yield all files that are not known; put those that are not available into `aside` until they are due.
 
-        So they do not take the places of files that can be read.
+        This way they do not displace files that can be read.
         """
         self._unreachable = {}
         for arrival, ctime_ns in self._unknown():
@@ -141,7 +141,7 @@ class Arrivals:
         waiting = self._waiting.get(arrival.name)
         if waiting is None or waiting.arrival != arrival:
             return _Waiting(arrival, ctime_ns)
-        if waiting.tries and waiting.ctime_ns != ctime_ns:  # its permissions, for example
+        if waiting.tries and waiting.ctime_ns != ctime_ns:  # for example because its permissions changed
             return _Waiting(arrival, ctime_ns)
         waiting.looks = max(waiting.looks - 1, 0)
         return waiting
@@ -151,7 +151,7 @@ class Arrivals:
         for name, entry in self._walk:
             try:
                 status = entry.stat()
-            except FileNotFoundError:  # gone since
+            except FileNotFoundError:  # it has gone
                 continue
             except OSError as error:
                 self._cannot_be_looked_at(name, error)

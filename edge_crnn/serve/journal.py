@@ -35,16 +35,16 @@ _MOST_LOST = 8 << 20
 
 
 class Journal:
-    """The file at `path`, which is created if there is none.
+    """The file at `path`, which is created if it is missing.
 
-    It takes 8 bytes of memory per line. The file takes a hundred times as much on the disk.
+    It needs 8 bytes of memory per line, a hundredth of its size on the disk.
 
     Raises:
-        OutputError: it cannot be opened, another process has it, or it holds something else.
+        OutputError: it cannot be opened, another process uses it, or it has other content.
     """
 
     trouble: str | None = None
-    """Why nothing keeps another process from writing it, if that is the case."""
+    """The reason why the file is not locked; None if it is locked."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -78,7 +78,7 @@ class Journal:
         order. After an error, none of the arrivals counts as read.
 
         Raises:
-            OutputError: there is no room, or somebody has moved the file away or written to it.
+            OutputError: the disk is full, or another process has moved the file or written to it.
         """
         if not lines:
             return
@@ -90,11 +90,11 @@ class Journal:
             _write(self._file, data)
             os.fsync(self._file)
         except OSError as error:
-            os.ftruncate(self._file, self._end)  # a part of a line would stand before the next one
+            os.ftruncate(self._file, self._end)  # otherwise a part of a line would precede the next line
             raise OutputError(
                 error.errno,
                 f"{self.path}: cannot be written ({error.strerror}); make room and start again: it has {len(self):,}"
-                " readings, whole, and the images after them will be read",
+                " complete readings, and the images after them will be read",
             ) from error
         self._end += len(data)
         for arrival, _ in lines:
@@ -118,31 +118,31 @@ class Journal:
         try:
             if not lock(self._file):
                 self.trouble = (
-                    f"{self.path}: cannot be locked, since its file system has no locks; make sure that no other"
-                    " process writes it"
+                    f"{self.path}: cannot be locked, because its file system has no locks; make sure that no other"
+                    " process writes to it"
                 )
         except BlockingIOError as error:
             raise OutputError(
-                error.errno, f"{self.path}: is locked, another process writes it; name one file per process"
+                error.errno,
+                f"{self.path}: is locked by another process; name a separate file for every process",
             ) from error
         except OSError as error:
             raise OutputError(
                 error.errno,
-                f"{self.path}: cannot be locked ({error.strerror}); start again when it can, or name"
-                " a file on another disk",
+                f"{self.path}: cannot be locked ({error.strerror}); try again later, or name a file on another disk",
             ) from error
         self._check_place()
 
     def _check_place(self) -> None:
         try:
-            there = os.path.samestat(os.fstat(self._file), self.path.stat())
+            is_there = os.path.samestat(os.fstat(self._file), self.path.stat())
         except FileNotFoundError:
-            there = False
-        if not there:
+            is_there = False
+        if not is_there:
             raise OutputError(
                 None,
-                f"{self.path}: was moved or removed while it was written to; move it, and the images with it, when"
-                " nothing writes it, and start again",
+                f"{self.path}: was moved or removed while it was in use; stop the service before you move the file and"
+                " its images, and start it again",
             )
 
     def _check_length(self) -> None:
@@ -151,7 +151,7 @@ class Journal:
         if length != self._end:
             raise OutputError(
                 None,
-                f"{self.path}: has {length:,} bytes, expected {self._end:,}, so another process writes it; stop that"
+                f"{self.path}: has {length:,} bytes, expected {self._end:,}, so another process writes to it; stop that"
                 " process and start again",
             )
 
@@ -171,14 +171,15 @@ class Journal:
         return end, digests
 
     def _check_remains(self, end: int, line: bytes, number: int) -> None:
-        """Check that what follows the first `end` bytes was left by a kill or a power cut.
+        """Check that a kill or a power cut explains the content after the first `end` bytes.
 
-        A kill leaves a line without its end; a power cut, also zeros in place of what never reached the disk.
+        A kill leaves a line without its end. A power cut also leaves zeros in place of data that was never written.
         """
         head, zeros, _ = line.partition(b"\0")
-        begun = bool(head) and head.startswith(_START[: len(head)])
-        left = (zeros and (begun or number > 1 or not line.strip(b"\0\n"))) or (begun and not line.endswith(b"\n"))
-        if not left or os.fstat(self._file).st_size - end > _MOST_LOST:
+        is_begun = bool(head) and head.startswith(_START[: len(head)])
+        has_zeros = bool(zeros) and (is_begun or number > 1 or not line.strip(b"\0\n"))
+        is_cut = is_begun and not line.endswith(b"\n")
+        if not (has_zeros or is_cut) or os.fstat(self._file).st_size - end > _MOST_LOST:
             raise OutputError(
                 None,
                 f"{self.path}: line {number} is {line[:40]!r}, expected a reading of serve-folder; name another file",
@@ -227,7 +228,7 @@ def _arrival(line: bytes) -> Arrival | None:
     size, mtime_ns, name, image = head.groups()
     try:
         return Arrival(int(mtime_ns), json.loads(name) if name else Path(json.loads(image)).name, int(size))
-    except ValueError:  # not UTF-8, or no string of JSON
+    except ValueError:  # not UTF-8, or no JSON string
         return None
 
 

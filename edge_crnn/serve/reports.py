@@ -12,7 +12,7 @@ class Reports:
 
     Args:
         arrivals: the watched folder.
-        say: takes a message.
+        say: writes a message.
     """
 
     def __init__(self, arrivals: Arrivals, say: Callable[[str], None]) -> None:
@@ -22,7 +22,7 @@ class Reports:
         self._skipped: set[str] = set()
 
     def tell(self) -> None:
-        """Report what is new since the last call."""
+        """Report files that are new since the last call."""
         self._tell_unavailable()
         self._tell_skipped()
 
@@ -32,7 +32,8 @@ class Reports:
         self._unavailable = set(unavailable)
         if names:
             count = len(names) - 1
-            others = f" (and {count:,} {'other' if count == 1 else 'others'})" if count else ""
+            noun = "other" if count == 1 else "others"
+            others = f" (and {count:,} {noun})" if count else ""
             path = self._arrivals.folder / names[0]
             self._say(f"{path}{others}: cannot be read yet ({unavailable[names[0]]}); waiting for it")
 

@@ -1,4 +1,4 @@
-"""Notifies systemd over the socket that it names, if any; see sd_notify(3)."""
+"""Notifies systemd over the socket that it provides, if any; see sd_notify(3)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Systemd:
     """The service manager that started this process, if one did."""
 
     patience_s: float | None
-    """Seconds without a sign of life after which it kills this process; None: it does not."""
+    """Seconds without a sign of life after which systemd kills this process; None: never."""
 
     def __init__(self) -> None:
         place = os.environ.get("NOTIFY_SOCKET", "")

@@ -27,7 +27,8 @@ def test_convert_reads_writes_and_returns_the_verdict(
     result = edge_crnn.convert(tiny_keras, target, labelled=labelled_folder, gate_agreement=0.5, gate_accuracy=100)
     words = ["--labelled", labelled_folder, "--gate-agreement", 50, "--gate-accuracy", 100, "-o", by_command]
     assert run("convert", tiny_keras, *words)[0] == 0
-    ours, theirs = load(target), load(by_command)
+    ours = load(target)
+    theirs = load(by_command)
     assert (ours.payload, ours.spec.parity) == (theirs.payload, theirs.spec.parity)
     assert result.written
     assert (result.path, result.parity) == (target, ours.spec.parity)
@@ -76,6 +77,9 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "gate": ({"gate_agreement": 99.5}, InputError, "expected a share from 0 to 1"),
     "name": ({"blnk": "last"}, TypeError, "'blnk', which is not known; did you mean 'blank'"),
     "value": ({"blank": "middle"}, InputError, "blank is 'middle': found 'middle', expected first, last"),
+    "no batch": ({"batch": 0}, InputError, "batch is 0, expected a whole number from 1 to 65,536"),
+    "huge batch": ({"batch": 10**18}, InputError, "batch is 1000000000000000000, expected a whole number"),
+    "part of a batch": ({"batch": 2.5}, InputError, "batch is 2.5, expected a whole number"),
     "choice": ({"resize": "squash"}, InputError, "resize is 'squash', expected 'stretch'"),
     "layer": ({"keep_float": ["conv99"]}, InputError, "conv99: no layer that can stay float32"),
 }
@@ -113,7 +117,7 @@ OPTIONS: dict[str, tuple[Any, list[str]]] = {
 
 
 @given(st.sets(st.sampled_from(sorted(OPTIONS))))
-def test_what_is_declared_is_what_the_options_declare(names: set[str]) -> None:
+def test_declarations_equal_those_of_the_options(names: set[str]) -> None:
     parser = argparse.ArgumentParser()
     add_declarations(parser)
     arguments = parser.parse_args([word for name in names for word in OPTIONS[name][1]])

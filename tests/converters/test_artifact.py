@@ -41,7 +41,7 @@ def ranges(tiny_graph: Graph, tiny_pictures: list[np.ndarray]) -> dict[str, tupl
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
 @pytest.mark.parametrize("takes_pixels", [True, False])
-def test_spec_tells_what_was_done(recipe: Any, takes_pixels: bool, tiny_graph: Graph, ranges: Any) -> None:
+def test_spec_records_the_conversion(recipe: Any, takes_pixels: bool, tiny_graph: Graph, ranges: Any) -> None:
     artifact = make_tflite(
         Path("x.tflite"), tiny_graph, TINY, recipe, "a" * 64, ranges, IMAGES, batch=3, takes_pixels=takes_pixels
     )
@@ -63,7 +63,7 @@ def test_spec_tells_what_was_done(recipe: Any, takes_pixels: bool, tiny_graph: G
 
 @pytest.mark.parametrize("recipe", ONNX_RECIPES.values(), ids=lambda recipe: recipe.name)
 @pytest.mark.parametrize("takes_pixels", [True, False])
-def test_spec_of_an_onnx_tells_what_was_done(recipe: Any, takes_pixels: bool, tiny_graph: Graph) -> None:
+def test_spec_of_an_onnx_records_the_conversion(recipe: Any, takes_pixels: bool, tiny_graph: Graph) -> None:
     pytest.importorskip("onnx", reason="onnx is not installed; it comes with edge-crnn[onnx]")
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed; it comes with edge-crnn[onnx]")
     quantised = replace(TINY, output=replace(TINY.output, quantisation=Quantisation(1 / 256, -128)))
@@ -111,7 +111,7 @@ FUNCTION = Preprocessing("binarised", "a" * 64)
 @pytest.mark.parametrize(
     "changes", [{"standardise": True}, {"function": FUNCTION}], ids=lambda changes: next(iter(changes))
 )
-def test_what_is_more_than_scaled_pixels_is_done_outside(changes: dict[str, Any], tiny_graph: Graph) -> None:
+def test_preprocessing_beyond_scaling_is_left_to_the_runtime(changes: dict[str, Any], tiny_graph: Graph) -> None:
     spec = replace(TINY, input=replace(TINY.input, **changes))
     tflite = make_tflite(Path("x.tflite"), tiny_graph, spec, RECIPES["float32"], "a" * 64)
     onnx = make_onnx(Path("x.onnx"), tiny_graph, spec, ONNX_RECIPES["float32"], "a" * 64)
@@ -247,5 +247,5 @@ def test_an_op_of_no_use_is_refused(tiny_artifact: Path) -> None:
         check_payload(changed(tiny_artifact, plant))
 
 
-def test_what_the_converter_makes_is_let_through(tiny_artifact: Path) -> None:
+def test_converted_models_pass(tiny_artifact: Path) -> None:
     check_payload(changed(tiny_artifact, lambda model: None))

@@ -141,7 +141,7 @@ def test_unknown_layer(kind: str, expected: str, ends: Ends, model: Path) -> Non
     assert expected in line
 
 
-def test_spec_that_is_none(ends: Ends, model: Path) -> None:
+def test_unusable_spec_is_refused(ends: Ends, model: Path) -> None:
     sidecar(model).write_text("{")
     assert "model.keras.json: no JSON" in ends()
 
@@ -174,7 +174,7 @@ def test_empty_folder(ends: Ends, tmp_path: Path, calibration_folder: Path) -> N
     assert "empty: no image among 0 files" in ends("--recipe", "int8", "--calibration", empty)
 
 
-def test_calibrating_with_what_verifies(ends: Ends, folder: Path, calibration_folder: Path) -> None:
+def test_calibrating_with_the_images_that_verify_is_refused(ends: Ends, folder: Path, calibration_folder: Path) -> None:
     calibration = Path(shutil.copytree(calibration_folder, folder.parent / "calibration"))
     shutil.copy(find_images(folder)[0], calibration / "zzz.png")
     assert "1 images are in both sets" in ends("--recipe", "int8", "--calibration", calibration)

@@ -179,7 +179,9 @@ def paths_that_lead_out(model: Model) -> None:
 
 
 def bomb_of_weights(model: Model) -> None:
-    model.weights, model.repeats, model.packing = bytes(1 << 20), 1 << 10, zipfile.ZIP_DEFLATED
+    model.weights = bytes(1 << 20)
+    model.repeats = 1 << 10
+    model.packing = zipfile.ZIP_DEFLATED
 
 
 def bomb_of_settings(model: Model) -> None:
@@ -221,7 +223,8 @@ def test_one_error_and_nothing_else(
     if model.secret.exists():
         os.utime(model.secret, (0, model.secret.stat().st_mtime))
     monkeypatch.setattr(keras_reference, "import_keras", lambda: pytest.fail("Keras was started"))
-    files, before = sorted(tmp_path.rglob("*")), peak_mb()
+    files = sorted(tmp_path.rglob("*"))
+    before = peak_mb()
 
     messages = []
     for read in (load_graph, KerasReference):

@@ -50,7 +50,9 @@ def test_whole_model(name: str, keras2_folder: Path, images: np.ndarray) -> None
 
 
 @pytest.mark.parametrize("network", ["plates", "captcha"])
-def test_the_two_gates_are_told_apart_by_what_they_give(network: str, keras2_folder: Path, images: np.ndarray) -> None:
+def test_gate_functions_are_distinguished_by_their_values(
+    network: str, keras2_folder: Path, images: np.ndarray
+) -> None:
     soft, hard = (np.load(keras2_folder / f"{network}-{gate}.h5.npy") for gate in ("sigmoid", "hard_sigmoid"))
     assert np.abs(soft - hard).max() > 0.01
 

@@ -32,7 +32,7 @@ def test_calibration_is_for_static_parts() -> None:
     assert [name for name, recipe in RECIPES.items() if recipe.needs_calibration] == ["int8", "int8-full"]
 
 
-def test_what_is_static_is_unrolled() -> None:
+def test_static_recipes_are_unrolled() -> None:
     """A loop cannot be quantised as a whole."""
     for recipe in RECIPES.values():
         assert (recipe.head == "static") == (recipe.form == "unrolled")

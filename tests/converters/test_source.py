@@ -53,7 +53,7 @@ def test_an_option_must_not_contradict_the_spec(tiny_keras: Path) -> None:
         open_source(tiny_keras, declared={"blank": "first"})
 
 
-def test_an_obstacle_is_told_before_what_is_missing(bare: Path) -> None:
+def test_obstacles_are_reported_before_missing_facts(bare: Path) -> None:
     bare.write_bytes(b"")
     with pytest.raises(ModelFileError):
         open_source(bare)

@@ -120,7 +120,9 @@ def test_what_a_threshold_cannot_give() -> None:
         threshold(replace(SPEC, confidence=None), 0.9, SPEC.decoder)
     with pytest.raises(InputError, match=r"no threshold shows a precision of 0.9995; .* at most 0.999$"):
         threshold(SPEC, 0.9995, SPEC.decoder)
-    with pytest.raises(InputError, match=r"with 10,000 images, and a precision of 0.9999 takes 29,956 readings"):
+    with pytest.raises(
+        InputError, match=r"with 10,000 images, and to show a precision of 0.9999, it needs 29,956 readings"
+    ):
         threshold(SPEC, 0.9999, SPEC.decoder)
     with pytest.raises(InputError, match="no number of images shows a precision of 1; ask for less"):
         threshold(SPEC, 1.0, SPEC.decoder)

@@ -178,5 +178,5 @@ def test_an_image_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     for name, data in (("a.png", b"1"), ("b.png", b"2"), ("c.png", b"1")):
         (tmp_path / name).write_bytes(data)
     refuse_repeats([tmp_path / "a.png", tmp_path / "b.png"])
-    with pytest.raises(DatasetError, match=r"1 images are there more than once, such as .*c\.png \(also .*a\.png\)"):
+    with pytest.raises(DatasetError, match=r"1 images occur more than once, such as .*c\.png \(also .*a\.png\)"):
         refuse_repeats(sorted(tmp_path.iterdir()))

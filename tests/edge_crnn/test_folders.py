@@ -107,7 +107,7 @@ def test_a_message_names_the_kinds(tmp_path: Path) -> None:
     walk = Walk(tmp_path, False, refuse)
     assert list(walk) == []
     assert str(walk.skipped) == (
-        "skipped files that are no images: 2 .heic, 2 without a usual suffix, 1 .pdf; skipped 1 subfolder,"
+        "skipped files that are not images: 2 .heic, 2 without a usual suffix, 1 .pdf; skipped 1 subfolder,"
         " which --recursive reads"
     )
     assert str(Skipped()) == ""

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_crnn.backends.base import Probabilities
+from edge_crnn.board.limits import usable_workers
 from edge_crnn.images import Pixels
 from edge_crnn.model.spec import InputSpec
 from edge_crnn.preprocess import preprocess
-from edge_crnn.reader import usable_cores
 
 from ...graph.cost import multiplications
 from ...graph.graph import Graph
@@ -50,13 +50,13 @@ class Trials:
         self.images = images
         recipe = "float32" if multiplications(graph) < _LARGE else "dynamic"
         payload = to_tflite(graph, image, RECIPES[recipe])
-        cores = usable_cores()
+        workers = usable_workers(len(payload))
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for _ in range(cores):
+        for _ in range(workers):
             engine = Interpreter(model_content=payload, num_threads=1)
             engine.allocate_tensors()
             self._idle.put(engine)
-        self._pool = ThreadPoolExecutor(cores)
+        self._pool = ThreadPoolExecutor(workers)
         self._results: dict[bytes, npt.NDArray[np.float32]] = {}
         self.runs = 0
         """Number of inferences so far."""

@@ -1,4 +1,4 @@
-"""Picture formats: `inspect` reads the header of a file, applies the limits and checks what shows damage."""
+"""Picture formats: `inspect` reads the header of a file, applies the limits and looks for damage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BMP: its header, and whether the fourth byte of a pixel is alpha. Source: BITMAPV5HEADER in the Windows API."""
+"""BMP: its header, and the meaning of the fourth byte of a pixel. Source: BITMAPV5HEADER in the Windows API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def inspect(data: bytes, limits: Limits) -> Header:
     """Return the header of a BMP.
 
     Raises:
-        RefusedError: it lacks its end, or has too many pixels.
+        RefusedError: the file lacks its end, or has too many pixels.
     """
     offset, size = struct.unpack_from("<II", data, 10)
     if size == _CORE:
@@ -24,7 +24,7 @@ def inspect(data: bytes, limits: Limits) -> Header:
         compression = 0
     else:
         width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
-    height = abs(height)  # negative where the first row is the top one
+    height = abs(height)  # negative if the first row is the top row
     check_size(width, height, limits)
     row = (width * bits + 31) // 32 * 4
     if compression in _UNCOMPRESSED and offset + row * height > len(data):

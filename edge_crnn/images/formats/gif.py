@@ -7,14 +7,16 @@ import struct
 from ..header import Header, RefusedError, check_segments, check_size, cut_short
 from ..limits import Limits
 
-_EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
+_EXTENSION = 0x21
+_IMAGE = 0x2C
+_TRAILER = 0x3B
 
 
 def inspect(data: bytes, limits: Limits) -> Header:
     """Return the header of a GIF; its `data` ends after the first frame.
 
     Raises:
-        RefusedError: it has no frame, lacks its end, or exceeds a limit.
+        RefusedError: the file has no frame, lacks its end, or exceeds a limit.
     """
     width, height, packed = struct.unpack_from("<HHB", data, 6)
     check_size(width, height, limits)
@@ -37,12 +39,12 @@ def inspect(data: bytes, limits: Limits) -> Header:
 
 
 def _table(packed: int) -> int:
-    """Return the bytes of a colour table."""
+    """Return the size of a colour table in bytes."""
     return 3 << (packed & 7) + 1 if packed & 0x80 else 0
 
 
 def _after_blocks(data: bytes, at: int, limits: Limits) -> int:
-    """Return where a chain of blocks ends, after its empty block."""
+    """Return the place after a chain of blocks and its empty block."""
     blocks = 0
     while at < len(data):
         check_segments(blocks := blocks + 1, limits)

@@ -1,4 +1,4 @@
-"""A walk over the Huffman codes of a JPEG's sequential scan, which shows damage that libjpeg passes over.
+"""A walk over the Huffman codes of a JPEG's sequential scan. It shows damage that libjpeg ignores.
 
 The walk takes no coefficient; it only steps from code to code. A damaged scan loses its step, so that its last block
 does not end with the data. One look-up steps over all the codes in 16 bits, of which a plate of 4 kB needs about 2,000.
@@ -23,7 +23,7 @@ _SHORT = 10  # bits of the codes that are looked up at once
 _EMPTY_RUN = bytes(8)
 
 _Code = tuple[int, int, int]
-_IMPOSSIBLE: _Code = (0, 0, 0)  # no short code begins so
+_IMPOSSIBLE: _Code = (0, 0, 0)  # no short code begins like this
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class _Codes(dict[int, tuple[int, int]]):
         super().__init__()
         self._is_dc = is_dc
         self._short: list[_Code] = []  # by the first bits of the window
-        self._long: list[tuple[int, int, _Code]] = []  # length, code, what it says
+        self._long: list[tuple[int, int, _Code]] = []  # length, code, meaning
         symbols = iter(table[16:])
         code = 0
         for length, count in enumerate(table[:16], 1):
@@ -77,7 +77,7 @@ class _Codes(dict[int, tuple[int, int]]):
         return used, filled
 
     def single_step(self, window: int) -> tuple[int, int]:
-        """Return the same for the first code in the window alone."""
+        """Return the same for only the first code in the window."""
         _, bits, more = self._first(window)
         return bits, more
 
@@ -110,7 +110,7 @@ def _codes(table: bytes, is_dc: bool) -> _Codes:
 def damage_of(
     scan: bytes, header: bytes, frame: Frame, tables: Mapping[int, bytes], interval: int, *, follow: bool
 ) -> str:
-    """Say what is wrong with a scan; empty where nothing is.
+    """Return the damage of a scan; empty if there is none.
 
     Args:
         scan: entropy-coded data, with its stuffing and restart markers.
@@ -166,7 +166,7 @@ def _layout(chosen: list[tuple[int, int]], frame: Frame, tables: Mapping[int, by
 
 
 def _walk(part: bytes, blocks: _Blocks, units: int) -> str:
-    """Say what is wrong with the codes of `units` MCUs; empty where nothing is."""
+    """Return the damage in the codes of `units` MCUs; empty if there is none."""
     padding = bytes(_LONGEST_BLOCK + 8 - len(part) % 4)
     halves = np.frombuffer(part + padding, ">u4").astype(np.uint64)
     words: list[int] = (halves[:-1] << np.uint64(32) | halves[1:]).tolist()  # 64 bits from every 32nd on
@@ -200,5 +200,5 @@ def _walk(part: bytes, blocks: _Blocks, units: int) -> str:
 
 
 def _ends_block(filled: int) -> bool:
-    """Return whether a block may end with so many coefficients, `_LAST` among them where a code says so."""
+    """Return whether a block may end with so many coefficients, including `_LAST` if a code ends the block."""
     return filled == 64 or _LAST < filled < _LAST + 64

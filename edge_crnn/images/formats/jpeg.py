@@ -1,8 +1,7 @@
-"""JPEG: marker segments, and whether the scans are whole.
+"""JPEG: marker segments, and the completeness of scans.
 
-libjpeg fills what it cannot decode and only warns, on the standard error of the process, where no program can tell
-which file is meant. So the markers are checked here, and `huffman` follows the codes of a small file up to the last
-one.
+libjpeg fills parts that it cannot decode and only prints a warning, which does not name the file. So this module checks
+the markers, and `huffman` follows the codes of a small file up to the last.
 Source of the format: ITU-T T.81, annexes B and F.
 """
 
@@ -17,8 +16,12 @@ from ..header import Header, RefusedError, check_segments, check_size, cut_short
 from ..limits import Limits
 from . import huffman
 
-_APP1, _SCAN, _END = 0xE1, 0xDA, 0xD9
-_HUFFMAN_TABLES, _QUANTISATION, _RESTART_INTERVAL = 0xC4, 0xDB, 0xDD
+_APP1 = 0xE1
+_SCAN = 0xDA
+_END = 0xD9
+_HUFFMAN_TABLES = 0xC4
+_QUANTISATION = 0xDB
+_RESTART_INTERVAL = 0xDD
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = frozenset({0xC0, 0xC1})
 _LEGAL = _FRAMES | {0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE} | set(range(0xE0, 0xF0))
@@ -28,7 +31,7 @@ _FOLLOWED = 1 << 16  # bytes of a scan whose codes are followed; about 10 ms on 
 
 @dataclass
 class _State:
-    """The tables and the frame that the segments so far have set."""
+    """The tables and the frame of the segments read so far."""
 
     frame: huffman.Frame | None = None
     kind: int = 0
@@ -45,10 +48,12 @@ def inspect(data: bytes, limits: Limits) -> Header:
     """Return the header of a JPEG.
 
     Raises:
-        RefusedError: it has no picture, lacks its end, or exceeds a limit.
+        RefusedError: the file has no picture, lacks its end, or exceeds a limit.
     """
     state = _State()
-    at, segments, scans = 2, 0, 0
+    at = 2
+    segments = 0
+    scans = 0
     while True:
         check_segments(segments := segments + 1, limits)
         marker, start = _next_marker(data, at, state)
@@ -77,13 +82,13 @@ def inspect(data: bytes, limits: Limits) -> Header:
 
 
 def _next_marker(data: bytes, at: int, state: _State) -> tuple[int, int]:
-    """Return the next marker and where its content starts."""
-    found = _MARKER.search(data, at)
-    if found is None:
+    """Return the next marker and the place where its content starts."""
+    match = _MARKER.search(data, at)
+    if match is None:
         raise cut_short(len(data))
-    if data[at : found.start()].strip(b"\xff"):
+    if data[at : match.start()].strip(b"\xff"):
         state.note("extraneous bytes between segments")
-    return data[found.end() - 1], found.end()
+    return data[match.end() - 1], match.end()
 
 
 def _segment(marker: int, content: bytes, state: _State, limits: Limits) -> None:
@@ -96,7 +101,8 @@ def _segment(marker: int, content: bytes, state: _State, limits: Limits) -> None
         components = {
             triples[number]: (triples[number + 1] >> 4, triples[number + 1] & 15) for number in range(0, 3 * count, 3)
         }
-        state.frame, state.kind = huffman.Frame(width, height, components), marker
+        state.frame = huffman.Frame(width, height, components)
+        state.kind = marker
     elif marker == _APP1 and content.startswith(b"Exif\0\0"):
         state.orientation = orientation(content)
     elif marker == _RESTART_INTERVAL:
@@ -128,11 +134,11 @@ def _check_quantisation(content: bytes, state: _State) -> None:
 
 
 def _scan(data: bytes, content: bytes, start: int, state: _State) -> int:
-    """Check a scan's entropy-coded data; return where it ends."""
-    found = _MARKER.search(data, start)
-    if found is None:
+    """Check a scan's entropy-coded data; return the place where it ends."""
+    match = _MARKER.search(data, start)
+    if match is None:
         raise cut_short(len(data))
-    end = found.start()
+    end = match.start()
     while end > start and data[end - 1] == 0xFF:  # fill bytes
         end -= 1
     if state.damage or state.frame is None:

@@ -17,11 +17,14 @@ def inspect(data: bytes, limits: Limits) -> Header:
     """Return the header of a PNG; its `data` lacks the chunks of an animation, so that the still picture is read.
 
     Raises:
-        RefusedError: it lacks its end, a checksum is wrong, or it exceeds a limit.
+        RefusedError: the file lacks its end, a checksum is wrong, or it exceeds a limit.
     """
-    at, segments, turned = len(SIGNATURE), 0, 1
+    at = len(SIGNATURE)
+    segments = 0
+    turned = 1
     kept = [SIGNATURE]
-    name, has_pixels = b"", False
+    name = b""
+    has_pixels = False
     size: tuple[int, int] | None = None
     while name != b"IEND":
         check_segments(segments := segments + 1, limits)

@@ -17,22 +17,25 @@ def inspect(data: bytes, limits: Limits) -> Header:
     """Return the header of a PBM, PGM or PPM.
 
     Raises:
-        RefusedError: it lacks its end, white is not 255 or 65535, or it has too many pixels.
+        RefusedError: the file lacks its end, white is not 255 or 65535, or it has too many pixels.
     """
     kind = data[1:2]
-    found = _SIZE.match(data[:_LONGEST_HEADER])
-    if found is None:
+    size = _SIZE.match(data[:_LONGEST_HEADER])
+    if size is None:
         raise RefusedError("damaged, a PNM without its width and height; copy or save it again")
-    width, height = int(found[1]), int(found[2])
+    width = int(size[1])
+    height = int(size[2])
     check_size(width, height, limits)
-    end, white = found.end(), 1
+    end = size.end()
+    white = 1
     if kind not in b"14":
         level = _WHITE.match(data[:_LONGEST_HEADER], end)
         if level is None:
             raise RefusedError("damaged, a PNM without its level of white; copy or save it again")
-        end, white = level.end(), int(level[1])
+        end = level.end()
+        white = int(level[1])
         if white not in (255, 65535):
-            # OpenCV gives such levels as they are, so that 10 bits in 16 would look black.
+            # OpenCV does not scale such levels, so 10 bits in 16 would look black.
             raise RefusedError(f"white is {white}, expected 255 or 65535; save it with 8 or 16 full bits")
     if len(data) - end - 1 < _content(kind, width, height, white):
         raise cut_short(len(data))
@@ -40,7 +43,7 @@ def inspect(data: bytes, limits: Limits) -> Header:
 
 
 def _content(kind: bytes, width: int, height: int, white: int) -> int:
-    """Return the least number of bytes that the pixels take."""
+    """Return the smallest number of bytes that the pixels take."""
     samples = width * height * (3 if kind in b"36" else 1)
     if kind in b"123":
         return samples if kind == b"1" else 2 * samples - 1  # digits, with a space between two numbers

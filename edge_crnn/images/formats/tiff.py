@@ -1,4 +1,4 @@
-"""TIFF: the tags that change how pixels are taken, and where the pixels lie. Source: TIFF 6.0; BigTIFF design."""
+"""TIFF: the tags that change the meaning of pixels, and the places of pixels. Source: TIFF 6.0; BigTIFF design."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES, _EXTRA = 273, 279, 324, 325, 338
 _WHITEST = 281  # MaxSampleValue
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _WHITE_IS_ZERO, _BLACK_IS_ZERO = 0, 1
-_ASSOCIATED, _UNASSOCIATED = 1, 2  # alpha that the colours are multiplied by, and one that they are not
+_ASSOCIATED, _UNASSOCIATED = 1, 2  # alpha with and without premultiplied colours
 _FORMATS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # BYTE, SHORT, LONG, LONG8
 _FULL_BITS = frozenset({1, 2, 4, 8, 16})
 _MOST_VALUES = 100_000
@@ -23,10 +23,10 @@ _FULL = "expected levels that fill 8 or 16 bits: save it with 8 or 16 full bits"
 def inspect(data: bytes, limits: Limits) -> Header:
     """Return the header of a TIFF's first picture.
 
-    Its `data` is upright and has black as 0, so that every version of the image library gives the same pixels.
+    Its `data` is upright, and black is 0, so that every version of the image library gives the same pixels.
 
     Raises:
-        RefusedError: it lacks pixels, exceeds a limit, or its levels do not fill 8 or 16 bits.
+        RefusedError: the file lacks pixels, exceeds a limit, or its levels do not fill 8 or 16 bits.
     """
     changed = bytearray(data)
     tags: dict[int, tuple[int, ...]] = {}
@@ -37,8 +37,9 @@ def inspect(data: bytes, limits: Limits) -> Header:
         elif tag == _PHOTOMETRIC and tags[tag] == (_WHITE_IS_ZERO,):
             struct.pack_into(format_, changed, at, _BLACK_IS_ZERO)
         elif tag == _EXTRA and tags[tag] == (_UNASSOCIATED,):
-            struct.pack_into(format_, changed, at, _ASSOCIATED)  # else libtiff multiplies the colours
-    width, height = _number(tags, _WIDTH), _number(tags, _HEIGHT)
+            struct.pack_into(format_, changed, at, _ASSOCIATED)  # otherwise libtiff multiplies the colours
+    width = _number(tags, _WIDTH)
+    height = _number(tags, _HEIGHT)
     check_size(width, height, limits)
     if _TILES in tags:
         check_size(_number(tags, _TILE_WIDTH), _number(tags, _TILE_HEIGHT), limits)

@@ -13,12 +13,14 @@ def inspect(data: bytes, limits: Limits) -> Header:
     """Return the header of a WebP.
 
     Raises:
-        RefusedError: it lacks its end, has no picture, or exceeds a limit.
+        RefusedError: the file lacks its end, has no picture, or exceeds a limit.
     """
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
         raise cut_short(len(data))
-    at, segments, turned = 12, 0, 1
+    at = 12
+    segments = 0
+    turned = 1
     size: tuple[int, int] | None = None
     while at + 8 <= end:
         check_segments(segments := segments + 1, limits)
@@ -26,10 +28,10 @@ def inspect(data: bytes, limits: Limits) -> Header:
         start = at + 8
         if start + length > end:
             raise cut_short(len(data))
-        found = _size(name, data[start : start + 32])
-        if found:
-            check_size(*found, limits)
-            size = size or found
+        chunk_size = _size(name, data[start : start + 32])
+        if chunk_size:
+            check_size(*chunk_size, limits)
+            size = size or chunk_size
         elif name == b"EXIF":
             turned = orientation(data[start : start + length])
         at = start + length + length % 2
@@ -39,7 +41,7 @@ def inspect(data: bytes, limits: Limits) -> Header:
 
 
 def _size(name: bytes, content: bytes) -> tuple[int, int] | None:
-    """Return the width and height that a chunk gives; None where it gives none."""
+    """Return the width and height in a chunk; None if it has none."""
     if name == b"VP8X":
         return int.from_bytes(content[4:7], "little") + 1, int.from_bytes(content[7:10], "little") + 1
     if name == b"VP8L":

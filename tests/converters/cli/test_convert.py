@@ -21,7 +21,7 @@ LOW = ["--gate-agreement", "40", "--gate-accuracy", "60"]
 pytestmark = pytest.mark.usefixtures("one_keras")
 
 
-def test_what_passes_is_written_with_its_verdict(
+def test_passing_model_is_written_with_its_verdict(
     convert: Run, tiny_keras: Path, labelled_folder: Path, tmp_path: Path
 ) -> None:
     status, out, err = convert("--recipe", "float32", *WIDE)
@@ -68,7 +68,7 @@ def test_int8_is_calibrated(recipe: str, convert: Run, calibration_folder: Path,
     assert facts.calibration.sha256 == content_hash(find_images(calibration_folder))
 
 
-def test_what_fails_is_not_written_but_shown(
+def test_failing_model_is_shown_but_not_written(
     convert: Run, calibration_folder: Path, labelled_folder: Path, tmp_path: Path
 ) -> None:
     status, out, err = convert(
@@ -83,7 +83,7 @@ def test_what_fails_is_not_written_but_shown(
     assert any(line.startswith(f"  {labelled_folder}/") and "trained model '" in line for line in out)
 
 
-def test_what_fails_leaves_an_older_file_alone(convert: Run, calibration_folder: Path, tmp_path: Path) -> None:
+def test_failing_model_leaves_an_older_file_alone(convert: Run, calibration_folder: Path, tmp_path: Path) -> None:
     assert convert("--recipe", "float32", *WIDE)[0] == 0
     before = (tmp_path / "x.tflite").read_bytes()
     status, _, err = convert("--recipe", "int8", "--calibration", calibration_folder)
@@ -93,7 +93,7 @@ def test_what_fails_leaves_an_older_file_alone(convert: Run, calibration_folder:
     assert [path.name for path in tmp_path.iterdir()] == ["x.tflite"]
 
 
-def test_too_few_images_are_said_to_be(convert: Run, tmp_path: Path) -> None:
+def test_too_few_images_are_reported(convert: Run, tmp_path: Path) -> None:
     status, out, _ = convert("--recipe", "float32")
     assert status == 0
     assert out[0].startswith("x.tflite: underpowered: ")
@@ -188,7 +188,7 @@ def test_spec_may_be_elsewhere(run: Run, tiny_keras: Path, labelled_folder: Path
 def test_no_image_counts_twice(convert: Run, labelled_folder: Path, tmp_path: Path) -> None:
     status, out, err = convert("--recipe", "float32", "--labelled", labelled_folder)
     assert (status, out, len(err)) == (1, [], 1)
-    assert "60 images are there more than once" in err[0]
+    assert "60 images occur more than once" in err[0]
     assert not list(tmp_path.iterdir())
 
 
@@ -215,6 +215,7 @@ def test_folders_count_together(convert: Run, labelled_folder: Path, tmp_path: P
     ("words", "expected"),
     [
         (["--batch", "0"], "argument --batch: 0 is less than 1"),
+        (["--batch", str(10**18)], "argument --batch: 1000000000000000000 is more than 65536"),
         (["--gate-agreement", "101"], "argument --gate-agreement: 101.0 is not between 0 and 100"),
         (["--gate-accuracy", "nan"], "argument --gate-accuracy: nan is not between 0 and 100"),
         (["--recipe", "int4"], "argument --recipe: invalid choice: 'int4'"),
@@ -237,7 +238,7 @@ def test_bad_usage(words: list[str], expected: str, convert: Run) -> None:
         (["--page", "no/page.html"], "no/page.html: cannot write"),
     ],
 )
-def test_what_cannot_end_well_is_not_begun(
+def test_hopeless_conversion_is_refused_at_the_start(
     words: list[str], expected: str, convert: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("converters.cli.arguments.open_source", None)  # nothing is opened before

@@ -42,7 +42,7 @@ def convert(run: Run, tiny_keras: Path, labelled_folder: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("values", [[], ["--float-input"]])
 @pytest.mark.parametrize("recipe", ONNX_RECIPES)
-def test_what_passes_is_written_with_its_verdict(
+def test_passing_model_is_written_with_its_verdict(
     convert: Run, tiny_keras: Path, labelled_folder: Path, tmp_path: Path, recipe: str, values: list[str]
 ) -> None:
     status, out, err = convert("--recipe", recipe, *values, *WIDE)
@@ -95,7 +95,7 @@ def test_auto_tries_what_onnx_has(convert: Run) -> None:
     assert [line.split()[0] for line in out[1:4]] == list(ONNX_RECIPES)
 
 
-def test_what_fails_is_not_written(convert: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_model_is_not_written(convert: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = pipeline.make_onnx
 
     def blind(path: Path, graph: Graph, *rest: Any, **more: Any) -> Any:
@@ -109,7 +109,7 @@ def test_what_fails_is_not_written(convert: Run, tmp_path: Path, monkeypatch: py
     assert not list(tmp_path.iterdir())
 
 
-def test_without_tensorrt_the_onnx_is_written_and_the_way_to_the_engine_told(
+def test_without_tensorrt_the_onnx_and_the_command_for_the_engine_remain(
     convert: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "is_there", lambda: False)

@@ -21,7 +21,7 @@ def test_a_grammar_goes_into_the_artifact(run: Run, tiny_keras: Path, labelled_f
     assert load_sidecar(tiny_keras).decoder.grammar is None
 
 
-def test_a_grammar_that_is_none_is_refused_before_the_work(
+def test_bad_grammar_is_refused_before_the_work(
     run: Run, tiny_keras: Path, labelled_folder: Path, tmp_path: Path
 ) -> None:
     for grammar, reason in (

@@ -73,7 +73,7 @@ def test_all_layers(bare: Path, run: Run) -> None:
     assert len(layers) > 20
 
 
-def test_what_the_file_says_of_alphabet_pixels_and_blank(tmp_path: Path, run: Run) -> None:
+def test_file_states_alphabet_pixels_and_blank(tmp_path: Path, run: Run) -> None:
     keras = engine("keras3")
     model = with_lookup(keras, keras.layers.StringLookup(vocabulary=list("abcde12"), num_oov_indices=2))
     shown = by_name(run("info", save(model, tmp_path / "a.keras"))[1])
@@ -122,14 +122,14 @@ def test_convert_refuses_with_the_same_list(odd: Path, run: Run, tmp_path: Path)
     assert err[1:] == listed
 
 
-def test_what_an_option_declares_is_no_obstacle(odd: Path, run: Run) -> None:
+def test_declared_option_is_no_obstacle(odd: Path, run: Run) -> None:
     status, out, _ = run("info", odd, "--lambda", "doubled=scale 2")
     assert status == 1
     assert by_name(out)["obstacles"].startswith("1, ")
     assert run("info", odd, "--lambda", "doubled")[0] == 2
 
 
-def test_what_the_spec_declares_is_no_obstacle(odd: Path, run: Run, tmp_path: Path) -> None:
+def test_declaration_in_the_spec_is_no_obstacle(odd: Path, run: Run, tmp_path: Path) -> None:
     sidecar(odd).write_text(json.dumps({"lambdas": {"doubled": "scale 2"}}))
     status, out, _ = run("info", odd)
     assert status == 1

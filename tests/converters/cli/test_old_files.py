@@ -87,7 +87,7 @@ def test_weights_alone(run: Run, models: Path, pictures: Path, tmp_path: Path) -
     ],
     ids=str,
 )
-def test_a_missing_fact_is_asked_for(
+def test_missing_fact_is_requested(
     words: tuple[str, ...], message: str, run: Run, models: Path, pictures: Path, tmp_path: Path
 ) -> None:
     model, target = models / "weights-hard_sigmoid.h5", tmp_path / "x.tflite"

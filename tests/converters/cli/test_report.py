@@ -35,7 +35,7 @@ def test_a_page_and_its_markdown_are_written(results: Path, capsys: pytest.Captu
     assert text.read_text(encoding="utf-8").startswith(f"# ✅ {headline}\n")
 
 
-def test_notes_stand_below_the_verdict_as_they_were_told(results: Path) -> None:
+def test_notes_stand_below_the_verdict(results: Path) -> None:
     html, text = results / "report.html", results / "report.md"
     words = "--note", "seen at <gate 2>", "--note", "no GPU"
     assert run(results / "accuracy.json", "-o", html, "--markdown", text, *words) == 0

@@ -71,7 +71,7 @@ def test_without_images_options_make_a_spec(bare: Path, tiny_keras: Path) -> Non
     assert main(["convert", str(bare), "--invert", "--dry-run"]) == 1  # which the spec has as False
 
 
-def test_what_the_spec_says_is_measured_again_only_if_asked(
+def test_facts_in_the_spec_are_measured_again_only_on_request(
     bare: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["spec", str(bare), "--labelled", str(folder), "--alphabet", "0123456789"]

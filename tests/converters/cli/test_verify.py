@@ -25,7 +25,7 @@ def converted(tiny_keras: Path, labelled_folder: Path, tmp_path_factory: pytest.
     return path
 
 
-def test_verify_says_of_each_what_it_reads(
+def test_verify_reports_every_model(
     run: Run, converted: Path, tiny_artifact: Path, tiny_keras: Path, labelled_folder: Path, tmp_path: Path
 ) -> None:
     """The other one was made from another network: that is said, and it fails."""
@@ -91,7 +91,7 @@ def test_verify_underpowered_is_met_unless_strict(
     assert (status, len(err)) == (3, 1)
 
 
-def test_verify_refuses_what_is_damaged(run: Run, converted: Path, tiny_keras: Path, tmp_path: Path) -> None:
+def test_verify_refuses_damaged_models(run: Run, converted: Path, tiny_keras: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.tflite"
     data = bytearray(converted.read_bytes())
     data[5000:9000] = np.random.default_rng(0).bytes(4000)

@@ -104,9 +104,7 @@ def test_some_of_the_images_calibrate(run: Run, tiny_keras: Path, unlabelled: Pa
     assert has(out, "45 images")
 
 
-def test_labels_that_are_not_asked_for_are_mentioned(
-    run: Run, tiny_keras: Path, labelled_folder: Path, here: Path
-) -> None:
+def test_unused_labels_are_mentioned(run: Run, tiny_keras: Path, labelled_folder: Path, here: Path) -> None:
     status, out, _ = run("convert", tiny_keras, "--recipe", "float32", "--images", labelled_folder, "--dry-run")
     assert status == 0
     assert out[0].endswith(f"--labelled {labelled_folder} shows accuracy, too")
@@ -166,7 +164,7 @@ def test_auto_without_images(target: str, suffix: str, run: Run, tiny_keras: Pat
         (["--results", "x.json"], "--page and --results need images"),
     ],
 )
-def test_what_needs_images(words: list[str], expected: str, run: Run, tiny_keras: Path, here: Path) -> None:
+def test_options_that_need_images(words: list[str], expected: str, run: Run, tiny_keras: Path, here: Path) -> None:
     status, out, err = run("convert", tiny_keras, *words)
     assert (status, out, len(err)) == (1, [], 1)
     assert expected in err[0]

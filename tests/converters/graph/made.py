@@ -45,7 +45,8 @@ class Builder:
     def __init__(self, seed: int, shape: n.Shape = (6, 5, 4)) -> None:
         self.random = np.random.default_rng(seed)
         self.shapes: dict[str, n.Shape] = {INPUT: shape}
-        self.input_shape, self.nodes = shape, list[n.Node]()
+        self.input_shape = shape
+        self.nodes = list[n.Node]()
 
     def add(self, make: Callable[[str], n.Node], *inputs: str) -> str:
         name = f"n{len(self.nodes)}"
@@ -63,7 +64,8 @@ class Builder:
 
     def grow(self, kind: str) -> None:
         """Add a node of a kind, or several that belong together."""
-        random, x = self.random, self.some()
+        random = self.random
+        x = self.some()
         shape = self.shapes[x]
         width = shape[-1]
         match kind:

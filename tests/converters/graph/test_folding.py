@@ -149,7 +149,7 @@ def test_a_channels_first_residual_block_loses_all_its_permutations() -> None:
     assert_same(graph, fold(graph))
 
 
-def test_what_is_made_of_constants_is_a_constant() -> None:
+def test_nodes_on_constants_become_constants() -> None:
     random = np.random.default_rng(7)
     graph = Graph((3, 4), (
         n.Constant("positions", values(random, 3, 4)),

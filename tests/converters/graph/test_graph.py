@@ -117,7 +117,7 @@ def test_directions_of_different_width_cannot_be_added() -> None:
         ((n.Pad("a", ((0, 1 << 40), (0, 0), (0, 0)), inputs=(INPUT,)),), "at most"),
     ],
 )
-def test_a_graph_that_is_none_is_refused(nodes: tuple[n.Node, ...], message: str) -> None:
+def test_malformed_graph_is_refused(nodes: tuple[n.Node, ...], message: str) -> None:
     with pytest.raises(ModelFileError, match=message):
         _ = Graph((8, 6, 2), nodes).shapes
 

@@ -54,7 +54,8 @@ def test_convolution_is_a_sum_over_each_window(
     seed: int,
 ) -> None:
     random = np.random.default_rng(seed)
-    image, bias = random.normal(size=(*side, 4)), random.normal(size=8)
+    image = random.normal(size=(*side, 4))
+    bias = random.normal(size=8)
     kernel = random.normal(size=(*size, 4 // groups, 8))
     layer = Conv("conv", kernel.astype(np.float32), bias.astype(np.float32), step, around, dilation, groups)
     graph = Graph.chain((*side, 4), (layer,))
@@ -73,7 +74,9 @@ def test_transposed_convolution_adds_the_kernel_at_every_pixel(
     side: tuple[int, int], size: tuple[int, int], step: tuple[int, int], before: int, after: int, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
-    image, kernel, bias = random.normal(size=(*side, 2)), random.normal(size=(*size, 2, 3)), random.normal(size=3)
+    image = random.normal(size=(*side, 2))
+    kernel = random.normal(size=(*size, 2, 3))
+    bias = random.normal(size=3)
     trims = ((before, -after), (-after, after))
     layer = n.ConvTranspose("up", kernel.astype(np.float32), bias.astype(np.float32), step, trims)
     graph = Graph.chain((*side, 2), (layer,))
@@ -124,7 +127,9 @@ def slow_product(weights: np.ndarray, column: int, x: np.ndarray) -> float:
 def slow_cell(cell: Cell, sequence: np.ndarray) -> np.ndarray:
     """Compute a cell unit by unit in double precision, as published."""
     units = cell.units
-    hidden, state, outputs = np.zeros(units), np.zeros(units), []
+    hidden = np.zeros(units)
+    state = np.zeros(units)
+    outputs = []
     for x in sequence:
 
         def product(gate: int, unit: int, memory: np.ndarray, x: np.ndarray = x) -> tuple[float, float]:

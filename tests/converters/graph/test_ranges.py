@@ -39,7 +39,7 @@ def test_every_image_counts(tiny_graph: Graph, tiny_images: np.ndarray, place: i
     assert ranges["input"] != calibrate(tiny_graph, [tiny_images])["input"]
 
 
-def test_every_layer_and_the_inside_of_recurrent_ones_is_there(tiny_graph: Graph, tiny_images: np.ndarray) -> None:
+def test_all_layers_and_recurrent_interiors_have_ranges(tiny_graph: Graph, tiny_images: np.ndarray) -> None:
     ranges = calibrate(tiny_graph, [tiny_images])
     assert ranges.keys() >= {"input", *(layer.name for layer in tiny_graph.nodes)}
     for layer in tiny_graph.nodes:

@@ -45,13 +45,15 @@ def _conv(draw: Draw, random: Random) -> Made:
     kernel = random(_whole(draw, 1, 3), _whole(draw, 1, 3), channels // groups, groups * _whole(draw, 1, 3))
     dilation = _pick(draw, (1, 1), (1, 2), (2, 1))
     strides = (1, 1) if dilation != (1, 1) else (_whole(draw, 1, 2), _whole(draw, 1, 3))
-    pads, activation = _pads(draw, 2), _pick(draw, *get_args(n.Activation))
+    pads = _pads(draw, 2)
+    activation = _pick(draw, *get_args(n.Activation))
     shape = (_whole(draw, 5, 7), _whole(draw, 5, 7), channels)
     return shape, [n.Conv("it", kernel, random(kernel.shape[3]), strides, pads, dilation, groups, activation)]
 
 
 def _conv_transpose(draw: Draw, random: Random) -> Made:
-    size, strides = (_whole(draw, 1, 3), _whole(draw, 1, 3)), (_whole(draw, 1, 3), _whole(draw, 1, 3))
+    size = (_whole(draw, 1, 3), _whole(draw, 1, 3))
+    strides = (_whole(draw, 1, 3), _whole(draw, 1, 3))
     rows, columns = (
         (_whole(draw, 0, 1), _whole(draw, 1 - min(stride, 2), 1)) for stride in strides
     )  # where less than nothing is cut off, it is less than a stride
@@ -122,7 +124,8 @@ def _binary(draw: Draw, random: Random) -> Made:
 
 def _matmul(draw: Draw, random: Random) -> Made:
     """Products of two values, or of a value and a constant, with or without heads."""
-    transposed, heads = draw(st.booleans()), _pick(draw, (), (2,))
+    transposed = draw(st.booleans())
+    heads = _pick(draw, (), (2,))
     other: n.Node = random.dense("other", 4, 4)
     if draw(st.booleans()):
         other = n.Constant("other", random(*heads, 3, 4) if transposed else random(*heads, 4, 5))

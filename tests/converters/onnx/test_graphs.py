@@ -95,7 +95,7 @@ def test_work_on_mapped_axes_stays_channels_first(random: Random) -> None:
     assert operations(assert_runs_as_the_oracle(graph))["Transpose"] == 2
 
 
-def test_a_layout_is_looked_for_in_what_comes_after(random: Random) -> None:
+def test_layout_is_chosen_by_later_nodes(random: Random) -> None:
     """A norm before a convolution runs channels first, one before a dense layer as it comes."""
     start = random.affine("norm", 3)
     assert channels_first(Graph.chain((6, 5, 3), [start, random.conv("conv", 3, 4)])) == {"norm", "conv"}
@@ -147,7 +147,7 @@ def test_a_value_is_cast_once_for_all_that_take_it(random: Random) -> None:
     assert {kinds[name] for name in ("one/Add", "two/Add")} == {FLOAT}
 
 
-def test_what_hangs_on_no_recurrent_node_is_of_the_stack(random: Random) -> None:
+def test_nodes_without_recurrent_ancestors_belong_to_the_stack(random: Random) -> None:
     nodes = [
         random.dense("in", 3, 4),
         n.Recurrent("lstm", random.cell(4, 4), None),
@@ -172,7 +172,7 @@ def test_what_hangs_on_no_recurrent_node_is_of_the_stack(random: Random) -> None
     ],
     ids=lambda node: f"{node.kind} {getattr(node, 'mode', '')}{getattr(node, 'function', '')}",
 )
-def test_what_float16_cannot_hold_is_computed_in_float32(node: n.Node, random: Random) -> None:
+def test_values_beyond_float16_are_computed_in_float32(node: n.Node, random: Random) -> None:
     graph = Graph.chain((5, 3), [random.dense("in", 3, 4), node, random.dense("out", 4, 4)])
     data = assert_runs_as_the_oracle(graph, ONNX_RECIPES["float16"], 0.01)
     kinds = types(data)
@@ -181,7 +181,7 @@ def test_what_float16_cannot_hold_is_computed_in_float32(node: n.Node, random: R
 
 
 @pytest.mark.parametrize("mover", [n.Slice("it", (2, 0), (5, 4), (1, 1)), n.Reshape("it", (20, 1)), n.Reverse("it", 0)])
-def test_what_follows_the_softmax_moves_its_float32_values(mover: n.Node, random: Random) -> None:
+def test_nodes_after_the_softmax_move_its_float32_values(mover: n.Node, random: Random) -> None:
     data = to_onnx(
         Graph.chain((5, 3), [random.dense("in", 3, 4), n.Softmax("softmax"), mover]), ONNX_RECIPES["float16"]
     )
@@ -192,7 +192,7 @@ def test_what_follows_the_softmax_moves_its_float32_values(mover: n.Node, random
 
 
 @pytest.mark.parametrize("recipe", ONNX_RECIPES)
-def test_a_constant_is_stored_as_it_is_taken(recipe: str, random: Random) -> None:
+def test_constant_is_stored_in_the_type_of_its_use(recipe: str, random: Random) -> None:
     """A constant is stored in each layout and precision that is used, and repeated only for a concatenation."""
     nodes = [
         n.Constant("grid", random(6, 5, 4)),
@@ -213,12 +213,12 @@ def test_a_constant_is_stored_as_it_is_taken(recipe: str, random: Random) -> Non
     assert {tensor.data_type for tensor in stored} == {HALF if half else FLOAT}
 
 
-def test_a_network_of_constants_gives_as_many_as_there_are_images(random: Random) -> None:
+def test_constant_network_gives_one_output_per_image(random: Random) -> None:
     graph = Graph.chain((4, 3), [n.Constant("fixed", random(5, 4)), n.Softmax("softmax")])
     assert_runs_as_the_oracle(graph)
 
 
-def test_a_network_that_does_nothing_gives_what_it_takes() -> None:
+def test_empty_network_returns_its_input() -> None:
     assert_runs_as_the_oracle(Graph.chain((4, 3), [n.Unary("nothing", "linear")]))
     assert_runs_as_the_oracle(Graph.chain((4, 3), [n.Unary("nothing", "linear"), n.Softmax("softmax")]))
 

@@ -37,7 +37,7 @@ def _reads_as_the_oracle(*nodes: n.Node, shape: tuple[int, ...]) -> bytes:
     return assert_runs_as_the_oracle(Graph.chain(shape, nodes))
 
 
-def test_says_what_it_takes_and_gives() -> None:
+def test_signature_states_input_and_output() -> None:
     graph = Graph.chain((4, 6), [RANDOM.dense("dense", 6, 3), n.Softmax("softmax")])
     model = onnx.load_from_string(to_onnx(graph))
     onnx.checker.check_model(model, full_check=True)

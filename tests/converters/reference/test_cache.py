@@ -81,7 +81,7 @@ def test_a_checkpoint_is_its_index_and_its_data(tmp_path: Path, tiny_graph: Grap
     assert cache.key(index, Network(tiny_graph), None, {}, TINY.input, IMAGES) != before
 
 
-def test_values_that_look_alike_are_told_apart() -> None:
+def test_values_that_look_alike_are_distinguished() -> None:
     values: list[Any] = [
         None, "None", 1, 1.0, True, "1", b"1", [], (), {}, [1], [[1]], [1, 1], [11], ["a", "b"], ["ab"], {"a": "b"},
         {"a": None}, np.zeros(2), np.zeros(3), np.zeros(2, np.float32), np.zeros((1, 2)), Ends(), Ends(softmax=True),
@@ -99,7 +99,7 @@ def test_values_that_look_alike_are_told_apart() -> None:
 # --- entries ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_kept_is_found(folder: Path) -> None:
+def test_stored_result_is_found(folder: Path) -> None:
     assert cache.find("x", VALUES.shape) is None
     cache.keep("x", VALUES)
     kept = cache.find("x", VALUES.shape)
@@ -111,7 +111,7 @@ def test_what_is_kept_is_found(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["start", "middle", "end", "empty", "other"])
-def test_a_damaged_entry_is_none_and_is_written_anew(place: str, folder: Path) -> None:
+def test_damaged_entry_is_ignored_and_replaced(place: str, folder: Path) -> None:
     cache.keep("x", VALUES)
     path = folder / "x.npz"
     data = bytearray(path.read_bytes())
@@ -156,7 +156,7 @@ def test_a_cache_that_cannot_be_written_is_reported_and_no_failure(
 # --- readings --------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_read_is_not_read_again(
+def test_cached_texts_are_not_read_again(
     tiny_keras: Path, labelled_folder: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = pipeline.open_source(tiny_keras)

@@ -93,7 +93,8 @@ def test_configuration_that_names_another_module(tiny_keras: Path, tmp_path: Pat
     path = tmp_path / "model.keras"
     shutil.copy(tiny_keras, path)
     with zipfile.ZipFile(tiny_keras) as archive:
-        config, data = json.loads(archive.read("config.json")), archive.read("model.weights.h5")
+        config = json.loads(archive.read("config.json"))
+        data = archive.read("model.weights.h5")
     call = {"module": "os", "class_name": "system", "config": {"command": "false"}, "registered_name": None}
     config["config"]["layers"][1]["config"]["kernel_initializer"] = call  # the graph does not look there; Keras does
     with zipfile.ZipFile(path, "w") as archive:

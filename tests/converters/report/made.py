@@ -267,7 +267,8 @@ def confidence() -> Json:
 def bench() -> Json:
     """Return the results of a Raspberry Pi, with the a.tflite of `verification`."""
     medians = [9.8, 10.0, 10.2]
-    many, sustained = Scenario("multi", 4, 4), Scenario("sustained", 4, 0, seconds=5.0)
+    many = Scenario("multi", 4, 4)
+    sustained = Scenario("sustained", 4, 0, seconds=5.0)
     results = [result(medians), result(medians, 1), result(medians, 0, OFFLINE), result([9, 11], 0, many)]
     results += [result([10, 20], 0, sustained), result(medians, 0, Scenario("camera", 1, 4, fps=30.0, late="drop"))]
     document: Json = json.loads(record(*results).to_json())

@@ -147,7 +147,7 @@ def test_a_name_as_key_is_only_words_too() -> None:
     assert "<script" not in html
 
 
-def test_words_for_the_images_are_said_where_accuracy_is() -> None:
+def test_images_are_named_beside_the_accuracy() -> None:
     assert "2,000 rendered plates" in Browser(page(reported(accuracy()))).text
     text = Browser(page(reported(verification()))).text
     assert "1,000 plates at a gate by night" in text
@@ -207,7 +207,7 @@ def test_one_fact_that_differs_is_another_machine(fact: str, value: Json, title:
     assert title in report.parts[1].title
 
 
-def test_a_fact_that_only_one_tells_separates_nothing() -> None:
+def test_fact_stated_by_only_one_record_separates_nothing() -> None:
     more = other_machine(accuracy(), versions={"numpy": "2.4.6", "keras": "3.15.1"})
     (part,) = reported(engines(), more).parts
     assert part.title == "some CPU, 2 cores"
@@ -215,7 +215,7 @@ def test_a_fact_that_only_one_tells_separates_nothing() -> None:
     assert "3.15.1" in text
 
 
-def test_devices_of_one_kind_in_other_settings_are_told_apart() -> None:
+def test_devices_of_one_kind_in_other_settings_are_distinguished() -> None:
     text = json.dumps(bench()).replace('"performance"', '"ondemand"')
     titles = [part.title for part in reported(bench(), json.loads(text)).parts]
     name = "Raspberry Pi 5 Model B Rev 1.0"
@@ -227,7 +227,7 @@ def test_a_machine_with_a_gpu_is_another_than_without() -> None:
     assert titles == ["some CPU, 2 cores", "some CPU, 2 cores, some GPU"]
 
 
-def test_two_models_are_told_apart() -> None:
+def test_two_models_are_distinguished() -> None:
     other = {**accuracy(), "model": "digits", "source_sha256": "8" * 64}
     report = reported(accuracy(), other)
     assert report.findings[-1].title.startswith("int8 of digits 88888888: the same text on 99.69%")
@@ -285,7 +285,7 @@ def test_instructions_are_not_presented_as_times() -> None:
     assert "| ours int8 | another | 150.1 |" in text
 
 
-def test_what_a_gpu_missed_is_a_finding() -> None:
+def test_missed_gpu_target_is_a_finding() -> None:
     assert not reported(gpu()).findings
     document = gpu()
     document["criteria"][0].update(met=False, figure=480.0)
@@ -381,5 +381,5 @@ def test_old_results_without_details_are_shown() -> None:
     assert "Symbols, probabilities" not in markdown(reported(document))
 
 
-def test_conversions_that_were_not_made_are_named() -> None:
+def test_missing_conversions_are_named() -> None:
     assert "Absent: tensorrt float16 (no GPU)." in Browser(page(reported(accuracy()))).texts

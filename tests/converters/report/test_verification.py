@@ -96,7 +96,7 @@ def test_texts_are_written_as_people_read_them(tmp_path: Path) -> None:
     assert (change["truth"], change["artifacts"]["a.tflite"]["text"]) == ("서울 2", "2")
 
 
-def test_labels_that_read_alike_are_told_apart(tmp_path: Path) -> None:
+def test_labels_that_read_alike_are_distinguished(tmp_path: Path) -> None:
     """Z on a Korean plate has no sound: without it another label is the same text."""
     silent = replace(SPEC, label_map={"0": ""})
     images = dataset(tmp_path / "gate", ["012", "2"])
@@ -109,8 +109,9 @@ def test_nothing_that_is_read_is_shown_as_nothing(tmp_path: Path) -> None:
     assert any("nothing" in figure.split("\n") for figure in shown(record).figures)
 
 
-def test_artifacts_of_one_name_are_told_apart_by_their_path(tmp_path: Path) -> None:
-    images, reads = dataset(tmp_path / "gate", ["1"]), readings(["1"])
+def test_artifacts_of_one_name_are_distinguished_by_path(tmp_path: Path) -> None:
+    images = dataset(tmp_path / "gate", ["1"])
+    reads = readings(["1"])
     record = recorded([images], reads, reads, reads, names=("old/x.tflite", "new/x.tflite"))
     assert [artifact["name"] for artifact in record["artifacts"]] == ["old/x.tflite", "new/x.tflite"]
 
@@ -133,9 +134,7 @@ def test_many_changes_are_counted_and_some_are_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "shape"), [("{}.tif", (4, 6)), ("{}.png", (400, 900))])
-def test_what_no_browser_shows_or_is_large_becomes_a_small_picture(
-    tmp_path: Path, name: str, shape: tuple[int, int]
-) -> None:
+def test_large_or_unshowable_image_becomes_a_small_picture(tmp_path: Path, name: str, shape: tuple[int, int]) -> None:
     import cv2
 
     images = dataset(tmp_path / "gate", ["1", "2"], name, shape)

@@ -27,7 +27,7 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "made" / "plates.engine"
 
 
-def test_what_cannot_be_built_from_is_refused(tiny_onnx: Callable[..., Path], target: Path) -> None:
+def test_unusable_source_is_refused(tiny_onnx: Callable[..., Path], target: Path) -> None:
     with pytest.raises(
         InputError, match=r"found plates.engine and x.onnx, expected NAME.onnx to build from and NAME.eng"
     ):
@@ -37,9 +37,7 @@ def test_what_cannot_be_built_from_is_refused(tiny_onnx: Callable[..., Path], ta
     assert not list(target.parent.iterdir())
 
 
-def test_what_to_do_on_the_device_is_a_command_that_works(
-    stub: Callable[..., None], tiny_onnx: Callable[..., Path], target: Path
-) -> None:
+def test_command_for_the_device_works(stub: Callable[..., None], tiny_onnx: Callable[..., Path], target: Path) -> None:
     stub()
     source = load(tiny_onnx("float16"))
     onnx = save(target.with_suffix(".onnx"), source.payload, source.spec).path

@@ -71,9 +71,11 @@ def value_of(payload: bytes, images: np.ndarray, name: str) -> tuple[Array, Quan
     tensor = [tensor.name.decode() for tensor in main.tensors].index(name)
     if tensor not in map(int, main.outputs):
         end = next(place for place, op in enumerate(main.operators) if tensor in map(int, op.outputs))
-        main.outputs, main.operators = [tensor], main.operators[: end + 1]
+        main.outputs = [tensor]
+        main.operators = main.operators[: end + 1]
         model.signatureDefs = []
-    values, stored = run(pack(model), images), main.tensors[tensor].quantization
+    values = run(pack(model), images)
+    stored = main.tensors[tensor].quantization
     if values.dtype != np.int8:
         return values, None
     quantisation = Quantisation(float(stored.scale[0]), int(stored.zeroPoint[0]))
@@ -142,7 +144,8 @@ def coarse(node: g.Node, ranges: Ranges) -> g.Node:
 
 def seen(graph: Graph, images: np.ndarray) -> tuple[Array, Ranges]:
     """Return images that int8 holds exactly, and the ranges of the graph's values on them."""
-    low, high = float(images.min()), float(images.max())
+    low = float(images.min())
+    high = float(images.max())
     images = rounded(images, quantisation_of("input", {"input": (low, high)}))
     return images, {**calibrate(graph, [images]), "input": (low, high)}
 
@@ -170,9 +173,13 @@ class Maker:
 
     def cell(self, width: int, units: int, gates: Gate = "sigmoid", kind: str = "lstm") -> Cell:
         if kind == "lstm":
-            kernel, recurrent, bias = self.weights(width, 4 * units, gain=3), self.weights(units, 4 * units), 4 * units
+            kernel = self.weights(width, 4 * units, gain=3)
+            recurrent = self.weights(units, 4 * units)
+            bias = 4 * units
             return LstmCell(kernel, recurrent, self.weights(bias), gates)
-        kernel, recurrent, bias = self.weights(width, 3 * units, gain=3), self.weights(units, 3 * units), 3 * units
+        kernel = self.weights(width, 3 * units, gain=3)
+        recurrent = self.weights(units, 3 * units)
+        bias = 3 * units
         return GruCell(kernel, recurrent, self.weights(bias), self.weights(units) if kind == "gru" else None, gates)
 
 

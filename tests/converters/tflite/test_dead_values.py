@@ -18,7 +18,8 @@ from edge_crnn.model.spec import InputSpec
 @pytest.mark.parametrize("kind", ["dense", "conv"])
 def test_a_small_bias_behind_dead_values(bias: float, kind: str) -> None:
     random = np.random.default_rng(0)
-    unit, shift = np.ones(1, np.float32), np.full(1, -3, np.float32)
+    unit = np.ones(1, np.float32)
+    shift = np.full(1, -3, np.float32)
     biases = random.normal(0, bias, 5).astype(np.float32)
     kernel = random.normal(size=(3, 3, 1, 5)).astype(np.float32)
     layers = {

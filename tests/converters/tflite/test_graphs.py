@@ -220,7 +220,7 @@ def test_a_joint_and_its_operands_share_a_quantisation() -> None:
     ]  # input, gate, narrow; result
 
 
-def test_what_the_head_takes_of_the_stack_keeps_its_own_scale() -> None:
+def test_outputs_of_the_stack_keep_their_own_scale() -> None:
     graph = ending(MAP, *HAND_WIRED)
     ranges = calibrate(graph, [Maker(2).images(8, MAP)])
     for recipe in ("int8", "int8-full"):
@@ -228,7 +228,7 @@ def test_what_the_head_takes_of_the_stack_keeps_its_own_scale() -> None:
         assert scale == pytest.approx(ranges["entry"][1] / 255)
 
 
-def test_what_makes_a_transformation_is_float() -> None:
+def test_transformations_are_float() -> None:
     """A step of int8 would move the map by a pixel and more."""
     for recipe in ("dynamic", "int8"):
         graph = ending(MAP, *SAMPLED)
@@ -254,13 +254,16 @@ def woven(data: st.DataObject, make: Maker) -> Graph:
         widths[node.name] = width
 
     for place in range(data.draw(st.integers(2, 8))):
-        name, taken = f"node {place}", data.draw(st.sampled_from(list(widths)))
-        width, kind = widths[taken], data.draw(st.sampled_from(KINDS))
+        name = f"node {place}"
+        taken = data.draw(st.sampled_from(list(widths)))
+        width = widths[taken]
+        kind = data.draw(st.sampled_from(KINDS))
         alike = [other for other, channels in widths.items() if channels in (1, width)]
         match kind:
             case "conv" | "depthwise":
                 groups, out = (width, width) if kind == "depthwise" else (1, data.draw(st.integers(1, 4)))
-                kernel, bias = make.weights(3, 3, width // groups, out), make.weights(out, gain=0.3)
+                kernel = make.weights(3, 3, width // groups, out)
+                bias = make.weights(out, gain=0.3)
                 add(g.Conv(name, kernel, bias, pads=((1, 1), (1, 1)), groups=groups, inputs=(taken,)), out)
             case "norm":
                 add(replace(make.norm(width), name=name, inputs=(taken,)), width)

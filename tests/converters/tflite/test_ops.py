@@ -45,7 +45,8 @@ def test_weights_keep_8_bits_of_each_channel(value: np.ndarray, axis: int) -> No
 
 @given(FINITE, FINITE)
 def test_ranges_are_covered_with_zero_exact(first: float, second: float) -> None:
-    low, high = min(first, second), max(first, second)
+    low = min(first, second)
+    high = max(first, second)
     quantisation = quantisation_of("x", {"x": (low, high)})
     assert -128 <= quantisation.zero_point <= 127
     levels = (np.array([-128, 127]) - quantisation.zero_point) * quantisation.scale
@@ -65,7 +66,8 @@ def test_names_of_parts_lead_to_the_range_of_their_value() -> None:
 
 def test_a_bias_fits_in_32_bits() -> None:
     """Weight decay empties channels, and their norms leave a shift: 0.5 over a scale of 1e-12 is beyond int32."""
-    operand, bias = Quantisation(0.01, 0), np.float32([0.5, -2, 0])
+    operand = Quantisation(0.01, 0)
+    bias = np.float32([0.5, -2, 0])
     kernel = np.float32([[1e-12, 1, 0]])
     _, scales = quantise_weight(kernel, 1, least_scales(bias, operand))
     assert np.abs(bias / (scales * operand.scale)).max() < 2**29

@@ -77,12 +77,14 @@ def _pads(draw: Draw, shape: tuple[int, ...], size: tuple[int, int], strides: An
 
 def _conv(draw: Draw, groups: int, inside: int, out: int, dilated: bool = False) -> Case:
     shape = (draw.count(3, 8), draw.count(3, 7), groups * inside)
-    size, strides = draw(PAIRS), draw(PAIRS)
+    size = draw(PAIRS)
+    strides = draw(PAIRS)
     dilation = draw(PAIRS) if dilated else (1, 1)
     pads = _pads(draw, shape, size, strides, dilation)
     if min(g.windows(shape, size, (1, 1), pads, dilation)) < 1:
         dilation, pads = (1, 1), g.NO_PADS
-    kernel, bias = draw.make.weights(*size, inside, groups * out), draw.make.weights(groups * out, gain=0.5)
+    kernel = draw.make.weights(*size, inside, groups * out)
+    bias = draw.make.weights(groups * out, gain=0.5)
     return shape, (g.Conv("node", kernel, bias, strides, pads, dilation, groups, draw(ACTIVATIONS)),)
 
 
@@ -99,8 +101,11 @@ def grouped(draw: Draw) -> Case:
 
 
 def conv_transpose(draw: Draw) -> Case:
-    shape, size, strides = draw.map(), draw(PAIRS), draw(PAIRS)
-    kernel, bias = draw.make.weights(*size, shape[2], 3), draw.make.weights(3, gain=0.5)
+    shape = draw.map()
+    size = draw(PAIRS)
+    strides = draw(PAIRS)
+    kernel = draw.make.weights(*size, shape[2], 3)
+    bias = draw.make.weights(3, gain=0.5)
     same = [long - step for long, step in zip(size, strides, strict=True)]  # less than 0: zeros are added at the end
     rows, columns = ((max(total, 0) // 2, total - max(total, 0) // 2) for total in same)
     turned = tuple((max(after, 0), before) for before, after in (rows, columns))
@@ -113,14 +118,17 @@ def conv_transpose(draw: Draw) -> Case:
 
 
 def pool(draw: Draw) -> Case:
-    shape, size, strides = draw.map(3), draw(PAIRS), draw(PAIRS)
+    shape = draw.map(3)
+    size = draw(PAIRS)
+    strides = draw(PAIRS)
     return shape, (
         g.Pool("node", draw(st.sampled_from(["max", "average"])), size, strides, _pads(draw, shape, size, strides)),
     )
 
 
 def dense(draw: Draw) -> Case:
-    shape, out = draw.shape(), draw.count(1, 5)
+    shape = draw.shape()
+    out = draw.count(1, 5)
     return shape, (
         g.Dense("node", draw.make.weights(shape[-1], out), draw.make.weights(out, gain=0.5), draw(ACTIVATIONS)),
     )
@@ -170,9 +178,11 @@ def divide(draw: Draw) -> Case:
 
 
 def matmul(draw: Draw) -> Case:
-    rows, inside = draw.count(1, 5), draw.count(1, 5)
+    rows = draw.count(1, 5)
+    inside = draw.count(1, 5)
     before = tuple(draw.count(1, 3) for _ in range(draw.count(0, 2)))
-    shape, transposed = (*before, rows, inside), draw(st.booleans())
+    shape = (*before, rows, inside)
+    transposed = draw(st.booleans())
     if draw(st.booleans()):
         out = (draw.count(1, 4), inside) if transposed else (inside, draw.count(1, 4))
         other: g.Node = g.Constant("other", draw.make.images(1, (*before, *out))[0])
@@ -313,14 +323,16 @@ def test_dynamic(primitive: str, data: st.DataObject) -> None:
     """Matrix products take their operand in steps of 1/255 of its range, and their kernel in steps of 1/127."""
     graph, images = case_of(primitive, data)
     batch = data.draw(st.sampled_from([1, 2]))
-    values, expected = run(converted(graph, "dynamic", batch=batch), images), oracle.run(graph, images)
+    values = run(converted(graph, "dynamic", batch=batch), images)
+    expected = oracle.run(graph, images)
     node = graph.nodes[-1]
     if not isinstance(node, WEIGHTED):
         close(values, expected)
         return
     kernel = np.abs(node.kernel).reshape(-1, node.kernel.shape[-1])
     largest = float(np.abs(images).max())
-    step, weight_step = 2 * largest / 255, kernel.max() / 127
+    step = 2 * largest / 255
+    weight_step = kernel.max() / 127
     np.testing.assert_allclose(
         values, expected, atol=kernel.sum(axis=0).max() * step + len(kernel) * largest * weight_step
     )
@@ -369,6 +381,7 @@ def test_static(recipe: str, primitive: str, data: st.DataObject) -> None:
     expected, slack = expected_of(graph, images, ranges)
     step = 0.0
     if quantisation is not None:
-        step, ends = quantisation.scale, real(np.int8([-128, 127]), quantisation)
+        step = quantisation.scale
+        ends = real(np.int8([-128, 127]), quantisation)
         expected = expected.clip(*ends)  # coarse weights may give more than was seen
     assert np.abs(values - expected).max() <= steps(graph.nodes[-1]) * step + np.max(slack) + 1e-5

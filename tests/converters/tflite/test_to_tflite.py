@@ -121,7 +121,7 @@ ENDS: dict[str, tuple[Node, ...]] = {
 @pytest.mark.parametrize("layers", [(), RECURRENT["concat"]], ids=["without head", "with head"])
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("kept", [(), ("softmax",)], ids=["", "float softmax"])
-def test_signature_tells_what_goes_in_and_out(
+def test_signature_describes_input_and_output(
     kept: tuple[str, ...], end: str, layers: tuple[Node, ...], recipe: Recipe
 ) -> None:
     """int8 comes out of a head in int8 alone, at the scale that the spec promises, whatever follows the softmax."""
@@ -153,7 +153,7 @@ def test_every_value_is_of_use(layers: str, recipe: Recipe) -> None:
             assert taken & set(map(int, op.outputs)), subgraph.tensors[op.outputs[0]].name
 
 
-def test_calibration_is_asked_for() -> None:
+def test_missing_calibration_is_requested() -> None:
     with pytest.raises(ConversionError, match="recipe int8 needs calibration images; give --calibration DIR"):
         converted(ending(SEQUENCE), "int8")
 
@@ -176,7 +176,7 @@ def test_weights_beyond_float16_are_refused() -> None:
         converted(ending(SEQUENCE, dense), "float16")
 
 
-def test_more_axes_than_litert_takes_are_refused() -> None:
+def test_more_axes_than_litert_supports_are_refused() -> None:
     graph = Graph.chain((2, 2, 2), [Reshape("split", (2, 1, 2, 1, 2, 1)), Softmax("softmax")])
     with pytest.raises(ConversionError, match="layer 'split' gives 7 axes with the batch, and LiteRT takes 6"):
         converted(graph, "float32")

@@ -29,7 +29,7 @@ def sums(*constants: np.ndarray) -> bytes:
     return writer.finish("add", {"x": taken}, {"sum": now})
 
 
-def test_file_computes_what_it_says() -> None:
+def test_written_file_computes_its_operations() -> None:
     constants = np.float32([[1, 2, 3], [4, 5, 6]]), np.float32([10])
     payload = sums(*constants)
     assert payload[4:8] == b"TFL3"
@@ -75,13 +75,14 @@ def offset(buffer: Any) -> int:
 
 def test_equal_constants_are_stored_once() -> None:
     constant = np.arange(6, dtype=np.float32).reshape(2, 3)
-    thrice, once = sums(constant, constant.copy(), constant), sums(constant)
+    thrice = sums(constant, constant.copy(), constant)
+    once = sums(constant)
     assert len(schema.ModelT.InitFromPackedBuf(thrice, 0).buffers) == 2
     assert len(schema.ModelT.InitFromPackedBuf(once, 0).buffers) == 2
     assert len(schema.ModelT.InitFromPackedBuf(sums(constant, constant + 1), 0).buffers) == 3
 
 
-def test_buffer_zero_is_empty_and_stands_for_what_is_computed() -> None:
+def test_buffer_zero_is_empty_and_stands_for_computed_tensors() -> None:
     model = schema.ModelT.InitFromPackedBuf(sums(np.float32([1])), 0)
     assert model.buffers[0].data is None
     assert {tensor.name.decode(): tensor.buffer for tensor in model.subgraphs[0].tensors} == {
@@ -91,7 +92,7 @@ def test_buffer_zero_is_empty_and_stands_for_what_is_computed() -> None:
     }
 
 
-def test_quantisation_is_told() -> None:
+def test_quantisation_is_stored() -> None:
     writer = Writer("q")
     main = writer.subgraph("main")
     main.tensor("whole", (2, 2), "int8", Quantisation(0.5, -3))
@@ -106,7 +107,7 @@ def test_quantisation_is_told() -> None:
     ]
 
 
-def test_codes_are_listed_once_per_version_and_old_readers_are_told_to_look_further() -> None:
+def test_operator_codes_are_listed_once_per_version_and_readable_by_old_readers() -> None:
     """Codes from 127 on live in a field of their own; the old one then says 127, as the schema asks."""
     writer = Writer("codes")
     codes = [("ADD", 1), ("RELU_0_TO_1", 1), ("ADD", 2), ("ADD", 1)]
@@ -122,7 +123,8 @@ def test_codes_are_listed_once_per_version_and_old_readers_are_told_to_look_furt
 def test_an_input_may_be_left_out() -> None:
     writer = Writer("no bias")
     main = writer.subgraph("main")
-    x, y = main.tensor("x", (1, 2)), main.tensor("y", (1, 3))
+    x = main.tensor("x", (1, 2))
+    y = main.tensor("y", (1, 3))
     weight = main.constant("w", np.arange(6, dtype=np.float32).reshape(3, 2))
     main.op("FULLY_CONNECTED", [x, weight, None], [y], schema.FullyConnectedOptionsT())
     main.bind([x], [y])

@@ -33,7 +33,7 @@ def recogniser(
 
 
 @pytest.mark.parametrize(("version", "name"), [("keras3", "a.keras"), ("keras3", "a.h5"), ("keras2", "b.h5")])
-def test_what_a_file_says(version: str, name: str, tmp_path: Path) -> None:
+def test_facts_in_a_file(version: str, name: str, tmp_path: Path) -> None:
     model = recogniser(engine(version))
     facts = file_facts(save(model, tmp_path / name))
     assert (facts.shape, facts.axes, facts.steps, facts.classes) == ((32, 16, 1), "WHC", 16, 11)

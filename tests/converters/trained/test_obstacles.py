@@ -145,7 +145,7 @@ def test_consequences_of_an_obstacle_are_not_reported(tmp_path: Path) -> None:
     assert len(facts.obstacles) == 1
 
 
-def test_a_size_is_asked_for_together_with_the_obstacles(tmp_path: Path) -> None:
+def test_missing_size_is_listed_with_the_obstacles(tmp_path: Path) -> None:
     keras = engine("keras3")
     image = keras.Input((None, 16, 1), name="image")
     x = keras.layers.Conv2D(4, 3, padding="same", activation="squareplus", name="unusual")(image)

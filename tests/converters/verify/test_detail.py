@@ -76,14 +76,15 @@ def test_symbols_that_are_read_wrong_are_counted_for_each_folder() -> None:
 
 
 def test_a_confusion_that_both_have_alike_is_left_out() -> None:
-    sets, both = [dataset("0123")], [readings("0132")]
+    sets = [dataset("0123")]
+    both = [readings("0132")]
     details = detail(SPEC, sets, both, both)
     assert details.errors == (SymbolErrors(4, 2, 2),)
     assert details.confusions == ()
     assert details.mean_probability_change == details.mean_confidence_change == 0
 
 
-def test_probabilities_and_confidences_that_moved_are_told() -> None:
+def test_moved_probabilities_and_confidences_are_shown() -> None:
     sets = [dataset("0123", "10"), dataset("201")]
     theirs = [readings("0123", "10"), readings("201")]
     ours = [readings("0123", "10", sure=0.7), readings("201", sure=0.7)]

@@ -38,7 +38,9 @@ def readings(labels: list[str], probability: float = 0.5) -> Readings:
 
 def judged(folder: Path, *sets: tuple[int, int, int, int, int], gate: Gate = GATE) -> Verification:
     """Judge sets made of these numbers of images: both right, only reference, only artifact, wrong alike, not alike."""
-    datasets, reference, artifact = [], [], []
+    datasets = []
+    reference = []
+    artifact = []
     for index, (both, first, second, alike, unlike) in enumerate(sets):
         total = both + first + second + alike + unlike
         datasets.append(dataset(folder / f"set{index}", ["t"] * total))
@@ -88,7 +90,7 @@ def test_accuracy_alone_can_fail_either_way(first: int, second: int, tmp_path: P
     assert judged(tmp_path, (9900, first, second, 50, 0), gate=Gate(0.99, 1.0)).parity.verdict == "pass"
 
 
-def test_what_both_read_wrong_counts_for_nothing(tmp_path: Path) -> None:
+def test_images_that_both_read_wrong_do_not_count(tmp_path: Path) -> None:
     """Most changes on bad images concern texts that were wrong before."""
     verification = judged(tmp_path, (2000, 0, 0, 100, 300))
     assert verification.parity.verdict == "pass"
@@ -143,7 +145,7 @@ def test_changes_tell_image_and_texts(tmp_path: Path) -> None:
     assert [change.texts(TINY.alphabet) for change in verification.changes] == [("b", "y"), ("x", "c"), ("d", "")]
 
 
-def test_without_labels_what_the_reference_reads_is_right(tmp_path: Path) -> None:
+def test_without_labels_the_readings_of_the_reference_are_right(tmp_path: Path) -> None:
     labels = ["t"] * 998 + ["", "u"]
     images = replace(dataset(tmp_path, [""] * 1000), labelled=False)
     verification = compare([images], [readings(labels)], [readings(["t"] * 998 + ["", "v"])], GATE)
@@ -173,7 +175,8 @@ def test_labelled_and_unlabelled_images_count_together(tmp_path: Path) -> None:
 
 
 def test_largest_change_of_a_probability(tmp_path: Path) -> None:
-    theirs, ours = readings(["a", "b"]), readings(["a", "b"])
+    theirs = readings(["a", "b"])
+    ours = readings(["a", "b"])
     ours.probabilities[1, 0, 2] -= 0.25
     verification = compare([dataset(tmp_path, ["a", "b"])], [theirs], [ours], GATE)
     assert verification.parity.max_probability_change == 0.25
@@ -279,7 +282,7 @@ def test_ranges_that_do_not_fit_are_caught(
     assert verified(tiny_graph, spec, artifact, pictures).parity.verdict == "fail"
 
 
-def test_values_that_are_not_finite_are_told(spec: ModelSpec, pictures: Dataset) -> None:
+def test_values_that_are_not_finite_are_reported(spec: ModelSpec, pictures: Dataset) -> None:
     probabilities = np.full((3, 16, 11), 1 / 11, np.float32)
     probabilities[2, 5, :4] = np.nan
     fake = FakeBackend(probabilities, spec.input.shape)
@@ -287,7 +290,7 @@ def test_values_that_are_not_finite_are_told(spec: ModelSpec, pictures: Dataset)
         read_all(fake, spec, pictures, "reading with x")
 
 
-def test_an_image_that_is_none_is_named(tiny_graph: Graph, spec: ModelSpec, tmp_path: Path) -> None:
+def test_unreadable_image_is_named(tiny_graph: Graph, spec: ModelSpec, tmp_path: Path) -> None:
     (tmp_path / "12.png").write_bytes(b"no picture")
     images = Dataset(tmp_path, (Entry(tmp_path / "12.png", "12"),))
     with pytest.raises(ImageError, match=r"12\.png: 10 bytes"):

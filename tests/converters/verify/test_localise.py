@@ -153,9 +153,7 @@ def test_a_wrong_scale_in_an_onnx_is_found_where_it_is(
     assert drifts.to_blame.own_snr_db < 15 < 40 < healthy.to_blame.own_snr_db
 
 
-def test_what_is_not_finite_is_blamed_on_the_layer_that_made_it(
-    tiny_onnx: Make, drift: Callable[[Artifact], Drift]
-) -> None:
+def test_infinite_value_is_blamed_on_its_layer(tiny_onnx: Make, drift: Callable[[Artifact], Drift]) -> None:
     drifts = drift(onnx_with(tiny_onnx(), "dense/kernel", np.nan))
     by_name = {layer.name: layer for layer in drifts.layers}
     assert (drifts.to_blame.name, drifts.to_blame.own_snr_db) == ("dense", -np.inf)
@@ -264,7 +262,7 @@ def _with_branch(graph: Graph, name: str) -> Graph:
 
 @pytest.mark.parametrize("branch", ["left", "right"])
 @pytest.mark.parametrize("suffix", ["tflite", "onnx"])
-def test_a_fault_in_a_branch_is_found_there_and_not_beside_it(
+def test_fault_in_a_branch_is_localised_in_that_branch(
     suffix: str, branch: str, entries: list[Entry], tmp_path: Path
 ) -> None:
     graph = _residual()
@@ -326,7 +324,7 @@ def test_images_are_taken_from_all_over() -> None:
     assert len(spread(sets, 32)) == 10
 
 
-def test_verify_says_where(
+def test_verify_names_the_layer(
     run: Callable[..., tuple[int, list[str], list[str]]], tiny_keras: Path, labelled_folder: Path, tmp_path: Path
 ) -> None:
     converted = tmp_path / "x.tflite"

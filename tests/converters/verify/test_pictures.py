@@ -20,7 +20,8 @@ from tests.conftest import TINY
 
 
 def test_pictures_are_the_same_on_every_run_and_all_different() -> None:
-    first, second = seeded_pictures(TINY.input), seeded_pictures(TINY.input)
+    first = seeded_pictures(TINY.input)
+    second = seeded_pictures(TINY.input)
     assert first.digests == second.digests
     assert len(set(first.digests)) == len(first) == 36
     assert not first.labelled

@@ -127,7 +127,7 @@ def _with_tools(engine: Artifact, tools: dict[str, str]) -> Artifact:
     return replace(engine, spec=replace(engine.spec, artifact=replace(engine.spec.artifact, tools=tools)))
 
 
-def test_fake_what_an_engine_was_built_of_and_how_must_be_known(
+def test_fake_engine_needs_its_source_and_build_options(
     build_options: list[Any], tiny_onnx: Make, tiny_graph: Graph, entries: Sequence[Entry], look: Look, tmp_path: Path
 ) -> None:
     engine = make_engine(load(tiny_onnx()), tmp_path / "tiny.engine", OPTIONS)
@@ -136,7 +136,7 @@ def test_fake_what_an_engine_was_built_of_and_how_must_be_known(
     with pytest.raises(InputError, match=r"SHA-256 abc…, but neither tiny.onnx nor .*; put that .onnx beside"):
         look(_with_tools(engine, {**tools, "onnx sha256": "abc"}))
     tools.pop("batches")
-    with pytest.raises(ArtifactError, match=r"does not tell for which batches .* it was built; build it again: "):
+    with pytest.raises(ArtifactError, match=r"does not state the batches .* it was built with; build it again: "):
         look(_with_tools(engine, tools))
     save(tmp_path / "tiny.onnx", load(tiny_onnx()).payload, load(tiny_onnx()).spec)
     with pytest.raises(VerificationError, match=r"no tensor named after any of the layers my_conv, "):
@@ -145,7 +145,7 @@ def test_fake_what_an_engine_was_built_of_and_how_must_be_known(
 
 
 @pytest.mark.parametrize("recipe", ["float32", "float16", "float16-mixed"])
-def test_tensorrt_for_rtx_builds_what_is_marked(rtx: Any, recipe: str, tiny_onnx: Make, tiny_graph: Graph) -> None:
+def test_tensorrt_for_rtx_builds_marked_outputs(rtx: Any, recipe: str, tiny_onnx: Make, tiny_graph: Graph) -> None:
     onnx = load(tiny_onnx(recipe))
     marked = _marked(onnx, onnx.payload, tiny_graph)
     logger = rtx.Logger(rtx.Logger.ERROR)

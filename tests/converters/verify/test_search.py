@@ -48,7 +48,7 @@ def _types(payload: bytes) -> dict[str, str]:
 
 @pytest.mark.parametrize("recipe", ["float16", "dynamic", "int8", "int8-full"])
 @pytest.mark.parametrize("kept", [["conv"], ["conv", "dense"], ["lstm"], ["head"], COMPUTE])
-def test_a_tflite_whose_layers_are_kept(
+def test_tflite_with_float32_layers(
     recipe: str, kept: list[str], tiny_graph: Graph, tiny_pictures: list[np.ndarray]
 ) -> None:
     image = preprocess(tiny_pictures, SPEC.input)
@@ -83,7 +83,7 @@ def _read(artifact: Artifact, pictures: list[np.ndarray]) -> np.ndarray:
         backend.close()
 
 
-def test_an_onnx_whose_layers_are_kept(tiny_graph: Graph, tiny_pictures: list[np.ndarray]) -> None:
+def test_onnx_with_float32_layers(tiny_graph: Graph, tiny_pictures: list[np.ndarray]) -> None:
     onnx = pytest.importorskip("onnx")
     mixed = keeping(ONNX_RECIPES["float16"], ["conv", "dense", "head"], tiny_graph)
     artifact = make_onnx(Path("x.onnx"), tiny_graph, SPEC, mixed, "0" * 64)
@@ -102,7 +102,7 @@ def test_an_onnx_whose_layers_are_kept(tiny_graph: Graph, tiny_pictures: list[np
     )
 
 
-def test_values_beyond_float16_are_no_matter_in_a_layer_that_is_kept(tiny_graph: Graph) -> None:
+def test_values_beyond_float16_are_fine_in_float32_layers(tiny_graph: Graph) -> None:
     from converters.graph.half import refuse_values
 
     ranges = {"conv": (0.0, 1e5)}
@@ -111,7 +111,7 @@ def test_values_beyond_float16_are_no_matter_in_a_layer_that_is_kept(tiny_graph:
     refuse_values(tiny_graph, keeping(ONNX_RECIPES["float16"], ["conv"], tiny_graph), ranges)
 
 
-def test_a_spec_says_nothing_of_layers_that_nobody_kept() -> None:
+def test_spec_without_float32_layers_has_no_list() -> None:
     """Older versions can then read the spec, and it does not grow."""
     facts = ArtifactFacts("tflite", "int8", 1, "", "0" * 64)
     assert "float_layers" not in (text := replace(SPEC, artifact=facts).to_json())
@@ -168,7 +168,7 @@ def _tried(candidate: Candidate) -> list[tuple[str, ...]]:
         ([], ("conv", "dense", "lstm"), [(), ("lstm",), ("conv", "lstm"), ("conv", "dense", "lstm")]),
     ],
 )
-def test_what_is_to_blame_is_kept_until_it_passes_and_no_more_than_is_needed(
+def test_search_keeps_only_the_layers_needed_to_pass(
     enough: list[set[str]], kept: tuple[str, ...], tried: list[tuple[str, ...]], play: Callable[..., Candidate]
 ) -> None:
     candidate = play(enough, ["lstm", "pool", "conv", "softmax", "dense"])  # two of which cannot be kept

@@ -27,7 +27,8 @@ def _times(factor: float) -> list[float]:
 
 
 def test_slower_and_faster() -> None:
-    old, new = record(result(_TEN)), record(result(_times(1.2)))
+    old = record(result(_TEN))
+    new = record(result(_times(1.2)))
     (comparison,) = compare(old, new)
     assert (comparison.verdict, comparison.path, comparison.scenario) == ("slower", "plates.tflite", SINGLE)
     assert (comparison.old_ms, comparison.new_ms) == (pytest.approx(11), pytest.approx(13.2))
@@ -52,7 +53,8 @@ def test_which_changes_count(now: list[float], control: list[float], verdict: st
 
 
 def test_a_change_that_other_programs_may_have_caused_is_unclear() -> None:
-    slow, fast = _times(1.3), _TEN
+    slow = _times(1.3)
+    fast = _TEN
     for then, now, busy, verdict in (
         (fast, slow, (0.0, 0.5), "unclear"),
         (fast, slow, (0.5, 0.0), "slower"),  # all the more

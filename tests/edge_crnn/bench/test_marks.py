@@ -71,7 +71,9 @@ def test_busy_programs_are_marked_even_without_noise() -> None:
 
 def test_a_result_without_a_control_is_not_marked_as_noisy() -> None:
     artifacts = [opened(), opened(control=True), opened(path="other.tflite", payload_sha256="d" * 64)]
-    mine, again, other = result([10]), result([12], artifact=1), result([10], artifact=2)
+    mine = result([10])
+    again = result([12], artifact=1)
+    other = result([10], artifact=2)
     offline = result([10], scenario=OFFLINE)
     run = record(mine, again, other, offline, artifacts=artifacts)
     assert difference(run, mine) == pytest.approx(2 / 11)

@@ -115,7 +115,8 @@ def test_facts_that_a_machine_lacks_are_left_out() -> None:
 
 
 def test_then_and_now() -> None:
-    old, new = record(result(_TEN)), record(result([ms + 3 for ms in _TEN]))
+    old = record(result(_TEN))
+    new = record(result([ms + 3 for ms in _TEN]))
     heading, titles, line = comparison_table(compare(old, new), "old.json").splitlines()
     assert heading.startswith(
         "Compared with old.json by per-round figures, one-sided exact rank test (Mann-Whitney U) at 0.01"

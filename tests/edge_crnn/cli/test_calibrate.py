@@ -90,7 +90,7 @@ def test_from_a_folder_to_rejected_readings(artifact: Path, folder: Path, run: R
 
     status, lines, errors = run(*words, "--target-precision", 0.9999)
     assert (status, lines) == (1, [])
-    assert f"calibrated with {IMAGES} images, and a precision of 0.9999 takes 29,956 readings" in errors
+    assert f"calibrated with {IMAGES} images, and to show a precision of 0.9999, it needs 29,956 readings" in errors
     status, lines, errors = run(*words, "--target-precision", reachable, "--decoder", "beam")
     assert (status, lines) == (1, [])
     assert "calibrated for its own decoder, greedy, grammar none, found beam of width 10" in errors
@@ -138,13 +138,16 @@ def test_a_target_that_nothing_shows_writes_nothing(
     words = ["calibrate", tiny_artifact, "-o", target, "--images", folder, "--target-precision", 0.999]
     status, _, errors = run(*words)
     assert status == 1
-    assert f"calibrated with {IMAGES} images, and a precision of 0.999 takes 2,995 readings without an error" in errors
+    assert (
+        f"calibrated with {IMAGES} images, and to show a precision of 0.999, it needs 2,995 readings without an error"
+        in errors
+    )
     assert list(tmp_path.iterdir()) == []
 
 
 EXPECTED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     "few": (lambda folder: ["--images", folder / "few"], "2 images to calibrate with, expected at least 100"),
-    "twice": (lambda folder: ["--images", folder / "twice"], "1 images are there more than once"),
+    "twice": (lambda folder: ["--images", folder / "twice"], "1 images occur more than once"),
     "no label": (
         lambda folder: ["--images", folder / "strange"],
         "labels have characters that the alphabet does not have: 'x' 1; such as 'x4'",

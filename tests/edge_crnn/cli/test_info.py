@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -75,7 +76,7 @@ def test_the_rejection_of_the_default_model_is_explained(capsys: pytest.CaptureF
         (DecoderSpec(reject_below=0.5), "readings of confidence below 0.500000 are marked as rejected"),
     ],
 )
-def test_other_rejections_are_told(
+def test_other_rejections_are_shown(
     tiny_artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], decoder: DecoderSpec, row: str
 ) -> None:
     artifact = load(tiny_artifact)
@@ -96,6 +97,31 @@ def test_an_onnx(tiny_onnx: Callable[..., Path], capsys: pytest.CaptureFixture[s
     assert rows["recipe"] == "float16, onnx, batch 1"
     assert rows["engine"].startswith("onnxrt, onnxruntime ")
     assert "one image at a time; 1 thread" in rows["engine"]
+
+
+def test_the_digest_of_the_spec_is_shown(
+    tiny_artifact: Path, tiny_onnx: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for source in (tiny_artifact, tiny_onnx("float16")):
+        artifact = load(source)
+        assert artifact.spec_sha256 is not None
+        assert main(["info", str(source)]) == 0
+        assert f"\nspec         SHA-256 {artifact.spec_sha256[:16]}… (checked)\n" in capsys.readouterr().out
+
+
+def test_a_file_without_a_digest_is_named(
+    tiny_artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files of version 0.5 and earlier have none."""
+    artifact = load(tiny_artifact)
+    path = tmp_path / "old.tflite"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("edge_crnn.json", artifact.spec.to_json())
+    path.write_bytes(artifact.payload + path.read_bytes())
+    assert main(["info", str(path)]) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("spec ")]
+    assert "no digest" in row
+    assert "convert the model again" in row
 
 
 def test_json_is_the_spec(tiny_artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +148,7 @@ def test_a_trained_model_where_the_converters_are_not_installed(
     assert main(["info", str(path)]) == 0
     streams = capsys.readouterr()
     assert f"tiny ({path}, 5 bytes)" in streams.out
-    assert "network      not looked at: " in streams.out
+    assert "network      not inspected: " in streams.out
     assert "pip install 'edge-crnn[convert]'" in streams.out
     assert "engine" not in streams.out
     assert streams.err == ""
@@ -179,7 +205,7 @@ def test_expected_failures_are_one_line(
     assert streams.err.count("\n") == 1
 
 
-def test_an_engine_that_does_not_run_here_is_told_with_the_rest(
+def test_engine_that_does_not_run_here_is_shown_with_the_rest(
     tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: object) -> None:
@@ -207,7 +233,7 @@ def test_control_characters_of_a_model_do_not_reach_the_terminal(
     original = load(tiny_artifact)
     folder = tmp_path / f"a{control}b"
     folder.mkdir()
-    spec = replace(original.spec, name=f"evil{control}", label_map={original.spec.symbols[0]: f"{control}x"})
+    spec = replace(original.spec, name=f"evil{control}")
     evil = save(folder / "evil.tflite", original.payload, spec)
     plain_lines = main(["info", str(tiny_artifact)]), capsys.readouterr().out.count("\n")
     assert main(["info", str(evil.path)]) == 0
@@ -215,4 +241,6 @@ def test_control_characters_of_a_model_do_not_reach_the_terminal(
     assert control[0] not in text.replace("\n", "") or control == "\n"
     assert text.count("\n") == plain_lines[1]
     assert main(["info", str(evil.path), "--format", "json"]) == 0
-    assert json.loads(capsys.readouterr().out)["name"] == f"evil{control}"
+    text = capsys.readouterr().out
+    assert json.loads(text)["name"] == f"evil{control}"
+    assert control[0] not in text.replace("\n", "")

@@ -40,7 +40,7 @@ def test_a_list_of_known_texts(cars: Path) -> None:
     assert lexicon_of(parsed(), PLATES) is None
 
 
-def test_a_prior_of_texts_or_as_it_was_fitted(cars: Path, tmp_path: Path) -> None:
+def test_prior_from_texts_or_from_a_fitted_file(cars: Path, tmp_path: Path) -> None:
     fitted = Prior.fit([PLATES.encode(label) for label in ("A18sk6897", "B18sk6897")], PLATES)
     (tmp_path / "prior.json").write_text(fitted.to_json(), encoding="utf-8")
     for words in (("--prior", cars), ("--prior", tmp_path / "prior.json")):
@@ -68,7 +68,7 @@ def test_a_grammar_is_itself_a_name_or_a_file(tmp_path: Path, monkeypatch: pytes
         grammar_of("empty.txt")
 
 
-def test_files_that_are_none_are_one_error(cars: Path, tmp_path: Path) -> None:
+def test_unusable_file_is_one_error(cars: Path, tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes(b"A18sk6897\n\xbc\xad")
     (tmp_path / "none.txt").write_text("# nothing\n", encoding="utf-8")
     (tmp_path / "wrong.txt").write_text("A18sk6897\nA18sk68x7\n", encoding="utf-8")
@@ -106,7 +106,7 @@ def test_weights_out_of_range_are_refused(option: str, value: object) -> None:
         parsed(option, value)
 
 
-def test_read_takes_them(
+def test_read_accepts_lexicon_prior_and_grammar(
     tiny_artifact: Path, tiny_pictures: list[np.ndarray], tiny_labels: list[str], tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip

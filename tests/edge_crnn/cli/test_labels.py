@@ -27,7 +27,7 @@ def test_options_become_rules() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--label-pattern", "{index}"], "has 0 times {label}; expected it once"),
+        (["--label-pattern", "{index}"], "has {label} 0 times, expected once"),
         (["--label-pattern", "{label}", "--labels", "gt.txt"], "not allowed with argument"),
         (["--fold-case", "title"], "invalid choice: 'title'"),
     ],

@@ -45,7 +45,7 @@ def test_a_current_name_warns_of_nothing(parser: CommandParser, capsys: pytest.C
         (["a", "--new", "x"], "argument --new: invalid int value: 'x'"),
     ],
 )
-def test_bad_usage_is_one_line_and_where_to_look(
+def test_bad_usage_is_one_line_with_a_pointer_to_help(
     words: list[str], message: str, parser: CommandParser, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
@@ -94,7 +94,8 @@ def test_the_nearest_name_is_suggested(word: str, end: str) -> None:
 
 def test_words_that_argparse_accepts_are_accepted() -> None:
     """The reference is plain argparse, on words that need no suggestion."""
-    ours, plain = CommandParser("x"), argparse.ArgumentParser("x")
+    ours = CommandParser("x")
+    plain = argparse.ArgumentParser("x")
     for parser in (ours, plain):
         parser.add_argument("--float", action="append")
         parser.add_argument("-n", "--count", type=float)

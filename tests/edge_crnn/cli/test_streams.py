@@ -38,7 +38,7 @@ def test_a_pipe_that_is_not_ready_is_waited_for(is_essential: bool) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG])
-def test_an_error_of_what_is_essential__by_a_fake_disk(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_essential_stream_is_an_error__by_a_fake_disk(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> int:
         raise OSError(number, os.strerror(number))
 
@@ -59,7 +59,7 @@ def test_nobody_reads_it() -> None:
     os.close(sink)
 
 
-def test_it_is_what_it_writes_to(tmp_path: Path) -> None:
+def test_stream_describes_its_descriptor(tmp_path: Path) -> None:
     with (tmp_path / "out").open("wb") as file:
         with open_output(file.fileno(), is_essential=True) as stream:
             assert stream.fileno() == file.fileno()

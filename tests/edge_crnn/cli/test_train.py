@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge_crnn.cli import train
 from edge_crnn.cli.main import main
 from edge_crnn.model.artifact import load_sidecar
 from edge_crnn.training.history import CURVE, LOG
@@ -124,7 +126,7 @@ def digits_folder(folder: Path, *labels: str, seed: int = 0) -> Path:
     ],
     ids=["repeats", "validation too long", "unknown", "unknown in validation", "no validation image", "no image"],
 )
-def test_labels_that_cannot_be_learnt_end_the_run_before_the_first_step(
+def test_unlearnable_labels_end_the_run_before_the_first_step(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], training: list[str], validation: list[str], message: str
 ) -> None:
     """PaddleOCR#17876: training on such labels reported a loss of 0.000, wrote best.keras and exited with 0."""
@@ -153,7 +155,7 @@ def test_an_image_in_both_sets_ends_the_run(tmp_path: Path, capsys: pytest.Captu
     digits_folder(tmp_path / "a", "12", "34")
     options = ["--images", str(tmp_path / "a"), "--validation", str(tmp_path / "a"), *SMALL]
     assert main(["train", "-o", str(tmp_path / "run"), "--architecture", "digits", *options]) == 1
-    assert "2 of 2 validation images are training images as well" in capsys.readouterr().err
+    assert "2 of 2 validation images are also training images" in capsys.readouterr().err
 
 
 @pytest.mark.tensorflow
@@ -208,3 +210,12 @@ def test_no_value_of_an_option_gives_another_error(
     command = ["train", "-o", str(tmp_path / "run"), "--architecture", "digits"]
     assert main([*command, "--images", nowhere, "--validation", nowhere, f"{option}={value}"]) in (1, 2)
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 1), (5, 4)])
+def test_one_usable_core_is_left_to_the_training(monkeypatch: pytest.MonkeyPatch, cores: int, workers: int) -> None:
+    """The default was the number of the host's cores: the kind of ollama#17916 and PaddleOCR#5712."""
+    monkeypatch.setattr(train, "usable_cores", lambda: cores)
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    assert parser.parse_args(["-o", "run", "--architecture", "digits"]).workers == workers

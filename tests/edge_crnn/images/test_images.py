@@ -244,7 +244,7 @@ def test_any_shape_is_taken_or_refused(image: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
-def test_whatever_holds_a_picture_gives_the_same_pixels(tmp_path: Path, suffix: str) -> None:
+def test_every_source_of_a_picture_gives_the_same_pixels(tmp_path: Path, suffix: str) -> None:
     path = saved(tmp_path / f"a{suffix}", COLOUR)
     data = path.read_bytes()
     expected = load_image(path)
@@ -311,7 +311,11 @@ OTHERS = {
     "no bytes": (b"", "found 0 bytes", ValueError),
     "other bytes": (b"no picture", "10 bytes that start with", ValueError),
     "cut JPEG": (encoded(".jpg")[:-40], "cut short", ValueError),
-    "Pillow, 32 bits": (Image.fromarray(np.ones((3, 4), np.int32)), "mode I, whose white is not known", ValueError),
+    "Pillow, 32 bits": (
+        Image.fromarray(np.ones((3, 4), np.int32)),
+        "mode I, whose level of white is unknown",
+        ValueError,
+    ),
     "Pillow, float": (Image.fromarray(np.ones((3, 4), np.float32)), "mode F", ValueError),
     "Pillow, cut": (
         Image.open(io.BytesIO(encoded(".png", np.tile(COLOUR, (9, 9, 1)))[:-900])),
@@ -322,7 +326,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize(("image", "message", "builtin"), OTHERS.values(), ids=OTHERS)
-def test_what_holds_no_picture(image: object, message: str, builtin: type[Exception]) -> None:
+def test_object_without_a_picture_is_refused(image: object, message: str, builtin: type[Exception]) -> None:
     with pytest.raises(ImageError, match=f"^image 3: .*{message}") as caught:
         read_pixels(image, "image 3")  # type: ignore[arg-type]
     assert isinstance(caught.value, builtin)
@@ -330,7 +334,7 @@ def test_what_holds_no_picture(image: object, message: str, builtin: type[Except
 
 @settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8", b"BM", b"P5 ", b"\x89PNG\r\n\x1a\n", b"II*\0"]))
-def test_any_bytes_are_a_picture_or_the_one_error(data: bytes, magic: bytes) -> None:
+def test_any_bytes_are_a_picture_or_an_image_error(data: bytes, magic: bytes) -> None:
     refused = ""
     try:
         pixels = decode_image(magic + data)

@@ -230,7 +230,7 @@ def test_arrays_of_other_classes() -> None:
     ("image", "advice"),
     [(None, "imread"), (b"bytes", "read_pixels"), (io.BytesIO(), "read_pixels"), ([[0]], "asarray")],
 )
-def test_advice_fits_what_was_passed(image: object, advice: str) -> None:
+def test_advice_fits_the_argument(image: object, advice: str) -> None:
     with pytest.raises(ImageTypeError, match=advice):
         as_pixels(image)
 

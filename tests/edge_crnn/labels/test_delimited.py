@@ -88,7 +88,7 @@ def test_columns_are_taken_by_their_names() -> None:
 
 def test_a_surplus_field_is_refused() -> None:
     with pytest.raises(
-        DatasetError, match=r"t\.csv, line 3: 3 fields, the first line has 2; put a label that contains"
+        DatasetError, match=r"t\.csv, line 3: 3 fields, but the first line has 2; put a label that contains"
     ):
         list(rows('image,label\n2.jpg,"1,234"\n1.jpg,1,234\n', ",", "t.csv"))
 

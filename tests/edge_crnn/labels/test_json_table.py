@@ -35,7 +35,7 @@ def test_objects_come_back_from_a_list_and_from_lines(pairs: list[tuple[str, str
         ('"a.png"', "t: found str, expected an object"),
         ('{"a.png": 12}', "t, entry 1: found 12, expected a string; write it in double quotes"),
         ('{"a.png": {"label": "x"}}', 't, entry 1: found {"label": "x"}, expected a string'),
-        ('{"a.png": "1", "b.png": "2", "a.png": "3"}', "t: 'a.png' is there twice; keep one"),
+        ('{"a.png": "1", "b.png": "2", "a.png": "3"}', "t: 'a.png' occurs twice; keep one"),
         ('[{"image": "a.png"}]', 't, entry 1: found {"image": "a.png"}, expected an object with one of image,'),
         ('[{"image": "a", "path": "b", "text": "c"}]', "t, entry 1: found"),
         ('[{"image": "a", "label": null}]', "t, entry 1: found null, expected a string"),

@@ -25,7 +25,7 @@ LABELS = {
     ("pattern", "name", "label"),
     [(pattern, name, label) for pattern, pairs in LABELS.items() for name, label in pairs],
 )
-def test_the_label_is_where_the_pattern_says(pattern: str, name: str, label: str) -> None:
+def test_label_is_at_the_place_in_the_pattern(pattern: str, name: str, label: str) -> None:
     assert NamePattern.compile(pattern).label(name) == label
 
 
@@ -59,13 +59,13 @@ def test_words_give_one_label_or_none(before: str, label: str, after: str) -> No
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        ("{index}", "0 times {label}; expected it once"),
-        ("{label}{label}", "2 times {label}"),
+        ("{index}", "{label} 0 times, expected once"),
+        ("{label}{label}", "{label} 2 times"),
         ("{number}_{label}", "has {number}; expected {label}, {index} or {any}"),
         ("(?P<label>", "is no regular expression (missing )"),
     ],
 )
-def test_a_pattern_that_is_none(pattern: str, message: str) -> None:
+def test_bad_pattern_is_refused(pattern: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         NamePattern.compile(pattern)
     assert message in str(caught.value)

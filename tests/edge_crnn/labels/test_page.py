@@ -15,7 +15,7 @@ PATTERNS = re.findall(r"^\| `(.*label.*)` \| `(.*)\.\w+` \| `(.*)` \|$", PAGE, r
 
 
 @pytest.mark.parametrize(("pattern", "name", "label"), PATTERNS)
-def test_patterns_give_the_labels_that_it_says(pattern: str, name: str, label: str) -> None:
+def test_patterns_give_the_labels_on_the_page(pattern: str, name: str, label: str) -> None:
     assert NamePattern.compile(pattern).label(name) == label
 
 

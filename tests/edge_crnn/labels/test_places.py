@@ -25,7 +25,7 @@ def test_names_are_found_in_both_forms_of_unicode(tmp_path: Path, on_disk: str, 
     assert Places(folder_of(tmp_path, stored)).find(unicodedata.normalize(in_table, name)) == tmp_path / stored
 
 
-def test_the_form_that_is_asked_for_comes_first(tmp_path: Path) -> None:
+def test_exact_form_of_a_name_comes_first(tmp_path: Path) -> None:
     names = [unicodedata.normalize(form, "é.png") for form in ("NFC", "NFD")]
     places = Places(folder_of(tmp_path, *names))
     assert [places.find(name) for name in names] == [tmp_path / name for name in names]
@@ -40,7 +40,7 @@ def test_names_with_slashes_and_backslashes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../1.png", "a/../../1.png", "a/..", "/etc/1.png", r"..\1.png", r"\1.png"])
 def test_names_that_lead_out_of_the_folder(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DatasetError, match=r"leads out of the folder .*; write the path from there"):
+    with pytest.raises(DatasetError, match=r"is outside the folder .*; write the path relative to it"):
         Places(folder_of(tmp_path, "a/1.png")).find(name)
 
 

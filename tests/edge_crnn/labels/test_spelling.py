@@ -37,7 +37,7 @@ def test_another_case_is_recognised() -> None:
         spell("É", alphabet=Alphabet(("é",), 0))
 
 
-def test_unknown_characters_are_dropped_and_told_once() -> None:
+def test_dropped_characters_are_reported_once() -> None:
     labels, notes = spell("12-34", "1 2-", "5", drop=True)
     assert labels == ["1234", "12", "5"]
     assert notes == ["images: dropped 3 characters that the alphabet does not have: '-' 2, ' ' 1"]
@@ -59,7 +59,7 @@ def test_with_a_label_map_white_space_counts_for_nothing() -> None:
     "text",
     ["1234 2", "A18sk6897 2", "서울 18 나 68 97", "1 8나6897", "서울18나6897\u30002", "18나6\t897", "서 울 18나6897"],
 )
-def test_with_a_label_map_white_space_that_separates_nothing_is_not_dropped_silently(text: str) -> None:
+def test_stray_white_space_is_not_dropped_silently_with_a_label_map(text: str) -> None:
     """LPRNet_Pytorch#4: the second image of a plate, `1234 2.jpg`, had the label 12342."""
     with pytest.raises(DatasetError, match="characters that the alphabet does not have"):
         spell(text, alphabet=PLATES)

@@ -48,5 +48,5 @@ def test_the_message_counts_the_labels_and_names_the_longest() -> None:
     labels = [(FOLDER / f"{place}.png", label) for place, label in enumerate(["a", "aaa", "aaaa", "bb"])]
     with pytest.raises(DatasetError) as caught:
         require_steps(labels, ALPHABET, 4, FOLDER)
-    for part in ("2 of 4 labels", "4 time steps", "'aaaa' of images/2.png", "takes 7"):
+    for part in ("2 of 4 labels", "4 time steps", "'aaaa' of images/2.png", "needs 7"):
         assert part in str(caught.value)

@@ -141,7 +141,7 @@ def test_a_named_table_is_looked_for_in_the_folder_first(tmp_path: Path, monkeyp
         texts_and_notes(folder, LabelRules(table=Path("none.txt")))
 
 
-def test_two_tables_are_one_too_many(tmp_path: Path) -> None:
+def test_two_tables_are_refused(tmp_path: Path) -> None:
     folder_of(tmp_path, "a.png", labels_csv="image,label\na.png,1\n", gt_txt="a.png\t2\n")
     with pytest.raises(DatasetError, match=r"2 tables of labels, labels\.csv and gt\.txt; name one .*--labels FILE"):
         texts_and_notes(tmp_path)
@@ -153,7 +153,7 @@ def test_two_tables_are_one_too_many(tmp_path: Path) -> None:
     assert texts_and_notes(tmp_path, LabelRules(table=Path("rec_gt_test.txt")))[0] == {"a.png": "3"}
 
 
-def test_images_without_a_line_are_told(tmp_path: Path) -> None:
+def test_images_without_a_line_are_reported(tmp_path: Path) -> None:
     folder_of(tmp_path, "train/1.png", "train/2.png", "train/3.png", "test/4.png")
     (tmp_path / "rec_gt_train.txt").write_text("train/2.png\tAB\n")
     read, notes = texts_and_notes(tmp_path)
@@ -187,7 +187,7 @@ def test_case_is_folded(tmp_path: Path) -> None:
 
 
 def test_rules_that_make_no_sense() -> None:
-    with pytest.raises(InputError, match="expected it once"):
+    with pytest.raises(InputError, match="expected once"):
         LabelRules("{any}")
     with pytest.raises(InputError, match="give one of the two"):
         LabelRules("{label}", table=Path("labels.csv"))
@@ -208,15 +208,19 @@ BAD: dict[str, tuple[str, str | bytes, str]] = {
     "empty list": ("labels.txt", "\n", r"labels\.txt: names no image of "),
     "missing file": ("labels.csv", "image;label\na.png;12\nc.png;34\n", r"line 3: image 'c\.png' is not in the folder"),
     "missing file of a map": ("labels.json", '{"c.png": "34"}', r"json, entry 1: image 'c\.png' is not in the folder"),
-    "twice": ("labels.txt", "a.png 1\nb.png 3\n./a.png 1\n", r"line 3: image '\./a\.png' a second time; keep one"),
+    "twice": (
+        "labels.txt",
+        "a.png 1\nb.png 3\n./a.png 1\n",
+        r"line 3: image '\./a\.png' occurs a second time; keep one",
+    ),
     "no label": ("labels.csv", "image,label\na.png,\n", r"line 2: image 'a\.png' has no label; write it or drop"),
     "short line": ("labels.csv", "image,label\na.png\n", r"line 2: image 'a\.png' has no label"),
-    "surplus": ("labels.csv", "image,label\na.png,1,234\n", r"line 2: 3 fields, the first line has 2"),
+    "surplus": ("labels.csv", "image,label\na.png,1,234\n", r"line 2: 3 fields, but the first line has 2"),
     "no image": ("labels.txt", "notes.txt\tx\n", r"line 1: 'notes\.txt' is no image, expected .*\.bmp"),
     "hidden": ("labels.txt", ".a.png\tx\n", r"line 1: '\.a\.png' is no image"),
     "CP949": ("labels.csv", "image,label\na.png,서울\n".encode("cp949"), r"cannot be read \(.*save it in UTF-8"),
     "UTF-16": ("labels.txt", "a.png\tx\n".encode("utf-16"), r"cannot be read \(.*save it in UTF-8"),
-    "a folder up": ("labels.csv", "image,label\n../a.png,12\n", r"line 2: image '\.\./a\.png' leads out of the folder"),
+    "a folder up": ("labels.csv", "image,label\n../a.png,12\n", r"line 2: image '\.\./a\.png' is outside the folder"),
     "no word": ("words.txt", "A\nMOVE\n", r"words\.txt, line 1: 'A' is no word of IAM"),
 }
 

@@ -74,7 +74,7 @@ def test_a_function_in_use_needs_not_be_handed_on(file: Path) -> None:
     assert np.array_equal(preprocess(IMAGES, spec), preprocess(IMAGES, spec, loaded))
 
 
-def test_a_callable_is_known_by_its_file() -> None:
+def test_callable_is_identified_by_its_file() -> None:
     def whole(pixels: Any) -> Any:
         return pixels
 
@@ -83,7 +83,7 @@ def test_a_callable_is_known_by_its_file() -> None:
     assert function_of(function.named, whole) == function
 
 
-def test_a_wrapped_function_is_known_by_the_file_of_what_it_wraps(file: Path) -> None:
+def test_wrapped_function_is_identified_by_its_own_file(file: Path) -> None:
     import functools
 
     loaded = load_function(f"{file}:corner")
@@ -118,7 +118,7 @@ def test_a_function_without_a_source_has_to_be_vouched_for() -> None:
 
 
 @pytest.mark.parametrize("callable_", [len, lambda pixels: pixels, str])
-def test_what_is_no_function_with_a_name(callable_: Any) -> None:
+def test_object_without_a_function_name_is_refused(callable_: Any) -> None:
     with pytest.raises(InputError, match="expected a function with a name; define it with def"):
         Preprocess.of(callable_)
 
@@ -134,9 +134,9 @@ RESULTS = {
     "nothing": (lambda p: None, r"returned shape \(\) of object"),
     "complex": (lambda p: np.zeros((4, 8, 1), complex), "of complex128"),
     "ragged": (lambda p: [[1], [1, 2]], "returned list, expected an array"),
-    "NaN": (lambda p: np.full((4, 8, 1), np.nan), "numbers that are not finite in float32; mend it"),
+    "NaN": (lambda p: np.full((4, 8, 1), np.nan), "numbers that are not finite in float32; correct it"),
     "too large": (lambda p: np.full((4, 8, 1), 1e300), "numbers that are not finite in float32"),
-    "error": (fails, r"function 'f' failed \(KeyError: 'level'\); mend it"),
+    "error": (fails, r"function 'f' failed \(KeyError: 'level'\); correct it"),
 }
 
 

@@ -42,7 +42,8 @@ def slow_canvas(image: np.ndarray, spec: InputSpec) -> np.ndarray:
     for y, x in np.ndindex(canvas.shape):
         row, column = y - top, x - left
         if spec.padding == "edge":
-            row, column = min(max(row, 0), image.shape[0] - 1), min(max(column, 0), image.shape[1] - 1)
+            row = min(max(row, 0), image.shape[0] - 1)
+            column = min(max(column, 0), image.shape[1] - 1)
         inside = 0 <= row < image.shape[0] and 0 <= column < image.shape[1]
         canvas[y, x] = image[row, column] if inside else spec.padding
     return canvas

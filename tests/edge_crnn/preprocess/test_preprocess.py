@@ -92,7 +92,7 @@ SIDES = st.integers(1, 9)
 
 @settings(deadline=None)
 @given(SIDES, SIDES, SIDES, SIDES, st.sampled_from([1, 3]), st.integers(0, 9))
-def test_resize_is_what_its_formula_says(
+def test_resize_follows_its_formula(
     height: int, width: int, to_height: int, to_width: int, channels: int, seed: int
 ) -> None:
     image = picture(height, width, channels, seed)
@@ -246,7 +246,7 @@ def test_16_bit_images() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_file_gives_what_its_array_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channels: int) -> None:
+def test_file_and_array_give_the_same_tensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channels: int) -> None:
     image = picture(21, 34, channels, 3)
     path = tmp_path / "a.png"
     path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
@@ -270,6 +270,6 @@ def test_a_row_that_does_not_fit(row: np.ndarray) -> None:
         preprocess_into(row, IMAGE, PLATE)
 
 
-def test_an_error_says_which_image_it_is() -> None:
+def test_error_names_the_image() -> None:
     with pytest.raises(ImageError, match=r"^image 1: found dtype float64"):
         preprocess([IMAGE, IMAGE / 255], PLATE)

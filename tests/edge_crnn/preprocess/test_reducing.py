@@ -38,7 +38,8 @@ def slow_reduce(image: np.ndarray, width: int, height: int) -> np.ndarray:
         start = (source % length) // 2
         return [range(start + place * length, start + (place + 1) * length) for place in range(source // length)]
 
-    rows, columns = blocks(image.shape[0], height), blocks(image.shape[1], width)
+    rows = blocks(image.shape[0], height)
+    columns = blocks(image.shape[1], width)
     result = np.empty((len(rows), len(columns), *image.shape[2:]), np.uint8)
     for place in np.ndindex(result.shape):
         down, across = rows[place[0]], columns[place[1]]
@@ -101,7 +102,8 @@ def test_an_image_at_most_twice_as_large_keeps_every_bit(
 @pytest.mark.parametrize("colour", ["grey", "rgb"])
 def test_noise_of_a_large_image_is_averaged_away(scale: float, resize: Any, colour: Any) -> None:
     """A large crop was sampled without averaging, so the noise of its pixels stayed (PaddleOCR#6942, immich#23541)."""
-    height, width = round(SPEC.height * scale), round(SPEC.width * scale)
+    height = round(SPEC.height * scale)
+    width = round(SPEC.width * scale)
     noise = np.random.default_rng(1).normal(128, 30, (height, width)).clip(0, 255).astype(np.uint8)
     spec = replace(SPEC, resize=resize, colour=colour)
     sampled, averaged = (preprocess([noise], replace(spec, reduce=reduce)).std() for reduce in (None, spec.reduce))

@@ -72,7 +72,7 @@ def test_oldest_first_and_no_more_than_the_memory_is_meant_for(
     assert batches == expected
 
 
-def test_what_is_no_image_is_tried_again_ever_later(arrivals: Arrivals) -> None:
+def test_file_that_is_no_image_is_retried_ever_more_rarely(arrivals: Arrivals) -> None:
     image = put(arrivals.folder, "a.jpg")
     batches = []
     for look in range(30):
@@ -84,7 +84,7 @@ def test_what_is_no_image_is_tried_again_ever_later(arrivals: Arrivals) -> None:
     assert len(batches) == TRIES
 
 
-def test_tries_begin_anew_when_it_changes(arrivals: Arrivals) -> None:
+def test_tries_start_again_after_a_change(arrivals: Arrivals) -> None:
     put(arrivals.folder, "a.jpg")
     arrivals.look()
     (image,) = arrivals.look()
@@ -95,7 +95,7 @@ def test_tries_begin_anew_when_it_changes(arrivals: Arrivals) -> None:
     assert arrivals.failed(image)
 
 
-def test_what_is_gone_is_forgotten(arrivals: Arrivals) -> None:
+def test_removed_file_is_forgotten(arrivals: Arrivals) -> None:
     put(arrivals.folder, "a.jpg")
     arrivals.look()
     (arrivals.folder / "a.jpg").unlink()
@@ -113,7 +113,7 @@ def test_folders_and_links_to_nowhere_are_left_alone(arrivals: Arrivals) -> None
     assert {arrival.name for arrival in arrivals.look()} == {image.name, "link.jpg"}
 
 
-def test_a_folder_that_is_gone_is_an_error_and_what_waited_waits_on(arrivals: Arrivals) -> None:
+def test_missing_folder_is_an_error_and_files_keep_waiting(arrivals: Arrivals) -> None:
     image = put(arrivals.folder, "a.jpg")
     arrivals.look()
     away = arrivals.folder.rename(arrivals.folder.with_name("away"))
@@ -162,7 +162,7 @@ def test_hidden_and_temporary_names(tmp_path: Path, name: str) -> None:
 # --- not available yet ---------------------------------------------------------------------------------------------
 
 
-def test_what_is_not_available_waits_ever_longer(arrivals: Arrivals) -> None:
+def test_unavailable_file_waits_ever_longer(arrivals: Arrivals) -> None:
     """watchdog#882, sarracenia#289: it is not given up, and --once does not wait for it for ever."""
     image = put(arrivals.folder, "a.jpg")
     attempts = []

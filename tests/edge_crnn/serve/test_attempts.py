@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import queue
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from edge_crnn.errors import OutputError
 from edge_crnn.serve.arrivals import Arrival
-from edge_crnn.serve.attempts import Attempts
+from edge_crnn.serve.attempts import _LAZY, Attempts
 
 ARRIVALS = [
     *(Arrival(n, name, n) for n, name in enumerate(["a.png", "b\nc.png", os.fsdecode(b"\xff.png"), '"d\\.png'])),
@@ -142,3 +144,27 @@ def test_full_disk_is_an_error__by_a_fake_disk(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(OutputError, match=r"cannot be written \(No space left on device\); make room"):
         attempts.begin(ARRIVALS[1])
     attempts.close(orderly=False)
+
+
+def test_images_begin_in_one_thread_and_end_in_another(tmp_path: Path) -> None:
+    path = tmp_path / "reading"
+    attempts = attempts_at(path)
+    waiting: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+
+    def begin() -> None:
+        for number in range(2_000):
+            arrival = Arrival(number, f"{number}.png", 1)
+            attempts.begin(arrival)
+            waiting.put(arrival)
+
+    thread = threading.Thread(target=begin)
+    thread.start()
+    for _ in range(1_999):
+        attempts.end(waiting.get())
+    thread.join()
+    killed(attempts)
+    last = waiting.get()
+    after = attempts_at(path)
+    assert after.count(last) == 1
+    assert sum(after.count(Arrival(number, f"{number}.png", 1)) for number in range(2_000)) <= 2 * _LAZY
+    after.close(orderly=False)

@@ -127,14 +127,14 @@ def test_an_empty_line_is_reported(path: Path) -> None:
 
 
 def test_one_process_at_a_time(path: Path) -> None:
-    with Journal(path), pytest.raises(OutputError, match="another process writes it"):
+    with Journal(path), pytest.raises(OutputError, match="another process"):
         Journal(path)
     Journal(path).close()
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
 def test_a_file_system_without_locks__by_a_fake_lock(path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """sysdiagnose#92: it was said that another process writes it. The second writer is found when it writes."""
+    """sysdiagnose#92: the message blamed another process. A second writer is detected when it writes."""
 
     def flock(*_: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -144,7 +144,7 @@ def test_a_file_system_without_locks__by_a_fake_lock(path: Path, number: int, mo
         assert first.trouble is not None
         assert "has no locks" in first.trouble
         first.append([line(Arrival(1, "new.jpg", 2))])
-        with pytest.raises(OutputError, match="another process writes it"):
+        with pytest.raises(OutputError, match="another process"):
             second.append([line(Arrival(2, "newer.jpg", 2))])
     assert path.read_bytes().count(b"\n") == 4
 
@@ -196,7 +196,7 @@ def test_a_file_that_is_moved_away_is_not_written_to(path: Path, how: str) -> No
         before = away.read_bytes()
         if how == "replaced":
             path.touch()
-        with pytest.raises(OutputError, match="was moved or removed while it was written to"):
+        with pytest.raises(OutputError, match="was moved or removed while it was in use"):
             journal.append([line(Arrival(1, "new.jpg", 2))])
         assert Arrival(1, "new.jpg", 2) not in journal
     assert away.read_bytes() == before
@@ -216,7 +216,7 @@ def test_no_room_leaves_it_whole_and_the_images_unknown(path: Path, monkeypatch:
     with Journal(path) as journal:
         monkeypatch.setattr(os, "write", short)
         with pytest.raises(
-            OutputError, match=r"No space left on device.; make room and start again: it has 3 readings"
+            OutputError, match=r"No space left on device.; make room and start again: it has 3 complete readings"
         ):
             journal.append([line(new, text="x" * 400)])
         assert new not in journal

@@ -34,7 +34,8 @@ def hdf5_bytes(build: Callable[[Any], None]) -> bytes:
 
 
 def fill(file: Any) -> None:
-    file["group/one"], file["group/inner/two"] = ARRAY, ARRAY.astype(">f8")
+    file["group/one"] = ARRAY
+    file["group/inner/two"] = ARRAY.astype(">f8")
     file["group"].attrs["name"] = "나무"
     file.attrs.update({"model_config": '{"a": 1}', "bytes": np.bytes_(b"abc"), "names": [b"one", b"two"]})
 
@@ -52,7 +53,7 @@ def failed(data: bytes, words: str = "the HDF5 library failed on it|HDF5 cannot 
         reads(data)
 
 
-def test_what_is_read() -> None:
+def test_arrays_and_attributes_are_read() -> None:
     with Hdf5(PLAIN) as tree:
         assert tree.names("") == ("group",)
         assert tree.names("/group/") == ("inner", "one")
@@ -138,7 +139,7 @@ def test_crash_while_another_file_is_open() -> None:
         np.testing.assert_array_equal(tree.array("group/one", (2, 3)), ARRAY)
 
 
-def test_names_that_are_listed_but_not_there() -> None:
+def test_listed_but_missing_names_are_refused() -> None:
     """Out of order, a name is not found."""
     at = PLAIN.index(b"inner\0")
     failed(PLAIN[:at] + b"z" + PLAIN[at + 1 :], "lists '/group/.*', but does not have it")
@@ -222,7 +223,7 @@ def test_no_process_is_left_when_a_file_is_closed() -> None:
     pytest.fail("it lives on")
 
 
-def test_a_killed_server_is_started_anew() -> None:
+def test_killed_server_is_restarted() -> None:
     reads()
     before = client._server._process
     assert before is not None
@@ -273,7 +274,7 @@ def test_a_process_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     reads()
 
 
-def test_an_answer_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_malformed_answer_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever has the process in its hands can send data, no more."""
     with Hdf5(PLAIN) as tree:
         for answer in (b"", b"nonsense\n", b'{"result": null}\n', b'{"result": null}\n1234'):

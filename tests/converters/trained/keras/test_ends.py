@@ -72,7 +72,8 @@ def test_the_graph_and_the_reference_give_probabilities(end: str, keras: Any, tm
 
 def test_inputs_by_name_are_in_keras_order(keras: Any, tmp_path: Path) -> None:
     """Keras sorts the inputs by name, in whatever order they are given."""
-    first, second = keras.Input((6, 8), name="b"), keras.Input((6, 8), name="a")
+    first = keras.Input((6, 8), name="b")
+    second = keras.Input((6, 8), name="a")
     dense = keras.layers.Dense
     inner = keras.Model({"b": first, "a": second}, keras.layers.Subtract()([dense(3)(first), dense(3)(second)]))
     image = keras.Input((6, 8, 1))

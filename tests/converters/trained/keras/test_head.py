@@ -55,7 +55,7 @@ HEADS = {
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_the_head_and_what_feeds_it_alone_are_left_out(head: str) -> None:
+def test_loss_head_and_its_private_inputs_are_left_out(head: str) -> None:
     whole = model(HEADS[head])
     before = json.dumps(whole)
     config, name = prediction(whole)
@@ -89,7 +89,7 @@ def of_shape(*shape: int | None, **more: Any) -> dict[str, Any]:
     ],
     ids=str,
 )
-def test_what_is_a_loss(end: dict[str, Any], lambdas: dict[str, str]) -> None:
+def test_losses_are_recognised(end: dict[str, Any], lambdas: dict[str, str]) -> None:
     config, name = prediction(model(end, output=end["name"]), lambdas)
     assert name == end["name"]
     assert config["config"]["output_layers"] == ["dense", 0, 0]
@@ -112,7 +112,7 @@ def test_what_is_a_loss(end: dict[str, Any], lambdas: dict[str, str]) -> None:
     ],
     ids=str,
 )
-def test_what_computes_the_prediction_is_no_head(end: dict[str, Any]) -> None:
+def test_layer_of_the_prediction_is_no_head(end: dict[str, Any]) -> None:
     whole = model(end, output=end["name"])
     assert prediction(whole, {"lambda_3": "squeeze 1"}) == (whole, None)
 
@@ -154,7 +154,7 @@ def test_the_prediction_may_be_a_model() -> None:
     ],
     ids=["no prediction", "two"],
 )
-def test_anything_else_is_named(ends: list[dict[str, Any]], takes: str) -> None:
+def test_unknown_head_is_named(ends: list[dict[str, Any]], takes: str) -> None:
     with pytest.raises(ModelFileError) as caught:
         prediction(model(*ends))
     assert "layer 'ctc'" in str(caught.value)
@@ -190,7 +190,8 @@ def multiply(k: Any, x: Any, other: Any) -> Any:
 @pytest.mark.parametrize("build", [product, custom_softmax, multiply])
 def test_a_last_layer_that_computes_is_never_cut_off(build: Any, version: str, tmp_path: Path) -> None:
     k = engine(version)
-    image, other = k.Input((8, 4, 1), name="image"), k.Input((8, 5), name="other")
+    image = k.Input((8, 4, 1), name="image")
+    other = k.Input((8, 5), name="other")
     x = k.layers.Dense(5, activation="softmax")(k.layers.Reshape((8, 4))(image))
     path = save(k.Model([image, other], build(k, x, other)), tmp_path / "model.h5")
     with pytest.raises(ModelFileError) as caught:
@@ -202,7 +203,8 @@ def test_a_last_layer_that_computes_is_never_cut_off(build: Any, version: str, t
 @pytest.mark.parametrize("version", ["keras3", "keras2"])
 def test_a_nameless_loss_is_declared(version: str, tmp_path: Path) -> None:
     k = engine(version)
-    image, labels = k.Input((8, 4, 1), name="image"), k.Input((8, 5), name="labels")
+    image = k.Input((8, 4, 1), name="image")
+    labels = k.Input((8, 5), name="labels")
     x = k.layers.Dense(5, activation="softmax", name="last")(k.layers.Reshape((8, 4))(image))
     y = k.layers.Lambda(lambda tensors: tensors[0] - tensors[1], output_shape=(8, 5), name="end")([x, labels])
     path = save(k.Model([image, labels], y), tmp_path / "model.h5")
@@ -221,7 +223,8 @@ def test_a_prediction_that_is_a_model_of_its_own(version: str, sequential: bool,
     inner = k.Model(inner_image, x, name="inner")
     if sequential:
         inner = k.Sequential([k.Input((8, 4, 1)), k.layers.Reshape((8, 4)), k.layers.Dense(5, "softmax")], name="inner")
-    image, labels = k.Input((8, 4, 1), name="image"), k.Input((8, 5), name="labels")
+    image = k.Input((8, 4, 1), name="image")
+    labels = k.Input((8, 5), name="labels")
     y = k.layers.Lambda(lambda tensors: tensors[0] - tensors[1], output_shape=(8, 5), name="ctc")(
         [inner(image), labels]
     )
@@ -245,7 +248,8 @@ def test_models_of_keras_3(keras: Any, tmp_path: Path, suffix: str, keyword: boo
             return y_pred
 
     head = keras.saving.register_keras_serializable("captcha")(CTCLayer) if registered else CTCLayer
-    image, labels = keras.Input((8, 4, 1), name="image"), keras.Input((None,), name="label")
+    image = keras.Input((8, 4, 1), name="image")
+    labels = keras.Input((None,), name="label")
     x = layers.Reshape((8, 4))(image)
     x = layers.Bidirectional(layers.LSTM(3, return_sequences=True, dropout=0.25))(x)
     x = layers.Dense(5, activation="softmax")(x)

@@ -37,7 +37,8 @@ def rewritten(
     import h5py
 
     with zipfile.ZipFile(path) as archive:
-        config, data = json.loads(archive.read("config.json")), io.BytesIO(archive.read("model.weights.h5"))
+        config = json.loads(archive.read("config.json"))
+        data = io.BytesIO(archive.read("model.weights.h5"))
     change({layer["name"]: layer for layer in config["config"]["layers"]})
     model(config["config"])
     with h5py.File(data, "a") as file:
@@ -58,7 +59,7 @@ def assert_equal(graph: Graph, other: Graph) -> None:
             np.testing.assert_array_equal(array, same)
 
 
-def test_graph_gives_what_keras_gives(variant: Path, images: np.ndarray) -> None:
+def test_graph_computes_the_same_as_keras(variant: Path, images: np.ndarray) -> None:
     from converters.reference.keras import KerasReference
 
     graph = load_graph(variant)
@@ -81,7 +82,8 @@ def test_plate_architecture(tiny_keras: Path) -> None:
 
 
 def test_h5_gives_the_same_graph(tiny_keras: Path, tiny_h5: Path) -> None:
-    graph, other = load_graph(tiny_keras), load_graph(tiny_h5)
+    graph = load_graph(tiny_keras)
+    other = load_graph(tiny_h5)
     for node, twin in zip(graph.nodes, other.nodes, strict=True):
         assert type(node) is type(twin)
         for array, same in zip(node.weights, twin.weights, strict=True):
@@ -248,7 +250,7 @@ def feed(layer: str, *sources: str) -> Callable[[Layers], None]:
         (feed("dense2", "the_input"), ["'dense2'", "(1, 11)"]),
     ],
 )
-def test_what_is_not_supported_is_named(
+def test_unsupported_layer_is_named(
     tiny_keras: Path, tmp_path: Path, change: Callable[[Layers], None], words: list[str]
 ) -> None:
     path = rewritten(tiny_keras, tmp_path, change)
@@ -289,7 +291,7 @@ def test_norm_that_overflows(tiny_keras: Path, tmp_path: Path) -> None:
         load_graph(rewritten(tiny_keras, tmp_path, tree=enlarge))
 
 
-def test_custom_class_of_a_known_name_is_not_taken_for_keras_own(tiny_keras: Path, tmp_path: Path) -> None:
+def test_custom_class_with_the_name_of_a_keras_class_is_refused(tiny_keras: Path, tmp_path: Path) -> None:
     path = rewritten(tiny_keras, tmp_path, lambda layers: layers["dense1"].update(module="my_layers"))
     with pytest.raises(ModelFileError, match=r"'dense1' \(my_layers.Dense\): not supported"):
         load_graph(path)

@@ -29,7 +29,7 @@ QUANTISED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("settings", "mode"), QUANTISED.values(), ids=QUANTISED)
-def test_the_message_says_what_is_unsupported_and_what_works(settings: dict[str, Any], mode: str) -> None:
+def test_message_names_the_unsupported_part_and_an_alternative(settings: dict[str, Any], mode: str) -> None:
     with pytest.raises(UnsupportedError) as caught:
         LayerConfig("logits", "Dense", settings).expect_float_weights()
     for part in ("'logits' (Dense)", "model.quantize", mode, "before", "--calibration"):

@@ -111,7 +111,9 @@ def refused(path: Path, structure: Structure, *words: str) -> None:
     ],
     ids=["classes", "height", "too low", "another network"],
 )
-def test_another_network_than_said(keras: Any, keras2_folder: Path, changes: dict[str, Any], words: list[str]) -> None:
+def test_weights_of_another_network_are_refused(
+    keras: Any, keras2_folder: Path, changes: dict[str, Any], words: list[str]
+) -> None:
     refused(keras2_folder / "weights-sigmoid.h5", replace(SIGMOID, **changes), *words)
 
 
@@ -179,7 +181,7 @@ def test_a_name_by_which_keras_would_take_it_for_another_format(
     refused(path, replace(SIGMOID, width_px=48, height_px=32), "is named '.h5'; name it .weights.h5")
 
 
-def test_whole_models_say_their_structure_themselves(keras2_folder: Path) -> None:
+def test_architecture_option_is_refused_for_whole_models(keras2_folder: Path) -> None:
     for name in ("plates-sigmoid.h5", "plates-sigmoid.keras"):
         refused(keras2_folder / name, SIGMOID, "leave out --architecture")
 
@@ -193,7 +195,7 @@ SPEC = ModelSpec(
 )
 
 
-def test_a_structure_is_what_the_user_says_and_the_spec() -> None:
+def test_structure_comes_from_the_options_and_the_spec() -> None:
     assert structure_of("plates", "sigmoid", lambda: SPEC, seed) == SIGMOID
     assert all(isinstance(architecture, Architecture) for architecture in ARCHITECTURES.values())
 
@@ -207,7 +209,7 @@ def test_a_structure_is_what_the_user_says_and_the_spec() -> None:
         (None, "sigmoid", "a whole model says its own gates' function"),
     ],
 )
-def test_what_the_user_must_say(architecture: str | None, gate: str | None, words: str) -> None:
+def test_missing_structure_is_requested(architecture: str | None, gate: str | None, words: str) -> None:
     with pytest.raises(InputError, match=words):
         structure_of(architecture, gate, lambda: SPEC, seed)
 
@@ -237,7 +239,8 @@ def json_and_weights(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> tu
     """A folder with `model.json` and `named.weights.h5`, of a model that ends in a loss, and its prediction part."""
     layers = keras.layers
     keras.utils.clear_session()
-    image, labels = keras.Input((8, 4, 1), name="image"), keras.Input((3,), name="labels")
+    image = keras.Input((8, 4, 1), name="image")
+    labels = keras.Input((3,), name="labels")
     inner_image = keras.Input((8, 4, 1))
     x = layers.BatchNormalization()(layers.Conv2D(2, 3, padding="same")(inner_image))
     x = keras.Model(inner_image, x, name="inner")(image)
@@ -306,7 +309,7 @@ def test_json_of_something_else(text: str, words: str, tmp_path: Path) -> None:
     assert "expected what model.to_json() gives" in str(caught.value)
 
 
-def test_json_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_json_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="no such file"):
         structure_of(str(tmp_path / "model.json"), None, lambda: SPEC, seed)
     with pytest.raises(InputError, match="leave out --recurrent-activation"):

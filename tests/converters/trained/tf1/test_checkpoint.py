@@ -62,12 +62,14 @@ def closed(content: bytes, kind: int = 0) -> bytes:
 
 
 def table(*blocks: bytes, index: bytes | None = None, kind: int = 0) -> bytes:
-    data, handles = b"", {}
+    data = b""
+    handles = {}
     for content in blocks:
         handles[b"%08d" % len(data)] = varint(len(data)) + varint(len(content))
         data += closed(content, kind)
     index = block(handles) if index is None else index
-    meta, place = (len(data), 8), (len(data) + 13, len(index))
+    meta = (len(data), 8)
+    place = (len(data) + 13, len(index))
     data += closed(block({})) + closed(index)
     footer = b"".join(map(varint, (*meta, *place)))
     return data + footer + bytes(40 - len(footer)) + (0xDB4775248B80FB57).to_bytes(8, "little")
@@ -107,7 +109,8 @@ def test_real_files_read_as_tensorflow_reads_them(checkpoints: Path, keras: Any,
 
     path = find_checkpoint(checkpoints / name)
     assert path is not None
-    checkpoint, expected = Checkpoint(path), tensorflow.train.load_checkpoint(str(path.with_suffix("")))
+    checkpoint = Checkpoint(path)
+    expected = tensorflow.train.load_checkpoint(str(path.with_suffix("")))
     shapes = {name: tuple(shape) for name, shape in expected.get_variable_to_shape_map().items()}
     assert checkpoint.shapes == shapes
     assert len(shapes) > 40
@@ -152,7 +155,7 @@ def test_ways_to_name_it(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["n", "n.index", "checkpoint", "m.data", "m.index.json", ".index", "n/m"])
-def test_what_names_none(folder: Path, name: str) -> None:
+def test_missing_checkpoint_is_refused(folder: Path, name: str) -> None:
     assert find_checkpoint(folder / name) is None
     (folder / "m").write_bytes(b"a file of that name")
     assert find_checkpoint(folder / "m") is None
@@ -182,7 +185,7 @@ def test_the_list_never_leads_out_of_the_folder(folder: Path, path: str) -> None
 
 
 @pytest.mark.parametrize("text", [b"", b"model_checkpoint_path: ..", b'model_checkpoint_path: ".."\n', b"\xff\0" * 99])
-def test_list_that_is_none(folder: Path, text: bytes) -> None:
+def test_malformed_list_is_refused(folder: Path, text: bytes) -> None:
     (folder / "checkpoint").write_bytes(text)
     with pytest.raises(ModelFileError, match="name the checkpoint itself"):
         find_checkpoint(folder)
@@ -234,7 +237,7 @@ TABLES = {
 
 
 @pytest.mark.parametrize("case", TABLES)
-def test_index_that_is_none(tmp_path: Path, case: str) -> None:
+def test_malformed_index_is_refused(tmp_path: Path, case: str) -> None:
     index, words = TABLES[case]
     message = refused(lambda: Checkpoint(write(tmp_path, index)))
     assert message.startswith("m.index is no index of a TensorFlow checkpoint, or damaged (")
@@ -301,7 +304,7 @@ def test_bounded_bytes_in_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "and at most 100 in all" in refused(lambda: checkpoint.array("a/kernel"))
 
 
-def test_data_file_that_is_none(folder: Path) -> None:
+def test_malformed_data_file_is_refused(folder: Path) -> None:
     data = folder / "m.data-00000-of-00001"
     checkpoint = Checkpoint(folder / "m.index")
     data.unlink()
@@ -325,7 +328,8 @@ def reads(index: Path) -> dict[str, np.ndarray] | None:
 @pytest.mark.thorough
 def test_every_byte_flipped_and_every_end_cut_off(tmp_path: Path) -> None:
     """Refused, or harmless."""
-    whole, data = table(block(plain())), KERNEL.tobytes() + STEP.tobytes()
+    whole = table(block(plain()))
+    data = KERNEL.tobytes() + STEP.tobytes()
     harmless = 0
     for at in range(len(whole)):
         assert reads(write(tmp_path, whole[:at])) is None
@@ -343,7 +347,8 @@ def test_every_byte_flipped_and_every_end_cut_off(tmp_path: Path) -> None:
 
 def test_every_byte_of_a_real_index(checkpoints: Path, tmp_path: Path) -> None:
     path = checkpoints / "fresh" / "model.index"
-    whole, shapes = path.read_bytes(), Checkpoint(path).shapes
+    whole = path.read_bytes()
+    shapes = Checkpoint(path).shapes
     index = tmp_path / "m.index"
     for at in range(0, len(whole), 3):
         index.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1 :])

@@ -176,7 +176,7 @@ def test_other_images(changed: Callable[..., str]) -> None:
     assert "cannot take (1, 1, 4)" in changed({}, (1, 1, 1))
 
 
-def test_what_an_optimiser_keeps_is_left_out(checkpoints: Path) -> None:
+def test_variables_of_optimisers_are_left_out(checkpoints: Path) -> None:
     names = Checkpoint(index(checkpoints / "trained")).shapes
     assert {"conv2d/kernel/Adam", f"{FORWARD}/bias/Adam_1", "W/Adam", "beta1_power"} <= set(names)
     graph = load_tf1_graph(index(checkpoints / "trained"))
@@ -203,7 +203,7 @@ def test_a_checkpoint_goes_by_many_names(model: Path, name: str) -> None:
     assert sidecar(source.path) == model / "model-1000.json"
 
 
-def test_the_spec_must_be_there_and_fit(model: Path) -> None:
+def test_spec_must_exist_and_fit(model: Path) -> None:
     with pytest.raises(ModelFileError, match="shrinks to height 6"):
         open_source(model, replace(DIGITS, input=replace(DIGITS.input, axes="HWC")))
     with pytest.raises(ModelSpecError, match="25 steps; the network gives 24"):
@@ -224,7 +224,8 @@ def test_convert_and_verify(
     rows = (f"{path.name},{label}" for path, label in zip(find_images(pictures), read.labels, strict=True))
     (pictures / "labels.csv").write_text("\n".join(["image,label", *rows]))
 
-    target, gates = tmp_path / "digits.tflite", ["--gate-agreement", "90", "--gate-accuracy", "10"]
+    target = tmp_path / "digits.tflite"
+    gates = ["--gate-agreement", "90", "--gate-accuracy", "10"]
     words = ["convert", model, "--recipe", "float32", "--labelled", pictures, "-o", target, *gates]
     assert main([str(word) for word in words]) == 0
     assert "a softmax is added" in capsys.readouterr().out

@@ -23,7 +23,8 @@ from tests.converters.trained.keras.layers.helpers import (
 )
 
 MAP, STEPS = (3, 4, 6), (5, 4)
-MEAN, VARIANCE = [0.5, -1.0, 2.0, 0.0, 1.0, 3.0], [0.3, 2.0, 0.5, 1.0, 4.0, 0.1]
+MEAN = [0.5, -1.0, 2.0, 0.0, 1.0, 3.0]
+VARIANCE = [0.3, 2.0, 0.5, 1.0, 4.0, 0.1]
 
 
 @rows(

@@ -211,7 +211,7 @@ def test_refused(row: Row, tmp_path: Path) -> None:
         converted(save(model, tmp_path / row.formats[0]), row.shape)
 
 
-def test_name_of_what_is_unknown(tmp_path: Path) -> None:
+def test_unknown_operation_is_named(tmp_path: Path) -> None:
     for version, words in (("keras3", "ops.Cumsum"), ("keras2", "tf.math.cumsum")):
         row = next(row for row in REFUSED if row.name.endswith("unknown") and row.formats[0].startswith(version))
         model, _, _ = network_of(row, version)

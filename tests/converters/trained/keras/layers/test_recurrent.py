@@ -154,7 +154,7 @@ def _replace(group: Any, name: str, value: np.ndarray) -> None:
         (lambda keras, x: keras.layers.LSTM(3)(keras.layers.Masking()(x)), "[Mm]ask"),
     ],
 )
-def test_what_is_not_converted_is_named(build: Any, message: str, tmp_path: Path) -> None:
+def test_unsupported_settings_are_named(build: Any, message: str, tmp_path: Path) -> None:
     model, _, _ = network_of(Row("row", SEQUENCE, build))
     with pytest.raises(ModelFileError, match=message):
         converted(save(model, tmp_path / "model.keras"), SEQUENCE)

@@ -182,7 +182,7 @@ def test_flatten_on_steps_is_one_reshape(tmp_path: Path) -> None:
     assert isinstance(node, Reshape)
 
 
-def test_what_cannot_work_on_steps(tmp_path: Path) -> None:
+def test_layers_that_need_a_map_are_refused_on_steps(tmp_path: Path) -> None:
     model, *_ = network_of(Row("", MAPS[1:], on_steps("LSTM", 3)))
     with pytest.raises(ModelFileError, match="Recurrent cannot work on every step of a TimeDistributed"):
         converted(save(model, tmp_path / "model.keras"), MAPS[1:])

@@ -20,7 +20,7 @@ from edge_crnn.model.spec import ArtifactFacts, Calibration
 
 from ..graph.graph import Ranges
 from ..graph.half import faint_weights
-from ..pipeline import attempts, calibrated_for, choose, convert, latencies_ms, within, write
+from ..pipeline import calibrated_for, convert, within, write
 from ..recipe import (
     AUTO,
     DEFAULT_RECIPE,
@@ -35,6 +35,7 @@ from ..recipe import (
 from ..report.verification import Outcome
 from ..source import Source
 from ..tensorrt.to_engine import how_to_build, to_engine
+from ..verify.choice import attempts, choose, latencies_ms
 from ..verify.gate import Candidate, Readings, Verification
 from ..verify.pictures import seeded_pictures
 from ..verify.search import keeping, search, table
@@ -135,7 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = _convert(arguments, outputs.converted, source, recipes, datasets, reference, calibration)
     _show(arguments, source, chosen, reference)
     if not chosen.verification.passes(arguments.strict):
-        raise VerificationError(_not_met(arguments, outputs))
+        raise VerificationError(_not_met(arguments, outputs, chosen.verification))
     if arguments.dry_run:
         print(
             f"dry run: {outputs.converted} was not written; it would have about"
@@ -258,10 +259,15 @@ def _show(arguments: argparse.Namespace, source: Source, chosen: Candidate, refe
         print("  this CPU computes most of float16 in float32; verify again on the device")
 
 
-def _not_met(arguments: argparse.Namespace, outputs: _Outputs) -> str:
+def _not_met(arguments: argparse.Namespace, outputs: _Outputs, verification: Verification) -> str:
+    if verification.parity.verdict == "underpowered":
+        return (
+            f"{outputs.converted.name} was not written: the images are too few for the gate, and --strict was given; give"
+            " more images (docs/concepts.md says how many)"
+        )
     unchanged = "; the existing file is unchanged" if outputs.converted.exists() else ""
     may_search = not arguments.float and outputs.engine is None and arguments.recipe not in (AUTO, "float32")
-    advice = "; --float auto keeps the layers to blame in float32" if may_search else ""
+    advice = "; try other calibration images, --recipe auto, or --float auto" if may_search else ""
     return f"{outputs.converted.name} does not meet the gate and was not written{unchanged}{advice}"
 
 

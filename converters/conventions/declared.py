@@ -183,7 +183,7 @@ OPTIONS: Sequence[Option] = (
     _choosing("rounding", "how the size of a scaled image is rounded"),
     _choosing("interpolation", "linear as in OpenCV and tf.image, area as in OpenCV, pil-… as in Pillow"),
     Option(
-        "--reduce", "input.reduce", "area: average an image that is more than twice too large before resizing it", str,
+        "--reduce", "input.reduce", "area: first average an image more than twice as wide or high as its target", str,
         choices=("area",),
     ),
     Option("--padding", "input.padding", "grey level around the image, or one per channel", padding, "LEVEL|edge"),

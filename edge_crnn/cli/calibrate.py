@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("artifact", type=Path, metavar="MODEL", help="a converted model; its network does not change")
     parser.add_argument(
         "--images",
+        "--labelled",  # as convert and verify call it
         type=Path,
         required=True,
         metavar="DIR",

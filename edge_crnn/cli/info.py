@@ -170,6 +170,7 @@ def _rejection(spec: ModelSpec) -> Iterator[tuple[str, str]]:
 
 def _parity(parity: Parity) -> Iterator[tuple[str, str]]:
     yield "verdict", f"{parity.headline}; {parity.accuracy_headline}; {parity.images:,} images"
+    yield "gate", f"agreement {parity.gate_agreement:.2%}, accuracy ±{parity.gate_accuracy:.2f} points"
     for image_set in parity.sets:
         yield "", f"{image_set.name}: {image_set.images:,} images, {_shares(image_set)}"
 

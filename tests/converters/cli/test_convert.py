@@ -76,7 +76,7 @@ def test_failing_model_is_shown_but_not_written(
     )
     assert status == 3
     assert len(err) == 1
-    assert "x.tflite does not meet the gate and was not written; --float auto" in err[0]
+    assert "x.tflite does not meet the gate and was not written; try" in err[0]
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
     assert "Images that read differently" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert out[1].startswith("x.tflite: fail: same text on ")

@@ -262,8 +262,8 @@ def _show(arguments: argparse.Namespace, source: Source, chosen: Candidate, refe
 def _not_met(arguments: argparse.Namespace, outputs: _Outputs, verification: Verification) -> str:
     if verification.parity.verdict == "underpowered":
         return (
-            f"{outputs.converted.name} was not written: the images are too few for the gate, and --strict was given; give"
-            " more images (docs/concepts.md says how many)"
+            f"{outputs.converted.name} was not written: too few images for the gate, and --strict was given; give more"
+            " images (docs/concepts.md says how many)"
         )
     unchanged = "; the existing file is unchanged" if outputs.converted.exists() else ""
     may_search = not arguments.float and outputs.engine is None and arguments.recipe not in (AUTO, "float32")

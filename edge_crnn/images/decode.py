@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from ..errors import BackendUnavailable, ImageError
 from .formats import NAMES, inspect
-from .header import Header, RefusedError
+from .header import Header, RefusedError, check_bytes
 from .limits import current_limits
 from .pixels import UPRIGHT, Pixels, as_pixels
+
+_NO_MEMORY = -4  # cv2.Error.StsNoMem
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,8 @@ def decode(data: bytes, name: str) -> Picture:
         BackendUnavailable: OpenCV is not installed, or does not start.
     """
     limits = current_limits()
-    if not 1 <= len(data) <= limits.file_bytes:
-        raise ImageError(
-            f"{name}: found {len(data):,} bytes, expected a picture of at most {limits.file_bytes:,} bytes; name"
-            " another"
-        )
     try:
+        check_bytes(len(data), limits)
         header = inspect(data, limits)
     except RefusedError as error:
         raise ImageError(f"{name}: {error}") from error
@@ -49,7 +47,8 @@ def decode(data: bytes, name: str) -> Picture:
         return Picture(np.ascontiguousarray(pixels), header.damage)
     except MemoryError as error:
         raise ImageError(
-            f"{name}: not enough memory for {header.width} x {header.height} pixels; give a smaller picture"
+            f"{name}: not enough memory to decode {header.width:,} x {header.height:,} pixels; use fewer workers, or"
+            " end other programs"
         ) from error
 
 
@@ -65,6 +64,8 @@ def _decoded(header: Header, name: str) -> npt.NDArray[Any]:
         # Only this mode keeps alpha and 16 bits. It does not apply the orientation.
         picture = cv2.imdecode(np.frombuffer(header.data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
+        if error.code == _NO_MEMORY:
+            raise MemoryError(error.err) from error
         raise ImageError(f"{name}: OpenCV refuses it ({error.err}); give a smaller picture, in JPEG or PNG") from error
     if picture is None:
         raise ImageError(
@@ -75,6 +76,11 @@ def _decoded(header: Header, name: str) -> npt.NDArray[Any]:
 
 
 def _pixels(picture: npt.NDArray[Any], header: Header, name: str) -> Pixels:
+    if header.white and (picture if picture.ndim == 2 else picture[..., :3]).max() <= header.white:
+        raise ImageError(
+            f"{name}: found 16 bits with white at {header.white:,}, expected levels that fill them; save it with 8 or"
+            " 16 full bits"
+        )
     if picture.ndim == 3 and picture.shape[2] == 4:
         if header.has_padding:
             picture = picture[..., :3]

@@ -28,8 +28,22 @@ class Header:
     """Whether a fourth channel means nothing."""
     is_premultiplied: bool = False
     """Whether the colours are multiplied by alpha."""
+    white: int = 0
+    """The level of white, below 65535, that the file may have in 16 bits; 0 if white is the highest level."""
     damage: str = ""
     """The sign of damage in the file; empty if there is none."""
+
+
+def check_bytes(size: int, limits: Limits) -> None:
+    """Check that a file of `size` bytes may be read.
+
+    Raises:
+        RefusedError: it is empty or too large.
+    """
+    if not 1 <= size <= limits.file_bytes:
+        raise RefusedError(
+            f"found {size:,} bytes, expected a picture of at most {limits.file_bytes:,} bytes; name another"
+        )
 
 
 def check_size(width: int, height: int, limits: Limits) -> None:
@@ -47,15 +61,15 @@ def check_size(width: int, height: int, limits: Limits) -> None:
         )
 
 
-def check_segments(count: int, limits: Limits) -> None:
-    """Check that a file does not have too many segments.
+def check_segments(count: int, limits: Limits, kind: str = "segments") -> None:
+    """Check that a file does not have too many segments; `kind` is their name in the file's format.
 
     Raises:
         RefusedError: the file has too many.
     """
     if count > limits.segments:
         raise RefusedError(
-            f"found more than {limits.segments:,} segments, which no camera writes; save it again, or raise"
+            f"found more than {limits.segments:,} {kind}, many more than a picture needs; save it again, or raise"
             " Limits.segments with edge_crnn.images.set_limits"
         )
 

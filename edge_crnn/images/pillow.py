@@ -40,7 +40,9 @@ def pillow_pixels(image: Any, name: str) -> Pixels:
         picture = np.asarray(image if image.mode == mode else image.convert(mode))
     except RefusedError as error:
         raise ImageError(f"{name}: {error}") from error
-    except (OSError, ValueError, SyntaxError, MemoryError) as error:
+    except MemoryError as error:
+        raise ImageError(f"{name}: not enough memory to decode it; use fewer workers, or end other programs") from error
+    except (OSError, ValueError, SyntaxError) as error:
         raise ImageError(f"{name}: Pillow cannot decode it ({error}); copy or save it again") from error
     upright = UPRIGHT.get(orientation, UPRIGHT[1])
     return upright(as_pixels(picture if picture.ndim == 2 else from_rgb(picture), name))

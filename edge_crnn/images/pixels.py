@@ -28,7 +28,7 @@ UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
 """EXIF orientation → function that turns such a picture upright."""
 
 _BAND = 1 << 18  # pixels converted at once, so that a large picture needs little extra memory
-_DARKEST_WHITE = 1 << 14  # level of 16 bits
+_DARKEST_WHITE = 1 << 12  # level of 16 bits; white of a camera of 12 bits is below
 
 
 def from_rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -71,7 +71,8 @@ def as_pixels(image: object, name: str = "image") -> Pixels:
         name: the name of the image in messages.
 
     Raises:
-        ImageError: the array has another form or masked values, or its 16 bits are nearly black.
+        ImageError: the array has another form or masked values, or the brightest of its 16-bit levels is between 1
+            and 4095, so that they are likely those of a camera of at most 12 bits.
         ImageTypeError: `image` is not an array.
     """
     if not isinstance(image, np.ndarray):
@@ -102,9 +103,13 @@ def as_pixels(image: object, name: str = "image") -> Pixels:
     if pixels.dtype == np.uint8 and channels != 4:
         return pixels
     try:
-        return _converted(pixels, name)
+        if pixels.dtype.itemsize == 2:
+            _check_levels(pixels, name)
+        return _converted(pixels)
     except MemoryError as error:
-        raise ImageError(f"{name}: not enough memory for {image.shape}; give a smaller picture") from error
+        raise ImageError(
+            f"{name}: not enough memory to convert shape {image.shape}; use fewer workers, or end other programs"
+        ) from error
 
 
 def advice_on(image: object) -> str:
@@ -120,17 +125,19 @@ def advice_on(image: object) -> str:
     return "convert it with numpy.asarray, colours in the order blue, green, red"
 
 
-def _converted(pixels: npt.NDArray[Any], name: str) -> Pixels:
+def _check_levels(pixels: npt.NDArray[Any], name: str) -> None:
+    """Check that 16-bit levels are not those of a camera of fewer bits, which would look black."""
+    brightest = int((pixels[..., :3] if pixels.ndim == 3 else pixels).max())
+    if 0 < brightest < _DARKEST_WHITE:
+        raise ImageError(
+            f"{name}: found 16 bits with no level above {brightest:,} of 65,535, expected 16 full bits; shift the"
+            " levels of a camera: image << 4 for 12 bits, image << 6 for 10 bits; or give uint8"
+        )
+
+
+def _converted(pixels: npt.NDArray[Any]) -> Pixels:
     """Convert 16 bits to 8, and lay colours with alpha over white."""
     levels = pixels[..., :3] if pixels.ndim == 3 else pixels
-    if pixels.dtype.itemsize == 2:
-        whitest = int(levels.max())
-        if 0 < whitest < _DARKEST_WHITE:
-            bits = max(whitest.bit_length(), 8)
-            raise ImageError(
-                f"{name}: found 16 bits with no level above {whitest:,} of 65,535, expected 16 full bits; for levels of"
-                f" {bits} bits, multiply by {1 << 16 - bits} (image << {16 - bits}), or give uint8"
-            )
     result = np.empty(levels.shape, np.uint8)  # before the work, so that a picture that is too large fails at once
     has_alpha = pixels.ndim == 3 and pixels.shape[2] == 4 and bool(pixels[..., 3].any())
     rows = max(_BAND // pixels.shape[1], 1)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ImageError, ImageTypeError
+from .header import RefusedError, check_bytes
 from .limits import current_limits
 from .pillow import is_pillow, pillow_pixels
 from .pixels import Pixels, advice_on, as_pixels
@@ -128,9 +129,10 @@ def _file_picture(file: Any, name: str) -> Picture:
         name = named
     try:
         data = file.read(current_limits().file_bytes + 1)
-    except (OSError, ValueError, MemoryError) as error:  # ValueError: the file is closed
-        reason = "not enough memory" if isinstance(error, MemoryError) else error
-        raise ImageError(f"{name}: cannot be read ({reason}); pass an open file") from error
+    except MemoryError as error:
+        raise _no_memory(name) from error
+    except (OSError, ValueError) as error:  # ValueError: the file is closed
+        raise ImageError(f"{name}: cannot be read ({error}); pass an open file") from error
     if not isinstance(data, bytes | bytearray | memoryview):
         raise ImageTypeError(
             f"{name}: its read() returned {type(data).__name__}, expected bytes; open the file in binary mode: 'rb'"
@@ -141,14 +143,20 @@ def _file_picture(file: Any, name: str) -> Picture:
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:
-    most = current_limits().file_bytes
     try:
         about = Path(path).stat()
-        data = Path(path).read_bytes() if stat.S_ISREG(about.st_mode) and about.st_size <= most else b""
-    except (OSError, ValueError, MemoryError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else str(error) or "not enough memory"
+        if stat.S_ISREG(about.st_mode):
+            check_bytes(about.st_size, current_limits())
+            return Path(path).read_bytes()
+    except RefusedError as error:
+        raise ImageError(f"{path}: {error}") from error
+    except MemoryError as error:
+        raise _no_memory(path) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
         raise ImageError(f"{path}: cannot be read ({reason}); name a picture file") from error
-    if not data:
-        kind = f"{about.st_size:,} bytes" if stat.S_ISREG(about.st_mode) else "a folder or a device"
-        raise ImageError(f"{path}: found {kind}, expected a picture of at most {most:,} bytes; name another")
-    return data
+    raise ImageError(f"{path}: found a folder or a device, expected a picture file; name another")
+
+
+def _no_memory(name: object) -> ImageError:
+    return ImageError(f"{name}: not enough memory to read it; use fewer workers, or end other programs")

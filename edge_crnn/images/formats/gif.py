@@ -23,7 +23,7 @@ def inspect(data: bytes, limits: Limits) -> Header:
     at = 13 + _table(packed)
     segments = 0
     while at < len(data):
-        check_segments(segments := segments + 1, limits)
+        check_segments(segments := segments + 1, limits, "blocks")
         if data[at] == _EXTENSION:
             at = _after_blocks(data, at + 2, limits)
         elif data[at] == _IMAGE:
@@ -47,7 +47,7 @@ def _after_blocks(data: bytes, at: int, limits: Limits) -> int:
     """Return the place after a chain of blocks and its empty block."""
     blocks = 0
     while at < len(data):
-        check_segments(blocks := blocks + 1, limits)
+        check_segments(blocks := blocks + 1, limits, "blocks")
         length = data[at]
         at += 1 + length
         if not length:

@@ -21,6 +21,8 @@ _NONE = 1 << 20  # coefficients of a code that does not exist
 _LONGEST_BLOCK = 256  # bytes; 64 codes of 16 + 15 bits
 _SHORT = 10  # bits of the codes that are looked up at once
 _EMPTY_RUN = bytes(8)
+_ZEROS = "a run of zeros, which would be over 20 equal coefficients in one block"
+_PADDING = b"\0\xff"  # bytes that encoders write after the last code
 
 _Code = tuple[int, int, int]
 _IMPOSSIBLE: _Code = (0, 0, 0)  # no short code begins like this
@@ -125,24 +127,32 @@ def damage_of(
         return "a scan of components that the frame lacks"
     if any(selector >> 4 not in tables or selector & 15 | 16 not in tables for _, selector in chosen):
         return "a scan without its Huffman tables"
-    if _EMPTY_RUN in scan and any(tables[selector & 15 | 16][16:17] != b"\0" for _, selector in chosen):
-        return "a run of zeros, which would be over 20 equal coefficients in one block"
+    zeros_are_damage = any(tables[selector & 15 | 16][16:17] != b"\0" for _, selector in chosen)
     if not follow:
-        return ""
+        return _ZEROS if zeros_are_damage and _EMPTY_RUN in scan.rstrip(_PADDING) else ""
     blocks, units = _layout(chosen, frame, tables)
     parts = _RESTART.split(scan)
-    markers = b"".join(parts[1::2])
-    if any(marker != 0xD0 + number % 8 for number, marker in enumerate(markers)):
-        return "restart markers out of order"
     step = interval or units
     if units == 0:
         return "a scan without blocks"
-    if len(parts[::2]) != -(-units // step):
+    intervals = -(-units // step)
+    coded = parts[::2]
+    if len(coded) == intervals + 1 and not coded[-1].strip(_PADDING):  # a marker after the last interval
+        coded.pop()
+    if len(coded) != intervals:
         return "restart markers too few or too many"
-    for number, part in enumerate(parts[::2]):
-        wrong = _walk(part.replace(b"\xff\0", b"\xff"), blocks, min(step, units - number * step))
+    markers = b"".join(parts[1::2])[: intervals - 1]
+    if any(marker != 0xD0 + number % 8 for number, marker in enumerate(markers)):
+        return "restart markers out of order"
+    for number, part in enumerate(coded):
+        part = part.replace(b"\xff\0", b"\xff")
+        wrong, end = _walk(part, blocks, min(step, units - number * step))
         if wrong:
             return wrong
+        if zeros_are_damage and _EMPTY_RUN in part[:end]:
+            return _ZEROS
+        if part[end:].strip(_PADDING):
+            return "data left after the last block"
     return ""
 
 
@@ -165,8 +175,8 @@ def _layout(chosen: list[tuple[int, int]], frame: Frame, tables: Mapping[int, by
     return blocks, -(-frame.width * h // (8 * across)) * -(-frame.height * v // (8 * down))
 
 
-def _walk(part: bytes, blocks: _Blocks, units: int) -> str:
-    """Return the damage in the codes of `units` MCUs; empty if there is none."""
+def _walk(part: bytes, blocks: _Blocks, units: int) -> tuple[str, int]:
+    """Return the damage in the codes of `units` MCUs, empty if there is none, and the bytes that they take."""
     padding = bytes(_LONGEST_BLOCK + 8 - len(part) % 4)
     halves = np.frombuffer(part + padding, ">u4").astype(np.uint64)
     words: list[int] = (halves[:-1] << np.uint64(32) | halves[1:]).tolist()  # 64 bits from every 32nd on
@@ -176,7 +186,7 @@ def _walk(part: bytes, blocks: _Blocks, units: int) -> str:
         for dc, ac in blocks:
             bits, invalid = dc[words[at >> 5] >> 48 - (at & 31) & 0xFFFF]
             if invalid:
-                return "an impossible code"
+                return "an impossible code", at // 8
             at += bits
             filled = 1
             while True:
@@ -193,10 +203,10 @@ def _walk(part: bytes, blocks: _Blocks, units: int) -> str:
                 if filled >= 64:
                     break
             if not _ends_block(filled):
-                return "an impossible code"
+                return "an impossible code", at // 8
             if at > end:
-                return "data that ends too early"
-    return "" if end - at < 8 else "data left after the last block"
+                return "data that ends too early", at // 8
+    return "", -(-at // 8)
 
 
 def _ends_block(filled: int) -> bool:

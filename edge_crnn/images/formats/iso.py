@@ -11,6 +11,7 @@ from ..limits import Limits
 _AVIF = frozenset({b"avif", b"avis"})
 _HEIC = frozenset({b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"})
 _TURNED = frozenset({b"irot", b"imir"})
+_DEEPEST = 8  # boxes around a box; a sound file has 3
 _CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0}  # name of the box → bytes before the boxes in it
 
 
@@ -25,7 +26,8 @@ def inspect(data: bytes, limits: Limits) -> Header:
     if not brands & _AVIF:
         raise RefusedError(_advice(brands))
     sizes = []
-    for name, start, end in _boxes(data, 0, len(data), limits):
+    for number, (name, start, end) in enumerate(_boxes(data, 0, len(data)), 1):
+        check_segments(number, limits, "boxes")
         if name == b"ispe":
             width, height = struct.unpack_from(">II", data, start + 4)
             check_size(width, height, limits)
@@ -51,11 +53,11 @@ def _is_turned(name: bytes, content: bytes) -> bool:
     return name == b"imir" or bool(content[0] & 3)
 
 
-def _boxes(data: bytes, at: int, end: int, limits: Limits) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, start and end of the content of every box that is not a container."""
-    count = 0
+def _boxes(data: bytes, at: int, end: int, depth: int = 0) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, start and end of the content of every box; those in a container follow it."""
+    if depth > _DEEPEST:
+        raise RefusedError(f"damaged, more than {_DEEPEST} boxes in one another; copy or save it again")
     while at + 8 <= end:
-        check_segments(count := count + 1, limits)
         length, name = struct.unpack_from(">I4s", data, at)
         start = at + 8
         if length == 1:
@@ -64,8 +66,7 @@ def _boxes(data: bytes, at: int, end: int, limits: Limits) -> Iterator[tuple[byt
         stop = at + length if length else end
         if not start <= stop <= end:
             raise cut_short(len(data))
+        yield name, start, stop
         if name in _CONTAINERS:
-            yield from _boxes(data, start + _CONTAINERS[name], stop, limits)
-        else:
-            yield name, start, stop
+            yield from _boxes(data, start + _CONTAINERS[name], stop, depth + 1)
         at = stop

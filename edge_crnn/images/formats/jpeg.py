@@ -15,7 +15,9 @@ from ..exif import orientation
 from ..header import Header, RefusedError, check_segments, check_size, cut_short
 from ..limits import Limits
 from . import huffman
+from .standard_tables import STANDARD_TABLES
 
+_TEM = 0x01  # a marker without content
 _APP1 = 0xE1
 _SCAN = 0xDA
 _END = 0xD9
@@ -26,7 +28,7 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = frozenset({0xC0, 0xC1})
 _LEGAL = _FRAMES | {0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE} | set(range(0xE0, 0xF0))
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-_FOLLOWED = 1 << 16  # bytes of a scan whose codes are followed; about 10 ms on a PC
+_NO_PADDING = re.compile(rb"[^\0\xff\xd0-\xd7]|(?<!\xff)[\xd0-\xd7]")  # padding: zeros, fill bytes, restart markers
 
 
 @dataclass
@@ -37,7 +39,9 @@ class _State:
     kind: int = 0
     orientation: int = 1
     interval: int = 0
-    tables: dict[int, bytes] = field(default_factory=dict)
+    tables: dict[int, bytes] = field(default_factory=lambda: dict(STANDARD_TABLES))
+    to_follow: int = 0
+    """Bytes of scans whose codes may still be followed."""
     damage: str = ""
 
     def note(self, damage: str) -> None:
@@ -50,7 +54,7 @@ def inspect(data: bytes, limits: Limits) -> Header:
     Raises:
         RefusedError: the file has no picture, lacks its end, or exceeds a limit.
     """
-    state = _State()
+    state = _State(to_follow=limits.followed_bytes)
     at = 2
     segments = 0
     scans = 0
@@ -59,6 +63,9 @@ def inspect(data: bytes, limits: Limits) -> Header:
         marker, start = _next_marker(data, at, state)
         if marker == _END:
             break
+        if marker == _TEM:
+            at = start
+            continue
         end = start + int.from_bytes(data[start : start + 2], "big")
         content = data[start + 2 : end]
         if marker not in _LEGAL or end < start + 2:
@@ -86,7 +93,7 @@ def _next_marker(data: bytes, at: int, state: _State) -> tuple[int, int]:
     match = _MARKER.search(data, at)
     if match is None:
         raise cut_short(len(data))
-    if data[at : match.start()].strip(b"\xff"):
+    if _NO_PADDING.search(data, at, match.start()):
         state.note("extraneous bytes between segments")
     return data[match.end() - 1], match.end()
 
@@ -145,6 +152,7 @@ def _scan(data: bytes, content: bytes, start: int, state: _State) -> int:
         return end
     scan = data[start:end]
     if state.kind in _SEQUENTIAL:
-        follow = len(scan) <= _FOLLOWED
+        follow = len(scan) <= state.to_follow
+        state.to_follow -= len(scan)
         state.note(huffman.damage_of(scan, content, state.frame, state.tables, state.interval, follow=follow))
     return end

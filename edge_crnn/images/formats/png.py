@@ -27,7 +27,7 @@ def inspect(data: bytes, limits: Limits) -> Header:
     has_pixels = False
     size: tuple[int, int] | None = None
     while name != b"IEND":
-        check_segments(segments := segments + 1, limits)
+        check_segments(segments := segments + 1, limits, "chunks")
         if at + 12 > len(data):
             raise cut_short(len(data))
         length, name = struct.unpack_from(">I4s", data, at)

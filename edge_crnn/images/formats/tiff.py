@@ -8,16 +8,27 @@ from collections.abc import Iterator
 from ..header import Header, RefusedError, check_segments, check_size, cut_short
 from ..limits import Limits
 
-_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION = 256, 257, 258, 262, 274
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION = 256, 257, 258, 259, 262, 274
 _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES, _EXTRA = 273, 279, 324, 325, 338
-_WHITEST = 281  # MaxSampleValue
+_SAMPLES, _ROWS, _PLANES = 277, 278, 284
+_BRIGHTEST = 281  # MaxSampleValue
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _WHITE_IS_ZERO, _BLACK_IS_ZERO = 0, 1
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # alpha with and without premultiplied colours
+_UNCOMPRESSED = 1
+_ONE_SAMPLE_PER_PLANE = 2
 _FORMATS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # BYTE, SHORT, LONG, LONG8
 _FULL_BITS = frozenset({1, 2, 4, 8, 16})
-_MOST_VALUES = 100_000
-_FULL = "expected levels that fill 8 or 16 bits: save it with 8 or 16 full bits"
+_NARROW_WHITES = frozenset((1 << bits) - 1 for bits in range(9, 16))
+_MOST_VALUES = (
+    dict.fromkeys((_WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _SAMPLES, _ROWS, _PLANES), 1)
+    | dict.fromkeys((_TILE_WIDTH, _TILE_HEIGHT), 1)
+    | dict.fromkeys((_BITS, _EXTRA, _BRIGHTEST), 1_000)
+    | dict.fromkeys((_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES), 100_000)
+)
+"""Tag that is read → the most values that it may have; an entry with more is left to the image library."""
+
+_Tags = dict[int, tuple[int, ...]]
 
 
 def inspect(data: bytes, limits: Limits) -> Header:
@@ -29,10 +40,10 @@ def inspect(data: bytes, limits: Limits) -> Header:
         RefusedError: the file lacks pixels, exceeds a limit, or its levels do not fill 8 or 16 bits.
     """
     changed = bytearray(data)
-    tags: dict[int, tuple[int, ...]] = {}
+    tags: _Tags = {}
     for tag, at, format_, count in _entries(data, limits):
         tags[tag] = struct.unpack_from(f"{format_[0]}{count}{format_[1:]}", data, at)
-        if tag == _ORIENTATION and count == 1:
+        if tag == _ORIENTATION:
             struct.pack_into(format_, changed, at, 1)
         elif tag == _PHOTOMETRIC and tags[tag] == (_WHITE_IS_ZERO,):
             struct.pack_into(format_, changed, at, _BLACK_IS_ZERO)
@@ -43,9 +54,13 @@ def inspect(data: bytes, limits: Limits) -> Header:
     check_size(width, height, limits)
     if _TILES in tags:
         check_size(_number(tags, _TILE_WIDTH), _number(tags, _TILE_HEIGHT), limits)
-    _check_levels(tags)
+    bits = tags.get(_BITS, (1,))[0]
+    if bits < 16 and bits not in _FULL_BITS:
+        raise RefusedError(f"found {bits} bits; expected levels that fill 8 or 16 bits: save it with 8 or 16 full bits")
     _check_pixels(tags, len(data))
     turned = tags.get(_ORIENTATION, (1,))[0]
+    # MaxSampleValue is the highest level that occurs. Some writers store the camera's white in it.
+    brightest = max(tags.get(_BRIGHTEST, (0,)))
     return Header(
         bytes(changed),
         width,
@@ -54,44 +69,62 @@ def inspect(data: bytes, limits: Limits) -> Header:
         is_inverted=tags.get(_PHOTOMETRIC) == (_WHITE_IS_ZERO,),
         has_padding=tags.get(_EXTRA, (0,))[0] not in (_ASSOCIATED, _UNASSOCIATED),
         is_premultiplied=tags.get(_EXTRA) == (_ASSOCIATED,),
+        white=brightest if bits == 16 and brightest in _NARROW_WHITES else 0,
     )
 
 
 def _entries(data: bytes, limits: Limits) -> Iterator[tuple[int, int, str, int]]:
-    """Yield tag, place, format and number of the values of each entry in the first directory."""
+    """Yield tag, place, format and number of the values of the entries that are read, in the first directory.
+
+    The first entry of a tag counts, as in libtiff.
+    """
     order = "<" if data[:2] == b"II" else ">"
     is_big = 43 in (data[2], data[3])
     (at,) = struct.unpack_from(order + ("Q" if is_big else "I"), data, 8 if is_big else 4)
     (entries,) = struct.unpack_from(order + ("Q" if is_big else "H"), data, at)
-    check_segments(entries, limits)
+    check_segments(entries, limits, "entries")
     at += 8 if is_big else 2
+    seen: set[int] = set()
     for _ in range(entries):
         tag, kind, count = struct.unpack_from(order + ("HHQ" if is_big else "HHI"), data, at)
         place, inline = (at + 12, 8) if is_big else (at + 8, 4)
-        if kind in _FORMATS and 0 < count <= _MOST_VALUES:
+        if tag not in seen and kind in _FORMATS and 0 < count <= _MOST_VALUES.get(tag, 0):
             if count * struct.calcsize(_FORMATS[kind]) > inline:
                 (place,) = struct.unpack_from(order + ("Q" if is_big else "I"), data, place)
             yield tag, place, order + _FORMATS[kind], count
+        seen.add(tag)
         at += 20 if is_big else 12
 
 
-def _number(tags: dict[int, tuple[int, ...]], tag: int) -> int:
+def _number(tags: _Tags, tag: int) -> int:
     if tag not in tags:
         raise RefusedError(f"damaged, a TIFF without tag {tag}; copy or save it again")
     return tags[tag][0]
 
 
-def _check_levels(tags: dict[int, tuple[int, ...]]) -> None:
-    bits = tags.get(_BITS, (1,))[0]
-    whitest = tags.get(_WHITEST, (0,))[0]
-    if bits < 16 and bits not in _FULL_BITS:
-        raise RefusedError(f"found {bits} bits; {_FULL}")
-    if bits == 16 and 0 < whitest < (1 << 16) - 1:
-        raise RefusedError(f"found 16 bits with white at {whitest:,}; {_FULL}")
-
-
-def _check_pixels(tags: dict[int, tuple[int, ...]], size: int) -> None:
+def _check_pixels(tags: _Tags, size: int) -> None:
+    """Check that all strips and tiles lie in a file of `size` bytes."""
+    needed = _bytes_of_strips(tags)
     for places, lengths in ((_STRIPS, _STRIP_BYTES), (_TILES, _TILE_BYTES)):
         for start, length in zip(tags.get(places, ()), tags.get(lengths, ()), strict=False):
-            if start + length > size:
+            most = next(needed, length) if places == _STRIPS else length
+            if start + min(length, most) > size:
                 raise cut_short(size)
+
+
+def _bytes_of_strips(tags: _Tags) -> Iterator[int]:
+    """Yield the most bytes that the pixels of a strip need, for the strips of an uncompressed picture.
+
+    Some writers give the last strip, which has fewer rows, the length of the others.
+    """
+    if tags.get(_COMPRESSION, (_UNCOMPRESSED,)) != (_UNCOMPRESSED,):
+        return
+    width = _number(tags, _WIDTH)
+    height = _number(tags, _HEIGHT)
+    samples = tags.get(_SAMPLES, (1,))[0]
+    planes = samples if tags.get(_PLANES) == (_ONE_SAMPLE_PER_PLANE,) else 1
+    row = -(-width * max(tags.get(_BITS, (1,))) * (samples // max(planes, 1)) // 8)
+    rows = max(tags.get(_ROWS, (height,))[0], 1)
+    for _ in range(planes):
+        for top in range(0, height, rows):
+            yield row * min(rows, height - top)

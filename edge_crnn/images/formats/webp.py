@@ -23,7 +23,7 @@ def inspect(data: bytes, limits: Limits) -> Header:
     turned = 1
     size: tuple[int, int] | None = None
     while at + 8 <= end:
-        check_segments(segments := segments + 1, limits)
+        check_segments(segments := segments + 1, limits, "chunks")
         name, length = struct.unpack_from("<4sI", data, at)
         start = at + 8
         if start + length > end:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,21 +21,7 @@ from edge_crnn.images.exif import orientation
 from edge_crnn.images.formats import inspect
 from edge_crnn.images.formats.huffman import Frame, damage_of
 from edge_crnn.images.header import RefusedError
-
-RANDOM = np.random.default_rng(3)
-BGR = cv2.GaussianBlur(RANDOM.integers(0, 256, (48, 96, 3), np.uint8), (0, 0), 1.5)
-GREY = np.ascontiguousarray(BGR[..., 0])
-RGB = np.ascontiguousarray(BGR[..., ::-1])
-
-
-def encoded(suffix: str, picture: np.ndarray = BGR, *options: int) -> bytes:
-    return cv2.imencode(suffix, picture, options)[1].tobytes()
-
-
-def saved(kind: str, picture: np.ndarray = RGB, **options: object) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, kind, **options)
-    return file.getvalue()
+from tests.edge_crnn.images.pictures import BGR, GREY, RGB, encoded, saved, tiff
 
 
 def bmp(fourth: int, compression: int, header: int) -> bytes:
@@ -43,24 +32,6 @@ def bmp(fourth: int, compression: int, header: int) -> bytes:
     masks = struct.pack("<III", 0xFF0000, 0xFF00, 0xFF) if compression == 3 else b""
     before = (info + masks).ljust(header, b"\0")
     return b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + len(before)) + before + pixels
-
-
-def tiff(picture: np.ndarray, photometric: int, **tags: tuple[int, int]) -> bytes:
-    """Return an uncompressed TIFF; `t274=(4, 6)` adds tag 274 as a LONG with the value 6."""
-    data = picture.tobytes()
-    samples = picture.shape[2] if picture.ndim == 3 else 1
-    entries = {256: (4, picture.shape[1]), 257: (4, picture.shape[0]), 259: (3, 1), 262: (3, photometric)}
-    entries |= {273: (4, 8), 277: (3, samples), 278: (4, picture.shape[0]), 279: (4, len(data))}
-    entries |= {int(name[1:]): value for name, value in tags.items()}
-    bits = struct.pack(f"<{samples}H", *[8 * picture.itemsize] * samples)
-    end = 8 + len(data) + 2 + 12 * (len(entries) + 1) + 4
-    rows = {
-        tag: struct.pack("<HHI" + ("I" if kind == 4 else "H2x"), tag, kind, 1, value)
-        for tag, (kind, value) in entries.items()
-    }
-    rows[258] = struct.pack("<HHI", 258, 3, samples) + (struct.pack("<I", end) if samples > 2 else bits.ljust(4, b"\0"))
-    directory = struct.pack("<H", len(rows)) + b"".join(row for _, row in sorted(rows.items())) + bytes(4)
-    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory + bits
 
 
 def grey(pixels: np.ndarray) -> np.ndarray:
@@ -107,15 +78,77 @@ def test_white_is_zero(levels: np.ndarray) -> None:
     assert np.array_equal(grey(decode_image(tiff(levels, 0))), GREY)
 
 
-@pytest.mark.parametrize("bits", [8, 10, 12, 14])
-def test_levels_that_do_not_fill_16_bits_are_rejected(bits: int) -> None:
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_an_array_with_the_levels_of_a_camera_is_rejected(bits: int) -> None:
     """picamera2#311."""
     levels = GREY.astype("<u2") << bits - 8
-    for image in (levels, encoded(".png", levels), tiff(levels, 1), Image.fromarray(levels)):
-        with pytest.raises(ImageError, match="16 full bits"):
+    for image in (levels, np.dstack([levels] * 3), Image.fromarray(levels)):
+        with pytest.raises(ImageError, match="image << 4 for 12 bits"):
             read_pixels(image)
-    with pytest.raises(ImageError, match="8 or 16 full bits"):
-        decode_image(tiff(GREY.astype("<u2") * 257, 1, t281=(3, (1 << bits) - 1)))
+
+
+@pytest.mark.parametrize("brightest", [0, 4096, 16383])
+def test_a_dark_array_of_16_bits_is_read(brightest: int) -> None:
+    assert as_pixels(np.full((3, 4), brightest, np.uint16)).max() == (brightest + 128) // 257
+
+
+def files_of(levels: np.ndarray) -> list[bytes]:
+    """Return picture files of 16-bit levels."""
+    pgm = b"P5 4 3 65535\n" + levels.astype(">u2").tobytes()
+    return [encoded(".png", levels), tiff(levels, 1), pgm]
+
+
+@pytest.mark.parametrize("brightest", [0, 4096, 16383])
+def test_a_dark_file_of_16_bits_is_read(brightest: int) -> None:
+    for data in files_of(np.full((3, 4), brightest, "<u2")):
+        assert decode_image(data).max() == (brightest + 128) // 257
+
+
+@pytest.mark.parametrize("brightest", [1, 255, 1023, 4095])
+def test_a_file_of_10_or_12_bits_in_16_is_rejected(brightest: int) -> None:
+    """picamera2#311: such levels would look black."""
+    for data in files_of(np.full((3, 4), brightest, "<u2")):
+        with pytest.raises(ImageError, match="image << 4 for 12 bits"):
+            decode_image(data)
+
+
+def failing(error: BaseException) -> Callable[..., Any]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+def no_memory() -> cv2.error:
+    error = cv2.error("Failed to allocate 900 bytes")
+    error.code = -4
+    error.err = "Failed to allocate 900 bytes"
+    return error
+
+
+@pytest.mark.parametrize("error", [no_memory(), MemoryError()], ids=["OpenCV", "Python"])
+def test_lack_of_memory_is_the_cause(error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(".png"))
+    monkeypatch.setattr(cv2, "imdecode", failing(error))
+    for image in (tmp_path / "a.png", encoded(".png")):
+        with pytest.raises(ImageError, match="not enough memory") as caught:
+            read_pixels(image)
+        assert isinstance(caught.value.__cause__, MemoryError)
+        assert "smaller" not in str(caught.value)
+
+
+def test_lack_of_memory_while_a_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(".png"))
+    file = io.BytesIO()
+    file.read = failing(MemoryError())  # type: ignore[method-assign]
+    picture = Image.open(io.BytesIO(path.read_bytes()))
+    monkeypatch.setattr(picture, "load", failing(MemoryError()))
+    monkeypatch.setattr(Path, "read_bytes", failing(MemoryError()))
+    for image in (path, file, picture):
+        with pytest.raises(ImageError, match="not enough memory") as caught:
+            read_pixels(image)
+        assert isinstance(caught.value.__cause__, MemoryError)
 
 
 ENCODINGS = {
@@ -196,6 +229,8 @@ def test_limits_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
         decode_image(data)
     with pytest.raises(InputError, match="scans"):
         Limits(scans=0)
+    with pytest.raises(InputError, match="followed_bytes"):
+        Limits(followed_bytes=-1)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])

@@ -6,7 +6,7 @@ import argparse
 import difflib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,8 @@ from .conventions.declared import FUNCTION, OPTIONS, Draft, Option, put
 from .graph.half import faint_weights
 from .pipeline import (
     artifact_readings,
-    attempts,
     calibrated_for,
     check_same_network,
-    choose,
-    latencies_ms,
     load_sets,
     reference_readings,
     refuse_calibration_images,
@@ -36,6 +33,7 @@ from .pipeline import (
 from .pipeline import convert as convert_by
 from .recipe import Recipe, Target, recipes_to_try
 from .source import Source, open_source
+from .verify.choice import attempts, choose, latencies_ms
 from .verify.gate import Candidate, Gate, Verification, compare
 from .verify.pictures import seeded_pictures
 from .verify.search import keeping
@@ -61,6 +59,7 @@ def convert(
     gate_accuracy: float,
     strict: bool,
     label_rules: LabelRules | None,
+    recursive: bool,
     **about_model: Any,
 ) -> GateResult:
     """Convert, verify, and write the artifact unless the gate is not met; see `edge_crnn.convert`."""
@@ -82,9 +81,8 @@ def convert(
     _check_place(target, path)
     if source.unwritten is not None:
         require_place(sidecar(source.path))
-    datasets = load_sets(
-        _folders(labelled, "labelled"), source.spec, label_rules or DEFAULT_RULES, _folders(images, "images")
-    )
+    rules = _rules(label_rules, recursive)
+    datasets = load_sets(_folders(labelled, "labelled"), source.spec, rules, _folders(images, "images"))
     recipes, note = recipes_to_try(
         _TARGETS[target.suffix],
         recipe,
@@ -98,7 +96,7 @@ def convert(
     ranges = None
     if any(candidate.needs_calibration for candidate in recipes):
         folder = None if calibration is None else _path(calibration, "calibration")
-        datasets, ranges = calibrated_for(source, datasets, folder)
+        datasets, ranges = calibrated_for(source, datasets, folder, rules.recursive)
         if folder is None:
             notes.append(f"{ranges[1].images} of the images calibrated the model and are left out of the verification")
     reference = reference_readings(source, datasets, cached=True)
@@ -143,14 +141,14 @@ def verify(
     gate_agreement: float,
     gate_accuracy: float,
     label_rules: LabelRules | None,
+    recursive: bool,
     **about_model: Any,
 ) -> GateResult:
     """Compare an artifact with the trained model; see `edge_crnn.verify`."""
     opened = artifact if isinstance(artifact, Artifact) else load(_path(artifact, "artifact"))
     source = _source(_path(model, "model"), **about_model)
-    all_sets = load_sets(
-        _folders(labelled, "labelled"), source.spec, label_rules or DEFAULT_RULES, _folders(images, "images")
-    )
+    rules = _rules(label_rules, recursive)
+    all_sets = load_sets(_folders(labelled, "labelled"), source.spec, rules, _folders(images, "images"))
     if not all_sets:
         raise InputError("no images to verify with; give images=FOLDER, or labelled=FOLDER if they have labels")
     datasets, aside = not_set_aside([opened], all_sets)
@@ -236,6 +234,11 @@ def _single(option: Option, value: Any) -> Any:
     if option.choices is not None and read not in option.choices:
         raise InputError(f"{option.name} is {value!r}, expected {', '.join(map(repr, option.choices))}")
     return list(read) if isinstance(read, tuple) else read
+
+
+def _rules(rules: LabelRules | None, recursive: bool) -> LabelRules:
+    rules = rules or DEFAULT_RULES
+    return replace(rules, recursive=rules.recursive or recursive)
 
 
 def _gate(agreement: float, accuracy: float) -> Gate:

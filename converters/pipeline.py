@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,16 +26,7 @@ from edge_crnn.dataset import (
     refuse_overlap,
     refuse_repeats,
 )
-from edge_crnn.errors import (
-    ArtifactError,
-    BackendError,
-    ConversionError,
-    DatasetError,
-    EdgeCrnnError,
-    InputError,
-    ModelSpecError,
-    VerificationError,
-)
+from edge_crnn.errors import ArtifactError, DatasetError, InputError, ModelSpecError
 from edge_crnn.files import write_atomically
 from edge_crnn.images import load_image
 from edge_crnn.model.artifact import Artifact, save, sidecar
@@ -62,8 +52,6 @@ from .verify.sets import set_aside
 
 _CALIBRATION_BATCH = 8
 _HALF_IMAGES = 32
-_ROUNDS = 7
-_IMAGES_PER_ROUND = 10
 
 
 def within(source: Source, grammar: str | None) -> Source:
@@ -283,25 +271,6 @@ def convert(
     return Candidate(artifact, readings, verification, recipe)
 
 
-def attempts(
-    recipes: Sequence[Recipe], make: Callable[[Recipe], Candidate], failed: Callable[[Recipe, EdgeCrnnError], None]
-) -> list[Candidate]:
-    """Make a candidate by each recipe; `failed` is called with the error of a recipe that cannot be used.
-
-    Raises:
-        ConversionError, BackendError, VerificationError: no recipe gives a candidate; this is the last error.
-    """
-    candidates: list[Candidate] = []
-    for recipe in recipes:
-        try:
-            candidates.append(make(recipe))
-        except (ConversionError, BackendError, VerificationError) as error:
-            if recipe is recipes[-1] and not candidates:
-                raise
-            failed(recipe, error)
-    return candidates
-
-
 def _ranges(source: Source, datasets: Sequence[Dataset]) -> Ranges:
     """Measure the ranges of the graph's values on some images, evenly spread over the verification sets."""
     entries = [entry for dataset in datasets for entry in dataset.entries]
@@ -310,40 +279,6 @@ def _ranges(source: Source, datasets: Sequence[Dataset]) -> Ranges:
     return calibrate(
         source.graph, (preprocess([entry.load() for entry in batch], source.spec.input) for batch in batches)
     )
-
-
-def latencies_ms(candidates: Sequence[Candidate], dataset: Dataset) -> list[float]:
-    """Measure the inference of one image in ms, on one thread of this machine: the median of interleaved rounds."""
-    backends = [open_backend(candidate.artifact) for candidate in candidates]
-    images = [entry.load() for entry in dataset.entries[:_IMAGES_PER_ROUND]]
-    inputs = [[preprocess([image], candidate.artifact.spec.input) for image in images] for candidate in candidates]
-    medians: list[list[float]] = [[] for _ in candidates]
-    for round_ in range(_ROUNDS + 1):
-        for backend, batches, round_medians in zip(backends, inputs, medians, strict=True):
-            times = []
-            for batch in batches:
-                started = time.perf_counter_ns()
-                backend.infer(batch)
-                times.append((time.perf_counter_ns() - started) / 1e6)
-            if round_:  # the first warms up
-                round_medians.append(float(np.median(times)))
-    for backend in backends:
-        backend.close()
-    return [float(np.median(round_medians)) for round_medians in medians]
-
-
-def choose(candidates: Sequence[Candidate], speeds: Sequence[float], strict: bool) -> Candidate:
-    """Return the fastest candidate that passes; if none does, the one that agrees best.
-
-    Args:
-        candidates: at least one candidate.
-        speeds: the time of each candidate, in ms.
-        strict: whether too few images to tell count as a failure.
-    """
-    passing = [pair for pair in zip(speeds, candidates, strict=True) if pair[1].verification.passes(strict)]
-    if not passing:
-        return max(candidates, key=lambda candidate: candidate.verification.parity.agreement)
-    return min(passing, key=lambda pair: pair[0])[1]
 
 
 def load_sets(

@@ -99,6 +99,7 @@ def convert(
     layers: PathLike | None = None,
     preprocess: Function | Preprocess | None = None,
     label_rules: LabelRules | None = None,
+    recursive: bool = False,
     **conventions: Any,
 ) -> GateResult:
     """Convert a trained model to TFLite or ONNX, and verify that it reads the same text.
@@ -132,6 +133,7 @@ def convert(
         layers: your own Python file that converts layers that edge-crnn does not know.
         preprocess: your own function in place of all steps of preprocessing; see `preprocess.function`.
         label_rules: rules for finding the labels of `labelled`; None: the usual places.
+        recursive: also take the images in subfolders of all folders.
         conventions: facts that the model file does not state, by the names of the options of `edge-crnn convert` with
             underscores, such as `alphabet="0123456789"`, `blank="last"`, `pixels="x/255"`, `resize="fit"`; and
             `lambdas={"squeeze": "squeeze 1"}`.
@@ -163,6 +165,7 @@ def convert(
         layers=layers,
         preprocess=preprocess,
         label_rules=label_rules,
+        recursive=recursive,
         **conventions,
     )
 
@@ -181,6 +184,7 @@ def verify(
     layers: PathLike | None = None,
     preprocess: Function | Preprocess | None = None,
     label_rules: LabelRules | None = None,
+    recursive: bool = False,
     **conventions: Any,
 ) -> GateResult:
     """Compare a converted model with the trained model on images; nothing is written.
@@ -200,6 +204,7 @@ def verify(
         layers: see `convert`.
         preprocess: see `convert`.
         label_rules: see `convert`.
+        recursive: see `convert`.
         conventions: see `convert`.
 
     Raises:
@@ -219,6 +224,7 @@ def verify(
         layers=layers,
         preprocess=preprocess,
         label_rules=label_rules,
+        recursive=recursive,
         **conventions,
     )
 

@@ -38,6 +38,7 @@ __all__ = [
     "load_unlabelled",
     "refuse_overlap",
     "refuse_repeats",
+    "shared_images",
 ]
 
 
@@ -163,13 +164,22 @@ def refuse_overlap(calibration: Iterable[Path], verification: Iterable[Path]) ->
     Raises:
         DatasetError: some files have the same content.
     """
-    seen = content_hashes(calibration)
-    shared = [(path, seen[key]) for key, path in content_hashes(verification).items() if key in seen]
-    if shared:
+    if shared := shared_images(verification, calibration):
+        path, other = shared[0]
         raise DatasetError(
-            f"{len(shared)} images are in both sets, such as {shared[0][0]} (for calibration:"
-            f" {shared[0][1]}); calibrate with other images than those that verify"
+            f"{len(shared):,} images are in both sets, such as {path} (for calibration: {other}); calibrate with other"
+            " images than those that verify"
         )
+
+
+def shared_images(paths: Iterable[Path], others: Iterable[Path]) -> list[tuple[Path, Path]]:
+    """Return the files of `paths` that have the content of a file of `others`, with that file; no content twice.
+
+    Raises:
+        DatasetError: a file cannot be read.
+    """
+    other = content_hashes(others)
+    return [(path, other[content]) for content, path in content_hashes(paths).items() if content in other]
 
 
 def _file_sha256(path: Path) -> str:

@@ -21,31 +21,26 @@ def _numbers(*names: str) -> frozenset[int]:
     return frozenset(getattr(errno, name) for name in names if hasattr(errno, name))
 
 
-_TEMPORARY = _numbers(
-    *("EACCES", "EPERM"),  # until its writer gives permission
-    *("EAGAIN", "EBUSY", "EDEADLK", "EINTR", "ENOLCK", "ETXTBSY"),  # until another process is done with it
-    *(
-        "EIO",
-        "EREMOTEIO",
-        "ENODEV",
-        "ENXIO",
-        "ENOMEDIUM",
-        "ESTALE",
-        "ENOTCONN",
-        "ESHUTDOWN",
-    ),  # until mounted
+_WITHOUT_PERMISSION = _numbers("EACCES", "EPERM")
+_IN_USE = _numbers("EAGAIN", "EBUSY", "EDEADLK", "EINTR", "ENOLCK", "ETXTBSY")
+_NOT_MOUNTED = _numbers("EIO", "EREMOTEIO", "ENODEV", "ENXIO", "ENOMEDIUM", "ESTALE", "ENOTCONN", "ESHUTDOWN")
+_WITHOUT_NETWORK = _numbers(
     *("ECOMM", "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
-    *("ENETRESET", "ENOLINK", "ETIMEDOUT", "EKEYEXPIRED", "EKEYREVOKED", "ENOKEY"),  # until the network is back
-    *("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"),  # until this machine has room
+    *("ENETRESET", "ENOLINK", "ETIMEDOUT", "EKEYEXPIRED", "EKEYREVOKED", "ENOKEY"),
 )
+_WITHOUT_ROOM = _numbers("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")
+_TEMPORARY = _WITHOUT_PERMISSION | _IN_USE | _NOT_MOUNTED | _WITHOUT_NETWORK | _WITHOUT_ROOM
 _NO_LOCKS = _numbers("ENOLCK", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL")
 
 
 def is_temporary(error: BaseException | None) -> bool:
-    """Return whether an error or its cause means that a file may become readable later."""
-    while error is not None and not isinstance(error, OSError):
+    """Return whether an error or its cause means that a file may become readable later.
+
+    Causes are those of `raise … from`. The first OSError or MemoryError decides.
+    """
+    while error is not None and not isinstance(error, OSError | MemoryError):
         error = error.__cause__
-    return error is not None and error.errno in _TEMPORARY
+    return isinstance(error, MemoryError) or (error is not None and error.errno in _TEMPORARY)
 
 
 def lock(file: int) -> bool:

@@ -27,8 +27,13 @@ def is_hidden(name: str) -> bool:
 
 def has_image_suffix(name: str) -> bool:
     """Return whether a name has the suffix of an image, in upper or lower case."""
+    return _suffix(name) in SUFFIXES
+
+
+def _suffix(name: str) -> str:
+    """Return the suffix of a name in lower case, with its dot; an empty string if it has none."""
     stem, _, suffix = name.rpartition(".")  # much faster than pathlib, and a folder may have a million names
-    return bool(stem) and f".{suffix.lower()}" in SUFFIXES
+    return f".{suffix.lower()}" if stem and suffix else ""
 
 
 @dataclass
@@ -41,7 +46,7 @@ class Skipped:
 
     def add(self, name: str) -> None:
         """Count a file."""
-        kind = Path(name).suffix.lower()
+        kind = _suffix(name)
         is_usual = kind[1:].isalnum() and not kind[1:].isdecimal() and len(kind) <= _LONGEST_KIND
         if not is_usual or (kind not in self.kinds and len(self.kinds) >= _MOST_KINDS):
             kind = _OTHERS

@@ -450,7 +450,7 @@ def test_the_layers_that_eight_bits_do_not_hold_are_found_and_stay_float32(
     status, out, err = run(*words, *gate)
     assert status == 3
     assert not target.exists()
-    assert "--float auto keeps the layers to blame in float32" in err
+    assert "--float auto" in err
 
     status, out, err = run(*words, *gate, "--float", "auto")
     assert (status, err) == (0, "")

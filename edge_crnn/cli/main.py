@@ -14,6 +14,7 @@ A defect ends with its traceback.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -24,11 +25,18 @@ from .commands import COMMANDS, all_names, find_command, table
 from .parser import did_you_mean
 from .streams import StdoutError, fill_descriptors, open_output
 
+_OF_FILES = frozenset(
+    getattr(errno, name)
+    for name in ("EIO", "ENOSPC", "EDQUOT", "EROFS", "EACCES", "ESTALE", "ENOMEM")
+    if hasattr(errno, name)  # not on every system
+)
+"""Errors of files and disks that may occur without the name of a file."""
+
 _ABOUT = """\
 usage: edge-crnn COMMAND [options]
 
 edge-crnn converts trained Keras CRNN text recognisers to int8 TFLite, ONNX and
-FP16 TensorRT, proves that they still read the same text, and reads images with
+FP16 TensorRT, checks that they still read the same text, and reads images with
 them on a Raspberry Pi or a Jetson.
 
 examples:
@@ -95,10 +103,25 @@ def _status(name: str, rest: Sequence[str]) -> int:
     except BrokenPipeError:  # `main` ends quietly
         raise
     except OSError as error:  # a file that could be read a moment ago, or a disk that fails
-        place = f"{error.filename}: " if error.filename else ""
-        return _fail(name, f"{place}{error.strerror or error}; check the disk and the permissions, and try again", 1)
+        if not _is_about_file(error):
+            raise
+        place = f"{error.filename}: " if error.filename is not None else ""
+        remedy = "end other programs" if error.errno == errno.ENOMEM else "check the disk and the permissions"
+        return _fail(name, f"{place}{error.strerror or error}; {remedy}, and try again", 1)
     except KeyboardInterrupt:
         return _fail(name, "interrupted", 130)
+
+
+def _is_about_file(error: OSError) -> bool:
+    """Return whether an error is about a file or a disk, not about a connection or a program to start."""
+    if isinstance(error, ConnectionError | TimeoutError):
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is not None and trace.tb_frame.f_globals.get("__name__") == "subprocess":  # `filename` is the program
+        return False
+    return error.filename is not None or error.errno in _OF_FILES
 
 
 def _drop_output() -> None:

@@ -116,6 +116,7 @@ class _Service:
 
     def __init__(self, arrivals: Arrivals, journal: Journal, attempts: Attempts, reader: Reader, stop: Stop) -> None:
         self.read = 0
+        self.damaged = 0
         self.unread = 0
         self._arrivals = arrivals
         self._folder = arrivals.folder
@@ -204,6 +205,8 @@ class _Service:
                 continue  # its upload may have stalled
             if isinstance(result, ImageError):
                 self.unread += 1
+            elif result.damaged:
+                self.damaged += 1
             else:
                 self.read += 1
             lines.append((arrival, self._line(arrival, result)))
@@ -231,12 +234,14 @@ class _Service:
             self._stop.sleep(left if patience is None else min(left, patience / 4))
 
     def _status(self) -> str:
-        return f"{self.read:,} images read, {self.unread:,} failed"
+        return f"{self.read:,} images read, {self.damaged:,} damaged, {self.unread:,} failed"
 
 
 def _reason(error: ImageError) -> str:
     """Return why a file is not available, without its path."""
     cause = error.__cause__
+    if isinstance(cause, MemoryError):
+        return "not enough memory"
     return (cause.strerror if isinstance(cause, OSError) else None) or str(error)
 
 

@@ -1,4 +1,4 @@
-"""Standard streams that lose nothing, even if they are closed, full or non-blocking at the start."""
+"""Standard streams that lose no result without an error, even if they are closed, full or non-blocking at the start."""
 
 from __future__ import annotations
 
@@ -76,11 +76,12 @@ class Output(io.RawIOBase):
 
 
 def fill_descriptors() -> None:
-    """Open the null device for every standard stream that is closed.
+    """Open the null device, for reading only, for every standard stream that is closed.
 
-    Otherwise the next file to be opened would get its descriptor, and messages would be written to that file.
+    Otherwise the next file to be opened would get its descriptor, and messages would be written to that file. A result
+    that is written to a closed stdout is an error, as it would be without this.
     """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+    while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= 2:
         pass
     os.close(descriptor)
 

@@ -140,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         OutputError: the folder has a run already, or cannot be written.
         DatasetError: images, fonts or glyphs are unusable.
-        ImageError: an image is damaged.
+        ImageError: an image cannot be decoded.
         InputError: an option is out of range or differs from that of the run in the folder, or the loss is no longer a
             finite number.
         AlphabetError: the alphabet is unusable.

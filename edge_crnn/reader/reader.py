@@ -119,12 +119,14 @@ class Reader:
     def read_batch(self, images: Iterable[Image]) -> list[Reading]:
         """Read many images, in their order. Every image reads as it does alone.
 
+        They are taken in the caller's thread, so an iterator may be bound to it.
+
         Raises:
             ImageError: an image cannot be read as a picture.
             InputTypeError: `images` is a single picture, or not iterable.
             BackendError: see `read`.
         """
-        return _raised(list(self.read_each(images)))
+        return _raised(list(self._read_in_order(images, may_block=False)))
 
     def read_each(self, images: Iterable[Image]) -> Iterator[Reading | ImageError]:
         """Read images as they come, in their order, with all workers busy.
@@ -134,8 +136,12 @@ class Reader:
         with 1 worker, needs no thread: an image is taken after the reading of the last is yielded. If `images` raises,
         the readings before that are yielded first. See `stream.in_order` for the rest.
 
+        Some iterators may only be used in the thread that made them, such as a cursor of sqlite3 or what asks a window.
+        Use `read_batch` for them, pass a list, or call `read` in a loop.
+
         Args:
-            images: paths or frames, for example. A list or a tuple fills the batches of an engine.
+            images: paths or frames, for example. A list or a tuple fills the batches of an engine, and its images are
+                taken in the caller's thread.
 
         Yields:
             A reading, or the error of an image that cannot be read as a picture.
@@ -144,11 +150,7 @@ class Reader:
             InputTypeError: `images` is a single picture, or not iterable.
             BackendError: see `read`.
         """
-        named: Iterable[_Named] = _named(images)
-        if isinstance(images, list | tuple):
-            named = list(named)
-        size = self._engines[0].facts.max_batch or _CHUNK
-        return in_order(named, self._read_chunk, workers=self.workers, size=size)
+        return self._read_in_order(images, may_block=not isinstance(images, list | tuple))
 
     def fuse(self, images: Iterable[Image], weights: npt.ArrayLike | None = None) -> FusedReading:
         """Read several images of one text as one.
@@ -211,6 +213,10 @@ class Reader:
             "a reader cannot be copied or sent to another process, found a Reader to pickle; send the path of the model"
             " and open a reader in each process, such as in the initializer of a process pool, or use threads"
         )
+
+    def _read_in_order(self, images: Iterable[Image], may_block: bool) -> Iterator[Reading | ImageError]:
+        size = self._engines[0].facts.max_batch or _CHUNK
+        return in_order(_named(images), self._read_chunk, workers=self.workers, size=size, may_block=may_block)
 
     def _read_chunk(self, images: Sequence[_Named]) -> list[Reading | ImageError]:
         pictures: list[Picture | ImageError] = []

@@ -1,7 +1,8 @@
 """Parallel work on a stream, whose results come in the order of the stream and none later than necessary.
 
-Three parties share the work. A thread takes items from the source, so a source that blocks holds up no result. A pool
-of workers turns items into results. The caller's thread, in the generator, waits for the oldest result and yields it.
+Three parties share the work. A thread takes items from the source, so a source that blocks holds up no result; from a
+source that does not block, the caller's thread takes them. A pool of workers turns items into results. The caller's
+thread, in the generator, waits for the oldest result and yields it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from ..chunks import chunked
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -28,37 +29,47 @@ _PATIENCE_S = 1.0
 
 
 def in_order(
-    source: Iterable[_Item], work: Callable[[list[_Item]], list[_Result]], *, workers: int, size: int
+    source: Iterable[_Item],
+    work: Callable[[list[_Item]], list[_Result]],
+    *,
+    workers: int,
+    size: int,
+    may_block: bool = True,
 ) -> Iterator[_Result]:
     """Yield the result of every item of a source, in their order.
 
     A result is yielded as soon as it and all results before it are ready, even while the source blocks. At most
     `AHEAD` × `workers` × `size` items are taken from the source whose results have not been yielded, however slow the
-    caller is. If the source or the work raises, all results before that point are yielded first.
+    caller is. If the work raises, or a source that may block, all results before that point are yielded first.
 
-    Items of a list or a tuple are worked on `size` at a time. Other sources may take long for every item, so a task
-    consists of the items that have arrived when a worker becomes free, 1 to `size`. With 1 worker and 1 item per task,
-    all is done in the caller's thread, and an item is taken after the result of the last is yielded.
+    A source that may block may take long for every item, so a task consists of the items that have arrived when a
+    worker becomes free, 1 to `size`. From other sources, items are taken and worked on `size` at a time. With 1 worker,
+    all is done in the caller's thread, and items are taken after the results of the last ones are yielded; but if the
+    source may block, only with 1 item per task.
 
     Closing the generator drops the items that are waiting, and returns when the work in progress has ended. If the
     source blocks for more than a second then, its thread is left behind: it ends as soon as the source returns, and
     does not keep the process alive.
 
     Args:
-        source: taken from in one thread, which is not the caller's, except as above.
+        source: the items.
         work: returns one result for each of at least 1 and at most `size` items; called in several threads.
         workers: calls of `work` at a time, at least 1.
         size: items per call, at least 1.
+        may_block: take the items in a thread of their own, which results do not wait for, except as above. If False,
+            they are taken in the caller's thread.
     """
-    step = size if isinstance(source, list | tuple) else 1
-    if workers == 1 and step == size:  # nothing is gained by threads
+    if workers == 1 and (size == 1 or not may_block):  # nothing is gained by threads
         for items in chunked(source, size):
             yield from work(items)
         return
     from concurrent.futures import ThreadPoolExecutor  # imports logging, which a single image does not need
 
-    stream = _Stream(work, size, step, workers)
     pool = ThreadPoolExecutor(workers, "edge-crnn-reader")
+    if not may_block:
+        yield from _taken_here(source, work, pool, size, AHEAD * workers)
+        return
+    stream = _Stream(work, size, workers)
     taker = threading.Thread(target=stream.take, args=(source, pool.submit), name="edge-crnn-source", daemon=True)
     taker.start()
     try:
@@ -69,33 +80,52 @@ def in_order(
         taker.join(_PATIENCE_S)
 
 
+def _taken_here(
+    source: Iterable[_Item],
+    work: Callable[[list[_Item]], list[_Result]],
+    pool: ThreadPoolExecutor,
+    size: int,
+    most: int,
+) -> Iterator[_Result]:
+    """Yield results in order, with at most `most` tasks of `size` items under way; shut the pool down at the end."""
+    tasks: deque[Future[list[_Result]]] = deque()
+    try:
+        for items in chunked(source, size):
+            tasks.append(pool.submit(work, items))
+            if len(tasks) == most:
+                yield from tasks.popleft().result()
+        while tasks:
+            yield from tasks.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 class _Stream(Generic[_Item, _Result]):
     """The items and results that are under way.
 
-    Items travel in parts of `step` items, which wait in `_waiting` for a worker. `_ordered` has the future results of
-    all parts that have been taken and not yielded, oldest first, and None at the end.
+    Items wait in `_waiting` for a worker. `_ordered` has the future results of all items that have been taken and not
+    yielded, oldest first, and None at the end.
     """
 
-    def __init__(self, work: Callable[[list[_Item]], list[_Result]], size: int, step: int, workers: int) -> None:
+    def __init__(self, work: Callable[[list[_Item]], list[_Result]], size: int, workers: int) -> None:
         self._work = work
-        self._step = step
-        self._parts = size // step
-        self._room = threading.Semaphore(AHEAD * workers * self._parts)
-        self._waiting: deque[tuple[list[_Item], Future[list[_Result]]]] = deque()
-        self._ordered: SimpleQueue[Future[list[_Result]] | None] = SimpleQueue()
+        self._size = size
+        self._room = threading.Semaphore(AHEAD * workers * size)
+        self._waiting: deque[tuple[_Item, Future[_Result]]] = deque()
+        self._ordered: SimpleQueue[Future[_Result] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
         self._stopped = False
 
     def take(self, source: Iterable[_Item], submit: Callable[[Callable[[], None]], object]) -> None:
-        """Take all items from the source, and submit a task for every part, until the source ends or raises."""
+        """Take all items from the source, and submit a task for every item, until the source ends or raises."""
         from concurrent.futures import Future
 
         try:
             items = iter(source)
-            while self._has_room() and (part := list(islice(items, self._step))) and not self._stopped:
-                future: Future[list[_Result]] = Future()
-                self._waiting.append((part, future))
+            while self._has_room() and (taken := list(islice(items, 1))) and not self._stopped:
+                future: Future[_Result] = Future()
+                self._waiting.append((taken[0], future))
                 self._ordered.put(future)
                 submit(self._work_on_next)
         except BaseException as error:  # the caller's thread raises it
@@ -109,7 +139,7 @@ class _Stream(Generic[_Item, _Result]):
             BaseException: what the source or the work raised.
         """
         while (future := self._ordered.get()) is not None:
-            yield from future.result()
+            yield future.result()
             self._room.release()
         if self._failure is not None:
             try:
@@ -129,16 +159,16 @@ class _Stream(Generic[_Item, _Result]):
         return not self._stopped
 
     def _work_on_next(self) -> None:
-        """Work on the parts that wait, unless an earlier task has done so."""
+        """Work on the items that wait, unless an earlier task has done so."""
         with self._lock:
-            parts = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._parts))]
-        if not parts:
+            items = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._size))]
+        if not items:
             return
         try:
-            results = iter(self._work([item for part, _ in parts for item in part]))
+            results = self._work([item for item, _ in items])
         except BaseException as error:  # as above
-            for _, future in parts:
+            for _, future in items:
                 future.set_exception(error)
         else:
-            for part, future in parts:
-                future.set_result(list(islice(results, len(part))))
+            for (_, future), result in zip(items, results, strict=True):
+                future.set_result(result)

@@ -16,12 +16,14 @@ from pathlib import Path
 from ..folders import Skipped, Walk
 
 AT_ONCE = 1024
-"""Largest number of files per poll. Of a longer queue, the oldest are returned, which limits memory."""
+"""Largest number of new files per poll, and of files to try again. Of a longer queue, the oldest are returned, which
+limits memory."""
 
 TRIES = 3
 """Attempts to read an unchanged file that is not an image; the number of polls between attempts doubles."""
 
-LONGEST_WAIT = 32
+_DOUBLINGS = 5
+LONGEST_WAIT = 2**_DOUBLINGS
 """Largest number of polls between two attempts to read a file that is not available."""
 
 _TEMPORARY = frozenset({"tmp", "temp", "part", "partial", "crdownload", "filepart"})
@@ -99,11 +101,13 @@ class Arrivals:
         Raises:
             OSError: the folder cannot be listed; the files that wait are kept.
         """
-        aside: dict[str, _Waiting] = {}
-        oldest = heapq.nsmallest(AT_ONCE, self._candidates(aside), key=lambda waiting: waiting.arrival)
-        # Files that are gone, known, or beyond the oldest are forgotten here.
-        self._waiting = {**aside, **{waiting.arrival.name: waiting for waiting in oldest}}
-        return [waiting.arrival for waiting in oldest if waiting.looks == 0]
+        tried: dict[str, _Waiting] = {}
+        new = heapq.nsmallest(AT_ONCE, self._new(tried), key=lambda waiting: waiting.arrival)
+        complete = [waiting.arrival for waiting in new if waiting.looks == 0]
+        due = [waiting.arrival for waiting in tried.values() if waiting.looks == 0]
+        # Files that are gone, known, or new and beyond the oldest are forgotten here.
+        self._waiting = {**tried, **{waiting.arrival.name: waiting for waiting in new}}
+        return sorted(complete + heapq.nsmallest(AT_ONCE, due))
 
     def done(self, arrival: Arrival) -> None:
         """Record that an arrival has been read."""
@@ -122,18 +126,18 @@ class Arrivals:
         waiting = self._waiting[arrival.name]
         waiting.reason = reason
         waiting.tries += 1
-        waiting.looks = min(2 ** min(waiting.tries, LONGEST_WAIT), LONGEST_WAIT)
+        waiting.looks = 2 ** min(waiting.tries, _DOUBLINGS)
 
-    def _candidates(self, aside: dict[str, _Waiting]) -> Iterator[_Waiting]:
-        """Yield all files that are not known; put those that are not available into `aside` until they are due.
+    def _new(self, tried: dict[str, _Waiting]) -> Iterator[_Waiting]:
+        """Yield all files that are not known and have not been tried; put those that have into `tried`.
 
-        This way they do not displace files that can be read.
+        This way a file that was tried in vain never takes the place of a new one.
         """
         self._unreachable = {}
         for arrival, ctime_ns in self._unknown():
             waiting = self._next(arrival, ctime_ns)
-            if waiting.reason is not None and waiting.looks:
-                aside[arrival.name] = waiting
+            if waiting.tries:
+                tried[arrival.name] = waiting
             else:
                 yield waiting
 

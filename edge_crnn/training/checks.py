@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from ..dataset import Dataset, content_hashes
+from ..dataset import Dataset, shared_images
 from ..errors import DatasetError, ImageError
+from ..images import read_picture
+from ..progress import note as to_stderr
 from ..progress import progress
 
 _SHOWN = 3
-"""Largest number of damaged images that a message names."""
+"""Largest number of images that a message names."""
 
 
-def require_readable(datasets: Sequence[Dataset]) -> None:
-    """Decode every image once, so that a damaged one does not end a run after hours.
+def require_readable(datasets: Sequence[Dataset], note: Callable[[str], None] = to_stderr) -> None:
+    """Decode every image once, so that none ends a run after hours.
+
+    Args:
+        datasets: the images.
+        note: writes a line about images whose files are damaged but can be decoded.
 
     Raises:
         ImageError: some images cannot be decoded; the message counts them and names the first ones.
     """
     entries = [entry for dataset in datasets for entry in dataset]
-    problems = []
+    rejected: list[str] = []
+    damaged: list[str] = []
     for entry in progress(entries, len(entries), "checking images"):
         try:
-            entry.load()
+            damage = read_picture(entry.path).damage
         except ImageError as error:
-            problems.append(str(error))
-    if problems:
-        more = "; …" if len(problems) > _SHOWN else ""
+            rejected.append(str(error))
+        else:
+            if damage:
+                damaged.append(f"{entry.path} ({damage})")
+    if rejected:
         raise ImageError(
-            f"{len(problems):,} of {len(entries):,} images cannot be read: {'; '.join(islice(problems, _SHOWN))}{more}."
-            " Replace or remove them"
+            f"{len(rejected):,} of {len(entries):,} images cannot be decoded: {_first(rejected)}. Replace or remove"
+            " them"
         )
+    if damaged:
+        note(
+            f"{len(damaged):,} of {len(entries):,} images are damaged and used as they are: {_first(damaged)}. Look at"
+            " them, and replace or remove those that show another text than their label"
+        )
+
+
+def _first(messages: Sequence[str]) -> str:
+    return "; ".join(messages[:_SHOWN]) + ("; …" if len(messages) > _SHOWN else "")
 
 
 def require_apart(training: Sequence[Dataset], validation: Sequence[Dataset]) -> None:
@@ -40,12 +58,14 @@ def require_apart(training: Sequence[Dataset], validation: Sequence[Dataset]) ->
     Raises:
         DatasetError: some files have the same content.
     """
-    trained_on = content_hashes(path for dataset in training for path in dataset.paths)
-    judged_by = content_hashes(path for dataset in validation for path in dataset.paths)
-    shared = [(path, trained_on[content]) for content, path in judged_by.items() if content in trained_on]
+    shared = shared_images(_paths(validation), _paths(training))
     if shared:
         path, other = shared[0]
         raise DatasetError(
-            f"{len(shared):,} of {len(judged_by):,} validation images are also training images, such as {path}"
-            f" ({other} has the same content); validate with other images"
+            f"{len(shared):,} validation images are also training images, such as {path} ({other} has the same"
+            " content); validate with other images"
         )
+
+
+def _paths(datasets: Sequence[Dataset]) -> list[Path]:
+    return [path for dataset in datasets for path in dataset.paths]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,22 @@ def test_convert_reads_writes_and_returns_the_verdict(
     assert strict.verdict in ("fail", "underpowered")  # by the usual gate
     assert {change.path.parent for change in strict.changes} <= {labelled_folder}
     assert all(change.trained != change.converted for change in strict.changes)
+
+
+def test_images_in_subfolders(tiny_keras: Path, labelled_folder: Path, tmp_path: Path) -> None:
+    """The command line has --recursive."""
+    for name in ("images", "calibration"):
+        (tmp_path / name / "day").mkdir(parents=True)
+    for number, path in enumerate(sorted(labelled_folder.glob("*.png"))):
+        shutil.copy(path, tmp_path / ("calibration" if number % 2 else "images") / "day" / path.name)
+    target = tmp_path / "m.tflite"
+    folders = {"images": tmp_path / "images", "calibration": tmp_path / "calibration"}
+    with pytest.raises(DatasetError):
+        edge_crnn.convert(tiny_keras, target, **folders)
+    converted = edge_crnn.convert(tiny_keras, target, **folders, recursive=True, gate_agreement=0)
+    verified = edge_crnn.verify(tiny_keras, target, images=folders["images"], recursive=True, gate_agreement=0)
+    assert converted.parity == verified.parity
+    assert converted.parity.images == len(list((tmp_path / "images" / "day").iterdir()))
 
 
 def test_a_gate_that_is_not_met_writes_nothing(tiny_keras: Path, labelled_folder: Path, tmp_path: Path) -> None:

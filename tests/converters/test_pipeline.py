@@ -13,8 +13,9 @@ import pytest
 from converters import pipeline
 from converters.graph import oracle
 from converters.graph.graph import Ranges
-from converters.pipeline import calibrated, convert, latencies_ms, load_sets, open_source, reference_readings
+from converters.pipeline import calibrated, convert, load_sets, open_source, reference_readings
 from converters.recipe import RECIPES
+from converters.verify.choice import latencies_ms
 from converters.verify.gate import Gate
 from edge_crnn.dataset import content_hash, find_images
 from edge_crnn.errors import DatasetError, ImageError, ModelSpecError

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_crnn.errors import OutputError
+from edge_crnn.errors import ImageError, OutputError
 from edge_crnn.files import is_temporary, lock, require_place, sha256, sweep_partial, write_atomically
 
 WRITER = """
@@ -259,6 +259,14 @@ def test_failures_that_may_pass(name: str) -> None:
     wrapped = ValueError("of an image")
     wrapped.__cause__ = error
     assert is_temporary(wrapped)
+
+
+@pytest.mark.parametrize("shortage", [MemoryError(), OSError(errno.ENOMEM, "Cannot allocate memory")])
+def test_short_of_memory_may_pass(shortage: Exception) -> None:
+    assert is_temporary(shortage)
+    image_error = ImageError("a.png: not enough memory")
+    image_error.__cause__ = shortage
+    assert is_temporary(image_error)
 
 
 @pytest.mark.parametrize("name", ["ENOENT", "EISDIR", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "EINVAL"])

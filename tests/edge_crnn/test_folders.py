@@ -31,6 +31,15 @@ def test_images_in_the_folder_and_below(tmp_path: Path) -> None:
     assert names(tmp_path, recursive=False) == ["a.png"]
 
 
+@given(st.text(st.sampled_from("aZ0.é ~"), min_size=1, max_size=12).filter(lambda name: name[0] != "." != name[-1]))
+def test_kinds_are_the_suffixes_of_pathlib(name: str) -> None:
+    skipped = Skipped()
+    skipped.add(name)
+    suffix = Path(name).suffix.lower()
+    is_usual = suffix[1:].isalnum() and not suffix[1:].isdecimal() and len(suffix) <= 8
+    assert list(skipped.kinds) == [suffix if is_usual else "without a usual suffix"]
+
+
 LOOPS = {
     "to itself": ("a/loop", "."),
     "to the folder": ("a/loop", ".."),

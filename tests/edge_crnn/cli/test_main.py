@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib.metadata
 import os
 import subprocess
@@ -136,7 +137,15 @@ def test_how_commands_end(
     assert capsys.readouterr() == ("a result\n", f"edge-crnn try: {message}" if message else "")
 
 
-@pytest.mark.parametrize("failure", [OSError(5, "Input/output error", "a.png"), PermissionError(13, "denied", "a.png")])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        OSError(errno.EIO, "Input/output error", "a.png"),
+        PermissionError(errno.EACCES, "denied", "a.png"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "a.png"),
+        OSError(errno.ELOOP, "Too many levels of symbolic links", "a.png"),
+    ],
+)
 def test_a_file_that_fails_unexpectedly_is_named(
     failure: OSError, command: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,7 +159,44 @@ def test_a_file_that_fails_unexpectedly_is_named(
     assert failure.strerror in line
 
 
-@pytest.mark.parametrize("defect", [ValueError("a defect"), ModuleNotFoundError("x", name="edge_crnn.x")])
+@pytest.mark.parametrize("name", ["EIO", "ENOSPC", "EDQUOT", "EROFS", "EACCES", "ESTALE", "ENOMEM"])
+def test_a_disk_that_fails_is_an_expected_failure(
+    name: str, command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = getattr(errno, name)
+
+    def run(arguments: argparse.Namespace) -> int:
+        raise OSError(number, os.strerror(number))
+
+    command(run)
+    assert main(["try"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert os.strerror(number) in line
+    assert "None" not in line
+
+
+@pytest.mark.parametrize("program", ["no-such-program", "/no/such/program"])
+def test_a_missing_program_is_not_taken_for_a_file(program: str, command: Callable[..., None]) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        return subprocess.run([program], check=False).returncode
+
+    command(run)
+    with pytest.raises(FileNotFoundError, match=program):
+        main(["try"])
+
+
+@pytest.mark.parametrize(
+    "defect",
+    [
+        ValueError("a defect"),
+        ModuleNotFoundError("x", name="edge_crnn.x"),
+        OSError("a defect"),
+        OSError(errno.EBADF, "Bad file descriptor"),
+        ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"),
+        ConnectionResetError(errno.ECONNRESET, "Connection reset", "a.socket"),
+        TimeoutError(errno.ETIMEDOUT, "Connection timed out"),
+    ],
+)
 def test_a_defect_keeps_its_traceback(defect: Exception, command: Callable[..., None]) -> None:
     def run(arguments: argparse.Namespace) -> int:
         raise defect

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import signal
@@ -19,11 +20,25 @@ from edge_crnn.cli.main import main
 from tests.edge_crnn.cli.test_main import HERE, PROGRAM, ran
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
-def test_a_stream_that_is_closed_from_the_start(closed: str, tiny_artifact: Path) -> None:
+@pytest.mark.parametrize(
+    ("closed", "status"), [(">&-", 1), ("2>&-", 0), (">&- 2>&-", 1), ("<&- >&-", 1), ("<&- 2>&-", 0)]
+)
+def test_a_stream_that_is_closed_from_the_start(closed: str, status: int, tiny_artifact: Path) -> None:
+    """Results must not be lost with status 0; messages may be."""
     program = f"{shlex.quote(sys.executable)} -m edge_crnn info {shlex.quote(str(tiny_artifact))}"
     ended = subprocess.run(["sh", "-c", f"{program} {closed}"], capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.returncode == status
+    if status and "2>&-" not in closed:
+        assert ended.stderr.startswith(f"edge-crnn info: cannot write ({os.strerror(errno.EBADF)})")
+        assert ended.stderr.count("\n") == 1
+    else:
+        assert ended.stderr == ""
+
+
+def test_a_closed_stdout_does_not_matter_to_a_command_without_results(tmp_path: Path) -> None:
+    words = f"serve-folder {shlex.quote(str(tmp_path))} --once -o {shlex.quote(str(tmp_path / 'readings.jsonl'))}"
+    program = f"{shlex.quote(sys.executable)} -m edge_crnn {words} >&-"
+    assert subprocess.run(["sh", "-c", program], capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.thorough

@@ -148,14 +148,14 @@ def test_a_damaged_image_ends_the_run_before_the_first_step(
     next((tmp_path / damaged).iterdir()).write_bytes(b"damaged")
     options = ["--images", str(tmp_path / "a"), "--validation", str(tmp_path / "b"), *SMALL]
     assert main(["train", "-o", str(tmp_path / "run"), "--architecture", "digits", *options]) == 1
-    assert "1 of 4 images cannot be read" in capsys.readouterr().err
+    assert "1 of 4 images cannot be decoded" in capsys.readouterr().err
 
 
 def test_an_image_in_both_sets_ends_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     digits_folder(tmp_path / "a", "12", "34")
     options = ["--images", str(tmp_path / "a"), "--validation", str(tmp_path / "a"), *SMALL]
     assert main(["train", "-o", str(tmp_path / "run"), "--architecture", "digits", *options]) == 1
-    assert "2 of 2 validation images are also training images" in capsys.readouterr().err
+    assert "2 validation images are also training images" in capsys.readouterr().err
 
 
 @pytest.mark.tensorflow

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -197,6 +200,17 @@ def test_an_iterator_that_fails_comes_through(workers: int) -> None:
     with pytest.raises(OSError, match="the camera is gone"):
         list(reader.read_each(images()))
     assert reader.read(BLACK).label == "abc"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("use", [Reader.read_batch, lambda reader, images: list(reader.read_each(list(images)))])
+def test_an_iterator_that_is_bound_to_its_thread(workers: int, use: Callable[[Reader, Any], list[Reading]]) -> None:
+    with contextlib.closing(sqlite3.connect(":memory:")) as database, reader_of(ABC, workers=workers) as reader:
+        database.execute("CREATE TABLE pictures (picture BLOB)")
+        picture = cv2.imencode(".png", BLACK)[1].tobytes()
+        database.executemany("INSERT INTO pictures VALUES (?)", [(picture,)] * 100)
+        rows = database.execute("SELECT picture FROM pictures")
+        assert [reading.label for reading in use(reader, (picture for (picture,) in rows))] == ["abc"] * 100
 
 
 @pytest.mark.parametrize("workers", [1, 2])

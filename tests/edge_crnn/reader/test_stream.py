@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -49,19 +48,18 @@ class Camera:
     items=st.lists(st.integers(), max_size=40),
     workers=st.integers(1, 4),
     size=st.integers(1, 5),
-    is_list=st.booleans(),
+    may_block=st.booleans(),
 )
-def test_results_are_those_of_a_loop(items: list[int], workers: int, size: int, is_list: bool) -> None:
+def test_results_are_those_of_a_loop(items: list[int], workers: int, size: int, may_block: bool) -> None:
     sizes = []
 
     def work(part: list[int]) -> list[int]:
         sizes.append(len(part))
         return doubled(part)
 
-    source: Any = items if is_list else iter(items)
-    assert list(in_order(source, work, workers=workers, size=size)) == doubled(items)
+    assert list(in_order(iter(items), work, workers=workers, size=size, may_block=may_block)) == doubled(items)
     assert all(1 <= length <= size for length in sizes)
-    if is_list:
+    if not may_block:
         assert sorted(sizes, reverse=True) == [size] * (len(items) // size) + [len(items) % size] * bool(
             len(items) % size
         )
@@ -112,7 +110,8 @@ def test_a_burst_is_read_in_order_however_long_each_part_takes(workers: int, siz
 
 
 @SHAPES
-def test_a_slow_caller_bounds_what_is_taken(workers: int, size: int) -> None:
+@pytest.mark.parametrize("may_block", [True, False])
+def test_a_slow_caller_bounds_what_is_taken(workers: int, size: int, may_block: bool) -> None:
     taken = []
 
     def source() -> Iterator[int]:
@@ -120,7 +119,7 @@ def test_a_slow_caller_bounds_what_is_taken(workers: int, size: int) -> None:
             taken.append(number)
             yield number
 
-    results = in_order(source(), doubled, workers=workers, size=size)
+    results = in_order(source(), doubled, workers=workers, size=size, may_block=may_block)
     for number in range(8):
         assert next(results) == 2 * number
         time.sleep(0.01)  # the other threads take as much as they may
@@ -145,14 +144,14 @@ def test_results_before_a_failing_source_come_first(workers: int, size: int, err
 
 
 @SHAPES
-@pytest.mark.parametrize("kind", [list, iter])
-def test_results_before_failing_work_come_first(workers: int, size: int, kind: Callable[[Any], Any]) -> None:
+@pytest.mark.parametrize("may_block", [True, False])
+def test_results_before_failing_work_come_first(workers: int, size: int, may_block: bool) -> None:
     def work(items: list[int]) -> list[int]:
         if max(items) >= 40:
             raise RuntimeError("no memory")
         return doubled(items)
 
-    results = in_order(kind(range(99)), work, workers=workers, size=size)
+    results = in_order(range(99), work, workers=workers, size=size, may_block=may_block)
     read: list[int] = []
     with pytest.raises(RuntimeError, match="no memory"):
         read.extend(results)
@@ -169,7 +168,10 @@ def test_a_source_that_is_no_iterable_is_an_error_of_the_caller() -> None:
 
 @SHAPES
 @pytest.mark.parametrize("is_closed", [True, False])
-def test_leaving_early_ends_all_threads_and_the_source(workers: int, size: int, is_closed: bool) -> None:
+@pytest.mark.parametrize("may_block", [True, False])
+def test_leaving_early_ends_all_threads_and_the_source(
+    workers: int, size: int, is_closed: bool, may_block: bool
+) -> None:
     ended = threading.Event()
 
     def endless() -> Iterator[int]:
@@ -179,7 +181,7 @@ def test_leaving_early_ends_all_threads_and_the_source(workers: int, size: int, 
         finally:
             ended.set()
 
-    results = in_order(endless(), doubled, workers=workers, size=size)
+    results = in_order(endless(), doubled, workers=workers, size=size, may_block=may_block)
     assert next(results) == 2
     if is_closed:
         results.close()  # type: ignore[attr-defined]
@@ -205,6 +207,19 @@ def test_leaving_while_the_source_blocks_does_not_block(monkeypatch: pytest.Monk
     left.join(_PATIENCE_S)
     assert not threads()
     assert camera.events == [("taken", 0), ("taken", 1)]
+
+
+@SHAPES
+def test_a_source_that_does_not_block_is_taken_in_the_thread_of_the_caller(workers: int, size: int) -> None:
+    names = []
+
+    def source() -> Iterator[int]:
+        for number in range(30):
+            names.append(threading.current_thread())
+            yield number
+
+    assert list(in_order(source(), doubled, workers=workers, size=size, may_block=False)) == doubled(list(range(30)))
+    assert set(names) == {threading.current_thread()}
 
 
 def test_frames_that_arrive_during_work_are_worked_on_together() -> None:

@@ -203,6 +203,26 @@ def test_files_that_are_not_available_do_not_block_others(
     assert arrivals.unavailable.keys() == {arrival.name for arrival in locked}
 
 
+@pytest.mark.parametrize("is_available", [True, False])
+def test_files_that_wait_for_another_try_do_not_hold_up_new_ones(
+    arrivals: Arrivals, recorded: set[Arrival], monkeypatch: pytest.MonkeyPatch, is_available: bool
+) -> None:
+    monkeypatch.setattr(module, "AT_ONCE", 4)
+    bad = {put(arrivals.folder, f"{n}.jpg", mtime_ns=n) for n in range(4)}
+    good = {put(arrivals.folder, f"{n}.jpg", mtime_ns=n) for n in range(4, 7)}
+    polls: dict[str, list[int]] = {}
+    for poll in range(12):
+        for arrival in arrivals.look():
+            polls.setdefault(arrival.name, []).append(poll)
+            if arrival in good or (is_available and not arrivals.failed(arrival)):
+                recorded.add(arrival)
+                arrivals.done(arrival)
+            elif not is_available:
+                arrivals.postpone(arrival, "Input/output error")
+    assert [polls[arrival.name] for arrival in bad] == [[1, 3, 7]] * 4
+    assert [polls[arrival.name] for arrival in good] == [[3]] * 3  # two polls after the bad ones gave up their places
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT])
 def test_a_file_that_cannot_be_looked_at_is_not_forgotten__by_a_fake_error(
     arrivals: Arrivals, number: int, monkeypatch: pytest.MonkeyPatch

@@ -10,8 +10,10 @@ import pytest
 from edge_crnn.alphabet import Alphabet
 from edge_crnn.dataset import Dataset, load_labelled
 from edge_crnn.errors import DatasetError, ImageError
+from edge_crnn.images import read_picture
 from edge_crnn.training.batches import Folders
 from edge_crnn.training.checks import require_apart, require_readable
+from tests.edge_crnn.reader.test_damaged import damaged_plate
 
 DIGITS = Alphabet(tuple("0123456789"), 10)
 
@@ -32,7 +34,7 @@ def test_a_damaged_image_is_named_before_the_first_epoch(tmp_path: Path, damage:
     require_readable([images])
     file = images.paths[1]
     file.write_bytes(damage if isinstance(damage, bytes) else file.read_bytes()[:200])
-    with pytest.raises(ImageError, match=r"1 of 3 images cannot be read: .*2\.png"):
+    with pytest.raises(ImageError, match=r"1 of 3 images cannot be decoded: .*2\.png"):
         require_readable([images])
 
 
@@ -46,6 +48,20 @@ def test_damaged_images_are_counted_and_the_first_ones_are_named(tmp_path: Path)
     assert "14.png" not in str(caught.value)
 
 
+def test_images_that_are_damaged_but_decoded_are_counted_in_a_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = dataset(tmp_path / "a", "1", "2")
+    require_readable([images])
+    assert capsys.readouterr().err == ""
+    images.paths[0].write_bytes(damaged_plate())
+    assert read_picture(images.paths[0]).damage
+    require_readable([images])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "1 of 2 images are damaged" in line
+    assert "1.png" in line
+
+
 def test_an_image_is_not_in_both_sets_under_any_name(tmp_path: Path) -> None:
     """PaddleOCR#17876: a copy of a training image among the validation images makes the model seem too good."""
     training = dataset(tmp_path / "a", "1", "2")
@@ -54,9 +70,9 @@ def test_an_image_is_not_in_both_sets_under_any_name(tmp_path: Path) -> None:
     require_apart([], [validation])
     shutil.copy(training.paths[0], tmp_path / "b" / "7.png")
     validation = load_labelled(tmp_path / "b", DIGITS)
-    with pytest.raises(DatasetError, match=r"1 of 2 validation images are training images .*7\.png .*1\.png"):
+    with pytest.raises(DatasetError, match=r"1 validation images are also training images, .*7\.png .*1\.png"):
         require_apart([training], [validation])
-    with pytest.raises(DatasetError, match="2 of 2 validation images"):
+    with pytest.raises(DatasetError, match="2 validation images"):
         require_apart([training, validation], [training])
 
 

@@ -102,7 +102,7 @@ def test_without_a_spec_the_alphabet_is_not_guessed_silently(trained: Path, tmp_
     bare = tmp_path / "bare.keras"
     bare.write_bytes(trained.read_bytes())
     initial = load_initial(bare)
-    assert "without a spec" in take_over(initial, build(PLAN, OLD), OLD.alphabet)
+    assert "it has no spec" in take_over(initial, build(PLAN, OLD), OLD.alphabet)
     other = spec_of(tuple("abcd"))
     with pytest.raises(ModelSpecError, match=r"no spec beside it names its 4 classes, .* 5; write"):
         take_over(initial, build(PLAN, other), other.alphabet)

@@ -46,7 +46,7 @@ def test_images_as_they_come(
     until(lambda: len(names(output)) == 6)
     status, errors = end(process, signal.SIGINT)
     assert status == 0
-    assert errors.splitlines()[-1] == "edge-crnn serve-folder: 5 images read, 1 failed"
+    assert errors.splitlines()[-1] == "edge-crnn serve-folder: 5 images read, 0 damaged, 1 failed"
     assert [(Path(str(reading["image"])).name, reading["label"]) for reading in readings(output)] == [
         *((f"{name}.png", tiny_labels[n]) for name, n in ((1, 1), (2, 2), (1, 3), (4, 4))),
         *(("5.png", None), ("6.png", tiny_labels[6])),
@@ -133,7 +133,9 @@ def test_damaged_picture_is_tried_again_before_it_has_a_line(
     )
     (folder / "a.jpg").write_bytes(damaged)
     (folder / "b.png").write_bytes(files[1])
-    assert end(start("--once"))[0] == 0
+    status, errors = end(start("--once"))
+    assert status == 0
+    assert errors.endswith("1 images read, 1 damaged, 0 failed\n")
     assert [(Path(str(reading["image"])).name, reading["damaged"]) for reading in readings(output)] == [
         ("b.png", False),
         ("a.jpg", True),

@@ -132,7 +132,7 @@ def test_systemd_is_notified(folder: Path, output: Path, start: Start, files: li
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(PATIENCE_S)
         process = start("--interval", "3600", NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="400000")
-        status = "STATUS=0 images read, 0 failed"
+        status = "STATUS=0 images read, 0 damaged, 0 failed"
         assert manager.recv(999).decode() == f"READY=1\n{status}"
         assert [manager.recv(999).decode() for _ in range(5)] == [f"WATCHDOG=1\n{status}"] * 5
         process.terminate()

@@ -31,7 +31,7 @@ def test_line_is_that_of_read_with_time_and_size(
     assert main(["serve-folder", str(folder), "-o", str(output), "--interval", "0.01", "--once", *words]) == 0
     streams = capsys.readouterr()
     assert streams.out == ""
-    assert streams.err.endswith("edge-crnn serve-folder: 1 images read, 0 failed\n")
+    assert streams.err.endswith("edge-crnn serve-folder: 1 images read, 0 damaged, 0 failed\n")
     assert main(["read", str(folder), "--format", "jsonl", *words]) == 0
     (reading,) = readings(output)
     status = (folder / "서울 1.png").stat()

@@ -26,12 +26,15 @@ number, *sys.argv[1:] = sys.argv[1:]
 read_bytes = Path.read_bytes
 def refuse(path):
     if path.suffix == ".png" and not path.stat().st_mode & 0o004:
-        raise OSError(int(number), os.strerror(int(number)))
+        raise OSError(int(number), os.strerror(int(number))) if int(number) else MemoryError
     return read_bytes(path)
 Path.read_bytes = refuse
 entry()
 """
-"""A service that cannot read a file until others may read it. Tests may run as root, for whom modes do not count."""
+"""A service that cannot read a file until others may read it; the number 0 stands for a MemoryError.
+
+Tests may run as root, for whom modes do not count.
+"""
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def refused(folder: Path, output: Path, tiny_artifact: Path) -> Iterator[Start]:
         process.communicate()
 
 
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ETXTBSY, errno.ENOTCONN])
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ETXTBSY, errno.ENOMEM, 0])
 def test_upload_that_is_not_readable_yet_is_read_later(
     folder: Path, output: Path, refused: Start, files: list[bytes], tiny_labels: list[str], number: int
 ) -> None:

@@ -1,0 +1,78 @@
+"""The part of a spec about the confidences of an artifact: how they were calibrated, and on which images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """A bin of readings with neighbouring confidences."""
+
+    readings: int
+    confidence: float
+    """Mean confidence of these readings."""
+    right: float
+    """Share of these readings that is right."""
+
+
+@dataclass(frozen=True)
+class CoveragePoint:
+    """A threshold, and the counts of readings whose confidence reaches it."""
+
+    threshold: float
+    accepted: int
+    right: int
+    """Accepted readings that are right."""
+    shown: float
+    """Precision that the images show with 95 % confidence: the one-sided lower bound (Clopper-Pearson)."""
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """The calibration of an artifact's confidences, with the spec's decoder, on a labelled folder."""
+
+    images: int
+    right: int
+    """Images that the artifact reads right."""
+    sha256: str
+    """SHA-256 of the folder's images."""
+    temperature: float
+    """Divisor of the log-probabilities before decoding."""
+    error_before: float
+    """Expected calibration error before calibration, with bins of equal mass."""
+    error: float
+    """Expected calibration error after calibration."""
+    reliability: tuple[ReliabilityBin, ...]
+    """Bins from the least sure readings to the surest."""
+    coverage: tuple[CoveragePoint, ...]
+    """The accuracy-coverage curve, strictest threshold first; a text outside the grammar is never accepted."""
+    isotonic: tuple[tuple[float, float], ...] = ()
+    """Points (posterior, probability of being right), both increasing; empty: the posterior is the confidence."""
+
+    @property
+    def headline(self) -> str:
+        """Summary of the fit, its images, and the gain, for a person."""
+        steps = f", isotonic with {len(self.isotonic)} points" if self.isotonic else ""
+        return (
+            f"temperature {self.temperature:.3f}{steps}, on {self.images:,} images; expected calibration error"
+            f" {self.error:.4f}, before {self.error_before:.4f}"
+        )
+
+
+def problem_of(confidence: Confidence) -> str | None:
+    """Return the problem with the values of a calibration; None: there is none."""
+    if not 0.01 <= confidence.temperature <= 100:
+        return f"temperature {confidence.temperature}; it must be within 0.01 and 100"
+    if confidence.images < 1 or any(
+        not 0 <= point.right <= point.accepted <= confidence.images or not point.accepted
+        for point in confidence.coverage
+    ):
+        return "the counts of images contradict each other, expected 1 or more images, of which some are accepted"
+    posteriors, chances = ([point[axis] for point in confidence.isotonic] for axis in (0, 1))
+    if sorted(set(posteriors)) != posteriors or sorted(chances) != chances:
+        return "the points of isotonic do not increase"
+    thresholds = [point.threshold for point in confidence.coverage]
+    if not all(0 <= value <= 1 for value in (*posteriors, *chances, *thresholds)):
+        return "a point of isotonic or coverage is not within 0 and 1"
+    return None

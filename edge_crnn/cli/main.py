@@ -114,7 +114,7 @@ def _status(name: str, rest: Sequence[str]) -> int:
 
 def _is_about_file(error: OSError) -> bool:
     """Return whether an error is about a file or a disk, not about a connection or a program to start."""
-    if isinstance(error, ConnectionError | TimeoutError):
+    if isinstance(error, ConnectionError) or (isinstance(error, TimeoutError) and error.filename is None):
         return False
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

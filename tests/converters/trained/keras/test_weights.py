@@ -215,9 +215,9 @@ def test_missing_structure_is_requested(architecture: str | None, gate: str | No
 
 
 def test_absurdly_large_images() -> None:
-    with pytest.raises(InputError, match="1×8388608 pixels; at most 4,096 either way"):
+    with pytest.raises(InputError, match="1×65536 pixels; at most 4,096 either way"):
         structure_of(
-            "plates", "sigmoid", lambda: replace(SPEC, input=replace(SPEC.input, width=1, height=1 << 23)), seed
+            "plates", "sigmoid", lambda: replace(SPEC, input=replace(SPEC.input, width=1, height=1 << 16)), seed
         )
 
 

@@ -89,7 +89,7 @@ def test_convert(
 ) -> None:
     for path in (tiny_keras, sidecar(tiny_keras)):
         shutil.copy(path, folder)
-    save(folder / "images", noisy(tiny_pictures, 12))
+    save(folder / "images", noisy(tiny_pictures, 6))
     # It leaves the trained model's readings in the cache, so that TensorFlow, which must not be forked, is not needed.
     run_once("convert", folder)
     shutil.copy(tiny_artifact, folder / "tiny.tflite")
@@ -105,7 +105,7 @@ def test_calibrate(
     try_all: TryAll,
 ) -> None:
     shutil.copy(tiny_artifact, folder / "tiny.tflite")
-    names = save(folder / "labelled", noisy(tiny_pictures, 160))
+    names = save(folder / "labelled", noisy(tiny_pictures, 100))
     rows = [f"{name},{tiny_labels[index % 8]}" for index, name in enumerate(names)]
     (folder / "labelled" / "labels.csv").write_text("\n".join(["image,label", *rows]), encoding="utf-8")
     operations = try_all("calibrate")

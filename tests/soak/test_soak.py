@@ -34,7 +34,7 @@ HOUR_S = 3600 * SCALE
 ALLOWED_GROWTH_KB = 3 << 10
 """Noise of the allocator; a leak of 8 bytes a reading would be 8 MB in a whole run."""
 JOURNAL_BYTES_PER_LINE = 25
-"""What a service remembers of an image that it has read: a digest of 8 bytes, in tables that are made anew as they grow."""
+"""What a service remembers of an image that it has read: a digest of 8 bytes, in a table that is copied as it grows."""
 
 USE_READER = """
 import sys

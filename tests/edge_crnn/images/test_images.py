@@ -41,6 +41,8 @@ def test_a_lossless_file_gives_its_pixels(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", sorted(SUFFIXES - {".pgm", ".pbm", ".jfif", ".jp2"}))
 def test_every_suffix_that_is_searched_for_can_be_read(tmp_path: Path, suffix: str) -> None:
+    if not cv2.haveImageWriter(f"a{suffix}"):
+        pytest.skip(f"OpenCV {cv2.__version__} does not write {suffix}")
     assert load_image(saved(tmp_path / f"a{suffix}", COLOUR)).shape == COLOUR.shape
 
 

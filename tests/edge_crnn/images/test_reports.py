@@ -235,6 +235,8 @@ def test_limits_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
 def test_the_first_frame_of_an_animation_is_read(kind: str) -> None:
+    if kind == "GIF" and not cv2.haveImageWriter("a.gif"):
+        pytest.skip(f"OpenCV {cv2.__version__} has no GIF")
     options = {"lossless": True} if kind == "WEBP" else {}
     still = decode_image(saved(kind, **options))
     moving = saved(kind, save_all=True, append_images=[Image.fromarray(RGB[::-1])], **options)

@@ -16,21 +16,21 @@ _SUFFIX = ".partial"
 _STALE_AFTER_S = 24 * 3600.0
 
 
-def _numbers(*names: str) -> frozenset[int]:
-    """Return the numbers of those errors that this system has."""
+def error_numbers(*names: str) -> frozenset[int]:
+    """Return the numbers of errors, such as EIO, of those that this system has."""
     return frozenset(getattr(errno, name) for name in names if hasattr(errno, name))
 
 
-_WITHOUT_PERMISSION = _numbers("EACCES", "EPERM")
-_IN_USE = _numbers("EAGAIN", "EBUSY", "EDEADLK", "EINTR", "ENOLCK", "ETXTBSY")
-_NOT_MOUNTED = _numbers("EIO", "EREMOTEIO", "ENODEV", "ENXIO", "ENOMEDIUM", "ESTALE", "ENOTCONN", "ESHUTDOWN")
-_WITHOUT_NETWORK = _numbers(
+_WITHOUT_PERMISSION = error_numbers("EACCES", "EPERM")
+_IN_USE = error_numbers("EAGAIN", "EBUSY", "EDEADLK", "EINTR", "ENOLCK", "ETXTBSY")
+_NOT_MOUNTED = error_numbers("EIO", "EREMOTEIO", "ENODEV", "ENXIO", "ENOMEDIUM", "ESTALE", "ENOTCONN", "ESHUTDOWN")
+_WITHOUT_NETWORK = error_numbers(
     *("ECOMM", "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
     *("ENETRESET", "ENOLINK", "ETIMEDOUT", "EKEYEXPIRED", "EKEYREVOKED", "ENOKEY"),
 )
-_WITHOUT_ROOM = _numbers("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")
+_WITHOUT_ROOM = error_numbers("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")
 _TEMPORARY = _WITHOUT_PERMISSION | _IN_USE | _NOT_MOUNTED | _WITHOUT_NETWORK | _WITHOUT_ROOM
-_NO_LOCKS = _numbers("ENOLCK", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL")
+_NO_LOCKS = error_numbers("ENOLCK", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL")
 
 
 def is_temporary(error: BaseException | None) -> bool:

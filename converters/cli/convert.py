@@ -319,8 +319,8 @@ CONVERT = Command(
     "convert a trained model and verify that it reads the same text",
     add_arguments,
     run,
-    details="Writes the converted model only if it reads the same text as the trained model on your images, as far as"
-    " the gate asks; otherwise exits with 3.",
+    details="Writes the converted model only if it meets the gate: on your images it reads the same text as the trained"
+    " model. Otherwise exits with 3.",
     examples=(
         "convert model.keras -o model.tflite --labelled images",
         "convert model.keras -o model.onnx --images images-without-labels",

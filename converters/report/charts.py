@@ -322,12 +322,11 @@ def _dots(points: Sequence[Point], x: Scale, y: Scale, height: int) -> list[Mark
         if abs(top - down) > _LINE_PX / 2:
             lead = element("line", x1=0, y1=0, x2=-7 if left else 7, y2=top - down, class_="lead")
             leads.append(element("svg", lead, **place))
+        shift, anchor = (-10, "end") if left else (10, "start")
+        tone = f"{point.tone} strong" if point.strong else point.tone
         inner.append(
-            element(
-                "text", point.name, x=-10 if left else 10, y=top - down, dy="0.35em",
-                text_anchor="end" if left else "start", class_=f"label {point.tone}{' strong' if point.strong else ''}",
-            )
-        )  # fmt: skip
+            element("text", point.name, x=shift, y=top - down, dy="0.35em", text_anchor=anchor, class_=f"label {tone}")
+        )
         drawn.append(element("svg", *inner, **place))
     return [*leads, *drawn]
 

@@ -20,16 +20,13 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import EdgeCrnnError, VerificationError
+from ..files import error_numbers
 from ..terminal import printable
 from .commands import COMMANDS, all_names, find_command, table
 from .parser import did_you_mean
 from .streams import StdoutError, fill_descriptors, open_output
 
-_OF_FILES = frozenset(
-    getattr(errno, name)
-    for name in ("EIO", "ENOSPC", "EDQUOT", "EROFS", "EACCES", "ESTALE", "ENOMEM")
-    if hasattr(errno, name)  # not on every system
-)
+_OF_FILES = error_numbers("EIO", "ENOSPC", "EDQUOT", "EROFS", "EACCES", "ESTALE", "ENOMEM")
 """Errors of files and disks that may occur without the name of a file."""
 
 _ABOUT = """\
@@ -100,10 +97,8 @@ def _status(name: str, rest: Sequence[str]) -> int:
             raise
         extra = COMMANDS[name].extra if name in COMMANDS else "convert"
         return _fail(name, f"needs {error.name}, which is not installed; pip install 'edge-crnn[{extra}]'", 1)
-    except BrokenPipeError:  # `main` ends quietly
-        raise
     except OSError as error:  # a file that could be read a moment ago, or a disk that fails
-        if not _is_about_file(error):
+        if not _is_about_file(error):  # for example a broken pipe, at which `main` ends quietly
             raise
         place = f"{error.filename}: " if error.filename is not None else ""
         remedy = "end other programs" if error.errno == errno.ENOMEM else "check the disk and the permissions"

@@ -12,7 +12,7 @@ from ..errors import BackendUnavailable, ImageError
 from .formats import NAMES, inspect
 from .header import Header, RefusedError, check_bytes
 from .limits import current_limits
-from .pixels import UPRIGHT, Pixels, as_pixels
+from .pixels import UPRIGHT, Pixels, as_pixels, lack_of_memory
 
 _NO_MEMORY = -4  # cv2.Error.StsNoMem
 
@@ -46,10 +46,7 @@ def decode(data: bytes, name: str) -> Picture:
             pixels = np.repeat(pixels[..., np.newaxis], 3, axis=2)
         return Picture(np.ascontiguousarray(pixels), header.damage)
     except MemoryError as error:
-        raise ImageError(
-            f"{name}: not enough memory to decode {header.width:,} x {header.height:,} pixels; use fewer workers, or"
-            " end other programs"
-        ) from error
+        raise lack_of_memory(name, f"decode {header.width:,} x {header.height:,} pixels") from error
 
 
 def _decoded(header: Header, name: str) -> npt.NDArray[Any]:

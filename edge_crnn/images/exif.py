@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import struct
 
-_ORIENTATION = 0x0112
+ORIENTATION = 0x0112
+"""The tag of the orientation, in EXIF and in TIFF."""
 _FORMATS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG
 
 
@@ -28,7 +29,7 @@ def orientation(block: bytes) -> int:
         for number in range(entries):
             entry = first + 2 + 12 * number
             tag, kind = struct.unpack_from(f"{order}HH", block, entry)
-            if tag == _ORIENTATION and kind in _FORMATS:
+            if tag == ORIENTATION and kind in _FORMATS:
                 (value,) = struct.unpack_from(order + _FORMATS[kind], block, entry + 8)
                 return int(value) if 1 <= value <= 8 else 1
     except struct.error:  # a damaged EXIF block does not make the picture unreadable

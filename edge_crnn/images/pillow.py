@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import ImageError
+from .exif import ORIENTATION
 from .header import RefusedError, check_size
 from .limits import current_limits
-from .pixels import UPRIGHT, Pixels, as_pixels, from_rgb
-
-_ORIENTATION = 0x0112  # EXIF tag
+from .pixels import UPRIGHT, Pixels, as_pixels, from_rgb, lack_of_memory
 
 
 def is_pillow(image: object) -> bool:
@@ -35,13 +34,13 @@ def pillow_pixels(image: Any, name: str) -> Pixels:
         width, height = image.size
         check_size(width, height, current_limits())
         image.load()  # Pillow decodes the file now, and turns a TIFF upright
-        orientation = image.getexif().get(_ORIENTATION, 1)
+        orientation = image.getexif().get(ORIENTATION, 1)
         mode = _mode(image)
         picture = np.asarray(image if image.mode == mode else image.convert(mode))
     except RefusedError as error:
         raise ImageError(f"{name}: {error}") from error
     except MemoryError as error:
-        raise ImageError(f"{name}: not enough memory to decode it; use fewer workers, or end other programs") from error
+        raise lack_of_memory(name, "decode it") from error
     except (OSError, ValueError, SyntaxError) as error:
         raise ImageError(f"{name}: Pillow cannot decode it ({error}); copy or save it again") from error
     upright = UPRIGHT.get(orientation, UPRIGHT[1])

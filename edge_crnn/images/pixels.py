@@ -107,9 +107,12 @@ def as_pixels(image: object, name: str = "image") -> Pixels:
             _check_levels(pixels, name)
         return _converted(pixels)
     except MemoryError as error:
-        raise ImageError(
-            f"{name}: not enough memory to convert shape {image.shape}; use fewer workers, or end other programs"
-        ) from error
+        raise lack_of_memory(name, f"convert shape {image.shape}") from error
+
+
+def lack_of_memory(name: object, work: str) -> ImageError:
+    """Return the error of an image for which memory is short; `work` says what could not be done."""
+    return ImageError(f"{name}: not enough memory to {work}; use fewer workers, or end other programs")
 
 
 def advice_on(image: object) -> str:

@@ -17,7 +17,7 @@ from ..errors import ImageError, ImageTypeError
 from .header import RefusedError, check_bytes
 from .limits import current_limits
 from .pillow import is_pillow, pillow_pixels
-from .pixels import Pixels, advice_on, as_pixels
+from .pixels import Pixels, advice_on, as_pixels, lack_of_memory
 
 if TYPE_CHECKING:
     from .decode import Picture
@@ -130,7 +130,7 @@ def _file_picture(file: Any, name: str) -> Picture:
     try:
         data = file.read(current_limits().file_bytes + 1)
     except MemoryError as error:
-        raise _no_memory(name) from error
+        raise lack_of_memory(name, "read it") from error
     except (OSError, ValueError) as error:  # ValueError: the file is closed
         raise ImageError(f"{name}: cannot be read ({error}); pass an open file") from error
     if not isinstance(data, bytes | bytearray | memoryview):
@@ -151,12 +151,8 @@ def _read(path: str | os.PathLike[str]) -> bytes:
     except RefusedError as error:
         raise ImageError(f"{path}: {error}") from error
     except MemoryError as error:
-        raise _no_memory(path) from error
+        raise lack_of_memory(path, "read it") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else error
         raise ImageError(f"{path}: cannot be read ({reason}); name a picture file") from error
     raise ImageError(f"{path}: found a folder or a device, expected a picture file; name another")
-
-
-def _no_memory(name: object) -> ImageError:
-    return ImageError(f"{name}: not enough memory to read it; use fewer workers, or end other programs")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import DatasetError
-from .canvas import blank_plate, draw_car, px
+from .canvas import blank_plate, coloured, draw_car, px, worn_colours
 from .degrade import MILD, Image, Preset, check_installed, find_preset, photograph
 from .fonts import find_fonts
 from .glyphs import Face, folder_face, font_face
@@ -118,12 +118,8 @@ def _draw(label: str, layout: Layout, face: Face, rng: np.random.Generator) -> I
         cell = ink[row : row + glyph.shape[0], column : column + glyph.shape[1]]
         np.maximum(cell, glyph, out=cell)
 
-    dirt = rng.uniform(0.82, 1.0)
-    background = np.array(layout.background) * dirt + rng.uniform(-8, 8, 3)
-    colour = np.array(layout.ink) * dirt + rng.uniform(-12, 12, 3)
-    shades = background + (colour - background) * np.linspace(0, rng.uniform(layout.least_ink, 1), 256)[:, None]
-    palette = np.clip(shades, 0, 255).astype(np.uint8)[None]
-    plate = cv2.LUT(cv2.merge([ink, ink, ink]), palette)
+    background, colour = worn_colours(layout.background, layout.ink, rng)
+    plate = coloured(ink, background, colour, layout.least_ink, rng)
     if rng.random() < 0.7:
         metal = int(rng.integers(90, 210))
         for x, y in layout.bolts:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from ..exif import ORIENTATION
 from ..header import Header, RefusedError, check_segments, check_size, cut_short
 from ..limits import Limits
 
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION = 256, 257, 258, 259, 262, 274
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES, _EXTRA = 273, 279, 324, 325, 338
 _SAMPLES, _ROWS, _PLANES = 277, 278, 284
 _BRIGHTEST = 281  # MaxSampleValue
@@ -21,7 +22,7 @@ _FORMATS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # BYTE, SHORT, LONG, LONG8
 _FULL_BITS = frozenset({1, 2, 4, 8, 16})
 _NARROW_WHITES = frozenset((1 << bits) - 1 for bits in range(9, 16))
 _MOST_VALUES = (
-    dict.fromkeys((_WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _SAMPLES, _ROWS, _PLANES), 1)
+    dict.fromkeys((_WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, ORIENTATION, _SAMPLES, _ROWS, _PLANES), 1)
     | dict.fromkeys((_TILE_WIDTH, _TILE_HEIGHT), 1)
     | dict.fromkeys((_BITS, _EXTRA, _BRIGHTEST), 1_000)
     | dict.fromkeys((_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES), 100_000)
@@ -43,7 +44,7 @@ def inspect(data: bytes, limits: Limits) -> Header:
     tags: _Tags = {}
     for tag, at, format_, count in _entries(data, limits):
         tags[tag] = struct.unpack_from(f"{format_[0]}{count}{format_[1:]}", data, at)
-        if tag == _ORIENTATION:
+        if tag == ORIENTATION:
             struct.pack_into(format_, changed, at, 1)
         elif tag == _PHOTOMETRIC and tags[tag] == (_WHITE_IS_ZERO,):
             struct.pack_into(format_, changed, at, _BLACK_IS_ZERO)
@@ -58,7 +59,7 @@ def inspect(data: bytes, limits: Limits) -> Header:
     if bits < 16 and bits not in _FULL_BITS:
         raise RefusedError(f"found {bits} bits; expected levels that fill 8 or 16 bits: save it with 8 or 16 full bits")
     _check_pixels(tags, len(data))
-    turned = tags.get(_ORIENTATION, (1,))[0]
+    turned = tags.get(ORIENTATION, (1,))[0]
     # MaxSampleValue is the highest level that occurs. Some writers store the camera's white in it.
     brightest = max(tags.get(_BRIGHTEST, (0,)))
     return Header(
@@ -80,20 +81,23 @@ def _entries(data: bytes, limits: Limits) -> Iterator[tuple[int, int, str, int]]
     """
     order = "<" if data[:2] == b"II" else ">"
     is_big = 43 in (data[2], data[3])
-    (at,) = struct.unpack_from(order + ("Q" if is_big else "I"), data, 8 if is_big else 4)
-    (entries,) = struct.unpack_from(order + ("Q" if is_big else "H"), data, at)
+    offset, number = (f"{order}Q", f"{order}Q") if is_big else (f"{order}I", f"{order}H")
+    entry = f"{order}HHQ" if is_big else f"{order}HHI"
+    inline = struct.calcsize(offset)  # bytes of a value that stands in its entry, otherwise of its offset
+    (at,) = struct.unpack_from(offset, data, inline)
+    (entries,) = struct.unpack_from(number, data, at)
     check_segments(entries, limits, "entries")
-    at += 8 if is_big else 2
+    at += struct.calcsize(number)
     seen: set[int] = set()
     for _ in range(entries):
-        tag, kind, count = struct.unpack_from(order + ("HHQ" if is_big else "HHI"), data, at)
-        place, inline = (at + 12, 8) if is_big else (at + 8, 4)
+        tag, kind, count = struct.unpack_from(entry, data, at)
+        place = at + struct.calcsize(entry)
+        at = place + inline
         if tag not in seen and kind in _FORMATS and 0 < count <= _MOST_VALUES.get(tag, 0):
             if count * struct.calcsize(_FORMATS[kind]) > inline:
-                (place,) = struct.unpack_from(order + ("Q" if is_big else "I"), data, place)
+                (place,) = struct.unpack_from(offset, data, place)
             yield tag, place, order + _FORMATS[kind], count
         seen.add(tag)
-        at += 20 if is_big else 12
 
 
 def _number(tags: _Tags, tag: int) -> int:

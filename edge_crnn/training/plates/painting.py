@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
-from ..canvas import blank_plate, draw_car, px
+from ..canvas import Floats, blank_plate, coloured, draw_car, levels, px, worn_colours
 from ..degrade import PX_PER_MM, Image
 from ..glyphs import FILL_ACROSS, FILL_DOWN, Face
 from .form import Cell, Colour, Form, Paint, Strip
@@ -36,8 +35,6 @@ _REGION_ACROSS = 0.94
 _WIDEST_SYLLABLE = 0.95
 """Greatest width of a syllable as a share of its height."""
 
-_Floats = npt.NDArray[np.float64]
-
 
 def paint(form: Form, label: str, face: Face, rng: np.random.Generator, light: Light | None = None) -> Image:
     """Paint the plate on a car, head on: (H, W, 3) uint8, BGR, at PX_PER_MM, with PAD around it.
@@ -58,8 +55,7 @@ def paint(form: Form, label: str, face: Face, rng: np.random.Generator, light: L
     outline, rim = blank_plate(form.width, form.height)
     ink = rim.copy() if rng.random() < _RIM_CHANCE else np.zeros_like(rim)
     _write(ink, form, label, face, rng)
-    shades = ground + (ink_colour - ground) * np.linspace(0, rng.uniform(colours.least_ink, 1), 256)[:, None]
-    plate: Image = cv2.LUT(cv2.merge([ink] * 3), _levels(shades)[None]).astype(np.uint8, copy=False)
+    plate = coloured(ink, ground, ink_colour, colours.least_ink, rng)
     if form.strip is not None:
         _draw_strip(plate, form.strip, rng)
     if form.emblem:
@@ -80,16 +76,13 @@ def paint(form: Form, label: str, face: Face, rng: np.random.Generator, light: L
     return canvas
 
 
-def _nuanced(colours: Paint, light: Light, rng: np.random.Generator) -> tuple[_Floats, _Floats]:
+def _nuanced(colours: Paint, light: Light, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Return the colours of ground and ink of one plate, (3,) BGR each."""
     if light == "infrared":
-        levels = colours.infrared[rng.integers(len(colours.infrared))]
-        ground, ink = (np.full(3, level + rng.uniform(-25, 25)) for level in levels)
+        grey = colours.infrared[rng.integers(len(colours.infrared))]
+        ground, ink = (np.full(3, level + rng.uniform(-25, 25)) for level in grey)
         return ground, ink
-    dirt = rng.uniform(0.82, 1.0)
-    ground = np.array(colours.ground) * dirt + rng.uniform(-8, 8, 3)
-    ink = np.array(colours.ink) * dirt + rng.uniform(-12, 12, 3)
-    return ground, ink
+    return worn_colours(colours.ground, colours.ink, rng)
 
 
 def _write(ink: Image, form: Form, label: str, face: Face, rng: np.random.Generator) -> None:
@@ -140,7 +133,7 @@ def _draw_strip(plate: Image, strip: Strip, rng: np.random.Generator) -> None:
 
     fade = rng.uniform(0.85, 1.1)
     height, width = plate.shape[0], px(strip.width)
-    plate[:, :width] = _levels(np.array(strip.colour) * fade)
+    plate[:, :width] = levels(np.array(strip.colour) * fade)
     centre, radius = (width // 2, height // 4), round(height * 0.13)
     cv2.circle(plate, centre, radius + 1, (235, 235, 235), -1, cv2.LINE_AA)
     for start, colour in zip((180, 0), strip.disc, strict=True):
@@ -158,7 +151,7 @@ def _draw_letters(plate: Image, letters: str, left: int, right: int, middle: int
     cv2.putText(plate, letters, place, cv2.FONT_HERSHEY_DUPLEX, scale, colour, 1, cv2.LINE_AA)
 
 
-def _draw_bolts(plate: Image, form: Form, ground: _Floats, rng: np.random.Generator) -> None:
+def _draw_bolts(plate: Image, form: Form, ground: Floats, rng: np.random.Generator) -> None:
     """Draw bolts of one sort: bright, dark, painted like the plate, or rusty; now and then, one is missing."""
     import cv2
 
@@ -174,9 +167,9 @@ def _draw_bolts(plate: Image, form: Form, ground: _Floats, rng: np.random.Genera
         if rng.random() < 0.95:
             # Eight fractional bits place the circle to a part of a pixel.
             centre, size = (round(x * PX_PER_MM * 256), round(y * PX_PER_MM * 256)), round(radius * 256)
-            cv2.circle(plate, centre, size, _levels(colour).tolist(), -1, cv2.LINE_AA, 8)
-            cv2.circle(plate, centre, size, _levels(colour * 0.6).tolist(), 1, cv2.LINE_AA, 8)
-            cv2.circle(plate, centre, size // 2, _levels(colour * 0.85).tolist(), 1, cv2.LINE_AA, 8)
+            cv2.circle(plate, centre, size, levels(colour).tolist(), -1, cv2.LINE_AA, 8)
+            cv2.circle(plate, centre, size, levels(colour * 0.6).tolist(), 1, cv2.LINE_AA, 8)
+            cv2.circle(plate, centre, size // 2, levels(colour * 0.85).tolist(), 1, cv2.LINE_AA, 8)
 
 
 def _draw_holder(canvas: Image, outline: Image, form: Form, face: Face, rng: np.random.Generator) -> Image:
@@ -220,9 +213,4 @@ def _at_night(canvas: Image, outline: Image, colours: Paint, rng: np.random.Gene
     lit = canvas * (dark + (bright - dark) * mask / 255)
     if colours.shines:
         lit += cv2.GaussianBlur(lit, (0, 0), rng.uniform(2, 6) * PX_PER_MM) * rng.uniform(0, 0.35)
-    return _levels(lit * rng.uniform(0.85, 1.0, 3))
-
-
-def _levels(values: npt.NDArray[np.floating]) -> Image:
-    levels: Image = np.clip(values, 0, 255).astype(np.uint8)
-    return levels
+    return levels(lit * rng.uniform(0.85, 1.0, 3))

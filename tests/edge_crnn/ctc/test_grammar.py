@@ -14,6 +14,7 @@ from edge_crnn.alphabet import PLATES, PLATES_2019, Alphabet
 from edge_crnn.ctc import GRAMMARS, Grammar
 from edge_crnn.errors import InputError
 from edge_crnn.training.layouts import LAYOUTS, label_at
+from tests.edge_crnn.ctc.counting import count_labels
 
 Floats = npt.NDArray[np.float64]
 ALPHABETS = (Alphabet(("a", "b"), blank=2), Alphabet(("b", "ab", "a"), blank=1), Alphabet(("a", "bb", "b"), blank=0))
@@ -220,25 +221,10 @@ def test_many_symbols_are_no_matter() -> None:
     assert grammar.used.sum() == 2010
 
 
-def labels_of(grammar: Grammar) -> int:
-    """Count the labels of a grammar whose labels have a maximum length."""
-    at = np.zeros(len(grammar.steps), object)
-    at[0] = 1
-    count = 0
-    while at.any():
-        count += at[grammar.steps[:, -1] == 0].sum()
-        following = np.zeros(len(at), object)
-        for symbol in np.flatnonzero(grammar.used):
-            np.add.at(following, grammar.transitions[:, symbol], at)
-        following[-1] = 0
-        at = following
-    return int(count)
-
-
 def test_korean_plates_of_2019_are_those_that_are_drawn() -> None:
     grammar = Grammar.compile("korean-plates-2019", PLATES_2019)
     kind = "long-white-2019"
-    assert labels_of(grammar) == LAYOUTS[kind].labels.size
+    assert count_labels(grammar) == LAYOUTS[kind].labels.size
     labels = [label_at(1, index, kind) for index in range(200)]
     assert all(grammar.accepts(PLATES_2019.encode(label)) for label in labels)
 
@@ -274,7 +260,7 @@ def test_containers_have_the_check_digit_of_iso_6346() -> None:
         assert [digit for digit in range(10) if grammar.accepts(CAPITALS.encode(f"{owner}{digit}"))] == [right]
     assert len(digits) == 10
     assert not any(grammar.accepts(CAPITALS.encode(label)) for label in ("CSQA3054383", "CSQU305438", "CSQU30543830"))
-    assert labels_of(grammar) == 26**3 * 3 * 10**6
+    assert count_labels(grammar) == 26**3 * 3 * 10**6
 
 
 def test_a_container_is_read_by_its_check_digit() -> None:

@@ -15,6 +15,7 @@ from edge_crnn.ctc.korean_plates import LEGAL, LabelSet
 from edge_crnn.training.layouts import label_at
 from edge_crnn.training.plates.form import REGIONS, SYLLABLES
 from edge_crnn.training.plates.table import FORMS, NEGATIVES
+from tests.edge_crnn.ctc.counting import count_labels
 
 GRAMMAR = Grammar.compile("korean-plates", PLATES)
 PRIVATE = "가나다라마거너더러머버서어저고노도로모보소오조구누두루무부수우주"
@@ -34,21 +35,6 @@ def accepts(label: str) -> bool:
         return GRAMMAR.accepts(PLATES.encode(label))
     except ValueError:  # a symbol that is not in the alphabet
         return False
-
-
-def labels_of(grammar: Grammar) -> int:
-    """Count the labels of a grammar."""
-    at = np.zeros(len(grammar.steps), object)
-    at[0] = 1
-    count = 0
-    while at.any():
-        count += at[grammar.steps[:, -1] == 0].sum()
-        following = np.zeros(len(at), object)
-        for symbol in np.flatnonzero(grammar.used):
-            np.add.at(following, grammar.transitions[:, symbol], at)
-        following[-1] = 0
-        at = following
-    return int(count)
 
 
 def test_the_grammar_is_the_law() -> None:
@@ -77,7 +63,7 @@ def test_every_label_of_the_grammar_is_drawn_as_some_form(data: st.DataObject) -
 
 def test_forms_and_grammar_have_the_same_number_of_labels() -> None:
     assert {form.labels for form in FORMS.values()} == set(LEGAL)
-    assert labels_of(GRAMMAR) == sum(len(label_set.regions) * label_set.size for label_set in LEGAL)
+    assert count_labels(GRAMMAR) == sum(len(label_set.regions) * label_set.size for label_set in LEGAL)
 
 
 @pytest.mark.parametrize(("first", "second"), list(combinations(LEGAL, 2)))

@@ -187,7 +187,7 @@ class FakeGpu:
 
     def capturing(self) -> bool:
         """Return whether this thread captures, so that nothing may be allocated."""
-        return any(s.capture is not None and s.thread == threading.get_ident() for s in self._streams.values())
+        return any(s.capture is not None and s.thread == threading.get_ident() for s in list(self._streams.values()))
 
     def _stream(self, call: str, handle: int) -> _Stream:
         if handle not in self._streams:
@@ -200,7 +200,7 @@ class FakeGpu:
     def _unsafe(self, call: str) -> None:
         """Fail, and invalidate the capture, if this thread captures."""
         self.current(call)
-        for stream in self._streams.values():
+        for stream in list(self._streams.values()):
             if stream.capture is not None and stream.thread == threading.get_ident():
                 stream.broken = True
                 raise CudaError(call, CAPTURE_UNSUPPORTED)
@@ -306,7 +306,7 @@ def _coded(call: Callable[..., Any]) -> Callable[..., int]:
 
 
 def _part(memory: dict[int, np.ndarray], address: int, size: int) -> np.ndarray:
-    for start, held in memory.items():
+    for start, held in list(memory.items()):  # another thread may allocate meanwhile
         if start <= address and address + size <= start + len(held):
             return held[address - start : address - start + size]
     raise CudaError("a copy or a kernel", ILLEGAL_ADDRESS)

@@ -1,9 +1,9 @@
-"""Calibration of an artifact's confidences on labelled images.
+"""Calibration of an artifact's confidences on labelled images, and on negatives: pictures without a right text.
 
 A temperature is fitted to the network by maximum likelihood of the true texts, which uses the probabilities of every
 image and not only its right or wrong reading. If that is not enough, isotonic regression maps the posterior of the text
 that was read to the share of such texts that are right. The accuracy-coverage curve then shows the effect of a
-threshold.
+threshold on the mixture of images and negatives: an accepted negative is wrong.
 
 Readings are ranked by their posterior. None of the other measures that `benchmarks.confidence` compares, such as the
 margin to the second text, the least sure character or the entropy, separates right from wrong better.
@@ -51,6 +51,7 @@ def calibrate(
     truths: Sequence[str],
     sha256: str,
     *,
+    negatives: Probabilities | None = None,
     isotonic: bool = False,
 ) -> ModelSpec:
     """Calibrate the confidences of an artifact for its own decoder.
@@ -60,14 +61,16 @@ def calibrate(
         engine: an open engine of the artifact, which does not run.
         probabilities: (N, T, C) float32, the engine's output for the images.
         truths: the labels of the N images.
-        sha256: the hash of the images; see `dataset.content_hash`.
+        sha256: the hash of all images; see `dataset.content_hash`.
+        negatives: (M, T, C) float32, the engine's output for pictures without a right text; None: there are none.
+            They count as often as images, so M / (N + M) is their share of what the model is to read.
         isotonic: add isotonic regression after the temperature.
 
     Returns:
         The spec with `confidence` filled in.
 
     Raises:
-        DatasetError: there are fewer than `FEWEST` images, or all or none of them are read right.
+        DatasetError: there are fewer than `FEWEST` labelled images, or all or none of them are read right.
     """
     if len(truths) < FEWEST:
         raise DatasetError(f"{len(truths)} images to calibrate with, expected at least {FEWEST}: add labelled images")
@@ -82,6 +85,7 @@ def calibrate(
         )
     fitted = Confidence(
         images=len(truths),
+        negatives=0 if negatives is None else len(negatives),
         right=0,
         sha256=sha256,
         temperature=fit_temperature(probabilities, [*map(spec.alphabet.encode, truths)], spec.blank, spec.skip_steps),
@@ -90,19 +94,23 @@ def calibrate(
         reliability=(),
         coverage=(),
     )
-    readings = decode(replace(raw, confidence=fitted), engine, probabilities)
+    # The temperature comes from labelled images alone: a network that never saw negatives gives an empty text no
+    # probability, so they would only make it as unsure as possible.
+    everything = probabilities if negatives is None else np.concatenate([probabilities, negatives])
+    truths = [*truths, *[""] * fitted.negatives]
+    readings = decode(replace(raw, confidence=fitted), engine, everything)
     right = np.array([reading.label == truth for reading, truth in zip(readings, truths, strict=True)])
     if isotonic:
         fitted = replace(fitted, isotonic=fit_isotonic(_confidences(readings), right))
-        readings = decode(replace(raw, confidence=fitted), engine, probabilities)
+        readings = decode(replace(raw, confidence=fitted), engine, everything)
     confidences = _confidences(readings)
     allowed = np.array([reading.accepted for reading in readings])
     fitted = replace(
         fitted,
-        right=int(right.sum()),
+        right=int(right[: fitted.images].sum()),
         error=calibration_error(confidences, right),
         reliability=reliability(confidences, right),
-        coverage=coverage(confidences, right, allowed),
+        coverage=coverage(confidences, right, allowed, is_negative=np.arange(len(right)) >= fitted.images),
     )
     return replace(spec, confidence=fitted)
 
@@ -178,12 +186,18 @@ def reliability(confidences: Floats, right: Flags, bins: int = BINS) -> tuple[Re
 
 
 def coverage(
-    confidences: Floats, right: Flags, allowed: Flags | None = None, points: int = _POINTS
+    confidences: Floats,
+    right: Flags,
+    allowed: Flags | None = None,
+    points: int = _POINTS,
+    is_negative: Flags | None = None,
 ) -> tuple[CoveragePoint, ...]:
     """Return the accuracy-coverage curve: thresholds that accept more and more of (N,) readings, in equal steps.
 
-    A reading for which `allowed` is False is never accepted, whatever its confidence.
+    A reading for which `allowed` is False is never accepted, whatever its confidence. Readings of negatives, for which
+    `is_negative` is True, are counted apart as well.
     """
+    counted = np.zeros(len(right), bool) if is_negative is None else is_negative
     kept = np.flatnonzero(allowed) if allowed is not None else np.arange(len(right))
     order = kept[np.argsort(-confidences[kept], kind="stable")]
     ranked = confidences[order]
@@ -193,7 +207,8 @@ def coverage(
         threshold = float(ranked[size - 1])
         accepted = int(np.searchsorted(-ranked, -threshold, side="right"))  # never splits equal confidences
         good = int(right[order[:accepted]].sum())
-        curve[threshold] = CoveragePoint(threshold, accepted, good, lower_bound(good, accepted, SHOWN))
+        bound = lower_bound(good, accepted, SHOWN)
+        curve[threshold] = CoveragePoint(threshold, accepted, good, bound, int(counted[order[:accepted]].sum()))
     return tuple(curve.values())
 
 

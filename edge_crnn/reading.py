@@ -43,9 +43,9 @@ class Reading:
     alternatives: tuple[Alternative, ...]
     """The next best texts, best first; as many as the caller asked for."""
     accepted: bool
-    """True if the confidence reaches the threshold of the model's spec or of the caller, and the text matches the
-    grammar. With a lexicon or a prior, `weighted` must reach the threshold instead. A rejected reading also has its
-    text."""
+    """True if there is a text, its confidence reaches the threshold of the model's spec or of the caller, and it
+    matches the grammar. With a lexicon or a prior, `weighted` must reach the threshold instead. A rejected reading also
+    has its text."""
     weighted: float | None = None
     """With a lexicon or a prior: the posterior after weighting by them, in [0, 1]; `confidence` remains the network's
     own. See `ctc.Decoded.weighted`."""

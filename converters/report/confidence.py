@@ -75,7 +75,7 @@ def _errors(figures: ConfidenceStudy) -> Table:
 
 def _coverage(figures: ConfidenceStudy) -> Markup:
     fit = figures.fit
-    points = [(point.accepted / fit.images, point.right / point.accepted) for point in fit.coverage if point.accepted]
+    points = [(fit.coverage_of(point), point.right / point.accepted) for point in fit.coverage if point.accepted]
     line = Line("", tuple(points), "s1", dots=len(points) < 30)
     x = scale([0.0, *(share for share, _ in points), 1.0], "accepted", tick)
     y = scale([*(precision for _, precision in points), 1.0], "right of the accepted", tick)

@@ -14,7 +14,7 @@ import numpy as np
 from ..backends import Backend, Probabilities, open_backend
 from ..calibration import calibrate
 from ..confidence import threshold
-from ..dataset import Dataset, chunked, load_labelled, refuse_repeats
+from ..dataset import Dataset, chunked, content_hash, load_labelled, load_unlabelled, refuse_repeats
 from ..errors import BackendUnavailable, OutputError
 from ..files import require_place, write_atomically
 from ..model.artifact import Artifact, load, save
@@ -43,6 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="DIR",
         help="labelled images like those it will read, ideally thousands; judge the confidences on other images",
+    )
+    parser.add_argument(
+        "--negatives",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="pictures without a text that could be right, as many for every labelled image as the camera sees; may be"
+        " repeated",
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="write the calibrated model here (default: overwrite MODEL)"
@@ -78,12 +87,21 @@ def run(arguments: argparse.Namespace) -> int:
     spec = replace(artifact.spec, decoder=decoder_of(arguments, artifact.spec))
     steps = spec.output.steps - spec.skip_steps
     dataset = load_labelled(arguments.images, spec.alphabet, label_rules_of(arguments), steps=steps)
-    refuse_repeats(dataset.paths)
+    negatives = [load_unlabelled(folder, recursive=True) for folder in arguments.negatives]
+    paths = [path for part in (dataset, *negatives) for path in part.paths]
+    refuse_repeats(paths)
     engine = open_backend(artifact, arguments.threads)
     try:
         probabilities = infer(artifact, engine, dataset)
-        truths = [entry.label for entry in dataset]
-        spec = calibrate(spec, engine, probabilities, truths, dataset.sha256, isotonic=arguments.isotonic)
+        spec = calibrate(
+            spec,
+            engine,
+            probabilities,
+            [entry.label for entry in dataset],
+            content_hash(paths),
+            negatives=np.concatenate([infer(artifact, engine, part) for part in negatives]) if negatives else None,
+            isotonic=arguments.isotonic,
+        )
     finally:
         engine.close()
     confidence = spec.confidence
@@ -116,10 +134,12 @@ def infer(artifact: Artifact, engine: Backend, dataset: Dataset) -> Probabilitie
 
 def table(confidence: Confidence) -> str:
     """Return a table of the accuracy-coverage curve at selected coverages, for people."""
-    lines = [f"{'coverage':>9} {'threshold':>10} {'precision':>10} {'shown':>8}   ({confidence.right:,} right)"]
+    head = f"{'coverage':>9} {'threshold':>10} {'precision':>10} {'shown':>8}"
+    head += f" {'negatives':>9}" if confidence.negatives else ""
+    lines = [f"{head}   ({confidence.right:,} right)"]
     lines += [
-        f"{point.accepted / confidence.images:>9.2%} {point.threshold:>10.6f} {point.right / point.accepted:>10.3%}"
-        f" {point.shown:>8.3%}"
+        f"{confidence.coverage_of(point):>9.2%} {point.threshold:>10.6f} {point.right / point.accepted:>10.3%}"
+        f" {point.shown:>8.3%}" + (f" {point.negatives:>9,}" if confidence.negatives else "")
         for point in _rows(confidence)
     ]
     return "\n".join(lines)
@@ -128,7 +148,7 @@ def table(confidence: Confidence) -> str:
 def _rows(confidence: Confidence) -> Sequence[CoveragePoint]:
     rows: dict[CoveragePoint, None] = {}  # a set that keeps its order
     for share_ in _COVERAGES:
-        rows.update(dict.fromkeys([p for p in confidence.coverage if p.accepted <= share_ * confidence.images][-1:]))
+        rows.update(dict.fromkeys([p for p in confidence.coverage if confidence.coverage_of(p) <= share_][-1:]))
     return list(rows)
 
 
@@ -151,7 +171,7 @@ def curve(confidence: Confidence) -> bytes:
     left.plot(expected, actual, marker="o", color="tab:blue")
     left.set(xscale="log", yscale="log", xlabel="expected to be wrong", ylabel=f"wrong ({least:.1e}: none)")
     left.set_title(f"expected calibration error {confidence.error:.4f} ({confidence.error_before:.4f} before)")
-    covered = [point.accepted / confidence.images for point in confidence.coverage]
+    covered = [confidence.coverage_of(point) for point in confidence.coverage]
     right.plot(
         covered,
         [max(1 - point.right / point.accepted, least) for point in confidence.coverage],

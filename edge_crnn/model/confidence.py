@@ -22,21 +22,25 @@ class CoveragePoint:
 
     threshold: float
     accepted: int
+    """Accepted readings, of negatives too."""
     right: int
     """Accepted readings that are right."""
     shown: float
     """Precision that the images show with 95 % confidence: the one-sided lower bound (Clopper-Pearson)."""
+    negatives: int = 0
+    """Accepted readings of negatives, none of which is right."""
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """The calibration of an artifact's confidences, with the spec's decoder, on a labelled folder."""
+    """The calibration of an artifact's confidences, with the spec's decoder, on labelled images and negatives."""
 
     images: int
+    """Labelled images."""
     right: int
     """Images that the artifact reads right."""
     sha256: str
-    """SHA-256 of the folder's images."""
+    """SHA-256 of all images."""
     temperature: float
     """Divisor of the log-probabilities before decoding."""
     error_before: float
@@ -49,13 +53,20 @@ class Confidence:
     """The accuracy-coverage curve, strictest threshold first; a text outside the grammar is never accepted."""
     isotonic: tuple[tuple[float, float], ...] = ()
     """Points (posterior, probability of being right), both increasing; empty: the posterior is the confidence."""
+    negatives: int = 0
+    """Pictures without a text that could be right, such as signs, or plates that the alphabet cannot spell."""
+
+    def coverage_of(self, point: CoveragePoint) -> float:
+        """Return the share of the labelled images that a threshold accepts."""
+        return (point.accepted - point.negatives) / self.images
 
     @property
     def headline(self) -> str:
         """Summary of the fit, its images, and the gain, for a person."""
         steps = f", isotonic with {len(self.isotonic)} points" if self.isotonic else ""
+        others = f" and {self.negatives:,} negatives" if self.negatives else ""
         return (
-            f"temperature {self.temperature:.3f}{steps}, on {self.images:,} images; expected calibration error"
+            f"temperature {self.temperature:.3f}{steps}, on {self.images:,} images{others}; expected calibration error"
             f" {self.error:.4f}, before {self.error_before:.4f}"
         )
 
@@ -64,9 +75,10 @@ def problem_of(confidence: Confidence) -> str | None:
     """Return the problem with the values of a calibration; None: there is none."""
     if not 0.01 <= confidence.temperature <= 100:
         return f"temperature {confidence.temperature}; it must be within 0.01 and 100"
-    if confidence.images < 1 or any(
-        not 0 <= point.right <= point.accepted <= confidence.images or not point.accepted
-        for point in confidence.coverage
+    if (
+        confidence.images < 1
+        or confidence.negatives < 0
+        or not all(_is_possible(point, confidence) for point in confidence.coverage)
     ):
         return "the counts of images contradict each other, expected 1 or more images, of which some are accepted"
     posteriors, chances = ([point[axis] for point in confidence.isotonic] for axis in (0, 1))
@@ -76,3 +88,11 @@ def problem_of(confidence: Confidence) -> str | None:
     if not all(0 <= value <= 1 for value in (*posteriors, *chances, *thresholds)):
         return "a point of isotonic or coverage is not within 0 and 1"
     return None
+
+
+def _is_possible(point: CoveragePoint, confidence: Confidence) -> bool:
+    return (
+        point.accepted > 0
+        and 0 <= point.right <= point.accepted - point.negatives <= confidence.images
+        and 0 <= point.negatives <= confidence.negatives
+    )

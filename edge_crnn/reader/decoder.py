@@ -20,7 +20,7 @@ from typing import Any
 from ..bounds import WORKERS
 from ..confidence import threshold
 from ..errors import InputError, InputTypeError
-from ..model.spec import DecoderSpec, DecodingMethod, ModelSpec
+from ..model.spec import Confidence, CoveragePoint, DecoderSpec, DecodingMethod, ModelSpec
 
 MOST = WORKERS.most
 """Largest number of workers or threads."""
@@ -89,6 +89,11 @@ def _changed(decoder: DecoderSpec, changes: Mapping[str, Any]) -> DecoderSpec:
     return replace(decoder, **{name: value for name, value in changes.items() if value is not None})
 
 
+def _negatives(confidence: Confidence, point: CoveragePoint) -> str:
+    """Return how many negatives a threshold accepts, for a calibration with negatives."""
+    return f" and {point.negatives:,} of {confidence.negatives:,} negatives" if confidence.negatives else ""
+
+
 def origin_of_threshold(spec: ModelSpec) -> str:
     """Return the origin of the threshold in a model's spec, as the end of a sentence that begins with "it was"."""
     limit = spec.decoder.reject_below
@@ -98,8 +103,8 @@ def origin_of_threshold(spec: ModelSpec) -> str:
     for point in confidence.coverage:
         if point.threshold == limit:
             return (
-                f"chosen by calibration: {point.accepted / confidence.images:.1%} of {confidence.images:,} images were"
-                f" accepted, {point.right / point.accepted:.2%} of these correctly read"
+                f"chosen by calibration: {confidence.coverage_of(point):.1%} of {confidence.images:,} images were"
+                f" accepted{_negatives(confidence, point)}, {point.right / point.accepted:.2%} of these correctly read"
                 f" (at least {math.floor(1e4 * point.shown) / 1e2:.2f}% with 95% confidence)"
             )
     return "set in the model's spec, apart from its calibration"

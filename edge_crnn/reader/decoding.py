@@ -100,7 +100,7 @@ class Decoding:
                 for index, peak, span in zip(best.indices, best.confidences, best.spans, strict=True)
             ),
             alternatives=tuple(map(self._alternative, others)),
-            accepted=judged >= self._spec.decoder.reject_below and matches,
+            accepted=bool(label) and judged >= self._spec.decoder.reject_below and matches,
             weighted=best.weighted,
             rescued=best.rescued,
         )

@@ -21,7 +21,8 @@ from edge_crnn.calibration import (
 )
 from edge_crnn.confidence import likelihood, temper, threshold
 from edge_crnn.errors import DatasetError
-from edge_crnn.model.spec import Confidence, DecoderSpec, InputSpec, ModelSpec, OutputSpec
+from edge_crnn.model.spec import Confidence, CoveragePoint, DecoderSpec, InputSpec, ModelSpec, OutputSpec
+from edge_crnn.reading import Reading
 
 SPEC = ModelSpec("fake", tuple("abc"), 3, InputSpec(2, 2, "HWC", 1.0, 0.0), OutputSpec(7, 4), skip_steps=1)
 
@@ -43,6 +44,11 @@ def world(temperature: float, images: int = 1500, seed: int = 3) -> tuple[np.nda
     honest = np.cumsum(temper(rows, 3, temperature), axis=-1)
     paths = (random.random((images, 7, 1)) > honest).sum(axis=-1).clip(0, 3)
     return rows, ["".join("abc"[k] for k, _ in groupby(path) if k != 3) for path in paths[:, 1:].tolist()]
+
+
+def replace_negatives(point: CoveragePoint) -> CoveragePoint:
+    """Return the point as a calibration without negatives counts it."""
+    return replace(point, negatives=0)
 
 
 def fake(rows: np.ndarray) -> FakeBackend:
@@ -133,6 +139,19 @@ def test_the_curve_counts_what_its_thresholds_accept(pairs: list[tuple[float, bo
 
 @settings(deadline=None)
 @given(scored, st.data())
+def test_the_curve_counts_negatives_apart(pairs: list[tuple[float, bool]], data: st.DataObject) -> None:
+    confidences, right = arrays(pairs)
+    flags = st.lists(st.booleans(), min_size=len(pairs), max_size=len(pairs))
+    is_negative = np.array(data.draw(flags))
+    right &= ~is_negative
+    curve = coverage(confidences, right, is_negative=is_negative)
+    assert [replace_negatives(point) for point in curve] == list(coverage(confidences, right))
+    for point in curve:
+        assert point.negatives == (is_negative & (confidences >= point.threshold)).sum()
+
+
+@settings(deadline=None)
+@given(scored, st.data())
 def test_a_text_outside_the_grammar_is_never_accepted(pairs: list[tuple[float, bool]], data: st.DataObject) -> None:
     confidences, right = arrays(pairs)
     allowed = np.array(data.draw(st.lists(st.booleans(), min_size=len(pairs), max_size=len(pairs))))
@@ -174,6 +193,42 @@ def test_confidences_become_true_and_thresholds_hold(
     readings_again = decode(spec, fake(rows), fresh)
     right_again = np.array([reading.label == truth for reading, truth in zip(readings_again, answers, strict=True)])
     assert calibration_error(np.array([reading.confidence for reading in readings_again]), right_again, bins=5) < 0.04
+
+
+def test_an_accepted_negative_is_wrong(drawn: tuple[np.ndarray, list[str]]) -> None:
+    rows, truths = drawn
+    negatives, _ = world(1.7, images=700, seed=5)
+    spec = calibrate(SPEC, fake(rows), rows, truths, "x", negatives=negatives)
+    plain = calibrate(SPEC, fake(rows), rows, truths, "x")
+    assert spec.confidence is not None
+    assert plain.confidence is not None
+    assert ModelSpec.from_json(spec.to_json()) == spec
+    assert spec.confidence.temperature == plain.confidence.temperature
+    assert (spec.confidence.images, spec.confidence.negatives) == (2000, 700)
+    assert spec.confidence.right == plain.confidence.right
+    readings = decode(spec, fake(rows), rows)
+    others = decode(spec, fake(rows), negatives)
+    for point in spec.confidence.coverage[::7]:
+        accepted = [r.label == truth for r, truth in zip(readings, truths, strict=True) if accepts(r, point)]
+        assert point.negatives == sum(accepts(reading, point) for reading in others)
+        assert (point.accepted, point.right) == (len(accepted) + point.negatives, sum(accepted))
+        assert spec.confidence.coverage_of(point) == len(accepted) / 2000
+    assert threshold(spec, 0.5, spec.decoder) > threshold(plain, 0.5, plain.decoder)
+
+
+def accepts(reading: Reading, point: CoveragePoint) -> bool:
+    """Return whether a threshold accepts a reading; a reading without a text is never accepted."""
+    return reading.label != "" and reading.confidence >= point.threshold
+
+
+@pytest.mark.parametrize("decoder", [DecoderSpec(), DecoderSpec("beam"), DecoderSpec("beam", grammar="[ab]*")])
+def test_a_reading_without_a_text_is_never_accepted(decoder: DecoderSpec) -> None:
+    rows = np.zeros((2, 7, 4), np.float32)
+    rows[..., 3] = 1  # certain blanks
+    rows[1, 4] = (1, 0, 0, 0)
+    empty, text = decode(replace(SPEC, decoder=decoder), fake(rows), rows)
+    assert (empty.label, empty.accepted) == ("", False)
+    assert (text.label, text.accepted) == ("a", True)
 
 
 def test_a_reading_keeps_its_threshold_on_the_default(drawn: tuple[np.ndarray, list[str]]) -> None:

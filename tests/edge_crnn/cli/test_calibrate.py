@@ -118,6 +118,26 @@ def test_a_calibrated_artifact_reads_one_as_it_reads_many(
         ]
 
 
+def test_negatives_count_as_wrong(tiny_artifact: Path, folder: Path, tmp_path: Path, run: Run) -> None:
+    random = np.random.default_rng(7)
+    (tmp_path / "signs" / "old").mkdir(parents=True)
+    (tmp_path / "lamps").mkdir()
+    for index, place in enumerate(["signs", "signs/old", "lamps"] * 10):
+        picture = random.integers(0, 256, (32, 100, 3), np.uint8)
+        (tmp_path / place / f"{index}.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+    target = tmp_path / "new.tflite"
+    words = ["calibrate", tiny_artifact, "-o", target, "--images", folder]
+    status, lines, errors = run(*words, "--negatives", tmp_path / "signs", "--negatives", tmp_path / "lamps")
+    assert (status, errors) == (0, "")
+    confidence = load(target).spec.confidence
+    assert confidence is not None
+    assert (confidence.images, confidence.negatives) == (IMAGES, 30)
+    assert f"{IMAGES} images and 30 negatives" in lines[0]
+    assert lines[1].split()[:5] == ["coverage", "threshold", "precision", "shown", "negatives"]
+    assert int(lines[-2].split()[-1]) == confidence.coverage[-1].negatives
+    assert run(*words, "--negatives", folder)[0] == 1  # every image is in both
+
+
 def test_a_picture_of_the_curves(tiny_artifact: Path, folder: Path, tmp_path: Path, run: Run) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed; it comes with edge-crnn[train]")
     picture = tmp_path / "curve.png"

@@ -15,7 +15,7 @@ help:
 	@echo "make test-fast     the tests that need no TensorFlow: a minute and a half on two cores"
 	@echo "make check         lint, types, import rules, tests; .ci/run runs the slow tests, other Pythons and boards as well"
 	@echo "make test-slow     what takes minutes: every network of the zoo, in every recipe"
-	@echo "make faults        lets every file operation of convert, serve-folder, calibrate and the caches fail in turn: hours"
+	@echo "make faults        lets every file operation of convert, serve-folder, calibrate and the caches fail in turn: half an hour"
 	@echo "make fuzz          damaged pictures, artifacts, specs, models and labels, 233,000 in all: an hour"
 	@echo "make soak          a million readings, ten thousand openings, a day of the service in an hour: nothing grows"
 	@echo "make test-pythons  the runtime's tests on every other Python that is installed"
@@ -45,7 +45,7 @@ docs: $(VENV)/.docs
 # 500 samples cannot show the gate; with 600 more plates, which take seconds to render, they can.
 demo/plates: | $(VENV)/.demo
 	@mkdir -p demo && rm -rf demo/rendered
-	$(BIN)/edge-crnn synth -o demo/rendered -n 600 --seed 401 --preset mild
+	$(BIN)/edge-crnn synth -o demo/rendered -n 600 --kind first-five --seed 401 --preset mild
 	@mv demo/rendered demo/plates
 
 demo: $(VENV)/.demo demo/plates

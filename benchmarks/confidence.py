@@ -3,8 +3,7 @@
     python -m benchmarks.confidence ARTIFACT FIT_DIR HELD_DIR [--target 0.999] [-o FILE]
 
 The folders share no image. The program prints and records the expected calibration error, the coverage at each target
-precision, how well the posterior and other measures tell right from wrong, and how many pictures without a plate are
-rejected.
+precision, how well the posterior and other measures tell right from wrong, and how many negatives are rejected.
 """
 
 from __future__ import annotations
@@ -41,8 +40,8 @@ from edge_crnn.records.confidence import (
     StudiedArtifact,
     TargetOutcome,
 )
+from edge_crnn.training.negatives import KINDS, NegativeRenderer, generate_negatives
 
-from .nonplates import KINDS, pictures
 from .record import header, save, typed
 
 TARGETS = (0.99, 0.995, 0.998, 0.999)
@@ -131,13 +130,13 @@ def ranking(measure: str, values: Floats, right: Flags) -> Ranking:
     return Ranking(measure, auroc, tuple(best))
 
 
-def rejections(spec: ModelSpec, engine: Backend, nonplates: Mapping[str, Probabilities]) -> list[Rejection]:
-    """Count the pictures that a reader with this spec, whose decoder has the threshold, rejects."""
+def rejections(spec: ModelSpec, engine: Backend, negatives: Mapping[str, Probabilities]) -> list[Rejection]:
+    """Count the pictures that a reader with this spec, whose decoder has the threshold, rejects or reads as empty."""
     counts = []
-    for kind, probabilities in nonplates.items():
+    for kind, probabilities in negatives.items():
         readings = decode(spec, engine, probabilities)
-        rejected = sum(not reading.accepted for reading in readings)
-        highest = max(reading.confidence for reading in readings)
+        rejected = sum(not (reading.accepted and reading.label) for reading in readings)
+        highest = max((reading.confidence for reading in readings if reading.label), default=0.0)
         counts.append(Rejection(kind, len(readings), rejected, binomial_interval(rejected, len(readings)), highest))
     return counts
 
@@ -147,7 +146,7 @@ def study(
     engine: Backend,
     fit: tuple[Probabilities, Sequence[str], str],
     held: tuple[Probabilities, Sequence[str], str],
-    nonplates: Mapping[str, Probabilities],
+    negatives: Mapping[str, Probabilities],
     target: float,
 ) -> ConfidenceStudy:
     """Calibrate an artifact on some images, and judge its confidences on others.
@@ -157,8 +156,8 @@ def study(
         engine: the open engine of the artifact; it is not run.
         fit: probabilities, labels and hash of the images to calibrate with.
         held: probabilities, labels and hash of the images to judge by.
-        nonplates: the probabilities of pictures without a plate, by kind.
-        target: the precision whose threshold rejects those pictures.
+        negatives: the probabilities of negatives, by kind.
+        target: the precision whose threshold rejects them.
 
     Raises:
         InputError: no threshold reaches the target.
@@ -185,7 +184,7 @@ def study(
         targets=TARGETS,
         rankings=tuple(rankings(plain, probabilities, truths, tempered.confidence.temperature)),
         rejected_at=target,
-        rejections=tuple(rejections(replace(tempered, decoder=strict), engine, nonplates)),
+        rejections=tuple(rejections(replace(tempered, decoder=strict), engine, negatives)),
     )
 
 
@@ -207,9 +206,9 @@ def table(study: ConfidenceStudy) -> str:
     for ranked in study.rankings:
         shares = " ".join(f"{share:.2%}" for share in ranked.coverage)
         lines.append(f"{ranked.measure:<22} {ranked.auroc:>8.5f}  {shares}")
-    lines += ["", f"{'no plate':<10} {'pictures':>8} {'rejected':>9} {'surest':>7}, at target {study.rejected_at:g}"]
+    lines += ["", f"{'negative':<17} {'pictures':>8} {'rejected':>9} {'surest':>7}, at target {study.rejected_at:g}"]
     for kind in study.rejections:
-        cells = f"{kind.kind:<10} {kind.pictures:>8} {kind.rejected / kind.pictures:>9.2%} {kind.highest:>7.4f}"
+        cells = f"{kind.kind:<17} {kind.pictures:>8} {kind.rejected / kind.pictures:>9.2%} {kind.highest:>7.4f}"
         lines.append(f"{cells} {_span(kind.interval)}")
     return "\n".join(lines)
 
@@ -224,16 +223,16 @@ def main(words: Sequence[str] | None = None) -> int:
         "--target",
         type=float,
         default=0.999,
-        help="precision whose threshold rejects pictures without a plate (default: %(default)s)",
+        help="precision whose threshold rejects negatives (default: %(default)s)",
     )
     parser.add_argument(
         "--pictures",
         type=int,
         default=500,
         metavar="N",
-        help="pictures of each kind without a plate (default: %(default)s)",
+        help="pictures of each kind of negative (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=1, help="seed of these pictures (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the negatives (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results/confidence.json"))
     add_decoder_arguments(parser)
     args = parser.parse_args(words)
@@ -246,16 +245,18 @@ def main(words: Sequence[str] | None = None) -> int:
         refuse_repeats(dataset.paths)
     refuse_overlap(fit.paths, held.paths)
     engine = open_backend(artifact)
-    nonplates = {}
+    negatives = {}
+    renderer = NegativeRenderer(kinds=KINDS)
     for kind in KINDS:
-        drawn = progress(pictures(kind, args.pictures, args.seed), args.pictures, kind)
-        nonplates[kind] = np.concatenate([engine.infer(preprocess(c, spec.input)) for c in chunked(drawn, _CHUNK)])
+        plates = generate_negatives(args.pictures, args.seed, kind=kind, renderer=renderer)
+        drawn = progress((plate.image for plate in plates), args.pictures, kind)
+        negatives[kind] = np.concatenate([engine.infer(preprocess(c, spec.input)) for c in chunked(drawn, _CHUNK)])
     figures = study(
         spec,
         engine,
         (infer(artifact, engine, fit), [entry.label for entry in fit], fit.sha256),
         (infer(artifact, engine, held), [entry.label for entry in held], held.sha256),
-        nonplates,
+        negatives,
         args.target,
     )
     engine.close()

@@ -1,7 +1,7 @@
 """Measure how many rendered images a trained model reads, by kind: the figures in the model cards.
 
-python -m benchmarks.presets [--model models/plates.keras] [--what plates] [--presets none mild heavy] [-n 5000]
-    [--seed 7] [--fonts DIR [--font-split test] | --glyphs DIR]
+python -m benchmarks.presets [--model models/plates.keras] [--what plates] [--kind KIND …] [--presets none mild heavy]
+    [-n 5000] [--seed 7] [--fonts DIR [--font-split test]] [--glyphs DIR] [--negatives]
 """
 
 from __future__ import annotations
@@ -9,24 +9,71 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
 
 from converters.reference.keras import KerasReference
 from converters.verify.statistics import binomial_interval
 from edge_crnn.ctc import greedy
 from edge_crnn.dataset import chunked
+from edge_crnn.errors import EdgeCrnnError, InputError
 from edge_crnn.model.artifact import load_sidecar
+from edge_crnn.model.spec import ModelSpec
 from edge_crnn.preprocess import preprocess
 from edge_crnn.progress import progress
 from edge_crnn.training.degrade import HEAVY, MILD, NONE, PRESETS
 from edge_crnn.training.folder import WHATS, Drawing
 from edge_crnn.training.fonts import FontSplit, pick_fonts
+from edge_crnn.training.kinds import READABLE_CHOICES
 
 BATCH = 50
 
+Images = npt.NDArray[np.float32]
 
-def main() -> int:
+
+class Tally:
+    """Counts pictures by kind, and those of them that pass a test."""
+
+    def __init__(self) -> None:
+        self.passed: Counter[str] = Counter()
+        self.drawn: Counter[str] = Counter()
+
+    def add(self, kind: str, passed: bool) -> None:
+        """Count a picture."""
+        self.drawn[kind] += 1
+        self.passed[kind] += passed
+
+    def lines(self, title: str) -> list[str]:
+        """Return the share that has passed with its 95 % interval, in all and by kind."""
+        shares = [(title, self.passed.total(), self.drawn.total())]
+        shares += [(f"  {kind}", self.passed[kind], self.drawn[kind]) for kind in sorted(self.drawn)]
+        return [f"{name}: {_share(passed, drawn)}" for name, passed, drawn in shares]
+
+
+def measure(drawing: Drawing, n: int, spec: ModelSpec, infer: Callable[[Images], Images]) -> Tally:
+    """Count the pictures of a drawing that are read as their label or, of negatives, as anything but nothing.
+
+    Lines are counted by length, plates by kind.
+
+    Raises:
+        DatasetError: the fonts or the glyph folder cannot be used.
+    """
+    tally = Tally()
+    for batch in chunked(progress(drawing.pictures(n), n, drawing.preset), BATCH):
+        rows = infer(preprocess([picture.image for picture in batch], spec.input))
+        for picture, path in zip(batch, greedy(rows, spec.blank, spec.skip_steps), strict=True):
+            kind = f"length {len(picture.label):2}" if drawing.what == "lines" else picture.kind
+            read = spec.alphabet.spell(path.indices)
+            tally.add(kind, bool(read) if drawing.is_negative else read == picture.label)
+    return tally
+
+
+def main(words: Sequence[str] | None = None) -> int:
     """Print the share of images of each preset that are read right, with its 95 % interval, in all and by kind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=Path("models/plates.keras"))
@@ -36,33 +83,52 @@ def main() -> int:
         default="plates",
         help="what to render; lines are counted by length, plates by kind (default: %(default)s)",
     )
+    parser.add_argument(
+        "--kind",
+        choices=READABLE_CHOICES,
+        action="append",
+        metavar="KIND",
+        help="kind or group of plates; may be repeated (default: all-forms)",
+    )
     parser.add_argument("--presets", nargs="+", choices=list(PRESETS), default=[NONE.name, MILD.name, HEAVY.name])
     parser.add_argument("-n", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=7)
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--fonts", type=Path)
-    source.add_argument("--glyphs", type=Path)
+    parser.add_argument("--fonts", type=Path)
+    parser.add_argument("--glyphs", type=Path, help="folder of glyph images; --fonts draws those that it lacks")
     parser.add_argument("--font-split", choices=get_args(FontSplit), default="all")
-    args = parser.parse_args()
+    parser.add_argument(
+        "--negatives",
+        action="store_true",
+        help="also draw as many negatives of each preset, and print how many are read as something",
+    )
+    args = parser.parse_args(words)
 
     lines = args.what == "lines"
-    fonts = () if args.glyphs else pick_fonts(args.fonts, lines, args.font_split)
-    spec = load_sidecar(args.model)
-    alphabet = spec.alphabet
-    reference = KerasReference(args.model, batch=BATCH)
-    for preset in args.presets:
-        drawing = Drawing(args.what, args.seed, preset, fonts, args.glyphs, alphabet="".join(spec.symbols))
-        right: Counter[str] = Counter()
-        drawn: Counter[str] = Counter()
-        for batch in chunked(progress(drawing.pictures(args.n), args.n, preset), BATCH):
-            rows = reference.infer(preprocess([picture.image for picture in batch], spec.input))
-            for picture, path in zip(batch, greedy(rows, spec.blank, spec.skip_steps), strict=True):
-                kind = f"length {len(picture.label):2}" if lines else picture.kind
-                drawn[kind] += 1
-                right[kind] += alphabet.spell(path.indices) == picture.label
-        print(f"{preset}: {_share(right.total(), args.n)}")
-        for kind in sorted(drawn):
-            print(f"  {kind}: {_share(right[kind], drawn[kind])}", flush=True)
+    try:
+        if args.what != "plates" and (args.kind or args.negatives):
+            raise InputError(f"--kind and --negatives do not apply to --what {args.what}; leave them out")
+        fonts = pick_fonts(args.fonts, lines, args.font_split) if args.fonts or not args.glyphs else ()
+        spec = load_sidecar(args.model)
+        reference = KerasReference(args.model, batch=BATCH)
+        drawing = Drawing(
+            args.what,
+            args.seed,
+            args.presets[0],
+            fonts,
+            args.glyphs,
+            chosen=tuple(args.kind or ()),
+            alphabet="".join(spec.symbols),
+        )
+        for preset in args.presets:
+            tally = measure(replace(drawing, preset=preset), args.n, spec, reference.infer)
+            print(*tally.lines(preset), sep="\n", flush=True)
+            if args.negatives:
+                negatives = replace(drawing, preset=preset, chosen=("negatives",))
+                tally = measure(negatives, args.n, spec, reference.infer)
+                print(*tally.lines(f"{preset}, negatives read as something"), sep="\n", flush=True)
+    except EdgeCrnnError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

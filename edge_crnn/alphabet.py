@@ -258,7 +258,7 @@ _REGIONS = (
     *("서울", "경기", "인천", "강원", "충남", "대전", "충북", "부산"),
     *("울산", "대구", "경북", "경남", "전남", "광주", "전북", "제주"),
 )
-_SYLLABLES = [consonant + vowel for consonant in "rsefaqtdw" for vowel in "kjhn"] + ["gj"]
+_SYLLABLES = [consonant + vowel for consonant in "rsefaqtdw" for vowel in "kjhn"] + ["gj", "gh", "gk"]
 
 KOREAN_PLATES: Mapping[str, str] = {
     **{letter: f"{region} " for letter, region in zip("ABCDEFGHIJKLMNOP", _REGIONS, strict=True)},
@@ -267,16 +267,16 @@ KOREAN_PLATES: Mapping[str, str] = {
 }
 """Label map of Korean number plates: regions A to P, Z for none, and syllables as typed on a Korean keyboard.
 
-`A18sk6897` reads 서울 18 나 6897, and `Z18sk6897` reads 18 나 6897.
+`A18sk6897` reads 서울 18 나 6897, `Z18sk6897` reads 18 나 6897, and `Z152gk3108` reads 152 하 3108.
 """
 
 PLATES = Alphabet(tuple("adefghjknqrstwABCDEFGHIJKLMNOPZ0123456789"), blank=41, label_map=KOREAN_PLATES)
-"""The five kinds of Korean plates that KOREAN_PLATES reads."""
+"""The Korean plates that KOREAN_PLATES reads: all that are on the road but 배, military and diplomatic ones."""
 
 PLATES_2019 = Alphabet(
     tuple("adefghjknoqrstw0123456789"),
     blank=25,
-    label_map={keys: f" {_syllable(keys)} " for keys in sorted([*_SYLLABLES, "gk", "gh", "qo"])},
+    label_map={keys: f" {_syllable(keys)} " for keys in sorted([*_SYLLABLES, "qo"])},
 )
 """Korean plates since 2019: three digits and no region, and 하 허 호 배 on plates for hire and for deliveries.
 

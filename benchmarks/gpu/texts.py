@@ -68,7 +68,9 @@ def main(words: Sequence[str] | None = None) -> int:
             continue
         folder = args.output / name
         folder.mkdir(parents=True, exist_ok=True)
-        drawing = Drawing(drawn, args.seed, args.preset, tuple(pick_fonts(None, drawn == "lines", "all")))
+        fonts = pick_fonts(None, drawn == "lines", "all")
+        chosen = ("first-five",) if drawn == "plates" else ()
+        drawing = Drawing(drawn, args.seed, args.preset, fonts, chosen=chosen)
         print(f"{name}: {prepare(folder, path, drawing, args.n, command)}", flush=True)
     return int(missing)
 

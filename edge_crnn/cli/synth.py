@@ -19,8 +19,8 @@ from ..progress import progress
 from ..training.degrade import MILD, PRESETS
 from ..training.folder import WHATS, Drawing, Drawn, draw_files
 from ..training.fonts import HELD_OUT, FontSplit, find_fonts, pick_fonts
-from ..training.layouts import KINDS, read_label
-from ..training.plates.table import FORMS, GROUPS, NEGATIVES, ROAD
+from ..training.kinds import GROUPS, NEGATIVE, READABLE
+from ..training.layouts import read_label
 from .command import Command, at_least, length, share
 
 _SHEET = 100
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--what",
         choices=WHATS,
         default=WHATS[0],
-        help="plates of five kinds, plates of 2019, or lines of text (default: %(default)s)",
+        help="plates of all kinds, plates of 2019 in symbols of their own, or lines of text (default: %(default)s)",
     )
     parser.add_argument(
         "--preset", choices=list(PRESETS), default=MILD.name, help="how degraded the images are (default: %(default)s)"
@@ -54,11 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--kind",
-        choices=[*KINDS, *ROAD, *GROUPS],
+        choices=[*READABLE, *NEGATIVE, *GROUPS],
         metavar="KIND",
-        help=f"kind of plate: {', '.join(KINDS)} (default: these in turn); a form on the road: {', '.join(FORMS)};"
-        f" all-forms: these in turn; a plate to reject, drawn without a label: {', '.join(NEGATIVES)}; negatives: these"
-        " in turn",
+        help=f"kind of plate: {', '.join(READABLE)}; a picture to reject, drawn without a label: {', '.join(NEGATIVE)};"
+        f" or a group that is drawn in turn: {', '.join(GROUPS)} (default: all-forms)",
     )
     parser.add_argument(
         "--alphabet", metavar="TEXT", help=f"characters that lines are made of (default: {Drawing.alphabet})"
@@ -69,15 +68,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A-B",
         help="least and greatest number of characters in a line (default: {}-{})".format(*Drawing.length),
     )
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument(
+    parser.add_argument(
         "--fonts",
         type=Path,
         metavar="DIR",
         help="folder of fonts (default: NanumGothic from koreanize-matplotlib, for lines also DejaVu)",
     )
-    source.add_argument(
-        "--glyphs", type=Path, metavar="DIR", help="folder of glyph images, which replace fonts on plates"
+    parser.add_argument(
+        "--glyphs",
+        type=Path,
+        metavar="DIR",
+        help="folder of glyph images for plates; it must have all glyphs, or --fonts draws the others",
     )
     parser.add_argument(
         "--font-split",
@@ -146,8 +147,10 @@ def run(args: argparse.Namespace) -> int:
         raise OutputError(f"{folder}: a rendering process was killed; use fewer --workers") from error
     if page is not None:
         write_atomically(sheet, page)
-    kind = "lines" if drawing.what == "lines" else "plates"
-    sys.stdout.write(f"wrote {folder}: {args.count} {kind}, preset {args.preset}, seed {args.seed}\n")
+    noun = "lines" if drawing.what == "lines" else "plates"
+    if drawing.is_negative:
+        noun = "negatives"
+    sys.stdout.write(f"wrote {folder}: {args.count} {noun}, preset {args.preset}, seed {args.seed}\n")
     return 0
 
 
@@ -161,16 +164,17 @@ def _drawing(args: argparse.Namespace) -> Drawing:
     ):
         if getattr(args, option) is not None and not fits:
             raise InputError(f"--{option} does not apply to --what {args.what}; leave out one of them")
-    if args.glyphs and args.font_split != "all":
-        raise InputError("--font-split does not apply to --glyphs; leave out one of them")
-    fonts = () if args.glyphs else pick_fonts(args.fonts, lines, args.font_split, args.held_out)
+    has_fonts = args.fonts is not None or args.glyphs is None
+    if not has_fonts and args.font_split != "all":
+        raise InputError("--font-split does not apply to --glyphs alone; leave out one of them, or add --fonts")
+    fonts = pick_fonts(args.fonts, lines, args.font_split, args.held_out) if has_fonts else ()
     return Drawing(
         what=args.what,
         seed=args.seed,
         preset=args.preset,
         fonts=fonts,
         glyphs=args.glyphs,
-        kind=args.kind,
+        chosen=() if args.kind is None else (args.kind,),
         alphabet=Drawing.alphabet if args.alphabet is None else args.alphabet,
         length=args.length or Drawing.length,
         suffix=args.format,
@@ -179,8 +183,8 @@ def _drawing(args: argparse.Namespace) -> Drawing:
 
 
 def _is_unlabelled(args: argparse.Namespace) -> bool:
-    """Return whether the images have no labels: as wished, or since no label would be right."""
-    return args.unlabelled or args.kind in (*NEGATIVES, "negatives")
+    """Return True if the images have no labels, because none was wanted or because no label would be right."""
+    return args.unlabelled or args.kind in (*NEGATIVE, "negatives")
 
 
 def _require_room(folder: Path, sheet: Path | None, drawing: Drawing, args: argparse.Namespace) -> None:
@@ -213,7 +217,7 @@ def _add_labels(table: Path, drawn: list[Drawn]) -> None:
 
 
 def _sheet(drawing: Drawing, folder: Path, drawn: list[Drawn], start: int) -> bytes:
-    """Draw the contact sheet as PNG; the caption of a plate is its label and the text for people."""
+    """Draw the contact sheet as PNG; the caption is the label and the text for people, or the kind without a label."""
     import cv2
 
     from ..training.sheet import contact_sheet
@@ -223,11 +227,17 @@ def _sheet(drawing: Drawing, folder: Path, drawn: list[Drawn], start: int) -> by
     for place, file in enumerate(drawn, start):
         image = cv2.imread(str(folder / file.name))
         assert image is not None  # it has just been written
-        text = read_label(file.label, kinds[place % len(kinds)]) if kinds else file.label
-        caption = file.label if text == file.label else f"{file.label}  {text}"
+        caption = _caption(file.label, kinds[place % len(kinds)]) if kinds else file.label
         pictures.append((caption, image.astype("uint8", copy=False)))
     page = contact_sheet(pictures, (drawing.fonts or find_fonts())[0])
     return cv2.imencode(".png", page)[1].tobytes()
+
+
+def _caption(label: str, kind: str) -> str:
+    if not label:
+        return kind
+    text = read_label(label, kind)
+    return label if text == label else f"{label}  {text}"
 
 
 COMMAND = Command(

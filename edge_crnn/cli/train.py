@@ -8,16 +8,17 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from ..board.limits import usable_cores
+from ..board.limits import usable_helpers
 from ..errors import InputError, OutputError
 from ..tensorflow_settings import set_environment
 from ..training.architectures import ARCHITECTURES, Rnn
 from ..training.degrade import MILD, PRESETS, TRAINING
 from ..training.folder import WHATS, Drawing, What
 from ..training.fonts import HELD_OUT, FontSplit
+from ..training.kinds import NEGATIVE, READABLE_CHOICES
 from ..training.optimisers import RATES
 from ..training.plan import MOST_SEED, Precision
-from .command import Command, at_least, length, share
+from .command import Command, at_least, between, length, share
 from .labels import add_label_arguments, label_rules_of
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ _VALIDATION_SEED = 1 << 31
 """Added to the seed of rendered validation images, so that they differ from those of training."""
 _APART = 1 << 32
 """Distance between the seeds of two presets, so that their images differ."""
+_NEGATIVES = 0.12
+"""Default share of negatives among rendered plates."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +81,27 @@ def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--what", choices=WHATS, help="what to render (default: plates for plates, lines for digits)")
     add(
+        "--kind",
+        choices=READABLE_CHOICES,
+        action="append",
+        metavar="KIND",
+        help="kind or group of plates to render, see synth --help; may be repeated (default: all-forms)",
+    )
+    add(
+        "--negatives",
+        type=between(0, 0.9),
+        metavar="SHARE",
+        help="share of images that show no text to read, from which the model learns to read nothing there (default:"
+        f" {_NEGATIVES} of rendered plates, 0 of others)",
+    )
+    add(
+        "--leave-out",
+        choices=NEGATIVE,
+        action="append",
+        metavar="KIND",
+        help="kind of negative, see synth --help, to keep for testing; may be repeated",
+    )
+    add(
         "--preset",
         choices=list(PRESETS),
         nargs="+",
@@ -100,7 +124,12 @@ def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of the font families that is held out, chosen by name (default: %(default)s)",
     )
-    add("--glyphs", type=Path, metavar="DIR", help="folder of glyph images, which replace fonts on every other plate")
+    add(
+        "--glyphs",
+        type=Path,
+        metavar="DIR",
+        help="folder of glyph images, which replace fonts on every other plate; fonts draw what it lacks",
+    )
     add(
         "--length",
         type=length,
@@ -128,9 +157,9 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--workers",
         type=at_least(0),
-        default=max(1, usable_cores() - 1),
+        default=usable_helpers(),
         metavar="N",
-        help="processes that prepare images (default: one less than there are usable cores)",
+        help="processes that prepare images (default: one less than there are usable cores, fewer if memory is short)",
     )
 
 
@@ -147,6 +176,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from ..training.fit import MODEL, STATE, fit
 
+    _require_matching(args)
     plan = _plan(args)
     spec = _spec(args)
     folder: Path = args.output
@@ -173,6 +203,35 @@ def run(args: argparse.Namespace) -> int:
         f"wrote {folder / MODEL}: epoch {best.epoch}, {best.exact:.2%} of {len(images.labels):,} texts right\n"
     )
     return 0
+
+
+def _require_matching(args: argparse.Namespace) -> None:
+    """Check the options that choose kinds of images.
+
+    Raises:
+        InputError: they cannot be combined.
+    """
+    if args.kind and (args.images or _what(args) != "plates"):
+        where = "--images" if args.images else f"--what {_what(args)}"
+        raise InputError(f"--kind does not apply to {where}; leave out one of them")
+    if args.negatives and not args.images and _what(args) == "lines":
+        raise InputError("--negatives does not apply to --what lines, since some of them show lines; leave it out")
+    if args.leave_out and not _share(args):
+        raise InputError("--leave-out does not apply without negatives; add --negatives SHARE")
+    if not _negative_kinds(args):
+        raise InputError("--leave-out leaves no kind of negative; leave out fewer, or add --negatives 0")
+
+
+def _share(args: argparse.Namespace) -> float:
+    """Return the share of negatives."""
+    if args.negatives is not None:
+        return float(args.negatives)
+    return 0.0 if args.images or _what(args) == "lines" else _NEGATIVES
+
+
+def _negative_kinds(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return the kinds of negatives to train with."""
+    return tuple(kind for kind in NEGATIVE if kind not in (args.leave_out or ()))
 
 
 def _spec(args: argparse.Namespace) -> ModelSpec:
@@ -224,24 +283,40 @@ def _images(args: argparse.Namespace, spec: ModelSpec) -> tuple[Source, Batch]:
     require_apart(training, validation)
     require_readable([*training, *validation])
     source = Folders(training, args.seed) if training else _drawn(args, spec, args.seed)
+    source = _with_negatives(args, spec, source, args.seed)
     if validation:
         labelled = Folders(validation, seed=0)
         return source, make_batch(labelled, spec.input, len(labelled), 0)
-    drawn = _drawn(args, spec, args.seed + _VALIDATION_SEED)
+    seed = args.seed + _VALIDATION_SEED
+    drawn = _with_negatives(args, spec, _drawn(args, spec, seed), seed)
     return source, make_batch(drawn, spec.input, args.validation_count, 0)
 
 
+def _with_negatives(args: argparse.Namespace, spec: ModelSpec, source: Source, seed: int) -> Source:
+    from ..training.drawn import WithNegatives
+
+    share = _share(args)
+    if not share:
+        return source
+    return WithNegatives(source, _runs(args, spec, seed, "plates", _negative_kinds(args)), share)
+
+
 def _drawn(args: argparse.Namespace, spec: ModelSpec, seed: int) -> Source:
+    return _runs(args, spec, seed, _what(args), tuple(args.kind or ()))
+
+
+def _runs(args: argparse.Namespace, spec: ModelSpec, seed: int, what: What, chosen: tuple[str, ...]) -> Source:
+    """Return a run of pictures for every preset, in fonts and, if there is a glyph folder, in its glyphs."""
     from ..training.drawn import Mixture
     from ..training.fonts import pick_fonts
 
-    kind = _what(args)
-    fonts = pick_fonts(args.fonts, kind == "lines", args.font_split, args.held_out)
+    fonts = pick_fonts(args.fonts, what == "lines", args.font_split, args.held_out)
     drawings = [
-        Drawing(kind, seed, preset, fonts, alphabet="".join(spec.symbols), length=args.length) for preset in args.preset
+        Drawing(what, seed, preset, fonts, chosen=chosen, alphabet="".join(spec.symbols), length=args.length)
+        for preset in args.preset
     ]
     if args.glyphs:
-        drawings += [replace(drawing, fonts=(), glyphs=args.glyphs) for drawing in drawings]
+        drawings += [replace(drawing, glyphs=args.glyphs) for drawing in drawings]
     # Runs of the same seed have the same labels, so every run gets its own seed.
     return Mixture(tuple(replace(drawing, seed=seed + _APART * place) for place, drawing in enumerate(drawings)))
 
@@ -249,19 +324,6 @@ def _drawn(args: argparse.Namespace, spec: ModelSpec, seed: int) -> Source:
 def _plan(args: argparse.Namespace) -> Plan:
     from ..training.plan import Plan
 
-    data: dict[str, Any] = (
-        {"images": list(map(str, args.images)), **_label_options(args)}
-        if args.images
-        else {
-            "what": _what(args),
-            "presets": args.preset,
-            "fonts": str(args.fonts or "default"),
-            "font_split": args.font_split,
-            "held_out": args.held_out,
-            "glyphs": args.glyphs and str(args.glyphs),
-            "length": args.length,
-        }
-    )
     return Plan(
         architecture=args.architecture,
         epochs=args.epochs,
@@ -274,8 +336,30 @@ def _plan(args: argparse.Namespace) -> Plan:
         precision=args.precision,
         patience=args.patience,
         seed=args.seed,
-        data=data,
+        data=_data(args),
     )
+
+
+def _data(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that choose the images."""
+    data: dict[str, Any] = {}
+    if args.images:
+        data |= {"images": list(map(str, args.images)), **_label_options(args)}
+    else:
+        data |= {"what": _what(args), "length": args.length}
+    if _what(args) == "plates" and not args.images:
+        data["kinds"] = Drawing("plates", 0, MILD.name, chosen=tuple(args.kind or ())).kinds
+    if _share(args):
+        data["negatives"] = {"share": _share(args), "kinds": _negative_kinds(args)}
+    if not args.images or _share(args):
+        data |= {
+            "presets": args.preset,
+            "fonts": str(args.fonts or "default"),
+            "font_split": args.font_split,
+            "held_out": args.held_out,
+            "glyphs": args.glyphs and str(args.glyphs),
+        }
+    return data
 
 
 def _label_options(args: argparse.Namespace) -> dict[str, str]:

@@ -62,7 +62,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Rejection:
-    """The rejected pictures of one kind without a plate, at the threshold of a target precision."""
+    """The negatives of one kind that a reader rejects or reads as empty, at the threshold of a target precision."""
 
     kind: str
     pictures: int
@@ -70,7 +70,7 @@ class Rejection:
     interval: tuple[float, float]
     """95 % interval of the rejected share, two-sided, Clopper-Pearson."""
     highest: float
-    """Highest confidence of a reading."""
+    """Highest confidence of a reading that is not empty."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ class Preset:
     """Pixels of the picture per millimetre of the plate, that is, its distance. A long plate is 520 mm wide."""
     margin: Range = (0.0, 0.0)
     """Margin of the crop on each side, in heights of the plate; negative margins cut into it."""
+    cut: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """Shares of the plate outside the crop at its left, top, right and bottom; such a side has no margin."""
     rotation_deg: float = 0.0
     """Largest rotation in either direction, in degrees."""
     perspective: float = 0.0
@@ -216,7 +218,10 @@ def _view(canvas: Image, pad: int, px_per_mm: float, preset: Preset, rng: np.ran
     angle = np.deg2rad(_either_way(preset.rotation_deg, rng))
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     seen = flat @ turn + rng.uniform(-1, 1, (4, 2)) * (preset.perspective * height)
-    left, top, right, bottom = rng.uniform(*preset.margin, 4) * height
+    margins = rng.uniform(*preset.margin, 4) * height
+    if any(preset.cut):
+        margins = np.where(preset.cut, -np.array(preset.cut) * np.tile(np.ptp(seen, axis=0), 2), margins)
+    left, top, right, bottom = margins
     seen += (left, top) - seen.min(axis=0)
     view = np.maximum(np.rint(seen.max(axis=0) + np.array([right, bottom])), 1).astype(int)
     matrix = cv2.getPerspectiveTransform((flat + pad).astype(np.float32), seen.astype(np.float32))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ..alphabet import Alphabet
 from ..ctc.lexicon import steps_of
 from ..errors import DatasetError
-from .batches import Pixels
+from .batches import Pixels, Source
 from .folder import Drawing
 from .layouts import label_at
 
@@ -57,4 +58,30 @@ class Mixture:
 
 def _labels(drawing: Drawing) -> list[str]:
     """Return a label of every kind of plate that is drawn."""
-    return [label_at(0, 0, kind) for kind in drawing.kinds]
+    return [""] if drawing.is_negative else [label_at(0, 0, kind) for kind in drawing.kinds]
+
+
+@dataclass(frozen=True)
+class WithNegatives:
+    """Images of a source, with pictures that have no text spread evenly among them."""
+
+    source: Source
+    negatives: Source
+    share: float
+    """Share of the negatives, at least 0 and less than 1."""
+
+    @property
+    def longest(self) -> int:
+        """See `batches.Source.longest`."""
+        return self.source.longest
+
+    def require_steps(self, alphabet: Alphabet, steps: int) -> None:
+        """See `batches.Source.require_steps`."""
+        self.source.require_steps(alphabet, steps)
+
+    def sample(self, index: int) -> tuple[Pixels, str]:
+        """See `batches.Source.sample`; image i is a negative if the whole part of i times the share grows after it."""
+        before = math.floor(index * self.share)
+        if math.floor((index + 1) * self.share) > before:
+            return self.negatives.sample(before)
+        return self.source.sample(index - before)

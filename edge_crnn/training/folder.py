@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from .degrade import Image
-from .layouts import KINDS, KINDS_2019
+from .kinds import NEGATIVE, expand
+from .layouts import KINDS_2019
 from .lines import Line, LineRenderer, generate_lines
-from .plates.table import GROUPS
+from .negatives import NegativeRenderer, generate_negatives
 from .synthetic import Plate, Renderer, generate
 from .workers import workers as pool_of
 
@@ -32,9 +33,9 @@ class Drawing:
     preset: str
     fonts: tuple[Path, ...] = ()
     glyphs: Path | None = None
-    """A folder of glyph images, instead of fonts."""
-    kind: str | None = None
-    """Kind, form or group of the plates; None: KINDS or KINDS_2019 in rotation."""
+    """A folder of glyph images; `fonts` then draw the glyphs that it lacks."""
+    chosen: tuple[str, ...] = ()
+    """Names of kinds or groups of plates, see `kinds`; empty: all forms, or KINDS_2019."""
     alphabet: str = "0123456789"
     """Alphabet of lines."""
     length: tuple[int, int] = (1, 10)
@@ -46,9 +47,14 @@ class Drawing:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of plates that are drawn in rotation; none of lines."""
-        if self.kind is not None:
-            return GROUPS.get(self.kind, (self.kind,))
-        return {"plates": KINDS, "plates-2019": KINDS_2019, "lines": ()}[self.what]
+        if self.chosen:
+            return expand(self.chosen)
+        return {"plates": expand(["all-forms"]), "plates-2019": KINDS_2019, "lines": ()}[self.what]
+
+    @property
+    def is_negative(self) -> bool:
+        """True if no picture has a label."""
+        return set(self.kinds) <= set(NEGATIVE) and self.what == "plates"
 
     def pictures(self, n: int, start: int = 0) -> Iterator[Plate | Line]:
         """Draw pictures `start` to `start + n - 1`.
@@ -60,6 +66,9 @@ class Drawing:
         if self.what == "lines":
             lines = _line_renderer(self.fonts, self.alphabet, self.length)
             return generate_lines(n, self.seed, self.preset, start=start, renderer=lines)
+        if self.is_negative:
+            negatives = _negative_renderer(self.fonts, self.glyphs, self.kinds)
+            return generate_negatives(n, self.seed, self.preset, start=start, renderer=negatives)
         plates = _plate_renderer(self.fonts, self.glyphs, self.kinds)
         return generate(n, self.seed, self.preset, start=start, renderer=plates)
 
@@ -78,7 +87,12 @@ def _line_renderer(fonts: tuple[Path, ...], alphabet: str, length: tuple[int, in
 
 @cache
 def _plate_renderer(fonts: tuple[Path, ...], glyphs: Path | None, kinds: tuple[str, ...]) -> Renderer:
-    return Renderer(None if glyphs else fonts, glyphs, kinds)
+    return Renderer(fonts, glyphs, kinds)
+
+
+@cache
+def _negative_renderer(fonts: tuple[Path, ...], glyphs: Path | None, kinds: tuple[str, ...]) -> NegativeRenderer:
+    return NegativeRenderer(fonts or None, glyphs, kinds)
 
 
 def draw_files(

@@ -11,12 +11,14 @@ import numpy as np
 from ..errors import DatasetError
 from .degrade import Image
 from .fonts import draw_text, open_font, require_glyphs
-from .layouts import HANGUL_2019, KINDS, LAYOUTS
-from .plates.form import CAPITALS, DIGITS, REGIONS
+from .layouts import HANGUL_2019, LAYOUTS
+from .plates.form import CAPITALS, DIGITS, REGIONS, SYLLABLES
 from .plates.table import ROAD
 
-_KEYS = {text: key for key, text in (HANGUL_2019 | REGIONS).items()}
+_KEYS = {text: key for key, text in (SYLLABLES | REGIONS).items()}
 """Syllable or name of a region → the name of its file in a glyph folder."""
+_HALVES = {name[place]: (name, place) for name in REGIONS.values() for place in (0, 1) if name[place] not in _KEYS}
+"""Syllable without an image of its own → a region that has it, and its place in the name."""
 
 FILL_ACROSS = 0.84
 FILL_DOWN = 0.92
@@ -26,7 +28,7 @@ Face = Callable[[str, str, int, int], Image]
 """(text, suffix in a glyph folder, width, height) → the ink of that glyph, (height, width) uint8."""
 
 
-def font_face(path: Path, kinds: Sequence[str] = KINDS) -> Face:
+def font_face(path: Path, kinds: Sequence[str]) -> Face:
     """Return the glyphs of a font file that plates of those kinds need, stretched to fill their cells.
 
     Raises:
@@ -50,15 +52,10 @@ def font_face(path: Path, kinds: Sequence[str] = KINDS) -> Face:
 
 
 def _glyph_file(text: str, suffix: str) -> str:
-    """Return the file of a glyph.
-
-    Raises:
-        DatasetError: glyph folders have no such glyph.
-    """
-    if text in DIGITS:
+    """Return the name of the image of a glyph in a folder; digits and capital letters are in the same subfolder."""
+    text, _ = _HALVES.get(text, (text, 0))
+    if text.isascii():
         return f"num{suffix}/{text}.jpg"
-    if text not in _KEYS:
-        raise DatasetError(f"glyph folders have no {text}: draw such plates in fonts")
     group = "region" if _KEYS[text] in REGIONS else "char1"
     return f"{group}{suffix}/{_KEYS[text]}.jpg"
 
@@ -80,27 +77,46 @@ def _places(kinds: Iterable[str]) -> Iterable[tuple[str, str]]:
             yield text, suffix
 
 
-def folder_face(folder: Path, kinds: Sequence[str] = KINDS) -> Face:
+def folder_faces(folder: Path, kinds: Sequence[str], fonts: Sequence[Face] = ()) -> list[Face]:
     """Return the glyphs of a folder of images that plates of those kinds need; margins are a part of a glyph.
 
     A syllable that has no image of its own is half of that of a region.
 
-    Raises:
-        DatasetError: an image is missing; or, when it is drawn, cannot be read.
-    """
-    import cv2
+    Args:
+        folder: the folder.
+        kinds: kinds in LAYOUTS or forms in `plates.table.ROAD`.
+        fonts: faces that draw the glyphs that the folder lacks.
 
-    halves = {name[place]: (name, place) for name in REGIONS.values() for place in (0, 1) if name[place] not in _KEYS}
-    names = sorted({_glyph_file(halves.get(text, (text, 0))[0], suffix) for text, suffix in _places(kinds)})
-    lacking = [name for name in names if not (folder / name).is_file()]
-    if lacking:
+    Returns:
+        A single face if the folder has all glyphs, otherwise one for every font.
+
+    Raises:
+        DatasetError: an image is missing and there is no font; or, when it is drawn, cannot be read.
+    """
+    names = {_glyph_file(text, suffix) for text, suffix in _places(kinds)}
+    lacking = {name for name in names if not (folder / name).is_file()}
+    if lacking and not fonts:
         more = f" and {len(lacking) - 1} more are" if len(lacking) > 1 else " is"
-        raise DatasetError(f"{folder}: {lacking[0]}{more} missing: name a folder with all of them, or use fonts")
+        raise DatasetError(f"{folder}: {min(lacking)}{more} missing: name a folder with all of them, or add fonts")
+    images = _image_face(folder)
+
+    def filled(font: Face) -> Face:
+        def face(text: str, suffix: str, width: int, height: int) -> Image:
+            source = font if _glyph_file(text, suffix) in lacking else images
+            return source(text, suffix, width, height)
+
+        return face
+
+    return [filled(font) for font in fonts] if lacking else [images]
+
+
+def _image_face(folder: Path) -> Face:
+    """Return the glyphs of a folder of images."""
+    import cv2
 
     @cache
     def face(text: str, suffix: str, width: int, height: int) -> Image:
-        whole, place = halves.get(text, (text, None))
-        path = folder / _glyph_file(whole, suffix)
+        path = folder / _glyph_file(text, suffix)
         picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
         if picture is None:
             raise DatasetError(f"{path}: cannot be read as an image: replace it")
@@ -108,9 +124,9 @@ def folder_face(folder: Path, kinds: Sequence[str] = KINDS) -> Face:
         red = picture[..., 2].astype(np.float32)
         ink = abs(red - np.median(np.concatenate([red[0], red[-1]])))
         ink = np.clip(ink * (255 / max(1.0, float(ink.max()))), 0, 255).astype(np.uint8)
-        if place is not None:
+        if text in _HALVES:
             middle = ink.shape[1] // 2
-            ink = ink[:, middle:] if place else ink[:, :middle]
+            ink = ink[:, middle:] if _HALVES[text][1] else ink[:, :middle]
         return _resized(ink, width, height)
 
     return face

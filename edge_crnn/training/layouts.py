@@ -1,11 +1,11 @@
-"""The kinds of Korean number plates that the presets cover: their layout in millimetres, and labels of all kinds.
+"""Six kinds of Korean number plates with labels that the law does not allow, too; and the labels of all forms.
 
 A label is a region letter (`A` to `P`, `Z` for none), two digits, two Latin letters that spell one Hangul
 syllable on a Korean keyboard, and four digits: `A18sk6897` is 서울 18 나 6897. Since 2019 it is three digits, the
 two letters and four digits: `152rk3108` is 152 가 3108.
 
-These kinds combine any syllable with any region, so that seeds keep their pictures. `plates.table` has the forms that
-are on the road, with the labels that the law allows.
+The first models were trained on these kinds, which combine any syllable with any region; their seeds keep their
+pictures. `plates.table` has the forms that are on the road, with the labels that the law allows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..alphabet import KOREAN_PLATES, PLATES, PLATES_2019
-from ..ctc.korean_plates import NO_REGION, LabelSet
+from ..ctc.korean_plates import COMMERCIAL, NO_REGION, REGIONAL, REGIONAL_RENTAL, LabelSet
 from ..errors import AlphabetError
 from .plates.form import CAPITALS, DIGITS, REGIONS, Pattern
 from .plates.table import ROAD
@@ -28,10 +28,11 @@ green with a region; two on green without one."""
 KINDS_2019 = ("long-white-2019",)
 """The kinds whose labels use PLATES_2019."""
 
-HANGUL = {key: text.strip() for key, text in sorted(KOREAN_PLATES.items()) if len(key) == 2}
-"""Keyboard spelling → syllable, in the order of the spellings."""
+_WITH_ANY_REGION = sorted((*COMMERCIAL.spellings, *REGIONAL.spellings, *REGIONAL_RENTAL.spellings))
+HANGUL = {key: KOREAN_PLATES[key].strip() for key in _WITH_ANY_REGION}
+"""Keyboard spelling → syllable of KINDS, in the order of the spellings: all that stand on plates with a region."""
 HANGUL_2019 = {key: text.strip() for key, text in sorted(PLATES_2019.label_map.items())}
-"""The same for plates since 2019, which have three more."""
+"""The same for KINDS_2019, which have three more."""
 
 
 def labels_of(kind: str) -> LabelSet | Pattern:

@@ -17,15 +17,15 @@ def pack(labels: Sequence[Sequence[int]], steps: int, longest: int) -> npt.NDArr
 
     A label needs a time step for every character and for every blank between two equal ones. A label that does not fit
     into `steps` has no path through CTC and an infinite loss: its length is written as -1, and `ctc_loss` gives it a
-    loss of 0.
+    loss of 0. An empty label has one path, the blank at every step.
 
     Raises:
-        InputError: a label is empty or has more than `longest` characters.
+        InputError: a label has more than `longest` characters.
     """
     packed = np.zeros((len(labels), 1 + longest), np.int32)
     for row, label in zip(packed, labels, strict=True):
-        if not 0 < len(label) <= longest:
-            raise InputError(f"a label of {len(label)} characters, expected 1 to {longest}")
+        if len(label) > longest:
+            raise InputError(f"a label of {len(label)} characters, expected at most {longest}")
         row[0] = len(label) if steps_of(label) <= steps else -1
         row[1 : 1 + len(label)] = label
     return packed

@@ -17,11 +17,11 @@ from ..errors import DatasetError
 from .canvas import blank_plate, coloured, draw_car, px, worn_colours
 from .degrade import MILD, Image, Preset, check_installed, find_preset, photograph
 from .fonts import find_fonts
-from .glyphs import Face, folder_face, font_face
-from .layouts import HANGUL_2019, KINDS, LAYOUTS, Layout, check_label, label_at
+from .glyphs import Face, folder_faces, font_face
+from .layouts import HANGUL_2019, LAYOUTS, Layout, check_label, label_at
 from .plates import painting
 from .plates.form import REGIONS
-from .plates.table import ROAD
+from .plates.table import FORMS, ROAD
 
 _PAD = px(60)
 """Pixels of car body drawn around a plate of LAYOUTS."""
@@ -44,11 +44,13 @@ class Renderer:
     """Draws plates; keeps each glyph that it has drawn.
 
     Args:
-        fonts: font files with the digits and Hangul of plates; by default those of `find_fonts()`.
-        glyphs: a folder of glyph images to use instead: `num`, `char1` for white plates, with `_g` for green
-            and `_y` for yellow ones, `region_g`, `region_y`; files named `7.jpg`, `sk.jpg`, `A.jpg`.
-        kinds: names of kinds in LAYOUTS or forms in `plates.table.ROAD`, those that it can draw; KINDS_2019 and rental
-            plates need more syllables, which such folders often lack.
+        fonts: font files with the digits and Hangul of plates; by default those of `find_fonts()`, or none with
+            `glyphs`.
+        glyphs: a folder of glyph images: `num`, `char1` for white plates, with `_g` for green and `_y` for yellow
+            ones, `region_g`, `region_y`; files named `7.jpg`, `sk.jpg`, `A.jpg`. A glyph that the folder lacks comes
+            from a font; without fonts, the folder must have all.
+        kinds: names of kinds in LAYOUTS or forms in `plates.table.ROAD`, those that it can draw; by default all forms
+            that are on the road.
 
     Raises:
         DatasetError: a font lacks a glyph, or the folder lacks an image.
@@ -59,18 +61,17 @@ class Renderer:
         self,
         fonts: Sequence[Path] | None = None,
         glyphs: Path | None = None,
-        kinds: Sequence[str] = KINDS,
+        kinds: Sequence[str] = tuple(FORMS),
     ) -> None:
         check_installed()
         self.kinds = tuple(kinds)
+        if fonts is None:
+            fonts = () if glyphs else find_fonts()
+        self._faces: list[Face] = [font_face(Path(font), kinds) for font in fonts]
         if glyphs is not None:
-            if fonts is not None:
-                raise ValueError("glyphs come from fonts or from a folder, not from both: give one of them")
-            self._faces = [folder_face(Path(glyphs), kinds)]
-        else:
-            self._faces = [font_face(Path(font), kinds) for font in (find_fonts() if fonts is None else fonts)]
-            if not self._faces:
-                raise DatasetError("no fonts: give at least one with Hangul")
+            self._faces = folder_faces(Path(glyphs), kinds, self._faces)
+        if not self._faces:
+            raise DatasetError("no fonts: give at least one with Hangul")
 
     def render(
         self,
@@ -143,11 +144,12 @@ def generate(
 ) -> Iterator[Plate]:
     """Draw plates `start` to `start + n - 1` of run `seed`, in rotation of the renderer's kinds unless `kind` is set.
 
-    A plate depends on the seed, its own index, the preset and the glyphs alone, so any worker can draw any of
-    them. No two of a run have the same label, but for foreign plates and for kinds of LAYOUTS mixed with others.
+    The default renderer draws all forms, or `kind` alone. A plate depends on the seed, its own index, the preset and
+    the glyphs alone, so any worker can draw any of them. No two of a run have the same label, but for foreign plates
+    and for kinds of LAYOUTS mixed with others.
     """
     if renderer is None:
-        renderer = Renderer(kinds=KINDS if kind is None else (kind,))
+        renderer = Renderer() if kind is None else Renderer(kinds=(kind,))
     for index in range(start, start + n):
         shape = renderer.kinds[index % len(renderer.kinds)] if kind is None else kind
         rng = np.random.default_rng((seed, index))

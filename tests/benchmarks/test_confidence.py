@@ -68,6 +68,13 @@ def test_pictures_are_rejected_by_the_threshold() -> None:
     assert 0 < doubtful.rejected <= doubtful.pictures == 40
 
 
+def test_an_empty_reading_is_a_rejection_however_sure_it_is() -> None:
+    blanks = np.zeros((5, 7, 4), np.float32)
+    blanks[:, :, SPEC.blank] = 1
+    (empty,) = rejections(SPEC, FakeBackend(blanks[:1], SPEC.input.shape), {"plain": blanks})
+    assert (empty.pictures, empty.rejected, empty.highest) == (5, 5, 0.0)
+
+
 def test_a_study_holds_all_of_it() -> None:
     rows = rows_of(2, 800)
     engine = FakeBackend(rows[:1], SPEC.input.shape)
@@ -108,8 +115,7 @@ def test_a_record_is_written(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(confidence, "KINDS", {"grey": None})
-    monkeypatch.setattr(confidence, "pictures", lambda kind, n, seed: [np.full((8, 8), 99, np.uint8)] * n)
+    monkeypatch.setattr(confidence, "KINDS", ("plain",))
     fit = folder(tmp_path / "fit", tiny_pictures, tiny_labels, 120, 1)
     held = folder(tmp_path / "held", [255 - picture for picture in tiny_pictures], tiny_labels, 40, 2)
     target = tmp_path / "record.json"
@@ -119,6 +125,6 @@ def test_a_record_is_written(
     assert (record["version"], record["judged"][1]["images"], record["fit"]["images"]) == (1, 40, 120)
     assert record["rejections"][0]["pictures"] == 3
     assert record["command"].startswith("python -m benchmarks.confidence ")
-    assert "grey" in capsys.readouterr().out
+    assert "plain" in capsys.readouterr().out
     with pytest.raises(DatasetError, match="images are in both sets"):
         confidence.main([str(tiny_artifact), str(fit), str(fit), "-o", str(target)])

@@ -96,10 +96,10 @@ def test_the_plate_map_reads_every_region_and_syllable() -> None:
     )
     assert KOREAN_PLATES["Z"] == ""
     assert "".join(KOREAN_PLATES[keys].strip() for keys in SYLLABLES) == (
-        "가거고구나너노누다더도두라러로루마머모무바버보부사서소수아어오우자저조주허"
+        "가거고구나너노누다더도두라러로루마머모무바버보부사서소수아어오우자저조주허호하"
     )
     assert all(KOREAN_PLATES[keys] == f" {KOREAN_PLATES[keys].strip()} " for keys in SYLLABLES)
-    assert len(KOREAN_PLATES) == 16 + 1 + 37
+    assert len(KOREAN_PLATES) == 16 + 1 + 39
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,8 @@ def test_the_plate_map_reads_every_region_and_syllable() -> None:
         ("A18sk6897", "서울 18 나 6897"),
         ("Z18sk6897", "18 나 6897"),
         ("Z118gj6897", "118 허 6897"),
+        ("Z152gk3108", "152 하 3108"),
+        ("Z12gh3456", "12 호 3456"),
         ("H12qn3456", "부산 12 부 3456"),
         ("Z18", "18"),
         ("", ""),
@@ -139,7 +141,7 @@ def test_both_plate_alphabets_end_with_the_blank() -> None:
 
 
 def test_what_is_not_in_the_label_map_is_read_as_it_is() -> None:
-    assert PLATES.read("12gk3") == "12gk3"
+    assert PLATES.read("12gg3") == "12gg3"
     assert PLATES.read("s1k") == "s1k"
 
 
@@ -150,6 +152,15 @@ def test_what_is_not_in_the_label_map_is_read_as_it_is() -> None:
 def test_the_ways_in_which_a_plate_is_written(text: str) -> None:
     assert PLATES.label(text) == "Z18sk6897"
     assert PLATES.label(unicodedata.normalize("NFD", text)) == "Z18sk6897"
+
+
+@pytest.mark.parametrize(
+    ("text", "label"), [("12 하 3456", "Z12gk3456"), ("152가3108", "Z152rk3108"), ("152호 3108", "Z152gh3108")]
+)
+def test_plates_for_hire_and_with_three_digits_are_written_by_people(text: str, label: str) -> None:
+    assert PLATES.label(text) == PLATES.label(unicodedata.normalize("NFD", text)) == label
+    with pytest.raises(AlphabetError, match="'배'"):
+        PLATES.label("서울 12 배 3456")
 
 
 @given(plate_labels, st.sampled_from(["NFC", "NFD"]), st.booleans())

@@ -156,5 +156,3 @@ NEGATIVES: Mapping[str, Form] = {
 """Name → form. The symbols of `alphabet.PLATES` cannot spell these plates, or no Korean law allows their labels."""
 
 ROAD: Mapping[str, Form] = {**FORMS, **NEGATIVES}
-GROUPS: Mapping[str, tuple[str, ...]] = {"all-forms": tuple(FORMS), "negatives": tuple(NEGATIVES)}
-"""Name → the forms that are drawn in turn."""

@@ -16,9 +16,12 @@ from edge_crnn.alphabet import PLATES_2019, Alphabet
 from edge_crnn.cli import synth
 from edge_crnn.dataset import load_labelled
 from edge_crnn.errors import DatasetError, InputError, OutputError
-from edge_crnn.training.layouts import label_at
+from edge_crnn.training.fonts import find_fonts
+from edge_crnn.training.kinds import NEGATIVE
+from edge_crnn.training.layouts import KINDS, label_at
 from edge_crnn.training.lines import LineRenderer, generate_lines
-from edge_crnn.training.synthetic import generate
+from edge_crnn.training.negatives import NegativeRenderer, generate_negatives
+from edge_crnn.training.synthetic import Renderer, generate
 
 
 def command(*words: object) -> int:
@@ -37,6 +40,39 @@ def test_files_are_named_by_label_and_hold_the_plates(tmp_path: Path, capsys: py
     streams = capsys.readouterr()
     assert f"{folder}: 6 plates, preset heavy, seed 3\n" in streams.out
     assert streams.err == ""
+
+
+def test_the_first_five_kinds_are_drawn_as_ever(tmp_path: Path):
+    command("-o", tmp_path, "-n", 6, "--seed", 3, "--preset", "heavy", "--kind", "first-five")
+    expected = {f"{plate.label}.png": plate.image for plate in generate(6, 3, "heavy", renderer=Renderer(kinds=KINDS))}
+    assert {file.name for file in tmp_path.iterdir()} == set(expected)
+    for name, image in expected.items():
+        np.testing.assert_array_equal(cv2.imread(str(tmp_path / name)), image)
+
+
+def test_negatives_are_numbered_and_have_no_labels(tmp_path: Path):
+    command(
+        "-o", tmp_path / "all", "-n", len(NEGATIVE), "--seed", 3, "--kind", "negatives", "--sheet", tmp_path / "s.png"
+    )
+    for index, plate in enumerate(
+        generate_negatives(len(NEGATIVE), 3, "mild", renderer=NegativeRenderer(find_fonts()))
+    ):
+        saved = cv2.imread(str(tmp_path / "all" / f"{index:06d}.png"))
+        assert saved is not None
+        np.testing.assert_array_equal(saved, plate.image)
+    assert len(list((tmp_path / "all").iterdir())) == len(NEGATIVE)
+    command("-o", tmp_path / "signs", "-n", 2, "--kind", "sign")
+    assert sorted(file.name for file in (tmp_path / "signs").iterdir()) == ["000000.png", "000001.png"]
+
+
+def test_fonts_draw_the_glyphs_that_a_folder_lacks(tmp_path: Path):
+    (tmp_path / "glyphs").mkdir()
+    with pytest.raises(DatasetError, match=r"missing: .* add fonts"):
+        command("-o", tmp_path / "new", "--glyphs", tmp_path / "glyphs")
+    assert not (tmp_path / "new").exists()
+    fonts = find_fonts()[0].parent
+    command("-o", tmp_path / "new", "-n", 2, "--glyphs", tmp_path / "glyphs", "--fonts", fonts, "--font-split", "all")
+    assert len(list((tmp_path / "new").iterdir())) == 2
 
 
 def test_one_kind_as_jpeg_numbered_from_start(tmp_path: Path):
@@ -78,7 +114,6 @@ def test_bad_fonts_leave_no_folder_behind(tmp_path: Path):
         ("-n", "0"),
         ("--seed", "-1"),
         ("--kind", "blue"),
-        ("--fonts", "a", "--glyphs", "b"),
         ("--length", "4-3"),
         ("--length", "0-3"),
         ("--workers", "0"),

@@ -17,7 +17,10 @@ from edge_crnn.cli import train
 from edge_crnn.cli.main import main
 from edge_crnn.model.artifact import load_sidecar
 from edge_crnn.training.history import CURVE, LOG
+from edge_crnn.training.kinds import NEGATIVE
 from edge_crnn.training.layouts import KINDS
+from edge_crnn.training.plates.table import FORMS
+from tests.budget import examples
 
 SMALL = [
     "--width-factor",
@@ -53,7 +56,7 @@ def test_digits_are_drawn_and_learnt(keras: Any, tmp_path: Path, capsys: pytest.
 
 def test_plates_learn_from_folders_and_read_for_people(keras: Any, tmp_path: Path) -> None:
     folder = tmp_path / "plates"
-    assert main(["synth", "-o", str(folder), "-n", str(len(KINDS)), "--seed", "4"]) == 0
+    assert main(["synth", "-o", str(folder), "-n", "5", "--seed", "4"]) == 0
     assert main(["synth", "-o", str(tmp_path / "others"), "-n", "2", "--seed", "5"]) == 0
     options = ["--images", str(folder), "--validation", str(tmp_path / "others"), "--size", "64x32"]
     assert main(["train", "-o", str(tmp_path / "run"), "--architecture", "plates", *options, *SMALL]) == 0
@@ -88,6 +91,12 @@ def test_a_run_is_not_overwritten(keras: Any, tmp_path: Path, capsys: pytest.Cap
         (["--learning-rate", "inf"], "learning rate inf"),
         (["--width-factor", "nan"], "width nan: expected a factor above 0"),
         (["--learning-rate", "1e38"], "lower --learning-rate"),
+        (["--kind", "green"], "--kind does not apply to --what lines"),
+        (["--kind", "green", "--images", ".", "--validation", "."], "--kind does not apply to --images"),
+        (["--negatives", "0.1"], "--negatives does not apply to --what lines"),
+        (["--leave-out", "sign"], "add --negatives"),
+        (["--what", "plates", "--negatives", "0", "--leave-out", "sign"], "add --negatives"),
+        (["--what", "plates", *(word for kind in NEGATIVE for word in ("--leave-out", kind))], "leave out fewer"),
     ],
 )
 def test_bad_options_get_one_line(
@@ -99,7 +108,14 @@ def test_bad_options_get_one_line(
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("option", [["--size", "wide"], ["--length", "many"], ["--length", "5-2"], ["--size", "0x9"]])
+@pytest.mark.parametrize(
+    "option",
+    [
+        *(["--size", "wide"], ["--length", "many"], ["--length", "5-2"], ["--size", "0x9"]),
+        *(["--kind", "negatives"], ["--kind", "sign"], ["--leave-out", "green"]),
+        *(["--negatives", "0.91"], ["--negatives", "-0.1"], ["--negatives", "nan"]),
+    ],
+)
 def test_bad_usage_exits_with_2(tmp_path: Path, option: list[str]) -> None:
     assert main(["train", "-o", str(tmp_path / "run"), "--architecture", "digits", *option]) == 2
     assert not (tmp_path / "run").exists()
@@ -198,10 +214,11 @@ OPTIONS = (
     *("--width-factor", "--rnn", "--alphabet", "--size", "--validation-count", "--what", "--preset", "--font-split"),
     *("--held-out", "--length", "--epochs", "--steps", "--batch", "--optimiser", "--learning-rate", "--precision"),
     *("--patience", "--seed", "--workers", "--label-pattern", "--fold-case", "--labels", "--initial", "--images"),
+    *("--kind", "--negatives", "--leave-out"),
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(OPTIONS), VALUES)
 def test_no_value_of_an_option_gives_another_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
@@ -212,10 +229,54 @@ def test_no_value_of_an_option_gives_another_error(
     assert "Traceback" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 1), (5, 4)])
-def test_one_usable_core_is_left_to_the_training(monkeypatch: pytest.MonkeyPatch, cores: int, workers: int) -> None:
-    """The default was the number of the host's cores: the kind of ollama#17916 and PaddleOCR#5712."""
-    monkeypatch.setattr(train, "usable_cores", lambda: cores)
+def test_the_workers_are_those_that_cores_and_memory_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "usable_helpers", lambda: 7)
     parser = argparse.ArgumentParser()
     train.add_arguments(parser)
-    assert parser.parse_args(["-o", "run", "--architecture", "digits"]).workers == workers
+    assert parser.parse_args(["-o", "run", "--architecture", "digits"]).workers == 7
+
+
+def arguments(*options: str) -> argparse.Namespace:
+    """Parse options of a run with as little work as possible."""
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    return parser.parse_args(["-o", "run", *options, *SMALL])
+
+
+def test_rendered_plates_are_of_all_forms_with_negatives_among_them() -> None:
+    args = arguments("--architecture", "plates")
+    data = train._data(args)
+    assert data["kinds"] == tuple(FORMS)
+    assert data["negatives"] == {"share": 0.12, "kinds": NEGATIVE}
+    source, validation = train._images(args, train._spec(args))
+    labels = [source.sample(index)[1] for index in range(50)]
+    assert labels.count("") == 6
+    assert source.longest == 10
+    assert len(validation.labels) == 3
+
+
+def test_forms_and_negatives_are_those_that_are_chosen() -> None:
+    kinds = ["--kind", "first-five", "--kind", "white-long"]
+    left_out = ["--leave-out", "sign", "--leave-out", "tiny"]
+    args = arguments("--architecture", "plates", *kinds, "--negatives", "0.5", *left_out, "--preset", "mild")
+    data = train._data(args)
+    assert data["kinds"] == (*KINDS, "white-long")
+    assert data["negatives"]["kinds"] == tuple(kind for kind in NEGATIVE if kind not in ("sign", "tiny"))
+    source, validation = train._images(args, train._spec(args))
+    assert validation.labels[1::2] == ("",)
+    assert [bool(source.sample(index)[1]) for index in range(6)] == [True, False] * 3
+    assert source.sample(2)[0].shape != source.sample(0)[0].shape
+
+
+@pytest.mark.parametrize("options", [["--architecture", "digits"], ["--architecture", "plates", "--images", "a"]])
+def test_others_have_no_negatives_and_the_record_that_they_have_always_had(options: list[str]) -> None:
+    assert set(train._data(arguments(*options))) <= {
+        *("what", "length", "presets", "fonts", "font_split", "held_out", "glyphs", "images"),
+    }
+
+
+def test_negatives_are_mixed_into_labelled_images(keras: Any, tmp_path: Path) -> None:
+    images = digits_folder(tmp_path / "a", "12", "34"), digits_folder(tmp_path / "b", "56", seed=1)
+    options = ["--images", str(images[0]), "--validation", str(images[1]), "--negatives", "0.5", *SMALL]
+    assert main(["train", "-o", str(tmp_path / "run"), "--architecture", "digits", *options]) == 0
+    assert (tmp_path / "run" / "best.keras").exists()

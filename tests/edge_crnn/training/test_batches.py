@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from edge_crnn.alphabet import Alphabet
+from edge_crnn.alphabet import PLATES, Alphabet
 from edge_crnn.dataset import load_labelled
 from edge_crnn.model.spec import InputSpec
 from edge_crnn.training.batches import Batch, Folders, Pixels, Source, batches, make_batch
-from edge_crnn.training.drawn import Mixture
+from edge_crnn.training.drawn import Mixture, WithNegatives
 from edge_crnn.training.folder import Drawing
 from edge_crnn.training.fonts import find_fonts, find_line_fonts
 
@@ -98,11 +100,50 @@ def test_a_mixture_takes_its_runs_in_turn() -> None:
     runs = Drawing("plates", 3, "none", fonts), Drawing("lines", 4, "mild", fonts, length=(2, 12))
     source = Mixture(runs)
     assert source.longest == 12
-    assert Mixture(runs[:1]).longest == 9
-    assert Mixture((Drawing("plates", 3, "none", fonts, kind="all-forms"),)).longest == 10
+    assert Mixture(runs[:1]).longest == 10
+    assert Mixture((Drawing("plates", 3, "none", fonts, chosen=("first-five",)),)).longest == 9
     pictures = [list(run.pictures(3)) for run in runs]
     for index in (0, 1, 4, 5, 2, 3, 3):
         image, label = source.sample(index)
         expected = pictures[index % 2][index // 2]
         assert label == expected.label
         assert np.array_equal(image, expected.image)
+
+
+@dataclass(frozen=True)
+class Nameless:
+    """Image i is of width i + 1 and has no text."""
+
+    longest: int = 0
+
+    def require_steps(self, alphabet: Alphabet, steps: int) -> None:
+        """Check nothing."""
+
+    def sample(self, index: int) -> tuple[Pixels, str]:
+        return np.zeros((1, index + 1, 3), np.uint8), ""
+
+
+@given(st.floats(0, 0.9), st.integers(0, 200))
+def test_negatives_are_spread_evenly_and_no_image_is_left_out(share: float, count: int) -> None:
+    source = WithNegatives(Numbered(), Nameless(), share)
+    images = [source.sample(index) for index in range(count)]
+    positives = [int(label) for _, label in images if label]
+    negatives = [image.shape[1] - 1 for image, label in images if not label]
+    assert positives == list(range(len(positives)))
+    assert negatives == list(range(len(negatives)))
+    for so_far in range(count):
+        assert abs(sum(not label for _, label in images[:so_far]) - share * so_far) < 1
+
+
+def test_negatives_have_no_label_and_take_no_step() -> None:
+    fonts = tuple(find_fonts()[:1])
+    plates, negatives = (
+        Mixture((Drawing("plates", 3, "none", fonts, chosen=(group,)),)) for group in ("all-forms", "negatives")
+    )
+    source = WithNegatives(plates, negatives, 0.5)
+    assert source.longest == 10
+    source.require_steps(PLATES, 30)
+    labels = make_batch(source, SPEC, 6, 3).labels
+    assert [bool(label) for label in labels] == [True, False] * 3
+    assert negatives.longest == 0
+    negatives.require_steps(PLATES, 1)

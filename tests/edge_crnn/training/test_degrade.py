@@ -31,6 +31,18 @@ def test_margins_are_heights_of_the_plate(margin: float):
     assert crop.shape == (80 + 2 * 80 * margin, 200 + 2 * 80 * margin, 3)
 
 
+@pytest.mark.parametrize("side", range(4))
+def test_a_cut_side_has_no_margin_and_the_others_keep_theirs(side: int):
+    whole = replace(NONE, px_per_mm=(PX_PER_MM, PX_PER_MM), margin=(0.1, 0.1))
+    left, top, right, bottom = (0.25 if place == side else 0.0 for place in range(4))
+    cut = replace(whole, cut=(left, top, right, bottom))
+    image, part = (photograph(canvas(), PAD, preset, np.random.default_rng(1)) for preset in (whole, cut))
+    margin, away = 8, (80 if side % 2 else 200) // 4
+    rows = slice(away + margin if side == 1 else None, -away - margin if side == 3 else None)
+    columns = slice(away + margin if side == 0 else None, -away - margin if side == 2 else None)
+    np.testing.assert_array_equal(part, image[rows, columns])
+
+
 CHANGES = {
     "rotation_deg": 5.0,
     "perspective": 0.1,

@@ -16,6 +16,7 @@ from edge_crnn.errors import InputError, ModelFileError
 from edge_crnn.model.spec import InputSpec, ModelSpec, OutputSpec
 from edge_crnn.training.architectures import SOFTMAX
 from edge_crnn.training.batches import Batch, Pixels, make_batch
+from edge_crnn.training.drawn import WithNegatives
 from edge_crnn.training.fit import MODEL, STATE, build, evaluate, fit
 from edge_crnn.training.history import LOG
 from edge_crnn.training.initial import copy_weights
@@ -219,6 +220,32 @@ def test_nothing_is_trained_where_no_label_fits(keras: Any, tmp_path: Path) -> N
     with pytest.raises(InputError, match=r"epoch 1: 16 of 16 labels do not fit"):
         fit(PLAN, SHORT, Repeats(), VALIDATION, tmp_path)
     assert not (tmp_path / MODEL).exists()
+
+
+@dataclass(frozen=True)
+class Grey(Bars):
+    """Grey images without a text."""
+
+    def sample(self, index: int) -> tuple[Pixels, str]:
+        rng = np.random.default_rng((self.seed, index))
+        return rng.integers(0, 60, (32, 32, 3), np.uint8), ""
+
+
+def test_nothing_is_read_in_negatives_and_a_killed_run_goes_on_with_them(keras: Any, tmp_path: Path) -> None:
+    source = WithNegatives(Bars(), Grey(), 0.4)
+    validation = make_batch(WithNegatives(Bars(seed=9), Grey(seed=9), 0.4), SPEC.input, 20, 0)
+    assert validation.labels.count("") == 8
+    plan = replace(PLAN, epochs=2, steps=10, batch=8, learning_rate=3e-3)
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    for folder in (straight, killed):
+        folder.mkdir()
+    best = fit(plan, SPEC, source, validation, straight)
+    assert best.exact >= 8 / 20  # the empty label is learnt first
+    with pytest.raises(Killed):
+        fit(plan, SPEC, source, validation, killed, on_epoch=killed_after(1))
+    fit(plan, SPEC, source, validation, killed, resume=True)
+    left, right = arrays(straight), arrays(killed)
+    assert all(np.array_equal(left[name], right[name]) for name in left)
 
 
 def test_without_validation_images_nothing_is_trained(keras: Any, tmp_path: Path) -> None:

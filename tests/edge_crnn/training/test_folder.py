@@ -15,7 +15,9 @@ import pytest
 from edge_crnn.training import folder
 from edge_crnn.training.folder import Drawing, draw_files
 from edge_crnn.training.fonts import find_fonts, find_line_fonts
+from edge_crnn.training.layouts import KINDS
 from edge_crnn.training.lines import generate_lines
+from edge_crnn.training.negatives import KINDS as NEGATIVE
 from edge_crnn.training.plates.table import FORMS
 from edge_crnn.training.synthetic import generate
 
@@ -96,20 +98,31 @@ def test_pictures_of_each_sort(plates: Drawing, lines: Drawing):
         return next(pictures).label  # type: ignore[attr-defined]
 
     assert len(label(plates)) == 9
-    assert label(replace(plates, kind="green")).startswith("Z")
-    assert label(replace(plates, kind="yellow-long-region"))[0] in "ABCDEFGHIJKLMNOP"
-    assert label(replace(plates, kind="negatives"))[3:5] == "qo"
+    assert label(replace(plates, chosen=("green",))).startswith("Z")
+    assert label(replace(plates, chosen=("yellow-long-region",)))[0] in "ABCDEFGHIJKLMNOP"
+    assert label(replace(plates, chosen=("negatives",))) == ""
     assert label(replace(plates, what="plates-2019"))[:3].isdecimal()
     assert set(label(replace(lines, alphabet="ab", length=(5, 5)))) <= set("ab")
 
 
-def test_a_group_is_drawn_in_turn(plates: Drawing):
-    drawing = replace(plates, kind="all-forms")
-    assert drawing.kinds == tuple(FORMS)
-    pictures = drawing.pictures(3, start=9)
-    assert [getattr(picture, "kind", None) for picture in pictures] == list(FORMS)[9:12]
+@pytest.mark.parametrize(
+    ("chosen", "kinds"),
+    [
+        ((), tuple(FORMS)),
+        (("all-forms",), tuple(FORMS)),
+        (("first-five",), KINDS),
+        (("negatives",), NEGATIVE),
+        (("green", "first-five", "white-long"), ("green", *KINDS[:-1], "white-long")),
+    ],
+)
+def test_kinds_are_drawn_in_turn(plates: Drawing, chosen: tuple[str, ...], kinds: tuple[str, ...]):
+    drawing = replace(plates, chosen=chosen)
+    assert drawing.kinds == kinds
+    pictures = drawing.pictures(3, start=3)
+    assert [getattr(picture, "kind", None) for picture in pictures] == [kinds[3], kinds[4], kinds[5 % len(kinds)]]
+    assert drawing.is_negative == (kinds == NEGATIVE)
 
 
 def test_single_kind_is_drawn_like_among_all_kinds(plates: Drawing):
-    one = next(replace(plates, kind="green").pictures(1, start=4))
-    np.testing.assert_array_equal(one.image, next(plates.pictures(1, start=4)).image)
+    alone = next(replace(plates, chosen=("white-long-2019",)).pictures(1, start=2))
+    np.testing.assert_array_equal(alone.image, next(plates.pictures(1, start=2)).image)

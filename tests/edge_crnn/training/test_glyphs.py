@@ -11,15 +11,15 @@ from PIL import ImageFont
 
 from edge_crnn.errors import DatasetError
 from edge_crnn.training.fonts import find_fonts
-from edge_crnn.training.glyphs import folder_face, font_face
+from edge_crnn.training.glyphs import _glyph_file, folder_faces, font_face
 from edge_crnn.training.layouts import HANGUL, HANGUL_2019, KINDS, KINDS_2019, LAYOUTS
 from edge_crnn.training.plates.form import CAPITALS, REGIONS, SYLLABLES
-from edge_crnn.training.plates.table import ROAD
+from edge_crnn.training.plates.table import FORMS, ROAD
 from edge_crnn.training.synthetic import Renderer, generate
 
 
 def test_all_glyphs_of_a_font_differ():
-    for face in map(font_face, find_fonts()):
+    for face in (font_face(font, KINDS) for font in find_fonts()):
         texts = [*"0123456789", *CAPITALS, *SYLLABLES.values(), *REGIONS.values()]
         # I and 1 are the same bar in some fonts.
         assert len({face(text, "", 48, 64).tobytes() for text in texts}) >= len(texts) - 1
@@ -77,7 +77,7 @@ def glyphs(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_glyph_folder_is_drawn_in_the_plate_s_colours(glyphs: Path, kind: str):
-    renderer = Renderer(glyphs=glyphs)
+    renderer = Renderer(glyphs=glyphs, kinds=KINDS)
     label = "P99wn9999" if LAYOUTS[kind].has_region else "Z99wn9999"
     bar = renderer.render(1, "none", kind, label).image.astype(int)
     thin = renderer.render(1, "none", kind, label[:5] + "0000").image.astype(int)
@@ -89,11 +89,11 @@ def test_a_glyph_folder_is_drawn_in_the_plate_s_colours(glyphs: Path, kind: str)
 def test_an_incomplete_glyph_folder_is_refused(glyphs: Path):
     (glyphs / "region_y" / "K.jpg").unlink()
     with pytest.raises(DatasetError, match=r"region_y/K\.jpg is missing"):
-        Renderer(glyphs=glyphs)
+        Renderer(glyphs=glyphs, kinds=KINDS)
 
 
 def test_a_glyph_folder_draws_plates_of_2019_once_it_has_their_syllables(glyphs: Path):
-    with pytest.raises(DatasetError, match=r"char1/gh\.jpg and 2 more are missing: .* or use fonts"):
+    with pytest.raises(DatasetError, match=r"char1/gh\.jpg and 2 more are missing: .* or add fonts"):
         Renderer(glyphs=glyphs, kinds=KINDS_2019)
     for keys in set(HANGUL_2019) - set(HANGUL):
         (glyphs / "char1" / f"{keys}.jpg").write_bytes((glyphs / "char1" / "gj.jpg").read_bytes())
@@ -103,12 +103,41 @@ def test_a_glyph_folder_draws_plates_of_2019_once_it_has_their_syllables(glyphs:
 def test_a_glyph_that_is_no_image_is_refused(glyphs: Path):
     (glyphs / "num_y" / "7.jpg").write_bytes(b"no image")
     with pytest.raises(DatasetError, match=r"7\.jpg: cannot be read as an image"):
-        Renderer(glyphs=glyphs).render(1, "none", "yellow-region", "A77sk7777")
+        Renderer(glyphs=glyphs, kinds=KINDS).render(1, "none", "yellow-region", "A77sk7777")
 
 
-def test_fonts_and_glyphs_together_are_refused(glyphs: Path):
-    with pytest.raises(ValueError, match="not from both"):
-        Renderer(find_fonts(), glyphs=glyphs)
+def test_fonts_draw_the_glyphs_that_a_folder_lacks(glyphs: Path):
+    fonts = find_fonts()
+    images = folder_faces(glyphs, KINDS)[0]
+    written = [font_face(font, list(ROAD)) for font in fonts]
+    faces = folder_faces(glyphs, list(ROAD), written)
+    for face, font in zip(faces, written, strict=True):
+        for text, suffix, source in (
+            ("7", "_y", images),
+            ("가", "", images),
+            ("하", "", font),
+            ("육", "", font),
+            ("A", "", font),
+        ):
+            np.testing.assert_array_equal(face(text, suffix, 40, 60), source(text, suffix, 40, 60))
+    renderer = Renderer(fonts, glyphs, list(ROAD))
+    assert (
+        len({renderer.render(seed, "none", "white-long-rental", "Z18gk6897").image.tobytes() for seed in range(9)}) == 9
+    )
+
+
+def test_a_complete_folder_is_drawn_alike_with_and_without_fonts(glyphs: Path):
+    alone, with_fonts = (Renderer(fonts, glyphs, KINDS) for fonts in (None, find_fonts()))
+    for plate, same in zip(generate(5, 1, renderer=alone), generate(5, 1, renderer=with_fonts), strict=True):
+        np.testing.assert_array_equal(plate.image, same.image)
+
+
+def test_a_folder_alone_must_have_all_glyphs_of_all_forms(glyphs: Path):
+    with pytest.raises(DatasetError, match=r"char1/gh\.jpg and 1 more are missing"):
+        Renderer(glyphs=glyphs)
+    for keys in ("gh", "gk"):
+        (glyphs / "char1" / f"{keys}.jpg").write_bytes((glyphs / "char1" / "gj.jpg").read_bytes())
+    assert Renderer(glyphs=glyphs).kinds == tuple(FORMS)
 
 
 def test_capitals_are_as_tall_as_digits_and_keep_their_widths():
@@ -126,19 +155,23 @@ def test_a_glyph_folder_stacks_the_halves_of_a_region(glyphs: Path):
     image[:] = 0, 240, 255
     image[5:55, 2:18] = 0
     assert cv2.imwrite(str(path), image)
-    face = folder_face(glyphs, ["yellow-long-region"])
+    (face,) = folder_faces(glyphs, ["yellow-long-region"])
     assert face("울", "_y", 20, 60).mean() > 100
     assert face("산", "_y", 20, 60).mean() < 20
-    own = folder_face(glyphs, KINDS)("서", "_y", 20, 60)  # of 서울, and a syllable by itself
+    own = folder_faces(glyphs, KINDS)[0]("서", "_y", 20, 60)  # of 서울, and a syllable by itself
     np.testing.assert_array_equal(face("서", "_y", 20, 60), own)
     label = "A18qk6897"
     assert Renderer(glyphs=glyphs, kinds=["yellow-long-region"]).render(1, "none", label=label).label == label
 
 
-def test_a_glyph_folder_cannot_draw_what_it_has_no_place_for(glyphs: Path):
-    for kind in ("military-long", "foreign-france"):
-        with pytest.raises(DatasetError, match="draw such plates in fonts"):
-            folder_face(glyphs, [kind])
+@pytest.mark.parametrize(("kind", "missing"), [("military-long", "char1/dbr"), ("foreign-france", "num/A")])
+def test_a_glyph_folder_may_have_the_glyphs_of_any_plate(glyphs: Path, kind: str, missing: str):
+    with pytest.raises(DatasetError, match=rf"{missing}\.jpg and [0-9]+ more are missing"):
+        folder_faces(glyphs, [kind])
+    for text, suffix in ((text, ROAD[kind].suffix) for text in ROAD[kind].glyphs):
+        path = glyphs / _glyph_file(text, suffix)
+        path.write_bytes((glyphs / "num" / "8.jpg").read_bytes())
+    assert Renderer(glyphs=glyphs, kinds=[kind]).render(1, "none").kind == kind
 
 
 def test_a_font_draws_every_form():

@@ -9,7 +9,7 @@ from edge_crnn.ctc.forward import forward
 from edge_crnn.errors import InputError
 from edge_crnn.training.loss import ctc_loss, pack
 
-LABELS = [(0,), (1, 1, 0), (2, 0, 1, 2), (0, 0)]
+LABELS = [(0,), (1, 1, 0), (2, 0, 1, 2), (0, 0), ()]
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -44,7 +44,23 @@ def test_a_label_without_a_path_costs_nothing_and_moves_nothing(keras: Any) -> N
     assert np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("label", [(), (1, 2, 3)])
-def test_a_label_of_another_length_is_refused(label: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match="expected 1 to 2"):
-        pack([label], 9, 2)
+@pytest.mark.parametrize("blank", [0, 3])
+def test_an_empty_label_costs_the_blanks_and_moves_them_up(keras: Any, blank: int) -> None:
+    import tensorflow as tf
+
+    logits = tf.Variable(np.random.default_rng(5).normal(0, 2, (1, 6, 4)), dtype=tf.float32)
+    with tf.GradientTape() as tape:
+        losses = ctc_loss(blank, 2)(pack([()], 4, 3), logits)
+    expected = 0.0
+    slope = np.zeros((6, 4))
+    for step in range(2, 6):
+        probabilities = softmax(logits.numpy()[:, step])[0]
+        expected -= np.log(probabilities[blank])
+        slope[step] = probabilities - (np.arange(4) == blank)
+    assert float(losses[0]) == pytest.approx(expected, abs=1e-4)
+    np.testing.assert_allclose(tape.gradient(losses, logits).numpy()[0], slope, atol=1e-5)
+
+
+def test_a_longer_label_than_the_longest_is_refused() -> None:
+    with pytest.raises(InputError, match="expected at most 2"):
+        pack([(1, 2, 3)], 9, 2)

@@ -14,11 +14,16 @@ from edge_crnn.dataset import load_labelled
 from edge_crnn.training.folder import JPEG_QUALITY
 from edge_crnn.training.layouts import KINDS, label_at
 from edge_crnn.training.lines import Line, generate_lines
-from edge_crnn.training.synthetic import Plate, generate
+from edge_crnn.training.synthetic import Plate, Renderer, generate
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 RUNS = {"mild": 1, "heavy": 2}
 """Preset → seed of samples/plates."""
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Renderer:
+    return Renderer(kinds=KINDS)
 
 
 def as_saved(plate: Plate | Line) -> np.ndarray:
@@ -36,8 +41,8 @@ def test_plates_are_250_of_each_preset_all_kinds_alike():
 
 
 @pytest.mark.parametrize("preset", RUNS)
-def test_plates_are_drawn_again_from_their_seed(preset: str):
-    for plate in generate(15, RUNS[preset], preset, start=100):
+def test_plates_are_drawn_again_from_their_seed(preset: str, renderer: Renderer):
+    for plate in generate(15, RUNS[preset], preset, start=100, renderer=renderer):
         saved = cv2.imread(str(SAMPLES / "plates" / f"{plate.label}.jpg"))
         assert saved is not None
         assert saved.shape == plate.image.shape
@@ -46,8 +51,8 @@ def test_plates_are_drawn_again_from_their_seed(preset: str):
 
 
 @pytest.mark.parametrize(("preset", "seed", "start"), [("mild", 3, 0), ("heavy", 4, 64)])
-def test_calibration_is_drawn_again_from_its_seed(preset: str, seed: int, start: int):
-    for index, plate in enumerate(generate(5, seed, preset, start=start), start):
+def test_calibration_is_drawn_again_from_its_seed(preset: str, seed: int, start: int, renderer: Renderer):
+    for index, plate in enumerate(generate(5, seed, preset, start=start, renderer=renderer), start):
         saved = cv2.imread(str(SAMPLES / "calibration" / f"{index:06d}.jpg"))
         assert saved is not None
         assert np.abs(saved.astype(int) - as_saved(plate)).mean() < 2

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from itertools import combinations
-from pathlib import Path
 
 import pytest
 
 from edge_crnn.training.layouts import KINDS, KINDS_2019, label_at
 from edge_crnn.training.plates.form import Cell
 from edge_crnn.training.plates.painting import BOLT_MM
-from edge_crnn.training.plates.table import FORMS, GROUPS, NEGATIVES, ROAD
+from edge_crnn.training.plates.table import FORMS, NEGATIVES, ROAD
 
 every_form = pytest.mark.parametrize("kind", ROAD)
 
 
 def test_names_are_unique() -> None:
     assert len(ROAD) == len(FORMS) + len(NEGATIVES)
-    names = [*KINDS, *KINDS_2019, *ROAD, *GROUPS]
+    names = [*KINDS, *KINDS_2019, *ROAD]
     assert len(set(names)) == len(names)
-    assert set(GROUPS["all-forms"]) | set(GROUPS["negatives"]) == set(ROAD)
 
 
 @every_form
@@ -99,9 +97,8 @@ def test_bolts_of_white_plates() -> None:
     assert FORMS["white-short"].bolts == ((65, 25), (270, 25))
 
 
-@pytest.mark.parametrize("group", ["all-forms", "military"])
-def test_labels_of_a_run_differ_whatever_the_form(group: str) -> None:
-    kinds = GROUPS.get(group) or [kind for kind in NEGATIVES if kind.startswith("military")]
+@pytest.mark.parametrize("kinds", [list(FORMS), [kind for kind in NEGATIVES if kind.startswith("military")]])
+def test_labels_of_a_run_differ_whatever_the_form(kinds: list[str]) -> None:
     labels = {label_at(3, index, kinds[index % len(kinds)]) for index in range(20_000)}
     assert len(labels) == 20_000
 
@@ -110,8 +107,3 @@ def test_only_green_plates_have_a_bare_one() -> None:
     assert [kind for kind, form in FORMS.items() if form.has_bare_one] == [
         kind for kind in FORMS if kind.startswith("green")
     ]
-
-
-def test_the_manual_lists_every_form() -> None:
-    manual = (Path(__file__).parents[4] / "docs" / "train.md").read_text(encoding="utf-8")
-    assert [kind for kind in ROAD if f"`{kind}`" not in manual] == []

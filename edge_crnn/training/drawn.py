@@ -52,7 +52,10 @@ class Mixture:
     def sample(self, index: int) -> tuple[Pixels, str]:
         """See `batches.Source.sample`."""
         place, run = divmod(index, len(self.drawings))
-        picture = next(self.drawings[run].pictures(1, place))
+        drawing = self.drawings[run]
+        # Every run starts with another kind, so that the pictures of a batch are of many kinds.
+        place += run * len(drawing.kinds) // len(self.drawings)
+        picture = next(drawing.pictures(1, place))
         return picture.image, picture.label
 
 

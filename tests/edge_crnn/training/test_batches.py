@@ -110,6 +110,13 @@ def test_a_mixture_takes_its_runs_in_turn() -> None:
         assert np.array_equal(image, expected.image)
 
 
+def test_runs_start_with_different_forms() -> None:
+    runs = tuple(Drawing("plates", seed, "none", tuple(find_fonts()[:1])) for seed in range(4))
+    starts = [0, 4, 8, 12]  # of 17 forms
+    labels = [Mixture(runs).sample(index)[1] for index in range(4)]
+    assert labels == [next(run.pictures(1, start)).label for run, start in zip(runs, starts, strict=True)]
+
+
 @dataclass(frozen=True)
 class Nameless:
     """Image i is of width i + 1 and has no text."""

@@ -93,12 +93,10 @@ def convert(
     if names := [keep_float] if isinstance(keep_float, str) else list(keep_float):
         recipes = [keeping(candidate, names, source.graph) for candidate in recipes]
     datasets = datasets or [seeded_pictures(source.spec.input)]
-    ranges = None
-    if any(candidate.needs_calibration for candidate in recipes):
-        folder = None if calibration is None else _path(calibration, "calibration")
-        datasets, ranges = calibrated_for(source, datasets, folder, rules.recursive)
-        if folder is None:
-            notes.append(f"{ranges[1].images} of the images calibrated the model and are left out of the verification")
+    folder = None if calibration is None else _path(calibration, "calibration")
+    datasets, ranges = calibrated_for(source, recipes, datasets, folder, rules.recursive)
+    if folder is None and ranges is not None:
+        notes.append(f"{ranges[1].images} of the images calibrated the model and are left out of the verification")
     reference = reference_readings(source, datasets, cached=True)
 
     def make(candidate: Recipe) -> Candidate:

@@ -32,7 +32,7 @@ from edge_crnn.images import load_image
 from edge_crnn.model.artifact import Artifact, save, sidecar
 from edge_crnn.model.spec import Calibration, ModelSpec
 from edge_crnn.preprocess import preprocess
-from edge_crnn.progress import activity, progress
+from edge_crnn.progress import activity, note, progress
 from edge_crnn.reader.decoder import decoder_for
 
 from .artifact import make_onnx, make_tflite
@@ -73,12 +73,20 @@ def calibrated(
 ) -> tuple[Ranges, Calibration]:
     """Measure the ranges of the graph's values on all images of a folder, and describe the images.
 
+    A note on stderr warns of files with the same content.
+
     Raises:
         DatasetError: the folder is empty, or has an image of a verification set.
         ImageError: a file is not an image.
     """
     paths = find_images(folder, recursive)
     refuse_overlap(paths, [path for dataset in verification for path in dataset.paths])
+    different = len(content_hashes(paths))
+    if different < len(paths):
+        note(
+            f"{folder}: found {len(paths):,} calibration images, of which only {different:,} differ; copies add nothing"
+            " to the ranges of int8, so calibrate with different images"
+        )
     return calibrated_with(source, paths)
 
 
@@ -103,17 +111,24 @@ def calibrated_with(source: Source, paths: Sequence[Path]) -> tuple[Ranges, Cali
 
 
 def calibrated_for(
-    source: Source, datasets: list[Dataset], folder: Path | None, recursive: bool = False
-) -> tuple[list[Dataset], tuple[Ranges, Calibration]]:
+    source: Source, recipes: Sequence[Recipe], datasets: list[Dataset], folder: Path | None, recursive: bool = False
+) -> tuple[list[Dataset], tuple[Ranges, Calibration] | None]:
     """Measure ranges on the images of a folder, or if there is none, on some images of the datasets.
 
+    If no recipe needs ranges, nothing is measured, and a note on stderr says that the folder is not used.
+
     Returns:
-        The datasets that are left to verify with; the ranges and a description of the calibration images.
+        The datasets that are left to verify with; the ranges and a description of the calibration images, or None.
 
     Raises:
         DatasetError: as `calibrated`, or there are too few images for both.
         ImageError: a file is not an image.
     """
+    if not any(recipe.needs_calibration for recipe in recipes):
+        if folder is not None:
+            names = " and ".join(recipe.name for recipe in recipes)
+            note(f"recipe {names}: needs no calibration images, so these are not used: {folder}")
+        return datasets, None
     if folder is None:
         kept, aside = set_aside(datasets)
         return kept, calibrated_with(source, aside)

@@ -13,7 +13,6 @@ from edge_crnn.files import sha256
 from edge_crnn.model.artifact import sidecar
 from edge_crnn.model.spec import InputSpec, ModelSpec
 
-from .artifact import check_spec
 from .conventions.complete import complete, essential, filled
 from .conventions.declared import Draft, get, join, read_draft
 from .graph.graph import Graph
@@ -94,6 +93,8 @@ def open_source(
         path, written, declared=declared or {}, origin=None if spec is None else f"the spec of {spec.name!r}",
         architecture=architecture, recurrent_activation=recurrent_activation, layers=layers,
     )  # fmt: skip
+    from .artifact import check_spec  # imports LiteRT, which looking at a file does not need
+
     facts = opened.facts
     network = facts.require_network()
     completed = complete(opened.draft, facts)

@@ -117,7 +117,7 @@ def convert(
         images: folders of images without labels, which only show agreement with the trained model.
         labelled: folders of images with labels, which show agreement and accuracy.
         calibration: folder of images that determine the ranges of int8; None: some of the other images, which are then
-            not used for verification.
+            not used for verification. A note on stderr says so if the recipe does not use it.
         recipe: "int8", "float16", … as `edge-crnn convert --help` lists them, or "auto", which tries all and takes the
             fastest that passes; None: int8 for .tflite, dynamic without images, and float32 for .onnx.
         keep_float: names of layers that stay float32 whatever the recipe says.

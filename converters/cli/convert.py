@@ -203,9 +203,9 @@ def _datasets(
 ) -> tuple[list[Dataset], tuple[Ranges, Calibration] | None]:
     """Load the images to verify with, and calibrate if a recipe needs it."""
     datasets = sets_of(arguments, source.spec) or [seeded_pictures(source.spec.input)]
-    if not any(recipe.needs_calibration for recipe in recipes):
+    datasets, calibration = calibrated_for(source, recipes, datasets, arguments.calibration, arguments.recursive)
+    if calibration is None:
         return datasets, None
-    datasets, calibration = calibrated_for(source, datasets, arguments.calibration, arguments.recursive)
     count = calibration[1].images
     if arguments.calibration is None:
         print(f"calibrated with {count} of the images, which are left out of the verification")

@@ -103,6 +103,8 @@ def _of_file(facts: FileFacts) -> Iterator[tuple[str, str]]:
         yield "blank", "class 0, since it was compiled with keras.losses.CTC"
     for note in facts.notes:
         yield "note", note
+    if facts.unread is not None:
+        yield "not read", f"the weights, and what depends on their values, such as a scaling: {facts.unread}"
 
 
 def _network(facts: FileFacts) -> str:
@@ -194,6 +196,7 @@ def _data(facts: FileFacts) -> dict[str, Any]:
         ],
         "lambdas": list(facts.lambdas),
         "notes": list(facts.notes),
+        "unread": None if facts.unread is None else str(facts.unread),
         "obstacles": [
             {"layers": list(obstacle.layers), "class": obstacle.kind, "reason": obstacle.reason}
             for obstacle in facts.obstacles

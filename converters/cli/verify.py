@@ -20,7 +20,7 @@ from ..pipeline import (
 )
 from ..report.verification import Outcome
 from ..verify.gate import compare
-from ..verify.localise import localise, spread, worst, worst_table
+from ..verify.localise import NOTABLE_DB, localise, spread, worst, worst_table
 from ..verify.sets import not_set_aside
 from .arguments import add_gate_arguments, add_structure_arguments, gate_of, source_of
 from .images import add_image_arguments, readings_of, sets_of
@@ -39,8 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--localise",
         action="store_true",
-        help=f"show layer by layer how far each converted model departs from the trained one, on {_LOCALISED} images;"
-        " for an .engine, TensorRT builds a second engine that outputs all values",
+        help=f"show layer by layer how far each converted model departs from the trained one, on {_LOCALISED} images,"
+        " as a ratio of signal to noise in dB: 20 dB more are a tenth of the noise, and a layer with less than"
+        f" {NOTABLE_DB:g} dB in the column end is worth a look; for an .engine, TensorRT builds a second engine that"
+        " outputs all values",
     )
     add_image_arguments(parser, "check that int8 was calibrated with these images")
     add_structure_arguments(parser)

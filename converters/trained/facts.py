@@ -10,12 +10,26 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from edge_crnn.errors import ModelFileError
+from edge_crnn.errors import BackendUnavailable, ModelFileError
 
 from ..graph.axes import step_axis
 from ..graph.cost import multiplications
 from ..graph.graph import INPUT, Graph
-from ..graph.nodes import Affine, Binary, Constant, Node, Permute, Reshape, Unary
+from ..graph.nodes import (
+    Affine,
+    Binary,
+    Constant,
+    Node,
+    Pad,
+    Permute,
+    Pool,
+    Reshape,
+    Resize,
+    Reverse,
+    Shape,
+    Slice,
+    Unary,
+)
 from .keras.builder import ConvertedLayer
 from .keras.model import ADDED_SOFTMAX, Declarations, Ends, Network, Reading, read_network
 from .keras.vocabulary import Vocabulary, vocabularies
@@ -91,7 +105,9 @@ class FileFacts:
     missing: Obstacle | None = None
     """The missing image size, which must be declared before the model can be converted."""
     network: Network | None = None
-    """The network, as `load_network` returns it; None if there are obstacles or a size is open."""
+    """The network, as `load_network` returns it; None if there are obstacles, a size is open, or weights are unread."""
+    unread: BackendUnavailable | None = None
+    """The reason why the weights could not be read. Facts that depend on their values are None."""
 
     @property
     def expects_raw_pixels(self) -> bool:
@@ -103,7 +119,10 @@ class FileFacts:
 
         Raises:
             ModelFileError: there are obstacles, or a size is open; the message lists all of them.
+            BackendUnavailable: the weights could not be read.
         """
+        if self.unread is not None:
+            raise self.unread
         if self.network is None:
             raise ModelFileError(message(self.path, [*filter(None, [self.missing]), *self.obstacles]))
         return self.network
@@ -145,11 +164,17 @@ def facts_of(path: Path, reading: Reading) -> FileFacts:
         notes=(*_ambiguous(candidates), *(() if network is None else network.notes)),
         obstacles=reading.obstacles,
         missing=reading.missing,
-        network=network if reading.missing is None else None,
+        network=network if reading.missing is None and file.unread is None else None,
+        unread=file.unread,
     )
     if network is None:
         return facts
-    return _with_graph(facts, network.graph, {layer.name: layer.kind for layer in reading.layers})
+    kinds = {layer.name: layer.kind for layer in reading.layers}
+    facts = _with_graph(facts, network.graph, kinds)
+    scaling = () if facts.scaling is None else facts.scaling.layers
+    if file.unread is not None and "Normalization" in map(kinds.get, scaling):
+        facts = replace(facts, scaling=None)  # its numbers may be among the weights
+    return facts
 
 
 def _of_checkpoint(index: Path, declarations: Declarations | None) -> FileFacts:
@@ -225,9 +250,9 @@ def _scaling(graph: Graph, kinds: Mapping[str, str]) -> Scaling | None:
     moved = False
     while len(graph.consumers[value]) == 1:
         (node,) = graph.consumers[value]
-        if isinstance(node, Permute | Reshape):
+        if _keeps_levels(node):
+            moved |= _moves_channels(node, graph.shapes[value])
             value = node.name
-            moved = True
             continue
         layer = _layer_of(node, kinds)
         pair = _factor_and_shift(graph, node, value)
@@ -243,6 +268,25 @@ def _scaling(graph: Graph, kinds: Mapping[str, str]) -> Scaling | None:
         return None
     plain_scale, plain_offset = (tuple(map(float, _plain(numbers))) for numbers in (scale, offset))
     return Scaling(plain_scale, plain_offset, tuple(dict.fromkeys(layers)))
+
+
+def _keeps_levels(node: Node) -> bool:
+    """Return whether a node leaves grey levels what they are: it moves pixels, or mixes them by weights of sum 1."""
+    return isinstance(node, Permute | Reshape | Slice | Reverse | Pad | Resize) or (
+        isinstance(node, Pool) and node.mode == "average"
+    )
+
+
+def _moves_channels(node: Node, shape: Shape) -> bool:
+    """Return whether a channel may have another number after a node that takes a value of this shape."""
+    match node:
+        case Slice(starts=starts, stops=stops, steps=steps):
+            return (starts[-1], stops[-1], steps[-1]) != (0, shape[-1], 1)
+        case Pad(pads=pads):
+            return any(pads[-1])
+        case Reverse(axis=axis):
+            return axis == len(shape) - 1
+    return isinstance(node, Permute | Reshape)
 
 
 def _layer_of(node: Node, kinds: Mapping[str, str]) -> str:

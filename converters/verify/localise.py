@@ -47,6 +47,13 @@ from .probes import Probe, computed, probing
 
 _MAX_CARRIED = 8
 """Most images on which the noise of each layer is carried to the end."""
+NOTABLE_DB = 22.0
+"""Ratio at the end below which a layer is to blame: its noise is a thirteenth of the signal.
+
+With one kernel of a tiny network scaled by 0.5 to 0.98, texts changed at 21.7 dB and less, and none did above. Sound
+artifacts of it had 22 dB (int8-full), 30 dB (int8), 57 dB (float16) and 124 dB (float32) in their worst layer; the int8
+artifacts of two trained networks had 48 and 55 dB.
+"""
 _MAX_RUNS = 400
 """Most runs of the whole graph on one image for that: for each layer, all that depends on it runs again."""
 
@@ -107,11 +114,20 @@ class Drift:
             )
         if self.missing:
             lines.append(f"  without a tensor of their own: {', '.join(self.missing)}")
-        blamed = self.to_blame
-        lines.append(f"  to blame: {blamed.name}; its noise alone leaves {_decibels(blamed.end_snr_db)} dB at the end")
+        lines.append(f"  {self._conclusion}")
         lines.append(f"  probabilities as it ships: {_decibels(self.shipped_snr_db)} dB; {self.images} images")
         lines.append(f"  measured in: {self._copy}")
         return lines
+
+    @property
+    def _conclusion(self) -> str:
+        worst_layer = self.to_blame
+        decibels = _decibels(worst_layer.end_snr_db)
+        if worst_layer.end_snr_db < NOTABLE_DB:
+            return f"to blame: {worst_layer.name}; its noise alone leaves {decibels} dB at the end"
+        if worst_layer.end_snr_db == np.inf:
+            return "no layer stands out: all are exact"
+        return f"no layer stands out: {worst_layer.name} differs most, and leaves {decibels} dB at the end"
 
     @property
     def _copy(self) -> str:

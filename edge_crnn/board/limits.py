@@ -24,6 +24,10 @@ _WORKER_BYTES = 32 << 20
 """Memory in which a worker decodes and prepares a picture of some 8 megapixels."""
 _ENGINE_FACTOR = 2
 """Bytes of an engine per byte of its model; LiteRT packs the weights and needs 1.3."""
+_TRAINING_BYTES = 1800 << 20
+"""Memory of a training (1,680 MiB for plates in batches of 32, with TensorFlow)."""
+_HELPER_BYTES = 96 << 20
+"""Memory of a process that draws or loads images for it (78 MiB)."""
 _NO_LIMIT = 1 << 62
 """A limit beyond this is none: version 1 writes the largest whole number of pages."""
 
@@ -35,12 +39,25 @@ def usable_workers(model_bytes: int = 0, root: Path = tree.ROOT) -> int:
         model_bytes: size of the model that each engine loads.
         root: folder that has the kernel's `proc` and `sys`.
     """
-    cores = usable_cores(root)
+    return _fitting(usable_cores(root), _PROCESS_BYTES, _WORKER_BYTES + _ENGINE_FACTOR * model_bytes, root)
+
+
+def usable_helpers(root: Path = tree.ROOT) -> int:
+    """Return how many processes can prepare images for a training: one less than there are usable cores, fewer if
+    memory is short, at least one.
+
+    Args:
+        root: folder that has the kernel's `proc` and `sys`.
+    """
+    return _fitting(usable_cores(root) - 1, _TRAINING_BYTES, _HELPER_BYTES, root)
+
+
+def _fitting(most: int, base_bytes: int, bytes_each: int, root: Path) -> int:
+    """Return how many parts of a size fit into the usable memory beside `base_bytes`: at least 1, at most `most`."""
     limits = [limit for limit in (memory_limit(root), meminfo(root).get("MemTotal")) if limit is not None]
-    if not limits:
-        return cores
-    engines = (min(limits) - _PROCESS_BYTES) // (_WORKER_BYTES + _ENGINE_FACTOR * model_bytes)
-    return max(1, min(cores, engines))
+    if limits:
+        most = min(most, (min(limits) - base_bytes) // bytes_each)
+    return max(1, most)
 
 
 def usable_cores(root: Path = tree.ROOT) -> int:
@@ -63,6 +80,37 @@ def memory_limit(root: Path = tree.ROOT) -> int | None:
     limits += [tree.integer(group / "memory.limit_in_bytes") for group in _groups(root, "memory")]
     total = meminfo(root).get("MemTotal", math.inf)
     return min((limit for limit in limits if limit is not None and 0 < limit < min(total, _NO_LIMIT)), default=None)
+
+
+def largest_memory(root: Path = tree.ROOT) -> int | None:
+    """Return the memory in bytes, swap included, that this process can never exceed; None if that is not known.
+
+    It is the machine's memory, or the tightest hard limit of the control groups or of `ulimit`. `memory.high` is none.
+    """
+    sizes = meminfo(root)
+    swap = sizes.get("SwapTotal", 0)
+    totals = [sizes["MemTotal"] + swap] if "MemTotal" in sizes else []
+    for group in _groups(root, ""):
+        limit = tree.integer(group / "memory.max")
+        swap_limit = tree.integer(group / "memory.swap.max")
+        if limit is not None:
+            totals.append(limit + (swap if swap_limit is None else min(swap, swap_limit)))
+    for group in _groups(root, "memory"):
+        limit = tree.integer(group / "memory.limit_in_bytes")
+        totals += [limit + swap] if limit is not None else []
+        with_swap = tree.integer(group / "memory.memsw.limit_in_bytes")
+        totals += [with_swap] if with_swap is not None else []
+    return min((total for total in [*totals, *_process_limits()] if total > 0), default=None)
+
+
+def _process_limits() -> list[int]:
+    """Return the limits of this process' address space and data; see getrlimit(2)."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return []
+    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    return [limit for limit in limits if limit != resource.RLIM_INFINITY]
 
 
 def _version_2_quota(group: Path) -> float | None:

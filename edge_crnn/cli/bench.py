@@ -57,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=at_least(1, MOST),
         metavar="N",
-        help="engines in parallel, for offline, multi and --minutes (default: one per usable core)",
+        help="engines in parallel, for offline, multi and --minutes (default: one per usable core; 1 if a model runs on"
+        " a GPU)",
     )
     parser.add_argument(
         "--fps", type=_positive, default=30.0, metavar="F", help="frames per second of camera (default: %(default)g)"
@@ -129,7 +130,6 @@ def _end(comparisons: Sequence[Comparison], old: Path | None) -> int:
     ]
     if not slower and not unclear:
         return 0
-    sys.stdout.flush()
     if slower:
         print(f"edge-crnn bench: slower than in {old} ({STATISTIC}): {', '.join(slower)}", file=sys.stderr)
         return 3
@@ -138,7 +138,7 @@ def _end(comparisons: Sequence[Comparison], old: Path | None) -> int:
 
 
 def _plays(arguments: argparse.Namespace) -> Iterator[tuple[Scenario, int]]:
-    readers = arguments.workers or usable_workers()
+    readers = arguments.workers or _default_workers(arguments.models, arguments.engine)
     images = arguments.per_round
     rounds = arguments.rounds
     for kind in arguments.scenario:
@@ -151,6 +151,12 @@ def _plays(arguments: argparse.Namespace) -> Iterator[tuple[Scenario, int]]:
     if arguments.minutes is not None:
         points = max(1, round(arguments.minutes * 60 / arguments.every))
         yield Scenario("sustained", readers, 0, seconds=arguments.every), points
+
+
+def _default_workers(models: Sequence[Path], engine: str | None) -> int:
+    """Return the number of engines in parallel, which is that of a `Reader` and the same for all models."""
+    on_gpu = engine == "tensorrt" or any(model.suffix == ".engine" for model in models)
+    return 1 if on_gpu else usable_workers()
 
 
 def _json(record: Record, comparisons: Sequence[Comparison] = ()) -> str:

@@ -73,7 +73,6 @@ def run(arguments: argparse.Namespace) -> int:
             if not as_json:
                 print(_text(path, result))
         decoder = reader.spec.decoder
-    sys.stdout.flush()
     if errors:
         detail = f"; {first_error}" if as_json else ""
         _tell(f"{errors} of {len(images)} images could not be read{detail}")

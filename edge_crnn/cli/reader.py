@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..backends import ENGINES
+from ..board.threads import limit_opencv
 from ..bounds import N_BEST
 from ..errors import ImageError
 from ..preprocess.function import load_function
@@ -73,6 +74,7 @@ def add_preprocess_argument(parser: argparse._ActionsContainer) -> None:
 
 def reader_of(arguments: argparse.Namespace) -> Reader:
     """Open the reader that the options describe; for errors, see `open_reader`, `lexicon_of` and `prior_of`."""
+    limit_opencv()
     artifact = load("plates" if arguments.model is None else arguments.model)
     return open_reader(
         artifact,

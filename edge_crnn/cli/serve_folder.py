@@ -143,7 +143,8 @@ class _Service:
                 break
             self._sleep(max(interval, (_SHARE - 1) * (looked - started)))
         self._systemd.stopping()
-        _say(self._status())
+        left = len(self._arrivals.unavailable) if once else 0
+        _say(f"{self._status()}, {left:,} not available and left to the next run" if left else self._status())
 
     def _look(self) -> list[Arrival]:
         try:
@@ -194,6 +195,7 @@ class _Service:
 
     def _write(self, results: Sequence[_Result]) -> None:
         lines = []
+        problems = []
         for arrival, result in results:
             if Arrival.of(self._folder, arrival.name) != arrival:  # it has gone or changed, so the result is outdated
                 continue
@@ -205,12 +207,16 @@ class _Service:
                 continue  # its upload may have stalled
             if isinstance(result, ImageError):
                 self.unread += 1
+                problems.append(str(result))
             elif result.damaged:
                 self.damaged += 1
+                problems.append(f"{self._folder / arrival.name}: is damaged, so its reading is not accepted")
             else:
                 self.read += 1
             lines.append((arrival, self._line(arrival, result)))
         self._journal.append(lines)
+        for problem in problems:
+            _say(problem)
         for arrival, _ in lines:
             self._arrivals.done(arrival)
             self._attempts.end(arrival)

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import select
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -99,13 +100,33 @@ class _Text(io.TextIOWrapper):
         return len(text)
 
 
+class _Messages(_Text):
+    """A text stream for messages. Results that were printed before a message are written before it."""
+
+    def write(self, text: str, /) -> int:
+        """Write text after all that is waiting in `sys.stdout`.
+
+        Raises:
+            BrokenPipeError: the reader of stdout has gone.
+            StdoutError: stdout cannot be written. The text is written nevertheless.
+        """
+        try:
+            if sys.stdout is not None and not sys.stdout.closed:
+                sys.stdout.flush()
+        finally:
+            super().write(text)
+        return len(text)
+
+
 def open_output(descriptor: int, is_essential: bool) -> io.TextIOWrapper:
     """Open a file descriptor for text in UTF-8; bytes of file names that are not UTF-8 stay as they are.
 
-    Lines are written at once to a terminal, and to a stream that is not essential.
+    Lines are written at once to a terminal, and to a stream that is not essential. The latter is for messages, so it
+    first writes the results that wait in `sys.stdout`: in `2>&1 | less` a message follows what it is about.
     """
     raw = Output(descriptor, is_essential)
-    return _Text(
+    text = _Text if is_essential else _Messages
+    return text(
         io.BufferedWriter(raw),
         encoding="utf-8",
         errors="surrogateescape",

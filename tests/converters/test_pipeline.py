@@ -13,8 +13,8 @@ import pytest
 from converters import pipeline
 from converters.graph import oracle
 from converters.graph.graph import Ranges
-from converters.pipeline import calibrated, convert, load_sets, open_source, reference_readings
-from converters.recipe import RECIPES
+from converters.pipeline import calibrated, calibrated_for, convert, load_sets, open_source, reference_readings
+from converters.recipe import AUTO, RECIPES, RECIPES_FOR, Target, recipes_to_try
 from converters.verify.choice import latencies_ms
 from converters.verify.gate import Gate
 from edge_crnn.dataset import content_hash, find_images
@@ -24,6 +24,9 @@ from edge_crnn.images import load_image
 from edge_crnn.labels.rules import LabelRules
 from edge_crnn.model.artifact import Artifact, load_sidecar
 from edge_crnn.preprocess import preprocess
+
+NO_AUTO = ("tensorrt", AUTO)
+"""TensorRT has no recipe `auto`."""
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,50 @@ def test_every_picture_of_the_folder_counts(source: pipeline.Source, calibration
     oracle.run(source.graph, everything, values.__setitem__)
     for name, value in values.items():
         assert ranges[name] == pytest.approx((value.min(), value.max()), abs=1e-4)
+
+
+def test_copies_among_the_pictures_are_counted(
+    source: pipeline.Source, calibration_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "calibration"
+    shutil.copytree(calibration_folder, folder)
+    calibrated(source, folder, [])
+    assert capsys.readouterr().err == ""
+    for number in range(3):
+        shutil.copy(find_images(folder)[0], folder / f"copy{number}.png")
+    assert calibrated(source, folder, [])[1].images == 15
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"edge-crnn: {folder}: found 15 calibration images, of which only 12 differ")
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("tflite", AUTO),
+        ("onnx", AUTO),
+        *((target, name) for target, recipes in RECIPES_FOR.items() for name in recipes),
+    ],
+)
+def test_a_folder_that_the_recipe_does_not_use_is_named(
+    target: Target,
+    name: str,
+    source: pipeline.Source,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recipes, _ = recipes_to_try(target, name, has_images=True, remedy="")
+    monkeypatch.setattr(pipeline, "calibrated", lambda *_: "ranges")
+    needed = any(recipe.needs_calibration for recipe in recipes)
+    assert calibrated_for(source, recipes, [], tmp_path) == ([], "ranges" if needed else None)
+    err = capsys.readouterr().err
+    if needed:
+        assert err == ""
+        return
+    assert f"not used: {tmp_path}" in err
+    assert all(recipe.name in err for recipe in recipes)
+    assert calibrated_for(source, recipes, [], None) == ([], None)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("taken", [0, 1])

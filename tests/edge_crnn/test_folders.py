@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_crnn.folders import Skipped, Walk
+from tests.budget import examples
 
 
 def put(folder: Path, *names: str) -> None:
@@ -122,7 +123,7 @@ def test_a_message_names_the_kinds(tmp_path: Path) -> None:
     assert str(Skipped()) == ""
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(st.text(max_size=12), max_size=300))
 def test_no_name_is_lost_and_memory_is_limited(suffixes: list[str]) -> None:
     skipped = Skipped()

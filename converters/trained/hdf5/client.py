@@ -116,10 +116,19 @@ class Hdf5:
         )
 
 
-def _connected(session: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
-    """Connect to a process of its own for one file, which ends with the session."""
+def require_library() -> None:
+    """Check that the HDF5 library is installed.
+
+    Raises:
+        BackendUnavailable: it is not.
+    """
     if importlib.util.find_spec("h5py") is None:
         raise BackendUnavailable("reading a trained model needs h5py: pip install 'edge-crnn[convert]'")
+
+
+def _connected(session: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
+    """Connect to a process of its own for one file, which ends with the session."""
+    require_library()
     try:
         if not FORKS:
             process = session.enter_context(_started(subprocess.PIPE, subprocess.PIPE))

@@ -10,17 +10,21 @@ an array's path, or are not, depending on where the array was made.
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, Protocol
 
+import numpy as np
+
 from edge_crnn.errors import ModelFileError
 
 from ...graph.cells import Array
 from ...graph.nodes import Shape
 from ..hdf5.client import Hdf5
+from .config import MAX_SIZE
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,24 @@ class Weights(Protocol):
             ModelFileError: two layers share a name.
         """
         ...
+
+
+class UnreadWeights:
+    """Weights that cannot be read: arrays of ones, in the expected shapes."""
+
+    def read(self, layer: str, part: Part, shapes: Mapping[str, Shape]) -> dict[str, Array]:  # noqa: ARG002
+        """See `Weights.read`."""
+        if large := [shape for shape in shapes.values() if math.prod(shape) > MAX_SIZE]:
+            raise ModelFileError(f"layer {layer!r}: weights of shape {large[0]}; at most {MAX_SIZE:,} values are read")
+        return {role: np.ones(shape, np.float32) for role, shape in shapes.items()}
+
+    def shape(self, layer: str, part: Part, role: str, index: int) -> Shape | None:  # noqa: ARG002
+        """See `Weights.shape`."""
+        return None
+
+    def inside(self, layer: str, entries: list[dict[str, Any]], part: Part = ITSELF) -> UnreadWeights:  # noqa: ARG002
+        """See `Weights.inside`."""
+        return self
 
 
 class ContainerWeights:

@@ -19,15 +19,15 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from edge_crnn.errors import EdgeCrnnError, ModelFileError
+from edge_crnn.errors import BackendUnavailable, EdgeCrnnError, ModelFileError
 
-from ..hdf5.client import MAX_BYTES, MAX_TEXT_BYTES, Hdf5
+from ..hdf5.client import MAX_BYTES, MAX_TEXT_BYTES, Hdf5, require_library
 from ..kinds import advice_on_archive, advice_on_file, advice_on_folder
-from .arrays import ContainerWeights, NamedWeights
+from .arrays import ContainerWeights, NamedWeights, UnreadWeights
 from .arrays import Part as Part
 from .arrays import Weights as Weights
 
@@ -58,14 +58,19 @@ class KerasFile:
     """What the model was compiled with."""
     assets: Mapping[str, str] = field(default_factory=dict)
     """Place of a layer in the file → the text that it keeps beside its weights, such as a vocabulary."""
+    unread: BackendUnavailable | None = None
+    """The reason why the weights could not be read, so that they are `UnreadWeights`."""
 
 
 @contextlib.contextmanager
 def open_keras_file(path: Path) -> Iterator[KerasFile]:
     """Open a `.keras` or whole-model `.h5` file.
 
+    Without the HDF5 library, a `.keras` file is opened without its weights.
+
     Raises:
         ModelFileError: no such file, no model file, or one that is damaged or hostile.
+        BackendUnavailable: it is an `.h5` file, and the HDF5 library is not installed.
     """
     with opened(path) as (head, stream):
         if head == HDF5_MARK:
@@ -75,10 +80,15 @@ def open_keras_file(path: Path) -> Iterator[KerasFile]:
         elif head.startswith(b"PK"):
             config, data, keras2, assets = _members(stream)
             check_name(path, "ZIP", (".keras",))
+            training = config.get("compile_config")
+            file = KerasFile(config, UnreadWeights(), keras2, training if isinstance(training, dict) else {}, assets)
+            try:
+                require_library()
+            except BackendUnavailable as error:
+                yield replace(file, unread=error)
+                return
             with Hdf5(data) as tree:
-                training = config.get("compile_config")
-                weights = ContainerWeights(tree, layers_of(config))
-                yield KerasFile(config, weights, keras2, training if isinstance(training, dict) else {}, assets)
+                yield replace(file, weights=ContainerWeights(tree, layers_of(config)))
         else:
             raise ModelFileError(advice_on_file(path))
 

@@ -113,7 +113,10 @@ def converted(path: Path, reading: Reading) -> Network:
 
     Raises:
         ModelFileError: there are obstacles; the message lists all of them.
+        BackendUnavailable: the weights could not be read.
     """
+    if reading.file.unread is not None:
+        raise reading.file.unread
     obstacles = reading.obstacles if reading.missing is None else (reading.missing, *reading.obstacles)
     if obstacles or reading.network is None:
         raise ModelFileError(message(path, obstacles))

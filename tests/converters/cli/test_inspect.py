@@ -164,6 +164,25 @@ assert not {{"tensorflow", "keras", "tf_keras", "h5py"}} & set(sys.modules)
     assert ended.returncode == 0, ended.stderr
 
 
+def test_a_bare_installation_shows_all_but_the_weights(bare: Path, run: Run) -> None:
+    """The converters are there, but none of the packages that a conversion needs."""
+    code = f"""
+import sys
+for name in ("h5py", "tensorflow", "keras", "tf_keras", "flatbuffers", "ai_edge_litert", "onnx", "cv2"):
+    sys.modules[name] = None
+from edge_crnn.cli.main import main
+assert main(["info", {str(bare)!r}]) == 0
+assert main(["convert", {str(bare)!r}]) == 1
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    shown = by_name(ended.stdout.splitlines())
+    assert "h5py" in shown.pop("not read")
+    assert shown == by_name(run("info", bare)[1])
+    (line,) = ended.stderr.splitlines()
+    assert "pip install 'edge-crnn[convert]'" in line
+
+
 def test_other_files(tmp_path: Path, run: Run) -> None:
     for name, content, words in (
         ("model.pt", b"\x80\x02\x8a\x0al\xfc\x9cF", "a PyTorch file"),

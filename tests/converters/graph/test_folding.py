@@ -13,6 +13,7 @@ from converters.graph import nodes as n
 from converters.graph import oracle
 from converters.graph.folding import fold
 from converters.graph.graph import INPUT, Graph
+from tests.budget import examples
 
 from .made import KINDS, affine, conv, gru, lstm, random_graph, values
 
@@ -24,7 +25,7 @@ def assert_same(graph: Graph, other: Graph, seed: int = 0) -> None:
 
 
 @pytest.mark.thorough
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(st.lists(st.sampled_from(KINDS), min_size=1, max_size=12), st.integers(0, 2**32 - 1))
 def test_folding_changes_no_result_and_leaves_nothing_idle(kinds: Sequence[str], seed: int) -> None:
     graph = random_graph(kinds, seed)

@@ -17,6 +17,7 @@ from converters.graph.cells import Cell, Gate, GruCell, LstmCell
 from converters.graph.functions import apply, softmax
 from converters.graph.graph import Graph
 from converters.graph.nodes import Conv, Dense, Function, Pool, Recurrent, Softmax
+from tests.budget import examples
 
 from .made import KINDS as NODES
 from .made import random_graph
@@ -42,7 +43,7 @@ pads = st.tuples(st.tuples(st.integers(0, 2), st.integers(0, 2)), st.tuples(st.i
 dilations = st.tuples(st.integers(1, 2), st.integers(1, 2))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(sides, windows, strides, pads, dilations, st.sampled_from([1, 2, 4]), st.integers(0, 2**32 - 1))
 def test_convolution_is_a_sum_over_each_window(
     side: tuple[int, int],
@@ -68,7 +69,7 @@ def test_convolution_is_a_sum_over_each_window(
     np.testing.assert_allclose(oracle.run(graph, image[None].astype(np.float32))[0], expected, atol=1e-4)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(sides, windows, strides, st.integers(0, 1), st.integers(0, 1), st.integers(0, 2**32 - 1))
 def test_transposed_convolution_adds_the_kernel_at_every_pixel(
     side: tuple[int, int], size: tuple[int, int], step: tuple[int, int], before: int, after: int, seed: int
@@ -88,7 +89,7 @@ def test_transposed_convolution_adds_the_kernel_at_every_pixel(
     np.testing.assert_allclose(oracle.run(graph, image[None].astype(np.float32))[0], expected, atol=1e-4)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(sides, windows, strides, pads, st.integers(0, 2**32 - 1))
 def test_pools_count_pixels_inside_the_image_only(
     side: tuple[int, int], size: tuple[int, int], step: tuple[int, int], around: n.Pads, seed: int

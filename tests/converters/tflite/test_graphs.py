@@ -15,6 +15,7 @@ from converters.graph import oracle
 from converters.graph.graph import INPUT, Graph
 from converters.graph.ranges import calibrate
 from converters.recipe import RECIPES, Recipe
+from tests.budget import examples
 from tests.converters.tflite.running import (
     CELLS,
     MAP,
@@ -294,7 +295,7 @@ def woven(data: st.DataObject, make: Maker) -> Graph:
     return ending((rows, columns, 3), *nodes, g.Concat("joint", 2, inputs=tuple(loose)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data(), st.integers(0, 2**16), st.booleans())
 def test_any_graph(data: st.DataObject, seed: int, folded: bool) -> None:
     make = Maker(seed)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 
 from converters.trained.facts import file_facts
 from converters.trained.keras.model import Declarations, load_graph
-from edge_crnn.errors import ModelFileError
+from edge_crnn.errors import BackendUnavailable, ModelFileError
 from tests.converters.trained.keras.layers.helpers import engine, save
 
 PLATES = Path(__file__).parents[3] / "models" / "plates.keras"
@@ -112,6 +114,48 @@ def test_scaling_by_channel(tmp_path: Path) -> None:
     assert facts.scaling.layers == (layer.name,)
 
 
+MOVES = {
+    "Cropping2D": (lambda layers: layers.Cropping2D((4, 2)), (40, 20, 1)),
+    "ZeroPadding2D": (lambda layers: layers.ZeroPadding2D((4, 2)), (24, 12, 1)),
+    "Resizing, same size": (lambda layers: layers.Resizing(32, 16), (32, 16, 1)),
+    "Resizing": (lambda layers: layers.Resizing(32, 16), (16, 8, 1)),
+    "Resizing, nearest": (lambda layers: layers.Resizing(32, 16, interpolation="nearest"), (16, 8, 1)),
+    "UpSampling2D": (lambda layers: layers.UpSampling2D(2), (16, 8, 1)),
+    "AveragePooling2D": (lambda layers: layers.AveragePooling2D(2), (64, 32, 1)),
+    "Permute": (lambda layers: layers.Permute((2, 1, 3)), (16, 32, 1)),
+    "Reshape": (lambda layers: layers.Reshape((32, 16, 1)), (32, 16)),
+}
+"""Layer that moves or mixes pixels → how to make it, and the shape that it turns into (32, 16, 1)."""
+
+
+@pytest.mark.parametrize("first", ["scaled", "moved"])
+@pytest.mark.parametrize("scaling", ["Rescaling", "Normalization"])
+@pytest.mark.parametrize(("make", "shape"), MOVES.values(), ids=MOVES)
+def test_pixels_are_moved_and_scaled(
+    make: Callable[[Any], Any], shape: tuple[int, ...], scaling: str, first: str, tmp_path: Path
+) -> None:
+    keras = engine("keras3")
+    steps = [make(keras.layers), SCALINGS[scaling][0](keras)]
+    inner, outer = steps if first == "moved" else steps[::-1]
+    facts = file_facts(save(recogniser(keras, shape, lambda x: outer(inner(x))), tmp_path / "a.keras"))
+    assert facts.obstacles == ()
+    assert facts.scaling is not None
+    np.testing.assert_allclose(facts.scaling.scale, [1 / 127.5], rtol=1e-5)
+    np.testing.assert_allclose(facts.scaling.offset, [-1], rtol=1e-5)
+    assert facts.scaling.layers == (steps[1].name,)
+    assert facts.expects_raw_pixels
+
+
+@pytest.mark.parametrize("channels_stay", [True, False])
+def test_numbers_by_channel_hold_while_the_channels_stay(channels_stay: bool, tmp_path: Path) -> None:
+    keras = engine("keras3")
+    turn = (lambda x: x[:, ::-1, 4:]) if channels_stay else (lambda x: x[..., ::-1])
+    layer = keras.layers.Normalization(mean=[120, 110, 100], variance=[3600, 3600, 2500])
+    shape = (32, 20, 3) if channels_stay else (32, 16, 3)
+    facts = file_facts(save(recogniser(keras, shape, lambda x: layer(turn(x))), tmp_path / "a.keras"))
+    assert (facts.scaling is not None) is channels_stay
+
+
 def test_a_declared_lambda_scales(tmp_path: Path) -> None:
     keras = engine("keras3")
     lambda_ = keras.layers.Lambda(lambda x: x / 255, name="scaled")
@@ -126,6 +170,55 @@ def test_a_batch_norm_is_no_scaling(tmp_path: Path) -> None:
     keras = engine("keras3")
     facts = file_facts(save(recogniser(keras, before=keras.layers.BatchNormalization()), tmp_path / "a.keras"))
     assert facts.scaling is None
+
+
+# --- without the HDF5 library ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def without_h5py(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return a function that makes h5py appear not to be installed."""
+    real = importlib.util.find_spec
+    return lambda: monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "h5py" else real(name, *more)
+    )
+
+
+@pytest.mark.parametrize("scaling", ["Rescaling", "Normalization", "divide"])
+def test_what_the_structure_says_is_read_without_weights(
+    scaling: str, without_h5py: Callable[[], None], tmp_path: Path
+) -> None:
+    keras = engine("keras3")
+    path = save(recogniser(keras, before=SCALINGS[scaling][0](keras)), tmp_path / "a.keras")
+    whole = file_facts(path)
+    without_h5py()
+    facts = file_facts(path)
+    assert (whole.unread, facts.network) == (None, None)
+    assert "h5py" in str(facts.unread)
+    assert facts == replace(
+        whole, network=None, unread=facts.unread, scaling=None if scaling == "Normalization" else whole.scaling
+    )
+    for convert in (facts.require_network, lambda: load_graph(path)):
+        with pytest.raises(BackendUnavailable, match="h5py"):
+            convert()
+
+
+def test_an_h5_needs_the_library(without_h5py: Callable[[], None], tmp_path: Path) -> None:
+    path = save(recogniser(engine("keras3")), tmp_path / "a.h5")
+    without_h5py()
+    with pytest.raises(BackendUnavailable, match="h5py"):
+        file_facts(path)
+
+
+def test_weights_that_no_file_holds_are_bounded(without_h5py: Callable[[], None], tmp_path: Path) -> None:
+    whole = save(recogniser(engine("keras3")), tmp_path / "whole.keras")
+    path = tmp_path / "a.keras"
+    with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(path, "w") as changed:
+        for name in archive.namelist():
+            changed.writestr(name, archive.read(name).replace(b'"units": 11', b'"units": %d' % (1 << 24)))
+    without_h5py()
+    facts = file_facts(path)
+    assert "at most" in str(facts.obstacles[0])
 
 
 # --- alphabet and blank ----------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from converters.recipe import ONNX_RECIPES, RECIPES
 from converters.tflite.writer import pack
 from converters.verify import localise as module
 from converters.verify.gate import Readings
-from converters.verify.localise import Drift, localise, spread, worst, worst_table
+from converters.verify.localise import Drift, LayerDrift, localise, spread, worst, worst_table
 from converters.verify.probes import probing
 from edge_crnn.backends import open_backend
 from edge_crnn.dataset import Dataset, Entry
@@ -316,6 +316,33 @@ def test_the_worst_images_are_those_with_another_text_and_then_the_noisiest() ->
         "     14.0 dB  x/b.png: both '1'",
     ]
     assert worst([dataset], [reference], [artifact], 9)[-1].snr_db == np.inf
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_no_layer_of_a_sound_artifact_is_blamed(
+    recipe: str, tiny_artifacts: Make, drift: Callable[[Artifact], Drift]
+) -> None:
+    drifts = drift(load(tiny_artifacts(recipe)))
+    text = "\n".join(drifts.table)
+    assert "to blame" not in text
+    assert (
+        f"no layer stands out: {drifts.to_blame.name} differs most, and leaves {drifts.to_blame.end_snr_db:.1f} dB"
+        in text
+    )
+
+
+@pytest.mark.parametrize("layer", WEIGHTS)
+def test_a_layer_that_changes_texts_is_blamed(
+    layer: str, tiny_artifacts: Make, drift: Callable[[Artifact], Drift]
+) -> None:
+    drifts = drift(_tflite_with(tiny_artifacts("int8"), WEIGHTS[layer], 0.5))
+    assert any(line.startswith(f"  to blame: {layer}; ") for line in drifts.table)
+
+
+def test_an_exact_artifact_differs_nowhere() -> None:
+    exact = LayerDrift("conv", "conv", np.inf, np.inf, np.inf, 0.0, 0.0)
+    table = Drift((exact,), (), 1, np.inf, np.inf).table
+    assert "  no layer stands out: all are exact" in table
 
 
 def test_images_are_taken_from_all_over() -> None:

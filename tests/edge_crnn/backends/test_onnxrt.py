@@ -19,6 +19,7 @@ from edge_crnn.errors import ArtifactError, BackendError
 from edge_crnn.model.artifact import load, save
 from edge_crnn.model.spec import ModelSpec, Quantisation
 from edge_crnn.preprocess import preprocess
+from tests.budget import examples
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed; it comes with edge-crnn[onnx]")
 onnx = pytest.importorskip("onnx", reason="onnx is not installed; it comes with edge-crnn[onnx]")
@@ -154,7 +155,7 @@ def test_a_graph_that_cannot_run_is_one_error(
 
 
 @pytest.mark.thorough
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=examples(150), deadline=None, derandomize=True)
 @given(st.dictionaries(st.integers(0, 10**6), st.integers(0, 255), min_size=1, max_size=4))
 def test_any_forged_payload_runs_or_is_one_error(
     tiny_onnx: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory, changes: dict[int, int]

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_crnn.board.limits import cpu_quota, memory_limit, usable_cores, usable_workers
+from edge_crnn.board.limits import (
+    cpu_quota,
+    largest_memory,
+    memory_limit,
+    usable_cores,
+    usable_helpers,
+    usable_workers,
+)
 from tests.edge_crnn.board.trees import BARE, Tree, memory, plant
 
 MIB = 1 << 20
@@ -72,6 +80,7 @@ ELSEWHERE: Tree = {
 }
 UNKNOWN_MOUNTS: Tree = {name: text for name, text in KUBERNETES.items() if name != "proc/self/mountinfo"}
 LIMITED = [DOCKER_2, DOCKER_1, KUBERNETES, SYSTEMD, HYBRID, NESTED_IN_DOCKER_1, ELSEWHERE, UNKNOWN_MOUNTS]
+GROUP = "sys/fs/cgroup/system.slice/edge"
 NAMES = ["docker 2", "docker 1", "kubernetes", "systemd", "hybrid", "nested", "elsewhere", "unknown mounts"]
 
 
@@ -126,6 +135,21 @@ def test_little_memory_means_few_engines(limit: int, model: int, workers: int, t
     assert usable_workers(model * MIB, root) == workers
 
 
+@pytest.mark.parametrize(("cores", "helpers"), [(1, 1), (2, 1), (5, 4)])
+def test_one_usable_core_is_left_to_a_training(
+    cores: int, helpers: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The default was the number of the host's cores: the kind of ollama#17916 and PaddleOCR#5712."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    assert usable_helpers(tmp_path) == helpers
+
+
+@pytest.mark.usefixtures("of_64_cores")
+@pytest.mark.parametrize(("limit", "helpers"), [(512, 1), (2048, 2), (4096, 23), (65536, 63)])
+def test_little_memory_means_few_helpers_of_a_training(limit: int, helpers: int, tmp_path: Path) -> None:
+    assert usable_helpers(plant({"sys/fs/cgroup/memory.max": f"{limit * MIB}\n"}, tmp_path)) == helpers
+
+
 @pytest.mark.usefixtures("of_64_cores")
 def test_a_small_machine_limits_engines_without_a_group(tmp_path: Path) -> None:
     assert usable_workers(8 * MIB, plant(memory(512 << 10, 300 << 10), tmp_path)) == 8
@@ -160,6 +184,29 @@ def test_a_group_that_is_not_visible_has_the_limits_of_its_mount(
     assert cpu_quota(plant(files, tmp_path)) == quota
 
 
+@pytest.mark.parametrize(
+    ("files", "mebibytes"),
+    [
+        ({}, 1000),
+        (memory(800 << 10, 1), 800),
+        (memory(600 << 10, 1, swap_kb=300 << 10), 900),
+        ({**memory(800 << 10, 1, swap_kb=50 << 10), **SYSTEMD}, 650),
+        ({**memory(800 << 10, 1), **SYSTEMD}, 600),
+        ({**memory(800 << 10, 1, swap_kb=50 << 10), **SYSTEMD, f"{GROUP}/memory.swap.max": "0\n"}, 600),
+        ({**memory(800 << 10, 1, swap_kb=50 << 10), **SYSTEMD, f"{GROUP}/memory.swap.max": "max\n"}, 650),
+        ({**memory(800 << 10, 1, swap_kb=50 << 10), **DOCKER_1}, 562),
+        ({**DOCKER_1, "sys/fs/cgroup/memory/memory.memsw.limit_in_bytes": f"{300 * MIB}\n"}, 300),
+        (KUBERNETES, 512),
+    ],
+)
+def test_memory_that_can_never_be_exceeded(
+    files: Tree, mebibytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (1000 * MIB if kind == resource.RLIMIT_AS else -1, -1))
+    assert largest_memory(plant(files, tmp_path)) == mebibytes * MIB
+
+
+@settings(deadline=None)  # every example writes files
 @given(
     st.fixed_dictionaries(
         {},
@@ -182,6 +229,8 @@ def test_malformed_files_are_no_limits_or_positive_ones(tmp_path_factory: pytest
     limit = memory_limit(root)
     assert quota is None or quota > 0
     assert limit is None or limit > 0
+    most = largest_memory(root)
+    assert most is None or most > 0
     assert 1 <= usable_workers(root=root) <= usable_cores(root)
 
 

@@ -123,6 +123,32 @@ def test_the_options_reach_the_suite(bench: Bench, fix_record: Callable[[Record]
     assert (camera.fps, camera.late, sustained.seconds) == (12.5, "queue", 10.0)
 
 
+@pytest.mark.parametrize(
+    ("words", "workers"),
+    [
+        ([], 5),
+        (["a.tflite"], 5),
+        (["a.onnx"], 5),
+        (["a.onnx", "--engine", "onnxrt"], 5),
+        (["a.onnx", "--engine", "tensorrt"], 1),
+        (["a.engine"], 1),
+        (["a.tflite", "a.engine"], 1),
+        (["a.engine", "--workers", 3], 3),
+    ],
+)
+def test_one_engine_runs_on_a_gpu_by_default(
+    words: list[object],
+    workers: int,
+    bench: Bench,
+    fix_record: Callable[[Record], list[dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "usable_workers", lambda: 5)
+    requests = fix_record(record(result(_TEN)))
+    assert bench(*words, "--images", "plates", "--scenario", "offline", "--minutes", 1)[0] == 0
+    assert [scenario.readers for scenario, _ in requests[0]["plays"]] == [workers] * 2
+
+
 def test_printed_and_written_json_are_the_same(
     bench: Bench, fix_record: Callable[[Record], list[dict[str, Any]]], tmp_path: Path
 ) -> None:

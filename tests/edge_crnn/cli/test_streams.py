@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -68,6 +70,47 @@ def test_stream_describes_its_descriptor(tmp_path: Path) -> None:
             stream.write(os.fsdecode(b"caf\xe9 ") + "서울")
         os.fstat(file.fileno())  # it is still open
     assert (tmp_path / "out").read_bytes() == b"caf\xe9 " + "서울".encode()
+
+
+def test_messages_follow_the_results_that_were_printed_before_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "both").open("wb") as file:
+        monkeypatch.setattr(sys, "stdout", open_output(file.fileno(), is_essential=True))
+        messages = open_output(file.fileno(), is_essential=False)
+        for number in range(3):
+            sys.stdout.write(f"result {number}\n")
+            messages.write(f"message {number}\n")
+        sys.stdout.close()
+        messages.write("the end\n")
+    lines = [f"{kind} {number}" for number in range(3) for kind in ("result", "message")]
+    assert (tmp_path / "both").read_text().splitlines() == [*lines, "the end"]
+
+
+@pytest.mark.parametrize("stdout", ["a full disk", "a pipe that nobody reads", "nothing"])
+def test_message_is_written_even_if_stdout_fails__by_a_fake_disk(
+    stdout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised = {"a full disk": StdoutError, "a pipe that nobody reads": BrokenPipeError}.get(stdout)
+    write = os.write
+
+    def write_or_fail(descriptor: int, data: bytes) -> int:
+        if descriptor == 1:
+            number = errno.ENOSPC if raised is StdoutError else errno.EPIPE
+            raise OSError(number, os.strerror(number))
+        return write(descriptor, data)
+
+    with (tmp_path / "messages").open("wb") as file, monkeypatch.context() as patch:
+        results = open_output(1, is_essential=True)
+        results.write("a result\n")
+        patch.setattr(sys, "stdout", results if raised else None)
+        patch.setattr(os, "write", write_or_fail)
+        messages = open_output(file.fileno(), is_essential=False)
+        with pytest.raises(raised) if raised else contextlib.nullcontext():
+            messages.write("a message\n")
+        patch.setattr(os, "write", lambda _, data: len(data))
+        results.close()
+    assert (tmp_path / "messages").read_text() == "a message\n"
 
 
 def test_all_of_a_pipe_that_is_not_ready_is_read() -> None:

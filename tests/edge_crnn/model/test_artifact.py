@@ -30,6 +30,7 @@ from edge_crnn.model.spec import (
     OutputSpec,
     ReliabilityBin,
 )
+from tests.budget import examples
 
 SPEC = ModelSpec(
     "tiny",
@@ -223,7 +224,7 @@ def test_other_associated_files_do_no_harm(tmp_path: Path) -> None:
 APPENDED = zipped(("라벨.txt", b"0\n"), (MEMBER, written_spec()))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.dictionaries(st.integers(0, len(APPENDED) - 1), st.integers(0, 255), min_size=1, max_size=6))
 def test_any_damage_to_the_zip_is_one_error(tmp_path_factory: pytest.TempPathFactory, changes: dict[int, int]) -> None:
     appended = bytearray(APPENDED)

@@ -12,6 +12,7 @@ from edge_crnn.files import sha256
 from edge_crnn.model import onnx_file
 from edge_crnn.model.artifact import load, save
 from edge_crnn.model.spec import ArtifactFacts, InputSpec, ModelSpec, OutputSpec
+from tests.budget import examples
 
 SPEC = ModelSpec(
     "tiny",
@@ -133,7 +134,7 @@ SAVED = onnx_file.join(MODEL, b'{"version": 1}')
 
 
 @pytest.mark.thorough
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.dictionaries(st.integers(0, 5000), st.integers(0, 255), min_size=1, max_size=6), st.integers(0, 40))
 def test_any_damage_is_one_error(tmp_path_factory: pytest.TempPathFactory, changes: dict[int, int], cut: int) -> None:
     path = tmp_path_factory.getbasetemp() / "damaged.onnx"
@@ -149,7 +150,7 @@ def test_any_damage_is_one_error(tmp_path_factory: pytest.TempPathFactory, chang
         assert artifact == good or artifact.spec_sha256 is None
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_split_or_refused(data: bytes) -> None:
     for file in (data, MODEL + data, field(7, data), MODEL + field(14, data)):
@@ -162,7 +163,7 @@ def test_any_bytes_are_split_or_refused(data: bytes) -> None:
 # --- compared to the onnx package -------------------------------------------------------------------------------------
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(["edge_crnn", "author", ""]), st.text(max_size=200)), max_size=4),
     st.text(max_size=300),

@@ -22,6 +22,7 @@ from edge_crnn.errors import ModelSpecError
 from edge_crnn.model.spec import InputSpec
 from edge_crnn.model.typed import build
 from edge_crnn.preprocess import exact, preprocess
+from tests.budget import examples
 
 PLAIN = InputSpec(12, 6, "HWC", 1.0, 0.0, dtype="uint8")
 SIDES = st.integers(1, 40)
@@ -170,7 +171,7 @@ SPECS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(SPECS, SIDES, SIDES, st.sampled_from([1, 3, 4]))
 def test_opencv_and_numpy_give_the_same_bits(spec: InputSpec, height: int, width: int, channels: int) -> None:
     image = np.random.default_rng(height).integers(0, 256, (height, width, channels), np.uint8)

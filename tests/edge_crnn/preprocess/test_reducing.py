@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from edge_crnn.model.spec import InputSpec
 from edge_crnn.preprocess import preprocess, to_grey
 from edge_crnn.preprocess.reducing import reduce_area
+from tests.budget import examples
 
 SPEC = InputSpec(32, 16, "HWC", 1.0, 0.0, dtype="uint8", reduce="area")
 SIDES = st.one_of(st.integers(1, 12), st.integers(1, 90))
@@ -48,7 +49,7 @@ def slow_reduce(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return result
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(SIDES, SIDES, TARGETS, TARGETS, CHANNELS, st.integers(0, 9))
 @example(7, 1, 1, 1, 1, 1)  # two of seven rows fill no block of four
 def test_a_block_is_its_mean(height: int, width: int, to_width: int, to_height: int, channels: int, seed: int) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from edge_crnn.preprocess import resize_exact, to_grey
 from edge_crnn.preprocess.resampling import resize
+from tests.budget import examples
 
 PILLOW = {"pil-bilinear": Image.Resampling.BILINEAR, "pil-bicubic": Image.Resampling.BICUBIC}
 SIDES = st.one_of(st.integers(1, 12), st.integers(1, 150))
@@ -47,7 +48,7 @@ def slow_area(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return result
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 7), st.integers(0, 7), st.sampled_from([1, 3]))
 def test_area_is_the_mean_of_what_a_pixel_covers(height: int, width: int, more: int, wider: int, channels: int) -> None:
     image = picture(height + more, width + wider, channels, height)

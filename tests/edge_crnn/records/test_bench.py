@@ -16,6 +16,7 @@ from edge_crnn.board.heat import Throttling
 from edge_crnn.board.power import Counter, Power
 from edge_crnn.errors import InputError
 from edge_crnn.records.bench import Measured, Record, Result, Scenario, fingerprint, load_record
+from tests.budget import examples
 from tests.edge_crnn.bench.made import OFFLINE, PI, a_round, moment, opened, record, result
 
 _ROUND = replace(a_round([9.0]), stages={"wait": (5,), **a_round([9.0]).stages})
@@ -132,7 +133,7 @@ _FULL = record(
 _PLACES = sorted(_places(json.loads(_FULL)), key=repr)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(st.sampled_from(_PLACES), st.one_of(st.none(), st.integers(), st.floats(), st.text(), st.just([]), st.just({})))
 def test_whatever_is_changed_is_one_error_or_can_be_shown(place: tuple[str | int, ...], value: object) -> None:
     data = json.loads(_FULL)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from converters.trained.tf1.checkpoint import Checkpoint, find_checkpoint
 from converters.trained.tf1.crc32c import crc32c, masked
 from edge_crnn.errors import ModelFileError
+from tests.budget import examples
 
 KERNEL = np.arange(12, dtype=np.float32).reshape(4, 3)
 STEP = np.array(1000, np.int64)
@@ -357,7 +358,7 @@ def test_every_byte_of_a_real_index(checkpoints: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.thorough
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(data=st.data())
 def test_forged_blocks_whose_checksums_hold(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     content = bytearray(block(plain()))
@@ -369,7 +370,7 @@ def test_forged_blocks_whose_checksums_hold(tmp_path_factory: pytest.TempPathFac
     reads(write(folder, table(bytes(content), index=index)))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(header=st.binary(max_size=20), value=st.binary(max_size=60))
 def test_forged_messages(tmp_path_factory: pytest.TempPathFactory, header: bytes, value: bytes) -> None:
     folder = tmp_path_factory.mktemp("forged")

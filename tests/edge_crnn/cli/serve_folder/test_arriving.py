@@ -61,10 +61,14 @@ def test_broken_image_is_reported_once(folder: Path, output: Path, start: Start,
     """An upload that broke off is reported once, and read when it is complete."""
     (folder / "cut.png").write_bytes(files[0][:-20])
     (folder / "whole.png").write_bytes(files[1])
-    assert end(start("--once"))[0] == 1
+    status, errors = end(start("--once"))
+    assert status == 1
     assert names(output) == ["whole.png", "cut.png"]
     assert "cut short" in str(readings(output)[1]["error"])
-    assert end(start("--once"))[0] == 0
+    assert f"edge-crnn serve-folder: {readings(output)[1]['error']}\n" in errors
+    status, errors = end(start("--once"))
+    assert status == 0
+    assert "cut.png" not in errors
     (folder / "cut.png").write_bytes(files[0])
     assert end(start("--once"))[0] == 0
     assert names(output) == ["whole.png", "cut.png", "cut.png"]
@@ -136,6 +140,8 @@ def test_damaged_picture_is_tried_again_before_it_has_a_line(
     status, errors = end(start("--once"))
     assert status == 0
     assert errors.endswith("1 images read, 1 damaged, 0 failed\n")
+    assert errors.count(f"{folder / 'a.jpg'}: is damaged") == 1
+    assert "b.png" not in errors
     assert [(Path(str(reading["image"])).name, reading["damaged"]) for reading in readings(output)] == [
         ("b.png", False),
         ("a.jpg", True),

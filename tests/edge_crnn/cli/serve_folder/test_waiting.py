@@ -11,8 +11,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from edge_crnn.board import limits
 from edge_crnn.cli.main import main
 from tests.edge_crnn.cli.serve_folder.running import Start, end, names, readings, until
 
@@ -90,6 +93,7 @@ def test_once_leaves_unavailable_images_to_the_next_run(
     assert status == 1
     assert errors.count("cannot be read yet (Permission denied)") == 1
     assert "(and 1 other)" in errors
+    assert errors.endswith("1 images read, 0 damaged, 0 failed, 2 not available and left to the next run\n")
     assert names(output) == ["c.png"]
     for name in ("a.png", "b.png"):
         (folder / name).chmod(0o644)
@@ -124,3 +128,26 @@ def test_folder_that_is_not_mounted_yet_is_awaited__by_a_fake_error(
     errors = capsys.readouterr().err
     assert errors.count("cannot be listed") == errors.count("is back") == 1
     assert names(output) == ["0.png"]
+
+
+@pytest.mark.parametrize("most", [33 << 20, None])
+def test_picture_that_can_never_fit_into_the_memory_is_not_awaited(
+    folder: Path,
+    output: Path,
+    files: list[bytes],
+    tiny_artifact: Path,
+    most: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Lack of memory was taken as temporary, and the picture was tried again for ever."""
+    (folder / "small.png").write_bytes(files[0])
+    (folder / "large.png").write_bytes(cv2.imencode(".png", np.zeros((3000, 4000), np.uint8))[1].tobytes())
+    monkeypatch.setattr(limits, "largest_memory", lambda: most)
+    words = ["-o", str(output), "--model", str(tiny_artifact), "--interval", "0.01", "--once"]
+    assert main(["serve-folder", str(folder), *words]) == (0 if most is None else 1)
+    errors = {name: reading.get("error") for name, reading in zip(names(output), readings(output), strict=True)}
+    assert errors.keys() == {"small.png", "large.png"}
+    assert errors["small.png"] is None
+    assert (errors["large.png"] is None) is (most is None)
+    assert "waiting for it" not in capsys.readouterr().err

@@ -110,7 +110,7 @@ def _of_file(facts: FileFacts) -> Iterator[tuple[str, str]]:
 def _network(facts: FileFacts) -> str:
     parts = [f"{len(facts.layers)} layers"] if facts.layers else ["no layers could be read"]
     if facts.parameters is not None:
-        parts.append(f"{facts.parameters:,} parameters")
+        parts.append(f"{facts.parameters:,} parameters (batch norms folded)")
     if facts.multiplications is not None:
         parts.append(f"{facts.multiplications / 1e6:,.1f} million multiplications per image")
     return ", ".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from ..errors import BackendUnavailable, ImageError
 from .formats import NAMES, inspect
-from .header import Header, RefusedError, check_bytes
+from .header import Header, RefusedError, check_bytes, check_memory
 from .limits import current_limits
 from .pixels import UPRIGHT, Pixels, as_pixels, lack_of_memory
 
@@ -31,22 +32,24 @@ def decode(data: bytes, name: str) -> Picture:
     """Decode the bytes of a picture file as (H, W, 3) uint8 BGR, upright.
 
     Raises:
-        ImageError: they are no picture, or the picture is cut short, exceeds a limit, or would be misread.
+        ImageError: they are no picture, or the picture is cut short, exceeds a limit, does not fit into the memory, or
+            would be misread.
         BackendUnavailable: OpenCV is not installed, or does not start.
     """
     limits = current_limits()
     try:
         check_bytes(len(data), limits)
         header = inspect(data, limits)
-    except RefusedError as error:
-        raise ImageError(f"{name}: {error}") from error
-    try:
+        size = f"{header.width:,} x {header.height:,} pixels"
+        check_memory(len(data) + 3 * header.width * header.height, f"a picture of {size}")
         pixels = _pixels(_decoded(header, name), header, name)
         if pixels.ndim == 2:
             pixels = np.repeat(pixels[..., np.newaxis], 3, axis=2)
         return Picture(np.ascontiguousarray(pixels), header.damage)
+    except RefusedError as error:
+        raise ImageError(f"{name}: {error}") from error
     except MemoryError as error:
-        raise lack_of_memory(name, f"decode {header.width:,} x {header.height:,} pixels") from error
+        raise lack_of_memory(name, f"decode {size}") from error
 
 
 def _decoded(header: Header, name: str) -> npt.NDArray[Any]:
@@ -62,6 +65,8 @@ def _decoded(header: Header, name: str) -> npt.NDArray[Any]:
         picture = cv2.imdecode(np.frombuffer(header.data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         if error.code == _NO_MEMORY:
+            wanted = re.search(r"\d+", error.err)  # "Failed to allocate 512000000 bytes"
+            check_memory(int(wanted[0]) if wanted else 0, "a part of the decoded picture")
             raise MemoryError(error.err) from error
         raise ImageError(f"{name}: OpenCV refuses it ({error.err}); give a smaller picture, in JPEG or PNG") from error
     if picture is None:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from .limits import Limits
 
+_LARGE = 32 << 20
+"""Bytes below which memory is not compared, since that takes half a millisecond."""
+
 
 class RefusedError(Exception):
     """A file that must not be decoded; the message gives the reason and the advice, without the file's name."""
@@ -38,12 +41,13 @@ def check_bytes(size: int, limits: Limits) -> None:
     """Check that a file of `size` bytes may be read.
 
     Raises:
-        RefusedError: it is empty or too large.
+        RefusedError: it is empty, too large, or larger than the memory.
     """
     if not 1 <= size <= limits.file_bytes:
         raise RefusedError(
             f"found {size:,} bytes, expected a picture of at most {limits.file_bytes:,} bytes; name another"
         )
+    check_memory(size, "the file")
 
 
 def check_size(width: int, height: int, limits: Limits) -> None:
@@ -58,6 +62,28 @@ def check_size(width: int, height: int, limits: Limits) -> None:
         raise RefusedError(
             f"found {width:,} x {height:,} pixels, expected at most {limits.pixels:,} in all; give a smaller"
             " picture, or raise the limit with EDGE_CRNN_MAX_PIXELS or edge_crnn.images.set_limits"
+        )
+
+
+def check_memory(least_bytes: int, content: str) -> None:
+    """Check that this process can ever have the memory that a picture needs. A lack that may pass is no error here.
+
+    Args:
+        least_bytes: the smallest number of bytes that are needed at once.
+        content: the part of the picture that needs them, for the message.
+
+    Raises:
+        RefusedError: the limit of memory is lower.
+    """
+    if least_bytes < _LARGE:
+        return
+    from ..board.limits import largest_memory  # arrays and small pictures do without
+
+    most = largest_memory()
+    if most is not None and least_bytes > most:
+        raise RefusedError(
+            f"{content} needs at least {least_bytes:,} bytes of memory, and this process can never have more than"
+            f" {most:,}, swap included; give a smaller picture, or raise the limit of memory"
         )
 
 

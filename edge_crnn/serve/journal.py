@@ -17,11 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-
 from ..errors import OutputError
 from ..files import lock, sync_folder
 from .arrivals import Arrival
+from .digests import Digests
 
 _START = b'{"time": "'
 _STRING = rb'"(?:[^"\\]|\\.)*"'
@@ -63,7 +62,7 @@ class Journal:
         except BaseException:
             os.close(self._file)
             raise
-        self._known = _Digests(digests)
+        self._known = Digests(digests)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -184,35 +183,6 @@ class Journal:
                 None,
                 f"{self.path}: line {number} is {line[:40]!r}, expected a reading of serve-folder; name another file",
             )
-
-
-class _Digests:
-    """A set of 64-bit digests, 8 bytes each; the risk of a collision is 1 in 10^12 per image for 10^7 images."""
-
-    _RECENT = 4096
-    """Size of the unsorted part, since inserting into the sorted part moves half of it."""
-
-    def __init__(self, digests: array[int]) -> None:
-        self._sorted = np.unique(np.frombuffer(digests, np.uint64))
-        self._recent: set[int] = set()
-
-    def __len__(self) -> int:
-        return len(self._sorted) + len(self._recent)
-
-    def __contains__(self, digest: int) -> bool:
-        if digest in self._recent:
-            return True
-        place = int(np.searchsorted(self._sorted, np.uint64(digest)))
-        return place < len(self._sorted) and int(self._sorted[place]) == digest
-
-    def add(self, digest: int) -> None:
-        if digest in self:
-            return
-        self._recent.add(digest)
-        if len(self._recent) == self._RECENT:
-            recent = np.array(sorted(self._recent), np.uint64)
-            self._sorted = np.insert(self._sorted, np.searchsorted(self._sorted, recent), recent)
-            self._recent.clear()
 
 
 def _digest(arrival: Arrival) -> int:

@@ -1,4 +1,4 @@
-"""Lets every file operation of a scenario fail in turn.
+"""Lets every file operation of a scenario fail in turn; of those that repeat for every image, four (see `sample`).
 
     python -m tests.faults.trials SCENARIO FOLDER MOST OUTPUT
 
@@ -7,6 +7,8 @@ runs in a process that has the shim. It writes a JSON line for each problem, and
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
 import random
@@ -20,10 +22,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults.sample import without_repeats
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.shim import FATES, Shim
 
-_LIMIT_S = 60.0
+_LIMIT_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,14 @@ class Trials:
         self._template = template
         self._shim = shim
         self._root = Path(tempfile.mkdtemp(prefix="faults-"))
+        self._modules = self._root / "modules"
+
+    def import_modules(self) -> None:
+        """Import the modules that a run imports, which takes a fork more time than its work."""
+        self.operations()
+        for name in self._modules.read_text(encoding="utf-8").split():
+            with contextlib.suppress(ImportError):  # some entries of sys.modules are no modules
+                importlib.import_module(name)
 
     def operations(self) -> list[tuple[str, str]]:
         """Return the operations of a run in which nothing fails: name and path, the folder left out."""
@@ -119,6 +130,7 @@ class Trials:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os.dup2(file, 2)
             status = self._scenario.run()
+            self._modules.write_text("\n".join(sys.modules), encoding="utf-8")
             sys.stdout.flush()
             sys.stderr.flush()
         except BaseException:
@@ -147,13 +159,15 @@ def main(name: str, template: str, most: int, output: str) -> None:
     scenario.warm_up()
     trials = Trials(scenario, Path(template), Shim())
     try:
+        trials.import_modules()
         operations = trials.operations()
         faults = [
             (number, operation, path, fate)
-            for number, (operation, path) in enumerate(operations, 1)
+            for number in without_repeats(operations)
+            for operation, path in [operations[number - 1]]
             for fate in FATES
             if fate != "short" or operation in ("read", "write")
-            if path != "."  # Python itself lists the current folder, to import from it
+            if (operation, path) != ("list", ".")  # Python itself lists the current folder, to import from it
         ]
         if len(faults) > most:
             faults = random.Random(1).sample(faults, most)

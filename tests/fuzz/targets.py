@@ -6,10 +6,13 @@ was refused. Whatever else it raises is a fault, and so is an AssertionError.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import io
 import random
 import zipfile
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +30,8 @@ from edge_crnn.model.spec import ModelSpec
 from tests.fuzz.mutations import TEXTS, mutated, mutated_json
 
 Drawn = TypeVar("Drawn")
+
+_M_PERTURB = -6
 
 
 class Target(ABC, Generic[Drawn]):
@@ -62,13 +67,25 @@ class Pictures(Target[bytes]):
         return mutated(generator.choice(self._files), self._files, generator)
 
     def use(self, drawn: bytes) -> None:
-        """Decode it twice; between, memory of about its size gets other contents."""
-        pixels = read_pixels(drawn)
+        """Decode it twice, with other bytes in the memory that the decoder gets."""
+        with _new_memory_filled(0xA5):
+            pixels = read_pixels(drawn)
         assert pixels.dtype == np.uint8
         assert pixels.ndim in (2, 3)
-        dirt = np.full(pixels.nbytes + 1, 0xA5, np.uint8)
-        del dirt
-        assert np.array_equal(read_pixels(drawn), pixels), "two readings of the same bytes differ"
+        with _new_memory_filled(0x5A):
+            again = read_pixels(drawn)
+        assert np.array_equal(again, pixels), "two readings of the same bytes differ"
+
+
+@contextlib.contextmanager
+def _new_memory_filled(byte: int) -> Iterator[None]:
+    """Let the heap fill what it hands out with a byte, where the C library can; see M_PERTURB in mallopt(3)."""
+    fill = getattr(ctypes.CDLL(None), "mallopt", lambda *_: None)
+    fill(_M_PERTURB, byte)
+    try:
+        yield
+    finally:
+        fill(_M_PERTURB, 0)
 
 
 class Arrays(Target[Any]):

@@ -105,6 +105,7 @@ def _save_pictures(folder: Path, pictures: list[np.ndarray]) -> None:
         "lossless.webp": (with_alpha, [cv2.IMWRITE_WEBP_QUALITY, 101]),
         "colour.tif": (colour, []),
         "deep.tif": (grey.astype(np.uint16) * 257, []),
+        "deep_colour.tif": (colour.astype(np.uint16) * 257, []),
         "grey.pgm": (grey, []),
         "colour.ppm": (colour, []),
     }

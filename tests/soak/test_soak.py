@@ -33,8 +33,8 @@ HOUR_S = 3600 * SCALE
 
 ALLOWED_GROWTH_KB = 3 << 10
 """Noise of the allocator; a leak of 8 bytes a reading would be 8 MB in a whole run."""
-JOURNAL_BYTES_PER_LINE = 25
-"""What a service remembers of an image that it has read: a digest of 8 bytes, in a table that is copied as it grows."""
+JOURNAL_BYTES_PER_LINE = 8
+"""The digest by which a service recognises an image that it has read."""
 
 USE_READER = """
 import sys
@@ -59,7 +59,7 @@ for number in range(1, times + 1):
 
 @dataclass(frozen=True)
 class Use:
-    """What a process uses at one time."""
+    """The memory, files and threads of a process at one time."""
 
     memory_kb: int
     files: int
@@ -67,7 +67,7 @@ class Use:
 
 
 def use_of(process: int) -> Use:
-    """Read what a process uses from /proc."""
+    """Read the memory, files and threads of a process from /proc."""
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
     fields = dict(line.split(":", 1) for line in status.splitlines())
     files = len(list(Path(f"/proc/{process}/fd").iterdir()))

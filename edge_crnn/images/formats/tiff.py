@@ -14,7 +14,7 @@ _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES, _EXTRA = 273, 279, 324, 325, 338
 _SAMPLES, _ROWS, _PLANES = 277, 278, 284
 _BRIGHTEST = 281  # MaxSampleValue
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
-_WHITE_IS_ZERO, _BLACK_IS_ZERO = 0, 1
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _YCBCR = 0, 1, 2, 6
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # alpha with and without premultiplied colours
 _UNCOMPRESSED = 1
 _ONE_SAMPLE_PER_PLANE = 2
@@ -58,6 +58,7 @@ def inspect(data: bytes, limits: Limits) -> Header:
     bits = tags.get(_BITS, (1,))[0]
     if bits < 16 and bits not in _FULL_BITS:
         raise RefusedError(f"found {bits} bits; expected levels that fill 8 or 16 bits: save it with 8 or 16 full bits")
+    _check_samples(tags, bits)
     _check_pixels(tags, len(data))
     turned = tags.get(ORIENTATION, (1,))[0]
     # MaxSampleValue is the highest level that occurs. Some writers store the camera's white in it.
@@ -104,6 +105,18 @@ def _number(tags: _Tags, tag: int) -> int:
     if tag not in tags:
         raise RefusedError(f"damaged, a TIFF without tag {tag}; copy or save it again")
     return tags[tag][0]
+
+
+def _check_samples(tags: _Tags, bits: int) -> None:
+    """Check that the image library fills all pixels; otherwise some keep what was in memory before.
+
+    OpenCV 5.0 goes by the colours where the number of samples is too low, and reads one plane of 16 bits alone.
+    """
+    samples = tags.get(_SAMPLES, (1,))[0]
+    if tags.get(_PHOTOMETRIC) in ((_RGB,), (_YCBCR,)) and samples < 3:
+        raise RefusedError(f"damaged, a TIFF in colour with {samples} instead of 3 samples per pixel; save it again")
+    if bits == 16 and samples > 2 and tags.get(_PLANES) == (_ONE_SAMPLE_PER_PLANE,):
+        raise RefusedError("found 16 bits with a plane for each sample, expected interleaved samples; save it as PNG")
 
 
 def _check_pixels(tags: _Tags, size: int) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edge_crnn.board.board import Board, board
 from edge_crnn.board.snapshot import snapshot
+from tests.budget import examples
 from tests.edge_crnn.board.trees import BARE, LAPTOP, PI_5, TREES, VM, Tree, in_docker, plant, x86
 
 IS = {
@@ -220,7 +221,7 @@ GARBAGE = st.one_of(
 
 
 @given(files=st.dictionaries(st.sampled_from(PATHS), GARBAGE, max_size=60))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_garbage_raises_nothing(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
     root = plant(BARE["Orin Nano"], tmp_path_factory.mktemp("garbage"))
     for name, content in files.items():

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edge_crnn.board import limits
 from edge_crnn.errors import ImageError, ImageTypeError, InputError
+from edge_crnn.files import is_temporary
 from edge_crnn.images import Limits, as_pixels, decode_image, read_picture, read_pixels, set_limits
 from edge_crnn.images.exif import orientation
 from edge_crnn.images.formats import inspect
@@ -149,6 +151,31 @@ def test_lack_of_memory_while_a_file_is_read(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(ImageError, match="not enough memory") as caught:
             read_pixels(image)
         assert isinstance(caught.value.__cause__, MemoryError)
+
+
+def test_a_picture_that_can_never_fit_into_the_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not as lack of memory, for which serve-folder would wait for ever."""
+    large = cv2.imencode(".png", np.zeros((3000, 4000), np.uint8))[1].tobytes()
+    (tmp_path / "file.png").write_bytes(encoded(".png") + bytes(40 << 20))
+    wanted = no_memory()
+    wanted.err = "Failed to allocate 96000000 bytes"
+    for image in (large, tmp_path / "file.png"):
+        monkeypatch.setattr(limits, "largest_memory", lambda: 200 << 20)
+        read_pixels(image)
+        monkeypatch.setattr(limits, "largest_memory", lambda: None)
+        read_pixels(image)
+        monkeypatch.setattr(limits, "largest_memory", lambda: 33 << 20)
+        with pytest.raises(ImageError, match=r"needs at least .*never have more than 34,603,008") as caught:
+            read_pixels(image)
+        assert not is_temporary(caught.value)
+    monkeypatch.setattr(cv2, "imdecode", failing(wanted))
+    for most, temporary in ((33 << 20, False), (200 << 20, True)):
+        monkeypatch.setattr(limits, "largest_memory", lambda most=most: most)
+        with pytest.raises(ImageError) as caught:
+            read_pixels(encoded(".png"))
+        assert is_temporary(caught.value) is temporary
 
 
 ENCODINGS = {

@@ -4,8 +4,6 @@ import errno
 import fcntl
 import json
 import os
-import random
-from array import array
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,8 @@ from hypothesis import strategies as st
 
 from edge_crnn.errors import OutputError
 from edge_crnn.serve.arrivals import Arrival
-from edge_crnn.serve.journal import Journal, _Digests
+from edge_crnn.serve.journal import Journal
+from tests.budget import examples
 
 
 def line(arrival: Arrival, **more: str) -> tuple[Arrival, str]:
@@ -51,7 +50,7 @@ def test_what_it_says_was_read_is_known_when_it_is_opened_again(path: Path) -> N
     assert path.read_bytes() == before
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(lost=st.integers(0, 300), zeros=st.integers(0, 300))
 def test_wherever_a_kill_or_a_power_cut_falls_whole_lines_stay(
     tmp_path_factory: pytest.TempPathFactory, lost: int, zeros: int
@@ -224,17 +223,3 @@ def test_no_room_leaves_it_whole_and_the_images_unknown(path: Path, monkeypatch:
         monkeypatch.undo()
         journal.append([line(new)])
     assert path.read_bytes() == before + line(new)[1].encode() + b"\n"
-
-
-def test_digests_are_a_set() -> None:
-    draw = random.Random(7)
-    first, second = ([draw.getrandbits(64) for _ in range(count)] for count in (500, 9000))
-    digests = _Digests(array("Q", first))
-    plain = set(first)
-    for digest in [*second, *first[:50], *second[:50], 0, 2**64 - 1]:
-        assert (digest in digests) is (digest in plain)
-        digests.add(digest)
-        plain.add(digest)
-    assert len(digests) == len(plain)
-    assert all(digest in digests for digest in plain)
-    assert not any(digest + 1 in digests for digest in plain if digest + 1 not in plain and digest < 2**64 - 1)

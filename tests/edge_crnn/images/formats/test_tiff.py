@@ -18,7 +18,7 @@ from tests.edge_crnn.images.pictures import BGR, GREY, RGB, saved, tiff
 DEEP = GREY.astype("<u2") * 257
 
 
-def directory(data: bytes) -> int:
+def directory(data: bytes | bytearray) -> int:
     return int(struct.unpack_from("<I", data, 4)[0])
 
 
@@ -42,6 +42,11 @@ def with_value(data: bytes, tag: int, value: int) -> bytes:
             struct.pack_into("<I", changed, entry + 8, value)
             return bytes(changed)
     raise AssertionError(tag)
+
+
+def without(data: bytes, tag: int) -> bytes:
+    """Return a TIFF in which the entry of a tag has an unknown tag instead."""
+    return data.replace(struct.pack("<HHI", tag, 3, 1), struct.pack("<HHI", 65_000, 3, 1))
 
 
 @pytest.mark.parametrize("tags", [[273] * 100, range(1_000, 1_100)], ids=["repeated", "unknown"])
@@ -113,3 +118,41 @@ def test_strips_of_any_number_of_rows(rows: int) -> None:
     file = io.BytesIO()
     Image.fromarray(RGB).save(file, "TIFF", tiffinfo={278: rows})
     assert np.array_equal(decode_image(file.getvalue()), BGR)
+
+
+def planar(picture: np.ndarray) -> bytes:
+    """Return an uncompressed TIFF with a plane, and a strip, for each sample."""
+    planes = np.moveaxis(picture, 2, 0).copy()
+    data = bytearray(tiff(planes.reshape(picture.shape), 2, t284=(3, 2)))
+    strips = {
+        273: [8 + index * planes[0].nbytes for index in range(len(planes))],
+        279: [planes[0].nbytes] * len(planes),
+    }
+    at = directory(data)
+    (count,) = struct.unpack_from("<H", data, at)
+    for entry in range(at + 2, at + 2 + 12 * count, 12):
+        if values := strips.get(struct.unpack_from("<H", data, entry)[0]):
+            struct.pack_into("<II", data, entry + 4, len(values), len(data))
+            data += struct.pack(f"<{len(values)}I", *values)
+    return bytes(data)
+
+
+def test_planes_of_8_bits() -> None:
+    assert np.array_equal(decode_image(planar(RGB)), BGR)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_planes_of_16_bits_are_rejected(channels: int) -> None:
+    """OpenCV read the first plane of a sound file, and left two thirds of the picture as the memory was before."""
+    deep = np.dstack([RGB, GREY])[..., :channels].astype("<u2") * 257
+    with pytest.raises(ImageError, match="16 bits with a plane for each sample"):
+        decode_image(planar(deep))
+
+
+@pytest.mark.parametrize("picture", [RGB, RGB.astype("<u2") * 257], ids=["8 bits", "16 bits"])
+@pytest.mark.parametrize("photometric", [2, 6])
+def test_colours_without_their_number_of_samples_are_rejected(picture: np.ndarray, photometric: int) -> None:
+    """OpenCV left the pixels beyond the first third as the memory was before."""
+    for data in (with_value(tiff(picture, photometric), 277, 1), without(tiff(picture, photometric), 277)):
+        with pytest.raises(ImageError, match="1 instead of 3 samples"):
+            decode_image(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,6 +16,7 @@ def binomial_interval(successes: int, trials: int, confidence: float = 0.95) -> 
     return lower_bound(successes, trials, 1 - tail), 1 - lower_bound(trials - successes, trials, 1 - tail)
 
 
+@lru_cache(maxsize=1024)  # a report and a search ask for the same bounds again and again
 def lower_bound(successes: int, trials: int, confidence: float = 0.95) -> float:
     """Return the one-sided lower bound of a proportion, at which so many successes or more become too unlikely.
 

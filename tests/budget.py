@@ -1,4 +1,4 @@
-"""Numbers of examples of property tests, which the fast run makes smaller."""
+"""Numbers of examples of property tests, which depend on the run: see the profiles in `tests.conftest`."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from hypothesis import settings
 
 
 def examples(count: int) -> int:
-    """Return `count`, or a part of it in a profile that tries fewer examples than hypothesis' default of 100."""
+    """Return the share of `count` that the profile tries of the whole budget, 100 examples."""
     return max(1, count * settings.default.max_examples // 100)

@@ -42,8 +42,12 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
 # The workers of pytest-xdist already keep all cores busy. TensorFlow reads this when it is imported.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
-# For the fast run and for further Pythons. Tests that set their own number of examples do so by `tests.budget`.
-settings.register_profile("brief", max_examples=15)
+# The number of examples of property tests: in the fast run and on further Pythons, in `make test`, in `make test-slow`.
+# Tests that set their own number take the same share by `tests.budget`. A deadline would fail where cores are busy.
+settings.register_profile("brief", max_examples=15, deadline=None)
+settings.register_profile("ordinary", max_examples=50, deadline=None)
+settings.register_profile("whole", max_examples=100, deadline=None)
+settings.load_profile("ordinary")
 
 TINY = ModelSpec(
     name="tiny",

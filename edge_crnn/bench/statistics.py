@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -37,16 +38,21 @@ def quantile_interval(values: npt.ArrayLike, share: float) -> Interval | None:
     """
     ordered = np.sort(np.asarray(values))
     n = len(ordered)
+    below, above = _ranks(n, share)
+    if below < 1 or above > n:
+        return None
+    return float(ordered[below - 1]), float(ordered[above - 1])
+
+
+@lru_cache(maxsize=256)  # a report asks for many intervals of the same number of values
+def _ranks(n: int, share: float) -> tuple[int, int]:
+    """Return how many ranks may be left out at the low end, and the first rank that is exceeded too rarely."""
     tail = (1 - CONFIDENCE) / 2
 
     def at_most(k: int) -> float:
         return binomial_cdf(k, n, share)
 
-    below = bisect_right(range(n), tail, key=at_most)  # the number of ranks that can be left out at the low end
-    above = bisect_left(range(n), 1 - tail, key=at_most) + 1  # the first rank that is exceeded too rarely
-    if below < 1 or above > n:
-        return None
-    return float(ordered[below - 1]), float(ordered[above - 1])
+    return bisect_right(range(n), tail, key=at_most), bisect_left(range(n), 1 - tail, key=at_most) + 1
 
 
 def fewest(share: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import re
 import sys
 import types
@@ -53,7 +54,7 @@ class _Builder:
     def build(self, cls: type[_T], data: object, where: str) -> _T:
         if not isinstance(data, dict):
             raise self.error(f"{where}: found {type(data).__name__}, expected an object")
-        hints = typing.get_type_hints(cls)
+        hints = _hints(cls)
         fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
         if (unknown := data.keys() - fields.keys()) and not self.open_ended:
             raise self.error(f"{where}: unknown field {min(unknown)!r}; known are {', '.join(fields)}")
@@ -119,6 +120,12 @@ class _Builder:
             with contextlib.suppress(self.error):
                 return self.value(member, data, where)
         raise self.error(f"{where}: found {_shown(data)}, expected {' | '.join(map(_words, members))}"[:500])
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Return the type hints of a class; to evaluate them takes longer than to build an object."""
+    return typing.get_type_hints(cls)
 
 
 def _shown(data: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,10 +16,14 @@ import pytest
 
 from edge_crnn.cli.main import main
 from edge_crnn.dataset import Entry, find_images, load_labelled
+from edge_crnn.files import sha256
 from edge_crnn.model.artifact import Artifact, load, load_sidecar
 from tests.edge_crnn.backends.conftest import on_gpu, rtx
 
 __all__ = ["on_gpu", "rtx"]
+
+KEPT_FILES = Path(__file__).parents[2] / "build" / "test-files"
+"""Files of older frameworks, which later runs of the tests use again."""
 
 
 def draw(folder: Path, count: int, seed: int) -> Path:
@@ -94,36 +99,47 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     `fresh`: narrow, statistics and biases as they start; `trained`: narrow, all random; `full`: full width, without
     the optimiser's variables; each with the `logits.npy` (3, 24, 11) that TensorFlow gives. `odd`: no network.
     """
-    return _written("tf1_network.py", _common(tmp_path_factory) / "checkpoints")
+    return _written("tf1_network.py", tmp_path_factory.mktemp("checkpoints") / "files")
 
 
 @pytest.fixture(scope="session")
 def keras2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `keras2_files.py` writes."""
-    return _written("keras2_files.py", _common(tmp_path_factory) / "keras2")
-
-
-def _common(factory: pytest.TempPathFactory) -> Path:
-    """The temporary folder that the workers of pytest-xdist have in common."""
-    own = factory.getbasetemp()
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    return _written("keras2_files.py", tmp_path_factory.mktemp("keras2") / "files")
 
 
 def _written(script: str, folder: Path) -> Path:
-    """The folder, filled once by a script of this folder in a process that has the layers of Keras 2; read only."""
-    if importlib.util.find_spec("tf_keras") is None:
+    """Fill a folder with the files of a script beside this module, which runs with the layers of Keras 2.
+
+    TensorFlow takes ten seconds to write them, and always writes the same. They are kept in `KEPT_FILES`, and are
+    copied from there until the script or an installed package changes.
+    """
+    tf_keras = importlib.util.find_spec("tf_keras")
+    if tf_keras is None or tf_keras.origin is None:
         pytest.skip("tf-keras is not installed; it comes with edge-crnn[dev]")
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.exists():
-            return folder
-        partial = folder.with_suffix(".partial")
-        partial.mkdir(exist_ok=True)
-        command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name(script)), str(partial)]
-        old_layers = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-        ended = subprocess.run(command, env=old_layers, capture_output=True, text=True, check=False)
-        assert ended.returncode == 0, ended.stderr
-        return partial.rename(folder)
+    source = Path(__file__).with_name(script)
+    packages = sorted(path.name for path in Path(tf_keras.origin).parents[1].glob("*.dist-info"))
+    digest = sha256("\n".join([sys.version, *packages, source.read_text(encoding="utf-8")]).encode())
+    kept = KEPT_FILES / source.stem / digest[:16]
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with kept.parent.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # held by one worker, or one run, at a time
+        if not kept.exists():
+            _run_with_keras2(source, kept)
+        shutil.copytree(kept, folder)
+    return folder
+
+
+def _run_with_keras2(script: Path, folder: Path) -> None:
+    """Replace whatever lies beside the folder by the folder that the script writes."""
+    shutil.rmtree(folder.parent)
+    partial = folder.with_suffix(".partial")
+    partial.mkdir(parents=True)
+    command = [sys.executable, "-W", "ignore", str(script), str(partial)]
+    old_layers = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    ended = subprocess.run(command, env=old_layers, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    partial.rename(folder)
 
 
 @pytest.fixture

@@ -110,8 +110,8 @@ def nested() -> Any:
     return keras.Model(image, LAYERS.Dense(11, activation="softmax", name="dense2")(x))
 
 
-def save(name: str, model: Any, prediction: Any, images: Any, weights_only: bool = False) -> None:
-    """Write a file of each kind, and the probabilities."""
+def save(model: Any, prediction: Any, images: Any, *names: str) -> None:
+    """Write a model to files of these names, weights alone where the name says so, and its probabilities."""
     random = np.random.default_rng(5)
     for weight in prediction.weights:
         role = weight.name.rpartition("/")[2].removesuffix(":0")
@@ -119,8 +119,11 @@ def save(name: str, model: Any, prediction: Any, images: Any, weights_only: bool
             weight.assign(random.uniform(*RANGES[role], weight.shape))
         else:
             weight.assign(random.normal(0, 2.5 / np.sqrt(np.prod(weight.shape[:-1])), weight.shape))
-    model.save_weights(FOLDER / name) if weights_only else model.save(FOLDER / name)
-    np.save(FOLDER / f"{name}.npy", prediction(images, training=False))
+    probabilities = prediction(images, training=False)
+    for name in names:
+        write = model.save_weights if "weights" in name else model.save
+        write(FOLDER / name)
+        np.save(FOLDER / f"{name}.npy", probabilities)
 
 
 def main() -> None:
@@ -131,22 +134,16 @@ def main() -> None:
     for gate in ("sigmoid", "hard_sigmoid"):
         model, prediction = plates(gate)
         model.compile(loss={"ctc": lambda y_true, y_pred: y_pred}, optimizer="adadelta")
-        save(f"plates-{gate}.h5", model, prediction, images)
-        save(f"plates-{gate}.keras", model, prediction, images)
-        save(f"weights-{gate}.h5", model, prediction, images, weights_only=True)
-        save(f"{gate}.weights.h5", model, prediction, images, weights_only=True)
+        names = (f"plates-{gate}.h5", f"plates-{gate}.keras", f"weights-{gate}.h5", f"{gate}.weights.h5")
+        save(model, prediction, images, *names)
     model, prediction = plates("sigmoid", "conv7")
-    save("plates-conv7.h5", model, prediction, images)
-    save("weights-conv7.h5", model, prediction, images, weights_only=True)
-    save("weights-of-prediction.h5", prediction, prediction, images, weights_only=True)
-    save("captcha-sigmoid.h5", *captcha("sigmoid", CTCLayer), images)
-    save("captcha-hard_sigmoid.h5", *captcha("hard_sigmoid", Registered), images)
+    save(model, prediction, images, "plates-conv7.h5", "weights-conv7.h5")
+    save(prediction, prediction, images, "weights-of-prediction.h5")
+    save(*captcha("sigmoid", CTCLayer), images, "captcha-sigmoid.h5")
+    save(*captcha("hard_sigmoid", Registered), images, "captcha-hard_sigmoid.h5")
     model = nested()
     (FOLDER / "nested.json").write_text(model.to_json())
-    for name in ("nested.h5", "nested.keras"):
-        save(name, model, model, images)
-    for name in ("nested-weights.h5", "nested.weights.h5"):
-        save(name, model, model, images, weights_only=True)
+    save(model, model, images, "nested.h5", "nested.keras", "nested-weights.h5", "nested.weights.h5")
     (FOLDER / "trace").unlink()
 
 

@@ -41,8 +41,8 @@ def recurrent(x: Any, lengths: Any, narrow: int) -> Any:
     return x
 
 
-def build(narrow: int) -> tuple[Any, Any]:
-    """Images (N, 100, 32, 1) and logits (24, N, 11), with the training that goes with them."""
+def build(narrow: int, trains: bool) -> tuple[Any, Any]:
+    """Images (N, 100, 32, 1) and logits (24, N, 11), and the training that goes with them if `trains`."""
     images = tf.placeholder(tf.float32, [None, 100, 32, 1], name="input")
     targets = tf.sparse_placeholder(tf.int32, name="targets")
     lengths = tf.placeholder_with_default(tf.fill([tf.shape(images)[0]], 24), [None], name="seq_len")
@@ -52,37 +52,45 @@ def build(narrow: int) -> tuple[Any, Any]:
     bias = tf.Variable(tf.constant(0.0, shape=[CLASSES]), name="b")
     flat = tf.matmul(tf.reshape(sequence, [-1, 512 // narrow]), weights) + bias
     logits = tf.transpose(tf.reshape(flat, [tf.shape(features)[0], 24, CLASSES]), (1, 0, 2))
-    loss = tf.nn.ctc_loss(targets, logits, lengths, ignore_longer_outputs_than_inputs=True)
-    tf.train.AdamOptimizer(learning_rate=0.0001).minimize(tf.reduce_mean(loss))
+    if trains:
+        loss = tf.nn.ctc_loss(targets, logits, lengths, ignore_longer_outputs_than_inputs=True)
+        tf.train.AdamOptimizer(learning_rate=0.0001).minimize(tf.reduce_mean(loss))
     return images, logits
 
 
-def write(folder: Path, images: np.ndarray, narrow: int, gain: float, slots: bool = True) -> None:
-    """Write a checkpoint and its logits.
+def randomise(session: Any, gain: float) -> None:
+    """Enlarge the kernels and make variables random that start as 0 or 1, so that outputs depend on the image."""
+    random = np.random.default_rng(8)
+    moving = [variable for variable in tf.global_variables() if "moving" in variable.name]
+    for variable in tf.trainable_variables() + moving:
+        role = variable.op.name.rpartition("/")[2]
+        if role in ("kernel", "W"):
+            values = variable.eval(session) * (gain if role == "kernel" else 3 * gain)
+        else:
+            low, high = (0.3, 2.0) if role in ("gamma", "moving_variance") else (-0.5, 0.5)
+            values = random.uniform(low, high, variable.shape)
+        variable.load(values.astype(np.float32), session)
 
-    A `gain` enlarges the kernels and makes variables random that start as 0 or 1, so that outputs depend on the image.
+
+def write(folder: Path, images: np.ndarray, narrow: int, gain: float, fresh: Path | None) -> None:
+    """Write a checkpoint and its logits; before that, to `fresh`, those of the same network as it starts.
+
+    With `fresh`, the network also has its training, whose variables the checkpoints then hold.
     """
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(7)
-        inputs, logits = build(narrow)
+        inputs, logits = build(narrow, trains=fresh is not None)
         session.run(tf.global_variables_initializer())
-        random = np.random.default_rng(8)
-        moving = [variable for variable in tf.global_variables() if "moving" in variable.name]
-        for variable in tf.trainable_variables() + moving:
-            role = variable.op.name.rpartition("/")[2]
-            if not gain:
-                continue
-            if role in ("kernel", "W"):
-                values = variable.eval(session) * (gain if role == "kernel" else 3 * gain)
-            else:
-                low, high = (0.3, 2.0) if role in ("gamma", "moving_variance") else (-0.5, 0.5)
-                values = random.uniform(low, high, variable.shape)
-            variable.load(values.astype(np.float32), session)
-        saver = tf.train.Saver(
-            None if slots else [variable for variable in tf.global_variables() if "Adam" not in variable.name]
-        )
-        saver.save(session, str(folder / "model"), global_step=1000 if gain else None)
-        np.save(folder / "logits.npy", session.run(logits, {inputs: images}).transpose(1, 0, 2))
+        saver = tf.train.Saver()
+
+        def save(folder: Path, step: int | None) -> None:
+            saver.save(session, str(folder / "model"), global_step=step)
+            np.save(folder / "logits.npy", session.run(logits, {inputs: images}).transpose(1, 0, 2))
+
+        if fresh is not None:
+            save(fresh, None)
+        randomise(session, gain)
+        save(folder, 1000)
 
 
 def write_odd(folder: Path) -> None:
@@ -108,13 +116,10 @@ def main(folder: Path) -> None:
     tf.disable_v2_behavior()
     images = np.random.default_rng(3).uniform(-1, 1, (3, 100, 32, 1)).astype(np.float32)
     np.save(folder / "images.npy", images)
-    for name, options in {
-        "fresh": {"narrow": 16, "gain": 0},
-        "trained": {"narrow": 16, "gain": 3},
-        "full": {"narrow": 1, "gain": 1.5, "slots": False},
-    }.items():
+    for name in ("fresh", "trained", "full"):
         (folder / name).mkdir()
-        write(folder / name, images, **options)
+    write(folder / "trained", images, narrow=16, gain=3, fresh=folder / "fresh")
+    write(folder / "full", images, narrow=1, gain=1.5, fresh=None)
     (folder / "odd").mkdir()
     write_odd(folder / "odd")
 

@@ -84,8 +84,6 @@ check: lint test
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto -p no:benchmark -m slow --hypothesis-profile whole tests
-	$(BIN)/python -m pytest -n auto --dist loadfile -p no:benchmark -m 'hypothesis and not (arm or arm_full or slow)' \
-	    --hypothesis-profile whole tests
 
 faults: $(VENV)/.dev
 	FAULTS_MOST=1000000 $(BIN)/python -m pytest -p no:benchmark -m slow -s tests/faults

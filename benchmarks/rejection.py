@@ -117,6 +117,8 @@ def main() -> int:
 
 
 def _share(part: int, whole: int) -> str:
+    if not whole:
+        return "none"
     low, high = binomial_interval(part, whole)
     return f"{part:,} of {whole:,}, {part / whole:.2%} ({low:.2%} to {high:.2%})"
 

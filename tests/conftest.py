@@ -33,12 +33,6 @@ from tests.variants import VARIANTS
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-# Where writing bytecode is switched off, as in many containers, every process that a test starts would compile the
-# package again, which takes longer than most of the tests.
-if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
-    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(Path(__file__).parents[1] / "build" / "pycache")
-    sys.dont_write_bytecode = False
-
 # The workers of pytest-xdist already keep all cores busy. TensorFlow reads this when it is imported.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 

@@ -85,7 +85,8 @@ def memory_limit(root: Path = tree.ROOT) -> int | None:
 def largest_memory(root: Path = tree.ROOT) -> int | None:
     """Return the memory in bytes, swap included, that this process can never exceed; None if that is not known.
 
-    It is the machine's memory, or the tightest hard limit of the control groups or of `ulimit`. `memory.high` is none.
+    It is the machine's memory, or the tightest of the control groups' hard limits and of those that `ulimit` sets.
+    `memory.high` is none.
     """
     sizes = meminfo(root)
     swap = sizes.get("SwapTotal", 0)

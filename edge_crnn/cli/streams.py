@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -106,16 +107,12 @@ class _Messages(_Text):
     def write(self, text: str, /) -> int:
         """Write text after all that is waiting in `sys.stdout`.
 
-        Raises:
-            BrokenPipeError: the reader of stdout has gone.
-            StdoutError: stdout cannot be written. The text is written nevertheless.
+        If stdout cannot be written, what waits there stays, and the next write to it reports the error.
         """
-        try:
-            if sys.stdout is not None and not sys.stdout.closed:
+        if sys.stdout is not None and not sys.stdout.closed:
+            with contextlib.suppress(OSError):
                 sys.stdout.flush()
-        finally:
-            super().write(text)
-        return len(text)
+        return super().write(text)
 
 
 def open_output(descriptor: int, is_essential: bool) -> io.TextIOWrapper:

@@ -37,6 +37,7 @@ def decode(data: bytes, name: str) -> Picture:
         BackendUnavailable: OpenCV is not installed, or does not start.
     """
     limits = current_limits()
+    size = f"{len(data):,} bytes"
     try:
         check_bytes(len(data), limits)
         header = inspect(data, limits)

@@ -54,7 +54,7 @@ class _Builder:
     def build(self, cls: type[_T], data: object, where: str) -> _T:
         if not isinstance(data, dict):
             raise self.error(f"{where}: found {type(data).__name__}, expected an object")
-        hints = _hints(cls)
+        hints = _hints(cls)  # type: ignore[arg-type]  # a type variable is hashable, too
         fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
         if (unknown := data.keys() - fields.keys()) and not self.open_ended:
             raise self.error(f"{where}: unknown field {min(unknown)!r}; known are {', '.join(fields)}")

@@ -139,6 +139,13 @@ def test_lack_of_memory_is_the_cause(error: BaseException, tmp_path: Path, monke
         assert "smaller" not in str(caught.value)
 
 
+@pytest.mark.parametrize("step", ["check_bytes", "inspect", "check_memory", "_decoded", "_pixels"])
+def test_lack_of_memory_at_any_step_of_decoding(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"edge_crnn.images.decode.{step}", failing(MemoryError()))
+    with pytest.raises(ImageError, match="not enough memory"):
+        decode_image(encoded(".png"))
+
+
 def test_lack_of_memory_while_a_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(encoded(".png"))

@@ -187,6 +187,9 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
     (site / "pycuda").mkdir(parents=True)
     (site / "pycuda" / "driver.py").touch()
     monkeypatch.syspath_prepend(site)
+    # A fake that replaces another within a second would be run from the bytecode of the first.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
 
     def install(version: str = "10.3.0", before: str = "", gpu: str | None = "Orin", **knobs: object) -> None:
         sys.modules.pop("tensorrt", None)

@@ -36,7 +36,8 @@ def inspect(data: bytes, limits: Limits) -> Header:
         if matches(start):
             try:
                 return inspector(data, limits)
-            except (struct.error, IndexError) as error:
+            # A 64-bit offset may be too large for an index.
+            except (struct.error, IndexError, OverflowError) as error:
                 raise RefusedError(
                     f"{len(data):,} bytes that start with {data[:8]!r}, cut short or damaged in the header; copy or"
                     " save it again"

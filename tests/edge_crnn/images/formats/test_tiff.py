@@ -156,3 +156,14 @@ def test_colours_without_their_number_of_samples_are_rejected(picture: np.ndarra
     for data in (with_value(tiff(picture, photometric), 277, 1), without(tiff(picture, photometric), 277)):
         with pytest.raises(ImageError, match="1 instead of 3 samples"):
             decode_image(data)
+
+
+@pytest.mark.parametrize("place", [1 << 31, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_places_outside_the_file_are_damage(order: str, place: int) -> None:
+    start = (b"II+\0" if order == "<" else b"MM\0+") + struct.pack(f"{order}HH", 8, 0)
+    with pytest.raises(RefusedError, match="cut short or damaged"):
+        inspect(start + struct.pack(f"{order}Q", place) + bytes(64), Limits())
+    values_elsewhere = struct.pack(f"{order}QHHQQ", 1, 258, 3, 5, place)
+    with pytest.raises(RefusedError, match="cut short or damaged"):
+        inspect(start + struct.pack(f"{order}Q", 16) + values_elsewhere, Limits())

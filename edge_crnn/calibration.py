@@ -75,31 +75,32 @@ def calibrate(
     if len(truths) < FEWEST:
         raise DatasetError(f"{len(truths)} images to calibrate with, expected at least {FEWEST}: add labelled images")
     raw = replace(spec, confidence=None, decoder=replace(spec.decoder, reject_below=0.0))
-    before = decode(raw, engine, probabilities)
-    right = np.array([reading.label == truth for reading, truth in zip(before, truths, strict=True)])
-    if right.all() or not right.any():
+    everything = probabilities if negatives is None else np.concatenate([probabilities, negatives])
+    before = decode(raw, engine, everything)
+    texts = [*truths, *[""] * (len(everything) - len(truths))]
+    right = np.array([reading.label == text for reading, text in zip(before, texts, strict=True)])
+    labelled = right[: len(truths)]
+    if labelled.all() or not labelled.any():
         raise DatasetError(
-            f"all {len(right)} images are read right, so no confidence can be matched with errors: add harder images"
-            if right.all()
-            else f"none of {len(right)} images is read right: check their labels and the model"
+            f"all {len(truths)} images are read right, so no confidence can be matched with errors: add harder images"
+            if labelled.all()
+            else f"none of {len(truths)} images is read right: check their labels and the model"
         )
     fitted = Confidence(
         images=len(truths),
-        negatives=0 if negatives is None else len(negatives),
+        negatives=len(everything) - len(truths),
         right=0,
         sha256=sha256,
+        # From labelled images alone: a network that never saw negatives gives an empty text no probability, so they
+        # would only make it as unsure as possible.
         temperature=fit_temperature(probabilities, [*map(spec.alphabet.encode, truths)], spec.blank, spec.skip_steps),
         error_before=calibration_error(_confidences(before), right),
         error=0.0,
         reliability=(),
         coverage=(),
     )
-    # The temperature comes from labelled images alone: a network that never saw negatives gives an empty text no
-    # probability, so they would only make it as unsure as possible.
-    everything = probabilities if negatives is None else np.concatenate([probabilities, negatives])
-    truths = [*truths, *[""] * fitted.negatives]
     readings = decode(replace(raw, confidence=fitted), engine, everything)
-    right = np.array([reading.label == truth for reading, truth in zip(readings, truths, strict=True)])
+    right = np.array([reading.label == text for reading, text in zip(readings, texts, strict=True)])
     if isotonic:
         fitted = replace(fitted, isotonic=fit_isotonic(_confidences(readings), right))
         readings = decode(replace(raw, confidence=fitted), engine, everything)

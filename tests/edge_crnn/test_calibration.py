@@ -206,6 +206,12 @@ def test_an_accepted_negative_is_wrong(drawn: tuple[np.ndarray, list[str]]) -> N
     assert spec.confidence.temperature == plain.confidence.temperature
     assert (spec.confidence.images, spec.confidence.negatives) == (2000, 700)
     assert spec.confidence.right == plain.confidence.right
+    mixture = np.concatenate([rows, negatives])
+    texts = [*truths, *[""] * 700]
+    for fitted, error in ((SPEC, spec.confidence.error_before), (spec, spec.confidence.error)):
+        decoded = decode(fitted, fake(rows), mixture)
+        right = np.array([reading.label == text for reading, text in zip(decoded, texts, strict=True)])
+        assert error == calibration_error(np.array([reading.confidence for reading in decoded]), right)
     readings = decode(spec, fake(rows), rows)
     others = decode(spec, fake(rows), negatives)
     for point in spec.confidence.coverage[::7]:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.reference.keras import KerasReference
-from converters.verify.statistics import binomial_interval
+from converters.report.words import estimate
 from edge_crnn.ctc import greedy
 from edge_crnn.dataset import chunked
 from edge_crnn.errors import EdgeCrnnError, InputError
@@ -52,7 +52,7 @@ class Tally:
         """Return the share that has passed with its 95 % interval, in all and by kind."""
         shares = [(title, self.passed.total(), self.drawn.total())]
         shares += [(f"  {kind}", self.passed[kind], self.drawn[kind]) for kind in sorted(self.drawn)]
-        return [f"{name}: {_share(passed, drawn)}" for name, passed, drawn in shares]
+        return [f"{name}: {estimate(passed, drawn)}" for name, passed, drawn in shares]
 
 
 def measure(drawing: Drawing, n: int, spec: ModelSpec, infer: Callable[[Images], Images]) -> Tally:
@@ -130,11 +130,6 @@ def main(words: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
-
-
-def _share(right: int, drawn: int) -> str:
-    low, high = binomial_interval(right, drawn)
-    return f"{right:,} of {drawn:,}, {right / drawn:.2%} ({low:.2%} to {high:.2%})"
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from converters.report.words import estimate
 from edge_crnn.backends import open_backend
-from edge_crnn.binomial import binomial_interval
 from edge_crnn.calibration import calibrate, coverage, decode
 from edge_crnn.cli.calibrate import infer
 from edge_crnn.confidence import threshold
@@ -106,21 +106,14 @@ def main() -> int:
         if left_out is not None:
             counts = np.array([left_out.accepted(limit).sum(), len(left_out.right)])
             worst += counts
-            cell = _share(*counts.tolist())
+            cell = estimate(*counts.tolist())
         print(
-            f"| {kind} | {limit:.4f} | {cell} | {_share(int(accepted.sum()), len(held))} |"
-            f" {_share(right, int(accepted.sum()))} |",
+            f"| {kind} | {limit:.4f} | {cell} | {estimate(int(accepted.sum()), len(held))} |"
+            f" {estimate(right, int(accepted.sum()))} |",
             flush=True,
         )
-    print(f"accepted of kinds that the calibration did not see: {_share(*worst.tolist())}")
+    print(f"accepted of kinds that the calibration did not see: {estimate(*worst.tolist())}")
     return 0
-
-
-def _share(part: int, whole: int) -> str:
-    if not whole:
-        return "none"
-    low, high = binomial_interval(part, whole)
-    return f"{part:,} of {whole:,}, {part / whole:.2%} ({low:.2%} to {high:.2%})"
 
 
 if __name__ == "__main__":

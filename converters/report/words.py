@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from edge_crnn.binomial import binomial_interval
 from edge_crnn.rounding import three_digits
 
 
@@ -25,6 +26,13 @@ def between(low: float, high: float) -> str:
 def of(part: int, whole: int) -> str:
     """Format a count of a whole, such as "4,833 of 4,838"."""
     return f"{part:,} of {whole:,}"
+
+
+def estimate(part: int, whole: int) -> str:
+    """Format a count with its share and the 95 % interval of that, such as "9 of 10, 90.00% (55.50% to 99.75%)"."""
+    if not whole:
+        return "none"
+    return f"{of(part, whole)}, {percent(part / whole)} ({between(*binomial_interval(part, whole))})"
 
 
 def ms(value: float) -> str:

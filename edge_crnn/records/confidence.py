@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..model.confidence import problem_of
 from ..model.spec import Confidence, DecoderSpec, ReliabilityBin
 from .form import MAX_IMAGES
 
@@ -100,8 +101,7 @@ class ConfidenceStudy:
         bins = [reliability for calibrated in self.judged for reliability in calibrated.reliability]
         return (
             bool(self.judged)
-            and self.fit.images > 0
-            and all(0 <= point.right <= point.accepted <= self.fit.images for point in self.fit.coverage)
+            and problem_of(self.fit) is None
             and all(0 <= reliability.confidence <= 1 and 0 <= reliability.right <= 1 for reliability in bins)
             and all(0 <= outcome.right <= outcome.accepted <= outcome.images for outcome in self.outcomes)
             and all(0 <= kind.rejected <= kind.pictures <= MAX_IMAGES and kind.pictures for kind in self.rejections)

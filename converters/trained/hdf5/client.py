@@ -127,7 +127,7 @@ def require_library() -> None:
 
 
 def _connected(session: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
-    """Connect to a process of its own for one file, which ends with the session."""
+    """Start a process that reads one file and ends with the session; return the streams to and from it."""
     require_library()
     try:
         if not FORKS:

@@ -45,7 +45,7 @@ docs: $(VENV)/.docs
 # 500 samples cannot show the gate; with 600 more plates, which take seconds to render, they can.
 demo/plates: | $(VENV)/.demo
 	@mkdir -p demo && rm -rf demo/rendered
-	$(BIN)/edge-crnn synth -o demo/rendered -n 600 --kind first-five --seed 401 --preset mild
+	$(BIN)/edge-crnn synth -o demo/rendered -n 600 --seed 401 --preset mild
 	@mv demo/rendered demo/plates
 
 demo: $(VENV)/.demo demo/plates

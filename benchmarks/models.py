@@ -11,7 +11,7 @@ from pathlib import Path
 from edge_crnn.cli.main import main as edge_crnn
 from edge_crnn.dataset import find_images
 from edge_crnn.errors import DatasetError
-from edge_crnn.training.layouts import KINDS
+from edge_crnn.training.kinds import GROUPS
 
 PRESETS: Mapping[str, int] = {"mild": 101, "heavy": 102}
 """The seeds of fresh images, by preset; no model was trained on them."""
@@ -66,7 +66,7 @@ MODELS: Mapping[str, Model] = {
             Path("samples/plates"),
             Path("samples/calibration"),
             "rendered plates",
-            {kind: ("--kind", kind) for kind in KINDS},
+            {kind: ("--kind", kind) for kind in GROUPS["all-forms"]},
         ),
         Model(
             "digits",

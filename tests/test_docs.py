@@ -26,7 +26,7 @@ from tests.pages import anchors, code_lines, command_lines, commands_in_text, li
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-SAMPLES = ("A04ak8687", "E58qh5053", "Z92wh6795")
+SAMPLES = ("J23dk4123", "Z937fj1253", "L47tk8410")
 """The images of samples/plates in the folder in which commands run: a few, so that they are quick."""
 
 OTHER_PROGRAMS = {"--board", "--calls", "--purge", "--system-site-packages", "--venv", "--wheels"}
@@ -84,7 +84,7 @@ def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(DEFAULT_MODEL, tmp_path / name)
     for suffix in (".keras", ".keras.json"):
         shutil.copy(ROOT / f"models/plates{suffix}", tmp_path / f"mine{suffix}")
-    (tmp_path / "residents.txt").write_text("서울 04 마 8687\n", encoding="utf-8")
+    (tmp_path / "residents.txt").write_text("대구 23 아 4123\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -97,7 +97,7 @@ def test_commands_run(line: str, newcomer: Path, capsys: pytest.CaptureFixture[s
 
 def test_the_readme_shows_what_is_read(newcomer: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readme = text("README.md")
-    assert main(["read", "samples/plates/A04ak8687.jpg"]) == 0
+    assert main(["read", "samples/plates/J23dk4123.jpg"]) == 0
     assert f"`{capsys.readouterr().out.strip()}`" in readme
     exec(compile(python_blocks(readme)[0], "README.md", "exec"), {})
     assert f"# {capsys.readouterr().out}" in readme
@@ -112,23 +112,23 @@ def test_the_default_model_rejects_as_many_samples_as_the_pages_say() -> None:
         reading.label == path.stem for path, reading in zip(images, readings, strict=True) if not reading.accepted
     ]
     wrong = sum(reading.label != path.stem for path, reading in zip(images, readings, strict=True))
-    assert (len(rejected), sum(rejected), wrong) == (18, 14, 4)
-    assert "rejects 18: the 4 that it misreads, and 14 that are right" in text("README.md")
-    assert "marks 18 of the 500 samples as rejected: the 4 that it\nmisreads and 14" in text("docs/concepts.md")
+    assert (len(rejected), sum(rejected), wrong) == (9, 7, 2)
+    assert "rejects 9: the 2 that it misreads, and 7 that are right" in text("README.md")
+    assert "marks 9 of the 500 samples as rejected: the 2 that it\nmisreads and 7" in text("docs/concepts.md")
 
 
 def test_the_quickstart_runs(newcomer: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (block,) = python_blocks(text("docs/index.md"))
     exec(compile(block, "index.md", "exec"), {})
     first, *others = capsys.readouterr().out.splitlines()
-    assert first == "서울 04 마 8687"
+    assert first == "대구 23 아 4123"
     assert [line.split()[-1] for line in others] == ["True", "True"]
 
 
 def test_the_lexicon_in_python_runs(newcomer: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (block,) = python_blocks(text("docs/lexicon_and_grammar.md"))
     exec(compile(block, "lexicon_and_grammar.md", "exec"), {})
-    assert capsys.readouterr().out == "서울 04 마 8687\n"
+    assert capsys.readouterr().out == "대구 23 아 4123\n"
 
 
 def test_calls_of_convert_fit_its_signature() -> None:
@@ -308,7 +308,7 @@ def test_the_picture_is_drawn_and_small(tmp_path: Path) -> None:
     from docs.tools.picture import draw
     from edge_crnn.training.fonts import find_fonts
 
-    path = ROOT / "samples/plates/A04ak8687.jpg"
+    path = ROOT / "samples/plates/J23dk4123.jpg"
     assert draw({path: edge_crnn.read(path)}, find_fonts()[0]).size == (920, 150)
     assert (DOCS / "images/readings.png").stat().st_size < 100_000
 

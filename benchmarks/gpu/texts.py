@@ -69,8 +69,7 @@ def main(words: Sequence[str] | None = None) -> int:
         folder = args.output / name
         folder.mkdir(parents=True, exist_ok=True)
         fonts = pick_fonts(None, drawn == "lines", "all")
-        chosen = ("first-five",) if drawn == "plates" else ()
-        drawing = Drawing(drawn, args.seed, args.preset, fonts, chosen=chosen)
+        drawing = Drawing(drawn, args.seed, args.preset, fonts)
         print(f"{name}: {prepare(folder, path, drawing, args.n, command)}", flush=True)
     return int(missing)
 

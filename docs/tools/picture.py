@@ -13,7 +13,7 @@ from edge_crnn.reading import Reading
 from edge_crnn.training.fonts import find_fonts
 
 SAMPLES = Path("samples/plates")
-NAMES = ("A04ak8687", "E58qh5053", "Z14wn8880", "Z58rj7625", "O59wk2539", "Z36fk0619", "Z89fn7519", "Z92wh6795")
+NAMES = ("J23dk4123", "Z937fj1253", "L47tk8410", "Z609fh9540", "E01gj4787", "Z34wn1949", "Z22qh5065", "P64gj6189")
 TARGET = Path("docs/images/readings.png")
 
 _COLUMNS = 4

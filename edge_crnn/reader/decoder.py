@@ -103,8 +103,8 @@ def origin_of_threshold(spec: ModelSpec) -> str:
     for point in confidence.coverage:
         if point.threshold == limit:
             return (
-                f"chosen by calibration: {confidence.coverage_of(point):.1%} of {confidence.images:,} images were"
-                f" accepted{_negatives(confidence, point)}, {point.right / point.accepted:.2%} of these correctly read"
+                f"chosen by calibration, which accepted {confidence.coverage_of(point):.1%} of {confidence.images:,} images"
+                f"{_negatives(confidence, point)}; {point.right / point.accepted:.2%} of the accepted readings were correct"
                 f" (at least {math.floor(1e4 * point.shown) / 1e2:.2f}% with 95% confidence)"
             )
     return "set in the model's spec, apart from its calibration"

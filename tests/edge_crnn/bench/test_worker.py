@@ -16,7 +16,7 @@ from edge_crnn.records.bench import Scenario
 
 pytestmark = pytest.mark.thorough
 
-_PLATE = Path(__file__).parents[3] / "samples" / "plates" / "A04ak8687.jpg"
+_PLATE = Path(__file__).parents[3] / "samples" / "plates" / "J23dk4123.jpg"
 
 
 def test_the_shipped_model_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -254,7 +254,7 @@ def test_expected_failures_are_one_line(bench: Bench, tmp_path: Path) -> None:
 def test_artifacts_without_a_file_are_one_line(bench: Bench, tmp_path: Path) -> None:
     plates = tmp_path / "plates"
     plates.mkdir()
-    shutil.copy(_PLATES / "A04ak8687.jpg", plates)
+    shutil.copy(_PLATES / "J23dk4123.jpg", plates)
     status, output, errors = bench(tmp_path / "none.tflite", "--images", plates)
     assert (status, output, errors.count("\n")) == (1, "", 1)
     assert "none.tflite: cannot be read" in errors

@@ -205,10 +205,10 @@ def test_help_explains_rejection(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("name", ["plates", None])
 def test_a_model_by_its_name(name: str | None, capsys: pytest.CaptureFixture[str]) -> None:
-    sample = Path(__file__).parents[3] / "samples" / "plates" / "A04ak8687.jpg"
+    sample = Path(__file__).parents[3] / "samples" / "plates" / "J23dk4123.jpg"
     words = [] if name is None else ["--model", name]
     assert main(["read", *words, str(sample)]) == 0
-    assert capsys.readouterr().out.startswith(f"{sample}\t서울 04 마 8687\t")
+    assert capsys.readouterr().out.startswith(f"{sample}\t대구 23 아 4123\t")
     assert main(["read", "--model", "digits", str(sample)]) == 1
     assert "'digits' is not part of this installation" in capsys.readouterr().err
 

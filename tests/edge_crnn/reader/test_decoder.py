@@ -134,8 +134,8 @@ def test_old_calls_of_a_reader_still_work() -> None:
 
 def test_origin_of_the_threshold() -> None:
     assert origin_of_threshold(SPEC) == (
-        "chosen by calibration: 44.4% of 9,000 images were accepted, 99.98% of these correctly read (at least 99.80%"
-        " with 95% confidence)"
+        "chosen by calibration, which accepted 44.4% of 9,000 images; 99.98% of the accepted readings were correct"
+        " (at least 99.80% with 95% confidence)"
     )
     assert origin_of_threshold(replace(SPEC, confidence=None)) == "set in the model's spec"
     other = replace(SPEC, decoder=DecoderSpec(reject_below=0.5))

@@ -68,9 +68,9 @@ def add_gate_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--gate-accuracy", type=between(0, 100), default=gate.accuracy, metavar="POINTS",
-        help="largest change of the accuracy, in percentage points (default: %(default)s)",
+        help="largest change of the accuracy up or down, in percentage points (default: %(default)s)",
     )  # fmt: skip
-    group.add_argument("--strict", action="store_true", help="also fail when there are too few images to tell")
+    group.add_argument("--strict", action="store_true", help="also fail if there are too few images to tell, or none")
     group = parser.add_argument_group("results")
     group.add_argument("--page", type=Path, metavar="FILE", help="write an HTML page with the images that changed")
     group.add_argument("--results", type=Path, metavar="FILE", help="write the results as JSON, for edge-crnn report")

@@ -10,7 +10,7 @@ BUILD_ENGINE = Command(
     "build a TensorRT engine for this machine's GPU",
     add_arguments,
     run,
-    details="An engine runs only with the TensorRT and on the kind of GPU that built it, so carry the .onnx to the"
-    " device and build there.",
+    details="An engine only runs with the version of TensorRT and on the kind of GPU that built it, so copy the .onnx"
+    " to the device and build the engine there.",
     examples=("build-engine plates.onnx -o plates.engine",),
 )

@@ -65,8 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to",
         choices=tuple(_SUFFIXES),
-        help="target (default: by the suffix of -o, otherwise tflite); tensorrt writes an .onnx and, where TensorRT is"
-        " installed, builds the .engine from it",
+        help="format to convert to (default: by the suffix of -o, otherwise tflite); tensorrt writes an .onnx and, if"
+        " TensorRT is installed, builds the .engine from it",
     )
     parser.add_argument(
         "--recipe",
@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="LAYER,…|auto",
         help="keep these layers in float32, by the names that verify --localise shows; auto: if the gate is not met,"
-        " find the layers to blame; not for tensorrt",
+        " find the layers to keep; not for tensorrt",
     )
     parser.add_argument(
         "--batch",
@@ -92,12 +92,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images per call: a fixed number for tflite (default: 1), the most for tensorrt (default: 32)",
     )
     parser.add_argument(
-        "--float-input", action="store_true", help="let the model take its network's float32 input instead of pixels"
+        "--float-input", action="store_true", help="make the model take its network's float32 input instead of pixels"
     )
-    add_grammar_argument(parser, "grammar that the converted model reads by default, with a beam")
+    add_grammar_argument(parser, "grammar that the converted model uses by default, with a beam")
     parser.add_argument("--dry-run", action="store_true", help="convert and verify, but write nothing")
     add_image_arguments(
-        parser, "images that set the ranges of int8 (default: some of the other images, which then do not verify)"
+        parser,
+        "images that set the ranges of int8 (default: some of the other images, which are then not used to verify)",
     )
     add_gate_arguments(parser)
     add_structure_arguments(parser)
@@ -319,8 +320,9 @@ CONVERT = Command(
     "convert a trained model and verify that it reads the same text",
     add_arguments,
     run,
-    details="Writes the converted model only if it meets the gate: on your images it reads the same text as the trained"
-    " model. Otherwise exits with 3.",
+    details="Compares the texts that both models read in your images. If the converted model misses a limit of the"
+    " gate, it is not written, and the exit status is 3. If there are too few images to tell, or none, it is written"
+    " and marked underpowered or unverified, unless you add --strict.",
     examples=(
         "convert model.keras -o model.tflite --labelled images",
         "convert model.keras -o model.onnx --images images-without-labels",

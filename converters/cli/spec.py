@@ -39,8 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--anew", action="store_true", help="ignore an existing spec and measure everything again")
     group = parser.add_argument_group("images")
     images = group.add_mutually_exclusive_group()
-    images.add_argument("--labelled", type=Path, metavar="DIR", help="images with labels, to measure on")
-    images.add_argument("--images", type=Path, metavar="DIR", help="the same; without labels with --unlabelled")
+    images.add_argument("--labelled", type=Path, metavar="DIR", help="images with labels, on which to measure")
+    images.add_argument(
+        "--images", type=Path, metavar="DIR", help="the same as --labelled; with --unlabelled, without labels"
+    )
     group.add_argument(
         "--unlabelled",
         action="store_true",
@@ -118,10 +120,10 @@ def _measured(arguments: argparse.Namespace, folder: Path, opened: Opened) -> Dr
     if measured.kept:
         print(f"not measured, since options or the existing spec state it: {', '.join(measured.kept)}")
     measure_name = "images read correctly" if texts is not None else "confidence of the network"
-    print(f"{measure_name} with each choice, all others as in the best:")
+    print(f"{measure_name} with each choice, all other settings as in the best result:")
     print(*table(measured.findings), *measured.notes, sep="\n")
     if any(finding.unsure for finding in measured.findings):
-        print("Choices marked as unsure read these images equally well; the first is written.")
+        print("These images do not tell the choices marked as unsure apart; the first one is written.")
     draft = measured.draft
     print(
         f"alphabet       {''.join(draft['symbols'])!r}, blank {draft['blank']}, unused {draft.get('unused') or 'none'}"
@@ -148,8 +150,8 @@ SPEC = Command(
     "measure what a model file leaves open and write its spec",
     add_arguments,
     run,
-    details="A model file does not say how its images were scaled, resized or turned. This command tries the usual ways"
-    " on your images and writes the best one to MODEL.json, which convert and verify read.",
+    details="A model file does not say how images were scaled, resized or turned for training. This command tries the"
+    " usual ways on your images, and writes the best one to MODEL.json, which convert and verify read.",
     examples=(
         "spec model.keras --labelled images",
         "spec model.keras --images images-without-labels --unlabelled",

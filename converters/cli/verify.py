@@ -40,9 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--localise",
         action="store_true",
         help=f"show layer by layer how far each converted model departs from the trained one, on {_LOCALISED} images,"
-        " as a ratio of signal to noise in dB: 20 dB more are a tenth of the noise, and a layer with less than"
-        f" {NOTABLE_DB:g} dB in the column end is worth a look; for an .engine, TensorRT builds a second engine that"
-        " outputs all values",
+        f" as a signal-to-noise ratio in dB: 20 dB less is ten times the noise; look at layers below {NOTABLE_DB:g} dB"
+        " in the column end; for an .engine, TensorRT builds a second engine that outputs all values",
     )
     add_image_arguments(parser, "check that int8 was calibrated with these images")
     add_structure_arguments(parser)
@@ -102,7 +101,7 @@ VERIFY = Command(
     "compare converted models with the trained model",
     add_arguments,
     run,
-    details="Reads the same images with both and exits with 3 if a converted model does not meet the gate.",
+    details="Reads the same images with all of them. Exits with 3 if a converted model does not meet the gate.",
     examples=(
         "verify model.keras model.tflite --labelled images",
         "verify model.keras model.tflite --images images --localise",

@@ -61,15 +61,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " a GPU)",
     )
     parser.add_argument(
-        "--fps", type=_positive, default=30.0, metavar="F", help="frames per second of camera (default: %(default)g)"
+        "--fps",
+        type=_positive,
+        default=30.0,
+        metavar="F",
+        help="frames per second of the scenario camera (default: %(default)g)",
     )
     parser.add_argument(
         "--late",
         choices=("drop", "queue"),
         default="drop",
-        help="fate of a frame that arrives while another is being read (default: %(default)s)",
+        help="what happens to a frame that arrives while another is being read (default: %(default)s)",
     )
-    parser.add_argument("--minutes", type=_positive, metavar="M", help="afterwards, read for M minutes without a pause")
+    parser.add_argument(
+        "--minutes", type=_positive, metavar="M", help="afterwards, also read for M minutes without a pause"
+    )
     parser.add_argument(
         "--every",
         type=_positive,
@@ -82,7 +88,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--compare",
         type=Path,
         metavar="OLD",
-        help="compare with a file that -o wrote earlier; exit with 3 if a model has become slower",
+        help="compare with a file that -o wrote earlier; exit with 3 if a model has become slower, with 1 if that is"
+        " unclear",
     )
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="format of the output (default: %(default)s)"
@@ -195,8 +202,8 @@ COMMAND = Command(
     "measure how fast models read on this machine",
     add_arguments,
     run,
-    details="The time of every image is split into loading, preprocessing, inference and decoding. The first model is"
-    " measured twice, which shows how far equal models differ.",
+    details="Splits the time of every image into loading, preprocessing, inference and decoding. Measures the first"
+    " model twice, which shows by how much equal models differ.",
     examples=(
         "bench --images samples/plates",
         "bench model.tflite --images folder --scenario all -o today.json",

@@ -42,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="labelled images like those it will read, ideally thousands; judge the confidences on other images",
+        help="folder of labelled images like those that the model will read, ideally thousands; judge the result on"
+        " others",
     )
     parser.add_argument(
         "--negatives",
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="pictures without a text that could be right, as many for every labelled image as the camera sees; may be"
+        help="folder of pictures that have no right text, in the proportion in which the camera sees them; may be"
         " repeated",
     )
     parser.add_argument(

@@ -17,10 +17,12 @@ def add_decoder_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--decoder",
         choices=("greedy", "beam"),
-        help="method of the search (default: that of the model's spec)",
+        help="how the text is searched for (default: as in the model's spec)",
     )
     add_grammar_argument(parser, "restrict decoding to matching text, which uses a beam")
-    parser.add_argument("--beam-width", type=at_least(*BEAM_WIDTH), metavar="N", help="prefixes that the beam keeps")
+    parser.add_argument(
+        "--beam-width", type=at_least(*BEAM_WIDTH), metavar="N", help="number of prefixes that the beam keeps"
+    )
 
 
 def decoder_wishes(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -32,21 +32,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=("text", "json"),
         default="text",
-        help="json: the spec of a converted model, or the facts in the file of a trained model",
+        help="json: for programs, the spec of a converted model, or the facts in the file of a trained model",
     )
     parser.add_argument("--all", action="store_true", help="also show all layers of a trained model")
     parser.add_argument(
-        "--architecture", metavar="FILE.json", help="for an .h5 of weights alone: the output of model.to_json()"
+        "--architecture", metavar="FILE.json", help="for an .h5 with weights alone: the output of model.to_json()"
     )
     parser.add_argument(
         "--layers",
         type=Path,
         metavar="FILE.py",
-        help="your own Python file that converts layers (see docs/what_a_file_cannot_say.md)",
+        help="your own Python file that converts layers of your own classes (see docs/what_a_file_cannot_say.md)",
     )
     parser.add_argument(
         "--lambda", dest="lambdas", action="append", type=lambda_declaration, default=[], metavar="LAYER=WORDS",
-        help="the operation of a Lambda, such as 'lambda_1=squeeze 1'; may be repeated",
+        help="what a Lambda does, such as 'lambda_1=squeeze 1'; may be repeated",
     )  # fmt: skip
 
 
@@ -163,7 +163,7 @@ def _rejection(spec: ModelSpec) -> Iterator[tuple[str, str]]:
         yield "rejection", f"readings of confidence below {limit:.6f} are marked as rejected"
         yield "", f"the threshold was {origin_of_threshold(spec)}"
     if limit:
-        yield "", "to accept all: --min-confidence 0; for another threshold: --min-confidence P"
+        yield "", "to turn the threshold off: --min-confidence 0; for another one: --min-confidence P"
     if spec.confidence is not None:
         yield "", "to choose the threshold by the share of correct readings: --target-precision P"
 
@@ -204,8 +204,8 @@ COMMAND = Command(
     "show the description of a model",
     add_arguments,
     run,
-    details="For a converted model: its conversion and verification, the readings that it rejects by default and why,"
-    " and whether this machine can run it. For a trained model: the facts in its file, the facts that are missing, and"
-    " obstacles to conversion.",
+    details="For a converted model, shows its conversion and verification, the readings that it rejects by default and"
+    " why, and whether this machine can run it. For a trained model, shows the facts in its file, the facts that are"
+    " missing, and obstacles to conversion.",
     examples=("info", "info my_model.keras --all"),
 )

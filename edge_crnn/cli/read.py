@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "images",
         nargs="+",
         metavar="IMAGE|DIR",
-        help="cropped plates, or folders of them; - reads one image from standard input",
+        help="images of cropped plates or text lines, or folders of them; - reads one image from standard input",
     )
     add_recursive_argument(parser)
     parser.add_argument(
@@ -88,7 +88,7 @@ def _about_rejected(rejected: int, readings: int, decoder: DecoderSpec) -> str:
         reasons.append(f"confidence below {decoder.reject_below:.4f}")
     if decoder.grammar is not None:
         reasons.append("no match with the grammar")
-    advice = "; --min-confidence sets another threshold, and 0 accepts all" if decoder.reject_below else ""
+    advice = "; --min-confidence sets another threshold, and 0 turns it off" if decoder.reject_below else ""
     return f"{rejected} of {readings} readings are marked as rejected ({' or '.join(reasons)}){advice}"
 
 
@@ -156,7 +156,7 @@ COMMAND = Command(
     run,
     details="Readings whose confidence is below a threshold are marked as rejected; their text is printed all the same."
     " By default the threshold is the one in the model's spec, which calibration has chosen and which edge-crnn info"
-    " shows: the model `plates` rejects below 0.9889, which marks 18 of the 500 sample plates. To accept all readings,"
+    " shows: the model `plates` rejects below 0.9789, which marks 9 of the 500 sample plates. To turn the threshold off,"
     " add --min-confidence 0; to ask for a share of correct readings among the accepted ones, add --target-precision."
     " The threshold also holds with --grammar, --lexicon and --prior, but was chosen without them.",
     examples=(

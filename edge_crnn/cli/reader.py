@@ -30,7 +30,8 @@ def add_reader_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         choices=ENGINES,
-        help="tensorrt: build an engine from an .onnx once, which takes minutes, and run it",
+        help="engine that runs the model (default: by its suffix); tensorrt builds an engine from an .onnx once, which"
+        " may take minutes, and runs it",
     )
     parser.add_argument(
         "--workers",
@@ -45,14 +46,18 @@ def add_reader_arguments(parser: argparse.ArgumentParser) -> None:
     add_decoder_arguments(parser)
     add_knowledge_arguments(parser)
     parser.add_argument(
-        "--n-best", type=at_least(*N_BEST), default=1, metavar="N", help="texts per image, best first (jsonl)"
+        "--n-best",
+        type=at_least(*N_BEST),
+        default=1,
+        metavar="N",
+        help="number of texts per image in the JSON, best first (default: 1)",
     )
     rejection = parser.add_mutually_exclusive_group()
     rejection.add_argument(
         "--min-confidence",
         type=share,
         metavar="P",
-        help="reject readings of lower confidence, instead of the model's own threshold; 0 accepts all",
+        help="reject readings whose confidence is below P, instead of below the model's own threshold; 0: no threshold",
     )
     rejection.add_argument(
         "--target-precision",
@@ -68,7 +73,7 @@ def add_preprocess_argument(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--preprocess",
         metavar="FILE:FUNCTION",
-        help="run this Python file, for a model with your own function for preprocessing",
+        help="run this Python file, for a model with your own preprocessing function",
     )
 
 

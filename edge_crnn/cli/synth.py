@@ -37,13 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--what",
         choices=WHATS,
         default=WHATS[0],
-        help="plates of all kinds, plates of 2019 in symbols of their own, or lines of text (default: %(default)s)",
+        help="plates of all kinds, plates of 2019 with their own alphabet, or lines of text (default: %(default)s)",
     )
     parser.add_argument(
         "--preset", choices=list(PRESETS), default=MILD.name, help="how degraded the images are (default: %(default)s)"
     )
     parser.add_argument(
-        "--seed", type=at_least(0), default=0, metavar="N", help="number of the random series (default: %(default)s)"
+        "--seed", type=at_least(0), default=0, metavar="N", help="seed of the series of images (default: %(default)s)"
     )
     parser.add_argument(
         "--start",
@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--glyphs",
         type=Path,
         metavar="DIR",
-        help="folder of glyph images for plates; it must have all glyphs, or --fonts draws the others",
+        help="folder of glyph images for plates; it must have all glyphs, unless --fonts draws the missing ones",
     )
     parser.add_argument(
         "--font-split",

@@ -70,7 +70,7 @@ def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         metavar="DIR",
-        help="labelled images to judge every epoch by; may be repeated (default: rendered images)",
+        help="labelled images to judge every epoch by, needed with --images; may be repeated (default: rendered ones)",
     )
     add(
         "--validation-count",
@@ -79,7 +79,7 @@ def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of rendered images to judge every epoch by (default: %(default)s)",
     )
-    add("--what", choices=WHATS, help="what to render (default: plates for plates, lines for digits)")
+    add("--what", choices=WHATS, help="what to render (default: plates for architecture plates, lines for digits)")
     add(
         "--kind",
         choices=READABLE_CHOICES,
@@ -91,15 +91,15 @@ def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
         "--negatives",
         type=between(0, 0.9),
         metavar="SHARE",
-        help="share of images that show no text to read, from which the model learns to read nothing there (default:"
-        f" {_NEGATIVES} of rendered plates, 0 of others)",
+        help=f"share of images without a text, from which the model learns to read nothing (default: {_NEGATIVES} with"
+        " rendered plates, otherwise 0)",
     )
     add(
         "--leave-out",
         choices=NEGATIVE,
         action="append",
         metavar="KIND",
-        help="kind of negative, see synth --help, to keep for testing; may be repeated",
+        help="kind of negative to keep out of training, for testing, see synth --help; may be repeated",
     )
     add(
         "--preset",
@@ -128,7 +128,7 @@ def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
         "--glyphs",
         type=Path,
         metavar="DIR",
-        help="folder of glyph images, which replace fonts on every other plate; fonts draw what it lacks",
+        help="folder of glyph images, which replace fonts on every other plate; fonts draw missing glyphs",
     )
     add(
         "--length",

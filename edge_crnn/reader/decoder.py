@@ -5,7 +5,7 @@
 * The model's own threshold, below which readings are rejected, stays in force whatever else changes. If it was chosen
   for a precision, that precision was measured with the model's own decoder and does not hold for another: with a
   grammar, fewer wrong texts can be read; with a lexicon or a prior, the threshold is compared with `Reading.weighted`.
-  Keeping it is the cautious choice; `min_confidence` sets another, and 0 accepts all.
+  Keeping it is the cautious choice; `min_confidence` sets another, and 0 turns it off.
 * A target precision sets the threshold from the model's calibration. It is refused for a decoder that the calibration
   did not measure, because the precision would be unknown.
 """
@@ -102,9 +102,10 @@ def origin_of_threshold(spec: ModelSpec) -> str:
         return "set in the model's spec"
     for point in confidence.coverage:
         if point.threshold == limit:
+            accepted = f"{confidence.coverage_of(point):.1%} of {confidence.images:,} images"
             return (
-                f"chosen by calibration, which accepted {confidence.coverage_of(point):.1%} of {confidence.images:,} images"
-                f"{_negatives(confidence, point)}; {point.right / point.accepted:.2%} of the accepted readings were correct"
+                f"chosen by calibration, which accepted {accepted}{_negatives(confidence, point)};"
+                f" {point.right / point.accepted:.2%} of the accepted readings were correct"
                 f" (at least {math.floor(1e4 * point.shown) / 1e2:.2f}% with 95% confidence)"
             )
     return "set in the model's spec, apart from its calibration"

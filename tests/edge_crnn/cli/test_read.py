@@ -171,7 +171,7 @@ class Terminal(io.StringIO):
     [
         (
             ["--min-confidence", "1"],
-            "(confidence below 1.0000); --min-confidence sets another threshold, and 0 accepts all",
+            "(confidence below 1.0000); --min-confidence sets another threshold, and 0 turns it off",
         ),
         (["--grammar", "x?", "--decoder", "greedy"], "(no match with the grammar)"),
         (["--min-confidence", "0"], ""),
@@ -200,7 +200,7 @@ def test_help_explains_rejection(capsys: pytest.CaptureFixture[str]) -> None:
     with open_reader() as reader:
         readings = reader.read_batch(sorted((Path(__file__).parents[3] / "samples" / "plates").glob("*.jpg")))
     assert (sum(not reading.accepted for reading in readings), len(readings)) == (int(rejected[2]), 500)
-    assert "To accept all readings, add --min-confidence 0" in text
+    assert "To turn the threshold off, add --min-confidence 0" in text
 
 
 @pytest.mark.parametrize("name", ["plates", None])

@@ -18,7 +18,7 @@ _START = """\
 # Layers
 
 What edge-crnn converts of Keras 2 and Keras 3, with all settings unless an error names one. `ops.` are the operations
-of `keras.ops`. A layer that is missing costs one function: see [CONTRIBUTING.md](../CONTRIBUTING.md#add-a-keras-layer).
+of `keras.ops`. To add a missing layer, write one function: see [CONTRIBUTING.md](../CONTRIBUTING.md#add-a-keras-layer).
 
 This page is generated: `python -m converters.trained.keras.layers.table > docs/layers.md`
 """

@@ -30,6 +30,7 @@ from converters.verify.statistics import binomial_interval
 from edge_crnn import ctc
 from edge_crnn.backends import open_backend
 from edge_crnn.bench.contention import QUIET, Contention
+from edge_crnn.ctc import korean_plates
 from edge_crnn.dataset import chunked, load_labelled
 from edge_crnn.model.artifact import Artifact, load
 from edge_crnn.preprocess import preprocess
@@ -46,9 +47,6 @@ Labels: TypeAlias = tuple[int, ...]
 
 KNOWN = 100_000
 """The number of labels in the lexicon."""
-
-PRESETS = r"[A-PZ][0-9]{2}([adefqrstw][hjkn]|gj)[0-9]{4}"
-"""The grammar of the plates that the presets draw, which have labels that the law does not allow, too."""
 
 _TINY = 1e-30  # instead of 0 where a peer takes logarithms
 
@@ -258,7 +256,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("what", choices=("speed", "errors"))
     parser.add_argument("images", type=Path, metavar="DIR", help="folder of labelled images")
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
-    parser.add_argument("--grammar", default=PRESETS, metavar="REGEX")
+    parser.add_argument("--grammar", default=korean_plates.REGEX, metavar="REGEX")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 256])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument(

@@ -64,7 +64,9 @@ def test_the_rejection_of_the_default_model_is_explained(capsys: pytest.CaptureF
     assert capsys.readouterr().out == by_default
     (rejection,) = re.findall(r"^rejection .*\n(?: .*\n)*", by_default, re.M)
     assert "readings of confidence below 0.978911 are marked as rejected" in rejection
-    assert "chosen by calibration, which accepted 96.6% of 20,000 images and 0 of 10,010 negatives; 99.94% of" in rejection
+    assert (
+        "chosen by calibration, which accepted 96.6% of 20,000 images and 0 of 10,010 negatives; 99.94% of" in rejection
+    )
     assert "to turn the threshold off: --min-confidence 0" in rejection
     assert "--target-precision P" in rejection
 

@@ -38,7 +38,7 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 # The number of examples of property tests: in the fast run and on further Pythons, in `make test`, in `make test-slow`.
 # Tests that set their own number take the same share by `tests.budget`. A deadline would fail where cores are busy.
-settings.register_profile("brief", max_examples=15, deadline=None)
+settings.register_profile("brief", max_examples=10, deadline=None)
 settings.register_profile("ordinary", max_examples=50, deadline=None)
 settings.register_profile("whole", max_examples=100, deadline=None)
 settings.load_profile("ordinary")

@@ -57,6 +57,7 @@ def test_it_reads_the_samples_as_well_as_its_spec_says(spec: ModelSpec) -> None:
     assert abs(right - stated.artifact_right) <= 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("scale", [4, 6, 9])
 def test_it_reads_a_plate_of_many_noisy_pixels(spec: ModelSpec, scale: int) -> None:
     """Large crops were sampled without averaging, and a quarter was rejected (PaddleOCR#6942, immich#23541)."""

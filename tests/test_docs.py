@@ -269,6 +269,7 @@ def test_the_reference_has_every_command_and_option() -> None:
     assert "<code>IMAGE&#124;DIR" in page
 
 
+@pytest.mark.thorough
 def test_the_reference_has_every_field() -> None:
     page = schemas.spec_fields() + schemas.record_fields()
     assert "| <code>reject_below</code> | number | " in page

@@ -43,6 +43,8 @@ from tests.edge_crnn.board.trees import LAPTOP, ORIN_NANO, PI_5, Tree, plant, vc
 from tests.fake_tensorrt import save_onnx
 from tests.planted import SPEC, draw, int8, keep_what_holds, rewrite, tensors, train, with_outlier
 
+pytestmark = pytest.mark.thorough
+
 Run = Callable[..., tuple[int, str, str]]
 
 WIDE: Sequence[object] = ("--gate-agreement", "50", "--gate-accuracy", "60")

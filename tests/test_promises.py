@@ -99,6 +99,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         return set(archive.namelist())
 
 
+@pytest.mark.thorough
 def test_the_wheel_holds_the_two_packages_and_nothing_else(wheel: set[str]) -> None:
     metadata = {name for name in wheel if name.startswith(f"edge_crnn-{edge_crnn.__version__}.dist-info/")}
     assert wheel - metadata == {

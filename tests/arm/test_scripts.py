@@ -28,6 +28,7 @@ def test_without_arguments_they_say_how_they_are_called(name: str) -> None:
     assert done.stderr.startswith(f"{name} ")
 
 
+@pytest.mark.thorough
 def test_where_there_is_no_mirror_the_status_says_that_nothing_can_be_had(tmp_path: Path) -> None:
     if shutil.which("apt-get") is None:
         pytest.skip("apt-get is not installed")

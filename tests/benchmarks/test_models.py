@@ -12,6 +12,7 @@ from edge_crnn.model.artifact import load_sidecar
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("model", MODELS)
 def test_fresh_images_are_drawn_by_kind_and_no_label_twice(model: str, tmp_path: Path) -> None:
     pytest.importorskip("koreanize_matplotlib", reason="the default fonts come with edge-crnn[train]")

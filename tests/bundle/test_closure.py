@@ -77,6 +77,7 @@ def test_a_file_that_is_not_a_package_is_an_error(tmp_path: Path) -> None:
         packages(tmp_path)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "requires",
     [["b>=3"], ["b; python_version < '3'", f"b>=2; platform_machine == '{platform.machine()}'", "b; extra == 'x'"]],

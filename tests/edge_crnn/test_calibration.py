@@ -195,6 +195,7 @@ def test_confidences_become_true_and_thresholds_hold(
     assert calibration_error(np.array([reading.confidence for reading in readings_again]), right_again, bins=5) < 0.04
 
 
+@pytest.mark.thorough
 def test_an_accepted_negative_is_wrong(drawn: tuple[np.ndarray, list[str]]) -> None:
     rows, truths = drawn
     negatives, _ = world(1.7, images=700, seed=5)

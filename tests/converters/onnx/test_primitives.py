@@ -19,6 +19,8 @@ from converters.recipe import ONNX_RECIPES
 from tests.converters.onnx.made import assert_runs_as_the_oracle, assert_runs_in_half, parse_errors
 from tests.converters.onnx.primitives import MAKERS, graph_with
 
+pytestmark = pytest.mark.thorough
+
 kinds = pytest.mark.parametrize("kind", MAKERS, ids=lambda kind: kind.__name__)
 seeds = st.integers(0, 3)
 few = settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -31,6 +31,8 @@ from tests.converters.tflite.running import (
     value_of,
 )
 
+pytestmark = pytest.mark.thorough
+
 IMAGES = 4
 ACTIVATIONS = st.sampled_from(get_args(g.Activation))
 PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))

@@ -30,6 +30,8 @@ from tests.converters.tflite.running import (
     read,
 )
 
+pytestmark = pytest.mark.thorough
+
 M = Maker(7)
 
 

@@ -28,6 +28,8 @@ from edge_crnn.preprocess import preprocess
 from tests.converters.conftest import onnx_with
 from tests.converters.verify.made import renamed
 
+pytestmark = pytest.mark.thorough
+
 pytest.importorskip("cv2")
 Make = Callable[..., Path]
 

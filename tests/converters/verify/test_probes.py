@@ -28,6 +28,8 @@ from tests.fake_cuda import FakeGpu
 from tests.fake_engine import Plan
 from tests.fake_tensorrt import tensorrt
 
+pytestmark = pytest.mark.thorough
+
 LAYERS = ["conv", "pool", "sequence", "dense", "lstm", "head", "softmax"]
 OPTIONS = BuildOptions((1, 2, 4), 1 << 20, tactic_sources=("EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS"))
 

@@ -138,6 +138,7 @@ def test_negatives_count_as_wrong(tiny_artifact: Path, folder: Path, tmp_path: P
     assert run(*words, "--negatives", folder)[0] == 1  # every image is in both
 
 
+@pytest.mark.thorough
 def test_a_picture_of_the_curves(tiny_artifact: Path, folder: Path, tmp_path: Path, run: Run) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed; it comes with edge-crnn[train]")
     picture = tmp_path / "curve.png"

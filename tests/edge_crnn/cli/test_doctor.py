@@ -19,6 +19,8 @@ from edge_crnn.reader import DEFAULT_MODEL
 from tests.edge_crnn.board.trees import BARE, TREES, plant
 from tests.edge_crnn.doctor.stubs import ABSENT, stub
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parents[3]
 LINES = [
     *("board", "processor", "system", "memory", "edge-crnn", "python", "numpy", "litert", "opencv", "onnxruntime"),

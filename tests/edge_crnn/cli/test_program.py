@@ -19,6 +19,8 @@ from edge_crnn import __version__
 from edge_crnn.cli.main import main
 from tests.edge_crnn.cli.test_main import HERE, PROGRAM, ran
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.parametrize(
     ("closed", "status"), [(">&-", 1), ("2>&-", 0), (">&- 2>&-", 1), ("<&- >&-", 1), ("<&- 2>&-", 0)]
@@ -41,7 +43,6 @@ def test_a_closed_stdout_does_not_matter_to_a_command_without_results(tmp_path: 
     assert subprocess.run(["sh", "-c", program], capture_output=True, check=False).returncode == 0
 
 
-@pytest.mark.thorough
 def test_the_program(tiny_artifact: Path) -> None:
     assert ran("--version").stdout == f"edge-crnn {__version__}\n"
     unknown = ran("fly")
@@ -80,7 +81,6 @@ def started(words: list[str], folder: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-@pytest.mark.thorough
 def test_ctrl_c_ends_it_with_one_line(long_job: list[str], tmp_path: Path) -> None:
     process = started(long_job, tmp_path)
     process.send_signal(signal.SIGINT)
@@ -89,7 +89,6 @@ def test_ctrl_c_ends_it_with_one_line(long_job: list[str], tmp_path: Path) -> No
     assert process.returncode == 130
 
 
-@pytest.mark.thorough
 def test_a_closed_pipe_ends_it_quietly(long_job: list[str], tmp_path: Path) -> None:
     process = started(long_job, tmp_path)
     assert process.stdout is not None
@@ -132,7 +131,6 @@ FULL = {
 }
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("words", FULL.values(), ids=FULL)
 def test_a_full_disk_is_an_error_of_every_command(words: list[str], tiny_artifact: Path, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(cv2.imencode(".png", np.zeros((16, 32), np.uint8))[1].tobytes())
@@ -146,7 +144,6 @@ def test_a_full_disk_is_an_error_of_every_command(words: list[str], tiny_artifac
     assert b"cannot write (No space left on device); make room" in ended.stderr
 
 
-@pytest.mark.thorough
 def test_a_file_that_must_not_grow_is_an_error_too(long_job: list[str], tmp_path: Path) -> None:
     """A quota or a failing disk has the same effect."""
     words = ["sh", "-c", 'ulimit -f 1; exec "$@" > out', "sh", *long_job]
@@ -155,7 +152,6 @@ def test_a_file_that_must_not_grow_is_an_error_too(long_job: list[str], tmp_path
     assert ended.stderr == b"edge-crnn read: cannot write (File too large); send the output elsewhere\n"
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 @pytest.mark.parametrize("form", ["text", "jsonl"])
 def test_a_stream_that_is_non_blocking_gets_every_line(

@@ -51,19 +51,19 @@ def without_digest(path: Path) -> None:
 def test_every_flipped_bit_of_the_spec_is_found(path: Path, payload: bytes) -> None:
     """A flip is an error or changes nothing, such as one in the date of a ZIP member.
 
-    The fast run flips one bit of each byte.
+    Only the whole profile flips every bit.
     """
     saved = save(path, payload, SPEC)
     file = spec_file(path)
     good = file.read_bytes()
-    for place in range(len(payload) if file == path else 0, len(good)):
-        for bit in range(examples(8)):
-            damaged = bytearray(good)
-            damaged[place] ^= 1 << (place + bit) % 8
-            file.write_bytes(damaged)
-            with contextlib.suppress(ArtifactError, ModelSpecError):
-                artifact = load(path)
-                assert (artifact.payload, artifact.spec) == (saved.payload, saved.spec), (place, bit)
+    bits = range(8 * (len(payload) if file == path else 0), 8 * len(good))
+    for place, bit in (divmod(number, 8) for number in bits[:: (100 // examples(100)) ** 2]):
+        damaged = bytearray(good)
+        damaged[place] ^= 1 << bit
+        file.write_bytes(damaged)
+        with contextlib.suppress(ArtifactError, ModelSpecError):
+            artifact = load(path)
+            assert (artifact.payload, artifact.spec) == (saved.payload, saved.spec), (place, bit)
 
 
 CHANGES: dict[str, tuple[bytes, bytes]] = {

@@ -94,6 +94,7 @@ def test_a_plain_image_stays_plain(interpolation: str, shape: tuple[int, ...]) -
     assert np.all(resized == 77)
 
 
+@pytest.mark.thorough
 def test_area_of_a_large_image_does_not_overflow() -> None:
     assert np.all(resize(np.full((3000, 3000), 255, np.uint8), 1999, 1999, "area") == 255)
 

@@ -44,6 +44,7 @@ def test_digests_are_a_set() -> None:
     assert not any(digest + 1 in digests for digest in plain if digest + 1 not in plain and digest < 2**64 - 1)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_digest_takes_8_bytes_however_far_the_set_grows() -> None:
     output = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, check=True).stdout

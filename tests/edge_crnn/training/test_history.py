@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import cv2
+import pytest
 
 from edge_crnn.training.history import CURVE, LOG, Row, write_history
 
@@ -31,6 +32,7 @@ def test_the_curve_is_a_picture_with_lines(tmp_path: Path) -> None:
     assert ((blue - red) > 80).any()  # character errors
 
 
+@pytest.mark.thorough
 def test_one_epoch_makes_a_curve_too(tmp_path: Path) -> None:
     write_history(tmp_path, ROWS[:1])
     (tmp_path / "two").mkdir()

@@ -10,6 +10,8 @@ import pytest
 
 from edge_crnn.training.workers import workers
 
+pytestmark = pytest.mark.thorough
+
 
 def test_workers_run_begin_and_ignore_interrupts() -> None:
     with workers(2, os.putenv, "EDGE_CRNN_TEST", "begun") as pool:

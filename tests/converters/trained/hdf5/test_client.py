@@ -21,6 +21,8 @@ from converters.trained.hdf5 import client
 from converters.trained.hdf5.client import Hdf5
 from edge_crnn.errors import BackendUnavailable, ModelFileError
 
+pytestmark = pytest.mark.thorough
+
 h5py = pytest.importorskip("h5py")
 
 ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -120,7 +122,6 @@ def circle(data: bytes = PLAIN) -> bytes:
     return data[:at] + first + data[at + 8 :]
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("forge", [crash, loop])
 def test_crash_or_loop_is_one_error_and_the_next_file_is_read(forge: Callable[[], bytes]) -> None:
     reads()
@@ -189,7 +190,6 @@ def test_a_request_that_nobody_reads_is_one_error_also_when_the_file_is_closed()
             tree.array("group/one", (2, 3))
 
 
-@pytest.mark.thorough
 def test_time_counts_while_an_answer_is_awaited_and_not_between_two(monkeypatch: pytest.MonkeyPatch) -> None:
     client._server.stop()
     hasty = "from converters.trained.hdf5 import process; process._WALL = 0.3; from converters.trained.hdf5.process"

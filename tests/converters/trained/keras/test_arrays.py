@@ -182,6 +182,7 @@ def test_containers_within_containers() -> None:
             weights.inside("gone", entries("dense"))
 
 
+@pytest.mark.thorough
 def test_a_shared_group_is_not_read_twice() -> None:
     """Group listings are counted, so that groups which contain each other end."""
     paths = [f"out/model_{number}/dense_{number}/kernel" for number in range(400)]

@@ -24,6 +24,7 @@ from .pipeline import (
     artifact_readings,
     calibrated_for,
     check_same_network,
+    is_from,
     load_sets,
     reference_readings,
     refuse_calibration_images,
@@ -32,7 +33,7 @@ from .pipeline import (
 )
 from .pipeline import convert as convert_by
 from .recipe import Recipe, Target, recipes_to_try
-from .source import Source, open_source
+from .source import Source, open_source, with_teacher
 from .verify.choice import attempts, choose, latencies_ms
 from .verify.gate import Candidate, Gate, Verification, compare
 from .verify.pictures import seeded_pictures
@@ -58,6 +59,7 @@ def convert(
     gate_agreement: float,
     gate_accuracy: float,
     strict: bool,
+    teacher: PathLike | None,
     label_rules: LabelRules | None,
     recursive: bool,
     **about_model: Any,
@@ -78,6 +80,10 @@ def convert(
         raise InputError("label_rules are about labelled images; give labelled=FOLDER")
     gate = _gate(gate_agreement, gate_accuracy)
     source = within(_source(path, **about_model), grammar)
+    if images or labelled:
+        source = _with_teacher(source, teacher, **about_model)
+    elif teacher is not None:
+        raise InputError("teacher needs images to compare with; give images=FOLDER, or labelled=FOLDER")
     _check_place(target, path)
     if source.unwritten is not None:
         require_place(sidecar(source.path))
@@ -138,13 +144,14 @@ def verify(
     labelled: Folders,
     gate_agreement: float,
     gate_accuracy: float,
+    teacher: PathLike | None,
     label_rules: LabelRules | None,
     recursive: bool,
     **about_model: Any,
 ) -> GateResult:
     """Compare an artifact with the trained model; see `edge_crnn.verify`."""
     opened = artifact if isinstance(artifact, Artifact) else load(_path(artifact, "artifact"))
-    source = _source(_path(model, "model"), **about_model)
+    source = _with_teacher(_source(_path(model, "model"), **about_model), teacher, **about_model)
     rules = _rules(label_rules, recursive)
     all_sets = load_sets(_folders(labelled, "labelled"), source.spec, rules, _folders(images, "images"))
     if not all_sets:
@@ -159,7 +166,7 @@ def verify(
     notes = [*source.remarks, *suspicions(datasets, reference)]
     if aside:
         notes.append(f"{aside} of the images calibrated the model and are left out")
-    if opened.spec.artifact is not None and opened.spec.artifact.source_sha256 != source.sha256:
+    if not is_from(opened, source):
         notes.append(f"{opened.path} was not converted from {source.path}")
     return GateResult(opened, verification.parity, _changes(verification, opened), written=False, notes=tuple(notes))
 
@@ -183,6 +190,24 @@ def _source(
         path,
         None if spec is None else load_spec(_path(spec, "spec")),
         declared=declared,
+        architecture=architecture,
+        recurrent_activation=recurrent_activation,
+        layers=None if layers is None else _path(layers, "layers"),
+    )
+
+
+def _with_teacher(
+    source: Source,
+    teacher: PathLike | None,
+    *,
+    architecture: str | None,
+    recurrent_activation: str | None,
+    layers: PathLike | None,
+    **_: Any,
+) -> Source:
+    return with_teacher(
+        source,
+        None if teacher is None else _path(teacher, "teacher"),
         architecture=architecture,
         recurrent_activation=recurrent_activation,
         layers=None if layers is None else _path(layers, "layers"),

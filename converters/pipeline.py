@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +42,7 @@ from .recipe import Recipe
 from .reference import cache
 from .reference.tensorflow import TensorFlowReference
 from .source import Source as Source
+from .source import differences
 from .source import open_source as open_source
 from .trained.tf1.checkpoint import find_checkpoint
 from .verify.faults import refuse_company, refuse_other_alphabet, refuse_other_ranges
@@ -178,6 +178,8 @@ def check_calibration(artifact: Artifact, source: Source, folder: Path, recursiv
 def reference_readings(source: Source, datasets: Sequence[Dataset], *, cached: bool = False) -> tuple[Readings, ...]:
     """Read images with the trained model itself, run by Keras, or for a checkpoint by TensorFlow.
 
+    For a slimmed model whose teacher is open, the teacher reads them.
+
     Args:
         source: the trained model.
         datasets: the images.
@@ -188,6 +190,7 @@ def reference_readings(source: Source, datasets: Sequence[Dataset], *, cached: b
     Raises:
         VerificationError: the spec has the symbols in another order than the training.
     """
+    source = source.reference
     keys = [_key(source, dataset) if cached else None for dataset in datasets]
     shapes = [(len(dataset), *source.network.graph.output_shape) for dataset in datasets]
     stored = [cache.find(key, shape) if key else None for key, shape in zip(keys, shapes, strict=True)]
@@ -323,27 +326,19 @@ def check_same_network(artifact: Artifact, source: Source) -> None:
     Raises:
         ModelSpecError: alphabet, blank, steps, classes or preprocessing differ.
     """
-    theirs, ours = _sees_and_spells(source.spec), _sees_and_spells(artifact.spec)
-    differ = [name for name, value in theirs.items() if ours[name] != value]
-    if differ:
-        differences = "; ".join(f"{name} {ours[name]!r}, there {theirs[name]!r}" for name in differ)
+    if different := differences(artifact.spec, source.spec):
         raise ModelSpecError(
-            f"{artifact.path}: its alphabet or its images are not those of {source.path} ({differences}); name the"
-            " model that it was converted from, or convert it again"
+            f"{artifact.path}: its alphabet or its images are not those of {source.path} ({different}); name the model"
+            " that it was converted from, or convert it again"
         )
 
 
-def _sees_and_spells(spec: ModelSpec) -> dict[str, object]:
-    image = dataclasses.asdict(spec.input)
-    del image["axes"], image["dtype"]  # an artifact may take pixels, and transpose and scale them itself
-    return {
-        "symbols": " ".join(spec.symbols),
-        "blank": spec.blank,
-        "skip_steps": spec.skip_steps,
-        "steps": spec.output.steps,
-        "classes": spec.output.classes,
-        **image,
-    }
+def is_from(artifact: Artifact, source: Source) -> bool:
+    """Return whether an artifact was converted from a trained model, or slimmed from it before it was converted."""
+    facts = artifact.spec.artifact
+    teacher = artifact.spec.teacher
+    origins = {facts and facts.source_sha256, teacher and teacher.sha256}
+    return facts is None or source.sha256 in origins
 
 
 def refuse_calibration_images(artifact: Artifact, datasets: Sequence[Dataset]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edge_crnn.errors import InputError, ModelFileError
+from edge_crnn.errors import InputError, ModelFileError, ModelSpecError
 from edge_crnn.files import sha256
 from edge_crnn.model.artifact import sidecar
 from edge_crnn.model.spec import InputSpec, ModelSpec
@@ -41,6 +42,13 @@ class Source:
     """Keras classes of the user's own layers, by name."""
     unwritten: str | None = None
     """The spec in JSON, to be written beside the model; None: the spec there is as complete."""
+    teacher: Source | None = None
+    """The model that this one was slimmed from, once `with_teacher` has opened it."""
+
+    @property
+    def reference(self) -> Source:
+        """The model whose texts count in verification: the teacher if it is open, otherwise this model."""
+        return self.teacher or self
 
     @property
     def remarks(self) -> list[str]:
@@ -137,6 +145,8 @@ def open_draft(
     if written is None:
         written = read_draft(beside) if beside.exists() else {}
     draft = join(written, declared, beside if origin is None else origin)
+    if "teacher" in draft:  # a slimmed model states its whole network; these describe its teacher
+        architecture = recurrent_activation = layers = None
     structure = None
     if architecture is not None or recurrent_activation is not None:
         if index is not None:
@@ -144,6 +154,84 @@ def open_draft(
         structure = structure_of(architecture, recurrent_activation, lambda: _whole(draft, beside), seed)
     custom, classes = ({}, {}) if layers is None else load_layers(layers)
     return Opened(_facts(path, draft, structure, custom), draft, structure, classes)
+
+
+def with_teacher(
+    source: Source,
+    given: Path | None = None,
+    *,
+    architecture: str | None = None,
+    recurrent_activation: str | None = None,
+    layers: Path | None = None,
+) -> Source:
+    """Open the model that a slimmed one was slimmed from. Any other model is returned as it is.
+
+    Args:
+        source: a trained model.
+        given: the teacher's file; None: the file beside the model that its spec names.
+        architecture: see `open_source`; here and below for the teacher.
+        recurrent_activation: see `open_source`.
+        layers: see `open_source`.
+
+    Raises:
+        InputError: a teacher is given, but the model is not a slimmed one.
+        ModelFileError: the teacher is missing, or another file than the one that the spec names.
+        ModelSpecError: the teacher prepares images or spells texts differently.
+    """
+    facts = source.spec.teacher
+    if facts is None:
+        if given is not None:
+            raise InputError(f"{source.path}: its spec names no model that it was slimmed from; leave out --teacher")
+        return source
+    advice = f"copy {facts.file} beside {source.path.name}, or name it by --teacher FILE"
+    path = given or source.path.with_name(facts.file)
+    try:
+        path = find_checkpoint(path) or path
+        digest = sha256(path.read_bytes())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ModelFileError(
+            f"{path}: cannot be read ({reason}); {source.path.name} is verified against the model that it was slimmed"
+            f" from: {advice}"
+        ) from error
+    if digest != facts.sha256:
+        raise ModelFileError(
+            f"{path}: found SHA-256 {digest[:12]}…; {source.path.name} was slimmed from {facts.sha256[:12]}…:"
+            f" {advice}, or slim again"
+        )
+    spec = None if sidecar(path).exists() else replace(source.spec, teacher=None)
+    teacher = open_source(
+        path, spec, architecture=architecture, recurrent_activation=recurrent_activation, layers=layers
+    )
+    if different := differences(source.spec, teacher.spec):
+        raise ModelSpecError(
+            f"{source.path}: its alphabet or its images are not those of {teacher.path} ({different}); correct one of"
+            " their specs, or slim again"
+        )
+    return replace(source, teacher=teacher)
+
+
+def differences(spec: ModelSpec, other: ModelSpec) -> str:
+    """List the ways in which one of two models prepares images or spells texts differently; empty if in none.
+
+    They are differences in alphabet, blank, steps, classes or preprocessing.
+    """
+    ours = _sees_and_spells(spec)
+    theirs = _sees_and_spells(other)
+    return "; ".join(f"{name} {ours[name]!r}, there {value!r}" for name, value in theirs.items() if ours[name] != value)
+
+
+def _sees_and_spells(spec: ModelSpec) -> dict[str, object]:
+    image = dataclasses.asdict(spec.input)
+    del image["axes"], image["dtype"]  # an artifact may take pixels, and transpose and scale them itself
+    return {
+        "symbols": " ".join(spec.symbols),
+        "blank": spec.blank,
+        "skip_steps": spec.skip_steps,
+        "steps": spec.output.steps,
+        "classes": spec.output.classes,
+        **image,
+    }
 
 
 def _whole(draft: Draft, origin: Path) -> ModelSpec:

@@ -93,6 +93,7 @@ def convert(
     gate_agreement: float = 0.995,
     gate_accuracy: float = 0.3,
     strict: bool = False,
+    teacher: PathLike | None = None,
     spec: PathLike | None = None,
     architecture: str | None = None,
     recurrent_activation: str | None = None,
@@ -127,6 +128,8 @@ def convert(
         gate_agreement: smallest share, from 0 to 1, of the trained model's correct readings that must stay the same.
         gate_accuracy: largest change of the accuracy, in percentage points.
         strict: do not write a model if there are too few images to show that it passes.
+        teacher: for a slimmed model, the model that it was slimmed from, whose texts count; None: the file beside it
+            that its spec names.
         spec: the model's spec; None: MODEL.json beside it, if there is one.
         architecture: for a file of weights alone, the file with the output of `model.to_json()`.
         recurrent_activation: for a file of weights alone, the gates' function.
@@ -159,6 +162,7 @@ def convert(
         gate_agreement=gate_agreement,
         gate_accuracy=gate_accuracy,
         strict=strict,
+        teacher=teacher,
         spec=spec,
         architecture=architecture,
         recurrent_activation=recurrent_activation,
@@ -178,6 +182,7 @@ def verify(
     labelled: Folders = (),
     gate_agreement: float = 0.995,
     gate_accuracy: float = 0.3,
+    teacher: PathLike | None = None,
     spec: PathLike | None = None,
     architecture: str | None = None,
     recurrent_activation: str | None = None,
@@ -198,6 +203,7 @@ def verify(
         labelled: see `convert`.
         gate_agreement: see `convert`.
         gate_accuracy: see `convert`.
+        teacher: see `convert`.
         spec: see `convert`.
         architecture: see `convert`.
         recurrent_activation: see `convert`.
@@ -218,6 +224,7 @@ def verify(
         labelled=labelled,
         gate_agreement=gate_agreement,
         gate_accuracy=gate_accuracy,
+        teacher=teacher,
         spec=spec,
         architecture=architecture,
         recurrent_activation=recurrent_activation,

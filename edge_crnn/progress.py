@@ -84,23 +84,33 @@ def steps(label: str) -> Iterator[Callable[[str, int, int], None] | None]:
 
     The function takes the phase, the steps done, and the number of steps.
     """
+    with status(label) as show:
+        if show is None:
+            yield None
+        else:
+            show("starting 0/1")
+            yield lambda phase, done, total: show(f"{phase} {done}/{total}")
+
+
+@contextmanager
+def status(label: str) -> Iterator[Callable[[str], None] | None]:
+    """Yield a function that shows on stderr what a job is doing; None if stderr is not a terminal."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     drawn = 0.0
     width = 0
 
-    def show(phase: str, done: int, total: int) -> None:
+    def show(text: str) -> None:
         nonlocal drawn, width
         if time.monotonic() < drawn + _REDRAW_S:
             return
         drawn = time.monotonic()
-        line = f"{printable(label)}: {printable(phase)} {done}/{total}"[: shutil.get_terminal_size().columns - 1]
+        line = f"{printable(label)}: {printable(text)}"[: shutil.get_terminal_size().columns - 1]
         sys.stderr.write(f"\r{line.ljust(width)}")
         sys.stderr.flush()
         width = len(line)
 
-    show("starting", 0, 1)
     try:
         yield show
     finally:

@@ -13,7 +13,7 @@ from edge_crnn.preprocess.function import load_function, use
 from edge_crnn.training.architectures import ARCHITECTURES
 
 from ..conventions.declared import Draft, add_declarations, declared_by, put
-from ..source import Source, open_source
+from ..source import Source, open_source, with_teacher
 from ..trained.keras.weights import GATES
 from ..verify.gate import Gate
 
@@ -70,6 +70,11 @@ def add_gate_arguments(parser: argparse.ArgumentParser) -> None:
         "--gate-accuracy", type=between(0, 100), default=gate.accuracy, metavar="POINTS",
         help="largest change of the accuracy up or down, in percentage points (default: %(default)s)",
     )  # fmt: skip
+    group.add_argument(
+        "--teacher", type=Path, metavar="FILE",
+        help="for a slimmed model: the model that it was slimmed from, whose texts count (default: the file beside it"
+        " that its spec names)",
+    )  # fmt: skip
     group.add_argument("--strict", action="store_true", help="also fail if there are too few images to tell, or none")
     group = parser.add_argument_group("results")
     group.add_argument("--page", type=Path, metavar="FILE", help="write an HTML page with the images that changed")
@@ -97,3 +102,14 @@ def source_of(path: Path, arguments: argparse.Namespace) -> Source:
     for remark in source.remarks:
         print(remark)
     return source
+
+
+def teacher_of(source: Source, arguments: argparse.Namespace) -> Source:
+    """Open the teacher of a slimmed model; raises as `with_teacher`."""
+    return with_teacher(
+        source,
+        arguments.teacher,
+        architecture=arguments.architecture,
+        recurrent_activation=arguments.recurrent_activation,
+        layers=arguments.layers,
+    )

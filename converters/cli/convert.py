@@ -39,7 +39,7 @@ from ..verify.choice import attempts, choose, latencies_ms
 from ..verify.gate import Candidate, Readings, Verification
 from ..verify.pictures import seeded_pictures
 from ..verify.search import keeping, search, table
-from .arguments import add_gate_arguments, add_structure_arguments, gate_of, source_of
+from .arguments import add_gate_arguments, add_structure_arguments, gate_of, source_of, teacher_of
 from .images import add_image_arguments, readings_of, sets_of
 from .outcome import tell, write_results
 from .places import check_places
@@ -128,6 +128,8 @@ def run(arguments: argparse.Namespace) -> int:
         inputs = [arguments.model, sidecar(arguments.model), *filter(None, [arguments.spec])]
         check_places(inputs, [outputs.converted, outputs.engine, arguments.page, arguments.results])
     source = within(source_of(arguments.model, arguments), grammar)
+    if arguments.labelled or arguments.images:
+        source = teacher_of(source, arguments)
     if source.unwritten is not None and not arguments.dry_run:
         require_place(sidecar(source.path))
     if arguments.float not in ([], ["auto"]):
@@ -137,7 +139,7 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = _convert(arguments, outputs.converted, source, recipes, datasets, reference, calibration)
     _show(arguments, source, chosen, reference)
     if not chosen.verification.passes(arguments.strict):
-        raise VerificationError(_not_met(arguments, outputs, chosen.verification))
+        raise VerificationError(_not_met(arguments, outputs, chosen))
     if arguments.dry_run:
         print(
             f"dry run: {outputs.converted} was not written; it would have about"
@@ -184,6 +186,8 @@ def _recipes(arguments: argparse.Namespace, target: Target) -> list[Recipe]:
     verified = bool(arguments.labelled or arguments.images)
     if not verified and (arguments.page or arguments.results):
         raise InputError("--page and --results need images; add --labelled DIR or --images DIR")
+    if not verified and arguments.teacher is not None:
+        raise InputError("--teacher needs images to compare with; add --labelled DIR or --images DIR")
     if target == "onnx" and arguments.batch is not None:
         raise InputError("--batch does not apply to --to onnx, which takes any number of images; leave it out")
     if target == "tensorrt" and arguments.float:
@@ -260,8 +264,8 @@ def _show(arguments: argparse.Namespace, source: Source, chosen: Candidate, refe
         print("  this CPU computes most of float16 in float32; verify again on the device")
 
 
-def _not_met(arguments: argparse.Namespace, outputs: _Outputs, verification: Verification) -> str:
-    if verification.parity.verdict == "underpowered":
+def _not_met(arguments: argparse.Namespace, outputs: _Outputs, chosen: Candidate) -> str:
+    if chosen.verification.parity.verdict == "underpowered":
         return (
             f"{outputs.converted.name} was not written: too few images for the gate, and --strict was given; give more"
             " images (docs/concepts.md says how many)"
@@ -269,6 +273,9 @@ def _not_met(arguments: argparse.Namespace, outputs: _Outputs, verification: Ver
     unchanged = "; the existing file is unchanged" if outputs.converted.exists() else ""
     may_search = not arguments.float and outputs.engine is None and arguments.recipe not in (AUTO, "float32")
     advice = "; try other calibration images, --recipe auto, or --float auto" if may_search else ""
+    if chosen.artifact.spec.teacher is not None:
+        advice += "" if chosen.recipe.name == "float32" else "; try --recipe float32"
+        advice += "; if the slimmed network itself changes texts, slim it less: edge-crnn slim --to SHARE"
     return f"{outputs.converted.name} does not meet the gate and was not written{unchanged}{advice}"
 
 

@@ -146,6 +146,8 @@ def _of_spec(facts: FileFacts, spec: _Spec) -> Iterator[tuple[str, str]]:
         complete = ModelSpec.from_json(json.dumps(spec.draft), origin=beside)
         yield "spec", f"{beside}: {complete.input.headline}; blank {complete.blank}"
         yield "", f"alphabet {complete.alphabet}"
+        if complete.teacher is not None:
+            yield "", complete.teacher.headline
     elif spec.exists:
         yield "spec", f"{beside}, incomplete" if spec.missing else beside
     if facts.missing is not None and not spec.missing:

@@ -19,6 +19,8 @@ def tell(outcome: Outcome, arguments: argparse.Namespace) -> None:
     """Print the verdict on an artifact and the first images that changed."""
     artifact, verification = outcome.artifact, outcome.verification
     print(f"{artifact.path.name}: {verification.summary}")
+    if artifact.spec.teacher is not None:
+        print(f"  {artifact.spec.teacher.headline}")
     for image_set in verification.parity.sets:
         print(f"  {_summary(image_set)}")
     for change in verification.changes[:_LISTED]:
@@ -46,7 +48,8 @@ def write_results(
     """Write the record and the page if the options name them."""
     if arguments.page is None and arguments.results is None:
         return
-    record = to_json(source.spec, source.sha256, outcomes, reference, arguments.images_are)
+    trained = source.reference
+    record = to_json(trained.spec, trained.sha256, outcomes, reference, arguments.images_are)
     if arguments.results is not None:
         write_atomically(arguments.results, record.encode())
         print(f"wrote {arguments.results}: the results")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import time
 from collections.abc import Sequence
@@ -89,9 +90,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _written(arguments: argparse.Namespace) -> Draft | None:
-    """The spec to begin with; None: the one beside the model."""
+    """The spec to begin with; None: the one beside the model. No measurement shows what a model was slimmed from."""
     if arguments.anew:
-        return {}
+        existing: Draft = {}
+        with contextlib.suppress(ModelSpecError):  # a damaged spec is a reason to write another
+            existing = read_draft(sidecar(arguments.model))
+        return {name: value for name, value in existing.items() if name == "teacher"}
     return None if arguments.spec is None else read_draft(arguments.spec)
 
 

@@ -16,13 +16,14 @@ from ..pipeline import (
     artifact_readings,
     check_calibration,
     check_same_network,
+    is_from,
     refuse_calibration_images,
 )
 from ..report.verification import Outcome
 from ..verify.gate import compare
 from ..verify.localise import NOTABLE_DB, localise, spread, worst, worst_table
 from ..verify.sets import not_set_aside
-from .arguments import add_gate_arguments, add_structure_arguments, gate_of, source_of
+from .arguments import add_gate_arguments, add_structure_arguments, gate_of, source_of, teacher_of
 from .images import add_image_arguments, readings_of, sets_of
 from .outcome import tell, write_results
 from .places import check_places
@@ -54,10 +55,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("no images to verify with; add --labelled DIR, or --images DIR for images without labels")
     artifacts = [load(path) for path in arguments.artifacts]
     check_places([arguments.reference, *arguments.artifacts], [arguments.page, arguments.results])
-    source = source_of(arguments.reference, arguments)
+    source = teacher_of(source_of(arguments.reference, arguments), arguments)
     datasets = _not_set_aside(artifacts, sets_of(arguments, source.spec))
     for artifact in artifacts:
         check_same_network(artifact, source)
+        if arguments.localise or arguments.calibration is not None:
+            _require_its_network(artifact, source)
         refuse_calibration_images(artifact, datasets)
         if arguments.calibration is not None:
             check_calibration(artifact, source, arguments.calibration, arguments.recursive)
@@ -65,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     reference = readings_of(arguments, source, datasets)
     outcomes = []
     for artifact in artifacts:
-        if artifact.spec.artifact is not None and artifact.spec.artifact.source_sha256 != source.sha256:
+        if not is_from(artifact, source):
             print(f"{artifact.path}: was not converted from {source.path}")
         if arguments.localise:
             _localise(artifact, source, datasets)
@@ -81,6 +84,20 @@ def run(arguments: argparse.Namespace) -> int:
         advice = "" if arguments.localise else "; --localise shows which layer is to blame"
         raise VerificationError(f"{', '.join(failed)}: does not meet the gate{advice}")
     return 0
+
+
+def _require_its_network(artifact: Artifact, source: Source) -> None:
+    """Check that a slimmed artifact is not looked into by the network of its teacher, whose layers are wider.
+
+    Raises:
+        InputError: the model is the teacher.
+    """
+    teacher = artifact.spec.teacher
+    if teacher is not None and teacher.sha256 == source.sha256:
+        raise InputError(
+            f"{source.path} is the model that {artifact.path.name} was slimmed from; --localise and --calibration look"
+            " into the layers: name the slimmed model"
+        )
 
 
 def _not_set_aside(artifacts: Sequence[Artifact], datasets: list[Dataset]) -> list[Dataset]:

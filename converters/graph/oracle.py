@@ -5,6 +5,7 @@ It is slow and obvious on purpose. Calibration takes ranges from its values, and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -159,6 +160,23 @@ _REDUCTIONS: Mapping[str, Callable[..., Array]] = {"mean": np.mean, "max": np.ma
 
 def _with_batch(axes: Sequence[int]) -> tuple[int, ...]:
     return tuple(axis + 1 for axis in axes)
+
+
+def patches(node: Conv, x: Array, places: npt.NDArray[np.intp]) -> Array:
+    """Return what a convolution multiplies with each column of its kernel, at some places of its result.
+
+    Args:
+        node: a convolution with one group.
+        x: (N, H, W, C).
+        places: (N, M) indices into the rows and columns of the result, counted row by row.
+
+    Returns:
+        (N M, height width C).
+    """
+    windows = _windows(x, node.kernel.shape[:2], node.strides, node.pads, 0.0, node.dilation)
+    rows, columns = np.divmod(places, windows.shape[2])
+    picked = windows[np.arange(len(x))[:, None], rows, columns]
+    return picked.reshape(places.size, math.prod(windows.shape[3:]))
 
 
 def _conv(node: Conv, x: Array) -> Array:

@@ -34,6 +34,8 @@ class Judged:
     recipe: str = ""
     details: tuple[Detail, ...] = ()
     """One detail for each parity, or none at all."""
+    origin: str = ""
+    """The model that the conversion was slimmed from, and its size; empty if it was not slimmed."""
 
     @property
     def status(self) -> Status:
@@ -80,6 +82,7 @@ def judged(record: Record) -> tuple[Judged, ...]:
                 file_bytes=artifact.bytes,
                 recipe=artifact.recipe,
                 details=() if artifact.detail is None else (artifact.detail,),
+                origin="" if artifact.teacher is None else artifact.teacher.headline,
             )
             for artifact in figures.artifacts
         )
@@ -109,6 +112,8 @@ def finding(conversion: Judged, model: str) -> Finding:
             details.append(f"these images prove only {percent(parity.agreement_shown)}; use more images")
     if conversion.file_bytes is not None:
         details.append(megabytes(conversion.file_bytes))
+    if conversion.origin:
+        details.append(conversion.origin)
     return Finding(conversion.status, title, "; ".join(details))
 
 

@@ -77,6 +77,7 @@ def _verified(outcome: Outcome, name: str, reference: Sequence[Readings]) -> Ver
         payload_sha256=facts.payload_sha256 if facts else "",
         parity=outcome.verification.parity,
         detail=detail(artifact.spec, *zip(*labelled, strict=True)) if labelled else None,
+        teacher=artifact.spec.teacher,
     )
 
 

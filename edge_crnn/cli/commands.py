@@ -47,6 +47,7 @@ COMMANDS: dict[str, Entry] = {
     "spec": Entry("measure what a model file leaves open and write its spec", None, "convert", _CONVERT),
     "info": Entry("show the description of a model", "edge_crnn.cli.info", "litert"),
     "verify": Entry("compare converted models with the trained model", None, "convert", _CONVERT),
+    "slim": Entry("make a trained model smaller so that it reads the same text", None, "convert", _CONVERT),
     "serve-folder": Entry("read every image that arrives in a folder", "edge_crnn.cli.serve_folder", "litert,opencv"),
     "calibrate": Entry(
         "make confidences match the share of correct readings", "edge_crnn.cli.calibrate", "litert,opencv"

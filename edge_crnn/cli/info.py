@@ -127,6 +127,8 @@ def _facts(spec: ModelSpec, path: Path, size: int) -> Iterator[tuple[str, str]]:
     yield "alphabet", str(spec.alphabet)
     yield "decoder", spec.decoder.headline
     yield from _rejection(spec)
+    if spec.teacher is not None:
+        yield "network", f"{spec.teacher.headline} (SHA-256 {spec.teacher.sha256[:16]}…)"
     facts = spec.artifact
     if facts is not None:
         yield "recipe", f"{facts.headline}, {facts.format}, batch {facts.batch}"

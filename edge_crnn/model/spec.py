@@ -27,7 +27,8 @@ from .input import problem_of as input_problem
 from .typed import build
 
 VERSION = 2
-"""Version of the JSON form. 1: the first. 2: more ways of preprocessing, unused classes, verdicts without labels."""
+"""Version of the JSON form. 1: the first. 2: more ways of preprocessing, unused classes, verdicts without labels, the
+teacher of a slimmed network."""
 
 _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda data: data}
 """Version n → function that turns a spec of version n into version n + 1."""
@@ -205,6 +206,29 @@ class Parity:
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """The trained model that a smaller network was slimmed from; it is the reference of verification."""
+
+    file: str
+    """Name of its file, without folders."""
+    sha256: str
+    """SHA-256 of that file; for a checkpoint, of its index."""
+    share: float
+    """Multiplications of the smaller network for one image, as a share of the teacher's."""
+
+    def __post_init__(self) -> None:
+        if not self.file or "/" in self.file:
+            raise ModelSpecError(f"file {self.file!r}; it must be the name of a file without folders")
+        if not 0 < self.share <= 1:
+            raise ModelSpecError(f"share {self.share!r}; it must be above 0 and at most 1")
+
+    @property
+    def headline(self) -> str:
+        """The origin and the size of the smaller network, for a person."""
+        return f"slimmed from {self.file}, {100 * self.share:.3g}% of the multiplications"
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """The full description of a model."""
 
@@ -229,6 +253,8 @@ class ModelSpec:
     lambdas: Mapping[str, str] | None = None
     """Name of a Lambda of the trained model → what it does, in the words of `converters.trained.keras.lambdas`, such
     as "squeeze 1", or "loss" for one that ends the model. An artifact's spec has none."""
+    teacher: Teacher | None = None
+    """Set if the network was slimmed from another one."""
 
     def __post_init__(self) -> None:
         problem = _problem(self)

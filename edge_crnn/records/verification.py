@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..model.spec import Parity
+from ..model.spec import Parity, Teacher
 from .form import MAX_IMAGES, is_possible
 
 _PICTURE = re.compile(r"data:image/(png|jpeg|webp|bmp);base64,[A-Za-z0-9+/]+={0,2}", re.ASCII)
@@ -100,6 +100,8 @@ class Verified:
     parity: Parity
     detail: Detail | None = None
     """None: no folder has labels."""
+    teacher: Teacher | None = None
+    """Set if the artifact's network was slimmed from the trained model."""
 
 
 @dataclass(frozen=True)

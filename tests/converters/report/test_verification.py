@@ -15,7 +15,7 @@ from converters.verify.gate import Gate, Readings, compare
 from edge_crnn import __version__
 from edge_crnn.dataset import Dataset, Entry
 from edge_crnn.model.artifact import Artifact
-from edge_crnn.model.spec import ArtifactFacts, InputSpec, ModelSpec, OutputSpec
+from edge_crnn.model.spec import ArtifactFacts, InputSpec, ModelSpec, OutputSpec, Teacher
 from edge_crnn.records.record import from_json
 from tests.converters.report.made import Browser, Json
 
@@ -107,6 +107,16 @@ def test_labels_that_read_alike_are_distinguished(tmp_path: Path) -> None:
 def test_nothing_that_is_read_is_shown_as_nothing(tmp_path: Path) -> None:
     record = recorded([dataset(tmp_path / "gate", ["1", "2"])], readings(["1", "2"]), readings(["1", ""]))
     assert any("nothing" in figure.split("\n") for figure in shown(record).figures)
+
+
+def test_a_slimmed_artifact_names_its_teacher(tmp_path: Path) -> None:
+    teacher = Teacher("big.keras", "f" * 64, 0.25)
+    images = dataset(tmp_path / "gate", ["1"])
+    reads = readings(["1"])
+    record = recorded([images], reads, reads, spec=replace(SPEC, teacher=teacher))
+    assert record["artifacts"][0]["teacher"] == {"file": "big.keras", "sha256": "f" * 64, "share": 0.25}
+    assert teacher.headline in shown(record).text
+    assert "slimmed from" not in shown(recorded([images], reads, reads)).text
 
 
 def test_artifacts_of_one_name_are_distinguished_by_path(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from edge_crnn.cli.inspection import Inspection
 from edge_crnn.cli.main import main
 from edge_crnn.errors import BackendError
 from edge_crnn.model.artifact import load, save, sidecar
-from edge_crnn.model.spec import DecoderSpec, ModelSpec, Parity, ParitySet
+from edge_crnn.model.spec import DecoderSpec, ModelSpec, Parity, ParitySet, Teacher
 
 PARITY = Parity(
     verdict="pass",
@@ -89,6 +89,16 @@ def test_other_rejections_are_shown(
     assert f"rejection    {row}\n" in out
     assert ("the threshold was set in the model's spec" in out) == (decoder.reject_below > 0)
     assert "--target-precision" not in out
+
+
+def test_a_slimmed_network_names_its_teacher(
+    tiny_artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifact = load(tiny_artifact)
+    path = tmp_path / "m.tflite"
+    save(path, artifact.payload, replace(artifact.spec, teacher=Teacher("big.keras", "f" * 64, 0.25)))
+    assert main(["info", str(path)]) == 0
+    assert "\nnetwork      slimmed from big.keras, 25% of the multiplications (SHA-256 ffff" in capsys.readouterr().out
 
 
 def test_an_onnx(tiny_onnx: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,7 @@ from edge_crnn.model.spec import (
     Preprocessing,
     Quantisation,
     ReliabilityBin,
+    Teacher,
 )
 from edge_crnn.terminal import UNSAFE
 
@@ -126,6 +127,24 @@ def test_lambdas_are_written_only_if_present() -> None:
         ModelSpec.from_json(spec.to_json().replace('"loss"', "1"))
 
 
+def test_a_teacher_is_written_only_if_there_is_one() -> None:
+    assert OF_VERSION_1.teacher is None
+    assert "teacher" not in OF_VERSION_1.to_json()
+    spec = replace(OF_VERSION_1, teacher=Teacher("plates.keras", "ff", 0.1487))
+    assert json.loads(spec.to_json())["teacher"] == {"file": "plates.keras", "sha256": "ff", "share": 0.1487}
+    assert ModelSpec.from_json(spec.to_json()) == spec
+    assert Teacher("plates.keras", "ff", 0.1487).headline == "slimmed from plates.keras, 14.9% of the multiplications"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("file", ""), ("file", "../plates.keras"), ("share", 0), ("share", -0.1), ("share", 1.5)]
+)
+def test_a_teacher_that_cannot_be_is_an_error(field: str, value: Any) -> None:
+    teacher = {"file": "plates.keras", "sha256": "ff", "share": 0.1487, field: value}
+    with pytest.raises(ModelSpecError, match=f"teacher: {field}"):
+        ModelSpec.from_json(changed("teacher", teacher))
+
+
 def test_migrations_are_applied_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_crnn.model.spec.VERSION", 3)
     monkeypatch.setattr(
@@ -184,6 +203,12 @@ confidences = st.builds(
         st.builds(CoveragePoint, shares, st.integers(1000, 10**9), st.integers(0, 1000), reals), max_size=2
     ).map(tuple),
     isotonic=increasing.map(lambda values: tuple((value, value / 2) for value in values)),
+)
+teachers = st.builds(
+    Teacher,
+    file=st.text(st.characters(exclude_characters="/", exclude_categories=["Cs"]), min_size=1, max_size=8),
+    sha256=texts,
+    share=st.floats(1e-6, 1),
 )
 artifacts = st.builds(
     ArtifactFacts,
@@ -269,6 +294,7 @@ def specs(draw: st.DrawFn) -> ModelSpec:
         artifact=draw(st.none() | artifacts),
         parity=draw(st.none() | parities),
         confidence=draw(st.none() | confidences),
+        teacher=draw(st.none() | teachers),
     )
 
 

@@ -1,0 +1,1 @@
+"""Slimming: a network with fewer channels and units that reads the same text."""

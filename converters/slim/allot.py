@@ -1,0 +1,267 @@
+"""Allots a share of the multiplications: decides how many units every group keeps.
+
+The loss of thinning one group is measured: the Kullback-Leibler divergence of the posteriors from those of the whole
+graph, when only that group keeps a few levels of its units. Between the levels it follows a power of the error that
+`select` predicts for every number of units: the first power for small errors, of which the divergence is a quadratic
+form (Kullback 1959, "Information Theory and Statistics", section 2.6), a higher one where classes change places. The
+losses of several groups are taken to add up.
+
+The allotment removes step by step from the group whose next step costs the least loss per multiplication that it saves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_crnn.errors import InputError
+
+from ..graph import oracle
+from ..graph.cells import Array
+from ..graph.cost import multiplications
+from ..graph.graph import Graph
+from ..graph.nodes import Conv, ConvTranspose, Dense, Node, Recurrent
+from .absorb import absorb
+from .observe import CHUNK, Observation, node_columns
+from .select import Ranking
+from .units import Group, Numbers, Units, is_depthwise
+
+Counts: TypeAlias = Mapping[Group, int]
+"""How many units of a group are kept."""
+Losses: TypeAlias = npt.NDArray[np.float64]
+"""Loss if only the first k units of a group are kept, for k = 0, 1, …"""
+
+LEVELS = (1 / 2, 1 / 4)
+"""Shares of a group's units at which the loss is measured."""
+BLOCK = 8
+"""Kernels in int8 take so many channels at once."""
+_LEAST = 1e-9
+"""Least error and loss that count."""
+_POWERS = (1.0, 4.0)
+"""Smallest and largest power of the error that the loss is extrapolated with."""
+_LARGE = 32
+"""Units from which on a group keeps a multiple of `BLOCK`."""
+
+
+def allot(units: Units, rankings: Mapping[Group, Ranking], losses: Mapping[Group, Losses], share: float) -> Counts:
+    """Decide how many units every group keeps, so that the graph needs a share of its multiplications.
+
+    Args:
+        units: the units of the graph.
+        rankings: the units of every group in the order in which they are kept.
+        losses: the loss of every group for every number of units.
+        share: largest share of the multiplications, above 0 and at most 1.
+
+    Raises:
+        InputError: the share cannot be reached.
+    """
+    work = Work(units, rankings)
+    steps = {group: block(units, group) for group in rankings}
+    counts = {group: len(rankings[group].order) for group in rankings}
+    whole = total = work.count(counts)
+    while total > share * whole:
+        best, least = None, math.inf
+        for group, kept in counts.items():
+            fewer = (kept - 1) // steps[group] * steps[group]
+            saved = work.saved(counts, group, fewer) if fewer > 0 else 0
+            price = (losses[group][fewer] - losses[group][kept]) / saved if saved else math.inf
+            if price < least:
+                best, least = group, price
+        if best is None:
+            raise InputError(
+                f"the model cannot be slimmed to {share:.3g} of its multiplications: with the fewest units in all"
+                f" layers, {math.ceil(1000 * total / whole) / 1000:.3g} are left; ask for that or more"
+            )
+        counts[best] = (counts[best] - 1) // steps[best] * steps[best]
+        total = work.count(counts)
+    return counts
+
+
+def block(units: Units, group: Group) -> int:
+    """Return the number whose multiples of a group's units are kept: equally many of every kind."""
+    kinds = int(kinds_of(units, group).max()) + 1
+    count = len(units.groups[group])
+    return kinds * BLOCK if count >= _LARGE * kinds else kinds
+
+
+def kinds_of(units: Units, group: Group) -> npt.NDArray[np.intp]:
+    """Return the kind (C,) of every unit of a group: the direction, where a recurrent layer joins two.
+
+    Both directions keep equally many units, so that one operation of ONNX still computes both.
+    """
+    numbers = np.array(units.groups[group])
+    kinds = np.zeros(len(numbers), np.intp)
+    for node in map(units.graph.by_name.__getitem__, group):
+        if isinstance(node, Recurrent) and node.merge == "concat" and len(node.cells) == 2:
+            (_, backward) = dict(node_columns(node)).values()
+            kinds[np.isin(numbers, units.last_axis(node.name)[backward])] = 1
+    return kinds if len(np.unique(kinds)) == 2 else np.zeros_like(kinds)
+
+
+def measured_losses(
+    units: Units,
+    rankings: Mapping[Group, Ranking],
+    observation: Observation,
+    images: Array,
+    levels: Sequence[float] = LEVELS,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> Mapping[Group, Losses]:
+    """Measure the loss of thinning every group alone.
+
+    Args:
+        units: the units of the graph.
+        rankings: the units of every group in the order in which they are kept.
+        observation: what was seen of the graph.
+        images: (N, *input_shape) float32, some of the observed images.
+        levels: shares of a group's units at which the loss is measured.
+        progress: called with the number of measurements that are done, and the number of all.
+    """
+    measured = {
+        group: dict.fromkeys(_kept(len(ranking.order), levels, block(units, group)), 0.0)
+        for group, ranking in rankings.items()
+    }
+    count = -(-len(images) // CHUNK) * sum(map(len, measured.values()))
+    done = 0
+    for start in range(0, len(images), CHUNK):
+        values: dict[str, Array] = {}
+        oracle.run(units.graph, images[start : start + CHUNK], values.__setitem__)
+        for group, losses in measured.items():
+            for kept in losses:
+                removed = removed_units(units, {group: rankings[group]}, {group: kept})
+                output = _thinned_output(units, group, absorb(units, removed, observation), values)
+                losses[kept] += float(divergence(values[units.graph.output], output).sum()) / len(images)
+                done += 1
+                progress(done, count)
+    return {group: _interpolated(rankings[group], losses) for group, losses in measured.items()}
+
+
+def _kept(count: int, levels: Sequence[float], step: int) -> list[int]:
+    """Return the numbers of units that are nearest to some levels, all of them fewer than `count` where possible."""
+    return [min(count, max(step, round(count * level / step) * step)) for level in levels]
+
+
+def _thinned_output(units: Units, group: Group, thinned: Graph, values: Mapping[str, Array]) -> Array:
+    """Return the output of a graph in which one group is thinned, from the values of the whole graph."""
+    changed = set(group)
+    for node in units.graph.nodes:
+        if not changed.isdisjoint(node.inputs):
+            changed.add(node.name)
+    return oracle.resume(thinned, {name: value for name, value in values.items() if name not in changed})
+
+
+def removed_units(units: Units, rankings: Mapping[Group, Ranking], counts: Counts) -> set[int]:
+    """Return the units that go when every group keeps so many."""
+    return {units.groups[group][unit] for group, ranking in rankings.items() for unit in ranking.order[counts[group] :]}
+
+
+def divergence(expected: Array, output: Array) -> npt.NDArray[np.float64]:
+    """Return the Kullback-Leibler divergence of posteriors (N, steps, classes) from those expected, (N,), per step."""
+    p, q = (np.maximum(value, 1e-12).astype(np.float64) for value in (expected, output))
+    return np.asarray((p * np.log(p / q)).sum(axis=-1).mean(axis=-1))
+
+
+def _interpolated(ranking: Ranking, measured: Mapping[int, float]) -> Losses:
+    """Interpolate the loss between numbers of units at which it was measured, as powers of the predicted error."""
+    errors = np.log(np.maximum(np.minimum.accumulate(np.array(ranking.errors)), _LEAST))
+    points = {float(errors[kept]): math.log(max(loss, _LEAST)) for kept, loss in sorted(measured.items(), reverse=True)}
+    at, losses = (np.array(side) for side in zip(*points.items(), strict=True))
+    losses = np.maximum.accumulate(losses)
+    powers = np.clip(np.diff(losses) / np.diff(at), *_POWERS) if len(at) > 1 else np.ones(1)
+    below = losses[0] + powers[0] * (errors - at[0])
+    above = losses[-1] + powers[-1] * (errors - at[-1])
+    logarithms = np.select([errors < at[0], errors > at[-1]], [below, above], np.interp(errors, at, losses))
+    result = np.exp(logarithms)
+    result[-1] = 0.0
+    return np.asarray(np.maximum.accumulate(result[::-1])[::-1])
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """The length of an axis, depending on how many units of the groups are kept."""
+
+    fixed: int
+    tables: Mapping[Group, npt.NDArray[np.intp]]
+    """Group → how many elements its first k units have, for k = 0, 1, …"""
+
+    def length(self, counts: Counts) -> int:
+        return self.fixed + sum(int(table[counts[group]]) for group, table in self.tables.items())
+
+
+@dataclass(frozen=True)
+class _Product:
+    """Multiplications: a factor times the lengths of two axes."""
+
+    factor: int
+    axes: tuple[_Axis, _Axis]
+
+    def count(self, counts: Counts) -> int:
+        return self.factor * math.prod(axis.length(counts) for axis in self.axes)
+
+
+class Work:
+    """Counts multiplications as `cost` does, without making the graph that keeps so many units of every group."""
+
+    def __init__(self, units: Units, rankings: Mapping[Group, Ranking]) -> None:
+        self._units = units
+        self._orders = {
+            group: np.array(units.groups[group])[list(ranking.order)] for group, ranking in rankings.items()
+        }
+        products = [product for node in units.graph.nodes for product in self._products(node)]
+        self._fixed = multiplications(units.graph) - sum(product.count(self._all()) for product in products)
+        self._products_all = products
+        self._products_of = {
+            group: [product for product in products if any(group in axis.tables for axis in product.axes)]
+            for group in rankings
+        }
+
+    def count(self, counts: Counts) -> int:
+        """Count the multiplications for one image."""
+        return self._fixed + sum(product.count(counts) for product in self._products_all)
+
+    def saved(self, counts: Counts, group: Group, fewer: int) -> int:
+        """Count the multiplications that go if one group keeps fewer units."""
+        after = {**counts, group: fewer}
+        return sum(product.count(counts) - product.count(after) for product in self._products_of[group])
+
+    def _all(self) -> Counts:
+        return {group: len(order) for group, order in self._orders.items()}
+
+    def _products(self, node: Node) -> list[_Product]:
+        shape = self._units.graph.shapes[node.name]
+        if not isinstance(node, Conv | ConvTranspose | Dense | Recurrent):
+            return []
+        out = self._axis(self._units.last_axis(node.name))
+        inside = self._axis(self._units.last_axis(node.inputs[0]))
+        source = self._units.graph.shapes[node.inputs[0]]
+        one = _Axis(1, {})
+        match node:
+            case Conv(kernel=kernel) if is_depthwise(node):
+                return [_Product(math.prod(shape[:2]) * math.prod(kernel.shape[:2]), (out, one))]
+            case Conv(groups=groups) if groups > 1:
+                return []
+            case Conv(kernel=kernel):
+                return [_Product(math.prod(shape[:2]) * math.prod(kernel.shape[:2]), (inside, out))]
+            case ConvTranspose(kernel=kernel):
+                return [_Product(math.prod(source[:2]) * math.prod(kernel.shape[:2]), (inside, out))]
+            case Dense():
+                return [_Product(math.prod(source[:-1]), (inside, out))]
+        return [product for name, columns in node_columns(node) for product in self._of_cell(node, name, columns)]
+
+    def _of_cell(self, node: Recurrent, direction: str, columns: slice) -> list[_Product]:
+        cell = dict(node.cells)[direction]
+        factor = self._units.graph.shapes[node.name][0] * (cell.kernel.shape[1] // cell.units)
+        state = self._axis(self._units.last_axis(node.name)[columns])
+        return [_Product(factor, (axis, state)) for axis in (self._axis(self._units.last_axis(node.inputs[0])), state)]
+
+    def _axis(self, numbers: Numbers) -> _Axis:
+        tables = {}
+        for group, order in self._orders.items():
+            appearances = (numbers == order[:, None]).sum(axis=1)
+            if appearances.any():
+                tables[group] = np.concatenate([[0], np.cumsum(appearances)])
+        return _Axis(len(numbers) - sum(int(table[-1]) for table in tables.values()), tables)

@@ -1,0 +1,154 @@
+"""Slims a graph: fewer multiplications, and posteriors as near as possible to those of the whole graph.
+
+`find_units` says what can be removed, `observe` looks at it on images, `rank` orders the units of every group, `allot`
+decides how many of them are kept, and `repair` refits the weights that are left. Nothing is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from edge_crnn.errors import DatasetError, InputError
+
+from ..graph.cells import Array
+from ..graph.cost import multiplications
+from ..graph.graph import Graph
+from .allot import Losses, allot, kinds_of, measured_losses, removed_units
+from .observe import Matrix, Observation, observe
+from .repair import repair
+from .select import Ranking, rank
+from .units import Group, Units, find_units
+
+MIN_IMAGES = 64
+"""Fewest images that weights can be refitted to: on plates, half as many lose five times as many texts."""
+MAX_IMAGES = 384
+"""Most images that are used: each takes time, and the last ones change little."""
+MIN_CONFIDENCE = 0.5
+"""Lowest median confidence of the whole graph on the images."""
+_LOSS_IMAGES = 32
+"""Images on which the loss of thinning one group is measured."""
+
+Progress = Callable[[str], None]
+"""Called with a line that says what is being done."""
+
+
+@dataclass(frozen=True)
+class Slimmed:
+    """A slimmed graph."""
+
+    graph: Graph
+    share: float
+    """Its share of the multiplications of the whole graph."""
+    kept: Mapping[str, tuple[int, int]]
+    """Group of units, named by the nodes that make them → how many are kept, of how many."""
+
+
+def slim(graph: Graph, images: Array, share: float, seed: int = 0, progress: Progress | None = None) -> Slimmed:
+    """Slim a graph to a share of its multiplications.
+
+    Args:
+        graph: the folded graph of the trained model.
+        images: (N, *input_shape) float32, preprocessed images like those that the network will read.
+        share: largest share of the multiplications, above 0 and at most 1.
+        seed: the same seed gives the same weights.
+        progress: called with a line that says what is being done.
+
+    Raises:
+        InputError: the share is not above 0 and at most 1, or cannot be reached.
+        DatasetError: there are too few images, or the model cannot read them.
+    """
+    return Slimmer(graph, images, seed, progress).slim(share)
+
+
+class Slimmer:
+    """Slims one graph to any number of shares; what does not depend on the share is done once.
+
+    Args and Raises: as for `slim`.
+    """
+
+    def __init__(self, graph: Graph, images: Array, seed: int = 0, progress: Progress | None = None) -> None:
+        if len(images) < MIN_IMAGES:
+            raise DatasetError(
+                f"{len(images)} images are too few to slim a model with; expected at least {MIN_IMAGES}, better"
+                f" {MAX_IMAGES}: add images, which need no labels"
+            )
+        random = np.random.default_rng(seed)
+        if len(images) > MAX_IMAGES:
+            images = images[np.sort(random.choice(len(images), MAX_IMAGES, replace=False))]
+        self._images = images
+        self._progress = progress or (lambda _line: None)
+        self._graph = graph
+        self._units = find_units(graph)
+        self._observation = self._observe(seed)
+        _require_text(self._observation.output)
+        self._progress("ranking the units")
+        self._rankings = {group: ranking_of(self._units, group, self._observation) for group in self._units.groups}
+        self._losses: Mapping[Group, Losses] | None = None
+
+    def slim(self, share: float) -> Slimmed:
+        """Slim the graph to a share of its multiplications.
+
+        Raises:
+            InputError: see `slim`.
+        """
+        if not 0 < share <= 1:
+            raise InputError(f"a share of {share} of the multiplications, expected above 0 and at most 1")
+        if self._losses is None:
+            self._losses = self._measure()
+        counts = allot(self._units, self._rankings, self._losses, share)
+        removed = removed_units(self._units, self._rankings, counts)
+        count = len(self._graph.nodes)
+
+        def show(done: int) -> None:
+            self._progress(f"repairing: {done} of {count} layers")
+
+        graph = repair(self._units, removed, self._images, self._observation, show)
+        return Slimmed(
+            graph,
+            multiplications(graph) / max(1, multiplications(self._graph)),
+            {"+".join(group): (kept, len(self._units.groups[group])) for group, kept in counts.items()},
+        )
+
+    def _observe(self, seed: int) -> Observation:
+        begin = perf_counter()
+        count = len(self._images)
+
+        def show(done: int) -> None:
+            left = (perf_counter() - begin) / done * (count - done)
+            self._progress(f"observing the model: {done} of {count} images, {left:.0f} s left")
+
+        return observe(self._units, self._images, seed, show)
+
+    def _measure(self) -> Mapping[Group, Losses]:
+        def show(done: int, count: int) -> None:
+            self._progress(f"measuring what thinning loses: {done} of {count}")
+
+        some = self._images[:: -(-len(self._images) // _LOSS_IMAGES)]
+        return measured_losses(self._units, self._rankings, self._observation, some, progress=show)
+
+
+def ranking_of(units: Units, group: Group, observation: Observation) -> Ranking:
+    """Rank the units of a group by all the sums that use them."""
+    count = len(units.groups[group])
+    sums: list[tuple[Matrix, Matrix]] = []
+    for use, moments in observation.of_group(group).items():
+        covariance, weight = np.zeros((2, count, count))
+        inside = np.ix_(use.members, use.members)
+        covariance[inside] = moments.covariance
+        weight[inside] = use.weight(units.graph.by_name[use.node])
+        sums.append((covariance, weight))
+    return rank(sums or [(np.eye(count), np.eye(count))], kinds_of(units, group))
+
+
+def _require_text(output: Array) -> None:
+    """Raise DatasetError if the posteriors (N, steps, classes) are flat."""
+    confidence = float(np.median(output.max(axis=-1).mean(axis=-1)))
+    if confidence < MIN_CONFIDENCE:
+        raise DatasetError(
+            f"the model cannot read the images: its median confidence is {confidence:.2f}, expected at least"
+            f" {MIN_CONFIDENCE}; pass images of the kind it was trained on, and check the preprocessing in its spec"
+        )

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from converters.graph import oracle
+from converters.graph.cells import Cell
+from converters.graph.graph import Graph
+from converters.slim.absorb import absorb
+from converters.slim.observe import observe
+from converters.slim.repair import fit, repair
+from converters.slim.units import find_units
+from tests.budget import examples
+from tests.converters.graph.made import KINDS, gru, lstm, random_graph, values
+from tests.converters.slim import networks
+
+CELLS: dict[str, Callable[[np.random.Generator], Cell]] = {
+    "lstm": lambda random: lstm(random, 6, 4),
+    "gru": lambda random: gru(random, 6, 4),
+    "gru without inner bias": lambda random: gru(random, 6, 4, False),
+}
+
+
+def test_least_squares_with_a_bias() -> None:
+    random = np.random.default_rng(1)
+    x = values(random, 400, 5) + 3
+    kernel, bias = values(random, 5, 2), values(random, 2)
+    fitted, offset = fit(x, x @ kernel + bias, np.zeros((5, 2), np.float32))
+    np.testing.assert_allclose(fitted, kernel, atol=0.05)
+    np.testing.assert_allclose(x @ fitted + offset, x @ kernel + bias, atol=0.05)
+
+
+@pytest.mark.parametrize(("activation", "upper"), [("relu", np.inf), ("relu6", 6)])
+def test_a_fit_before_a_relu_cares_for_what_passes_it(activation: object, upper: float) -> None:
+    random = np.random.default_rng(1)
+    x = random.normal(size=(2000, 6)).astype(np.float32)
+    target = (3 * x @ values(random, 6, 4) + random.normal(size=4)).astype(np.float32)
+    start = np.zeros((5, 4), np.float32)
+
+    def error(fitted: tuple[np.ndarray, np.ndarray]) -> float:
+        kernel, bias = fitted
+        return float(np.square(np.clip(x[:, :5] @ kernel + bias, 0, upper) - np.clip(target, 0, upper)).mean())
+
+    assert error(fit(x[:, :5], target, start, activation)) < 0.97 * error(fit(x[:, :5], target, start))  # type: ignore[arg-type]
+
+
+def cells(make: Callable[[np.random.Generator], Cell]) -> tuple[Cell, Cell]:
+    random = np.random.default_rng(3)
+    return make(random), make(random)
+
+
+@pytest.mark.parametrize("make", CELLS.values(), ids=CELLS.keys())
+@pytest.mark.parametrize(
+    "network",
+    [
+        networks.plain, networks.residual, networks.depthwise, networks.joined,
+        lambda both: networks.plain(both, "sum"), lambda both: networks.plain((both[0], None)),
+        lambda both: networks.plain((None, both[1])),
+    ],
+    ids=["plain", "residual", "depthwise", "joined", "summed", "forward", "backward"],
+)  # fmt: skip
+def test_copies_go_without_loss(network: Callable[[tuple[Cell, Cell]], Graph], make: Callable[..., Cell]) -> None:
+    units = find_units(networks.doubled(find_units(network(cells(make)))))
+    images = values(np.random.default_rng(4), 40, *networks.SHAPE)
+    removed = networks.every_other(units)
+    expected = oracle.run(units.graph, images)
+    assert abs(oracle.run(units.without(removed), images) - expected).max() > 0.02
+    observation = observe(units, images)
+    np.testing.assert_allclose(oracle.run(absorb(units, removed, observation), images), expected, atol=2e-4)
+    repaired = repair(units, removed, images, observation)
+    np.testing.assert_allclose(oracle.run(repaired, images), expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("make", CELLS.values(), ids=CELLS.keys())
+def test_repair_lowers_the_error(make: Callable[..., Cell]) -> None:
+    units = find_units(networks.plain(cells(make)))
+    images = values(np.random.default_rng(5), 80, *networks.SHAPE)
+    removed = {units.groups["first",][0], units.groups["second",][3], units.groups["recurrent",][1]}
+    expected = oracle.run(units.graph, images)
+    observation = observe(units, images)
+    graphs = units.without(removed), absorb(units, removed, observation), repair(units, removed, images, observation)
+    cut, absorbed, repaired = (abs(oracle.run(graph, images) - expected).mean() for graph in graphs)
+    assert repaired < absorbed < cut
+
+
+@pytest.mark.thorough
+@settings(deadline=None, max_examples=examples(60))
+@given(st.lists(st.sampled_from(KINDS), min_size=1, max_size=8), st.integers(0, 2**32 - 1), st.data())
+def test_any_graph_is_repaired_to_what_is_left_of_its_shape(kinds: list[str], seed: int, data: st.DataObject) -> None:
+    units = find_units(random_graph(kinds, seed))
+    groups = [numbers for numbers in units.groups.values() if len(numbers) > 1]
+    assume(groups)
+    removed = {number for numbers in groups for number in data.draw(st.sets(st.sampled_from(numbers[1:])))}
+    images = values(np.random.default_rng(seed), 5, *units.graph.input_shape)
+    observation = observe(units, images)
+    repaired = repair(units, removed, images, observation)
+    assert repaired.shapes == units.without(removed).shapes
+    assert np.isfinite(oracle.run(repaired, images)).all()
+
+
+@settings(deadline=None, max_examples=examples(30))
+@given(st.lists(st.sampled_from(KINDS), min_size=1, max_size=8), st.integers(0, 2**32 - 1))
+def test_nothing_removed_changes_nothing(kinds: list[str], seed: int) -> None:
+    units = find_units(random_graph(kinds, seed))
+    images = values(np.random.default_rng(seed), 3, *units.graph.input_shape)
+    same = repair(units, set(), images, observe(units, images))
+    np.testing.assert_array_equal(oracle.run(same, images), oracle.run(units.graph, images))

@@ -1,0 +1,52 @@
+"""The search for the smallest network, with a fake in place of the slimmer."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from converters.graph.graph import Graph
+from converters.slim.search import LEAST, smallest
+from converters.slim.slim import Slimmed, Slimmer
+from edge_crnn.errors import InputError
+
+
+class Fake:
+    """A slimmer whose graphs are shares, and which reaches no share below `fewest`."""
+
+    def __init__(self, fewest: float = 0.0) -> None:
+        self.fewest = fewest
+
+    def slim(self, share: float) -> Slimmed:
+        if share < self.fewest:
+            raise InputError("too small")
+        return Slimmed(cast(Graph, share), share, {})
+
+
+def found(needed: float, fewest: float = 0.0) -> tuple[Any, int]:
+    """Search for a network where a share of `needed` suffices to read all of 100 images."""
+    best, trials = smallest(
+        cast(Slimmer, Fake(fewest)), lambda graph: 100 if cast(float, graph) >= needed else 99, 99.5
+    )
+    assert all((trial.same == 100) == (trial.share >= needed) for trial in trials)
+    return best, len(trials)
+
+
+@given(st.floats(LEAST, 0.9))
+def test_the_share_is_at_most_7_percent_too_large(needed: float) -> None:
+    best, _ = found(needed)
+    assert needed <= best.share <= 1.07 * needed
+
+
+@pytest.mark.parametrize("fewest", [0.1, 0.5])
+def test_shares_that_cannot_be_reached_are_passed_over(fewest: float) -> None:
+    best, tried = found(0.0, fewest)
+    assert fewest <= best.share <= 1.07 * fewest
+    assert tried < 6
+
+
+def test_nothing_is_found_if_every_network_loses_texts() -> None:
+    assert found(1.1)[0] is None

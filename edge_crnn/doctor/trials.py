@@ -20,7 +20,7 @@ from ..errors import BackendUnavailable, EdgeCrnnError
 
 State: TypeAlias = Literal["works", "absent", "broken"]
 
-SAMPLE = Path(__file__).parents[1] / "data" / "F77sj1771.pgm"
+SAMPLE = Path(__file__).parents[1] / "data" / "H77dk9304.pgm"
 """A rendered plate, named after its label."""
 
 READING = "reading"
@@ -140,8 +140,9 @@ def _read(model: Path) -> dict[str, Any]:
     from ..model.artifact import load
     from ..reader import Reader
 
-    height, width = 56, 108
-    pixels = np.frombuffer(SAMPLE.read_bytes()[-width * height :], np.uint8).reshape(height, width)
+    _, size, _, data = SAMPLE.read_bytes().split(b"\n", 3)
+    width, height = map(int, size.split())
+    pixels = np.frombuffer(data, np.uint8).reshape(height, width)
     artifact = load(model)
     backend = open_backend(artifact)
     times_s: list[float] = []

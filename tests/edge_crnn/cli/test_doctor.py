@@ -37,7 +37,7 @@ def test_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     names = [line[6:20].strip() for line in lines if line[:1].strip() and line[:6].strip() in ("ok", "warn", "-")]
     assert [name for name in names if name in LINES] == LINES
     assert lines[-1].startswith("Ready to read")
-    assert "plates-int8.tflite reads 대전 77 너 1771 correctly" in streams.out
+    assert "plates-int8.tflite reads 부산 77 아 9304 correctly" in streams.out
 
 
 def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:

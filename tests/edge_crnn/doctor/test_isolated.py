@@ -36,7 +36,8 @@ def test_the_sample_is_a_plate_of_the_samples() -> None:
 
     pytest.importorskip("cv2")
     pixels = to_grey(load_image(Path(__file__).parents[3] / "samples" / "plates" / f"{SAMPLE.stem}.jpg"))
-    assert SAMPLE.read_bytes() == b"P5\n108 56\n255\n" + pixels.tobytes()
+    height, width = pixels.shape
+    assert SAMPLE.read_bytes() == f"P5\n{width} {height}\n255\n".encode() + pixels.tobytes()
 
 
 def test_build_settings_of_opencv() -> None:

@@ -30,7 +30,7 @@ HERE = {
             "precision": "int8",
             "notes": ["XNNPACK took the graph in 4 parts"],
             "label": SAMPLE.stem,
-            "text": "대전 77 너 1771",
+            "text": "부산 77 아 9304",
             "finite": True,
             "ms": 9.876,
         },
@@ -69,7 +69,7 @@ def test_all_is_there(examine: Any) -> None:
         "tensorrt": "tensorrt 10.3.0",
         "pycuda": "2026.1",
         "gpu": "Orin, compute capability 8.7, CUDA 12.6",
-        "reading": "plates-int8.tflite reads 대전 77 너 1771 correctly, about 9.9 ms; int8,"
+        "reading": "plates-int8.tflite reads 부산 77 아 9304 correctly, about 9.9 ms; int8,"
         " XNNPACK took the graph in 4 parts",
     }
     assert {(check.status, check.fix) for check in by_name.values()} == {("ok", None)}
@@ -238,8 +238,8 @@ def reading(**facts: object) -> Trial:
     ("trial", "problem", "fix"),
     [
         (
-            reading(label="F77sj1777"),
-            "reads F77sj1777 in a picture of the plate F77sj1771; ai_edge_litert",
+            reading(label="H77dk9307"),
+            "reads H77dk9307 in a picture of the plate H77dk9304; ai_edge_litert",
             "another version",
         ),
         (reading(label=""), "reads nothing in a picture", "another version"),

@@ -145,7 +145,7 @@ def open_draft(
     if written is None:
         written = read_draft(beside) if beside.exists() else {}
     draft = join(written, declared, beside if origin is None else origin)
-    if "teacher" in draft:  # a slimmed model states its whole network; these describe its teacher
+    if draft.get("teacher") is not None:  # a slimmed model states its whole network; these describe its teacher
         architecture = recurrent_activation = layers = None
     structure = None
     if architecture is not None or recurrent_activation is not None:
@@ -184,7 +184,7 @@ def with_teacher(
             raise InputError(f"{source.path}: its spec names no model that it was slimmed from; leave out --teacher")
         return source
     advice = f"copy {facts.file} beside {source.path.name}, or name it by --teacher FILE"
-    path = given or source.path.with_name(facts.file)
+    path = given or source.path.parent / facts.file
     try:
         path = find_checkpoint(path) or path
         digest = sha256(path.read_bytes())

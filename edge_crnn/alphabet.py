@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from .errors import AlphabetError
-from .terminal import UNSAFE
+from .terminal import HALF_CHARACTER, UNSAFE
 
 UNUSED = "\ufffd"
 """The text of an unused class (U+FFFD, the replacement character), which is visible and occurs in no label."""
@@ -26,7 +26,7 @@ class Alphabet:
     Raises:
         AlphabetError: if there is no symbol, a symbol is empty or repeated, the blank or an unused class is out of
             range, a class is unused twice or is the blank, a key of the label map is not spelled with the symbols, two
-            keys have the same text, or a symbol or a text of the label map has a control character.
+            keys have the same text, or a symbol or a text of the label map has a control character or half a character.
     """
 
     symbols: tuple[str, ...]
@@ -51,6 +51,10 @@ class Alphabet:
                 raise AlphabetError(
                     f"{text!a} has the control character U+{ord(control[0]):04X}, expected characters that can be"
                     " shown: replace it, or name the class of the symbol among the unused classes"
+                )
+            if (half := HALF_CHARACTER.search(text)) is not None:
+                raise AlphabetError(
+                    f"{text!a} has half of a character, U+{ord(half[0]):04X}, expected whole characters: replace it"
                 )
         if twice := _repeated(self.symbols):
             raise AlphabetError(f"the alphabet has {twice!r} twice, expected every symbol once")

@@ -12,6 +12,9 @@ UNSAFE = re.compile(
 )
 """A character that controls a terminal instead of being shown."""
 
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair, which JSON can spell and UTF-8 cannot."""
+
 
 def printable(text: object) -> str:
     r"""Return a string with its control characters escaped, such as `\n`, `\x1b` or `\u202e`.

@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     target: Path = arguments.output
     _check_images(arguments)
     if target.suffix != ".keras":
-        raise OutputError(f"{target}: the output must end in .keras")
+        raise OutputError(f"{target}: the output must end in .keras; name it {target.stem}.keras")
     inputs = [arguments.model, sidecar(arguments.model), *filter(None, [arguments.spec])]
     check_places(inputs, [target, sidecar(target)])
     source = source_of(arguments.model, arguments)
@@ -99,6 +99,8 @@ def _check_images(arguments: argparse.Namespace) -> None:
         raise InputError("--images and --draw do not go together; leave one of them out")
     if arguments.fonts is not None and arguments.draw is None:
         raise InputError("--fonts does not apply to --images; leave it out")
+    if arguments.recursive and arguments.draw is not None:
+        raise InputError("--recursive does not apply to --draw; leave it out")
 
 
 def _images(arguments: argparse.Namespace, source: Source) -> Dataset:

@@ -37,7 +37,9 @@ def to_keras(graph: Graph) -> Any:
     try:
         import keras
     except ImportError as error:
-        raise BackendUnavailable(f"writing a Keras model needs {error.name}: pip install 'edge-crnn[train]'") from error
+        raise BackendUnavailable(
+            f"writing a Keras model needs {error.name}: pip install 'edge-crnn[convert]'"
+        ) from error
     return lower(keras, graph)
 
 

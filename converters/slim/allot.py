@@ -62,16 +62,17 @@ def allot(units: Units, rankings: Mapping[Group, Ranking], losses: Mapping[Group
     """
     work = Work(units, rankings)
     steps = {group: block(units, group) for group in rankings}
+    least = {group: fewest(units, group, ranking) for group, ranking in rankings.items()}
     counts = {group: len(rankings[group].order) for group in rankings}
     whole = total = work.count(counts)
     while total > share * whole:
-        best, least = None, math.inf
+        best, lowest = None, math.inf
         for group, kept in counts.items():
             fewer = (kept - 1) // steps[group] * steps[group]
-            saved = work.saved(counts, group, fewer) if fewer > 0 else 0
+            saved = work.saved(counts, group, fewer) if fewer >= least[group] else 0
             price = (losses[group][fewer] - losses[group][kept]) / saved if saved else math.inf
-            if price < least:
-                best, least = group, price
+            if price < lowest:
+                best, lowest = group, price
         if best is None:
             raise InputError(
                 f"the model cannot be slimmed to {share:.3g} of its multiplications: with the fewest units in all"
@@ -87,6 +88,17 @@ def block(units: Units, group: Group) -> int:
     kinds = int(kinds_of(units, group).max()) + 1
     count = len(units.groups[group])
     return kinds * BLOCK if count >= _LARGE * kinds else kinds
+
+
+def fewest(units: Units, group: Group, ranking: Ranking) -> int:
+    """Return how many units of a group are kept at least, so that something is left of every value.
+
+    One unit would do, were it not for values that have only some units of the group, such as slices.
+    """
+    places = {units.groups[group][unit]: place for place, unit in enumerate(ranking.order, 1)}
+    firsts = [min(map(places.__getitem__, needed & places.keys())) for needed in units.needed if needed & places.keys()]
+    step = block(units, group)
+    return min(len(places), -(-max(firsts, default=1) // step) * step)
 
 
 def kinds_of(units: Units, group: Group) -> npt.NDArray[np.intp]:
@@ -122,8 +134,7 @@ def measured_losses(
         progress: called with the number of measurements that are done, and the number of all.
     """
     measured = {
-        group: dict.fromkeys(_kept(len(ranking.order), levels, block(units, group)), 0.0)
-        for group, ranking in rankings.items()
+        group: dict.fromkeys(_levels(units, group, ranking, levels), 0.0) for group, ranking in rankings.items()
     }
     count = -(-len(images) // CHUNK) * sum(map(len, measured.values()))
     done = 0
@@ -137,19 +148,23 @@ def measured_losses(
                 losses[kept] += float(divergence(values[units.graph.output], output).sum()) / len(images)
                 done += 1
                 progress(done, count)
-    return {group: _interpolated(rankings[group], losses) for group, losses in measured.items()}
+    return {group: interpolated(rankings[group], losses) for group, losses in measured.items()}
 
 
-def _kept(count: int, levels: Sequence[float], step: int) -> list[int]:
-    """Return the numbers of units that are nearest to some levels, all of them fewer than `count` where possible."""
-    return [min(count, max(step, round(count * level / step) * step)) for level in levels]
+def _levels(units: Units, group: Group, ranking: Ranking, levels: Sequence[float]) -> list[int]:
+    """Return the numbers of units that are nearest to some levels, and smaller than that of all units if possible."""
+    count = len(ranking.order)
+    step = block(units, group)
+    least = fewest(units, group, ranking)
+    return [min(count, max(least, round(count * level / step) * step)) for level in levels]
 
 
 def _thinned_output(units: Units, group: Group, thinned: Graph, values: Mapping[str, Array]) -> Array:
     """Return the output of a graph in which one group is thinned, from the values of the whole graph."""
     changed = set(group)
     for node in units.graph.nodes:
-        if not changed.isdisjoint(node.inputs):
+        is_thinned = thinned.shapes[node.name] != units.graph.shapes[node.name]  # such as a constant
+        if is_thinned or not changed.isdisjoint(node.inputs):
             changed.add(node.name)
     return oracle.resume(thinned, {name: value for name, value in values.items() if name not in changed})
 
@@ -165,7 +180,7 @@ def divergence(expected: Array, output: Array) -> npt.NDArray[np.float64]:
     return np.asarray((p * np.log(p / q)).sum(axis=-1).mean(axis=-1))
 
 
-def _interpolated(ranking: Ranking, measured: Mapping[int, float]) -> Losses:
+def interpolated(ranking: Ranking, measured: Mapping[int, float]) -> Losses:
     """Interpolate the loss between numbers of units at which it was measured, as powers of the predicted error."""
     errors = np.log(np.maximum(np.minimum.accumulate(np.array(ranking.errors)), _LEAST))
     points = {float(errors[kept]): math.log(max(loss, _LEAST)) for kept, loss in sorted(measured.items(), reverse=True)}

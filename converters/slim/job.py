@@ -26,7 +26,7 @@ from ..pipeline import artifact_readings, reference_readings
 from ..recipe import RECIPES
 from ..source import Source, open_source
 from ..verify.gate import Readings
-from .search import Trial, smallest
+from .search import Trial, least_same, smallest
 from .slim import MAX_IMAGES, MIN_IMAGES, Slimmed, Slimmer
 
 SHARE = 0.15
@@ -142,9 +142,9 @@ class _Judges:
 
 
 def _smallest(slimmer: Slimmer, judges: _Judges, lose: float) -> tuple[Slimmed, list[Trial]]:
-    slimmed, trials = smallest(slimmer, judges.count_same_of, (1 - lose / 100) * len(judges.images))
+    slimmed, trials = smallest(slimmer, judges.count_same_of, least_same(len(judges.images), lose))
     if slimmed is None:
-        best = max(trial.same for trial in trials) if trials else 0
+        best = max(trial.same for trial in trials)
         raise VerificationError(
             f"every network that was tried changes more than {lose:g}% of the texts; the best reads"
             f" {best:,} of {len(judges.images):,} images like {judges.source.path.name}: raise --lose, or give"

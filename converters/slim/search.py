@@ -27,7 +27,12 @@ class Trial:
     """Number of images on which it reads the text of the whole network."""
 
 
-def smallest(slimmer: Slimmer, count_same: Callable[[Graph], int], least: float) -> tuple[Slimmed | None, list[Trial]]:
+def least_same(images: int, lose: float) -> int:
+    """Return on how many images the text must stay the same if `lose` percent of the texts may change."""
+    return images - math.floor(images * lose / 100 + 1e-9)  # a product such as 56.99999999999999 means 57
+
+
+def smallest(slimmer: Slimmer, count_same: Callable[[Graph], int], least: int) -> tuple[Slimmed | None, list[Trial]]:
     """Find the smallest network that reads the same text on at least `least` images.
 
     Shares are bisected by their logarithm, as if a larger network never read worse than a smaller one.
@@ -35,12 +40,16 @@ def smallest(slimmer: Slimmer, count_same: Callable[[Graph], int], least: float)
     Args:
         slimmer: slims the whole network.
         count_same: returns the number of images on which a graph reads the text of the whole network.
-        least: number of images, which need not be whole.
+        least: number of images.
 
     Returns:
         The smallest network that was tried and holds, or None; and all that were tried.
+
+    Raises:
+        InputError: no share that is looked for can be reached.
     """
     trials: list[Trial] = []
+    unreached: InputError | None = None
     best: Slimmed | None = None
     low = LEAST
     high = 1.0
@@ -48,7 +57,8 @@ def smallest(slimmer: Slimmer, count_same: Callable[[Graph], int], least: float)
         share = math.sqrt(low * high)
         try:
             slimmed = slimmer.slim(share)
-        except InputError:  # even the fewest units need more multiplications
+        except InputError as error:  # even the fewest units need more multiplications
+            unreached = error
             low = share
             continue
         trials.append(Trial(slimmed.share, count_same(slimmed.graph)))
@@ -59,4 +69,6 @@ def smallest(slimmer: Slimmer, count_same: Callable[[Graph], int], least: float)
             low = share
         if high <= low:
             break
+    if unreached is not None and not trials:
+        raise unreached
     return best, trials

@@ -4,7 +4,8 @@ A unit begins as an output channel of a convolution or a dense layer, or as an e
 runs the graph on the numbers of units instead of on images: every node that moves elements moves the numbers, and a
 node that combines two values element by element joins their units. So the channels that a residual sum adds up are one
 unit, and so are a channel and all elements that a reshape makes of it. Where the number of an element would depend on
-its place, or where a node needs all elements, such as a softmax, the units are fixed.
+its place, where a node needs all elements, such as a softmax, or where a value could not stay rectangular, the units
+are fixed.
 """
 
 from __future__ import annotations
@@ -85,6 +86,12 @@ class Units:
             groups.setdefault(tuple(names), []).append(number)
         return {names: tuple(numbers) for names, numbers in groups.items()}
 
+    @cached_property
+    def needed(self) -> frozenset[frozenset[int]]:
+        """Sets of units, at least one of which must stay in each, or nothing would be left of a value."""
+        distinct = {frozenset(np.unique(value).tolist()) for value in self.numbers.values()}
+        return frozenset(units for units in distinct if FIXED not in units)
+
     def last_axis(self, value: str) -> Numbers:
         """Return the units along the last axis of a value whose other axes all have the same."""
         return _last_axis(self.numbers[value])
@@ -107,7 +114,12 @@ class Units:
         shapes = {name: self._shape(name, removed) for name in self.numbers}
         if empty := [name for name, shape in shapes.items() if 0 in shape]:
             raise ValueError(f"nothing would be left of {empty[0]!r}: keep at least one unit")
-        nodes = tuple(self._thinned(node, removed, shapes[node.name]) for node in self.graph.nodes)
+        whole = {name for name, shape in shapes.items() if shape == self.graph.shapes[name]}
+        nodes = tuple(
+            # As it is: a copy of its weights may have another order in memory, and then sums are rounded otherwise.
+            node if whole.issuperset((node.name, *node.inputs)) else self._thinned(node, removed, shapes[node.name])
+            for node in self.graph.nodes
+        )
         return Graph(self.graph.input_shape, nodes)
 
     def _shape(self, value: str, removed: Collection[int]) -> Shape:
@@ -216,6 +228,8 @@ class _Search:
         for node in graph.nodes:
             self._values[node.name] = self._value(node, [self._values[name] for name in node.inputs])
         self._fix(self._values[graph.output])
+        for value in self._values.values():
+            self._fix_holes(value)
 
     def numbers(self) -> dict[str, Numbers]:
         """Return the numbers of all values after the last union."""
@@ -325,6 +339,13 @@ class _Search:
             self._fix(x)
             return np.zeros_like(x)
         return x
+
+    def _fix_holes(self, x: Numbers) -> None:
+        """Fix numbers that differ along several axes, as after a reshape: without a unit, a hole would be left."""
+        roots = self._roots(x)
+        varying = [axis for axis in range(roots.ndim) if (roots != np.take(roots, [0], axis)).any()]
+        if len(varying) > 1:
+            self._fix(roots)
 
     def _is_uniform(self, x: Numbers, axis: int) -> bool:
         roots = self._roots(x)

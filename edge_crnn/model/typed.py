@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import re
 import sys
 import types
 import typing
@@ -14,9 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from ..bounds import STORED
 from ..errors import EdgeCrnnError
-
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
-"""A lone surrogate, which JSON can spell and UTF-8 cannot."""
+from ..terminal import HALF_CHARACTER
 
 _T = TypeVar("_T")
 
@@ -99,7 +96,7 @@ class _Builder:
             if abs(typing.cast(float, data)) <= sys.float_info.max:  # no NaN, infinity, or larger integer
                 return float(typing.cast(float, data))
         elif hint is str and isinstance(data, str):
-            if not _HALF_CHARACTER.search(data):
+            if not HALF_CHARACTER.search(data):
                 return data
         elif hint is int and type(data) is int:
             if STORED.allow(data):

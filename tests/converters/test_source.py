@@ -98,7 +98,7 @@ def test_the_teacher_is_the_reference(tiny_keras: Path, tiny_h5: Path, tmp_path:
         with_teacher(student)
 
 
-@pytest.mark.parametrize("file", ["..", "\0", "x" * 5000, "student.keras"])
+@pytest.mark.parametrize("file", [".", "..", "\0", "x" * 5000, "student.keras"])
 def test_a_hostile_name_of_a_teacher_is_one_error(file: str, tiny_keras: Path, tmp_path: Path) -> None:
     source = open_source(student_of(tiny_keras, tiny_keras, tmp_path))
     source = replace(source, spec=replace(source.spec, teacher=Teacher(file, "0" * 64, 0.5)))
@@ -116,6 +116,15 @@ def test_options_about_the_structure_are_for_the_teacher(keras: Any, tiny_keras:
     assert with_teacher(student, architecture=str(structure)).reference.structure is not None
     with pytest.raises(ModelFileError):
         with_teacher(student)
+
+
+def test_options_about_the_structure_are_for_a_model_without_a_teacher(tiny_keras: Path, tmp_path: Path) -> None:
+    path = tmp_path / "weights.h5"
+    path.write_bytes(b"")
+    for spec in ("{}", '{"teacher": null}'):
+        sidecar(path).write_text(spec, encoding="utf-8")
+        with pytest.raises(ModelFileError, match="no such file"):
+            open_source(path, architecture=str(tmp_path / "none.json"))
 
 
 def test_differences_are_named(tiny_keras: Path) -> None:

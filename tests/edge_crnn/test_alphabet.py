@@ -240,6 +240,8 @@ def test_symbols_take_the_classes_that_are_left() -> None:
         (("a", "b"), 2, {"": "C"}, "the key ''"),
         (("a", "b"), 2, {"a": "X", "b": " X "}, "two keys of the label map have the text 'X'"),
         (("a", "b"), 2, {"a": "", "b": " "}, "two keys of the label map have the text ''"),
+        (("a", "\ud800"), 2, {}, r"'\\ud800' has half of a character, U\+D800"),
+        (("a", "b"), 2, {"a": "x\udfff"}, r"'x\\udfff' has half of a character, U\+DFFF"),
     ],
 )
 def test_an_alphabet_that_makes_no_sense_is_refused(

@@ -197,6 +197,7 @@ def test_a_spec_that_is_written_anew_keeps_the_teacher(run: Run, copied: Path) -
         ([], "--images"),
         (["--images", "{pictures}", "--draw", "plates"], "--draw"),
         (["--images", "{pictures}", "--fonts", "{pictures}"], "--fonts"),
+        (["--draw", "plates", "--recursive"], "--recursive"),
         (["--images", "{pictures}", "--count", "20"], "20 images, expected at least"),
         (["--draw", "plates"], "cannot write"),
         (["--images", "{pictures}", "-o", "{folder}/small.tflite"], ".keras"),

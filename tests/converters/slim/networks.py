@@ -81,7 +81,8 @@ def conv(name: str, source: str, inside: int, out: int, seed: int, **settings: o
 def head(source: str, shape: n.Shape, cell: Sequence[Cell | None], merge: n.Merge = "concat") -> tuple[n.Node, ...]:
     """Return the nodes from a map (rows, columns, channels) to posteriors, with the rows as steps."""
     random = np.random.default_rng(9)
-    width = sum(each.units for each in cell if each) if merge == "concat" else next(filter(None, cell)).units
+    units = [direction.units for direction in cell if direction]
+    width = sum(units) if merge == "concat" else units[0]
     return (
         n.Reshape("steps", (shape[0], shape[1] * shape[2]), inputs=(source,)),
         n.Dense("narrow", values(random, shape[1] * shape[2], 6) / 2, values(random, 6), "relu", inputs=("steps",)),
@@ -144,6 +145,51 @@ def joined(cell: Sequence[Cell | None]) -> Graph:
             n.Unary("leaky", "leaky_relu", 0.2, inputs=("right",)),
             n.Concat("both", 2, inputs=("left", "leaky")),
             conv("last", "both", 10, 4, 4),
+            *head("last", (6, 8, 4), cell),
+        ),
+    )
+
+
+def with_constant(cell: Sequence[Cell | None]) -> Graph:
+    """Return a maximum with a constant of its own for every channel."""
+    return Graph(
+        SHAPE,
+        (
+            conv("first", INPUT, 1, 6, 1),
+            n.Constant("floor", values(np.random.default_rng(6), 1, 1, 6)),
+            n.Binary("clipped", "maximum", inputs=("first", "floor")),
+            conv("last", "clipped", 6, 4, 4),
+            *head("last", (6, 8, 4), cell),
+        ),
+    )
+
+
+def split(cell: Sequence[Cell | None]) -> Graph:
+    """Return two branches that each take some channels of one convolution."""
+    return Graph(
+        SHAPE,
+        (
+            conv("first", INPUT, 1, 6, 1),
+            n.Slice("few", (0, 0, 0), (*SHAPE[:2], 2), (1, 1, 1), inputs=("first",)),
+            n.Slice("many", (0, 0, 2), (*SHAPE[:2], 6), (1, 1, 1), inputs=("first",)),
+            conv("left", "few", 2, 4, 2),
+            conv("right", "many", 4, 4, 3),
+            n.Binary("sum", "add", inputs=("left", "right")),
+            *head("sum", (6, 8, 4), cell),
+        ),
+    )
+
+
+def shuffled(cell: Sequence[Cell | None]) -> Graph:
+    """Return a shuffle of channels, which are two axes on the way."""
+    return Graph(
+        SHAPE,
+        (
+            conv("first", INPUT, 1, 6, 1),
+            n.Reshape("apart", (*SHAPE[:2], 2, 3), inputs=("first",)),
+            n.Permute("turned", (0, 1, 3, 2), inputs=("apart",)),
+            n.Reshape("shuffled", (*SHAPE[:2], 6), inputs=("turned",)),
+            conv("last", "shuffled", 6, 4, 4),
             *head("last", (6, 8, 4), cell),
         ),
     )

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from converters.graph import oracle
 from converters.graph.cost import multiplications
 from converters.graph.nodes import Recurrent
-from converters.slim.allot import Work, allot, block, divergence, kinds_of, measured_losses, removed_units
+from converters.slim.absorb import absorb
+from converters.slim.allot import Work, allot, block, divergence, interpolated, kinds_of, measured_losses, removed_units
 from converters.slim.observe import observe
 from converters.slim.select import Ranking
 from converters.slim.slim import ranking_of
@@ -103,6 +105,41 @@ def test_measured_losses_grow_as_units_go() -> None:
         assert losses[-1] == 0
         assert (np.diff(losses) <= 0).all()
         assert losses[len(units.groups[group]) // 2] > 0
+
+
+def test_losses_are_those_of_the_thinned_graph_at_the_levels() -> None:
+    units = recurrent_network(8)
+    images = values(RANDOM, 40, *networks.SHAPE)
+    observation = observe(units, images)
+    group = ("recurrent",)
+    rankings = {group: ranking_of(units, group, observation)}
+    some = images[:20]  # more than are evaluated at once
+    (losses,) = measured_losses(units, rankings, observation, some, levels=(1 / 2, 1 / 4)).values()
+    expected = oracle.run(units.graph, some)
+    for kept in (8, 4):
+        thinned = absorb(units, removed_units(units, rankings, {group: kept}), observation)
+        assert losses[kept] == pytest.approx(divergence(expected, oracle.run(thinned, some)).mean(), rel=1e-3)
+
+
+@pytest.mark.parametrize("power", [0.5, 2, 8])
+def test_between_the_levels_losses_are_powers_of_the_error(power: float) -> None:
+    """Beyond the levels, too, but there the power is from 1 to 4."""
+    errors = np.linspace(1, 0, 17)
+    losses = interpolated(
+        Ranking(tuple(range(16)), tuple(errors)), {8: 0.01, 4: 0.01 * (errors[4] / errors[8]) ** power}
+    )
+    inside = slice(4, 9)
+    np.testing.assert_allclose(losses[inside], 0.01 * (errors[inside] / errors[8]) ** power, rtol=1e-9)
+    for outside, end in ((slice(0, 4), 4), (slice(9, 16), 8)):
+        expected = losses[end] * (errors[outside] / errors[end]) ** np.clip(power, 1, 4)
+        np.testing.assert_allclose(losses[outside], expected, rtol=1e-9)
+    assert losses[16] == 0
+
+
+def test_losses_that_noise_turns_round_do_not_fall() -> None:
+    losses = interpolated(Ranking(tuple(range(16)), tuple(np.linspace(1, 0, 17))), {8: 0.02, 4: 0.01})
+    assert (np.diff(losses) <= 0).all()
+    assert losses[4] == pytest.approx(0.02)
 
 
 def test_divergence_is_zero_for_equal_posteriors_and_positive_for_others() -> None:

@@ -37,6 +37,7 @@ def test_targets_and_moments_are_those_of_the_places(is_drawn: bool, monkeypatch
     for name, places in observation.places.items():
         node = units.graph.by_name[name]
         assert places.shape[1] == (10 if is_drawn and name in ("first", "second") else np.prod(seen[name].shape[1:-1]))
+        assert len(np.unique(places)) == np.prod(seen[name].shape[1:-1])
         value = seen[name].reshape(20, -1, seen[name].shape[-1])
         expected = np.take_along_axis(value, places[..., None], axis=1).reshape(-1, value.shape[-1])
         target = observation.targets[name]
@@ -52,11 +53,11 @@ def test_targets_and_moments_are_those_of_the_places(is_drawn: bool, monkeypatch
 def test_a_recurrent_layer_uses_its_own_units_in_either_direction() -> None:
     random = np.random.default_rng(3)
     units = find_units(networks.plain((lstm(random, 6, 4), lstm(random, 6, 4))))
-    found = {(use.group, use.node, use.part): use for use in module.uses(units)}
-    assert {(group[0], node, part) for group, node, part in found} == {
+    by_place = {(use.group, use.node, use.part): use for use in module.uses(units)}
+    assert {(group[0], node, part) for group, node, part in by_place} == {
         ("first", "second", "input"), ("second", "narrow", "input"), ("narrow", "recurrent", "input"),
         ("recurrent", "recurrent", "forward"), ("recurrent", "recurrent", "backward"),
         ("recurrent", "classes", "input"),
     }  # fmt: skip
-    assert found[("recurrent",), "recurrent", "backward"].members.tolist() == [4, 5, 6, 7]
-    assert found[("second",), "narrow", "input"].columns.shape == (4, 4)
+    assert by_place[("recurrent",), "recurrent", "backward"].members.tolist() == [4, 5, 6, 7]
+    assert by_place[("second",), "narrow", "input"].columns.shape == (4, 4)

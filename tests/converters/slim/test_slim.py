@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -46,6 +47,19 @@ def test_a_network_of_copies_is_halved_without_loss(kind: object) -> None:
     assert slimmed.share == multiplications(slimmed.graph) / multiplications(graph)
     loss = divergence(oracle.run(graph, images), oracle.run(slimmed.graph, images))
     assert loss.mean() < 1e-3
+
+
+@pytest.mark.parametrize("make", [networks.with_constant, networks.split, networks.shuffled])
+def test_a_network_becomes_as_small_as_the_message_says(make: Callable[..., Graph]) -> None:
+    random = np.random.default_rng(1)
+    slimmer = Slimmer(reader(make((lstm(random, 6, 4), lstm(random, 6, 4)))), pictures())
+    with pytest.raises(InputError, match="ask for that or more") as raised:
+        slimmer.slim(0.001)
+    fewest = float(str(raised.value).split(" are left")[0].split()[-1])
+    for share in (0.6, fewest):
+        small = slimmer.slim(share)
+        assert small.share <= share
+        assert np.isfinite(oracle.run(small.graph, pictures())).all()
 
 
 def test_all_multiplications_are_the_network_itself() -> None:

@@ -167,6 +167,41 @@ def test_a_concatenation_joins_what_lies_side_by_side(axis: int) -> None:
     assert_thins(units, {numbers[1] for numbers in units.groups.values()})
 
 
+def test_units_without_which_a_hole_would_be_left_are_fixed() -> None:
+    """A reshape gives the channels two axes; they shrink only if the units along one of them go together."""
+    random = np.random.default_rng(7)
+    apart = [replace(conv(random, 4, 6), name="a"), n.Reshape("apart", (4, 4, 2, 3))]
+    shuffled = [n.Permute("turned", (0, 1, 3, 2)), n.Reshape("map", (4, 4, 6))]
+    gated = [
+        n.Slice("first", (0, 0, 0, 0), (4, 4, 1, 3), (1, 1, 1, 1), inputs=("apart",)),
+        n.Slice("second", (0, 0, 1, 0), (4, 4, 2, 3), (1, 1, 1, 1), inputs=("apart",)),
+        n.Binary("product", "multiply", inputs=("first", "second")),
+        n.Reshape("map", (4, 4, 3)),
+    ]
+    ends = {width: [n.Dense("d", values(random, width, 3), values(random, 3)), n.Softmax("s")] for width in (3, 6)}
+    assert not units_of(*apart, *shuffled, *ends[6]).groups
+    units = units_of(*apart, *gated, *ends[3])
+    assert {names: len(numbers) for names, numbers in units.groups.items()} == {("a",): 3}
+    assert_thins(units, {units.groups["a",][0]})
+
+
+def test_units_that_a_constant_of_another_shape_or_every_other_place_needs_are_fixed() -> None:
+    random = np.random.default_rng(8)
+    whole = (4, 4, 2, 3)
+    halves = [
+        n.Slice(f"half {half}", (0, 0, half, 0), (4, 4, half + 1, 3), (1, 1, 1, 1), inputs=("weighed",))
+        for half in range(2)
+    ]
+    first = [replace(conv(random, 4, 6), name="a"), n.Reshape("apart", whole)]
+    constant = n.Constant("constant", values(random, 1, 1, 1, 3))
+    weighed = n.Binary("weighed", "multiply", inputs=("apart", "constant"))
+    product = [n.Binary("product", "multiply", inputs=("half 0", "half 1")), n.Reshape("map", (4, 4, 3))]
+    last = [n.Dense("d", values(random, 3, 3), values(random, 3)), n.Softmax("s")]
+    assert not units_of(*first, constant, weighed, *halves, *product, *last).groups
+    every_other = n.Slice("every other", (0, 0, 0), (4, 4, 6), (1, 1, 2))
+    assert not units_of(first[0], every_other, *last).groups
+
+
 def test_fixed_elements_and_whole_values_are_refused() -> None:
     random = np.random.default_rng(5)
     units = units_of(replace(conv(random, 4, 2), name="a"), replace(conv(random, 2, 3), name="b"), n.Softmax("s"))

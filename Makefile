@@ -12,7 +12,7 @@ help:
 	@echo "make report        both models, all artifacts: accuracy and times here, in build/report/report.html (some minutes;"
 	@echo "                   make report FULL=1: thousands of images, hours)"
 	@echo "make test          set up, run the tests: five minutes on two cores"
-	@echo "make test-fast     the tests that need no TensorFlow: a minute and a half on two cores"
+	@echo "make test-fast     the tests that need no TensorFlow: a minute on two cores"
 	@echo "make check         lint, types, import rules, tests; .ci/run runs the slow tests, other Pythons and boards as well"
 	@echo "make test-slow     what takes minutes: every network of the zoo, in every recipe"
 	@echo "make faults        lets every file operation of convert, serve-folder, calibrate and the caches fail in turn: half an hour"

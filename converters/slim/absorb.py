@@ -19,7 +19,8 @@ import numpy.typing as npt
 from ..graph.cells import Array, Cell, GruCell
 from ..graph.graph import Graph
 from ..graph.nodes import Conv, ConvTranspose, Dense, Node, Recurrent
-from .observe import Matrix, Moments, Observation, Use
+from .observe import Moments, Observation, Use
+from .select import Matrix
 from .units import Places, Units
 
 _RIDGE = 1e-6

@@ -27,9 +27,9 @@ from ..graph.cost import multiplications
 from ..graph.graph import Graph
 from ..graph.nodes import Conv, ConvTranspose, Dense, Node, Recurrent
 from .absorb import absorb
-from .observe import CHUNK, Observation, node_columns
+from .observe import CHUNK, Observation
 from .select import Ranking
-from .units import Group, Numbers, Units, is_depthwise
+from .units import Group, Numbers, Units, is_depthwise, node_columns
 
 Counts: TypeAlias = Mapping[Group, int]
 """How many units of a group are kept."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +27,7 @@ from ..source import Source, open_source
 from ..verify.gate import Readings
 from .search import Trial, least_same, smallest
 from .slim import MAX_IMAGES, MIN_IMAGES, Slimmed, Slimmer
+from .units import Places
 
 SHARE = 0.15
 """Default share of the multiplications."""
@@ -38,8 +38,6 @@ MOST = MAX_IMAGES * 3 // 2
 CONFIDENT = 0.5
 """Least confidence of a text of the teacher that counts."""
 _CHUNK = 32
-
-Places: TypeAlias = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from ..graph import oracle
 from ..graph.cells import Array
 from ..graph.graph import INPUT, Graph
 from ..graph.nodes import Conv, ConvTranspose, Dense, Node, Recurrent
-from .units import Group, Places, Units, is_depthwise
+from .select import Matrix
+from .units import Direction, Group, Places, Units, is_depthwise, node_columns
 
-Matrix: TypeAlias = npt.NDArray[np.float64]
-Part: TypeAlias = Literal["input", "forward", "backward"]
+Part: TypeAlias = Literal["input"] | Direction
 """What of a node uses units: its input, or the feedback of a recurrent layer in one direction."""
 
 CHUNK = 16
@@ -76,14 +76,6 @@ def uses(units: Units) -> Iterator[Use]:
                 for direction, columns in node_columns(node):
                     feedback = f"{node.name}/{direction}/hidden"
                     yield from _use(group, numbers, node.name, direction, feedback, units.last_axis(node.name)[columns])
-
-
-def node_columns(node: Recurrent) -> Iterator[tuple[Literal["forward", "backward"], slice]]:
-    """Return the places of every direction's units along the last axis of a recurrent layer's value."""
-    start = 0
-    for direction, cell in node.cells:
-        yield direction, slice(start, start + cell.units)  # type: ignore[misc]
-        start += cell.units if node.merge == "concat" else 0
 
 
 def _use(

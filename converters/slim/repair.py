@@ -20,7 +20,7 @@ from ..graph.graph import INPUT, Graph
 from ..graph.nodes import Activation, Conv, Dense, Node, Recurrent
 from .absorb import absorb
 from .observe import CHUNK, Observation, is_fitted, summed
-from .units import Places, Units
+from .units import Places, Units, gate_columns
 
 RIDGE = 1e-2
 """λ as a share of the mean square of the input."""
@@ -144,14 +144,9 @@ def _fitted_recurrent(node: Recurrent, x: Array, kept: Places, observation: Obse
         width = whole["hidden"].shape[-1]
         mine = kept[(kept >= start) & (kept < start + width)] - start
         start += width if node.merge == "concat" else 0
-        seen = {name: value[..., _columns(value.shape[-1], width, mine)] for name, value in whole.items()}
+        seen = {name: value[..., gate_columns(value.shape[-1], width, mine)] for name, value in whole.items()}
         cells[direction] = _fitted_cell(cell, x, seen, direction)
     return replace(node, **cells)  # type: ignore[arg-type]
-
-
-def _columns(length: int, width: int, kept: Places) -> Places:
-    """Return the places of kept units along an axis on which the units of a cell appear once for every gate."""
-    return np.asarray((np.arange(0, length, width)[:, None] + kept).ravel())
 
 
 def _fitted_cell(cell: Cell, x: Array, seen: Mapping[str, Array], direction: str) -> Cell:

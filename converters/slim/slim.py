@@ -18,9 +18,9 @@ from ..graph.cells import Array
 from ..graph.cost import multiplications
 from ..graph.graph import Graph
 from .allot import Losses, allot, kinds_of, measured_losses, removed_units
-from .observe import Matrix, Observation, observe
+from .observe import Observation, observe
 from .repair import repair
-from .select import Ranking, rank
+from .select import Matrix, Ranking, rank
 from .units import Group, Units, find_units
 
 MIN_IMAGES = 64
@@ -47,27 +47,17 @@ class Slimmed:
     """Group of units, named by the nodes that make them → how many are kept, of how many."""
 
 
-def slim(graph: Graph, images: Array, share: float, seed: int = 0, progress: Progress | None = None) -> Slimmed:
-    """Slim a graph to a share of its multiplications.
+class Slimmer:
+    """Slims one graph to any number of shares; what does not depend on the share is done once.
 
     Args:
         graph: the folded graph of the trained model.
         images: (N, *input_shape) float32, preprocessed images like those that the network will read.
-        share: largest share of the multiplications, above 0 and at most 1.
         seed: the same seed gives the same weights.
         progress: called with a line that says what is being done.
 
     Raises:
-        InputError: the share is not above 0 and at most 1, or cannot be reached.
         DatasetError: there are too few images, or the model cannot read them.
-    """
-    return Slimmer(graph, images, seed, progress).slim(share)
-
-
-class Slimmer:
-    """Slims one graph to any number of shares; what does not depend on the share is done once.
-
-    Args and Raises: as for `slim`.
     """
 
     def __init__(self, graph: Graph, images: Array, seed: int = 0, progress: Progress | None = None) -> None:
@@ -92,8 +82,11 @@ class Slimmer:
     def slim(self, share: float) -> Slimmed:
         """Slim the graph to a share of its multiplications.
 
+        Args:
+            share: largest share of the multiplications, above 0 and at most 1.
+
         Raises:
-            InputError: see `slim`.
+            InputError: the share is not above 0 and at most 1, or cannot be reached.
         """
         if not 0 < share <= 1:
             raise InputError(f"a share of {share} of the multiplications, expected above 0 and at most 1")

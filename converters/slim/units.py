@@ -10,10 +10,10 @@ are fixed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,8 @@ Numbers: TypeAlias = npt.NDArray[np.int64]
 """The number of the unit of every element of a value of one sample."""
 Places: TypeAlias = npt.NDArray[np.intp]
 """Indices along an axis."""
+
+Direction: TypeAlias = Literal["forward", "backward"]
 
 Group: TypeAlias = tuple[str, ...]
 """The nodes that make units together; see `Units.groups`."""
@@ -184,23 +186,27 @@ def _moved(node: Node, inputs: Sequence[Numbers]) -> Numbers:
 
 def _thinned_cells(node: Recurrent, inside: Places, out: Places) -> Recurrent:
     cells: dict[str, Cell] = {}
-    start = 0
-    for direction, cell in node.cells:
-        kept = out[(out >= start) & (out < start + cell.units)] - start
+    for (direction, cell), (_, columns) in zip(node.cells, node_columns(node), strict=True):
+        kept = out[(out >= columns.start) & (out < columns.stop)] - columns.start
         cells[direction] = _thinned_cell(cell, inside, kept)
-        if node.merge == "concat":
-            start += cell.units
     return replace(node, **cells)  # type: ignore[arg-type]
 
 
-def gate_columns(cell: Cell, kept: Places) -> Places:
-    """Return the columns of all gates of some units in a cell's weights."""
-    gates = cell.kernel.shape[1] // cell.units
-    return (np.arange(gates)[:, None] * cell.units + kept).ravel()
+def node_columns(node: Recurrent) -> Iterator[tuple[Direction, slice]]:
+    """Return the places of every direction's units along the last axis of a recurrent layer's value."""
+    start = 0
+    for direction, cell in node.cells:
+        yield direction, slice(start, start + cell.units)  # type: ignore[misc]
+        start += cell.units if node.merge == "concat" else 0
+
+
+def gate_columns(length: int, units: int, kept: Places) -> Places:
+    """Return the places of kept units along an axis on which all units of a cell appear once for every gate."""
+    return (np.arange(0, length, units)[:, None] + kept).ravel()
 
 
 def _thinned_cell(cell: Cell, inside: Places, kept: Places) -> Cell:
-    columns = gate_columns(cell, kept)
+    columns = gate_columns(cell.kernel.shape[1], cell.units, kept)
     thinned = replace(
         cell,
         kernel=cell.kernel[inside][:, columns],

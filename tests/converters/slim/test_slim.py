@@ -12,7 +12,7 @@ from converters.graph.cost import multiplications
 from converters.graph.graph import Graph
 from converters.slim import slim as module
 from converters.slim.allot import divergence
-from converters.slim.slim import Slimmer, slim
+from converters.slim.slim import Slimmer
 from converters.slim.units import find_units
 from edge_crnn.errors import DatasetError, InputError
 from tests.converters.graph.made import gru, lstm, values
@@ -42,7 +42,7 @@ def test_a_network_of_copies_is_halved_without_loss(kind: object) -> None:
     graph = networks.doubled(find_units(network(kind)))
     images = pictures()
     least = multiplications(find_units(graph).without(networks.every_other(find_units(graph)))) / multiplications(graph)
-    slimmed = slim(graph, images, 1.05 * least)
+    slimmed = Slimmer(graph, images).slim(1.05 * least)
     assert slimmed.share <= 1.05 * least
     assert slimmed.share == multiplications(slimmed.graph) / multiplications(graph)
     loss = divergence(oracle.run(graph, images), oracle.run(slimmed.graph, images))
@@ -65,7 +65,7 @@ def test_a_network_becomes_as_small_as_the_message_says(make: Callable[..., Grap
 def test_all_multiplications_are_the_network_itself() -> None:
     graph = network()
     images = pictures()
-    slimmed = slim(graph, images, 1)
+    slimmed = Slimmer(graph, images).slim(1)
     assert slimmed.share == 1
     np.testing.assert_array_equal(oracle.run(slimmed.graph, images), oracle.run(graph, images))
 
@@ -78,7 +78,7 @@ def test_the_loss_grows_as_the_share_falls_and_a_seed_gives_the_same_bits() -> N
     slimmed = [slimmer.slim(share) for share in (0.8, 0.5, 0.25)]
     losses = [divergence(expected, oracle.run(small.graph, images)).mean() for small in slimmed]
     assert losses == sorted(losses)
-    again = slim(graph, images, 0.5, seed=3)
+    again = Slimmer(graph, images, seed=3).slim(0.5)
     assert again.kept == slimmed[1].kept
     for mine, other in zip(again.graph.nodes, slimmed[1].graph.nodes, strict=True):
         for first, second in zip(mine.weights, other.weights, strict=True):
@@ -86,7 +86,7 @@ def test_the_loss_grows_as_the_share_falls_and_a_seed_gives_the_same_bits() -> N
 
 
 def test_what_is_kept_is_named_by_the_layers() -> None:
-    slimmed = slim(network(), pictures(), 0.5)
+    slimmed = Slimmer(network(), pictures()).slim(0.5)
     assert {name: of for name, (_, of) in slimmed.kept.items()} == {
         "first+back": 4, "inner": 6, "last": 4, "narrow": 6, "recurrent": 16,
     }  # fmt: skip
@@ -96,22 +96,22 @@ def test_what_is_kept_is_named_by_the_layers() -> None:
 @pytest.mark.parametrize("share", [0, -0.1, 1.5, float("nan")])
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(InputError, match="above 0 and at most 1"):
-        slim(network(), pictures(), share)
+        Slimmer(network(), pictures()).slim(share)
 
 
 def test_too_few_images_are_refused() -> None:
     with pytest.raises(DatasetError, match=f"{module.MIN_IMAGES - 1} images .* at least {module.MIN_IMAGES}"):
-        slim(network(), pictures(module.MIN_IMAGES - 1), 0.5)
+        Slimmer(network(), pictures(module.MIN_IMAGES - 1)).slim(0.5)
 
 
 def test_images_that_the_model_cannot_read_are_refused() -> None:
     with pytest.raises(DatasetError, match=r"cannot read .* confidence is 0\."):
-        slim(network(sharpness=0.1), pictures(), 0.5)
+        Slimmer(network(sharpness=0.1), pictures()).slim(0.5)
 
 
 def test_progress_says_what_is_done() -> None:
     lines: list[str] = []
-    slim(network(), pictures(), 0.5, progress=lines.append)
+    Slimmer(network(), pictures(), progress=lines.append).slim(0.5)
     text = "\n".join(lines)
     assert f"of {module.MIN_IMAGES} images" in text
     assert "loses: 20 of 20" in text

@@ -29,7 +29,7 @@ DOCS = ROOT / "docs"
 SAMPLES = ("J23dk4123", "Z937fj1253", "L47tk8410")
 """The images of samples/plates in the folder in which commands run: a few, so that they are quick."""
 
-OTHER_PROGRAMS = {"--board", "--calls", "--purge", "--system-site-packages", "--venv", "--wheels"}
+OTHER_PROGRAMS = {"--board", "--calls", "--presets", "--purge", "--system-site-packages", "--venv", "--wheels"}
 """Options of the installers, of benchmarks and of Python's venv."""
 
 PAGES = [
@@ -114,7 +114,9 @@ def test_the_default_model_rejects_as_many_samples_as_the_pages_say() -> None:
     wrong = sum(reading.label != path.stem for path, reading in zip(images, readings, strict=True))
     assert (len(rejected), sum(rejected), wrong) == (9, 7, 2)
     assert "rejects 9: the 2 that it misreads, and 7 that are right" in text("README.md")
-    assert "marks 9 of the 500 samples as rejected: the 2 that it\nmisreads and 7" in text("docs/concepts.md")
+    assert f"read {len(images) - wrong} of the {len(images)} plates correctly" in text("samples/README.md")
+    concepts = " ".join(text("docs/concepts.md").split())
+    assert "marks 9 of the 500 samples as rejected: the 2 that it misreads and 7 that it reads correctly" in concepts
 
 
 def test_the_quickstart_runs(newcomer: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -232,13 +234,13 @@ def test_the_page_on_lambdas_lists_the_vocabulary() -> None:
     assert [line.replace("…", "...") for line in listed] == list(VOCABULARY)
 
 
-def test_the_architecture_shows_the_floors_of_the_import_contracts() -> None:
+def test_the_architecture_shows_the_layers_of_the_import_contracts() -> None:
     page = text("docs/architecture.md")
     contracts = re.findall(r'containers = \["(\w+)"\].*?layers = \[\n(.*?)\]', text("pyproject.toml"), re.S)
     assert {name for name, _ in contracts} == {"converters", "edge_crnn"}
     for name, layers in contracts:
-        floors = "".join(f"    {floor}\n" for floor in re.findall(r'"(.+)",', layers))
-        assert f"`{name}`:\n\n{floors}\n" in page
+        lines = "".join(f"    {layer}\n" for layer in re.findall(r'"(.+)",', layers))
+        assert f"`{name}`:\n\n{lines}\n" in page
 
 
 def test_the_figures_of_the_gate() -> None:

@@ -13,11 +13,11 @@ from .conversion import Converted, converted, deviations
 _HEAD = """# Public networks, converted
 
 Each row is a public Keras text recogniser, a common pattern (33), or a recogniser with a backbone or layers of Keras
-(b1 to b6), rebuilt in our own words with random weights and saved as its project saves it. Some are narrower than the
-original, where that changes nothing. The numbers are the largest |Δp| over four images,
-between what Keras itself makes of the saved file and what the artifact gives. Keras runs layer by layer: its `predict`
-goes through an optimiser of TensorFlow that computes network 17 wrongly. Random weights make int8 look worse than
-trained ones would; [the trained networks](trained_zoo.md) show that.
+(b1 to b6). We rebuilt each network with random weights, and saved it as its project does. Some are narrower than the
+original, with the same layers. "Nodes" is the number of primitives in the [graph](architecture.md#conversion). The
+numbers to the right of it are the largest difference between a probability of Keras and one of the artifact, over four
+images. Keras runs layer by layer, because `predict` uses an optimiser of TensorFlow that computes network 17 wrongly.
+With random weights, int8 looks worse than with trained ones; see the [trained networks](trained_zoo.md).
 
 This page is generated: `python -m tests.zoo.table > docs/zoo.md`
 

@@ -37,7 +37,7 @@ CASES = [
     Case(
         "03",
         "keras-team/keras examples/image_ocr.py; the same layers in ria-com/nomeroff-net OCR.py",
-        "training graph; GRUs with hard_sigmoid both ways, added and joined without a flip",
+        "training graph; bidirectional GRUs with hard_sigmoid, added and concatenated without a reversal",
         "keras2",
         "03-image_ocr.h5",
         builder("handwired", "image_ocr"),
@@ -51,7 +51,7 @@ CASES = [
     Case(
         "04",
         "faustomorales/keras-ocr recognition.build_model(stn=False)",
-        "Permute, a Lambda that mirrors, LSTMs without a flip, a Lambda that drops two steps; odd height",
+        "Permute, a Lambda that reverses, LSTMs without a reversal, a Lambda that drops two steps; odd height",
         "keras2",
         "04-keras_ocr.h5",
         builder("handwired", "keras_ocr", stn=False),
@@ -76,7 +76,7 @@ CASES = [
     Case(
         "06",
         "qjadud1994/CRNN-Keras Model.py",
-        "training graph; LSTMs turned by a Lambda, added and joined, batch norms after both",
+        "training graph; LSTMs reversed by a Lambda, added and concatenated, batch norms after both",
         "keras2",
         "06-crnn_keras_lstm.h5",
         builder("handwired", "crnn_keras", cell="lstm", flip=True),
@@ -92,7 +92,7 @@ CASES = [
     Case(
         "06b",
         "qjadud1994/CRNN-Keras Model.py (before its fix)",
-        "the same without a flip; the last batch norm is computed for nobody",
+        "the same without a reversal; the output of the last batch norm is not used",
         "keras2",
         "06b-crnn_keras_unflipped.h5",
         builder("handwired", "crnn_keras", cell="lstm", flip=False),
@@ -106,7 +106,7 @@ CASES = [
     Case(
         "07",
         "qjadud1994/CRNN-Keras Model_GRU.py",
-        "06 with GRUs of the first kind",
+        "06 with GRUs without `reset_after`",
         "keras2",
         "07-crnn_keras_gru.h5",
         builder("handwired", "crnn_keras", cell="gru", flip=True),
@@ -121,7 +121,7 @@ CASES = [
     Case(
         "08",
         f"{HTR} flor",
-        "PReLU with shared axes, batch norms with renorm, MaxNorm, gated convolutions of its own",
+        "PReLU with shared axes, batch norms with renorm, MaxNorm, custom gated convolutions",
         "keras2",
         "08-flor.h5",
         builder("custom_layers", "flor"),
@@ -135,7 +135,7 @@ CASES = [
     Case(
         "09",
         f"{HTR} puigcerver",
-        "LeakyReLU after batch norms, five LSTMs both ways",
+        "LeakyReLU after batch norms, five bidirectional LSTMs",
         "keras2",
         "09-puigcerver.h5",
         builder("custom_layers", "puigcerver"),
@@ -147,7 +147,7 @@ CASES = [
     Case(
         "10",
         f"{HTR} bluche",
-        "the image itself reshaped, strided even kernels, tanh, gated convolutions of its own",
+        "the image itself reshaped, strided even kernels, tanh, custom gated convolutions",
         "keras2",
         "10-bluche.h5",
         builder("custom_layers", "bluche"),
@@ -174,7 +174,7 @@ CASES = [
     Case(
         "12",
         "xiaoyubing/chinese_ocr dense_blstm",
-        "the same of fixed width with two GRUs both ways and a Dense between",
+        "the same of fixed width with two bidirectional GRUs and a Dense between",
         "keras2",
         "12-dense_blstm.h5",
         builder("convolutional", "densenet", recurrent=True),

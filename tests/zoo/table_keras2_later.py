@@ -34,7 +34,7 @@ CASES = [
     Case(
         "15",
         "rykov8/ssd_keras, mvoelk/ssd_keras crnn_model.CRNN(gru=True)",
-        "training graph; strided pools of both paddings, unpadded convolution, two GRUs both ways",
+        "training graph; strided pools of both paddings, unpadded convolution, two bidirectional GRUs",
         "keras2",
         "15-ssd_crnn.h5",
         builder("training_graphs", "ssd_crnn", convolutional=False),
@@ -86,7 +86,7 @@ CASES = [
     Case(
         "19",
         "szad670401/HyperLPR hyperlpr_py3/e2emodel.py",
-        "convolutions alone, width None and first, softmax of (steps, 1, classes)",
+        "only convolutions, width None and first, softmax of (steps, 1, classes)",
         "keras2",
         "19-hyperlpr_e2e.h5",
         builder("convolutional", "hyperlpr_convolutional"),
@@ -102,7 +102,7 @@ CASES = [
     Case(
         "20",
         "szad670401/HyperLPR model_seq_rec; qunshansj/real-time-license-plate-recognition-opencv-python",
-        "unpadded convolutions of BGR bytes, GRUs both ways without a flip",
+        "unpadded convolutions of BGR bytes, bidirectional GRUs without a reversal",
         "keras2",
         "20-hyperlpr_gru.h5",
         builder("handwired", "hyperlpr_gru"),
@@ -116,7 +116,7 @@ CASES = [
     Case(
         "21",
         "solivr/tf-crnn",
-        "blocks of a class of its own (convolution, renorm, pool, relu), inputs that no layer takes, Softmax layer",
+        "blocks of a custom class (convolution, renorm, pool, relu), inputs that no layer takes, Softmax layer",
         "keras2",
         "21-tf_crnn.h5",
         builder("custom_layers", "tf_crnn"),
@@ -144,7 +144,7 @@ CASES = [
     Case(
         "28",
         "sbillburg/CRNN-with-STN; janzd/CRNN CRNN",
-        "bytes as they are, LSTMs with hard_sigmoid both ways without a flip, odd height",
+        "bytes without scaling, bidirectional LSTMs with hard_sigmoid without a reversal, odd height",
         "keras2",
         "28-crnn_with_stn.hdf5",
         builder("handwired", "crnn_with_stn"),
@@ -158,7 +158,7 @@ CASES = [
     Case(
         "29",
         "yousirui1/deep_learning test_crnn.py",
-        "Sequential, input (H, W) of width None, LSTMs one way, TimeDistributed(Dense softmax)",
+        "Sequential, input (H, W) of width None, LSTMs in one direction, TimeDistributed(Dense softmax)",
         "keras2",
         "29-one_way.h5",
         builder("training_graphs", "one_way", training=False),
@@ -197,7 +197,7 @@ CASES = [
     Case(
         "34b",
         "CuDNNLSTM as in gasparian/CRNN-OCR-lite, nomeroff-net and Full Stack Deep Learning",
-        "the same with CuDNNLSTM, one way and both ways",
+        "the same with CuDNNLSTM, in one direction and in both",
         "keras2",
         "34b-cudnn_lstm.h5",
         builder("custom_layers", "captcha_break", lstm=True),

@@ -84,7 +84,7 @@ CASES = [
     ),
     Case(
         "26",
-        "rakeshvar/chamanti_ocr balanced_spec, with Reshape for its own layer",
+        "rakeshvar/chamanti_ocr balanced_spec, with Reshape for its custom layer",
         "swish, kernels of (1, 5) and (1, 7), dilation (1, 2), a kernel and stride of (6, 1), logits",
         "keras3",
         "26-chamanti_balanced.keras",
@@ -115,7 +115,7 @@ CASES = [
     Case(
         "31",
         "Kaggle samfc10/handwriting-recognition-using-crnn-in-keras; Sagar-modelling/Handwriting_Recognition_CRNN_LSTM",
-        "two LSTMs both ways, one of them summed, two steps dropped",
+        "two bidirectional LSTMs, one of them summed, two steps dropped",
         "keras3",
         "31-samfc10.keras",
         builder("keras3", "samfc10"),
@@ -127,7 +127,7 @@ CASES = [
     ),
     Case(
         "32",
-        "the public Model_OCR: keras.applications MobileNet with two GRUs both ways",
+        "the public Model_OCR: keras.applications MobileNet with two bidirectional GRUs",
         "nested Functional backbone, DepthwiseConv2D, ZeroPadding2D, ReLU(6), Rescaling, TimeDistributed(Flatten)",
         "keras3",
         "32-mobilenet_inside.keras",
@@ -141,7 +141,7 @@ CASES = [
     Case(
         "33",
         "the common pattern of CTC on a Transformer encoder",
-        "MultiHeadAttention, LayerNormalization before, gelu, positions of a layer of its own",
+        "MultiHeadAttention, LayerNormalization before, gelu, positions of a custom layer",
         "keras3",
         "33-transformer.keras",
         builder("keras3_graphs", "transformer"),
@@ -154,7 +154,7 @@ CASES = [
     Case(
         "35",
         "rakeshvar/chamanti_ocr model_builder.py (2020)",
-        "fixed batch of four, stateful LSTM both ways, ReLU with a slope",
+        "fixed batch of four, stateful bidirectional LSTM, ReLU with a slope",
         "keras3",
         "35-stateful.keras",
         builder("keras3", "stateful"),

@@ -70,7 +70,7 @@ def declared(words: str) -> Callable[[Layer], Value]:
 
 @converts("Lambda")
 def turn(layer: Layer) -> Value:
-    """Convert a Lambda that the user has not described; right after a backward LSTM or GRU, it reverses the steps.
+    """Reverse the steps right after a backward LSTM or GRU; reject any other Lambda that the user has not declared.
 
     This is an assumption. The reference of verification gets the same reversal, so if the code does something else,
     both misread labelled images in the same way.

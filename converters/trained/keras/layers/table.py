@@ -17,15 +17,27 @@ from ..builder import LAYERS, Convert
 _START = """\
 # Layers
 
-What edge-crnn converts of Keras 2 and Keras 3, with all settings unless an error names one. `ops.` are the operations
-of `keras.ops`. To add a missing layer, write one function: see [CONTRIBUTING.md](../CONTRIBUTING.md#add-a-keras-layer).
+edge-crnn converts these layers of Keras 2 and Keras 3. If a setting of a layer is not supported, an error names it.
+`ops.` stands for `keras.ops`, the operations that a functional model may call between layers. To add a missing layer,
+write one function: see [CONTRIBUTING.md](../CONTRIBUTING.md#add-a-keras-layer).
 
 This page is generated: `python -m converters.trained.keras.layers.table > docs/layers.md`
 """
 
+_HEADINGS = {
+    "convolution": "Convolution, pooling and resizing",
+    "elementwise": "Activations and scaling",
+    "merging": "Merging layers",
+    "models": "Nested models",
+    "moving": "Operations that move elements",
+    "operations": "Other operations",
+    "shaping": "Shape, regularisation and augmentation",
+}
+"""Module → heading of its table, unless it is the name of the module."""
+
 
 def markdown() -> str:
-    """The page, with a table for each family."""
+    """Return the page, with a table for each family."""
     families: dict[str, dict[Convert, list[str]]] = {}
     for kind, convert in LAYERS.items():
         family = convert.__module__.rpartition(".")[2]
@@ -35,7 +47,7 @@ def markdown() -> str:
 
 
 def _table(family: str, functions: dict[Convert, list[str]]) -> Iterator[str]:
-    yield f"## {family.capitalize()}\n"
+    yield f"## {_HEADINGS.get(family, family.capitalize())}\n"
     yield "| Keras | becomes |\n|---|---|"
     rows: dict[str, list[str]] = {}
     for convert, kinds in functions.items():
@@ -47,7 +59,8 @@ def _table(family: str, functions: dict[Convert, list[str]]) -> Iterator[str]:
 
 def _first_sentence(convert: Convert) -> str:
     paragraph = (getdoc(convert) or "").partition("\n\n")[0].replace("\n", " ")
-    return re.split(r"(?<=\.)\s+(?=[A-Z])", paragraph)[0].removesuffix(".").replace("|", r"\|")
+    sentence = re.split(r"(?<=\.)\s+(?=[A-Z])", paragraph)[0].removesuffix(".").removeprefix("Convert ")
+    return (sentence[:1].upper() + sentence[1:]).replace("|", r"\|")
 
 
 if __name__ == "__main__":

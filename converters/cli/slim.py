@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from edge_crnn.board.limits import usable_helpers
 from edge_crnn.cli.command import Command, at_least, between
 from edge_crnn.cli.folders import add_recursive_argument
 from edge_crnn.dataset import Dataset
 from edge_crnn.errors import InputError, OutputError
 from edge_crnn.files import require_place, write_atomically
 from edge_crnn.model.artifact import sidecar
+from edge_crnn.progress import note
+from edge_crnn.training.batches import Source as Supply
+from edge_crnn.training.folder import WHATS
+from edge_crnn.training.history import Row
+from edge_crnn.training.plan import MOST_SEED
 
-from ..slim.images import WHATS, drawn, sampled
-from ..slim.job import MOST, SHARE, Student, slim_model
+from ..slim.distil import Plan
+from ..slim.images import Artist, lessons_in, sampled
+from ..slim.job import MOST, SHARE, Student, Training, has_state, run_folder, slim_model
 from ..source import Source
 from .arguments import add_structure_arguments, source_of
 from .places import check_places
+
+_EPOCHS = 10
+_EPOCH = Plan.steps * Plan.batch
+"""Images of an epoch."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,8 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="instead of --to: the share of texts that may change; tries several networks and keeps the smallest",
     )
     parser.add_argument(
-        "--seed", type=at_least(0), default=0, metavar="N", help="number of the random series (default: %(default)s)"
+        "--seed",
+        type=at_least(0, MOST_SEED),
+        default=0,
+        metavar="N",
+        help="number of the random series (default: %(default)s)",
     )
+    _add_training_arguments(parser)
     group = parser.add_argument_group("images")
     group.add_argument(
         "--images", type=Path, metavar="DIR", action="append", default=[],
@@ -53,19 +73,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--draw", choices=WHATS, help="draw images instead, as synth does, mild and heavy ones")
     group.add_argument("--fonts", type=Path, metavar="DIR", help="folder of fonts to draw with (default: as for synth)")
     group.add_argument(
+        "--glyphs", type=Path, metavar="DIR",
+        help="folder of glyph images, which replace fonts on every other plate; fonts draw missing glyphs",
+    )  # fmt: skip
+    group.add_argument(
         "--count",
         type=at_least(1),
         default=MOST,
         metavar="N",
-        help="most images to use; at least a third of them is held back to compare both models (default: %(default)s)",
+        help="most images to fit to and to compare with; at least a third of them is held back to compare both models"
+        " (default: %(default)s)",
     )
     add_structure_arguments(parser)
+
+
+def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("training").add_argument
+    add(
+        "--epochs",
+        type=at_least(0),
+        default=_EPOCHS,
+        metavar="N",
+        help=f"epochs of {_EPOCH:,} images to train with, on the probabilities of the teacher; 0: select and fit only"
+        " (default: %(default)s)",
+    )
+    add("--resume", action="store_true", help="continue a run that was interrupted, with the same options")
+    add(
+        "--learning-rate",
+        type=float,
+        default=Training.learning_rate,
+        metavar="F",
+        help="highest learning rate of AdamW (default: %(default)s)",
+    )
+    add(
+        "--workers",
+        type=at_least(0),
+        default=usable_helpers(),
+        metavar="N",
+        help="processes that prepare images (default: one less than there are usable cores, fewer if memory is short)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Slim the model, and print how the smaller one reads."""
     target: Path = arguments.output
     _check_images(arguments)
+    _check_training(arguments)
     if target.suffix != ".keras":
         raise OutputError(f"{target}: the output must end in .keras; name it {target.stem}.keras")
     inputs = [arguments.model, sidecar(arguments.model), *filter(None, [arguments.spec])]
@@ -74,9 +127,21 @@ def run(arguments: argparse.Namespace) -> int:
     beside = sidecar(source.path)
     if source.unwritten is not None:
         require_place(beside)
-    student = slim_model(
-        source, _images(arguments, source), target, share=arguments.to, lose=arguments.lose, seed=arguments.seed
-    )
+    images, supply = _images(arguments, source)
+    try:
+        student = slim_model(
+            source,
+            images,
+            target,
+            share=arguments.to,
+            lose=arguments.lose,
+            seed=arguments.seed,
+            training=_training(arguments, supply),
+        )
+    except KeyboardInterrupt:
+        if arguments.epochs and has_state(target):
+            note(f"{run_folder(target)} keeps the epochs that are finished; repeat the command with --resume")
+        raise
     _show(student)
     if source.unwritten is not None:
         write_atomically(beside, source.unwritten.encode())
@@ -97,16 +162,72 @@ def _check_images(arguments: argparse.Namespace) -> None:
         raise InputError("no images to slim with; add --images DIR, or --draw plates or lines")
     if arguments.images and arguments.draw is not None:
         raise InputError("--images and --draw do not go together; leave one of them out")
-    if arguments.fonts is not None and arguments.draw is None:
-        raise InputError("--fonts does not apply to --images; leave it out")
+    for option in ("fonts", "glyphs"):
+        if getattr(arguments, option) is not None and arguments.draw is None:
+            raise InputError(f"--{option} does not apply to --images; leave it out")
+    if arguments.glyphs is not None and arguments.draw == "lines":
+        raise InputError("--glyphs does not apply to --draw lines; leave it out")
     if arguments.recursive and arguments.draw is not None:
         raise InputError("--recursive does not apply to --draw; leave it out")
 
 
-def _images(arguments: argparse.Namespace, source: Source) -> Dataset:
+def _check_training(arguments: argparse.Namespace) -> None:
+    """Check the options about training.
+
+    Raises:
+        InputError: the learning rate is not above 0, or options contradict one another.
+        OutputError: the curve of the training would be among its images.
+    """
+    if not 0 < arguments.learning_rate < math.inf:
+        raise InputError(f"learning rate {arguments.learning_rate}: expected a finite number above 0, such as 0.001")
+    if arguments.epochs == 0:
+        if arguments.resume:
+            raise InputError("--resume does not apply to --epochs 0, which trains nothing; leave one of them out")
+        return
+    folder = run_folder(arguments.output)
+    if arguments.recursive and any(folder.resolve().is_relative_to(path.resolve()) for path in arguments.images):
+        raise OutputError(f"{folder}: its curve would be one of the images; write the student to a folder outside them")
+
+
+def _images(arguments: argparse.Namespace, source: Source) -> tuple[Dataset, Callable[[Dataset], Supply]]:
+    """Return the images to fit and to compare, and a function that returns those to train with."""
     if arguments.draw is None:
-        return sampled(arguments.images, arguments.count, arguments.recursive)
-    return drawn(arguments.draw, source.spec, arguments.count, arguments.seed, arguments.fonts)
+        images = sampled(arguments.images, arguments.count, arguments.recursive)
+        return images, partial(lessons_in, arguments.images, seed=arguments.seed, recursive=arguments.recursive)
+    artist = Artist(arguments.draw, source.spec, arguments.fonts, arguments.glyphs)
+    return artist.draw(arguments.count, arguments.seed), lambda _: artist.lessons(arguments.seed)
+
+
+def _training(arguments: argparse.Namespace, supply: Callable[[Dataset], Supply]) -> Training | None:
+    """Return the training that the options ask for."""
+    if arguments.epochs == 0:
+        return None
+    names = ("images", "recursive", "draw", "fonts", "glyphs", "count")
+    return Training(
+        arguments.epochs,
+        supply,
+        learning_rate=arguments.learning_rate,
+        workers=arguments.workers,
+        resume=arguments.resume,
+        data={name: _plain(getattr(arguments, name)) for name in names},
+        on_epoch=partial(_show_epoch, epochs=arguments.epochs),
+    )
+
+
+def _plain(value: object) -> Any:
+    """Return a value of an option as JSON has it."""
+    if isinstance(value, list):
+        return [str(path) for path in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _show_epoch(row: Row, epochs: int) -> None:
+    left = row.seconds / row.epoch * (epochs - row.epoch)
+    print(
+        f"epoch {row.epoch} of {epochs}: loss {row.loss:.4f} nats, same text on {row.exact:.2%} of the images held"
+        f" back; {row.images / row.seconds:.0f} images/s, {left / 60:.0f} min left",
+        flush=True,
+    )
 
 
 def _show(student: Student) -> None:
@@ -125,10 +246,11 @@ SLIM = Command(
     "make a trained model smaller so that it reads the same text",
     add_arguments,
     run,
-    details="Removes channels and units, and fits the weights that are left, without training and without labels. The"
-    " result is a trained model like any other; convert verifies it against its teacher.",
+    details="Removes channels and units, fits the weights that are left, and trains them to give the probabilities of"
+    " the trained model, all without labels. The result is a trained model like any other; convert verifies it against"
+    " its teacher.",
     examples=(
         "slim model.keras --images images -o small.keras",
-        "slim model.keras --draw plates -o small.keras --to 0.3",
+        "slim model.keras --draw plates -o small.keras --to 0.3 --epochs 0",
     ),
 )

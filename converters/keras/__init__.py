@@ -4,6 +4,6 @@
 primitive; `lowering` lists these functions.
 """
 
-from .to_keras import to_keras, write_keras
+from .to_keras import save_keras, to_keras, write_keras
 
-__all__ = ["to_keras", "write_keras"]
+__all__ = ["save_keras", "to_keras", "write_keras"]

@@ -50,7 +50,15 @@ def write_keras(graph: Graph, path: Path) -> None:
         OutputError: the file cannot be written.
         BackendUnavailable, ConversionError, ModelFileError: see `to_keras`.
     """
-    model = to_keras(graph)
+    save_keras(to_keras(graph), path)
+
+
+def save_keras(model: Any, path: Path) -> None:
+    """Write a model of `to_keras` to a `.keras` file, completely or not at all; equal models give the same bytes.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     try:
         with tempfile.TemporaryDirectory(prefix=".saving.", dir=path.parent) as near:
             saved = Path(near) / "model.keras"

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
 
-from edge_crnn.dataset import Dataset, Entry, find_images, refuse_repeats
-from edge_crnn.errors import AlphabetError, InputError
+from edge_crnn.dataset import Dataset, Entry, content_hashes, find_images, refuse_repeats
+from edge_crnn.errors import AlphabetError, DatasetError, InputError
 from edge_crnn.model.spec import ModelSpec
 from edge_crnn.progress import progress
+from edge_crnn.training.batches import Folders, Source
+from edge_crnn.training.checks import require_readable
+from edge_crnn.training.folder import Drawing, What
+from edge_crnn.training.kinds import NEGATIVE
+from edge_crnn.training.varied import Varied
 
 from ..verify.pictures import Picture, Pictures
 
-What: TypeAlias = Literal["plates", "plates-2019", "lines"]
-WHATS: tuple[What, ...] = get_args(What)
-"""The pictures that can be drawn, by their names in `edge-crnn synth`."""
 PRESETS = ("mild", "heavy")
-"""The presets of drawn images, which take turns."""
+"""The presets of drawn images to fit and to compare, which take turns."""
+LESSON_PRESETS = ("mild", "heavy", "training")
+"""The presets of drawn images to train with."""
+NEGATIVES = 0.1
+"""Share of the images to train with that show no plate, so that the student learns where to read nothing."""
 _SEED = 3 << 30
 """Added to the seed of drawn images, so that they differ from those that `synth` draws to verify with."""
+_LESSON_SEED = 7 << 28
+"""Added to the seed of images to train with, so that they differ from all others."""
 _APART = 1 << 32
 """Distance between the seeds of two presets, so that their images differ."""
 _LONGEST = 10
@@ -39,52 +47,103 @@ def sampled(folders: Sequence[Path], count: int, recursive: bool = False) -> Dat
     return Dataset(folders[0], tuple(Entry(path, "") for path in chosen), labelled=False)
 
 
-def drawn(what: What, spec: ModelSpec, count: int, seed: int = 0, fonts: Path | None = None) -> Dataset:
-    """Draw images, every other one in each of `PRESETS`.
+@dataclass(frozen=True)
+class Artist:
+    """A way to draw images that a network can read."""
 
-    Args:
-        what: the pictures to draw.
-        spec: the spec of the network; lines are drawn in its alphabet.
-        count: number of images.
-        seed: number of the random series.
-        fonts: folder of fonts; None: those of `synth`.
+    what: What
+    """The pictures to draw."""
+    spec: ModelSpec
+    """The spec of the network; lines are drawn in its alphabet."""
+    fonts: Path | None = None
+    """Folder of fonts; None: those of `synth`."""
+    glyphs: Path | None = None
+    """Folder of glyph images, which replace fonts on every other plate."""
 
-    Raises:
-        InputError: the network cannot spell what is drawn.
-        DatasetError: the fonts are unusable.
-        BackendUnavailable: Pillow or OpenCV is not installed.
-    """
-    from edge_crnn.training.folder import Drawing
-    from edge_crnn.training.fonts import pick_fonts
+    def draw(self, count: int, seed: int = 0) -> Dataset:
+        """Draw images to fit and to compare, every other one in each of `PRESETS`.
 
-    letters = "".join(symbol for symbol in spec.symbols if len(symbol) == 1 and not symbol.isspace())
-    if what == "lines" and not letters:
-        raise InputError("no symbol of the alphabet is a single character, so no lines can be drawn; use --images DIR")
-    longest = min(_LONGEST, max(1, (spec.output.steps - spec.skip_steps) // 2))
-    drawings = [
-        Drawing(
-            what=what,
-            seed=_SEED + seed + number * _APART,
-            preset=preset,
-            fonts=pick_fonts(fonts, what == "lines"),
+        Args:
+            count: number of images.
+            seed: number of the random series.
+
+        Raises:
+            InputError: the network cannot spell what is drawn.
+            DatasetError: the fonts or glyphs are unusable.
+            BackendUnavailable: Pillow or OpenCV is not installed.
+        """
+        drawings = self._drawings(PRESETS, _SEED + seed)
+        entries: list[Picture] = []
+        for index in progress(range(count), count, "drawing"):
+            place, number = divmod(index, len(drawings))
+            picture = next(drawings[number].pictures(1, place))
+            self._require_spelling(picture.label)
+            entries.append(Picture(Path(f"drawn {self.what} {index}"), "", picture.image))
+        return Pictures(Path(f"drawn {self.what}"), tuple(entries), labelled=False)
+
+    def lessons(self, seed: int) -> Source:
+        """Return an endless supply of images to train with, of `LESSON_PRESETS`; among plates there are negatives.
+
+        Raises:
+            InputError, DatasetError, BackendUnavailable: see `draw`.
+        """
+        from edge_crnn.training.drawn import Mixture, WithNegatives
+
+        source = Mixture(tuple(self._drawings(LESSON_PRESETS, _LESSON_SEED + seed)))
+        if self.what == "lines":
+            return source
+        negatives = self._drawings(LESSON_PRESETS, _LESSON_SEED + seed + _APART // 2, NEGATIVE)
+        return WithNegatives(source, Mixture(tuple(negatives)), NEGATIVES)
+
+    def _drawings(self, presets: Sequence[str], seed: int, kinds: tuple[str, ...] = ()) -> list[Drawing]:
+        from edge_crnn.training.fonts import pick_fonts
+
+        letters = "".join(symbol for symbol in self.spec.symbols if len(symbol) == 1 and not symbol.isspace())
+        if self.what == "lines" and not letters:
+            raise InputError(
+                "no symbol of the alphabet is a single character, so no lines can be drawn; use --images DIR"
+            )
+        longest = min(_LONGEST, max(1, (self.spec.output.steps - self.spec.skip_steps) // 2))
+        drawing = Drawing(
+            what=self.what,
+            seed=seed,
+            preset=presets[0],
+            fonts=pick_fonts(self.fonts, self.what == "lines"),
+            chosen=kinds,
             alphabet=letters,
             length=(1, longest),
         )
-        for number, preset in enumerate(PRESETS)
-    ]
-    entries: list[Picture] = []
-    for index in progress(range(count), count, "drawing"):
-        place, number = divmod(index, len(drawings))
-        picture = next(drawings[number].pictures(1, place))
-        _require_spelling(spec, what, picture.label)
-        entries.append(Picture(Path(f"drawn {what} {index}"), "", picture.image))
-    return Pictures(Path(f"drawn {what}"), tuple(entries), labelled=False)
+        drawings = [replace(drawing, preset=preset) for preset in presets]
+        if self.glyphs is not None:
+            drawings += [replace(drawing, glyphs=self.glyphs) for drawing in drawings]
+        # Runs of the same seed have the same labels, so every run gets its own seed.
+        return [replace(drawing, seed=seed + _APART * place) for place, drawing in enumerate(drawings)]
+
+    def _require_spelling(self, label: str) -> None:
+        try:
+            self.spec.alphabet.encode(label)
+        except AlphabetError as error:
+            raise InputError(
+                f"--draw {self.what} draws {label!r}, which {self.spec.name!r} cannot write ({error}); use --images DIR"
+            ) from error
 
 
-def _require_spelling(spec: ModelSpec, what: str, label: str) -> None:
-    try:
-        spec.alphabet.encode(label)
-    except AlphabetError as error:
-        raise InputError(
-            f"--draw {what} draws {label!r}, which {spec.name!r} cannot write ({error}); use --images DIR"
-        ) from error
+def lessons_in(folders: Sequence[Path], held_back: Dataset, seed: int, recursive: bool = False) -> Source:
+    """Return an endless supply of the images in folders to train with, without those that are held back.
+
+    Raises:
+        DatasetError: no image is left.
+        ImageError: an image cannot be read.
+    """
+    compared = content_hashes(held_back.paths)
+    files = content_hashes(path for folder in folders for path in find_images(folder, recursive, _no_note))
+    paths = [path for content, path in files.items() if content not in compared]
+    if not paths:
+        raise DatasetError("no images are left to train with; add images")
+    images = Dataset(folders[0], tuple(Entry(path, "") for path in paths), labelled=False)
+    require_readable([images])
+    return Varied(Folders((images,), seed), seed)
+
+
+def _no_note(_: str) -> None:
+    """Drop a note on the files of a folder, which `sampled` has written already."""

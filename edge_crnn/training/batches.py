@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple, Protocol
+from functools import lru_cache, partial
+from itertools import count
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ _AHEAD = 4
 """Number of batches that a worker prepares ahead."""
 
 Pixels = npt.NDArray[np.uint8]
+T = TypeVar("T")
 
 
 class Batch(NamedTuple):
@@ -101,37 +103,43 @@ def make_batch(source: Source, spec: InputSpec, size: int, index: int) -> Batch:
 @contextlib.contextmanager
 def batches(source: Source, spec: InputSpec, size: int, start: int, workers: int) -> Iterator[Iterator[Batch]]:
     """Yield batches `start`, `start` + 1, … without end, prepared by worker processes, or on demand without any."""
+    with prepared(partial(make_batch, source, spec, size), start, workers) as coming:
+        yield coming
+
+
+@contextlib.contextmanager
+def prepared(make: Callable[[int], T], start: int, workers: int) -> Iterator[Iterator[T]]:
+    """Yield `make(start)`, `make(start + 1)`, … without end, prepared by worker processes, or on demand without any.
+
+    Args:
+        make: makes a batch from its number; it must be picklable, since every worker gets a copy.
+        start: number of the first batch.
+        workers: number of processes.
+    """
     if workers == 0:
-        yield (make_batch(source, spec, size, index) for index in _count(start))
+        yield map(make, count(start))
         return
-    with pool_of(workers, _remember, source, spec, size) as pool:
+    with pool_of(workers, _remember, make) as pool:
         yield _ahead(lambda index: pool.submit(_remembered, index), start, workers * _AHEAD)
 
 
-def _ahead(submit: Callable[[int], Future[Batch]], start: int, ahead: int) -> Iterator[Batch]:
-    waiting: deque[Future[Batch]] = deque()
-    for index in _count(start):
+def _ahead(submit: Callable[[int], Future[T]], start: int, ahead: int) -> Iterator[T]:
+    waiting: deque[Future[T]] = deque()
+    for index in count(start):
         waiting.append(submit(index))
         if len(waiting) >= ahead:
             yield waiting.popleft().result()
 
 
-def _count(start: int) -> Iterator[int]:
-    while True:
-        yield start
-        start += 1
+_mine: Callable[[int], Any] | None = None
+"""The function that makes batches in a worker process."""
 
 
-_mine: tuple[Source, InputSpec, int] | None = None
-"""The source of batches in a worker process."""
-
-
-def _remember(source: Source, spec: InputSpec, size: int) -> None:
+def _remember(make: Callable[[int], Any]) -> None:
     global _mine
-    _mine = (source, spec, size)
+    _mine = make
 
 
-def _remembered(index: int) -> Batch:
+def _remembered(index: int) -> Any:
     assert _mine is not None
-    source, spec, size = _mine
-    return make_batch(source, spec, size, index)
+    return _mine(index)

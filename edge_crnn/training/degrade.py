@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -132,6 +132,10 @@ TRAINING = Preset(
 )
 """A preset to train with, beyond `heavy` in range and kind: a network does not learn to read what it never sees."""
 PRESETS = {preset.name: preset for preset in (NONE, MILD, HEAVY, TRAINING)}
+VARIED = replace(MILD, name="varied", px_per_mm=(0.7 * PX_PER_MM, PX_PER_MM), margin=(-0.02, 0.06))
+"""Faults that are added to a picture that a camera has taken."""
+_HEIGHT_MM = 110.0
+"""The height that `vary` takes a picture to show, that of a long plate."""
 
 
 def find_preset(preset: Preset | str) -> Preset:
@@ -166,6 +170,18 @@ def photograph(canvas: Image, pad: int, preset: Preset, rng: np.random.Generator
     image = _light(image, preset, rng)
     image = _sensor(image, preset, rng)
     return _file(image, preset, rng)
+
+
+def vary(image: Image, rng: np.random.Generator) -> Image:
+    """Change a picture as if it had been taken once more, a little worse: view, lens, light, sensor and file.
+
+    `image` is (H, W, 3) uint8, BGR, a close crop of a text; so is the result, which may be smaller.
+    """
+    image = _view(image, 0, rng.uniform(*VARIED.px_per_mm), VARIED, rng)
+    image = _lens(image, image.shape[0] / _HEIGHT_MM, VARIED, rng)
+    image = _light(image, VARIED, rng)
+    image = _sensor(image, VARIED, rng)
+    return _file(image, VARIED, rng)
 
 
 def _cluttered(canvas: Image, pad: int, preset: Preset, rng: np.random.Generator) -> Image:

@@ -27,7 +27,7 @@ from ..progress import note as to_stderr
 from ..progress import progress
 from .architectures import ARCHITECTURES, SOFTMAX
 from .batches import Batch, Source, batches
-from .history import Row, write_history
+from .history import Row, require_matplotlib, write_history
 from .initial import copy_weights, load_initial, take_over
 from .loss import ctc_loss, pack
 from .metrics import Score, score
@@ -103,9 +103,11 @@ def fit(
         ModelFileError: `initial` or the state cannot be read, or has other shapes.
         ModelSpecError: `initial` has other classes, and no spec names them.
         OutputError: the folder cannot be written.
+        BackendUnavailable: Matplotlib is not installed.
     """
     import keras
 
+    require_matplotlib()
     alphabet = spec.alphabet
     steps = spec.output.steps - spec.skip_steps
     _require_labels(source, validation, alphabet, steps, note)

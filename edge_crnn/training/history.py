@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from ..errors import BackendUnavailable
 from ..files import write_atomically
 
 LOG = "log.csv"
@@ -38,6 +40,16 @@ class Row:
             f" {self.character_error_rate:.2%}, letters {self.letter_accuracy:.2%}; {self.images:,} images,"
             f" {rate:.0f}/s"
         )
+
+
+def require_matplotlib() -> None:
+    """Check before a training that its curve can be drawn.
+
+    Raises:
+        BackendUnavailable: Matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise BackendUnavailable("the curve of a training needs Matplotlib: pip install 'edge-crnn[train]'")
 
 
 def write_history(folder: Path, rows: Sequence[Row]) -> None:

@@ -15,11 +15,13 @@ WARM_UP = 0.03
 """Share of all steps over which AdamW's rate rises from 0."""
 LAST = 0.01
 """Fraction of the rate at the end of the cosine decay."""
+AVERAGED = 0.05
+"""Share of all steps that an average of the weights looks back on."""
 WEIGHT_DECAY = 1e-2
 MOST_NORM = 5.0
 
 
-def make_optimiser(name: Optimiser, rate: float | None, steps: int) -> Any:
+def make_optimiser(name: Optimiser, rate: float | None, steps: int, *, averaged: bool = False) -> Any:
     """Make a Keras optimiser for a run of this many steps.
 
     | name | |
@@ -27,6 +29,13 @@ def make_optimiser(name: Optimiser, rate: float | None, steps: int) -> Any:
     | adamw | AdamW (Loshchilov and Hutter 2019), linear warm-up, cosine decay (2017), gradients clipped to a global norm of 5 (Pascanu 2013); no decay of biases and norms |
     | adadelta | Adadelta (Zeiler 2012) at a constant rate of 1, as the plate network was first trained |
     | adam | Adam (Kingma and Ba 2015) at a constant rate of 0.0001, as the text line network was first trained |
+
+    Args:
+        name: name of the optimiser.
+        rate: learning rate; None: the default of the optimiser.
+        steps: number of steps of the run.
+        averaged: keep exponential averages of the weights, which `finalize_variable_values` stores (Polyak and Juditsky
+            1992). AdamW only.
 
     Raises:
         InputError: the optimiser is unknown.
@@ -48,6 +57,12 @@ def make_optimiser(name: Optimiser, rate: float | None, steps: int) -> Any:
         warmup_target=rate,
         warmup_steps=warm_up,
     )
-    optimiser = optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY, global_clipnorm=MOST_NORM)
+    optimiser = optimizers.AdamW(
+        schedule,
+        weight_decay=WEIGHT_DECAY,
+        global_clipnorm=MOST_NORM,
+        use_ema=averaged,
+        ema_momentum=max(0.0, 1 - 1 / (AVERAGED * steps)),
+    )
     optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimiser

@@ -11,20 +11,28 @@ import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InputError, ModelFileError
 from ..files import write_atomically
 from .history import Row
-from .plan import Plan
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _VERSION = 1
 
 
-def save_state(path: Path, plan: Plan, rows: Sequence[Row], variables: Sequence[Any]) -> None:
+def save_state(path: Path, plan: DataclassInstance, rows: Sequence[Row], variables: Sequence[Any]) -> None:
     """Write the state after the epoch of the last row.
+
+    Args:
+        path: the file.
+        plan: all settings of the run, in values that JSON has.
+        rows: the figures of the epochs.
+        variables: Keras variables.
 
     Raises:
         OutputError: it cannot be written; an older state stays.
@@ -38,7 +46,7 @@ def save_state(path: Path, plan: Plan, rows: Sequence[Row], variables: Sequence[
     write_atomically(path, buffer.getvalue())
 
 
-def load_state(path: Path, plan: Plan, variables: Sequence[Any]) -> list[Row]:
+def load_state(path: Path, plan: DataclassInstance, variables: Sequence[Any]) -> list[Row]:
     """Restore the variables, and return the log so far.
 
     Raises:
@@ -49,16 +57,16 @@ def load_state(path: Path, plan: Plan, variables: Sequence[Any]) -> list[Row]:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             about = json.loads(archive["json"].tobytes())
             arrays = [archive[str(index)] for index in range(len(archive.files) - 1)]
-        planned = about["plan"]
+        planned = _flat(about["plan"])
         rows = [Row(**row) for row in about["rows"]]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise ModelFileError(f"{path}: not the state of a run ({error}); remove the file to start again") from error
-    expected = _plain(plan)
+    expected = _flat(_plain(plan))
     if different := sorted(key for key in {*planned, *expected} if planned.get(key) != expected.get(key)):
         key = different[0]
         raise InputError(
             f"{path}: the run in this folder has {key} {planned.get(key)!r}, but this run has {expected.get(key)!r};"
-            " resume with the same options, or choose another folder"
+            " resume with the same options, or remove the file to start again"
         )
     shapes = [tuple(array.shape) for array in arrays], [tuple(variable.shape) for variable in variables]
     if shapes[0] != shapes[1]:
@@ -70,6 +78,12 @@ def load_state(path: Path, plan: Plan, variables: Sequence[Any]) -> list[Row]:
     return rows
 
 
-def _plain(plan: Plan) -> dict[str, Any]:
+def _plain(plan: DataclassInstance) -> dict[str, Any]:
     """Convert the plan to JSON and back, for a comparison."""
     return json.loads(json.dumps(dataclasses.asdict(plan)))  # type: ignore[no-any-return]
+
+
+def _flat(plan: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a plan with those of its data as `data NAME`, so that a message can name the one."""
+    data = plan.get("data", {})
+    return plan | {"data": None} | {f"data {name}": value for name, value in data.items()}

@@ -25,6 +25,7 @@ LOOSE = ["--gate-agreement", "0", "--gate-accuracy", "100"]
 """A gate that any network meets: the tiny teacher was never trained, so its texts change easily."""
 DECLARED = ["--alphabet", "0123456789", "--blank", "last", "--skip-steps", "2", "--pixels", "x/127.5-1"]
 """The facts in the spec of the tiny network that its file does not state."""
+UNTRAINED = ["--epochs", "0"]
 FILES = ["small.keras", "small.keras.json", "tiny.keras", "tiny.keras.json"]
 
 
@@ -49,7 +50,7 @@ def slimmed(tiny_keras: Path, pictures: Path, tmp_path_factory: pytest.TempPathF
     for path in (tiny_keras, sidecar(tiny_keras)):
         shutil.copy(path, folder)
     words = ["slim", folder / "tiny.keras", "--images", pictures, "-o", folder / "small.keras", "--to", "0.6"]
-    assert main([str(word) for word in words]) == 0
+    assert main([str(word) for word in (*words, *UNTRAINED)]) == 0
     return folder
 
 
@@ -77,7 +78,7 @@ def test_the_same_seed_gives_the_same_files(run: Run, copied: Path, pictures: Pa
     before = {name: (copied / name).read_bytes() for name in FILES}
     (copied / "small.keras").write_bytes(b"")
     words = ["slim", copied / "tiny.keras", "--images", pictures, "-o", copied / "small.keras", "--to", "0.6"]
-    status, out, _ = run(*words)
+    status, out, _ = run(*words, *UNTRAINED)
     assert status == 0
     assert {name: (copied / name).read_bytes() for name in FILES} == before
     assert "slimmed from tiny.keras, " in out[-2]
@@ -245,9 +246,9 @@ def test_a_full_disk_leaves_the_earlier_files(
     def full(*_: object) -> None:
         raise OutputError(28, "no room")
 
-    monkeypatch.setattr(job, "write_keras" if fails == "model" else "write_atomically", full)
+    monkeypatch.setattr(job, "save_keras" if fails == "model" else "write_atomically", full)
     words = ["slim", copied / "tiny.keras", "--images", pictures, "-o", copied / "small.keras", "--to", "0.5"]
-    status, out, err = run(*words)
+    status, out, err = run(*words, *UNTRAINED)
     assert (status, out) == (1, [])
     assert "no room" in err[-1]
     assert {path.name: path.read_bytes() for path in copied.iterdir()} == before
@@ -257,7 +258,7 @@ def test_the_smallest_network_is_found(run: Run, copied: Path, pictures: Path) -
     """A network of any size may lose all texts, and one that may lose none is hardly smaller than its teacher."""
     words = ["slim", copied / "tiny.keras", "--images", pictures, "-o", copied / "small.keras"]
     before = load_sidecar(copied / "small.keras").teacher
-    status, out, _ = run(*words, "--lose", 100)
+    status, out, _ = run(*words, "--lose", 100, *UNTRAINED)
     assert status == 0
     after = load_sidecar(copied / "small.keras").teacher
     assert before is not None
@@ -271,7 +272,7 @@ def test_a_spec_of_declared_facts_is_written_beside_the_teacher(
 ) -> None:
     teacher = tmp_path / "bare.keras"
     shutil.copy(tiny_keras, teacher)
-    words = ["slim", teacher, "--images", pictures, "-o", tmp_path / "small.keras", "--to", "0.9"]
+    words = ["slim", teacher, "--images", pictures, "-o", tmp_path / "small.keras", "--to", "0.9", *UNTRAINED]
     status, _, err = run(*words)
     assert (status, len(err)) == (1, 1)
     assert "--alphabet" in err[0]

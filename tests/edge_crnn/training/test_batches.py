@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from edge_crnn.alphabet import PLATES, Alphabet
 from edge_crnn.dataset import load_labelled
 from edge_crnn.model.spec import InputSpec
-from edge_crnn.training.batches import Batch, Folders, Pixels, Source, batches, make_batch
+from edge_crnn.training.batches import Batch, Folders, Pixels, Source, batches, make_batch, prepared
 from edge_crnn.training.drawn import Mixture, WithNegatives
 from edge_crnn.training.folder import Drawing
 from edge_crnn.training.fonts import find_fonts, find_line_fonts
@@ -67,6 +68,13 @@ def test_workers_give_the_same_batches() -> None:
     fonts = tuple(find_line_fonts()[:2])
     source = Mixture(tuple(Drawing("lines", 5, preset, fonts) for preset in ("mild", "none")))
     assert same(first(source, 3, start=2, workers=2), first(source, 5)[2:])
+
+
+@pytest.mark.thorough
+def test_workers_prepare_anything_in_order() -> None:
+    for workers in (0, 2):
+        with prepared(partial(pow, 3), 5, workers) as coming:
+            assert list(islice(coming, 12)) == [3**index for index in range(5, 17)]
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from edge_crnn.training.degrade import HEAVY, MILD, NONE, PX_PER_MM, TRAINING, Preset, _streak, photograph
+from edge_crnn.training.degrade import HEAVY, MILD, NONE, PX_PER_MM, TRAINING, VARIED, Preset, _streak, photograph, vary
 
 PAD = 45
 
@@ -145,3 +147,32 @@ def test_a_level_streak_is_a_line():
     kernel = _streak(4.0, 0.0)
     assert np.flatnonzero(kernel.any(axis=1)).tolist() == [2]
     assert (kernel[2, 1:4] > 0.15).all()
+
+
+@given(st.integers(1, 150), st.integers(1, 300), st.integers(0, 1 << 32))
+def test_a_picture_of_any_size_can_be_varied(height: int, width: int, seed: int):
+    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    before = image.copy()
+    varied = vary(image, np.random.default_rng(seed))
+    assert varied.dtype == np.uint8
+    assert varied.shape[2] == 3
+    assert min(varied.shape) >= 1
+    assert varied.shape[0] <= 1.3 * height + 0.04 * width + 3  # turned by two degrees
+    np.testing.assert_array_equal(image, before)
+    np.testing.assert_array_equal(varied, vary(image, np.random.default_rng(seed)))
+
+
+def test_a_varied_picture_still_shows_the_same():
+    """It is about as large, and nowhere turned upside down."""
+    image = np.full((80, 200, 3), 220, np.uint8)
+    image[40:] = 40
+    for seed in range(20):
+        varied = vary(image, np.random.default_rng(seed))
+        assert 0.6 < varied.shape[0] / 80 < 1.3
+        assert 0.6 < varied.shape[1] / 200 < 1.2
+        height = varied.shape[0]
+        assert varied[: height // 4].mean() > varied[-height // 4 :].mean() + 80
+
+
+def test_pictures_are_never_turned_negative():
+    assert (VARIED.negative_chance, VARIED.dirt_chance, VARIED.clutter) == (0, 0, 0)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from edge_crnn.errors import InputError
-from edge_crnn.training.optimisers import LAST, RATES, WEIGHT_DECAY, make_optimiser
+from edge_crnn.training.optimisers import AVERAGED, LAST, RATES, WEIGHT_DECAY, make_optimiser
 
 
 @pytest.mark.parametrize("name", list(RATES))
@@ -43,6 +43,34 @@ def test_adamw_lets_biases_and_norms_be(keras: Any) -> None:
 
 def test_a_large_gradient_is_cut_short(keras: Any) -> None:
     assert make_optimiser("adamw", None, 10).global_clipnorm == 5
+
+
+def test_the_average_looks_back_on_a_share_of_the_steps(keras: Any) -> None:
+    """The reference is the exponential average of the weights after every step."""
+    place = keras.Variable([3.0], name="kernel")
+    optimiser = make_optimiser("adamw", 0.1, 200, averaged=True)
+    optimiser.build([place])
+    momentum = 1 - 1 / (AVERAGED * 200)
+    average = None
+    for _ in range(30):
+        optimiser.apply([2 * place.value], [place])
+        weight = float(place[0])
+        average = weight if average is None else momentum * average + (1 - momentum) * weight
+    other = keras.Variable([0.0], name="kernel")
+    optimiser.finalize_variable_values([other])
+    assert float(other[0]) == pytest.approx(average, rel=1e-5)
+    assert float(place[0]) == weight != average
+
+
+def test_the_average_of_a_short_run_is_its_last_weights(keras: Any) -> None:
+    place = keras.Variable([3.0], name="kernel")
+    optimiser = make_optimiser("adamw", 0.1, 4, averaged=True)
+    optimiser.build([place])
+    for _ in range(4):
+        optimiser.apply([2 * place.value], [place])
+    other = keras.Variable([0.0], name="kernel")
+    optimiser.finalize_variable_values([other])
+    assert float(other[0]) == float(place[0]) != 3
 
 
 @pytest.mark.tensorflow

@@ -39,7 +39,8 @@ def test_everything_comes_back(saved: Path, variables: list[Any]) -> None:
     ("change", "message"),
     [
         ({"epochs": 5}, "has epochs 3, but this run has 5"),
-        ({"data": {"length": (1, 5)}}, "has data .* but this run has"),
+        ({"data": {"length": (1, 5)}}, r"has data length \[1, 4\], but this run has \[1, 5\]"),
+        ({"data": {}}, r"has data length \[1, 4\], but this run has None"),
     ],
 )
 def test_another_plan_is_refused(saved: Path, variables: list[Any], change: dict[str, Any], message: str) -> None:
@@ -55,10 +56,12 @@ def test_other_variables_are_refused_and_none_is_set(saved: Path, variables: lis
     assert float(others[0][0, 0]) == 1
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "pickled", "no archive"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "pickled", "no archive", "a list", "no plan"])
 def test_file_that_is_no_state_is_refused(saved: Path, variables: list[Any], damage: str) -> None:
     if damage == "pickled":
         np.savez(saved, json=np.array([print], object))
+    elif damage in ("a list", "no plan"):
+        np.savez(saved, json=np.frombuffer(b"[]" if damage == "a list" else b'{"plan": [], "rows": []}', np.uint8))
     else:
         data = saved.read_bytes()
         saved.write_bytes({"cut": data[:-100], "empty": b"", "no archive": b"x" * 100}[damage])

@@ -31,7 +31,7 @@ class Recipe:
     head: Precision
     """Recurrent layers, and everything that depends on one."""
     form: Form
-    """The recurrence: one WHILE loop per direction, every step written out, or the engine's own op."""
+    """The recurrence: WHILE loops, every step written out, or the engine's own op."""
     summary: str
     largest_change: float = 1.0
     """Largest |Δp| from the trained model that is allowed on seeded pictures; 1 allows any.

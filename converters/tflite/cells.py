@@ -1,8 +1,12 @@
-"""Writes one step of a recurrent cell in TFLite; values have the same names as in the oracle."""
+"""Writes one step of recurrent cells in TFLite; values have the same names as in the oracle.
+
+Cells that compute the same way take a step together: their rows lie one below the other, so that every op but the
+products serves all of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -13,7 +17,7 @@ from .quantisation import TANH_OUT
 from .writer import Tensor
 
 STATES: Mapping[type[Cell], tuple[str, ...]] = {LstmCell: ("hidden", "state"), GruCell: ("hidden",)}
-"""Names of the states that a step takes from the step before it, each (N, units)."""
+"""Names of the states that a step takes from the step before it."""
 
 Name: TypeAlias = Callable[[str], str]
 """Maps the name of a value to the name of its tensor."""
@@ -31,32 +35,38 @@ def input_products(cell: Cell) -> dict[str, tuple[Array, Array]]:
             return {"projection": (kernel, bias), "proposal": (inner_kernel, inner_bias)}
 
 
+def alike(cells: Sequence[Cell]) -> bool:
+    """Return whether cells can take a step together: same kind, units and functions."""
+    return len({(type(cell), cell.units, cell.recurrent_activation, len(cell.weights)) for cell in cells}) == 1
+
+
 def step_of(
-    cell: Cell, ops: Ops, name: Name, now: Mapping[str, Tensor], before: Mapping[str, Tensor]
+    cells: Sequence[Cell], ops: Ops, name: Name, now: Mapping[str, Tensor], before: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Write a step, and return the states after it by name, each (N, units).
+    """Write a step of cells that are `alike`, and return the states after it by name, each (…, rows, units).
 
     Args:
-        cell: an LSTM or a GRU.
+        cells: LSTMs or GRUs; each has an equal share of the rows, in order.
         ops: where the step is written.
         name: names the tensors.
-        now: this step's `input_products`.
-        before: the states before it; empty stands for zeros.
+        now: this step's `input_products`, each (…, rows, ·).
+        before: the states before it, each (…, rows, units); empty stands for zeros, and takes a single cell.
     """
-    match cell:
-        case LstmCell():
-            return _lstm(cell, ops, name, now["projection"], before)
-        case GruCell():
-            return _gru(cell, ops, name, now, before)
+    if isinstance(cells[0], LstmCell):
+        return _lstm(cells, ops, name, now["projection"], before)
+    return _gru(cells, ops, name, now, before)
 
 
-def _lstm(cell: LstmCell, ops: Ops, name: Name, projection: Tensor, before: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _lstm(
+    cells: Sequence[Cell], ops: Ops, name: Name, projection: Tensor, before: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     gates = projection
     if before:
-        feedback = ops.product(name("feedback"), before["hidden"], _gates(cell.recurrent), None)
+        weights = [_gates(cell.recurrent) for cell in cells]
+        feedback = _product(ops, name("feedback"), before["hidden"], weights)
         gates = ops.binary("ADD", name("gates"), projection, feedback)
     i, f, o, g = ops.split(name("gates"), gates, 4)
-    gate = cell.recurrent_activation
+    gate = cells[0].recurrent_activation
     i, o = _open(ops, gate, name("input"), i), _open(ops, gate, name("output"), o)
     g = ops.tanh(name("candidate"), g)
     state = ops.binary("MUL", name("written"), i, g)
@@ -68,30 +78,44 @@ def _lstm(cell: LstmCell, ops: Ops, name: Name, projection: Tensor, before: Mapp
 
 
 def _gru(
-    cell: GruCell, ops: Ops, name: Name, now: Mapping[str, Tensor], before: Mapping[str, Tensor]
+    cells: Sequence[Cell], ops: Ops, name: Name, now: Mapping[str, Tensor], before: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     hidden = before.get("hidden")
-    gate_weights, weights = _gru_parts(cell.recurrent)
+    gate_weights, weights = zip(*(_gru_parts(cell.recurrent) for cell in cells), strict=True)
+    inner_biases = [cell.inner_bias for cell in cells if isinstance(cell, GruCell) and cell.inner_bias is not None]
     gates, proposed = now["projection"], now["proposal"]
     if hidden is not None:
-        feedback = ops.product(name("feedback"), hidden, gate_weights, None)
+        feedback = _product(ops, name("feedback"), hidden, gate_weights)
         gates = ops.binary("ADD", name("gates"), gates, feedback)
-    z, r = ops.split(name("gates"), _open(ops, cell.recurrent_activation, name("gates:open"), gates), 2)
-    if cell.inner_bias is not None:
+    z, r = ops.split(name("gates"), _open(ops, cells[0].recurrent_activation, name("gates:open"), gates), 2)
+    if inner_biases:
         if hidden is None:
-            memory = ops.fixed(name("memory"), cell.inner_bias)
+            memory = ops.fixed(name("memory"), inner_biases[0])
         else:
-            memory = ops.product(name("memory"), hidden, weights, cell.inner_bias)
+            memory = _product(ops, name("memory"), hidden, weights, inner_biases)
         recalled = ops.binary("MUL", name("recalled"), r, memory)
         proposed = ops.binary("ADD", name("proposed"), proposed, recalled)
     elif hidden is not None:
         recalled = ops.binary("MUL", name("recalled"), r, hidden)
-        memory = ops.product(name("memory"), recalled, weights, None)
+        memory = _product(ops, name("memory"), recalled, weights)
         proposed = ops.binary("ADD", name("proposed"), proposed, memory)
     candidate = ops.tanh(name("candidate"), proposed)
     change = candidate if hidden is None else ops.binary("SUB", name("change"), candidate, hidden)
     withheld = ops.binary("MUL", name("withheld"), z, change)
     return {"hidden": _hidden(ops, "SUB", name, candidate, withheld)}
+
+
+def _product(ops: Ops, name: str, x: Tensor, kernels: Sequence[Array], biases: Sequence[Array] | None = None) -> Tensor:
+    """Multiply the rows of each cell by the cell's own kernel: (…, rows, in) → (…, rows, out)."""
+    if len(kernels) == 1:
+        return ops.product(name, x, kernels[0], biases[0] if biases else None)
+    products = [
+        ops.product(f"{name}:{place}", rows, kernel, biases[place] if biases else None)
+        for place, (rows, kernel) in enumerate(
+            zip(ops.split(f"{name}:rows", x, len(kernels), axis=-2), kernels, strict=True)
+        )
+    ]
+    return ops.concat(name, products, axis=-2)
 
 
 def _open(ops: Ops, gate: Gate, name: str, x: Tensor) -> Tensor:

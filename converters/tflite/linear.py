@@ -9,13 +9,17 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from ..graph.nodes import NO_PADS, Affine, Conv, ConvTranspose, Dense, MatMul, Pads, Shape
+from .blocks import block_of, in_blocks
 from .maps import padded
 from .ops import FUSED, Ops, Weights
 from .writer import Tensor
 
 
 def conv(ops: Ops, node: Conv, shape: Shape, x: Tensor) -> Tensor:
-    """Convolve in 2-D: depthwise, as a whole, or group by group."""
+    """Convolve in 2-D: depthwise, as a whole, group by group, or with columns as channels."""
+    block = block_of(node, shape, x.shape) if ops.static else 1
+    if block > 1:
+        return _in_blocks(ops, node, block, shape, x)
     x, padding = padded(ops, node, x, node.kernel.shape, node.dilation)
     if node.groups == 1:
         return _whole(ops, node.name, node, padding, shape, x)
@@ -36,6 +40,14 @@ def conv(ops: Ops, node: Conv, shape: Shape, x: Tensor) -> Tensor:
         )
     ]
     return ops.concat(node.name, parts)
+
+
+def _in_blocks(ops: Ops, node: Conv, block: int, shape: Shape, x: Tensor) -> Tensor:
+    name = f"{node.name}:blocks"
+    taken = ops.reshape(f"{name} of columns", x, (*x.shape[:2], x.shape[2] // block, block))
+    blocked = replace(in_blocks(node, block), name=name)
+    result = conv(ops, blocked, (*shape[:2], shape[2] // block, block * shape[3]), taken)
+    return ops.reshape(node.name, result, shape)
 
 
 def _whole(ops: Ops, name: str, node: Conv, padding: int, shape: Shape, x: Tensor) -> Tensor:

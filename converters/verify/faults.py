@@ -102,14 +102,15 @@ def refuse_other_ranges(artifact: Artifact, graph: Graph, ranges: Ranges, images
     wrong = []
     ranges = shared_ranges(graph, ranges)
     for tensor, (scale, zero_point) in _calibrated(artifact.payload):
-        if ranges.keys().isdisjoint({tensor, tensor.rpartition(":")[0]}):
+        value = tensor if tensor in ranges else tensor.rpartition(":")[0]
+        if value not in ranges:
             continue  # an intermediate result inside a node
-        expected = quantisation_of(tensor, ranges)
+        expected = quantisation_of(value, ranges)
         low, high = ((end - expected.zero_point) * expected.scale for end in (-128, 127))
         scale_differs = abs(scale - expected.scale) > _SCALE_TOLERANCE * expected.scale
         if scale_differs or abs(zero_point - expected.zero_point) > _ZERO_POINT_TOLERANCE:
             stored = f"{(-128 - zero_point) * scale:.3g} to {(127 - zero_point) * scale:.3g}"
-            wrong.append(f"{tensor!r} from {stored}, expected {low:.3g} to {high:.3g}")
+            wrong.append(f"{value!r} from {stored}, expected {low:.3g} to {high:.3g}")
     if wrong:
         raise ArtifactError(
             f"{artifact.path.name}: the ranges of {len(wrong)} int8 values are not those of {images}, such as"

@@ -27,12 +27,14 @@ from tests.converters.tflite.running import (
     every_form,
     every_kind,
     holds,
+    ops_of,
     read,
 )
 
 pytestmark = pytest.mark.thorough
 
 M = Maker(7)
+HARD: Gate = "hard_sigmoid_keras2"
 
 
 @every_form
@@ -40,6 +42,14 @@ M = Maker(7)
 @pytest.mark.parametrize("batch", [1, 4])
 def test_recurrent_layers(layers: str, recipe: Recipe, batch: int) -> None:
     holds(recipe, ending(SEQUENCE, *RECURRENT[layers]), batch)
+
+
+@every_form
+@pytest.mark.parametrize("layers", ["forward", "backward", "concat", "two widths", "gru sum", "lstm and gru"])
+@pytest.mark.parametrize("steps", [8, 9, 19])
+def test_sequences_longer_than_a_loop(steps: int, layers: str, recipe: Recipe) -> None:
+    """Exactly a loop, and several loops, the last of which runs past the end."""
+    holds(recipe, ending((steps, 5), *RECURRENT[layers]), batch=2)
 
 
 @every_form
@@ -103,15 +113,32 @@ def ops(model: schema.ModelT) -> list[list[str]]:
 
 @pytest.mark.parametrize("recipe", ["float32", "float16", "dynamic", "int8"])
 @pytest.mark.parametrize("kind", PRODUCTS)
-def test_loop_is_one_body_per_direction_of_any_length(kind: str, recipe: str) -> None:
+def test_loops_share_one_body_at_any_length(kind: str, recipe: str) -> None:
     """The input's products are outside, and the step's own products once in the body."""
-    short, long = (pair(RECIPES[recipe], steps, kind)[1] for steps in (4, 40))
-    assert ops(short) == ops(long)
-    main, *inner = ops(long)
-    assert main.count("WHILE") == 2
-    assert main.count("FULLY_CONNECTED") == 2 * PRODUCTS[kind]
-    assert [codes.count("FULLY_CONNECTED") for codes in inner] == [0, PRODUCTS[kind]] * 2
-    assert [len(codes) for codes in inner[::2]] == [1, 1]  # a condition does nothing but compare
+    (short, _), (long, model) = (pair(RECIPES[recipe], steps, kind) for steps in (4, 40))
+    assert len(long) - len(short) < 8_000  # a few ops and names: no weights
+    main, condition, body = ops(model)
+    assert main.count("WHILE") == 5
+    assert main.count("FULLY_CONNECTED") == body.count("FULLY_CONNECTED") == 2 * PRODUCTS[kind]
+    assert condition == ["LESS"]
+
+
+@pytest.mark.parametrize("second", ["wider", "other kind", "other gates"])
+def test_directions_that_differ_run_in_loops_of_their_own(second: str) -> None:
+    cells = {"wider": M.cell(5, 8), "other kind": M.cell(5, 4, kind="gru"), "other gates": M.cell(5, 4, HARD)}
+    graph = ending(SEQUENCE, Recurrent("pair", M.cell(5, 4), cells[second]))
+    assert loops(converted(graph, "float32")) == 2
+
+
+@pytest.mark.parametrize(("recipe", "count"), [("dynamic", 1), ("float32", 2), ("float16", 2)])
+def test_large_cells_run_in_loops_of_their_own(recipe: str, count: int) -> None:
+    """Two directions of 640 kB in float32, which a small processor's cache does not hold."""
+    graph = ending(SEQUENCE, Recurrent("pair", M.cell(5, 200), M.cell(5, 200)))
+    assert loops(converted(graph, recipe)) == count
+
+
+def loops(payload: bytes) -> int:
+    return ops_of(payload).count("WHILE")
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)

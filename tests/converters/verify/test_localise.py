@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -34,9 +35,9 @@ pytest.importorskip("cv2")
 Make = Callable[..., Path]
 
 WEIGHTS = {
-    "conv": "conv/kernel",
+    "conv": r"conv(:blocks)?/kernel",
     "dense": "dense/kernel",
-    "lstm": "lstm/backward/feedback/kernel",
+    "lstm": "lstm/feedback:1/kernel",
     "head": "head/kernel",
 }
 """Layer of `tiny_graph` → one of its weights in a `.tflite`."""
@@ -50,12 +51,12 @@ def drift(tiny_graph: Graph, entries: list[Entry]) -> Callable[[Artifact], Drift
 
 
 def _tflite_with(path: Path, weight: str, factor: float) -> Artifact:
-    """Multiply a constant of an artifact by a factor; for int8, multiply its scales."""
+    """Multiply a constant of an artifact, named by a pattern, by a factor; for int8, multiply its scales."""
     artifact = load(path)
     model = schema.ModelT.InitFromPackedBuf(artifact.payload, 0)
     count = 0
     for tensor in (tensor for subgraph in model.subgraphs for tensor in subgraph.tensors):
-        if tensor.name.decode() != weight:
+        if not re.fullmatch(weight, tensor.name.decode()):
             continue
         count += 1
         if tensor.type == schema.TensorType.INT8:

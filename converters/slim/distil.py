@@ -135,6 +135,7 @@ def distil(
         ModelFileError: the state cannot be read, or is of another network.
         ImageError: an image cannot be read.
         OutputError: the folder cannot be written.
+        BackendError: a process that prepares images was killed.
     """
     model = to_keras(graph)
     import keras  # after `to_keras`, which reports that it is not installed

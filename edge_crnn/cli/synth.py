@@ -7,7 +7,6 @@ import csv
 import io
 import sys
 import tempfile
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from pathlib import Path
 from typing import get_args
@@ -143,8 +142,6 @@ def run(args: argparse.Namespace) -> int:
         raise
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
-    except BrokenProcessPool as error:
-        raise OutputError(f"{folder}: a rendering process was killed; use fewer --workers") from error
     if page is not None:
         write_atomically(sheet, page)
     noun = "lines" if drawing.what == "lines" else "plates"

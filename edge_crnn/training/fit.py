@@ -103,6 +103,7 @@ def fit(
         ModelFileError: `initial` or the state cannot be read, or has other shapes.
         ModelSpecError: `initial` has other classes, and no spec names them.
         OutputError: the folder cannot be written.
+        BackendError: a process that prepares images was killed.
         BackendUnavailable: Matplotlib is not installed.
     """
     import keras

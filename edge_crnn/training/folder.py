@@ -102,7 +102,7 @@ def draw_files(
 
     Raises:
         OSError: a file cannot be written.
-        concurrent.futures.process.BrokenProcessPool: a worker was killed.
+        BackendError: a worker was killed.
     """
     chunks = [(first, min(_CHUNK, start + n - first)) for first in range(start, start + n, _CHUNK)]
     if workers == 1:

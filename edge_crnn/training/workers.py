@@ -9,12 +9,19 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
+
+from ..errors import BackendError
 
 
 @contextlib.contextmanager
 def workers(count: int, begin: Callable[..., None] | None = None, *arguments: Any) -> Iterator[ProcessPoolExecutor]:
-    """Start a pool of processes that have called `begin(*arguments)`, and end them with the context."""
+    """Start a pool of processes that have called `begin(*arguments)`, and end them with the context.
+
+    Raises:
+        BackendError: a process was killed.
+    """
     # Forked copies of a process with threads, such as OpenCV's and TensorFlow's, may hang.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(count, context, _begin, (begin, arguments))
@@ -23,6 +30,10 @@ def workers(count: int, begin: Callable[..., None] | None = None, *arguments: An
             for started in [pool.submit(os.getpid) for _ in range(count)]:
                 started.result()
         yield pool
+    except BrokenProcessPool as error:
+        raise BackendError(
+            "a process that prepares images was killed, probably because memory ran out; use fewer --workers"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from edge_crnn.errors import BackendError
 from edge_crnn.training.workers import workers
 
 pytestmark = pytest.mark.thorough
@@ -23,6 +24,12 @@ def test_workers_run_begin_and_ignore_interrupts() -> None:
 def test_error_of_a_worker_is_raised_in_the_parent() -> None:
     with workers(1) as pool, pytest.raises(FileNotFoundError):
         pool.submit(os.listdir, "/no/such/folder").result()
+
+
+def test_a_killed_worker_is_a_clear_error() -> None:
+    """The pool's own exception says nothing that a user could do."""
+    with pytest.raises(BackendError, match="--workers"), workers(1) as pool:
+        pool.submit(os.kill, pool.submit(os.getpid).result(), signal.SIGKILL).result()
 
 
 PARENT = """

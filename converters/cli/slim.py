@@ -236,6 +236,8 @@ def _show(student: Student) -> None:
         print(f"  tried {trial.share:.1%} of the multiplications: same text on {trial.same:,} of {student.judged:,}")
     for group, (kept, total) in student.kept.items():
         print(f"  {group}: {kept} of {total}")
+    for layer, (rank, total) in student.ranks.items():
+        print(f"  {layer}: rank {rank} of {total}")
     print(
         f"wrote {student.path}: {student.teacher.headline}; same text on {student.same:,} of {student.judged:,} images"
         f" that were held back ({student.same / student.judged:.2%})"
@@ -246,9 +248,9 @@ SLIM = Command(
     "make a trained model smaller so that it reads the same text",
     add_arguments,
     run,
-    details="Removes channels and units, fits the weights that are left, and trains them to give the probabilities of"
-    " the trained model, all without labels. The result is a trained model like any other; convert verifies it against"
-    " its teacher.",
+    details="Removes channels and units, or splits convolutions into smaller ones, fits the weights that are left, and"
+    " trains them to give the probabilities of the trained model, all without labels. The result is a trained model"
+    " like any other; convert verifies it against its teacher.",
     examples=(
         "slim model.keras --images images -o small.keras",
         "slim model.keras --draw plates -o small.keras --to 0.3 --epochs 0",

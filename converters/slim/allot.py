@@ -6,6 +6,8 @@ graph, when only that group keeps a few levels of its units. Between the levels 
 form (Kullback 1959, "Information Theory and Statistics", section 2.6), a higher one where classes change places. The
 losses of several groups are taken to add up.
 
+A convolution can be factorised instead; its rank is then a group like any other. The channels that it gives stay whole.
+
 The allotment removes step by step from the group whose next step costs the least loss per multiplication that it saves.
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -27,12 +30,15 @@ from ..graph.cost import multiplications
 from ..graph.graph import Graph
 from ..graph.nodes import Conv, ConvTranspose, Dense, Node, Recurrent
 from .absorb import absorb
+from .factor import Factorisation
 from .observe import CHUNK, Observation
 from .select import Ranking
 from .units import Group, Numbers, Units, is_depthwise, node_columns
 
 Counts: TypeAlias = Mapping[Group, int]
-"""How many units of a group are kept."""
+"""How many units of a group are kept, or the rank of a factorised convolution."""
+Factorisations: TypeAlias = Mapping[Group, Factorisation]
+"""Group of the channels between the factors → the factorisation."""
 Losses: TypeAlias = npt.NDArray[np.float64]
 """Loss if only the first k units of a group are kept, for k = 0, 1, …"""
 
@@ -48,23 +54,34 @@ _LARGE = 32
 """Units from which on a group keeps a multiple of `BLOCK`."""
 
 
-def allot(units: Units, rankings: Mapping[Group, Ranking], losses: Mapping[Group, Losses], share: float) -> Counts:
+def allot(
+    units: Units,
+    rankings: Mapping[Group, Ranking],
+    losses: Mapping[Group, Losses],
+    share: float,
+    factorisations: Factorisations = MappingProxyType({}),
+) -> Counts:
     """Decide how many units every group keeps, so that the graph needs a share of its multiplications.
 
     Args:
         units: the units of the graph.
-        rankings: the units of every group in the order in which they are kept.
+        rankings: the units of every group in the order in which they are kept; other groups stay whole.
         losses: the loss of every group for every number of units.
         share: largest share of the multiplications, above 0 and at most 1.
+        factorisations: the convolutions that are factorised, each of which has a ranking and losses, too.
 
     Raises:
         InputError: the share cannot be reached.
     """
-    work = Work(units, rankings)
-    steps = {group: block(units, group) for group in rankings}
-    least = {group: fewest(units, group, ranking) for group, ranking in rankings.items()}
-    counts = {group: len(rankings[group].order) for group in rankings}
-    whole = total = work.count(counts)
+    work = Work(units, rankings, factorisations)
+    steps = {group: block(units, group) for group in rankings if group not in factorisations}
+    least = {group: fewest(units, group, rankings[group]) for group in steps}
+    counts = {group: len(rankings[group].order) for group in steps}
+    for group, factorisation in factorisations.items():
+        counts[group] = largest_rank(units, factorisation)
+        steps[group] = least[group] = rank_step(counts[group])
+    whole = multiplications(units.graph)
+    total = work.count(counts)
     while total > share * whole:
         best, lowest = None, math.inf
         for group, kept in counts.items():
@@ -81,6 +98,19 @@ def allot(units: Units, rankings: Mapping[Group, Ranking], losses: Mapping[Group
         counts[best] = (counts[best] - 1) // steps[best] * steps[best]
         total = work.count(counts)
     return counts
+
+
+def largest_rank(units: Units, factorisation: Factorisation) -> int:
+    """Return the largest rank that is kept at most: with it, factors need less than the convolution; 0 if none do."""
+    (shape,) = units.graph.input_shapes(factorisation.node)
+    of_one = sum(factorisation.work(shape))
+    most = min(factorisation.rank, (factorisation.whole_work(shape) - 1) // of_one)
+    return most // rank_step(most) * rank_step(most)
+
+
+def rank_step(most: int) -> int:
+    """Return the number whose multiples are ranks, from the largest rank."""
+    return BLOCK if most >= _LARGE else 1
 
 
 def block(units: Units, group: Group) -> int:
@@ -122,8 +152,9 @@ def measured_losses(
     images: Array,
     levels: Sequence[float] = LEVELS,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
+    factorisations: Factorisations = MappingProxyType({}),
 ) -> Mapping[Group, Losses]:
-    """Measure the loss of thinning every group alone.
+    """Measure the loss of thinning every group alone, and of factorising every convolution alone.
 
     Args:
         units: the units of the graph.
@@ -132,10 +163,15 @@ def measured_losses(
         images: (N, *input_shape) float32, some of the observed images.
         levels: shares of a group's units at which the loss is measured.
         progress: called with the number of measurements that are done, and the number of all.
+        factorisations: the convolutions that can be factorised, each of which has a ranking, too.
     """
-    measured = {
-        group: dict.fromkeys(_levels(units, group, ranking, levels), 0.0) for group, ranking in rankings.items()
-    }
+    measured = {}
+    for group, ranking in rankings.items():
+        if group in factorisations:
+            points = _rank_levels(largest_rank(units, factorisations[group]), levels)
+        else:
+            points = _levels(units, group, ranking, levels)
+        measured[group] = dict.fromkeys(points, 0.0)
     count = -(-len(images) // CHUNK) * sum(map(len, measured.values()))
     done = 0
     for start in range(0, len(images), CHUNK):
@@ -143,8 +179,14 @@ def measured_losses(
         oracle.run(units.graph, images[start : start + CHUNK], values.__setitem__)
         for group, losses in measured.items():
             for kept in losses:
-                removed = removed_units(units, {group: rankings[group]}, {group: kept})
-                output = _thinned_output(units, group, absorb(units, removed, observation), values)
+                if group in factorisations:
+                    changed = {factorisations[group].node.name}
+                    smaller = factorisations[group].applied(units.graph, kept)
+                else:
+                    changed = set(group)
+                    removed = removed_units(units, {group: rankings[group]}, {group: kept})
+                    smaller = absorb(units, removed, observation)
+                output = _changed_output(units, changed, smaller, values)
                 losses[kept] += float(divergence(values[units.graph.output], output).sum()) / len(images)
                 done += 1
                 progress(done, count)
@@ -159,14 +201,19 @@ def _levels(units: Units, group: Group, ranking: Ranking, levels: Sequence[float
     return [min(count, max(least, round(count * level / step) * step)) for level in levels]
 
 
-def _thinned_output(units: Units, group: Group, thinned: Graph, values: Mapping[str, Array]) -> Array:
-    """Return the output of a graph in which one group is thinned, from the values of the whole graph."""
-    changed = set(group)
+def _rank_levels(most: int, levels: Sequence[float]) -> list[int]:
+    """Return the ranks that are nearest to some levels of the largest one."""
+    step = rank_step(most)
+    return [max(step, round(most * level / step) * step) for level in levels]
+
+
+def _changed_output(units: Units, changed: set[str], smaller: Graph, values: Mapping[str, Array]) -> Array:
+    """Return the output of a graph in which some nodes were changed, from the values of the whole graph."""
     for node in units.graph.nodes:
-        is_thinned = thinned.shapes[node.name] != units.graph.shapes[node.name]  # such as a constant
+        is_thinned = smaller.shapes[node.name] != units.graph.shapes[node.name]  # such as a constant
         if is_thinned or not changed.isdisjoint(node.inputs):
             changed.add(node.name)
-    return oracle.resume(thinned, {name: value for name, value in values.items() if name not in changed})
+    return oracle.resume(smaller, {name: value for name, value in values.items() if name not in changed})
 
 
 def removed_units(units: Units, rankings: Mapping[Group, Ranking], counts: Counts) -> set[int]:
@@ -221,13 +268,26 @@ class _Product:
 class Work:
     """Counts multiplications as `cost` does, without making the graph that keeps so many units of every group."""
 
-    def __init__(self, units: Units, rankings: Mapping[Group, Ranking]) -> None:
+    def __init__(
+        self,
+        units: Units,
+        rankings: Mapping[Group, Ranking],
+        factorisations: Factorisations = MappingProxyType({}),
+    ) -> None:
         self._units = units
         self._orders = {
-            group: np.array(units.groups[group])[list(ranking.order)] for group, ranking in rankings.items()
+            group: np.array(units.groups[group])[list(ranking.order)]
+            for group, ranking in rankings.items()
+            if group not in factorisations
         }
-        products = [product for node in units.graph.nodes for product in self._products(node)]
-        self._fixed = multiplications(units.graph) - sum(product.count(self._all()) for product in products)
+        whole = {node.name: self._products(node) for node in units.graph.nodes}
+        counted = sum(product.count(self._all()) for products in whole.values() for product in products)
+        self._fixed = multiplications(units.graph) - counted
+        whole |= {
+            factorisation.node.name: self._products_of_factors(group, factorisation)
+            for group, factorisation in factorisations.items()
+        }
+        products = [product for products in whole.values() for product in products]
         self._products_all = products
         self._products_of = {
             group: [product for product in products if any(group in axis.tables for axis in product.axes)]
@@ -266,6 +326,17 @@ class Work:
             case Dense():
                 return [_Product(math.prod(source[:-1]), (inside, out))]
         return [product for name, columns in node_columns(node) for product in self._of_cell(node, name, columns)]
+
+    def _products_of_factors(self, group: Group, factorisation: Factorisation) -> list[_Product]:
+        node = factorisation.node
+        between = _Axis(0, {group: np.arange(factorisation.rank + 1)})
+        inside = self._axis(self._units.last_axis(node.inputs[0]))
+        out = self._axis(self._units.last_axis(node.name))
+        first, last = factorisation.work(self._units.graph.shapes[node.inputs[0]])
+        return [
+            _Product(first // node.kernel.shape[2], (inside, between)),
+            _Product(last // node.kernel.shape[3], (between, out)),
+        ]
 
     def _of_cell(self, node: Recurrent, direction: str, columns: slice) -> list[_Product]:
         cell = dict(node.cells)[direction]

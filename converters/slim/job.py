@@ -81,6 +81,8 @@ class Student:
     """Number of images that were held back from the fit and that the teacher reads."""
     same: int
     """Number of these images on which both read the same text."""
+    ranks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Convolution that is factorised → its rank, and the rank of the teacher's."""
     trials: tuple[Trial, ...] = ()
     """The networks that were tried to find the smallest one."""
 
@@ -153,7 +155,9 @@ def slim_model(
     if train is not None:
         (run_folder(target) / STATE).unlink(missing_ok=True)
     (ours,) = reference_readings(open_source(target), [judges.images])
-    return Student(target, teacher, slimmed.kept, len(judges.images), judges.count_same(ours), tuple(trials))
+    return Student(
+        target, teacher, slimmed.kept, len(judges.images), judges.count_same(ours), slimmed.ranks, tuple(trials)
+    )
 
 
 def run_folder(target: Path) -> Path:

@@ -18,6 +18,7 @@ from ..graph import oracle
 from ..graph.cells import Array
 from ..graph.graph import INPUT, Graph
 from ..graph.nodes import Conv, ConvTranspose, Dense, Node, Recurrent
+from .factor import AXES, Axis, can_be_factorised, window
 from .select import Matrix
 from .units import Direction, Group, Places, Units, is_depthwise, node_columns
 
@@ -28,6 +29,8 @@ CHUNK = 16
 """Images that are evaluated at once, so that the windows of a convolution fit into memory."""
 ROWS = 24_000
 """About the number of places of a value that are looked at in all images together."""
+_WINDOW_ROWS = 12_000
+"""The same for the covariance of windows, which needs fewer than a fit."""
 _CELL_VALUES = ("gates", "hidden", "proposal", "memory", "recalled")
 """Values inside a recurrent layer that its weights are fitted to; see `oracle`."""
 
@@ -134,6 +137,10 @@ class Observation:
     """What a node computes there before its activation, (N M, out); of recurrent layers see `_CELL_VALUES`."""
     output: Array
     """The posteriors, (N, steps, classes)."""
+    windows: Mapping[tuple[str, Axis], Moments]
+    """Name of a convolution that can be factorised, axis → what the first factor along this axis sums over."""
+    window_places: Mapping[tuple[str, Axis], Places]
+    """The places (N, M) of the first factor's result that are looked at."""
 
     def of_group(self, group: Group) -> Mapping[Use, Moments]:
         """Return the uses of a group's units."""
@@ -159,7 +166,9 @@ def observe(
         outputs.append(oracle.run(units.graph, chunk, pass_.see))
         progress(start + len(chunk))
     targets = {name: np.concatenate(parts) for name, parts in pass_.targets.items()}
-    return Observation(pass_.moments, pass_.places, targets, np.concatenate(outputs))
+    return Observation(
+        pass_.moments, pass_.places, targets, np.concatenate(outputs), pass_.windows, pass_.window_places
+    )
 
 
 def summed(node: Conv | Dense, x: Array, places: Places) -> Array:
@@ -191,11 +200,18 @@ class _Pass:
         for use in uses(units):
             self._uses.setdefault(use.source, []).append(use)
         shapes = {name: graph.shapes[_shaped_like(graph, name)] for name in self._uses}
-        self._seen = {name: _drawn(shape, images, random) for name, shape in shapes.items()}
+        self._seen = {name: _drawn(shape, images, random, ROWS) for name, shape in shapes.items()}
         self.places = {
-            node.name: _drawn(graph.shapes[node.name], images, random)
+            node.name: _drawn(graph.shapes[node.name], images, random, ROWS)
             for node in graph.nodes
             if is_fitted(node) and not isinstance(node, Recurrent)
+        }
+        self.windows: dict[tuple[str, Axis], Moments] = {}
+        self.window_places = {
+            (node.name, axis): _drawn(window(node, axis).shape(*graph.input_shapes(node)), images, random, _WINDOW_ROWS)
+            for node in graph.nodes
+            if can_be_factorised(node)
+            for axis in AXES
         }
         self._inside = {
             f"{node.name}/{direction}/{value}"
@@ -220,6 +236,12 @@ class _Pass:
                 rows = summed(node, value, self._of_chunk(self.places[node.name], value))
                 target = rows @ node.kernel.reshape(-1, node.kernel.shape[-1]) + node.bias
                 self.targets.setdefault(node.name, []).append(target)
+            if can_be_factorised(node):
+                for axis in AXES:
+                    rows = summed(window(node, axis), value, self._of_chunk(self.window_places[node.name, axis], value))
+                    if (node.name, axis) not in self.windows:
+                        self.windows[node.name, axis] = Moments(rows.mean(axis=0))
+                    self.windows[node.name, axis].add(rows)
 
     def _of_chunk(self, places: Places, value: Array) -> Places:
         return places[self.start : self.start + len(value)]
@@ -230,10 +252,10 @@ def _shaped_like(graph: Graph, name: str) -> str:
     return name if name == INPUT else graph.owner(name)
 
 
-def _drawn(shape: tuple[int, ...], images: int, random: np.random.Generator) -> Places:
-    """Draw places of a value for every image, (N, M): all of them, or with replacement about `ROWS` in all images."""
+def _drawn(shape: tuple[int, ...], images: int, random: np.random.Generator, rows: int) -> Places:
+    """Draw places of a value for every image, (N, M): all of them, or with replacement about `rows` in all images."""
     places = int(np.prod(shape[:-1]))
-    most = -(-ROWS // images)
+    most = -(-rows // images)
     if places <= most:
         return np.broadcast_to(np.arange(places), (images, places))
     return np.sort(random.integers(places, size=(images, most)), axis=1)

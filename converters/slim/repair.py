@@ -5,11 +5,14 @@ thinned graph's own input, so that a layer also mends the errors of those before
 there before the activation, for the units that are left; W₀ are the weights that `absorb` gives (He, Zhang, Sun 2017,
 "Channel pruning for accelerating very deep neural networks", sections 3.1 and 3.2, here for all output channels at
 once, with a ridge around W₀). The gates of a recurrent layer are fitted alike, to its input and to its state before.
+
+`factor` finds the first factor of a factorised convolution for the thinned graph's own input. The last factor is fitted
+to what the whole convolution computes (Zhang, Zou, He, Sun 2016, sections 3.2 and 3.3; see `factor`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +22,8 @@ from ..graph.cells import Array, Cell, GruCell
 from ..graph.graph import INPUT, Graph
 from ..graph.nodes import Activation, Conv, Dense, Node, Recurrent
 from .absorb import absorb
-from .observe import CHUNK, Observation, is_fitted, summed
+from .factor import Factorisation, window
+from .observe import CHUNK, Moments, Observation, is_fitted, summed
 from .units import Places, Units, gate_columns
 
 RIDGE = 1e-2
@@ -34,8 +38,9 @@ def repair(
     images: Array,
     observation: Observation,
     progress: Callable[[int], None] = lambda _nodes: None,
+    ranks: Sequence[tuple[Factorisation, int]] = (),
 ) -> Graph:
-    """Remove units from a graph and refit the weights that are left.
+    """Remove units from a graph, factorise convolutions, and refit the weights that are left.
 
     Args:
         units: the units of the whole graph.
@@ -43,31 +48,41 @@ def repair(
         images: (N, *input_shape) float32, the images that were observed.
         observation: what was seen of the whole graph on these images.
         progress: called with the number of nodes that are done.
+        ranks: the convolutions to factorise, none of whose output channels are removed, with their ranks.
 
     Returns:
         The graph without the units.
     """
+    factorised = {factorisation.node.name: (factorisation, rank) for factorisation, rank in ranks}
     thinned = absorb(units, removed, observation)
     values = {INPUT: images}
     changed: set[str] = set()
     left = {name: len(nodes) for name, nodes in thinned.consumers.items()}
-    nodes = []
-    for node in thinned.nodes:
+    nodes: list[Node] = []
+    for done, node in enumerate(thinned.nodes, 1):
         kept = units.places(node.name, len(thinned.shapes[node.name]) - 1, removed)
         is_changed = not changed.isdisjoint(node.inputs)
         is_thinned = thinned.shapes[node.name] != units.graph.shapes[node.name]
-        if is_fitted(node) and (is_changed or (is_thinned and isinstance(node, Recurrent))):
-            node = _fitted(node, values[node.inputs[0]], kept, observation)
+        inputs = [values[name] for name in node.inputs]
+        if node.name in factorised:
+            factorisation, rank = factorised[node.name]
+            assert isinstance(node, Conv)
+            inner, node = _factorised(replace(factorisation, node=node), inputs[0], rank, observation)
+            nodes.append(inner)
+            inputs = [_evaluate(inner, inputs)]
+            is_changed = True
+        elif is_fitted(node) and (is_changed or (is_thinned and isinstance(node, Recurrent))):
+            node = _fitted(node, inputs[0], kept, observation)
             is_changed = True
         if is_changed or is_thinned:
             changed.add(node.name)
         nodes.append(node)
-        values[node.name] = _evaluate(node, [values[name] for name in node.inputs])
-        for name in dict.fromkeys(node.inputs):
+        values[node.name] = _evaluate(node, inputs)
+        for name in dict.fromkeys(thinned.by_name[node.name].inputs):
             left[name] -= 1
             if not left[name]:
                 del values[name]
-        progress(len(nodes))
+        progress(done)
     return Graph(thinned.input_shape, tuple(nodes))
 
 
@@ -125,12 +140,31 @@ def _fitted(node: Node, x: Array, kept: Places, observation: Observation) -> Nod
     if node.name not in observation.targets:
         return node
     places = observation.places[node.name]
-    rows = np.concatenate(
-        [summed(node, x[start : start + CHUNK], places[start : start + CHUNK]) for start in range(0, len(x), CHUNK)]
-    )
+    rows = np.concatenate(list(_rows(node, x, places)))
     target = observation.targets[node.name][:, kept]
     kernel, bias = fit(rows, target, node.kernel.reshape(-1, len(kept)), node.activation)
     return replace(node, kernel=kernel.reshape(node.kernel.shape), bias=bias)
+
+
+def _rows(node: Conv | Dense, x: Array, places: Places) -> Iterator[Array]:
+    for start in range(0, len(x), CHUNK):
+        yield summed(node, x[start : start + CHUNK], places[start : start + CHUNK])
+
+
+def _factorised(convolution: Factorisation, x: Array, rank: int, observation: Observation) -> tuple[Conv, Conv]:
+    """Return the factors of a convolution that suit its input x and come nearest to what the whole graph computes."""
+    node = convolution.node
+    places = observation.window_places[node.name, convolution.axis]
+    moments: Moments | None = None
+    for rows in _rows(window(node, convolution.axis), x, places):
+        moments = moments or Moments(rows.mean(axis=0))
+        moments.add(rows)
+    assert moments is not None
+    own = replace(convolution, covariance=moments.covariance, mean=moments.mean)
+    inner, outer = own.of_rank(min(rank, own.rank))  # fewer input channels may allow no more
+    fitted = _fitted(outer, _evaluate(inner, [x]), np.arange(outer.kernel.shape[-1]), observation)
+    assert isinstance(fitted, Conv)
+    return inner, fitted
 
 
 def _fitted_recurrent(node: Recurrent, x: Array, kept: Places, observation: Observation) -> Recurrent:

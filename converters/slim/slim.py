@@ -1,13 +1,14 @@
 """Slims a graph: fewer multiplications, and posteriors as near as possible to those of the whole graph.
 
-`find_units` says what can be removed, `observe` looks at it on images, `rank` orders the units of every group, `allot`
-decides how many of them are kept, and `repair` refits the weights that are left. Nothing is trained.
+`find_units` says what can be removed, `observe` looks at it on images, `rank` orders the units of every group, `factor`
+does the same for the ranks of convolutions, `choose` decides how many of them are kept, and `repair` refits the weights
+that are left. Nothing is trained.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
@@ -17,7 +18,9 @@ from edge_crnn.errors import DatasetError, InputError
 from ..graph.cells import Array
 from ..graph.cost import multiplications
 from ..graph.graph import Graph
-from .allot import Losses, allot, kinds_of, measured_losses, removed_units
+from .allot import Factorisations, Losses, kinds_of, largest_rank, measured_losses, removed_units
+from .choose import choose
+from .factor import AXES, Factorisation, better, can_be_factorised, label
 from .observe import Observation, observe
 from .repair import repair
 from .select import Matrix, Ranking, rank
@@ -45,6 +48,8 @@ class Slimmed:
     """Its share of the multiplications of the whole graph."""
     kept: Mapping[str, tuple[int, int]]
     """Group of units, named by the nodes that make them → how many are kept, of how many."""
+    ranks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Convolution that is factorised → its rank, and the rank at which the factors equal the convolution."""
 
 
 class Slimmer:
@@ -77,6 +82,8 @@ class Slimmer:
         _require_text(self._observation.output)
         self._progress("ranking the units")
         self._rankings = {group: ranking_of(self._units, group, self._observation) for group in self._units.groups}
+        self._factorisations = factorisations_of(self._units, self._observation)
+        self._rankings |= {group: item.ranking for group, item in self._factorisations.items()}
         self._losses: Mapping[Group, Losses] | None = None
 
     def slim(self, share: float) -> Slimmed:
@@ -92,18 +99,24 @@ class Slimmer:
             raise InputError(f"a share of {share} of the multiplications, expected above 0 and at most 1")
         if self._losses is None:
             self._losses = self._measure()
-        counts = allot(self._units, self._rankings, self._losses, share)
-        removed = removed_units(self._units, self._rankings, counts)
+        choice = choose(self._units, self._rankings, self._losses, share, self._factorisations)
+        ranks = [(item, choice.counts[group]) for group, item in choice.factorisations.items()]
+        thinned = {group: kept for group, kept in choice.counts.items() if group not in choice.factorisations}
+        removed = removed_units(self._units, {group: self._rankings[group] for group in thinned}, thinned)
         count = len(self._graph.nodes)
 
         def show(done: int) -> None:
             self._progress(f"repairing: {done} of {count} layers")
 
-        graph = repair(self._units, removed, self._images, self._observation, show)
+        graph = repair(self._units, removed, self._images, self._observation, show, ranks)
         return Slimmed(
             graph,
             multiplications(graph) / max(1, multiplications(self._graph)),
-            {"+".join(group): (kept, len(self._units.groups[group])) for group, kept in counts.items()},
+            {
+                "+".join(group): (thinned.get(group, len(numbers)), len(numbers))
+                for group, numbers in self._units.groups.items()
+            },
+            {item.node.name: (graph.shapes[item.name][-1], item.rank) for item in choice.factorisations.values()},
         )
 
     def _observe(self, seed: int) -> Observation:
@@ -118,10 +131,12 @@ class Slimmer:
 
     def _measure(self) -> Mapping[Group, Losses]:
         def show(done: int, count: int) -> None:
-            self._progress(f"measuring what thinning loses: {done} of {count}")
+            self._progress(f"measuring what every layer loses: {done} of {count}")
 
         some = self._images[:: -(-len(self._images) // _LOSS_IMAGES)]
-        return measured_losses(self._units, self._rankings, self._observation, some, progress=show)
+        return measured_losses(
+            self._units, self._rankings, self._observation, some, progress=show, factorisations=self._factorisations
+        )
 
 
 def ranking_of(units: Units, group: Group, observation: Observation) -> Ranking:
@@ -135,6 +150,23 @@ def ranking_of(units: Units, group: Group, observation: Observation) -> Ranking:
         weight[inside] = use.weight(units.graph.by_name[use.node])
         sums.append((covariance, weight))
     return rank(sums or [(np.eye(count), np.eye(count))], kinds_of(units, group))
+
+
+def factorisations_of(units: Units, observation: Observation) -> Factorisations:
+    """Find the convolutions of which factors of some rank need fewer multiplications, and the better axis of each."""
+    graph = units.graph
+    result: dict[Group, Factorisation] = {}
+    for node in graph.nodes:
+        if can_be_factorised(node):
+            both = [
+                Factorisation(node, axis, label(node, axis, graph.shapes), moments.covariance, moments.mean)
+                for axis in AXES
+                for moments in [observation.windows[node.name, axis]]
+            ]
+            factorisation = better(both, *graph.input_shapes(node))
+            if largest_rank(units, factorisation):
+                result[factorisation.name,] = factorisation
+    return result
 
 
 def _require_text(output: Array) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -114,5 +115,5 @@ def test_progress_says_what_is_done() -> None:
     Slimmer(network(), pictures(), progress=lines.append).slim(0.5)
     text = "\n".join(lines)
     assert f"of {module.MIN_IMAGES} images" in text
-    assert "loses: 20 of 20" in text
+    assert re.search(r"loses: (\d+) of \1$", text, re.MULTILINE)
     assert "10 of 10 layers" in text

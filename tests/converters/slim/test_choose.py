@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from converters.graph import nodes as n
+from converters.graph import oracle
+from converters.graph.cost import multiplications
+from converters.graph.graph import Graph
+from converters.slim.allot import Factorisations, Work, divergence, largest_rank, measured_losses, removed_units
+from converters.slim.choose import choose
+from converters.slim.observe import Observation, observe
+from converters.slim.repair import repair
+from converters.slim.select import Ranking
+from converters.slim.slim import factorisations_of, ranking_of
+from converters.slim.units import Group, Units, find_units
+from edge_crnn.errors import InputError
+from tests.budget import examples
+from tests.converters.graph.made import KINDS, lstm, random_graph, values
+from tests.converters.keras.checks import assert_written_as_the_oracle
+from tests.converters.slim import networks
+
+RANDOM = np.random.default_rng(1)
+IMAGES = values(RANDOM, 40, *networks.SHAPE)
+
+
+def network() -> Graph:
+    return networks.residual((lstm(np.random.default_rng(3), 6, 4), lstm(np.random.default_rng(4), 6, 4)))
+
+
+def of_low_rank(graph: Graph, rank: int) -> Graph:
+    """Return a graph whose convolutions inside the network have kernels of a low rank, with the rows first."""
+
+    def lowered(node: n.Node) -> n.Node:
+        if not isinstance(node, n.Conv) or node.kernel.shape[2] == 1:
+            return node
+        inside, out = node.kernel.shape[2:]
+        random = np.random.default_rng(inside * out)
+        kernel = values(random, 3, 1, inside, rank) @ values(random, 1, 3, rank, out)
+        return replace(node, kernel=kernel * (node.kernel.std() / kernel.std()))
+
+    return Graph(graph.input_shape, tuple(map(lowered, graph.nodes)))
+
+
+def looked_at(graph: Graph) -> tuple[Units, Observation, dict[Group, Ranking], Factorisations]:
+    units = find_units(graph)
+    observation = observe(units, IMAGES)
+    rankings = {group: ranking_of(units, group, observation) for group in units.groups}
+    factorisations = factorisations_of(units, observation)
+    return units, observation, rankings | {key: item.ranking for key, item in factorisations.items()}, factorisations
+
+
+def test_convolutions_of_low_rank_are_factorised_with_less_loss() -> None:
+    units, observation, rankings, factorisations = looked_at(of_low_rank(network(), 2))
+    losses = measured_losses(units, rankings, observation, IMAGES[:20], factorisations=factorisations)
+    choice = choose(units, rankings, losses, 0.7, factorisations)
+    assert choice.factorisations
+    for group, item in choice.factorisations.items():
+        assert choice.counts[group] >= 2
+        assert not any(item.node.name in other for other in choice.counts if other not in factorisations)
+    thinned = {group: kept for group, kept in choice.counts.items() if group not in factorisations}
+    removed = removed_units(units, {group: rankings[group] for group in thinned}, thinned)
+    ranks = [(item, choice.counts[group]) for group, item in choice.factorisations.items()]
+    small = repair(units, removed, IMAGES, observation, ranks=ranks)
+    assert multiplications(small) <= 0.7 * multiplications(units.graph)
+    of_units = {group: rankings[group] for group in units.groups}
+    only_thinned = choose(units, of_units, losses, 0.7, {})
+    removed = removed_units(units, of_units, only_thinned.counts)
+    expected = oracle.run(units.graph, IMAGES)
+    graphs = small, repair(units, removed, IMAGES, observation)
+    mine, other = (divergence(expected, oracle.run(graph, IMAGES)).mean() for graph in graphs)
+    assert mine < other
+
+
+@pytest.mark.parametrize("make", [networks.plain, networks.residual, networks.depthwise, networks.joined])
+def test_repaired_factors_of_full_rank_give_the_same(make: object) -> None:
+    cells = lstm(np.random.default_rng(3), 6, 4), lstm(np.random.default_rng(4), 6, 4)
+    units, observation, _, factorisations = looked_at(make(cells))  # type: ignore[operator]
+    assert factorisations
+    ranks = [(item, item.rank) for item in factorisations.values()]
+    small = repair(units, set(), IMAGES, observation, ranks=ranks)
+    np.testing.assert_allclose(oracle.run(small, IMAGES), oracle.run(units.graph, IMAGES), atol=2e-3)
+
+
+def test_repair_lowers_the_error_of_factors() -> None:
+    units, observation, _, factorisations = looked_at(network())
+    item = next(item for item in factorisations.values() if item.node.name == "last")
+    expected = oracle.run(units.graph, IMAGES)
+    small = repair(units, set(), IMAGES, observation, ranks=[(item, 2)])
+    assert [node.name for node in small.nodes if node.name.startswith("last")] == [item.name, "last"]
+    repaired, closed = (
+        divergence(expected, oracle.run(g, IMAGES)).mean() for g in (small, item.applied(units.graph, 2))
+    )
+    assert repaired < closed
+
+
+@settings(deadline=None, max_examples=examples(60))
+@given(st.lists(st.sampled_from(KINDS), min_size=1, max_size=8), st.integers(0, 2**32 - 1), st.data())
+def test_work_is_counted_as_the_cost_of_the_factorised_graph(kinds: list[str], seed: int, data: st.DataObject) -> None:
+    units = find_units(random_graph(kinds, seed))
+    observation = observe(units, values(np.random.default_rng(seed), 4, *units.graph.input_shape))
+    factorisations = factorisations_of(units, observation)
+    graph = units.graph
+    counts = {}
+    for group, item in factorisations.items():
+        most = largest_rank(units, item)
+        assert multiplications(item.applied(units.graph, most)) < multiplications(units.graph)
+        counts[group] = data.draw(st.integers(1, most))
+        graph = item.applied(graph, counts[group])
+    assert Work(units, {}, factorisations).count(counts) == multiplications(graph)
+
+
+def test_the_better_of_thinning_and_factorising_is_chosen() -> None:
+    units, _, rankings, factorisations = looked_at(network())
+    losses = {group: 1 - np.linspace(0, 1, len(ranking.order) + 1) for group, ranking in rankings.items()}
+    without = {group: np.zeros_like(loss) if group not in factorisations else loss for group, loss in losses.items()}
+    assert not choose(units, rankings, without, 0.5, factorisations).factorisations
+    free = {group: np.zeros_like(loss) if group in factorisations else 100 * loss for group, loss in losses.items()}
+    choice = choose(units, rankings, free, 0.5, factorisations)
+    assert choice.factorisations
+    assert sum(free[group][kept] for group, kept in choice.counts.items()) == 0
+
+
+def test_the_whole_network_is_not_factorised() -> None:
+    units, observation, rankings, factorisations = looked_at(network())
+    losses = measured_losses(units, rankings, observation, IMAGES[:20], factorisations=factorisations)
+    choice = choose(units, rankings, losses, 1, factorisations)
+    assert not choice.factorisations
+    assert choice.counts == {group: len(numbers) for group, numbers in units.groups.items()}
+
+
+def test_a_share_out_of_reach_names_that_of_the_thinned_network() -> None:
+    units, _, rankings, factorisations = looked_at(network())
+    losses = {group: np.array(ranking.errors) for group, ranking in rankings.items()}
+    with pytest.raises(InputError, match="ask for that or more"):
+        choose(units, rankings, losses, 0.001, factorisations)
+
+
+def test_a_factorised_network_is_written_by_keras(tmp_path: Path) -> None:
+    pytest.importorskip("keras")
+    units, observation, _, factorisations = looked_at(network())
+    ranks = [(item, 2) for item in factorisations.values()]
+    small = repair(units, set(), IMAGES, observation, ranks=ranks)
+    read = assert_written_as_the_oracle(small, tmp_path / "small.keras")
+    assert {"last_columns", "last_rows"} & read.by_name.keys()
+    assert "last" in read.by_name
+
+
+def test_a_rank_is_at_most_that_of_the_convolution_with_fewer_inputs() -> None:
+    units, observation, rankings, factorisations = looked_at(network())
+    item = next(item for item in factorisations.values() if item.node.name == "back")
+    channels = ("inner",)
+    removed = removed_units(units, {channels: rankings[channels]}, {channels: 1})
+    small = repair(units, removed, IMAGES, observation, ranks=[(item, item.rank)])
+    assert small.shapes[item.name][-1] == 3
+    assert np.isfinite(oracle.run(small, IMAGES)).all()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edge_crnn.board.limits import usable_helpers
 from edge_crnn.cli.command import Command, at_least, between
 from edge_crnn.cli.folders import add_recursive_argument
+from edge_crnn.cli.workers import add_workers_argument
 from edge_crnn.dataset import Dataset
 from edge_crnn.errors import InputError, OutputError
 from edge_crnn.files import require_place, write_atomically
@@ -20,6 +19,7 @@ from edge_crnn.progress import note
 from edge_crnn.training.batches import Source as Supply
 from edge_crnn.training.folder import WHATS
 from edge_crnn.training.history import Row
+from edge_crnn.training.optimisers import require_rate
 from edge_crnn.training.plan import MOST_SEED
 
 from ..slim.distil import Plan
@@ -30,7 +30,7 @@ from .arguments import add_structure_arguments, source_of
 from .places import check_places
 
 _EPOCHS = 10
-_EPOCH = Plan.steps * Plan.batch
+_EPOCH_IMAGES = Plan.steps * Plan.batch
 """Images of an epoch."""
 
 
@@ -88,14 +88,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("training").add_argument
+    group = parser.add_argument_group("training")
+    add = group.add_argument
     add(
         "--epochs",
         type=at_least(0),
         default=_EPOCHS,
         metavar="N",
-        help=f"epochs of {_EPOCH:,} images to train with, on the probabilities of the teacher; 0: select and fit only"
-        " (default: %(default)s)",
+        help=f"epochs of {_EPOCH_IMAGES:,} images to train with, on the probabilities of the teacher; 0: select and fit"
+        " only (default: %(default)s)",
     )
     add("--resume", action="store_true", help="continue a run that was interrupted, with the same options")
     add(
@@ -105,13 +106,7 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         help="highest learning rate of AdamW (default: %(default)s)",
     )
-    add(
-        "--workers",
-        type=at_least(0),
-        default=usable_helpers(),
-        metavar="N",
-        help="processes that prepare images (default: one less than there are usable cores, fewer if memory is short)",
-    )
+    add_workers_argument(group)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -178,8 +173,7 @@ def _check_training(arguments: argparse.Namespace) -> None:
         InputError: the learning rate is not above 0, or options contradict one another.
         OutputError: the curve of the training would be among its images.
     """
-    if not 0 < arguments.learning_rate < math.inf:
-        raise InputError(f"learning rate {arguments.learning_rate}: expected a finite number above 0, such as 0.001")
+    require_rate(arguments.learning_rate)
     if arguments.epochs == 0:
         if arguments.resume:
             raise InputError("--resume does not apply to --epochs 0, which trains nothing; leave one of them out")

@@ -10,10 +10,11 @@ from .nodes import Conv, ConvTranspose, Dense, MatMul, Node, Recurrent, Shape
 
 def multiplications(graph: Graph) -> int:
     """Count the multiplications for one image in convolutions and matrix products, which are nearly all of the work."""
-    return sum(_of_node(node, graph.input_shapes(node), graph.shapes[node.name]) for node in graph.nodes)
+    return sum(node_multiplications(node, graph.input_shapes(node), graph.shapes[node.name]) for node in graph.nodes)
 
 
-def _of_node(node: Node, shapes: tuple[Shape, ...], shape: Shape) -> int:
+def node_multiplications(node: Node, shapes: tuple[Shape, ...], shape: Shape) -> int:
+    """Count the multiplications of a node, from the shapes of its inputs and of its value."""
     match node:
         case Conv(kernel=kernel):
             return math.prod(shape) * math.prod(kernel.shape[:3])

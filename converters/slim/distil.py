@@ -28,12 +28,13 @@ from edge_crnn.progress import progress
 from edge_crnn.training.batches import Batch, Source, make_batch, prepared
 from edge_crnn.training.fit import evaluate
 from edge_crnn.training.history import Row, write_history
-from edge_crnn.training.optimisers import RATES, make_optimiser
+from edge_crnn.training.optimisers import RATES, current_rate, jit_compile, make_optimiser
 from edge_crnn.training.state import load_state, save_state
 
 from ..graph.cells import Array
 from ..graph.graph import Graph
 from ..keras import to_keras
+from . import allot
 
 STATE = "state.npz"
 _SMALLEST = 1e-9
@@ -144,9 +145,7 @@ def distil(
     averaged = to_keras(graph)
     student = _with_logits(model)
     optimiser = make_optimiser("adamw", plan.learning_rate, plan.epochs * plan.steps, averaged=True)
-    # XLA takes minutes to compile the recurrent loops for a CPU on TensorFlow, and gains nothing there.
-    jit = False if keras.backend.backend() == "tensorflow" else "auto"
-    student.compile(optimizer=optimiser, loss=divergence(spec.skip_steps), jit_compile=jit)
+    student.compile(optimizer=optimiser, loss=divergence(spec.skip_steps), jit_compile=jit_compile())
     optimiser.build(student.trainable_variables)
     variables = [*model.variables, *optimiser.variables]
     rows = load_state(folder / STATE, plan, variables) if resume and (folder / STATE).exists() else []
@@ -169,7 +168,7 @@ def distil(
                 epoch=epoch,
                 images=epoch * plan.steps * plan.batch,
                 seconds=time.monotonic() - begun,
-                learning_rate=float(keras.ops.convert_to_numpy(optimiser.learning_rate)),
+                learning_rate=current_rate(optimiser),
                 loss=total / plan.steps,
                 **dataclasses.asdict(score),
             )
@@ -203,9 +202,8 @@ def divergence(skip_steps: int) -> Callable[[Any, Any], Any]:
 def mean_divergence(model: Any, lesson: Lesson, skip_steps: int) -> float:
     """Return the mean of `divergence` over the images of a lesson, for a `keras.Model` that gives probabilities."""
     student = np.asarray(model.predict(lesson.images, batch_size=_CHUNK, verbose=0), np.float32)[:, skip_steps:]
-    teacher = lesson.posteriors[:, skip_steps:]
-    logs = np.log(np.maximum(teacher, _SMALLEST)) - np.log(np.maximum(student, _SMALLEST))
-    return float(np.sum(teacher * logs, axis=(1, 2)).mean())
+    per_step = allot.divergence(lesson.posteriors[:, skip_steps:], student)
+    return float(per_step.mean() * student.shape[1])
 
 
 def _make(folder: Path) -> None:

@@ -13,7 +13,6 @@ in `repair`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +21,7 @@ from typing import Literal, TypeAlias, TypeGuard, TypeVar
 import numpy as np
 
 from ..graph.cells import Array
+from ..graph.cost import node_multiplications
 from ..graph.graph import Graph
 from ..graph.nodes import Conv, Node, Shape
 from .select import Matrix, Ranking, Vector
@@ -128,18 +128,15 @@ class Factorisation:
 
     def whole_work(self, shape: Shape) -> int:
         """Count the multiplications of the convolution, from the shape of the input."""
-        return math.prod(self.node.shape(shape)) * math.prod(self.node.kernel.shape[:3])
+        return node_multiplications(self.node, (shape,), self.node.shape(shape))
 
     def work(self, shape: Shape) -> tuple[int, int]:
         """Count the multiplications of both factors for every channel between them, from the shape of the input."""
         inner, outer = factors(self.node, self.axis, *_empty(self.node, self.axis), self.name)
         between = inner.shape(shape)
-        size = math.prod(self.node.kernel.shape[:2])
-        length = self.node.kernel.shape[self.axis]
-        inside, out = self.node.kernel.shape[2:]
         return (
-            math.prod(between[:2]) * length * inside,
-            math.prod(outer.shape(between)[:2]) * (size // length) * out,
+            node_multiplications(inner, (shape,), between),
+            node_multiplications(outer, (between,), outer.shape(between)),
         )
 
     def of_rank(self, rank: int) -> tuple[Conv, Conv]:

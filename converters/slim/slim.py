@@ -158,11 +158,11 @@ def factorisations_of(units: Units, observation: Observation) -> Factorisations:
     result: dict[Group, Factorisation] = {}
     for node in graph.nodes:
         if can_be_factorised(node):
-            both = [
-                Factorisation(node, axis, label(node, axis, graph.shapes), moments.covariance, moments.mean)
-                for axis in AXES
-                for moments in [observation.windows[node.name, axis]]
-            ]
+            both = []
+            for axis in AXES:
+                moments = observation.windows[node.name, axis]
+                name = label(node, axis, graph.shapes)
+                both.append(Factorisation(node, axis, name, moments.covariance, moments.mean))
             factorisation = better(both, *graph.input_shapes(node))
             if largest_rank(units, factorisation):
                 result[factorisation.name,] = factorisation

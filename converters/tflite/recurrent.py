@@ -196,8 +196,8 @@ def _write_body(
     body.op("DYNAMIC_UPDATE_SLICE", written, [changed["outputs"]])
     for counter, stride in (("step", [1]), ("place", [1, 0, 0])):
         changed[counter] = body.tensor(f"{counter}:next", *kinds[counter])
-        one = body.constant(f"{counter}/stride", np.array(stride, np.int32))
-        body.op("ADD", [taken[counter], one], [changed[counter]], schema.AddOptionsT())
+        increment = body.constant(f"{counter}/stride", np.array(stride, np.int32))
+        body.op("ADD", [taken[counter], increment], [changed[counter]], schema.AddOptionsT())
     body.bind([*taken.values()], [changed.get(value, tensor) for value, tensor in taken.items()])
 
 

@@ -8,7 +8,6 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from ..board.limits import usable_helpers
 from ..errors import InputError, OutputError
 from ..tensorflow_settings import set_environment
 from ..training.architectures import ARCHITECTURES, Rnn
@@ -20,6 +19,7 @@ from ..training.optimisers import RATES
 from ..training.plan import MOST_SEED, Precision
 from .command import Command, at_least, between, length, share
 from .labels import add_label_arguments, label_rules_of
+from .workers import add_workers_argument
 
 if TYPE_CHECKING:
     from ..model.spec import ModelSpec
@@ -140,7 +140,8 @@ def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("training").add_argument
+    group = parser.add_argument_group("training")
+    add = group.add_argument
     add("--epochs", type=at_least(1), default=50, metavar="N", help="number of epochs (default: %(default)s)")
     add("--steps", type=at_least(1), default=250, metavar="N", help="batches per epoch (default: %(default)s)")
     add("--batch", type=at_least(1), default=32, metavar="N", help="images per batch (default: %(default)s)")
@@ -154,13 +155,7 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--patience", type=at_least(1), metavar="N", help="stop after N epochs without a better model")
     add("--seed", type=at_least(0, MOST_SEED), default=0, metavar="N", help="random seed (default: %(default)s)")
-    add(
-        "--workers",
-        type=at_least(0),
-        default=usable_helpers(),
-        metavar="N",
-        help="processes that prepare images (default: one less than there are usable cores, fewer if memory is short)",
-    )
+    add_workers_argument(group)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -58,6 +58,22 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
+class Wrapped:
+    """Images made from those of another source, with the labels of that source."""
+
+    source: Source
+
+    @property
+    def longest(self) -> int:
+        """See `batches.Source.longest`."""
+        return self.source.longest
+
+    def require_steps(self, alphabet: Alphabet, steps: int) -> None:
+        """See `batches.Source.require_steps`."""
+        self.source.require_steps(alphabet, steps)
+
+
+@dataclass(frozen=True)
 class Folders:
     """All images of labelled folders, in a new order in every round."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..alphabet import Alphabet
 from ..ctc.lexicon import steps_of
 from ..errors import DatasetError
-from .batches import Pixels, Source
+from .batches import Pixels, Source, Wrapped
 from .folder import Drawing
 from .layouts import label_at
 
@@ -65,22 +65,12 @@ def _labels(drawing: Drawing) -> list[str]:
 
 
 @dataclass(frozen=True)
-class WithNegatives:
+class WithNegatives(Wrapped):
     """Images of a source, with pictures that have no text spread evenly among them."""
 
-    source: Source
     negatives: Source
     share: float
     """Share of the negatives, at least 0 and less than 1."""
-
-    @property
-    def longest(self) -> int:
-        """See `batches.Source.longest`."""
-        return self.source.longest
-
-    def require_steps(self, alphabet: Alphabet, steps: int) -> None:
-        """See `batches.Source.require_steps`."""
-        self.source.require_steps(alphabet, steps)
 
     def sample(self, index: int) -> tuple[Pixels, str]:
         """See `batches.Source.sample`; image i is a negative if the whole part of i times the share grows after it."""

@@ -31,7 +31,7 @@ from .history import Row, require_matplotlib, write_history
 from .initial import copy_weights, load_initial, take_over
 from .loss import ctc_loss, pack
 from .metrics import Score, score
-from .optimisers import make_optimiser
+from .optimisers import current_rate, jit_compile, make_optimiser
 from .plan import Plan, Precision
 from .state import load_state, save_state
 
@@ -121,9 +121,7 @@ def fit(
     if plan.precision == "mixed_float16":
         optimiser = keras.optimizers.LossScaleOptimizer(optimiser)
     trained = keras.Model(model.inputs, model.get_layer(SOFTMAX).input)
-    # XLA takes minutes to compile the recurrent loops for a CPU on TensorFlow, and gains nothing there.
-    jit = False if keras.backend.backend() == "tensorflow" else "auto"
-    trained.compile(optimizer=optimiser, loss=ctc_loss(spec.blank, spec.skip_steps), jit_compile=jit)
+    trained.compile(optimizer=optimiser, loss=ctc_loss(spec.blank, spec.skip_steps), jit_compile=jit_compile())
     optimiser.build(trained.trainable_variables)
     variables = [*model.variables, *optimiser.variables]
     rows = load_state(folder / STATE, plan, variables) if resumed else []
@@ -153,7 +151,7 @@ def fit(
                 epoch=epoch,
                 images=epoch * plan.steps * plan.batch,
                 seconds=time.monotonic() - begun,
-                learning_rate=_rate(optimiser),
+                learning_rate=current_rate(optimiser),
                 loss=total / plan.steps,
                 **dataclasses.asdict(validated),
             )
@@ -233,16 +231,9 @@ def _diverged(problem: str, epoch: int, plan: Plan, optimiser: Any) -> InputErro
     """Return the error that ends a run whose figures are not finite."""
     precision = "" if plan.precision == "float32" else ", or compute in --precision float32"
     return InputError(
-        f"epoch {epoch}: {problem}, at the learning rate {_rate(optimiser):g}; training ends here, because it would"
-        f" learn nothing more. Choose a lower --learning-rate{precision}"
+        f"epoch {epoch}: {problem}, at the learning rate {current_rate(optimiser):g}; training ends here, because it"
+        f" would learn nothing more. Choose a lower --learning-rate{precision}"
     )
-
-
-def _rate(optimiser: Any) -> float:
-    """Return the current learning rate of a Keras optimiser."""
-    from keras import ops
-
-    return float(ops.convert_to_numpy(optimiser.learning_rate))
 
 
 def _rank(row: Row) -> tuple[float, float]:

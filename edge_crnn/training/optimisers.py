@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from ..errors import InputError
@@ -66,3 +67,30 @@ def make_optimiser(name: Optimiser, rate: float | None, steps: int, *, averaged:
     )
     optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimiser
+
+
+def current_rate(optimiser: Any) -> float:
+    """Return the current learning rate of a Keras optimiser."""
+    from keras import ops
+
+    return float(ops.convert_to_numpy(optimiser.learning_rate))
+
+
+def jit_compile() -> bool | Literal["auto"]:
+    """Return the argument of `keras.Model.compile` of that name.
+
+    XLA takes minutes to compile the recurrent loops for a CPU on TensorFlow, and gains nothing there.
+    """
+    from keras import backend
+
+    return False if backend.backend() == "tensorflow" else "auto"
+
+
+def require_rate(rate: float) -> None:
+    """Check a learning rate.
+
+    Raises:
+        InputError: it is not a finite number above 0.
+    """
+    if not 0 < rate < math.inf:
+        raise InputError(f"learning rate {rate}: expected a finite number above 0, such as 0.001")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from ..errors import InputError
 from .architectures import Rnn
-from .optimisers import Optimiser
+from .optimisers import Optimiser, require_rate
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 MOST_SEED = (1 << 32) - 1
@@ -48,8 +47,8 @@ class Plan:
             count = getattr(self, name)
             if count is not None and count < 1:
                 raise InputError(f"{name} {count}: expected at least 1")
-        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
-            raise InputError(f"learning rate {self.learning_rate}: expected a finite number above 0, such as 0.001")
+        if self.learning_rate is not None:
+            require_rate(self.learning_rate)
         if not 0 <= self.seed <= MOST_SEED:
             raise InputError(f"seed {self.seed}: expected a number from 0 to {MOST_SEED}")
         if self.precision not in get_args(Precision):

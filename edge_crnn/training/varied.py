@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..alphabet import Alphabet
-from .batches import Pixels, Source
+from .batches import Pixels, Wrapped
 from .degrade import vary
 
 _SHARE = 0.5
@@ -15,20 +14,10 @@ _SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Varied:
+class Varied(Wrapped):
     """Images of a source; half of them are changed as if they had been taken once more."""
 
-    source: Source
     seed: int
-
-    @property
-    def longest(self) -> int:
-        """See `batches.Source.longest`."""
-        return self.source.longest
-
-    def require_steps(self, alphabet: Alphabet, steps: int) -> None:
-        """See `batches.Source.require_steps`."""
-        self.source.require_steps(alphabet, steps)
 
     def sample(self, index: int) -> tuple[Pixels, str]:
         """See `batches.Source.sample`."""

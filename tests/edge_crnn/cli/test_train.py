@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_crnn.cli import train
+from edge_crnn.cli import train, workers
 from edge_crnn.cli.main import main
 from edge_crnn.model.artifact import load_sidecar
 from edge_crnn.training.history import CURVE, LOG
@@ -230,7 +230,7 @@ def test_no_value_of_an_option_gives_another_error(
 
 
 def test_the_workers_are_those_that_cores_and_memory_allow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "usable_helpers", lambda: 7)
+    monkeypatch.setattr(workers, "usable_helpers", lambda: 7)
     parser = argparse.ArgumentParser()
     train.add_arguments(parser)
     assert parser.parse_args(["-o", "run", "--architecture", "digits"]).workers == 7

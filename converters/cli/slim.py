@@ -70,11 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images like those that the model will read; they need no labels; may be repeated",
     )  # fmt: skip
     add_recursive_argument(group)
-    group.add_argument("--draw", choices=WHATS, help="draw images instead, as synth does, mild and heavy ones")
-    group.add_argument("--fonts", type=Path, metavar="DIR", help="folder of fonts to draw with (default: as for synth)")
+    group.add_argument("--draw", choices=WHATS, help="render images instead, as synth does, mild and heavy ones")
+    group.add_argument("--fonts", type=Path, metavar="DIR", help="folder of fonts to render in (default: as for synth)")
     group.add_argument(
         "--glyphs", type=Path, metavar="DIR",
-        help="folder of glyph images, which replace fonts on every other plate; fonts draw missing glyphs",
+        help="folder of glyph images, which replace fonts on every other plate; fonts render missing glyphs",
     )  # fmt: skip
     group.add_argument(
         "--count",
@@ -230,8 +230,8 @@ def _show(student: Student) -> None:
         print(f"  tried {trial.share:.1%} of the multiplications: same text on {trial.same:,} of {student.judged:,}")
     for group, (kept, total) in student.kept.items():
         print(f"  {group}: {kept} of {total}")
-    for layer, (rank, total) in student.ranks.items():
-        print(f"  {layer}: rank {rank} of {total}")
+    for layer, ranks in student.ranks.items():
+        print(f"  {layer}: factorised, with {ranks.first} and {ranks.last} channels between the factors")
     print(
         f"wrote {student.path}: {student.teacher.headline}; same text on {student.same:,} of {student.judged:,} images"
         f" that were held back ({student.same / student.judged:.2%})"

@@ -4,9 +4,11 @@ The loss of thinning one group is measured: the Kullback-Leibler divergence of t
 graph, when only that group keeps a few levels of its units. Between the levels it follows a power of the error that
 `select` predicts for every number of units: the first power for small errors, of which the divergence is a quadratic
 form (Kullback 1959, "Information Theory and Statistics", section 2.6), a higher one where classes change places. The
-losses of several groups are taken to add up.
+losses of several groups are taken to add up. `repair` leaves about a quarter of what convolutions lose, and all that
+recurrent layers lose, so the losses of the latter count four times.
 
-A convolution can be factorised instead; its rank is then a group like any other. The channels that it gives stay whole.
+A convolution can be factorised instead; the ranks on its path are then counted like the units of a group. The channels
+that it gives stay whole.
 
 The allotment removes step by step from the group whose next step costs the least loss per multiplication that it saves.
 """
@@ -30,28 +32,26 @@ from ..graph.cost import multiplications
 from ..graph.graph import Graph
 from ..graph.nodes import Conv, ConvTranspose, Dense, Node, Recurrent
 from .absorb import absorb
-from .factor import Factorisation
+from .factor import BLOCK, LARGE, Factorisation
 from .observe import CHUNK, Observation
 from .select import Ranking
 from .units import Group, Numbers, Units, is_depthwise, node_columns
 
 Counts: TypeAlias = Mapping[Group, int]
-"""How many units of a group are kept, or the rank of a factorised convolution."""
+"""How many units of a group are kept, or which ranks of a factorised convolution: the k-th on its path, from 1 on."""
 Factorisations: TypeAlias = Mapping[Group, Factorisation]
-"""Group of the channels between the factors → the factorisation."""
+"""Group named by the core → the factorisation."""
 Losses: TypeAlias = npt.NDArray[np.float64]
 """Loss if only the first k units of a group are kept, for k = 0, 1, …"""
 
 LEVELS = (1 / 2, 1 / 4)
 """Shares of a group's units at which the loss is measured."""
-BLOCK = 8
-"""Kernels in int8 take so many channels at once."""
+_UNREPAIRED = 4.0
+"""Factor of the loss that `repair` does not lower."""
 _LEAST = 1e-9
 """Least error and loss that count."""
 _POWERS = (1.0, 4.0)
 """Smallest and largest power of the error that the loss is extrapolated with."""
-_LARGE = 32
-"""Units from which on a group keeps a multiple of `BLOCK`."""
 
 
 def allot(
@@ -78,8 +78,8 @@ def allot(
     least = {group: fewest(units, group, rankings[group]) for group in steps}
     counts = {group: len(rankings[group].order) for group in steps}
     for group, factorisation in factorisations.items():
-        counts[group] = largest_rank(units, factorisation)
-        steps[group] = least[group] = rank_step(counts[group])
+        counts[group] = len(factorisation.path)
+        steps[group] = least[group] = 1
     whole = multiplications(units.graph)
     total = work.count(counts)
     while total > share * whole:
@@ -100,24 +100,11 @@ def allot(
     return counts
 
 
-def largest_rank(units: Units, factorisation: Factorisation) -> int:
-    """Return the largest rank that is kept at most: with it, factors need less than the convolution; 0 if none do."""
-    (shape,) = units.graph.input_shapes(factorisation.node)
-    of_one = sum(factorisation.work(shape))
-    most = min(factorisation.rank, (factorisation.whole_work(shape) - 1) // of_one)
-    return most // rank_step(most) * rank_step(most)
-
-
-def rank_step(most: int) -> int:
-    """Return the number whose multiples are ranks, from the largest rank."""
-    return BLOCK if most >= _LARGE else 1
-
-
 def block(units: Units, group: Group) -> int:
     """Return the number whose multiples of a group's units are kept: equally many of every kind."""
     kinds = int(kinds_of(units, group).max()) + 1
     count = len(units.groups[group])
-    return kinds * BLOCK if count >= _LARGE * kinds else kinds
+    return kinds * BLOCK if count >= LARGE * kinds else kinds
 
 
 def fewest(units: Units, group: Group, ranking: Ranking) -> int:
@@ -165,10 +152,11 @@ def measured_losses(
         progress: called with the number of measurements that are done, and the number of all.
         factorisations: the convolutions that can be factorised, each of which has a ranking, too.
     """
+    # A convolution between groups that keep a share of their units keeps its square of the multiplications.
     measured = {}
     for group, ranking in rankings.items():
         if group in factorisations:
-            points = _rank_levels(largest_rank(units, factorisations[group]), levels)
+            points = [factorisations[group].nearest(level**2) for level in levels]
         else:
             points = _levels(units, group, ranking, levels)
         measured[group] = dict.fromkeys(points, 0.0)
@@ -180,8 +168,9 @@ def measured_losses(
         for group, losses in measured.items():
             for kept in losses:
                 if group in factorisations:
-                    changed = {factorisations[group].node.name}
-                    smaller = factorisations[group].applied(units.graph, kept)
+                    factorisation = factorisations[group]
+                    changed = {factorisation.node.name}
+                    smaller = factorisation.applied(units.graph, factorisation.path[kept - 1])
                 else:
                     changed = set(group)
                     removed = removed_units(units, {group: rankings[group]}, {group: kept})
@@ -190,7 +179,16 @@ def measured_losses(
                 losses[kept] += float(divergence(values[units.graph.output], output).sum()) / len(images)
                 done += 1
                 progress(done, count)
-    return {group: interpolated(rankings[group], losses) for group, losses in measured.items()}
+    return {
+        group: _unrepaired(units.graph, group) * interpolated(rankings[group], losses)
+        for group, losses in measured.items()
+    }
+
+
+def _unrepaired(graph: Graph, group: Group) -> float:
+    """Return how much the measured loss of a group counts."""
+    is_recurrent = any(isinstance(graph.by_name.get(name), Recurrent) for name in group)
+    return _UNREPAIRED if is_recurrent else 1.0
 
 
 def _levels(units: Units, group: Group, ranking: Ranking, levels: Sequence[float]) -> list[int]:
@@ -199,12 +197,6 @@ def _levels(units: Units, group: Group, ranking: Ranking, levels: Sequence[float
     step = block(units, group)
     least = fewest(units, group, ranking)
     return [min(count, max(least, round(count * level / step) * step)) for level in levels]
-
-
-def _rank_levels(most: int, levels: Sequence[float]) -> list[int]:
-    """Return the ranks that are nearest to some levels of the largest one."""
-    step = rank_step(most)
-    return [max(step, round(most * level / step) * step) for level in levels]
 
 
 def _changed_output(units: Units, changed: set[str], smaller: Graph, values: Mapping[str, Array]) -> Array:
@@ -329,13 +321,14 @@ class Work:
 
     def _products_of_factors(self, group: Group, factorisation: Factorisation) -> list[_Product]:
         node = factorisation.node
-        between = _Axis(0, {group: np.arange(factorisation.rank + 1)})
-        inside = self._axis(self._units.last_axis(node.inputs[0]))
-        out = self._axis(self._units.last_axis(node.name))
-        first, last = factorisation.work(self._units.graph.shapes[node.inputs[0]])
+        before, window, after = factorisation.places
+        first, last = (
+            _Axis(0, {group: np.array([0, *column], np.intp)}) for column in zip(*factorisation.path, strict=True)
+        )
         return [
-            _Product(first // node.kernel.shape[2], (inside, between)),
-            _Product(last // node.kernel.shape[3], (between, out)),
+            _Product(before, (self._axis(self._units.last_axis(node.inputs[0])), first)),
+            _Product(window, (first, last)),
+            _Product(after, (last, self._axis(self._units.last_axis(node.name)))),
         ]
 
     def _of_cell(self, node: Recurrent, direction: str, columns: slice) -> list[_Product]:

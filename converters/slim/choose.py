@@ -1,8 +1,9 @@
 """Chooses which convolutions are factorised and which are thinned, together with how much is kept of everything.
 
-Convolutions are ordered by the loss per multiplication of factorising them, relative to that of thinning them, both
-with half of what can go. For sets of the first ones in this order, from none to all, the multiplications are allotted,
-and the set whose predicted loss is least is chosen. A convolution that is factorised keeps all its output channels.
+Convolutions are ordered by the loss per multiplication of factorising them, relative to that of thinning them: with a
+quarter of the multiplications, or with half of the channels. For sets of the first ones in this order, from none to
+all, the multiplications are allotted, and the set whose predicted loss is least is chosen. A convolution that is
+factorised keeps all its output channels.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from edge_crnn.errors import InputError
 
 from ..graph.nodes import Node
-from .allot import Counts, Factorisations, Losses, Work, allot, block, largest_rank, rank_step
+from .allot import Counts, Factorisations, Losses, Work, allot, block
 from .select import Ranking
 from .units import Group, Units
 
@@ -95,11 +96,9 @@ def _by_gain(
             return 0.0
         step = block(units, channels)
         kept = max(step, counts[channels] // 2 // step * step)
-        most = largest_rank(units, factorisation)
-        rank = max(rank_step(most), most // 2)
-        (shape,) = units.graph.input_shapes(factorisation.node)
-        saved = factorisation.whole_work(shape) - rank * sum(factorisation.work(shape))
-        price = losses[group][rank] / max(1, saved)
+        ranks = factorisation.nearest(1 / 4)
+        saved = factorisation.whole_work - factorisation.work(factorisation.path[ranks - 1])
+        price = losses[group][ranks] / max(1, saved)
         other = losses[channels][kept] / max(1, work.saved(counts, channels, kept))
         return float(price / max(other, np.finfo(float).tiny))
 

@@ -1,22 +1,23 @@
-"""Factorises convolutions: a sum over a window becomes a sum along one of its axes, then one along the other.
+"""Factorises convolutions (Tucker-2): the window is summed over fewer channels, between two sums over channels alone.
 
-A kernel (h, w, in, out) is a matrix K (h in, w out). Its truncated singular value decomposition K ≈ L R of rank r gives
-a convolution h×1 from `in` to r channels, L, and one 1×w from r to `out` channels, R, or the same with the axes swapped
-(Jaderberg, Vedaldi, Zisserman 2014, "Speeding up convolutional neural networks with low rank expansions", scheme 2).
+A kernel (h, w, in, out) becomes a convolution 1×1 from `in` to r channels, the core h×w from r to s channels, and one
+1×1 from s to `out` channels (Kim, Park, Yoo, Choi, Yang, Shin 2016, "Compression of deep convolutional neural networks
+for fast and low power mobile applications", section 3.1). Both 1×1 convolutions are weighted by what was observed:
 
-The decomposition is weighted by the covariance C = G Gᵀ of the windows h×1 of the input: the best L R minimises
-||Gᵀ (K - L R)||², the error of the sums that every column of the window contributes. It is L = G⁻ᵀ U and R = Uᵀ Gᵀ K
-with the first r left singular vectors U of Gᵀ K (Zhang, Zou, He, Sun 2016, "Accelerating very deep convolutional
-networks for classification and detection", section 3.1, here for one column). Their fit before a ReLU (section 3.2) is
-in `repair`.
+- With the covariance C = G Gᵀ of the input's channels, the first one is G⁻ᵀ U with the first r left singular vectors U
+  of Gᵀ K, where K (in, h w out) is the kernel. This loses least of the sums if the places of a window are independent.
+- The last one is Vᵀ with the first s principal directions V of what the convolution computes before its activation
+  (Zhang, Zou, He, Sun 2016, "Accelerating very deep convolutional networks for classification and detection", section
+  3.1). Their fit before a ReLU (section 3.2) is in `repair`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, TypeAlias, TypeGuard, TypeVar
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -26,176 +27,215 @@ from ..graph.graph import Graph
 from ..graph.nodes import Conv, Node, Shape
 from .select import Matrix, Ranking, Vector
 
-Axis: TypeAlias = Literal[0, 1]
-"""Axis of a window: its rows, or its columns."""
-
-_T = TypeVar("_T")
-
-AXES: tuple[Axis, Axis] = (0, 1)
-_LABELS = ("rows", "columns")
+BLOCK = 8
+"""Kernels in int8 take so many channels at once."""
+LARGE = 32
+"""Channels from which on a multiple of `BLOCK` is kept."""
 _RIDGE = 1e-6
 """Added to the diagonal of C, as a share of its mean: about the precision of sums in float32."""
 _TINY = 1e-30
 """Largest variance that counts as none."""
 
 
+class Ranks(NamedTuple):
+    """The channels between the factors of a convolution."""
+
+    first: int
+    """Channels that the core takes."""
+    last: int
+    """Channels that the core gives."""
+
+
+class Names(NamedTuple):
+    """Names of the factors that take the place of a convolution; the last one has its name."""
+
+    first: str
+    core: str
+
+
 def can_be_factorised(node: Node) -> TypeGuard[Conv]:
-    """Return whether a node is a convolution with a window of several rows and columns over all channels."""
-    return isinstance(node, Conv) and node.groups == 1 and min(node.kernel.shape[:2]) > 1
+    """Return whether a node is a convolution with a window of several places over all channels."""
+    return isinstance(node, Conv) and node.groups == 1 and math.prod(node.kernel.shape[:2]) > 1
 
 
-def label(node: Conv, axis: Axis, used: Collection[str] = ()) -> str:
-    """Return a name for the first factor along an axis, other than the names in use."""
-    name = f"{node.name}:{_LABELS[axis]}"
-    while name in used:
-        name += "'"
-    return name
+def names(node: Conv, used: Collection[str] = ()) -> Names:
+    """Return names for the first factors of a convolution, other than the names in use."""
+    mark = ""
+    while {f"{node.name}:first{mark}", f"{node.name}:core{mark}"} & set(used):
+        mark += "'"
+    return Names(f"{node.name}:first{mark}", f"{node.name}:core{mark}")
 
 
-def factors(node: Conv, axis: Axis, first: Array, last: Array, name: str) -> tuple[Conv, Conv]:
-    """Return the two factors of a convolution.
-
-    Args:
-        node: the convolution; the last factor keeps its name, bias and activation.
-        axis: the axis of the window that the first factor sums along.
-        first: float32 weights (length along the axis, in, rank).
-        last: float32 weights (length along the other axis, rank, out).
-        name: name of the first factor.
-    """
-    other = AXES[1 - axis]
-    inner = Conv(
-        name,
-        np.ascontiguousarray(np.expand_dims(first, other)),
-        np.zeros(first.shape[-1], np.float32),
-        inputs=node.inputs,
-        strides=_along(axis, node.strides, 1),
-        pads=_along(axis, node.pads, (0, 0)),
-        dilation=_along(axis, node.dilation, 1),
-    )
-    outer = replace(
-        node,
-        kernel=np.ascontiguousarray(np.expand_dims(last, axis)),
-        inputs=(name,),
-        strides=_along(other, node.strides, 1),
-        pads=_along(other, node.pads, (0, 0)),
-        dilation=_along(other, node.dilation, 1),
-    )
-    return inner, outer
+def first_factor(node: Conv, kernel: Array, labels: Names) -> Conv:
+    """Return the first factor of a convolution, with weights (in, r)."""
+    return _factor(labels.first, kernel[None, None], node.inputs[0])
 
 
-def _along(axis: Axis, setting: tuple[_T, _T], neutral: _T) -> tuple[_T, _T]:
-    """Return a setting of rows and columns that is neutral for the other axis."""
-    return (setting[0], neutral) if axis == 0 else (neutral, setting[1])
+def core(node: Conv, kernel: Array, labels: Names) -> Conv:
+    """Return the core of a convolution, with weights (h, w, r, s)."""
+    bias = np.zeros(kernel.shape[-1], np.float32)
+    inner = replace(node, name=labels.core, kernel=kernel, bias=bias, activation="linear")
+    return replace(inner, inputs=(labels.first,))
 
 
-def window(node: Conv, axis: Axis) -> Conv:
-    """Return the first factor of rank 1 with weights of zero, whose input windows the covariance is that of."""
-    return factors(node, axis, *_empty(node, axis), node.name)[0]
+def last_factor(node: Conv, kernel: Array, bias: Array, labels: Names) -> Conv:
+    """Return the last factor of a convolution, with weights (s, out) and a bias (out,); it has the activation."""
+    return replace(_factor(node.name, kernel[None, None], labels.core), bias=bias, activation=node.activation)
 
 
-def _empty(node: Conv, axis: Axis) -> tuple[Array, Array]:
-    """Return the weights of two factors of rank 1, all zero."""
-    length, width = node.kernel.shape[axis], node.kernel.shape[1 - axis]
-    inside, out = node.kernel.shape[2:]
-    return np.zeros((length, inside, 1), np.float32), np.zeros((width, 1, out), np.float32)
+def _factor(name: str, kernel: Array, source: str) -> Conv:
+    return Conv(name, kernel, np.zeros(kernel.shape[-1], np.float32), inputs=(source,))
 
 
 @dataclass(frozen=True, eq=False)
 class Factorisation:
-    """The factors of a convolution along one axis first, for every rank."""
+    """The factors of a convolution: a path of ranks, from the fewest multiplications to those of the convolution."""
 
     node: Conv
-    axis: Axis
-    """The axis of the window that the first factor sums along."""
-    name: str
-    """Name of the first factor."""
-    covariance: Matrix
-    """(length in, length in), of the windows of the first factor."""
+    input_shape: Shape
+    labels: Names
+    inside: Matrix
+    """Covariance (in, in) of the channels of the input."""
     mean: Vector
-    """(length in,), their mean."""
+    """Their mean, (in,)."""
+    outside: Matrix
+    """Covariance (out, out) of what the convolution computes before its activation."""
 
-    @property
-    def rank(self) -> int:
-        """The rank at which the factors equal the convolution."""
-        return int(min(self._matrix.shape))
+    @cached_property
+    def path(self) -> tuple[Ranks, ...]:
+        """The ranks that lose least for their multiplications, which increase and are fewer than the convolution's.
+
+        They are the lower convex hull of the multiplications and errors of all ranks.
+        """
+        candidates = sorted(
+            (self.work(ranks), self._error(ranks), ranks)
+            for ranks in (
+                Ranks(first, last)
+                for first in _steps(self.node.kernel.shape[2])
+                for last in _steps(self.node.kernel.shape[3])
+            )
+        )
+        hull: list[tuple[int, float, Ranks]] = []
+        for work, error, ranks in candidates:
+            if work >= self.whole_work or (hull and error >= hull[-1][1]):
+                continue
+            while len(hull) > 1 and _is_above(hull[-2], hull[-1], (work, error)):
+                hull.pop()
+            if not hull or work > hull[-1][0]:
+                hull.append((work, error, ranks))
+        return tuple(ranks for _, _, ranks in hull)
 
     @cached_property
     def ranking(self) -> Ranking:
-        """The ranks with their errors: the share of the sums' variance that is lost with the first r."""
-        squares = np.maximum(self._decomposed[0][: self.rank], 0.0)
-        lost = np.append(np.cumsum(squares[::-1])[::-1], 0.0)
-        return Ranking(tuple(range(self.rank)), tuple((lost / max(float(lost[0]), _TINY)).tolist()))
+        """The first k ranks of the path, for k = 0, 1, …, with their errors; after the last, the convolution itself.
 
-    def whole_work(self, shape: Shape) -> int:
-        """Count the multiplications of the convolution, from the shape of the input."""
-        return node_multiplications(self.node, (shape,), self.node.shape(shape))
+        An error is the share of the variance that the first factor loses, and that of the last factor, added up.
+        """
+        errors = (2.0, *map(self._error, self.path), 0.0)
+        return Ranking(tuple(range(len(errors) - 1)), errors)
 
-    def work(self, shape: Shape) -> tuple[int, int]:
-        """Count the multiplications of both factors for every channel between them, from the shape of the input."""
-        inner, outer = factors(self.node, self.axis, *_empty(self.node, self.axis), self.name)
-        between = inner.shape(shape)
-        return (
-            node_multiplications(inner, (shape,), between),
-            node_multiplications(outer, (between,), outer.shape(between)),
-        )
+    @cached_property
+    def whole_work(self) -> int:
+        """Multiplications of the convolution."""
+        return node_multiplications(self.node, (self.input_shape,), self.node.shape(self.input_shape))
 
-    def of_rank(self, rank: int) -> tuple[Conv, Conv]:
-        """Return the factors of a rank; the bias makes up for the mean of what is lost, except at padding."""
-        basis = self._decomposed[1][:, :rank]
-        first = np.linalg.solve(self._root.T, basis)
-        last = (self._root @ basis).T @ self._matrix
-        length, width = (self.node.kernel.shape[axis] for axis in (self.axis, 1 - self.axis))
-        lost = (self.mean @ (self._matrix - first @ last)).reshape(width, -1).sum(axis=0)
+    def work(self, ranks: Ranks) -> int:
+        """Count the multiplications of the factors."""
         inside, out = self.node.kernel.shape[2:]
-        return factors(
-            replace(self.node, bias=(self.node.bias + lost).astype(np.float32)),
-            self.axis,
-            first.reshape(length, inside, rank).astype(np.float32),
-            last.reshape(rank, width, out).swapaxes(0, 1).astype(np.float32),
-            self.name,
+        before, window, after = self.places
+        return int(before * inside * ranks.first + window * ranks.first * ranks.last + after * ranks.last * out)
+
+    @property
+    def places(self) -> tuple[int, int, int]:
+        """How often the weights of every factor are used for an image."""
+        before, after = (math.prod(shape[:2]) for shape in (self.input_shape, self.node.shape(self.input_shape)))
+        return before, after * math.prod(self.node.kernel.shape[:2]), after
+
+    def nearest(self, share: float) -> int:
+        """Return k of the ranks whose multiplications are nearest to a share of the convolution's."""
+        gaps = [abs(self.work(ranks) - share * self.whole_work) for ranks in self.path]
+        return 1 + int(np.argmin(gaps))
+
+    def first(self, rank: int) -> Array:
+        """Return the weights (in, r) of the first factor."""
+        return np.linalg.solve(self._root.T, self._inside[1][:, :rank]).astype(np.float32)
+
+    def rest(self, rank: int) -> Array:
+        """Return the weights (h, w, r, out) that take the channels of the first factor."""
+        basis = self._inside[1][:, :rank]
+        rest = np.einsum("ir,hwio->hwro", self._root @ basis, self.node.kernel, optimize=True)
+        return np.asarray(rest, np.float32)
+
+    def of_ranks(self, ranks: Ranks) -> tuple[Conv, Conv, Conv]:
+        """Return the factors; the bias makes up for the mean of what is lost, except at padding."""
+        first, rest = self.first(ranks.first), self.rest(ranks.first)
+        directions = self._outside[1][:, : ranks.last].astype(np.float32)
+        kernel = rest @ directions
+        lost = self.node.kernel - first @ kernel @ directions.T
+        bias = self.node.bias + np.einsum("i,hwio->o", self.mean, lost)
+        return (
+            first_factor(self.node, first, self.labels),
+            core(self.node, kernel, self.labels),
+            last_factor(self.node, np.ascontiguousarray(directions.T), bias.astype(np.float32), self.labels),
         )
 
-    def applied(self, graph: Graph, rank: int) -> Graph:
+    def applied(self, graph: Graph, ranks: Ranks) -> Graph:
         """Return a graph that has the factors in place of the convolution."""
         nodes = [
             factor
             for node in graph.nodes
-            for factor in (self.of_rank(rank) if node.name == self.node.name else (node,))
+            for factor in (self.of_ranks(ranks) if node.name == self.node.name else (node,))
         ]
         return Graph(graph.input_shape, tuple(nodes))
 
+    def _error(self, ranks: Ranks) -> float:
+        inside, outside = self._errors
+        return float(inside[ranks.first] + outside[ranks.last])
+
     @cached_property
-    def _matrix(self) -> Matrix:
-        """The kernel as a matrix, (length in, width out)."""
-        length = self.node.kernel.shape[self.axis] * self.node.kernel.shape[2]
-        kernel = self.node.kernel.transpose(self.axis, 2, 1 - self.axis, 3)
-        return np.asarray(kernel.reshape(length, -1), np.float64)
+    def _errors(self) -> tuple[Vector, Vector]:
+        """The share of the variance that every rank of the first and of the last factor loses."""
+        return _lost(self._inside[0]), _lost(self._outside[0])
 
     @cached_property
     def _root(self) -> Matrix:
         """G, lower triangular, of C = G Gᵀ; C is scaled, and the identity where the input does not vary."""
-        scale = float(self.covariance.trace()) / len(self.covariance)
-        scaled = self.covariance / scale if scale > _TINY else np.eye(len(self.covariance))
+        scale = float(self.inside.trace()) / len(self.inside)
+        scaled = self.inside / scale if scale > _TINY else np.eye(len(self.inside))
         return np.asarray(np.linalg.cholesky(scaled + _RIDGE * np.eye(len(scaled))))
 
     @cached_property
-    def _decomposed(self) -> tuple[Vector, Matrix]:
+    def _inside(self) -> tuple[Vector, Matrix]:
         """Squares of the singular values of Gᵀ K, the largest first, and the left singular vectors as columns."""
-        weighted = self._root.T @ self._matrix
-        values, vectors = np.linalg.eigh(weighted @ weighted.T)
-        return values[::-1], vectors[:, ::-1]
+        kernel = np.moveaxis(self.node.kernel, 2, 0).reshape(len(self._root), -1)
+        weighted = self._root.T @ kernel
+        return _principal(weighted @ weighted.T)
+
+    @cached_property
+    def _outside(self) -> tuple[Vector, Matrix]:
+        """Variances of the output, the largest first, and their directions as columns."""
+        return _principal(self.outside)
 
 
-def better(factorisations: Sequence[Factorisation], shape: Shape) -> Factorisation:
-    """Return the factorisation that loses least at half of the convolution's multiplications.
+def _principal(matrix: Matrix) -> tuple[Vector, Matrix]:
+    """Return the eigenvalues of a positive matrix, the largest first, and the eigenvectors as columns."""
+    values, vectors = np.linalg.eigh(matrix)
+    return np.maximum(values[::-1], 0.0), vectors[:, ::-1]
 
-    Args:
-        factorisations: those of one convolution.
-        shape: shape of its input.
-    """
 
-    def lost(factorisation: Factorisation) -> float:
-        half = factorisation.whole_work(shape) // 2
-        return factorisation.ranking.errors[min(factorisation.rank, half // sum(factorisation.work(shape)))]
+def _lost(variances: Vector) -> Vector:
+    """Return the share of variances that is lost if only the first r are kept, for r = 0, 1, …; from 1 to 0."""
+    lost = np.append(np.cumsum(variances[::-1])[::-1], 0.0)
+    return lost / max(float(lost[0]), _TINY)
 
-    return min(factorisations, key=lost)
+
+def _steps(channels: int) -> list[int]:
+    """Return the ranks that are tried, up to all channels."""
+    step = BLOCK if channels >= LARGE else 1
+    return [*range(step, channels, step), channels]
+
+
+def _is_above(left: tuple[int, float, Ranks], middle: tuple[int, float, Ranks], right: tuple[int, float]) -> bool:
+    """Return whether the middle of three points does not lie below the line from the left to the right one."""
+    rise = (right[1] - left[1]) * (middle[0] - left[0])
+    return (middle[1] - left[1]) * (right[0] - left[0]) >= rise

@@ -31,6 +31,7 @@ from ..recipe import RECIPES
 from ..source import Source, open_source
 from ..verify.gate import Readings
 from .distil import STATE, Lessons, Plan, distil, mean_divergence
+from .factor import Ranks
 from .search import Trial, least_same, smallest
 from .slim import MAX_IMAGES, MIN_IMAGES, Slimmed, Slimmer
 from .units import Places
@@ -81,8 +82,8 @@ class Student:
     """Number of images that were held back from the fit and that the teacher reads."""
     same: int
     """Number of these images on which both read the same text."""
-    ranks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Convolution that is factorised → its rank, and the rank of the teacher's."""
+    ranks: Mapping[str, Ranks] = field(default_factory=dict)
+    """Convolution that is factorised → the channels between its factors."""
     trials: tuple[Trial, ...] = ()
     """The networks that were tried to find the smallest one."""
 

@@ -18,7 +18,7 @@ from ..graph import oracle
 from ..graph.cells import Array
 from ..graph.graph import INPUT, Graph
 from ..graph.nodes import Conv, ConvTranspose, Dense, Node, Recurrent
-from .factor import AXES, Axis, can_be_factorised, window
+from .factor import can_be_factorised
 from .select import Matrix
 from .units import Direction, Group, Places, Units, is_depthwise, node_columns
 
@@ -29,8 +29,6 @@ CHUNK = 16
 """Images that are evaluated at once, so that the windows of a convolution fit into memory."""
 ROWS = 24_000
 """About the number of places of a value that are looked at in all images together."""
-_WINDOW_ROWS = 12_000
-"""The same for the covariance of windows, which needs fewer than a fit."""
 _CELL_VALUES = ("gates", "hidden", "proposal", "memory", "recalled")
 """Values inside a recurrent layer that its weights are fitted to; see `oracle`."""
 
@@ -137,10 +135,10 @@ class Observation:
     """What a node computes there before its activation, (N M, out); of recurrent layers see `_CELL_VALUES`."""
     output: Array
     """The posteriors, (N, steps, classes)."""
-    windows: Mapping[tuple[str, Axis], Moments]
-    """Name of a convolution that can be factorised, axis → what the first factor along this axis sums over."""
-    window_places: Mapping[tuple[str, Axis], Places]
-    """The places (N, M) of the first factor's result that are looked at."""
+    channels: Mapping[str, Moments]
+    """Name of a convolution that can be factorised → the channels of its input."""
+    channel_places: Mapping[str, Places]
+    """The places (N, M) of its input that are looked at."""
 
     def of_group(self, group: Group) -> Mapping[Use, Moments]:
         """Return the uses of a group's units."""
@@ -167,7 +165,7 @@ def observe(
         progress(start + len(chunk))
     targets = {name: np.concatenate(parts) for name, parts in pass_.targets.items()}
     return Observation(
-        pass_.moments, pass_.places, targets, np.concatenate(outputs), pass_.windows, pass_.window_places
+        pass_.moments, pass_.places, targets, np.concatenate(outputs), pass_.channels, pass_.channel_places
     )
 
 
@@ -175,10 +173,11 @@ def summed(node: Conv | Dense, x: Array, places: Places) -> Array:
     """Return the rows (N M, in) that a node's kernel (in, out) is multiplied with at some places (N, M)."""
     if isinstance(node, Conv):
         return oracle.patches(node, x, places)
-    return _rows(x, places)
+    return rows_at(x, places)
 
 
-def _rows(x: Array, places: Places) -> Array:
+def rows_at(x: Array, places: Places) -> Array:
+    """Return the channels (N M, in) of a value at some places (N, M)."""
     flat = x.reshape(len(x), -1, x.shape[-1])
     return np.asarray(flat[np.arange(len(x))[:, None], places].reshape(-1, x.shape[-1]))
 
@@ -206,12 +205,11 @@ class _Pass:
             for node in graph.nodes
             if is_fitted(node) and not isinstance(node, Recurrent)
         }
-        self.windows: dict[tuple[str, Axis], Moments] = {}
-        self.window_places = {
-            (node.name, axis): _drawn(window(node, axis).shape(*graph.input_shapes(node)), images, random, _WINDOW_ROWS)
+        self.channels: dict[str, Moments] = {}
+        self.channel_places = {
+            node.name: _drawn(graph.input_shapes(node)[0], images, random, ROWS)
             for node in graph.nodes
             if can_be_factorised(node)
-            for axis in AXES
         }
         self._inside = {
             f"{node.name}/{direction}/{value}"
@@ -225,7 +223,7 @@ class _Pass:
         if name in self._inside:
             self.targets.setdefault(name, []).append(value)
         for use in self._uses.get(name, ()):
-            rows = _rows(value, self._of_chunk(self._seen[name], value))[:, use.columns]
+            rows = rows_at(value, self._of_chunk(self._seen[name], value))[:, use.columns]
             flat = rows.swapaxes(1, 2).reshape(-1, len(use.members))
             if use not in self.moments:
                 self.moments[use] = Moments(flat.mean(axis=0))
@@ -237,11 +235,10 @@ class _Pass:
                 target = rows @ node.kernel.reshape(-1, node.kernel.shape[-1]) + node.bias
                 self.targets.setdefault(node.name, []).append(target)
             if can_be_factorised(node):
-                for axis in AXES:
-                    rows = summed(window(node, axis), value, self._of_chunk(self.window_places[node.name, axis], value))
-                    if (node.name, axis) not in self.windows:
-                        self.windows[node.name, axis] = Moments(rows.mean(axis=0))
-                    self.windows[node.name, axis].add(rows)
+                rows = rows_at(value, self._of_chunk(self.channel_places[node.name], value))
+                if node.name not in self.channels:
+                    self.channels[node.name] = Moments(rows.mean(axis=0))
+                self.channels[node.name].add(rows)
 
     def _of_chunk(self, places: Places, value: Array) -> Places:
         return places[self.start : self.start + len(value)]

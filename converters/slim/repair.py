@@ -6,8 +6,10 @@ there before the activation, for the units that are left; W₀ are the weights t
 "Channel pruning for accelerating very deep neural networks", sections 3.1 and 3.2, here for all output channels at
 once, with a ridge around W₀). The gates of a recurrent layer are fitted alike, to its input and to its state before.
 
-`factor` finds the first factor of a factorised convolution for the thinned graph's own input. The last factor is fitted
-to what the whole convolution computes (Zhang, Zou, He, Sun 2016, sections 3.2 and 3.3; see `factor`).
+`factor` finds the first factor of a factorised convolution for the thinned graph's own input. The core and the last
+factor are fitted to what the whole convolution computes, by least squares of a limited rank (Izenman 1975,
+"Reduced-rank regression for the multivariate linear model"; Zhang, Zou, He, Sun 2016, sections 3.2 and 3.3, see
+`factor`).
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ from ..graph.cells import Array, Cell, GruCell
 from ..graph.graph import INPUT, Graph
 from ..graph.nodes import Activation, Conv, Dense, Node, Recurrent
 from .absorb import absorb
-from .factor import Factorisation, window
-from .observe import CHUNK, Moments, Observation, is_fitted, summed
+from .factor import Factorisation, Ranks, core, first_factor, last_factor
+from .observe import CHUNK, Moments, Observation, is_fitted, rows_at, summed
 from .units import Places, Units, gate_columns
 
 RIDGE = 1e-2
@@ -38,7 +40,7 @@ def repair(
     images: Array,
     observation: Observation,
     progress: Callable[[int], None] = lambda _nodes: None,
-    ranks: Sequence[tuple[Factorisation, int]] = (),
+    ranks: Sequence[tuple[Factorisation, Ranks]] = (),
 ) -> Graph:
     """Remove units from a graph, factorise convolutions, and refit the weights that are left.
 
@@ -53,7 +55,7 @@ def repair(
     Returns:
         The graph without the units.
     """
-    factorised = {factorisation.node.name: (factorisation, rank) for factorisation, rank in ranks}
+    factorised = {factorisation.node.name: (factorisation, pair) for factorisation, pair in ranks}
     thinned = absorb(units, removed, observation)
     values = {INPUT: images}
     changed: set[str] = set()
@@ -65,11 +67,13 @@ def repair(
         is_thinned = thinned.shapes[node.name] != units.graph.shapes[node.name]
         inputs = [values[name] for name in node.inputs]
         if node.name in factorised:
-            factorisation, rank = factorised[node.name]
+            factorisation, pair = factorised[node.name]
             assert isinstance(node, Conv)
-            inner, node = _factorised(replace(factorisation, node=node), inputs[0], rank, observation)
-            nodes.append(inner)
-            inputs = [_evaluate(inner, inputs)]
+            own = replace(factorisation, node=node, input_shape=inputs[0].shape[1:])
+            *before, node = _factorised(own, inputs[0], pair, observation)
+            for factor in before:
+                nodes.append(factor)
+                inputs = [_evaluate(factor, inputs)]
             is_changed = True
         elif is_fitted(node) and (is_changed or (is_thinned and isinstance(node, Recurrent))):
             node = _fitted(node, inputs[0], kept, observation)
@@ -99,20 +103,51 @@ def fit(x: Array, target: Array, kernel: Array, activation: Activation = "linear
         kernel: the weights before the fit, (in, out).
         activation: what is applied to the sums.
     """
+    fitted, _, bias = _fit(x, target, kernel, activation, None)
+    return fitted, bias
+
+
+def fit_factors(
+    x: Array, target: Array, kernel: Array, rank: int, activation: Activation = "linear"
+) -> tuple[Array, Array, Array]:
+    """Return two kernels, (in, rank) and (rank, out), and the bias (out,) that fit x as `fit` does.
+
+    The second kernel has the principal directions of the fitted sums.
+
+    Args:
+        x: the input of the sums, (rows, in).
+        target: what the sums should be, (rows, out).
+        kernel: the weights before the fit, (in, out).
+        rank: the number of channels between the kernels.
+        activation: what is applied to the sums.
+    """
+    fitted, directions, bias = _fit(x, target, kernel, activation, rank)
+    return fitted @ directions, np.ascontiguousarray(directions.T), bias
+
+
+def _fit(
+    x: Array, target: Array, kernel: Array, activation: Activation, rank: int | None
+) -> tuple[Array, Array, Array]:
+    """Return the kernel before it is projected, the directions (out, rank) that it is projected on, and the bias."""
     mean = x.mean(axis=0, dtype=np.float64).astype(np.float32)
     centred = x - mean
     gram = np.asarray(centred.T @ centred, np.float64)
     gram.flat[:: len(gram) + 1] += RIDGE * max(float(gram.trace()) / len(gram), np.finfo(float).tiny)
     inverse = np.linalg.inv(gram)
     before = centred @ kernel  # (rows, out)
+    directions = np.eye(kernel.shape[-1], dtype=np.float32)
     result = target
     for _ in range(1 if activation == "linear" else 1 + _ROUNDS):
         wanted = _wanted(target, result, activation) - before
         offset = wanted.mean(axis=0, dtype=np.float64).astype(np.float32)
         change = (inverse @ (centred.T @ wanted)).astype(np.float32)
-        result = before + centred @ change + offset
-    fitted = kernel + change
-    return fitted, offset - mean @ fitted
+        fitted = kernel + change
+        if rank is None:
+            result = before + centred @ change + offset
+        else:
+            directions = np.linalg.eigh(fitted.T @ (gram @ fitted))[1][:, ::-1][:, :rank].astype(np.float32)
+            result = (centred @ (fitted @ directions)) @ directions.T + offset
+    return fitted, directions, offset - (mean @ fitted @ directions) @ directions.T
 
 
 def _wanted(target: Array, result: Array, activation: Activation) -> Array:
@@ -151,20 +186,23 @@ def _rows(node: Conv | Dense, x: Array, places: Places) -> Iterator[Array]:
         yield summed(node, x[start : start + CHUNK], places[start : start + CHUNK])
 
 
-def _factorised(convolution: Factorisation, x: Array, rank: int, observation: Observation) -> tuple[Conv, Conv]:
+def _factorised(own: Factorisation, x: Array, ranks: Ranks, observation: Observation) -> tuple[Conv, Conv, Conv]:
     """Return the factors of a convolution that suit its input x and come nearest to what the whole graph computes."""
-    node = convolution.node
-    places = observation.window_places[node.name, convolution.axis]
-    moments: Moments | None = None
-    for rows in _rows(window(node, convolution.axis), x, places):
-        moments = moments or Moments(rows.mean(axis=0))
-        moments.add(rows)
-    assert moments is not None
-    own = replace(convolution, covariance=moments.covariance, mean=moments.mean)
-    inner, outer = own.of_rank(min(rank, own.rank))  # fewer input channels may allow no more
-    fitted = _fitted(outer, _evaluate(inner, [x]), np.arange(outer.kernel.shape[-1]), observation)
-    assert isinstance(fitted, Conv)
-    return inner, fitted
+    node = own.node
+    channels = rows_at(x, observation.channel_places[node.name])
+    moments = Moments(channels.mean(axis=0))
+    moments.add(channels)
+    own = replace(own, inside=moments.covariance, mean=moments.mean)
+    inside, out = node.kernel.shape[2:]
+    weights = own.first(min(ranks.first, inside))  # fewer input channels may allow no more
+    first = first_factor(node, weights, own.labels)
+    rest = own.rest(weights.shape[-1])
+    places = observation.places[node.name]
+    rows = np.concatenate(list(_rows(core(node, rest, own.labels), _evaluate(first, [x]), places)))
+    target = observation.targets[node.name]
+    kernel, last, bias = fit_factors(rows, target, rest.reshape(-1, out), ranks.last, node.activation)
+    window = kernel.reshape(*rest.shape[:3], -1)
+    return first, core(node, window, own.labels), last_factor(node, last, bias, own.labels)
 
 
 def _fitted_recurrent(node: Recurrent, x: Array, kept: Places, observation: Observation) -> Recurrent:

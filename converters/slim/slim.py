@@ -18,9 +18,9 @@ from edge_crnn.errors import DatasetError, InputError
 from ..graph.cells import Array
 from ..graph.cost import multiplications
 from ..graph.graph import Graph
-from .allot import Factorisations, Losses, kinds_of, largest_rank, measured_losses, removed_units
+from .allot import Factorisations, Losses, kinds_of, measured_losses, removed_units
 from .choose import choose
-from .factor import AXES, Factorisation, better, can_be_factorised, label
+from .factor import Factorisation, Ranks, can_be_factorised, names
 from .observe import Observation, observe
 from .repair import repair
 from .select import Matrix, Ranking, rank
@@ -48,8 +48,8 @@ class Slimmed:
     """Its share of the multiplications of the whole graph."""
     kept: Mapping[str, tuple[int, int]]
     """Group of units, named by the nodes that make them → how many are kept, of how many."""
-    ranks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Convolution that is factorised → its rank, and the rank at which the factors equal the convolution."""
+    ranks: Mapping[str, Ranks] = field(default_factory=dict)
+    """Convolution that is factorised → the channels between its factors."""
 
 
 class Slimmer:
@@ -100,7 +100,7 @@ class Slimmer:
         if self._losses is None:
             self._losses = self._measure()
         choice = choose(self._units, self._rankings, self._losses, share, self._factorisations)
-        ranks = [(item, choice.counts[group]) for group, item in choice.factorisations.items()]
+        ranks = [(item, item.path[choice.counts[group] - 1]) for group, item in choice.factorisations.items()]
         thinned = {group: kept for group, kept in choice.counts.items() if group not in choice.factorisations}
         removed = removed_units(self._units, {group: self._rankings[group] for group in thinned}, thinned)
         count = len(self._graph.nodes)
@@ -116,7 +116,10 @@ class Slimmer:
                 "+".join(group): (thinned.get(group, len(numbers)), len(numbers))
                 for group, numbers in self._units.groups.items()
             },
-            {item.node.name: (graph.shapes[item.name][-1], item.rank) for item in choice.factorisations.values()},
+            {
+                item.node.name: Ranks(graph.shapes[item.labels.first][-1], graph.shapes[item.labels.core][-1])
+                for item in choice.factorisations.values()
+            },
         )
 
     def _observe(self, seed: int) -> Observation:
@@ -153,19 +156,20 @@ def ranking_of(units: Units, group: Group, observation: Observation) -> Ranking:
 
 
 def factorisations_of(units: Units, observation: Observation) -> Factorisations:
-    """Find the convolutions of which factors of some rank need fewer multiplications, and the better axis of each."""
+    """Find the convolutions of which factors of some ranks need fewer multiplications."""
     graph = units.graph
     result: dict[Group, Factorisation] = {}
     for node in graph.nodes:
         if can_be_factorised(node):
-            both = []
-            for axis in AXES:
-                moments = observation.windows[node.name, axis]
-                name = label(node, axis, graph.shapes)
-                both.append(Factorisation(node, axis, name, moments.covariance, moments.mean))
-            factorisation = better(both, *graph.input_shapes(node))
-            if largest_rank(units, factorisation):
-                result[factorisation.name,] = factorisation
+            (shape,) = graph.input_shapes(node)
+            channels = observation.channels[node.name]
+            outside = np.cov(observation.targets[node.name].T.astype(np.float64), bias=True).reshape(
+                2 * node.kernel.shape[3:]
+            )
+            labels = names(node, graph.shapes)
+            factorisation = Factorisation(node, shape, labels, channels.covariance, channels.mean, outside)
+            if factorisation.path:
+                result[labels.core,] = factorisation
     return result
 
 

@@ -12,8 +12,9 @@ from converters.graph import nodes as n
 from converters.graph import oracle
 from converters.graph.cost import multiplications
 from converters.graph.graph import Graph
-from converters.slim.allot import Factorisations, Work, divergence, largest_rank, measured_losses, removed_units
+from converters.slim.allot import Factorisations, Work, divergence, measured_losses, removed_units
 from converters.slim.choose import choose
+from converters.slim.factor import Ranks
 from converters.slim.observe import Observation, observe
 from converters.slim.repair import repair
 from converters.slim.select import Ranking
@@ -34,14 +35,15 @@ def network() -> Graph:
 
 
 def of_low_rank(graph: Graph, rank: int) -> Graph:
-    """Return a graph whose convolutions inside the network have kernels of a low rank, with the rows first."""
+    """Return a graph whose convolutions inside the network have kernels of low ranks."""
 
     def lowered(node: n.Node) -> n.Node:
         if not isinstance(node, n.Conv) or node.kernel.shape[2] == 1:
             return node
         inside, out = node.kernel.shape[2:]
         random = np.random.default_rng(inside * out)
-        kernel = values(random, 3, 1, inside, rank) @ values(random, 1, 3, rank, out)
+        core = values(random, 3, 3, rank, rank)
+        kernel = values(random, inside, rank) @ core @ values(random, rank, out)
         return replace(node, kernel=kernel * (node.kernel.std() / kernel.std()))
 
     return Graph(graph.input_shape, tuple(map(lowered, graph.nodes)))
@@ -61,11 +63,11 @@ def test_convolutions_of_low_rank_are_factorised_with_less_loss() -> None:
     choice = choose(units, rankings, losses, 0.7, factorisations)
     assert choice.factorisations
     for group, item in choice.factorisations.items():
-        assert choice.counts[group] >= 2
+        assert min(item.path[choice.counts[group] - 1]) >= 2
         assert not any(item.node.name in other for other in choice.counts if other not in factorisations)
     thinned = {group: kept for group, kept in choice.counts.items() if group not in factorisations}
     removed = removed_units(units, {group: rankings[group] for group in thinned}, thinned)
-    ranks = [(item, choice.counts[group]) for group, item in choice.factorisations.items()]
+    ranks = [(item, item.path[choice.counts[group] - 1]) for group, item in choice.factorisations.items()]
     small = repair(units, removed, IMAGES, observation, ranks=ranks)
     assert multiplications(small) <= 0.7 * multiplications(units.graph)
     of_units = {group: rankings[group] for group in units.groups}
@@ -82,7 +84,7 @@ def test_repaired_factors_of_full_rank_give_the_same(make: object) -> None:
     cells = lstm(np.random.default_rng(3), 6, 4), lstm(np.random.default_rng(4), 6, 4)
     units, observation, _, factorisations = looked_at(make(cells))  # type: ignore[operator]
     assert factorisations
-    ranks = [(item, item.rank) for item in factorisations.values()]
+    ranks = [(item, Ranks(*item.node.kernel.shape[2:])) for item in factorisations.values()]
     small = repair(units, set(), IMAGES, observation, ranks=ranks)
     np.testing.assert_allclose(oracle.run(small, IMAGES), oracle.run(units.graph, IMAGES), atol=2e-3)
 
@@ -91,10 +93,10 @@ def test_repair_lowers_the_error_of_factors() -> None:
     units, observation, _, factorisations = looked_at(network())
     item = next(item for item in factorisations.values() if item.node.name == "last")
     expected = oracle.run(units.graph, IMAGES)
-    small = repair(units, set(), IMAGES, observation, ranks=[(item, 2)])
-    assert [node.name for node in small.nodes if node.name.startswith("last")] == [item.name, "last"]
+    small = repair(units, set(), IMAGES, observation, ranks=[(item, Ranks(3, 3))])
+    assert [node.name for node in small.nodes if node.name.startswith("last")] == [*item.labels, "last"]
     repaired, closed = (
-        divergence(expected, oracle.run(g, IMAGES)).mean() for g in (small, item.applied(units.graph, 2))
+        divergence(expected, oracle.run(g, IMAGES)).mean() for g in (small, item.applied(units.graph, Ranks(3, 3)))
     )
     assert repaired < closed
 
@@ -108,10 +110,9 @@ def test_work_is_counted_as_the_cost_of_the_factorised_graph(kinds: list[str], s
     graph = units.graph
     counts = {}
     for group, item in factorisations.items():
-        most = largest_rank(units, item)
-        assert multiplications(item.applied(units.graph, most)) < multiplications(units.graph)
-        counts[group] = data.draw(st.integers(1, most))
-        graph = item.applied(graph, counts[group])
+        assert multiplications(item.applied(units.graph, item.path[-1])) < multiplications(units.graph)
+        counts[group] = data.draw(st.integers(1, len(item.path)))
+        graph = item.applied(graph, item.path[counts[group] - 1])
     assert Work(units, {}, factorisations).count(counts) == multiplications(graph)
 
 
@@ -144,11 +145,10 @@ def test_a_share_out_of_reach_names_that_of_the_thinned_network() -> None:
 def test_a_factorised_network_is_written_by_keras(tmp_path: Path) -> None:
     pytest.importorskip("keras")
     units, observation, _, factorisations = looked_at(network())
-    ranks = [(item, 2) for item in factorisations.values()]
+    ranks = [(item, Ranks(2, 3)) for item in factorisations.values()]
     small = repair(units, set(), IMAGES, observation, ranks=ranks)
     read = assert_written_as_the_oracle(small, tmp_path / "small.keras")
-    assert {"last_columns", "last_rows"} & read.by_name.keys()
-    assert "last" in read.by_name
+    assert {"last_first", "last_core", "last"} <= read.by_name.keys()
 
 
 def test_a_rank_is_at_most_that_of_the_convolution_with_fewer_inputs() -> None:
@@ -156,6 +156,6 @@ def test_a_rank_is_at_most_that_of_the_convolution_with_fewer_inputs() -> None:
     item = next(item for item in factorisations.values() if item.node.name == "back")
     channels = ("inner",)
     removed = removed_units(units, {channels: rankings[channels]}, {channels: 1})
-    small = repair(units, removed, IMAGES, observation, ranks=[(item, item.rank)])
-    assert small.shapes[item.name][-1] == 3
+    small = repair(units, removed, IMAGES, observation, ranks=[(item, Ranks(*item.node.kernel.shape[2:]))])
+    assert small.shapes[item.labels.first][-1] == 1
     assert np.isfinite(oracle.run(small, IMAGES)).all()

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters.graph import nodes as n
 from converters.graph import oracle
 from converters.graph.cost import multiplications
 from converters.graph.graph import INPUT, Graph
-from converters.slim.factor import AXES, Axis, Factorisation, better, can_be_factorised, label, window
+from converters.slim.factor import Factorisation, Ranks, can_be_factorised, names
 from converters.slim.observe import observe
 from converters.slim.units import find_units
 from tests.budget import examples
@@ -19,12 +20,14 @@ from tests.converters.graph.made import values
 
 PAIR = st.tuples(st.integers(1, 2), st.integers(1, 2))
 PADS = st.tuples(st.tuples(st.integers(0, 2), st.integers(0, 2)), st.tuples(st.integers(0, 2), st.integers(0, 2)))
+SHAPE = (9, 11)
+"""Rows and columns of the images."""
 
 
 @st.composite
 def convolutions(draw: st.DrawFn) -> n.Conv:
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    shape = draw(st.integers(2, 3)), draw(st.integers(2, 4)), draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    shape = draw(st.integers(1, 3)), draw(st.integers(2, 4)), draw(st.integers(1, 5)), draw(st.integers(1, 6))
     return n.Conv(
         "conv",
         values(random, *shape),
@@ -37,89 +40,120 @@ def convolutions(draw: st.DrawFn) -> n.Conv:
     )
 
 
-def factorised(node: n.Conv, axis: Axis, covariance: np.ndarray | None = None) -> Factorisation:
-    """Return a factorisation weighted by an arbitrary covariance."""
-    size = node.kernel.shape[axis] * node.kernel.shape[2]
-    if covariance is None:
-        mix = np.random.default_rng(size).normal(size=(size, size))
-        covariance = mix @ mix.T + np.eye(size)
-    return Factorisation(node, axis, label(node, axis), covariance, np.ones(size))
+def covariance(size: int) -> np.ndarray:
+    """Return an arbitrary covariance."""
+    mix = np.random.default_rng(size).normal(size=(size, size))
+    return np.asarray(mix @ mix.T + np.eye(size))
+
+
+def factorised(node: n.Conv, inside: np.ndarray | None = None) -> Factorisation:
+    """Return a factorisation weighted by arbitrary covariances."""
+    channels, out = node.kernel.shape[2:]
+    if inside is None:
+        inside = covariance(channels)
+    return Factorisation(node, (*SHAPE, channels), names(node), inside, np.ones(channels), covariance(out))
 
 
 def in_input(node: n.Conv) -> tuple[Graph, np.ndarray]:
-    """Return a graph of a convolution alone, and images of which some dimensions are odd."""
-    shape = (9, 11, node.kernel.shape[2])
+    """Return a graph of a convolution alone, and images."""
+    shape = (*SHAPE, node.kernel.shape[2])
     return Graph(shape, (node,)), values(np.random.default_rng(7), 3, *shape)
 
 
 @settings(deadline=None, max_examples=examples(60))
-@given(convolutions(), st.sampled_from(AXES))
-def test_factors_of_full_rank_equal_the_convolution(node: n.Conv, axis: Axis) -> None:
+@given(convolutions())
+def test_factors_of_full_rank_equal_the_convolution(node: n.Conv) -> None:
     graph, images = in_input(node)
-    factorisation = factorised(node, axis)
-    split = factorisation.applied(graph, factorisation.rank)
-    assert [part.name for part in split.nodes] == [factorisation.name, "conv"]
+    factorisation = factorised(node)
+    split = factorisation.applied(graph, Ranks(*node.kernel.shape[2:]))
+    assert [part.name for part in split.nodes] == ["conv:first", "conv:core", "conv"]
     np.testing.assert_allclose(oracle.run(split, images), oracle.run(graph, images), atol=1e-3)
 
 
 @settings(deadline=None, max_examples=examples(60))
-@given(convolutions(), st.sampled_from(AXES), st.data())
-def test_the_work_is_that_of_the_factors(node: n.Conv, axis: Axis, data: st.DataObject) -> None:
+@given(convolutions(), st.data())
+def test_the_work_is_that_of_the_factors(node: n.Conv, data: st.DataObject) -> None:
     graph, _ = in_input(node)
-    factorisation = factorised(node, axis)
-    rank = data.draw(st.integers(1, factorisation.rank))
-    assert rank * sum(factorisation.work(graph.input_shape)) == multiplications(factorisation.applied(graph, rank))
+    factorisation = factorised(node)
+    ranks = Ranks(*(data.draw(st.integers(1, size)) for size in node.kernel.shape[2:]))
+    assert factorisation.work(ranks) == multiplications(factorisation.applied(graph, ranks))
+    assert factorisation.whole_work == multiplications(graph)
 
 
 @settings(deadline=None, max_examples=examples(60))
-@given(convolutions(), st.sampled_from(AXES))
-def test_the_error_is_the_share_of_the_discarded_singular_values(node: n.Conv, axis: Axis) -> None:
-    factorisation = factorised(node, axis)
-    root = np.linalg.cholesky(factorisation.covariance).T
-    matrix = node.kernel.transpose(axis, 2, 1 - axis, 3).reshape(len(root), -1)
-    whole = np.square(root @ matrix).sum()
-    assume(whole > 1e-3)
+@given(convolutions())
+def test_no_other_ranks_lose_less_for_as_few_multiplications_as_the_path(node: n.Conv) -> None:
+    factorisation = factorised(node)
     errors = factorisation.ranking.errors
-    assert errors[0] == pytest.approx(1)
+    inside, outside = (reference_losses(node, factorisation, side) for side in ("inside", "outside"))
+    path = [(factorisation.work(ranks), inside[ranks.first] + outside[ranks.last]) for ranks in factorisation.path]
+    assert [error for _, error in path] == pytest.approx(list(errors[1:-1]), abs=1e-4)
     assert errors[-1] == 0
-    assert (np.diff(errors) <= 0).all()
-    for rank in range(1, factorisation.rank + 1):
-        inner, outer = factorisation.of_rank(rank)
-        first = inner.kernel.reshape(len(root), rank)
-        last = np.moveaxis(outer.kernel, 2, 0).reshape(rank, -1)
-        lost = np.square(root @ (matrix - first @ last)).sum() / whole
-        assert lost == pytest.approx(errors[rank], abs=1e-4)
+    assert all(before[0] < after[0] and before[1] > after[1] - 1e-6 for before, after in pairwise(path))
+    for first in range(1, node.kernel.shape[2] + 1):
+        for last in range(1, node.kernel.shape[3] + 1):
+            ranks = Ranks(first, last)
+            work = factorisation.work(ranks)
+            if work < factorisation.whole_work:
+                assert path
+                assert inside[first] + outside[last] >= on_line(path, work) - 1e-4
 
 
-def test_the_windows_observed_are_those_of_the_first_factor() -> None:
+def reference_losses(node: n.Conv, factorisation: Factorisation, side: str) -> list[float]:
+    """Return the share of the variance that every rank loses, from singular values."""
+    if side == "outside":
+        variances = np.linalg.svd(factorisation.outside, compute_uv=False)
+    else:
+        kernel = np.moveaxis(node.kernel, 2, 0).reshape(node.kernel.shape[2], -1)
+        root = np.linalg.cholesky(factorisation.inside)
+        variances = np.linalg.svd(root.T @ kernel, compute_uv=False) ** 2
+        variances = np.append(variances, np.zeros(len(kernel) - len(variances)))
+    total = variances.sum() or 1.0
+    return [float(variances[rank:].sum() / total) for rank in range(len(variances) + 1)]
+
+
+def on_line(path: list[tuple[int, float]], work: int) -> float:
+    """Return the error at some multiplications on the line through the points of a path."""
+    works, errors = zip(*path, strict=True)
+    if work > works[-1]:
+        return errors[-1]
+    return float(np.interp(work, works, errors))
+
+
+def test_large_convolutions_have_ranks_that_kernels_in_int8_use_well() -> None:
+    random = np.random.default_rng(1)
+    node = n.Conv("conv", values(random, 3, 3, 64, 48), values(random, 48), inputs=(INPUT,))
+    path = factorised(node).path
+    assert len(path) > 5
+    assert all(rank % 8 == 0 for ranks in path for rank in ranks)
+
+
+def test_the_nearest_ranks_have_about_the_multiplications_that_are_asked_for() -> None:
+    random = np.random.default_rng(1)
+    node = n.Conv("conv", values(random, 3, 3, 64, 48), values(random, 48), inputs=(INPUT,))
+    factorisation = factorised(node)
+    for share in (0.1, 0.25, 0.5):
+        ranks = factorisation.path[factorisation.nearest(share) - 1]
+        assert factorisation.work(ranks) / factorisation.whole_work == pytest.approx(share, abs=0.05)
+    assert factorisation.nearest(0) == 1
+    assert factorisation.nearest(2) == len(factorisation.path)
+
+
+def test_the_observation_has_the_channels_of_the_input() -> None:
     random = np.random.default_rng(1)
     node = n.Conv("conv", values(random, 3, 2, 2, 4), values(random, 4), (1, 2), ((1, 0), (0, 1)), inputs=(INPUT,))
     graph, images = in_input(node)
-    observation = observe(find_units(graph), images)
-    for axis in AXES:
-        first = window(node, axis)
-        count = int(np.prod(first.shape(graph.input_shape)[:2]))
-        places = np.broadcast_to(np.arange(count), (len(images), count))
-        rows = oracle.patches(first, images, places)
-        moments = observation.windows["conv", axis]
-        np.testing.assert_allclose(moments.mean, rows.mean(axis=0), atol=1e-5)
-        np.testing.assert_allclose(moments.covariance, np.cov(rows.T, bias=True), atol=1e-4)
-
-
-def test_the_axis_that_loses_less_comes_first() -> None:
-    random = np.random.default_rng(1)
-    tall = values(random, 3, 1, 4, 2) @ values(random, 1, 3, 2, 5)
-    node = n.Conv("conv", tall, np.zeros(5, np.float32), inputs=(INPUT,))
-    both = [factorised(node, axis, np.eye(12)) for axis in AXES]
-    assert both[0].ranking.errors[2] == pytest.approx(0, abs=1e-6)
-    assert better(both, (9, 11, 4)) is both[0]
+    moments = observe(find_units(graph), images).channels["conv"]
+    channels = images.reshape(-1, 2)
+    np.testing.assert_allclose(moments.mean, channels.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(moments.covariance, np.cov(channels.T, bias=True), atol=1e-4)
 
 
 def test_bias_makes_up_for_the_mean() -> None:
     random = np.random.default_rng(2)
     node = n.Conv("conv", values(random, 3, 3, 4, 5), values(random, 5), inputs=(INPUT,))
     graph, _ = in_input(node)
-    split = factorised(node, 0).applied(graph, 2)
+    split = factorised(node).applied(graph, Ranks(2, 3))
     constant = np.ones((1, *graph.input_shape), np.float32)
     np.testing.assert_allclose(oracle.run(split, constant), oracle.run(graph, constant), atol=1e-4)
 
@@ -128,9 +162,9 @@ def test_only_windows_over_all_channels_are_factorised() -> None:
     kernel = np.zeros((3, 3, 4, 4), np.float32)
     node = n.Conv("conv", kernel, np.zeros(4, np.float32))
     assert can_be_factorised(node)
+    assert can_be_factorised(replace(node, kernel=kernel[:1]))
     for other in (
-        replace(node, kernel=kernel[:1]),
-        replace(node, kernel=kernel[:, :1]),
+        replace(node, kernel=kernel[:1, :1]),
         replace(node, kernel=kernel[:, :, :1], groups=4),
         n.Dense("dense", kernel[0, 0], np.zeros(4, np.float32)),
     ):
@@ -139,8 +173,8 @@ def test_only_windows_over_all_channels_are_factorised() -> None:
 
 def test_a_name_in_use_is_not_taken() -> None:
     node = n.Conv("conv", np.zeros((3, 3, 4, 4), np.float32), np.zeros(4, np.float32))
-    assert label(node, 0) == "conv:rows"
-    assert label(node, 1, {"conv:columns"}) not in {"conv:columns", "conv"}
+    assert names(node) == ("conv:first", "conv:core")
+    assert {"conv:core", "conv:first'"}.isdisjoint(names(node, {"conv:core", "conv:first'"}))
 
 
 @pytest.mark.parametrize("scale", [0, 1e-40, 1e-12, 1e12])
@@ -148,6 +182,5 @@ def test_the_scale_of_the_input_does_not_matter(scale: float) -> None:
     random = np.random.default_rng(2)
     node = n.Conv("conv", values(random, 3, 3, 4, 5), values(random, 5), inputs=(INPUT,))
     graph, images = in_input(node)
-    factorisation = factorised(node, 0, scale * np.eye(12))
-    split = factorisation.applied(graph, factorisation.rank)
+    split = factorised(node, scale * np.eye(4)).applied(graph, Ranks(4, 5))
     np.testing.assert_allclose(oracle.run(split, images), oracle.run(graph, images), atol=1e-3)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,13 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def short() -> Iterator[None]:
-    """Train for two steps an epoch, and let readings of any confidence count: the tiny network was never trained."""
+    """Train for two steps an epoch. Let any confidence and any training count: the tiny network was never trained."""
     training = command._training
+    divergences = count(0.0, -1.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "_training", lambda *words: (whole := training(*words)) and replace(whole, steps=2))
         patch.setattr(job, "CONFIDENT", 0.0)
+        patch.setattr(job, "mean_divergence", lambda *_: next(divergences))
         yield
 
 
@@ -121,6 +124,7 @@ def test_a_run_survives_interrupts_and_a_full_disk(
 KILLED = """
 import os, signal, sys
 from dataclasses import replace
+from itertools import count
 from converters.cli import slim as command
 from converters.slim import job
 from edge_crnn.cli.main import main

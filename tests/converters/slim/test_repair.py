@@ -12,7 +12,7 @@ from converters.graph.cells import Cell
 from converters.graph.graph import Graph
 from converters.slim.absorb import absorb
 from converters.slim.observe import observe
-from converters.slim.repair import fit, repair
+from converters.slim.repair import fit, fit_factors, repair
 from converters.slim.units import find_units
 from tests.budget import examples
 from tests.converters.graph.made import KINDS, gru, lstm, random_graph, values
@@ -46,6 +46,28 @@ def test_a_fit_before_a_relu_cares_for_what_passes_it(activation: object, upper:
         return float(np.square(np.clip(x[:, :5] @ kernel + bias, 0, upper) - np.clip(target, 0, upper)).mean())
 
     assert error(fit(x[:, :5], target, start, activation)) < 0.97 * error(fit(x[:, :5], target, start))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu", "relu6"])
+@pytest.mark.parametrize("rank", [1, 3, 5])
+def test_factors_fit_as_well_as_any_kernel_of_their_rank(rank: int, activation: object) -> None:
+    random = np.random.default_rng(1)
+    upper = {"linear": np.inf, "relu": np.inf, "relu6": 6}[str(activation)]
+    lower = -np.inf if activation == "linear" else 0
+    x = random.normal(size=(2000, 6)).astype(np.float32) + 1
+    target = (x @ values(random, 6, 5) + values(random, 5) + 0.1 * random.normal(size=(2000, 5))).astype(np.float32)
+    first, last, bias = fit_factors(x, target, np.zeros((6, 5), np.float32), rank, activation)  # type: ignore[arg-type]
+    assert first.shape == (6, rank)
+    assert last.shape == (rank, 5)
+    kernel, offset = fit(x, target, np.zeros((6, 5), np.float32), activation)  # type: ignore[arg-type]
+    directions = np.linalg.svd((x - x.mean(axis=0)) @ kernel, full_matrices=False)[2][:rank].T
+    cut = kernel @ directions @ directions.T
+    centred = offset + x.mean(axis=0) @ (kernel - cut)
+
+    def error(weights: np.ndarray, constant: np.ndarray) -> float:
+        return float(np.square(np.clip(x @ weights + constant, lower, upper) - np.clip(target, lower, upper)).mean())
+
+    assert error(first @ last, bias) <= 1.0001 * error(cut, centred)
 
 
 def cells(make: Callable[[np.random.Generator], Cell]) -> tuple[Cell, Cell]:

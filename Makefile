@@ -16,7 +16,7 @@ help:
 	@echo "make check         lint, types, import rules, tests; .ci/run runs the slow tests, other Pythons and boards as well"
 	@echo "make test-slow     what takes minutes: every network of the zoo, in every recipe"
 	@echo "make faults        lets every file operation of convert, serve-folder, calibrate and the caches fail in turn: half an hour"
-	@echo "make fuzz          damaged pictures, artifacts, specs, models and labels, 233,000 in all: an hour"
+	@echo "make fuzz          damaged images, artifacts, specs, models and labels, 233,000 in all: an hour"
 	@echo "make soak          a million readings, ten thousand openings, a day of the service in an hour: nothing grows"
 	@echo "make test-pythons  the runtime's tests on every other Python that is installed"
 	@echo "make test-arm      the wheel on an emulated Raspberry Pi, where that can be had; make test-arm-full: all of it"

@@ -1,6 +1,6 @@
 """`python -m benchmarks.accuracy DIR… -o FILE`: compare what each artifact reads with what Keras reads.
 
-A DIR holds labelled images, or one folder of them for each kind of image. To draw fresh images, which
+A DIR holds labelled images, or one folder of them for each kind of image. To render fresh images, which
 `--images-are 'rendered plates'` then names in the report:
 
     python -m benchmarks.models plates -n 5000 -o fresh
@@ -125,7 +125,7 @@ def main(words: Sequence[str] | None = None) -> int:
     images = trial(source, groups)
     outcomes: dict[str, dict[str, Outcome]] = {}
     failed = False
-    print(f"{'artifact':<18} {'images':<20} {'n':>6} {'Keras':>7} {'right':>7} same where Keras right")
+    print(f"{'artifact':<18} {'images':<20} {'n':>6} {'Keras':>7} {'correct':>7} same where Keras correct")
     with tempfile.TemporaryDirectory(prefix="edge-crnn-") as work:
         artifacts, absent = make_all(source, calibration, Path(work))
         for name, artifact in artifacts.items():

@@ -3,7 +3,8 @@
     python -m benchmarks.confidence ARTIFACT FIT_DIR HELD_DIR [--target 0.999] [-o FILE]
 
 The folders share no image. The program prints and records the expected calibration error, the coverage at each target
-precision, how well the posterior and other measures tell right from wrong, and how many negatives are rejected.
+precision, how well the posterior and other measures tell correct from wrong readings, and how many negatives are
+rejected.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ def ranking(measure: str, values: Floats, right: Flags) -> Ranking:
 
 
 def rejections(spec: ModelSpec, engine: Backend, negatives: Mapping[str, Probabilities]) -> list[Rejection]:
-    """Count the pictures that a reader with this spec, whose decoder has the threshold, rejects or reads as empty."""
+    """Count the images that a reader with this spec, whose decoder has the threshold, rejects or reads as empty."""
     counts = []
     for kind, probabilities in negatives.items():
         readings = decode(spec, engine, probabilities)
@@ -230,7 +231,7 @@ def main(words: Sequence[str] | None = None) -> int:
         type=int,
         default=500,
         metavar="N",
-        help="pictures of each kind of negative (default: %(default)s)",
+        help="images of each kind of negative (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of the negatives (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results/confidence.json"))

@@ -51,7 +51,7 @@ class Project:
     absent: dict[str, str]
     """The reasons why others are absent, by name."""
     trial: Callable[[], Trial]
-    """Returns what Keras reads in fresh images, which the first call draws."""
+    """Returns what Keras reads in fresh images, which the first call renders."""
 
     def artifact(self, name: str) -> Artifact:
         """Return the artifact of a name, or skip the test with the reason why it is absent."""

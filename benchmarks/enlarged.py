@@ -3,7 +3,7 @@
     python -m benchmarks.enlarged [MODEL] [--images samples/plates] [-n 100]
 
 Each labelled image is enlarged bicubically, gets the noise of a sensor in every pixel, and is compressed with JPEG, as
-a camera with more pixels would picture the same plate. It prints how many readings are accepted and right, of `n`:
+a camera with more pixels would show the same plate. It prints how many readings are accepted and correct, of `n`:
 
 - sampled: bilinear resizing alone, which skips pixels beyond a ratio of 2;
 - reduced: averaged over blocks first, as `"reduce": "area"` in a spec says;
@@ -53,7 +53,7 @@ RULES: Mapping[str, Callable[[Pixels, int, int], Pixels]] = {"sampled": _sampled
 
 
 def enlarged(image: Pixels, scale: float, noise: float, rng: np.random.Generator) -> Pixels:
-    """Picture an image with `scale` times as many pixels along each axis.
+    """Render an image again with `scale` times as many pixels along each axis.
 
     Args:
         image: (H, W, 3) BGR, uint8.
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 readings = reader.read_batch(resized(large, rule, reader.spec.input))
                 right = [reading.label == entry.label for reading, entry in zip(readings, entries, strict=True)]
                 accepted = [reading.accepted for reading in readings]
-                counts.append(f"{sum(map(min, accepted, right))} accepted and right, {sum(right)} right")
+                counts.append(f"{sum(map(min, accepted, right))} accepted and correct, {sum(right)} correct")
             print(f"| {noise:g} | {scale:g} | {' | '.join(counts)} |", flush=True)
     return 0
 

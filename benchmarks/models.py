@@ -31,14 +31,14 @@ class Model:
     calibration: Path
     images_are: str
     kinds: Mapping[str, Sequence[str]]
-    """The arguments of `edge-crnn synth` that draw an image of a kind, by kind."""
+    """The arguments of `edge-crnn synth` that render an image of a kind, by kind."""
 
     def fresh(self, folder: Path) -> list[Path]:
         """Return the folder of fresh images of each preset; it has a folder for each kind."""
         return [folder / self.name / preset for preset in PRESETS]
 
     def synth(self, folder: Path, n: int) -> Iterator[list[str]]:
-        """Yield the arguments of the `edge-crnn synth` calls that draw at least `n` fresh images of each preset."""
+        """Yield the arguments of the `edge-crnn synth` calls that render at least `n` fresh images of each preset."""
         count = -(-n // len(self.kinds))
         for place, (preset, seed) in zip(self.fresh(folder), PRESETS.items(), strict=True):
             for number, (kind, words) in enumerate(self.kinds.items()):
@@ -46,10 +46,10 @@ class Model:
                 yield ["synth", "-o", str(place / kind), *words, *run]
 
     def draw(self, folder: Path, n: int) -> list[Path]:
-        """Draw `n` fresh images of each preset, or a few more, and return their folders.
+        """Render `n` fresh images of each preset, or a few more, and return their folders.
 
         Raises:
-            DatasetError: they could not be drawn; stderr has the reason.
+            DatasetError: they could not be rendered; stderr has the reason.
         """
         for words in self.synth(folder, n):
             if edge_crnn(words):
@@ -97,7 +97,7 @@ def kinds_of(folder: Path) -> list[Path]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """`python -m benchmarks.models NAME`: draw the fresh images of a model."""
+    """`python -m benchmarks.models NAME`: render the fresh images of a model."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("model", choices=list(MODELS))
     parser.add_argument("-n", type=int, default=FULL, help="images of each preset (default: %(default)s)")

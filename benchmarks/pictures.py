@@ -1,4 +1,4 @@
-"""`python -m benchmarks.pictures`: draw the README's two pictures from `benchmarks/results`.
+"""`python -m benchmarks.pictures`: draw the README's two charts from `benchmarks/results`.
 
 `accuracy.svg` shows whether conversions keep the text. `latency.svg` shows the time of an image, and whether engines
 keep the text. All figures come from the results, letters stay text, and the same results give the same bytes.
@@ -23,12 +23,12 @@ from edge_crnn.records.record import Record, load_record
 
 RESULTS = Path("benchmarks/results")
 ACCURACY, PEERS = "accuracy*.json", "peers-*.json"
-"""Patterns of the files that a picture is drawn from; the last by name comes first."""
+"""Patterns of the files that a chart is drawn from; the last by name comes first."""
 
 _OURS, _PEER, _INK, _SOFT, _HAIR = "#1f5fd0", "#77828d", "#1b2126", "#5a6670", "#e4e7ea"
 _TONES = ("#1f5fd0", "#c25e00", "#13795b")
 _ROW, _WIDTH = 0.27, 8.6
-"""The height of a row and the width of a picture, in inches."""
+"""The height of a row and the width of a chart, in inches."""
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "edge-crnn",
@@ -62,7 +62,7 @@ def drawn(draw: Callable[[Sequence[Record]], bytes], records: Sequence[Record]) 
 
 
 def accuracy(records: Sequence[Record]) -> bytes:
-    """Draw the share of Keras' right readings that each conversion keeps, in a panel for each record.
+    """Draw the share of Keras' correct readings that each conversion keeps, in a panel for each record.
 
     Raises:
         InputError: there is no record, or one is of another kind.
@@ -78,7 +78,7 @@ def accuracy(records: Sequence[Record]) -> bytes:
     for (record, conversions), axis in zip(judgements, panels[:, 0], strict=True):
         _conversions(axis, conversions)
         axis.set_title(f"{record.header.model}: {pictured(record)}", fontweight="bold")
-    panels[-1, 0].set_xlabel("same text, of what Keras reads right; lines are 95 % intervals")
+    panels[-1, 0].set_xlabel("same text, of what Keras reads correctly; lines are 95 % intervals")
     return _svg(figure)
 
 
@@ -193,7 +193,7 @@ def _svg(figure: Any, bottom: float = 0.0) -> bytes:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Draw both pictures."""
+    """Draw both charts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help="default: %(default)s")
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="default: the folder of the results")

@@ -37,14 +37,14 @@ Images = npt.NDArray[np.float32]
 
 
 class Tally:
-    """Counts pictures by kind, and those of them that pass a test."""
+    """Counts images by kind, and those of them that pass a test."""
 
     def __init__(self) -> None:
         self.passed: Counter[str] = Counter()
         self.drawn: Counter[str] = Counter()
 
     def add(self, kind: str, passed: bool) -> None:
-        """Count a picture."""
+        """Count an image."""
         self.drawn[kind] += 1
         self.passed[kind] += passed
 
@@ -56,7 +56,7 @@ class Tally:
 
 
 def measure(drawing: Drawing, n: int, spec: ModelSpec, infer: Callable[[Images], Images]) -> Tally:
-    """Count the pictures of a drawing that are read as their label or, of negatives, as anything but nothing.
+    """Count the images of a run that are read as their label or, of negatives, as anything but nothing.
 
     Lines are counted by length, plates by kind.
 
@@ -74,7 +74,7 @@ def measure(drawing: Drawing, n: int, spec: ModelSpec, infer: Callable[[Images],
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Print the share of images of each preset that are read right, with its 95 % interval, in all and by kind."""
+    """Print the share of images of each preset that are read correctly, with its 95 % interval, in all and by kind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=Path("models/plates.keras"))
     parser.add_argument(
@@ -94,12 +94,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("-n", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--fonts", type=Path)
-    parser.add_argument("--glyphs", type=Path, help="folder of glyph images; --fonts draws those that it lacks")
+    parser.add_argument("--glyphs", type=Path, help="folder of glyph images; --fonts renders those that it lacks")
     parser.add_argument("--font-split", choices=get_args(FontSplit), default="all")
     parser.add_argument(
         "--negatives",
         action="store_true",
-        help="also draw as many negatives of each preset, and print how many are read as something",
+        help="also render as many negatives of each preset, and print how many are read as something",
     )
     args = parser.parse_args(words)
 

@@ -1,10 +1,10 @@
-"""Measure how many pictures of an unseen kind a calibrated threshold accepts: every kind is left out in turn.
+"""Measure how many images of an unseen kind a calibrated threshold accepts: every kind is left out in turn.
 
     python -m benchmarks.rejection ARTIFACT FIT_DIR HELD_DIR NEGATIVES_DIR [--target 0.999]
 
-FIT_DIR and HELD_DIR have labelled images and share none. NEGATIVES_DIR has a folder of pictures without a right text
+FIT_DIR and HELD_DIR have labelled images and share none. NEGATIVES_DIR has a folder of images without a correct text
 for every kind. The threshold comes from FIT_DIR and from the negatives of all kinds but one. The program prints how
-many pictures of that kind it accepts, how many images of HELD_DIR, and how many of these are right.
+many images of that kind it accepts, how many images of HELD_DIR, and how many of these are correct.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def main() -> int:
     }
     engine.close()
 
-    print(f"| left out | threshold | accepted of it | accepted of {len(held):,} images | right of these |")
+    print(f"| left out | threshold | accepted of it | accepted of {len(held):,} images | correct of these |")
     print("|---|---|---|---|---|")
     worst = np.zeros(2, int)
     for kind, left_out in [*negatives.items(), ("nothing", None)]:

@@ -1,8 +1,8 @@
 """`python -m benchmarks.report -o FOLDER`: report on both models and all their artifacts, on one page.
 
-For each model it draws fresh images, makes every artifact that this machine can make, compares all of them with Keras,
-and measures the time of reading. It prints each step as a command that you can also type. It writes the artifacts, the
-results as JSON, `report.html`, and `report.md` for a pull request to FOLDER.
+For each model it renders fresh images, makes every artifact that this machine can make, compares all of them with
+Keras, and measures the time of reading. It prints each step as a command that you can also type. It writes the
+artifacts, the results as JSON, `report.html`, and `report.md` for a pull request to FOLDER.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def worker(make: Callable[[str], Engine], images: Callable[[str], Images], name:
 def test_one_plate(
     benchmark: BenchmarkFixture, worker: Worker, source: Source, full: bool, name: str, threads: int
 ) -> None:
-    """Time a call of an engine that reads the plates right."""
+    """Time a call of an engine that reads the plates correctly."""
     plates = load_labelled(MODELS["plates"].samples, source.spec.alphabet).entries[:_READ]
     labels = readings(worker.infer_all(), source.spec).labels
     right = sum(label == plate.label for label, plate in zip(labels, plates, strict=True))

@@ -34,7 +34,7 @@ class Recipe:
     """The recurrence: WHILE loops, every step written out, or the engine's own op."""
     summary: str
     largest_change: float = 1.0
-    """Largest |Δp| from the trained model that is allowed on seeded pictures; 1 allows any.
+    """Largest |Δp| from the trained model that is allowed on seeded images; 1 allows any.
 
     Sound artifacts of seven networks show at most 6e-6 in float32, 0.014 in float16, 0.35 in dynamic, 0.33 in int8 and
     0.67 in int8-full, those with one kernel in a wrong order 0.66 to 1. In float32 a trained model that computes in

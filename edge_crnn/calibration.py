@@ -1,12 +1,12 @@
-"""Calibration of an artifact's confidences on labelled images, and on negatives: pictures without a right text.
+"""Calibration of an artifact's confidences on labelled images, and on negatives: images without a correct text.
 
 A temperature is fitted to the network by maximum likelihood of the true texts, which uses the probabilities of every
-image and not only its right or wrong reading. If that is not enough, isotonic regression maps the posterior of the text
-that was read to the share of such texts that are right. The accuracy-coverage curve then shows the effect of a
+image and not only its correct or wrong reading. If that is not enough, isotonic regression maps the posterior of the
+text that was read to the share of such texts that are correct. The accuracy-coverage curve then shows the effect of a
 threshold on the mixture of images and negatives: an accepted negative is wrong.
 
 Readings are ranked by their posterior. None of the other measures that `benchmarks.confidence` compares, such as the
-margin to the second text, the least sure character or the entropy, separates right from wrong better.
+margin to the second text, the least sure character or the entropy, separates correct from wrong better.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def calibrate(
         probabilities: (N, T, C) float32, the engine's output for the images.
         truths: the labels of the N images.
         sha256: the hash of all images; see `dataset.content_hash`.
-        negatives: (M, T, C) float32, the engine's output for pictures without a right text; None: there are none.
+        negatives: (M, T, C) float32, the engine's output for images without a correct text; None: there are none.
             They count as often as images, so M / (N + M) is their share of what the model is to read.
         isotonic: add isotonic regression after the temperature.
 
@@ -70,7 +70,7 @@ def calibrate(
         The spec with `confidence` filled in.
 
     Raises:
-        DatasetError: there are fewer than `FEWEST` labelled images, or all or none of them are read right.
+        DatasetError: there are fewer than `FEWEST` labelled images, or all or none of them are read correctly.
     """
     if len(truths) < FEWEST:
         raise DatasetError(f"{len(truths)} images to calibrate with, expected at least {FEWEST}: add labelled images")
@@ -82,9 +82,9 @@ def calibrate(
     labelled = right[: len(truths)]
     if labelled.all() or not labelled.any():
         raise DatasetError(
-            f"all {len(truths)} images are read right, so no confidence can be matched with errors: add harder images"
+            f"all {len(truths)} images are read correctly, so no confidence can be matched with errors: add harder ones"
             if labelled.all()
-            else f"none of {len(truths)} images is read right: check their labels and the model"
+            else f"none of {len(truths)} images is read correctly: check their labels and the model"
         )
     fitted = Confidence(
         images=len(truths),
@@ -148,19 +148,19 @@ def fit_temperature(
 
 
 def fit_isotonic(confidences: Floats, right: Flags) -> tuple[tuple[float, float], ...]:
-    """Fit an isotonic regression of right (1) and wrong (0) on (N,) confidences.
+    """Fit an isotonic regression of correct (1) and wrong (0) on (N,) confidences.
 
-    It pools adjacent violators (Ayer et al. 1955). A wrong reading of confidence 1 and a right reading of confidence 0
-    are added, so that no reading is ever called certain.
+    It pools adjacent violators (Ayer et al. 1955). A wrong reading of confidence 1 and a correct reading of confidence
+    0 are added, so that no reading is ever called certain.
 
     Returns:
-        Points to interpolate between: the mean confidence of a pool and its share of right readings.
+        Points to interpolate between: the mean confidence of a pool and its share of correct readings.
     """
     order = np.argsort(confidences, kind="stable")
     values, starts = np.unique(np.concatenate([[0.0], confidences[order], [1.0]]), return_index=True)
     counts = np.diff([*starts, len(order) + 2]).astype(float)
     rights = np.add.reduceat(np.concatenate([[1.0], right[order], [0.0]]), starts)
-    pools: list[tuple[float, float, float]] = []  # readings, right ones, sum of confidences
+    pools: list[tuple[float, float, float]] = []  # readings, correct ones, sum of confidences
     for pool in zip(counts.tolist(), rights.tolist(), (counts * values).tolist(), strict=True):
         pools.append(pool)
         while len(pools) > 1 and pools[-2][1] * pools[-1][0] >= pools[-1][1] * pools[-2][0]:
@@ -178,7 +178,7 @@ def calibration_error(confidences: Floats, right: Flags, bins: int = BINS) -> fl
 
 
 def reliability(confidences: Floats, right: Flags, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
-    """Return the mean confidence and the share of right readings in bins of equal mass, the least sure first."""
+    """Return the mean confidence and the share of correct readings in bins of equal mass, the least sure first."""
     order = np.argsort(confidences, kind="stable")
     return tuple(
         ReliabilityBin(len(part), float(confidences[part].mean()), float(right[part].mean()))

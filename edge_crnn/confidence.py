@@ -43,7 +43,7 @@ def temper(probabilities: npt.NDArray[np.floating], blank: int, temperature: flo
 
 
 def likelihood(posterior: float, isotonic: tuple[tuple[float, float], ...]) -> float:
-    """Return the probability that a reading of this posterior is right, from the points of the isotonic fit.
+    """Return the probability that a reading of this posterior is correct, from the points of the isotonic fit.
 
     The probability is interpolated linearly between points, and constant before the first and after the last. Without
     points it is the posterior.
@@ -69,7 +69,7 @@ def threshold(spec: ModelSpec, precision: float, decoder: DecoderSpec) -> float:
 
     Args:
         spec: the spec of a calibrated artifact.
-        precision: share, from 0 to 1, of the accepted readings that must be right.
+        precision: share, from 0 to 1, of the accepted readings that must be correct.
         decoder: the decoder in use, which must be the calibrated one except for its threshold.
 
     Raises:
@@ -94,7 +94,7 @@ def threshold(spec: ModelSpec, precision: float, decoder: DecoderSpec) -> float:
 
 
 def fewest(precision: float) -> int:
-    """Return the number of readings that show a precision below 1 if all of them are right."""
+    """Return the number of readings that show a precision below 1 if all of them are correct."""
     return math.ceil(math.log(1 - SHOWN) / math.log(precision)) if precision > 0 else 1
 
 

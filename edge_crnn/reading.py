@@ -38,7 +38,7 @@ class Reading:
     """The text in the network's own symbols: A18sk6897."""
     confidence: float
     """Posterior of the label, summed over all its alignments, in [0, 1]. If the model is calibrated, it is the
-    probability that the label is right."""
+    probability that the label is correct."""
     characters: tuple[Character, ...]
     alternatives: tuple[Alternative, ...]
     """The next best texts, best first; as many as the caller asked for."""
@@ -52,7 +52,7 @@ class Reading:
     rescued: bool = False
     """True if the text is from the lexicon and differs by one symbol from the text that the network sees."""
     damaged: bool = False
-    """True if the picture's file is visibly damaged, so some pixels differ from those that were saved. Such a reading
+    """True if the image's file is visibly damaged, so some pixels differ from those that were saved. Such a reading
     is never accepted."""
 
     def __str__(self) -> str:

@@ -117,7 +117,7 @@ def tiny_graph() -> Graph:
 
 @pytest.fixture(scope="session")
 def tiny_pictures() -> list[np.ndarray]:
-    """Return eight grey pictures, (16, 32) uint8, in which `tiny_graph` and all its recipes read the same texts."""
+    """Return eight grey images, (16, 32) uint8, in which `tiny_graph` and all its recipes read the same texts."""
     grid = np.random.default_rng(1).integers(0, 256, (16, 5, 9), np.uint8)
     pictures = np.repeat(np.repeat(grid, 4, axis=1), 4, axis=2)[:, 2:18, 2:34]
     return list(pictures[[0, 1, 3, 6, 10, 12, 13, 15]])  # int8 may change the texts of the others

@@ -1,4 +1,4 @@
-"""The objects that faults are planted in: a trained model without TensorFlow, folders of pictures, and artifacts."""
+"""The objects that faults are planted in: a trained model without TensorFlow, folders of images, and artifacts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README and the documentation: their commands run or at least parse, their links and their figures are right."""
+"""The README and the documentation: their commands run or at least parse, their links and their figures are correct."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_the_default_model_rejects_as_many_samples_as_the_pages_say() -> None:
     ]
     wrong = sum(reading.label != path.stem for path, reading in zip(images, readings, strict=True))
     assert (len(rejected), sum(rejected), wrong) == (9, 7, 2)
-    assert "rejects 9: the 2 that it misreads, and 7 that are right" in text("README.md")
+    assert "rejects 9: the 2 that it misreads, and 7 that are correct" in text("README.md")
     assert f"read {len(images) - wrong} of the {len(images)} plates correctly" in text("samples/README.md")
     concepts = " ".join(text("docs/concepts.md").split())
     assert "marks 9 of the 500 samples as rejected: the 2 that it misreads and 7 that it reads correctly" in concepts

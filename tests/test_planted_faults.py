@@ -48,7 +48,7 @@ pytestmark = pytest.mark.thorough
 Run = Callable[..., tuple[int, str, str]]
 
 WIDE: Sequence[object] = ("--gate-agreement", "50", "--gate-accuracy", "60")
-"""What sixty pictures can show of int8 in a network that was never trained."""
+"""What sixty images can show of int8 in a network that was never trained."""
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def trained(tiny_graph: graph.Graph, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture(scope="module")
 def images(tiny_graph: graph.Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty pictures to verify with."""
+    """Sixty images to verify with."""
     return draw(tmp_path_factory.mktemp("faults") / "images", 2, 60, tiny_graph)
 
 
@@ -159,7 +159,7 @@ def test_an_artifact_quantised_to_garbage(
     artifact = rewrite(int8(tmp_path / "x.tflite", tiny_graph, others), scramble)
     status, out, err = run("verify", trained, artifact, "--labelled", images)
     assert status == 3
-    assert re.search(r"x\.tflite: fail: same text on \d\.\d\d% .* reads right, gate 99\.50%;", out)
+    assert re.search(r"x\.tflite: fail: same text on \d\.\d\d% .* reads correctly, gate 99\.50%;", out)
     assert err == ("edge-crnn verify: x.tflite: does not meet the gate; --localise shows which layer is to blame\n")
     _, out, err = run("verify", trained, artifact, "--labelled", images, "--localise")
     assert re.search(r"^  to blame: dense; its noise alone leaves -", out, re.M)
@@ -262,7 +262,7 @@ def test_a_model_whose_spec_has_height_and_width_swapped(run: Run, trained: Path
     sidecar(trained).write_text(lying.to_json(), encoding="utf-8")
     status, _, err = run("convert", trained, "--recipe", "float32", "--labelled", images, "-o", tmp_path / "x.tflite")
     assert status == 3
-    assert "the trained model reads none of the 60 images right; check the labels, the spec's alphabet, blank," in err
+    assert "the trained model reads none of the 60 images correctly; check the labels, the spec's alphabet," in err
     assert "width, height, axes, scale and offset" in err
 
 

@@ -1,4 +1,4 @@
-"""Draw seeded pictures of text lines, always dark ink on light paper, so that an inversion shows.
+"""Render seeded images of text lines, always dark ink on light paper, so that an inversion shows.
 
 A network that reads both polarities, or all colours alike, reads nothing that tells their conventions apart. Some
 lines have two inks: the label in a reddish one, and other letters, which are not to be read, in a bluish one. Whoever
@@ -42,13 +42,13 @@ class Style:
 
 
 def pictures(style: Style, count: int, seed: int) -> Iterator[tuple[Image, str]]:
-    """Yield the pictures 0 to `count` - 1 of a run, (H, W, 3) uint8 BGR, with their labels, which may repeat."""
+    """Yield the images 0 to `count` - 1 of a run, (H, W, 3) uint8 BGR, with their labels, which may repeat."""
     for index in range(count):
         yield picture(style, np.random.default_rng((seed, index)))
 
 
 def picture(style: Style, rng: np.random.Generator) -> tuple[Image, str]:
-    """Draw a picture, (H, W, 3) uint8 BGR, and return it with its label."""
+    """Render an image, (H, W, 3) uint8 BGR, and return it with its label."""
     label = _letters(style, rng)
     ink = _boxed(_written(label, rng), rng)
     paper = rng.uniform(175, 245) + rng.uniform(-10, 10, 3)

@@ -56,7 +56,7 @@ def train(name: str, folder: Path, steps: int | None = None, lines: int | None =
     images, labels = _prepared(network, pictures(network.style, lines or network.lines, TRAINING_SEED))
     drawn = time.monotonic()
     model = network.build(network.classes)
-    print(f"{name}: {model.count_params():,} weights, {steps} steps, drawn in {drawn - begun:.0f} s", flush=True)
+    print(f"{name}: {model.count_params():,} weights, {steps} steps, rendered in {drawn - begun:.0f} s", flush=True)
     batches = _batches(images, labels, steps)
     if name == "kaggle":
         _train_keras2(model, network, batches, steps, folder)
@@ -93,7 +93,7 @@ def write_images(network: Network, folder: Path) -> tuple[npt.NDArray[np.float16
 
 
 def exact(network: Network, model: Any, images: npt.NDArray[np.floating], labels: Sequence[str]) -> float:
-    """Return the share of prepared images, (N, …), that the network reads right by the best path."""
+    """Return the share of prepared images, (N, …), that the network reads correctly by the best path."""
     output = np.concatenate([
         np.asarray(model(images[start : start + 200].astype(np.float32), training=False))
         for start in range(0, len(images), 200)
@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="for a folder of each network")
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--steps", type=int, help="batches to train with (default: each network's own)")
-    parser.add_argument("--lines", type=int, help="lines to draw and train with (default: each network's own)")
+    parser.add_argument("--lines", type=int, help="lines to render and train with (default: each network's own)")
     parser.add_argument("--images", action="store_true", help="write the images and the truth alone")
     args = parser.parse_args()
     for name in args.networks:

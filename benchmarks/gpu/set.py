@@ -55,7 +55,7 @@ class GpuSet:
     labels: tuple[str, ...]
     """Labels that Keras reads in the images."""
     pictures: tuple[Pixels, ...]
-    """First images as they were drawn, (h, w, 3) uint8 BGR of any size."""
+    """First images as they were rendered, (h, w, 3) uint8 BGR of any size."""
 
 
 @dataclass(frozen=True)

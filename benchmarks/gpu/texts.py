@@ -35,7 +35,7 @@ from .set import About, Layer, spell, write
 
 BATCH = 50
 PICTURES = 256
-"""Number of images that the set also holds as they were drawn: the largest batch that is timed to the text."""
+"""Number of images that the set also holds as they were rendered: the largest batch that is timed to the text."""
 
 
 class _Model(NamedTuple):

@@ -18,7 +18,7 @@ from .set import spell
 
 Way: TypeAlias = Literal["host to host", "pictures to text"]
 """host to host: from a uint8 batch of the engine's shape to probabilities, both in the host's memory. pictures to text:
-from pictures of any size, which are resized, to texts, decoded by best path and without confidences."""
+from images of any size, which are resized, to texts, decoded by best path and without confidences."""
 WAYS: tuple[Way, ...] = get_args(Way)
 
 Infer: TypeAlias = Callable[[npt.NDArray[Any]], Probabilities]
@@ -32,7 +32,7 @@ class Work:
         infer: the engine's inference.
         spec: spec of its model.
         pixels: images for the engine, (N, *shape) uint8.
-        pictures: images as they were drawn.
+        pictures: images as they were rendered.
     """
 
     def __init__(self, infer: Infer, spec: ModelSpec, pixels: Pixels, pictures: Sequence[Pixels]) -> None:

@@ -12,7 +12,7 @@ def table(run: Run) -> str:
     """Return the run as a table in Markdown, fastest first, followed by the absent engines and the reasons."""
     best, reference = run.best, run.reference
     rows = [
-        ("engine", "ms", "min", "processor ms", "to our best", "Keras to it", "same text", "right", "verdict", "MB")
+        ("engine", "ms", "min", "processor ms", "to our best", "Keras to it", "same text", "correct", "verdict", "MB")
     ]
     for timing in sorted(run.timings, key=lambda timing: timing.ms):
         parity = timing.parity

@@ -9,7 +9,7 @@
 All of them take a grey image of 100×32 pixels and give 25 steps of 11 probabilities, the blank last. `gated` and
 `transformer` have layers of their own, `GatedConv2D` and `Positions`: import this module before Keras loads them.
 
-    python -m benchmarks.zoo.train FOLDER                     # draws lines unless they are there; trains all five
+    python -m benchmarks.zoo.train FOLDER                     # renders lines unless they are there; trains all five
     python -m benchmarks.zoo.train FOLDER --networks dense    # one of them
 """
 
@@ -280,7 +280,7 @@ class Lines:
 
 
 def draw(count: int, seed: int) -> Lines:
-    """Draw `count` lines of a run, in the default fonts, preset `mild`."""
+    """Render `count` lines of a run, in the default fonts, preset `mild`."""
     drawing = Drawing("lines", seed, "mild", pick_fonts(None, lines=True), alphabet=SYMBOLS, length=LENGTH)
     pixels = InputSpec(width=WIDTH, height=HEIGHT, axes="HWC", scale=SCALE, offset=OFFSET, dtype="uint8")
     images, labels = np.empty((count, HEIGHT, WIDTH, 1), np.uint8), []
@@ -291,7 +291,7 @@ def draw(count: int, seed: int) -> Lines:
 
 
 def lines_of(file: Path, count: int) -> Lines:
-    """Load the lines of a file, which is drawn first where it is missing."""
+    """Load the lines of a file, which is rendered first if it is missing."""
     if not file.exists():
         drawn = draw(count, SEED)
         np.savez(file, images=drawn.images, labels=np.array(drawn.labels))
@@ -319,7 +319,9 @@ def train(name: str, lines: Lines, validation: Lines, folder: Path, *, batch: in
             total += float(logits.train_on_batch(shuffled.images, labels))
         right = evaluate(model, spec, judged).exact
         minutes = (time.monotonic() - begun) / 60
-        print(f"{name}: epoch {epoch}, loss {total / steps:.4f}, right {right:.2%}, {minutes:.1f} minutes", flush=True)
+        print(
+            f"{name}: epoch {epoch}, loss {total / steps:.4f}, correct {right:.2%}, {minutes:.1f} minutes", flush=True
+        )
         if right >= best:
             best = right
             model.save(folder / f"{name}.keras")
@@ -334,11 +336,13 @@ def _shuffled(lines: Lines, axes: Axes, batch: int, epoch: int) -> Iterator[Batc
 
 
 def main() -> None:
-    """Draw the missing lines, and train the networks."""
+    """Render the missing lines, and train the networks."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help=f"folder for {LINES} and models/")
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
-    parser.add_argument("--lines", type=int, default=40_000, help="lines to draw and train with (default: %(default)s)")
+    parser.add_argument(
+        "--lines", type=int, default=40_000, help="lines to render and train with (default: %(default)s)"
+    )
     parser.add_argument("--batch", type=int, default=64, help="lines per step (default: %(default)s)")
     parser.add_argument("--epochs", type=int, help="number of epochs (default: that of the network)")
     args = parser.parse_args()

@@ -38,7 +38,7 @@ def _summary(counts: ParitySet) -> str:
     right = "no labels"
     if counts.labelled:
         artifact, reference = (right / counts.images for right in (counts.artifact_right, counts.reference_right))
-        right = f"right {artifact:.2%}, trained model {reference:.2%}"
+        right = f"correct {artifact:.2%}, trained model {reference:.2%}"
     return f"{counts.name}: {counts.images:,} images; {right}; same text {counts.same_text / counts.images:.2%}"
 
 

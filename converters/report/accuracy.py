@@ -49,14 +49,14 @@ class Judged:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """Number of images that both read right and alike, and number that the trained model reads right."""
+        """Number of images that both read correctly and alike, and number that the trained model reads correctly."""
         same = sum(folder.same_where_right for folder in self.sets)
         right = sum(folder.reference_right for folder in self.sets)
         return same, right
 
     @property
     def agreement(self) -> float:
-        """Quotient of the counts; 1 if the trained model reads nothing right."""
+        """Quotient of the counts; 1 if the trained model reads nothing correctly."""
         same, right = self.counts
         return same / right if right else 1.0
 
@@ -103,7 +103,7 @@ def finding(conversion: Judged, model: str) -> Finding:
     same, right = conversion.counts
     interval = binomial_interval(same, right)
     name = f"{conversion.name} of {model}" if model else conversion.name
-    title = f"{name}: the same text on {percent(conversion.agreement)} of what the trained model reads right"
+    title = f"{name}: the same text on {percent(conversion.agreement)} of what the trained model reads correctly"
     details = [f"{of(same, right)}, 95% interval {between(*interval)}"]
     if len(conversion.parities) == 1:
         (parity,) = conversion.parities
@@ -134,7 +134,7 @@ def accuracy_blocks(record: Record) -> list[Block]:
         blocks.append(Paragraph("The kind of these images is not stated: the figures hold for them alone."))
     blocks.append(
         Figure(
-            "Same text, of the images that the trained model reads right",
+            "Same text, of the images that the trained model reads correctly",
             _agreement(conversions),
             "Lines are 95% intervals (Clopper and Pearson).",
         )
@@ -156,8 +156,8 @@ def accuracy_blocks(record: Record) -> list[Block]:
 
 def _gates(parity: Parity) -> str:
     return (
-        f"Gate: the same text on at least {tick(parity.gate_agreement)} of what the trained model reads right, and"
-        f" accuracy within {parity.gate_accuracy:g} points. A text is right when all of it is; decoding is greedy."
+        f"Gate: the same text on at least {tick(parity.gate_agreement)} of what the trained model reads correctly, and"
+        f" accuracy within {parity.gate_accuracy:g} points. A text is correct when all of it is; decoding is greedy."
     )
 
 
@@ -239,8 +239,8 @@ def _table(conversions: Sequence[Judged]) -> Table:
             name = "all" if one_by_one else _where(parity, conversions)
             lines.append((conversion.name, *_cells(_together(name, parity.sets)), *judgement))
     head = (
-        "conversion", "images of", "images", "trained model right", "conversion right", "same text",
-        "same where right", "McNemar's p", "max |Δp|", "verdict",
+        "conversion", "images of", "images", "trained model correct", "conversion correct", "same text",
+        "same where correct", "McNemar's p", "max |Δp|", "verdict",
     )  # fmt: skip
     return Table(head, tuple(lines), statuses=True)
 
@@ -257,7 +257,7 @@ def _cells(counts: ParitySet) -> tuple[str, ...]:
 
 
 def _kinds(conversions: Sequence[Judged]) -> Table:
-    """Return the share of every kind of image that is read right; a folder's total comes before its sets."""
+    """Return the share of every kind of image that is read correctly; a folder's total comes before its sets."""
     names = _set_names(conversions)
     columns = [
         {counts.name: counts for counts in (*conversion.sets, *_grouped(conversion.sets, names))}
@@ -271,7 +271,7 @@ def _kinds(conversions: Sequence[Judged]) -> Table:
             shares = ("" if counts is None else percent(counts.artifact_right / counts.images) for counts in sets)
             lines.append((name, f"{first.images:,}", percent(first.reference_right / first.images), *shares))
     head = ("images of", "images", "trained model", *(conversion.name for conversion in conversions))
-    return Table(head, tuple(lines), "Read right, by kind of image")
+    return Table(head, tuple(lines), "Read correctly, by kind of image")
 
 
 def _details(conversions: Sequence[Judged]) -> Table:

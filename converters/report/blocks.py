@@ -70,7 +70,7 @@ class Plate:
 
     name: str
     picture: str
-    """A data URI; empty if the record has no picture."""
+    """A data URI; empty if the record has no image."""
     texts: tuple[Text, ...]
 
 

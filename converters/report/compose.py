@@ -125,7 +125,7 @@ def _numbers(records: Sequence[Record], conversions: Sequence[Judged]) -> tuple[
             name = f"{least.name}, the least"
         else:
             name = least.name
-        numbers.append(Number(percent(least.agreement), "", f"same text, where the trained model is right: {name}"))
+        numbers.append(Number(percent(least.agreement), "", f"same text, where the trained model is correct: {name}"))
     quotable = [record for record in records if not speed.busy(record)]
     runs = [run for record in quotable if isinstance(record.figures, Engines) for run in record.figures.runs]
     for run in sorted(runs, key=lambda run: run.threads):

@@ -24,23 +24,23 @@ def confidence_blocks(record: Record) -> list[Block]:
     blocks: list[Block] = [
         Paragraph(
             f"Recipe {figures.artifact.recipe}; fitted on {figures.fit.images:,} images, judged on {judged:,} others."
-            " A text is right when all of it is."
+            " A text is correct when all of it is."
         ),
         Figure(
-            "How often readings are right against their confidence",
+            "How often readings are correct against their confidence",
             _reliability(figures),
-            "All dots of a line stand for equally many readings; on the dashed line, readings are right as often as"
+            "All dots of a line stand for equally many readings; on the dashed line, readings are correct as often as"
             " their confidence says.",
         ),
         _errors(figures),
     ]
     if figures.fit.coverage:
         note = f"Measured on the {figures.fit.images:,} images of the fit; the table below covers the others."
-        title = "How often accepted readings are right against how many are accepted"
+        title = "How often accepted readings are correct against how many are accepted"
         blocks.append(Figure(title, _coverage(figures), note))
     blocks.append(_outcomes(figures))
     if figures.rejections:
-        title = f"Pictures without a plate, rejected at the threshold for {percent(figures.rejected_at)}"
+        title = f"Images without a plate, rejected at the threshold for {percent(figures.rejected_at)}"
         blocks.append(Figure(title, _rejections(figures), "Lines are 95% intervals."))
     blocks.append(_rankings(figures))
     return blocks
@@ -53,7 +53,7 @@ def _reliability(figures: ConfidenceStudy) -> Markup:
         lines.append(Line(_NAMES.get(calibrated.fitted, calibrated.fitted), points, tone, dots=True))
     least = min((value for line in lines for point in line.points for value in point), default=1.0)
     x = scale([least, 1.0], "confidence", tick)
-    y = scale([least, 1.0], "right", tick)
+    y = scale([least, 1.0], "correct", tick)
     diagonal = Line("", ((x.low, x.low), (x.high, x.high)), "rule")
     return plot(x, y, lines=[diagonal, *(line for line in lines if line.points)], height=320)
 
@@ -69,7 +69,7 @@ def _errors(figures: ConfidenceStudy) -> Table:
         )
         for calibrated in figures.judged
     ]
-    head = ("fitted", "temperature", "isotonic points", "right", "expected calibration error")
+    head = ("fitted", "temperature", "isotonic points", "correct", "expected calibration error")
     return Table(head, tuple(lines))
 
 
@@ -78,7 +78,7 @@ def _coverage(figures: ConfidenceStudy) -> Markup:
     points = [(fit.coverage_of(point), point.right / point.accepted) for point in fit.coverage if point.accepted]
     line = Line("", tuple(points), "s1", dots=len(points) < 30)
     x = scale([0.0, *(share for share, _ in points), 1.0], "accepted", tick)
-    y = scale([*(precision for _, precision in points), 1.0], "right of the accepted", tick)
+    y = scale([*(precision for _, precision in points), 1.0], "correct of the accepted", tick)
     return plot(x, y, lines=[line], height=260)
 
 
@@ -93,7 +93,7 @@ def _outcomes(figures: ConfidenceStudy) -> Table:
         )
         for outcome in figures.outcomes
     ]
-    head = ("target precision", "threshold", "accepted", "right of these", "95% interval")
+    head = ("target precision", "threshold", "accepted", "correct of these", "95% interval")
     return Table(head, tuple(lines), "Thresholds for a target precision, judged on the other images")
 
 
@@ -111,4 +111,4 @@ def _rejections(figures: ConfidenceStudy) -> Markup:
 def _rankings(figures: ConfidenceStudy) -> Table:
     lines = [(ranking.measure, f"{ranking.auroc:.4f}", *map(percent, ranking.coverage)) for ranking in figures.rankings]
     head = ("measure", "AUROC", *(f"accepted at {percent(target)}" for target in figures.targets))
-    return Table(head, tuple(lines), "How well the measures tell right from wrong readings")
+    return Table(head, tuple(lines), "How well the measures tell correct from wrong readings")

@@ -187,7 +187,7 @@ def trade_off_blocks(
         return []
     low, high = binomial_interval(*max(counts))
     x = scale([point.x for point in points], "ms an image, from file to text", at_zero=True)
-    y = scale([*(point.y for point in points), low, high], "images read right", tick)
+    y = scale([*(point.y for point in points), low, high], "images read correctly", tick)
     band = Line("", (), "peer", band=((x.low, low, high), (x.high, low, high)))
     shown, key = named_or_numbered(points)
     note = (
@@ -195,7 +195,7 @@ def trade_off_blocks(
         " the best: within it, these images do not tell which reads better."
     )
     drawing = plot(x, y, lines=[band], points=shown, height=300)
-    return [Figure(f"Images of {model} read right against the time of one", drawing, note)]
+    return [Figure(f"Images of {model} read correctly against the time of one", drawing, note)]
 
 
 # --- many images -----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Writes blocks as Markdown for a pull request: text and tables without pictures."""
+"""Writes blocks as Markdown for a pull request: text and tables without images."""
 
 from __future__ import annotations
 

@@ -25,14 +25,14 @@ from .words import between, counted, megabytes, ms, of, percent, tick
 _CPUS = {"cortex-a72": "Cortex-A72 (Pi 4)", "cortex-a76": "Cortex-A76 (Pi 5)"}
 _WAYS = {"inference": "inference alone", "folder": "a folder, from files to text"}
 _COUNTS = {
-    "greedy_right": "right by greedy decoding",
-    "beam_right": "right by a beam without a grammar",
-    "grammar_right": "right by a beam within the grammar",
+    "greedy_right": "correct by greedy decoding",
+    "beam_right": "correct by a beam without a grammar",
+    "grammar_right": "correct by a beam within the grammar",
     "covered": "greedy texts that pass the grammar as a filter",
     "filter_wrong": "wrong among these",
     "grammar_wrong": "wrong among as many of the grammar's most confident",
     "remaining": "wrong by a beam within the grammar",
-    "truth_in_n_best": "of these, right among the 10 best",
+    "truth_in_n_best": "of these, correct among the 10 best",
 }
 
 
@@ -85,7 +85,7 @@ def trade_off_blocks(record: Record) -> list[Block]:
     if not isinstance(record.figures, Engines):
         return []
     return [
-        Figure(f"Images read right against the time of one, {_threads(run)}", *_trade_off(run))
+        Figure(f"Images read correctly against the time of one, {_threads(run)}", *_trade_off(run))
         for run in record.figures.runs
         if any(timing.parity for timing in run.timings)
     ]
@@ -101,13 +101,13 @@ def _trade_off(run: Run) -> tuple[Markup, str]:
             points.append(Point(timing.ms, right / images, timing.engine, _tone(timing), strong=timing.ours))
     low, high = binomial_interval(*counts.get(REFERENCE, next(iter(counts.values()))))
     x = scale([timing.ms for timing in run.timings], "ms an image", at_zero=True)
-    y = scale([*(point.y for point in points), low, high], "images read right", tick)
+    y = scale([*(point.y for point in points), low, high], "images read correctly", tick)
     doubt = Line("", (), "peer", band=((x.low, low, high), (x.high, low, high)))
     shown, key = named_or_numbered(points)
     note = (
         f"{key}Up and to the left is better; nothing beats a point on the line in both. The band,"
-        f" {between(low, high)}, is the 95% interval of what {REFERENCE} reads right of {images:,} images: within it,"
-        " these images do not tell which reads better."
+        f" {between(low, high)}, is the 95% interval of what {REFERENCE} reads correctly of {images:,} images: within"
+        " it, these images do not tell which reads better."
     )
     return plot(x, y, lines=[doubt, _frontier(points)], points=shown, height=340), note
 
@@ -117,7 +117,7 @@ def _fastest_first(run: Run) -> list[Timing]:
 
 
 def _right(parity: Parity) -> tuple[int, int]:
-    """Return the number of images that are read right, and the number of all images."""
+    """Return the number of images that are read correctly, and the number of all images."""
     return sum(folder.artifact_right for folder in parity.sets), sum(folder.images for folder in parity.sets)
 
 
@@ -179,7 +179,7 @@ def _engines(run: Run) -> Table:
         to_best = f" ({timing.ms / ours.ms:.2f})" if ours else ""
         times = (f"{timing.ms:.2f}{to_best}", f"{timing.first_ms:,.0f}")
         lines.append((timing.engine, *times, megabytes(timing.file_bytes), *texts))
-    head = ("engine", "ms (to our best)", "first call, ms", "file", "same text", "right", "verdict")
+    head = ("engine", "ms (to our best)", "first call, ms", "file", "same text", "correct", "verdict")
     return Table(head, tuple(lines), _threads(run), statuses=True)
 
 

@@ -26,7 +26,7 @@ _MIME = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".bmp": "bmp", ".webp":
 _MOST_BYTES = 32_768
 _MAX_WIDTH = 360
 _MAX_HEIGHT = 180
-"""An image file with more bytes is replaced by a picture of at most this size in pixels."""
+"""An image file with more bytes is replaced by a smaller image, of at most this size in pixels."""
 _PACKAGES = ("numpy", "tensorflow", "keras", "ai-edge-litert", "onnxruntime", "opencv-python-headless")
 
 
@@ -134,7 +134,7 @@ class _Pictures:
 
 
 def _picture(entry: Entry) -> str:
-    """Return a data URI that any browser shows: the file itself, or a smaller picture of it."""
+    """Return a data URI that any browser shows: the file itself, or a smaller copy of it."""
     mime = _MIME.get(entry.path.suffix.lower())
     data = entry.path.read_bytes()
     if mime is None or len(data) > _MOST_BYTES:

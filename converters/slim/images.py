@@ -1,4 +1,4 @@
-"""The images to slim with: some of those in folders, or drawn ones. None of them needs a label."""
+"""The images to slim with: some of those in folders, or rendered ones. None of them needs a label."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from edge_crnn.training.varied import Varied
 from ..verify.pictures import Picture, Pictures
 
 PRESETS = ("mild", "heavy")
-"""The presets of drawn images to fit and to compare, which take turns."""
+"""The presets of rendered images to fit and to compare, which take turns."""
 LESSON_PRESETS = ("mild", "heavy", "training")
-"""The presets of drawn images to train with."""
+"""The presets of rendered images to train with."""
 NEGATIVES = 0.1
 """Share of the images to train with that show no plate, so that the student learns where to read nothing."""
 _SEED = 3 << 30
-"""Added to the seed of drawn images, so that they differ from those that `synth` draws to verify with."""
+"""Added to the seed of rendered images, so that they differ from those that `synth` renders to verify with."""
 _LESSON_SEED = 7 << 28
 """Added to the seed of images to train with, so that they differ from all others."""
 _APART = 1 << 32
 """Distance between the seeds of two presets, so that their images differ."""
 _LONGEST = 10
-"""Most characters of a drawn line."""
+"""Most characters of a rendered line."""
 
 
 def sampled(folders: Sequence[Path], count: int, recursive: bool = False) -> Dataset:
@@ -49,37 +49,37 @@ def sampled(folders: Sequence[Path], count: int, recursive: bool = False) -> Dat
 
 @dataclass(frozen=True)
 class Artist:
-    """A way to draw images that a network can read."""
+    """A way to render images that a network can read."""
 
     what: What
-    """The pictures to draw."""
+    """The images to render."""
     spec: ModelSpec
-    """The spec of the network; lines are drawn in its alphabet."""
+    """The spec of the network; lines are rendered in its alphabet."""
     fonts: Path | None = None
     """Folder of fonts; None: those of `synth`."""
     glyphs: Path | None = None
     """Folder of glyph images, which replace fonts on every other plate."""
 
     def draw(self, count: int, seed: int = 0) -> Dataset:
-        """Draw images to fit and to compare, every other one in each of `PRESETS`.
+        """Render images to fit and to compare, every other one in each of `PRESETS`.
 
         Args:
             count: number of images.
             seed: number of the random series.
 
         Raises:
-            InputError: the network cannot spell what is drawn.
+            InputError: the network cannot spell what is rendered.
             DatasetError: the fonts or glyphs are unusable.
             BackendUnavailable: Pillow or OpenCV is not installed.
         """
         drawings = self._drawings(PRESETS, _SEED + seed)
         entries: list[Picture] = []
-        for index in progress(range(count), count, "drawing"):
+        for index in progress(range(count), count, "rendering"):
             place, number = divmod(index, len(drawings))
             picture = next(drawings[number].pictures(1, place))
             self._require_spelling(picture.label)
-            entries.append(Picture(Path(f"drawn {self.what} {index}"), "", picture.image))
-        return Pictures(Path(f"drawn {self.what}"), tuple(entries), labelled=False)
+            entries.append(Picture(Path(f"rendered {self.what} {index}"), "", picture.image))
+        return Pictures(Path(f"rendered {self.what}"), tuple(entries), labelled=False)
 
     def lessons(self, seed: int) -> Source:
         """Return an endless supply of images to train with, of `LESSON_PRESETS`; among plates there are negatives.
@@ -101,7 +101,7 @@ class Artist:
         letters = "".join(symbol for symbol in self.spec.symbols if len(symbol) == 1 and not symbol.isspace())
         if self.what == "lines" and not letters:
             raise InputError(
-                "no symbol of the alphabet is a single character, so no lines can be drawn; use --images DIR"
+                "no symbol of the alphabet is a single character, so no lines can be rendered; use --images DIR"
             )
         longest = min(_LONGEST, max(1, (self.spec.output.steps - self.spec.skip_steps) // 2))
         drawing = Drawing(
@@ -124,7 +124,8 @@ class Artist:
             self.spec.alphabet.encode(label)
         except AlphabetError as error:
             raise InputError(
-                f"--draw {self.what} draws {label!r}, which {self.spec.name!r} cannot write ({error}); use --images DIR"
+                f"--draw {self.what} renders {label!r}, which {self.spec.name!r} cannot write ({error}); use"
+                " --images DIR"
             ) from error
 
 

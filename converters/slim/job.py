@@ -127,7 +127,7 @@ def slim_model(
             f"{source.path} is itself {source.spec.teacher.headline}; slim {source.spec.teacher.file} instead"
         )
     if len(images) < FEWEST:
-        raise DatasetError(f"{len(images)} images, expected at least {FEWEST}; add images, or draw some with --draw")
+        raise DatasetError(f"{len(images)} images, expected at least {FEWEST}; add images, or render some with --draw")
     if training is not None:
         _check_run(target, training.resume)
     (readings,) = reference_readings(source, [images], cached=True)

@@ -1,6 +1,6 @@
 """Decides which nodes are computed in integers where their part of the graph is static int8.
 
-Every int8 op below was run by LiteRT 1.1 to 2.3: it is right to the rounding of its result.
+Every int8 op below was run by LiteRT 1.1 to 2.3: it is correct to the rounding of its result.
 
 | primitive | in static int8 |
 |---|---|

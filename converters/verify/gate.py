@@ -1,6 +1,6 @@
 """Judges an artifact: it and the trained model read the same images, through the same code.
 
-On images without labels, the trained model's reading counts as right, so they show agreement but not accuracy.
+On images without labels, the trained model's reading counts as correct, so they show agreement but not accuracy.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Gate:
     """The limits that an artifact must meet."""
 
     agreement: float = 0.995
-    """Smallest share of the reference's right readings that the artifact must repeat."""
+    """Smallest share of the reference's correct readings that the artifact must repeat."""
     accuracy: float = 0.3
     """Largest change of the accuracy, up or down, in percentage points."""
 
@@ -152,7 +152,7 @@ def compare(
     misses a limit, or one dataset alone is shown to miss it; `underpowered`: there are too few images for either.
 
     Raises:
-        VerificationError: there are labelled images, and the reference reads none of them right.
+        VerificationError: there are labelled images, and the reference reads none of them correctly.
     """
     sets = []
     changes = []
@@ -195,8 +195,8 @@ def _parity(sets: tuple[ParitySet, ...], only_reference: int, only_artifact: int
     images = sum(counts.images for counts in labelled)
     if labelled and not any(counts.reference_right for counts in labelled):
         raise VerificationError(
-            f"the trained model reads none of the {images} images right; check the labels, the spec's alphabet, blank,"
-            " skip_steps, width, height, axes, scale and offset"
+            f"the trained model reads none of the {images} images correctly; check the labels, the spec's alphabet,"
+            " blank, skip_steps, width, height, axes, scale and offset"
         )
     change = low = high = 0.0
     if labelled:

@@ -5,14 +5,14 @@ TensorRT fuses less in such a copy (see `probes`). The difference between the pr
 artifact itself shows how much that matters.
 
 The measure is the signal-to-noise ratio in dB, 10 log10(Σ r² / Σ (a - r)²), over all elements of a layer on all images,
-where a is the artifact's value as a real number and r is the right one. It is infinite where both are equal, and
+where a is the artifact's value as a real number and r is the correct one. It is infinite where both are equal, and
 -infinite where a is not finite. Float32 gives 100 dB and more; each bit of a quantised value adds 6 dB. Three ratios
 are computed for each layer:
 
 - drift: against the oracle's value. It shows how far the artifact has drifted by then, whichever layer caused it.
 - own noise: against what the oracle computes from the artifact's own inputs of that layer. Only the noise that the
   layer itself adds remains, so inherited noise can neither hide a fault nor look like one.
-- effect at the end: of the probabilities, when that noise alone is added to the right value and carried through all
+- effect at the end: of the probabilities, when that noise alone is added to the correct value and carried through all
   layers that depend on it. The layer to blame has the lowest ratio. The own noise would not find it: one channel of
   large values makes a layer's ratio look good although the other channels are lost, and not all that a layer loses
   matters to the text.
@@ -60,7 +60,7 @@ _MAX_RUNS = 400
 
 @dataclass(frozen=True)
 class LayerDrift:
-    """The distance of one layer of the artifact from the right values."""
+    """The distance of one layer of the artifact from the correct values."""
 
     name: str
     kind: str
@@ -78,7 +78,7 @@ class LayerDrift:
 
 @dataclass(frozen=True)
 class Drift:
-    """The distance of an artifact from the right values, layer by layer."""
+    """The distance of an artifact from the correct values, layer by layer."""
 
     layers: tuple[LayerDrift, ...]
     missing: tuple[str, ...]
@@ -249,7 +249,7 @@ class _Comparison:
         return expected[output], actual[output]
 
     def _carry(self, expected: Mapping[str, Array], own_noise: Mapping[str, Array], images: int) -> None:
-        """Add the noise of each node to its right value, and measure the effect on the probabilities."""
+        """Add the noise of each node to its correct value, and measure the effect on the probabilities."""
         right_end = expected[self._graph.output]
         for name, noise in own_noise.items():
             noisy_end = right_end

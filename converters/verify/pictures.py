@@ -1,7 +1,7 @@
-"""Seeded pictures that stand in for missing images: they show whether an artifact computes the same at all.
+"""Seeded images that stand in for missing ones: they show whether an artifact computes the same at all.
 
 They are noise at several scales, gradients and strokes, as large as the network's canvas. They hold no text, so only
-probabilities are compared; only images can show that an artifact reads the same text.
+probabilities are compared; only images with text can show that an artifact reads the same text.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ class Picture(Entry):
 
 
 class Pictures(Dataset):
-    """Seeded pictures in place of images."""
+    """Seeded images in place of those with text."""
 
     @property
     def digests(self) -> list[str]:
-        """The SHA-256 of every picture's pixels."""
+        """The SHA-256 of every image's pixels."""
         return [sha256(entry.load().tobytes()) for entry in self]
 
 
 def seeded_pictures(image: InputSpec) -> Pictures:
-    """Draw three dozen pictures (height, width, 3) uint8, always the same for a canvas of the same size."""
+    """Return three dozen seeded images, (height, width, 3) uint8, always the same for a canvas of the same size."""
     random = np.random.default_rng(_SEED)
     drawn = [picture for _ in range(_ROUNDS) for picture in _drawn(random, image.height, image.width)]
-    entries = (Picture(Path(f"seeded picture {number}"), "", pixels) for number, pixels in enumerate(drawn))
-    return Pictures(Path("seeded pictures"), tuple(entries), labelled=False)
+    entries = (Picture(Path(f"seeded image {number}"), "", pixels) for number, pixels in enumerate(drawn))
+    return Pictures(Path("seeded images"), tuple(entries), labelled=False)
 
 
 def _drawn(random: np.random.Generator, height: int, width: int) -> Iterator[Pixels]:
-    """Draw a picture of each kind, (height, width, 3) uint8."""
+    """Yield an image of each kind, (height, width, 3) uint8."""
     for cell in _CELLS_PX:
         noise = random.integers(0, 256, (-(-height // cell), -(-width // cell), 3), np.uint8)
         yield noise.repeat(cell, axis=0).repeat(cell, axis=1)[:height, :width]
@@ -79,7 +79,7 @@ def _drawn(random: np.random.Generator, height: int, width: int) -> Iterator[Pix
 def compare_pictures(
     name: str, reference: Sequence[Readings], artifact: Sequence[Readings], recipe: Recipe, gate: Gate
 ) -> Verification:
-    """Compare the probabilities of seeded pictures; the verdict is `unverified`.
+    """Compare the probabilities of seeded images; the verdict is `unverified`.
 
     Args:
         name: name of the artifact.
@@ -95,7 +95,7 @@ def compare_pictures(
     largest = float(np.abs(theirs.probabilities - ours.probabilities).max())
     if not largest <= recipe.largest_change:
         raise VerificationError(
-            f"{name}: on seeded pictures its probabilities are up to {largest:.2g} from the trained model's, expected"
+            f"{name}: on seeded images its probabilities are up to {largest:.2g} from the trained model's, expected"
             f" at most {recipe.largest_change:g} for recipe {recipe.name}; try --recipe float32, or verify with images:"
             " --images DIR"
         )

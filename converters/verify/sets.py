@@ -67,7 +67,7 @@ def not_set_aside(artifacts: Sequence[Artifact], datasets: list[Dataset]) -> tup
 
 
 def suspicions(datasets: Sequence[Dataset], reference: Sequence[Readings]) -> Iterator[str]:
-    """Warn of images that the trained model reads badly, or that only labels could prove right.
+    """Warn of images that the trained model reads badly, or that only labels could prove correct.
 
     If the spec prepares images wrongly, it does so for both models, so that their agreement does not show it.
     """
@@ -105,7 +105,7 @@ def _unproven(dataset: Dataset, readings: Readings) -> Iterator[str]:
     shown = zip(dataset.paths[:_SHOWN], readings.labels[:_SHOWN], strict=True)
     texts = ", ".join(f"{path.name} {label!r}" for path, label in shown)
     yield (
-        f"{dataset.folder}: without labels nothing shows that the trained model's texts are right, such as {texts};"
+        f"{dataset.folder}: without labels nothing shows that the trained model's texts are correct, such as {texts};"
         " compare them with the images"
     )
 

@@ -15,8 +15,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
     """Return the exact two-sided p of McNemar's test (1947), whose hypothesis is that both are equally accurate.
 
     Args:
-        only_first: number of images that only the first model reads right.
-        only_second: number of images that only the second model reads right.
+        only_first: number of images that only the first model reads correctly.
+        only_second: number of images that only the second model reads correctly.
     """
     discordant = only_first + only_second
     return min(1.0, 2 * binomial_cdf(min(only_first, only_second), discordant, 0.5))

@@ -1,4 +1,4 @@
-"""`python -m docs.tools.picture`: draw the README's picture, rendered sample plates and what the int8 model reads."""
+"""`python -m docs.tools.picture`: draw the README's image: rendered sample plates and what the int8 model reads."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def draw(readings: dict[Path, Reading], font: Path) -> Image.Image:
 
 
 def main() -> None:
-    """Read the samples and write the picture."""
+    """Read the samples and write the image."""
     paths = [SAMPLES / f"{name}.jpg" for name in NAMES]
     with open_reader() as reader:
         readings = dict(zip(paths, reader.read_batch(paths), strict=True))

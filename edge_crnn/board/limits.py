@@ -21,13 +21,13 @@ from .memory import meminfo
 _PROCESS_BYTES = 100 << 20
 """Memory of Python, NumPy, OpenCV and the libraries of an engine (88 MiB on x86-64 with LiteRT)."""
 _WORKER_BYTES = 32 << 20
-"""Memory in which a worker decodes and prepares a picture of some 8 megapixels."""
+"""Memory in which a worker decodes and prepares an image of some 8 megapixels."""
 _ENGINE_FACTOR = 2
 """Bytes of an engine per byte of its model; LiteRT packs the weights and needs 1.3."""
 _TRAINING_BYTES = 1800 << 20
 """Memory of a training (1,680 MiB for plates in batches of 32, with TensorFlow)."""
 _HELPER_BYTES = 96 << 20
-"""Memory of a process that draws or loads images for it (78 MiB)."""
+"""Memory of a process that renders or loads images for it (78 MiB)."""
 _NO_LIMIT = 1 << 62
 """A limit beyond this is none: version 1 writes the largest whole number of pages."""
 

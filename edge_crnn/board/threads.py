@@ -11,7 +11,7 @@ from .limits import usable_cores
 def limit_opencv(root: Path = tree.ROOT) -> None:
     """Limit OpenCV, if it is installed, to the cores that this process may use.
 
-    It goes by the affinity, and would start a thread for every core at the first picture of some 0.3 megapixels. This
+    It goes by the affinity, and would start a thread for every core at the first image of some 0.3 megapixels. This
     is for programs: a library must leave the setting to its user.
 
     Args:

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="folder of pictures that have no right text, in the proportion in which the camera sees them; may be"
+        help="folder of images that have no correct text, in the proportion in which the camera sees them; may be"
         " repeated",
     )
     parser.add_argument(
@@ -137,7 +137,7 @@ def table(confidence: Confidence) -> str:
     """Return a table of the accuracy-coverage curve at selected coverages, for people."""
     head = f"{'coverage':>9} {'threshold':>10} {'precision':>10} {'shown':>8}"
     head += f" {'negatives':>9}" if confidence.negatives else ""
-    lines = [f"{head}   ({confidence.right:,} right)"]
+    lines = [f"{head}   ({confidence.right:,} correct)"]
     lines += [
         f"{confidence.coverage_of(point):>9.2%} {point.threshold:>10.6f} {point.right / point.accepted:>10.3%}"
         f" {point.shown:>8.3%}" + (f" {point.negatives:>9,}" if confidence.negatives else "")

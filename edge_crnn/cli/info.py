@@ -181,7 +181,7 @@ def _shares(image_set: ParitySet) -> str:
     count = max(image_set.images, 1)
     if not image_set.labelled:
         return f"no labels, same text {image_set.same_text / count:.2%}"
-    return f"{image_set.artifact_right / count:.2%} right (trained model {image_set.reference_right / count:.2%})"
+    return f"{image_set.artifact_right / count:.2%} correct (trained model {image_set.reference_right / count:.2%})"
 
 
 def _engines(artifact: Artifact) -> Iterator[tuple[str, bool, str]]:

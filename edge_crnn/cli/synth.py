@@ -55,8 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--kind",
         choices=[*READABLE, *NEGATIVE, *GROUPS],
         metavar="KIND",
-        help=f"kind of plate: {', '.join(READABLE)}; a picture to reject, drawn without a label: {', '.join(NEGATIVE)};"
-        f" or a group that is drawn in turn: {', '.join(GROUPS)} (default: all-forms)",
+        help=f"kind of plate: {', '.join(READABLE)}; an image to reject, rendered without a label:"
+        f" {', '.join(NEGATIVE)}; or a group that is rendered in turn: {', '.join(GROUPS)} (default: all-forms)",
     )
     parser.add_argument(
         "--alphabet", metavar="TEXT", help=f"characters that lines are made of (default: {Drawing.alphabet})"
@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--glyphs",
         type=Path,
         metavar="DIR",
-        help="folder of glyph images for plates; it must have all glyphs, unless --fonts draws the missing ones",
+        help="folder of glyph images for plates; it must have all glyphs, unless --fonts renders the missing ones",
     )
     parser.add_argument(
         "--font-split",
@@ -110,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw the pictures. Either all of them reach the folder, or none.
+    """Render the images. Either all of them reach the folder, or none.
 
     Raises:
         InputError: the options cannot be combined.
@@ -180,7 +180,7 @@ def _drawing(args: argparse.Namespace) -> Drawing:
 
 
 def _is_unlabelled(args: argparse.Namespace) -> bool:
-    """Return True if the images have no labels, because none was wanted or because no label would be right."""
+    """Return True if the images have no labels, because none was wanted or because no label would be correct."""
     return args.unlabelled or args.kind in (*NEGATIVE, "negatives")
 
 

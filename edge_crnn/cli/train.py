@@ -128,7 +128,7 @@ def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
         "--glyphs",
         type=Path,
         metavar="DIR",
-        help="folder of glyph images, which replace fonts on every other plate; fonts draw missing glyphs",
+        help="folder of glyph images, which replace fonts on every other plate; fonts render missing glyphs",
     )
     add(
         "--length",
@@ -195,7 +195,7 @@ def run(args: argparse.Namespace) -> int:
         on_epoch=lambda row: print(row, flush=True),
     )
     sys.stdout.write(
-        f"wrote {folder / MODEL}: epoch {best.epoch}, {best.exact:.2%} of {len(images.labels):,} texts right\n"
+        f"wrote {folder / MODEL}: epoch {best.epoch}, {best.exact:.2%} of {len(images.labels):,} texts correct\n"
     )
     return 0
 
@@ -255,7 +255,7 @@ def _spec(args: argparse.Namespace) -> ModelSpec:
 
 
 def _what(args: argparse.Namespace) -> What:
-    """Return the kind of pictures to draw, which also selects the alphabet if none is named."""
+    """Return the kind of images to render, which also selects the alphabet if none is named."""
     return args.what or ("plates" if args.architecture == "plates" else "lines")
 
 
@@ -301,7 +301,7 @@ def _drawn(args: argparse.Namespace, spec: ModelSpec, seed: int) -> Source:
 
 
 def _runs(args: argparse.Namespace, spec: ModelSpec, seed: int, what: What, chosen: tuple[str, ...]) -> Source:
-    """Return a run of pictures for every preset, in fonts and, if there is a glyph folder, in its glyphs."""
+    """Return a run of images for every preset, in fonts and, if there is a glyph folder, in its glyphs."""
     from ..training.drawn import Mixture
     from ..training.fonts import pick_fonts
 

@@ -176,7 +176,7 @@ def _reading(trial: Trial, model: Path) -> Check:
     if model != DEFAULT_MODEL:  # any other model may be trained on anything
         return Check("reading", "ok", f"{model.name} runs, {speed}")
     if facts["label"] != SAMPLE.stem:
-        problem = f"{model.name} reads {facts['label'] or 'nothing'} in a picture of the plate {SAMPLE.stem}"
+        problem = f"{model.name} reads {facts['label'] or 'nothing'} in an image of the plate {SAMPLE.stem}"
         return Check("reading", "fail", f"{problem}; {facts['engine']}", "install another version of the engine")
     return Check("reading", "ok", f"{model.name} reads {facts['text']} correctly, {speed}")
 

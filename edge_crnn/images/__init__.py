@@ -1,13 +1,13 @@
-"""Turns pictures of any kind into pixels: uint8, (H, W) grey or (H, W, 3) BGR, upright.
+"""Turns images of any kind into pixels: uint8, (H, W) grey or (H, W, 3) BGR, upright.
 
     source       a path, bytes, a file, a Pillow image or an array → pixels
-    decode       the bytes of a picture file → pixels, and whether the file is damaged
+    decode       the bytes of an image file → pixels, and whether the file is damaged
     formats/     one module per format: its header, signs of damage, and parts that the image library would misread
-    limits       limits on the size of a picture
+    limits       limits on the size of an image
     pixels       arrays of other forms → pixels
     pillow       Pillow images → pixels
 
-OpenCV decodes; it is imported with the first picture file.
+OpenCV decodes; it is imported with the first image file.
 """
 
 from .limits import Limits, set_limits

@@ -1,4 +1,4 @@
-"""Decodes the bytes of a picture file with OpenCV; `formats` reads everything around the pixels."""
+"""Decodes the bytes of an image file with OpenCV; `formats` reads everything around the pixels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_MEMORY = -4  # cv2.Error.StsNoMem
 
 @dataclass(frozen=True)
 class Picture:
-    """The pixels of a picture, and whether its file is damaged."""
+    """The pixels of an image, and whether its file is damaged."""
 
     pixels: Pixels
     """(H, W) grey or (H, W, 3) BGR, uint8, upright."""
@@ -29,10 +29,10 @@ class Picture:
 
 
 def decode(data: bytes, name: str) -> Picture:
-    """Decode the bytes of a picture file as (H, W, 3) uint8 BGR, upright.
+    """Decode the bytes of an image file as (H, W, 3) uint8 BGR, upright.
 
     Raises:
-        ImageError: they are no picture, or the picture is cut short, exceeds a limit, does not fit into the memory, or
+        ImageError: they are not an image, or it is cut short, exceeds a limit, does not fit into the memory, or
             would be misread.
         BackendUnavailable: OpenCV is not installed, or does not start.
     """
@@ -42,7 +42,7 @@ def decode(data: bytes, name: str) -> Picture:
         check_bytes(len(data), limits)
         header = inspect(data, limits)
         size = f"{header.width:,} x {header.height:,} pixels"
-        check_memory(len(data) + 3 * header.width * header.height, f"a picture of {size}")
+        check_memory(len(data) + 3 * header.width * header.height, f"an image of {size}")
         pixels = _pixels(_decoded(header, name), header, name)
         if pixels.ndim == 2:
             pixels = np.repeat(pixels[..., np.newaxis], 3, axis=2)
@@ -58,7 +58,7 @@ def _decoded(header: Header, name: str) -> npt.NDArray[Any]:
         import cv2
     except ImportError as error:
         raise BackendUnavailable(
-            f"{name}: picture files are read with OpenCV, which is not installed ({error});"
+            f"{name}: image files are read with OpenCV, which is not installed ({error});"
             " pip install 'edge-crnn[opencv]', or pass arrays"
         ) from error
     try:
@@ -67,12 +67,12 @@ def _decoded(header: Header, name: str) -> npt.NDArray[Any]:
     except cv2.error as error:
         if error.code == _NO_MEMORY:
             wanted = re.search(r"\d+", error.err)  # "Failed to allocate 512000000 bytes"
-            check_memory(int(wanted[0]) if wanted else 0, "a part of the decoded picture")
+            check_memory(int(wanted[0]) if wanted else 0, "a part of the decoded image")
             raise MemoryError(error.err) from error
-        raise ImageError(f"{name}: OpenCV refuses it ({error.err}); give a smaller picture, in JPEG or PNG") from error
+        raise ImageError(f"{name}: OpenCV refuses it ({error.err}); give a smaller image, in JPEG or PNG") from error
     if picture is None:
         raise ImageError(
-            f"{name}: {len(header.data):,} bytes that start with {header.data[:8]!r}, a damaged picture or a kind that"
+            f"{name}: {len(header.data):,} bytes that start with {header.data[:8]!r}, a damaged image or a kind that"
             f" OpenCV {cv2.__version__} does not read; expected {NAMES}: copy or save it again"
         )
     return picture

@@ -32,6 +32,6 @@ def orientation(block: bytes) -> int:
             if tag == ORIENTATION and kind in _FORMATS:
                 (value,) = struct.unpack_from(order + _FORMATS[kind], block, entry + 8)
                 return int(value) if 1 <= value <= 8 else 1
-    except struct.error:  # a damaged EXIF block does not make the picture unreadable
+    except struct.error:  # a damaged EXIF block does not make the image unreadable
         pass
     return 1

@@ -1,4 +1,4 @@
-"""The header of a picture file, which is read before the file is decoded."""
+"""The header of an image file, which is read before the file is decoded."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Header:
-    """The facts about a picture that decide the meaning of its decoded pixels."""
+    """The facts about an image that decide the meaning of its decoded pixels."""
 
     data: bytes
     """The bytes for the image library, without parts that it would misread."""
     width: int
-    """Width in pixels, before the picture is turned upright."""
+    """Width in pixels, before the image is turned upright."""
     height: int
     orientation: int = 1
     """EXIF orientation, 1 to 8, which the image library does not apply."""
@@ -45,13 +45,13 @@ def check_bytes(size: int, limits: Limits) -> None:
     """
     if not 1 <= size <= limits.file_bytes:
         raise RefusedError(
-            f"found {size:,} bytes, expected a picture of at most {limits.file_bytes:,} bytes; name another"
+            f"found {size:,} bytes, expected an image of at most {limits.file_bytes:,} bytes; name another"
         )
     check_memory(size, "the file")
 
 
 def check_size(width: int, height: int, limits: Limits) -> None:
-    """Check that a picture of this size may be decoded.
+    """Check that an image of this size may be decoded.
 
     Raises:
         RefusedError: a side is 0, or there are too many pixels.
@@ -61,29 +61,29 @@ def check_size(width: int, height: int, limits: Limits) -> None:
     if width * height > limits.pixels:
         raise RefusedError(
             f"found {width:,} x {height:,} pixels, expected at most {limits.pixels:,} in all; give a smaller"
-            " picture, or raise the limit with EDGE_CRNN_MAX_PIXELS or edge_crnn.images.set_limits"
+            " image, or raise the limit with EDGE_CRNN_MAX_PIXELS or edge_crnn.images.set_limits"
         )
 
 
 def check_memory(least_bytes: int, content: str) -> None:
-    """Check that this process can ever have the memory that a picture needs. A lack that may pass is no error here.
+    """Check that this process can ever have the memory that an image needs. A lack that may pass is no error here.
 
     Args:
         least_bytes: the smallest number of bytes that are needed at once.
-        content: the part of the picture that needs them, for the message.
+        content: the part of the image that needs them, for the message.
 
     Raises:
         RefusedError: the limit of memory is lower.
     """
     if least_bytes < _LARGE:
         return
-    from ..board.limits import largest_memory  # arrays and small pictures do without
+    from ..board.limits import largest_memory  # arrays and small images do without
 
     most = largest_memory()
     if most is not None and least_bytes > most:
         raise RefusedError(
             f"{content} needs at least {least_bytes:,} bytes of memory, and this process can never have more than"
-            f" {most:,}, swap included; give a smaller picture, or raise the limit of memory"
+            f" {most:,}, swap included; give a smaller image, or raise the limit of memory"
         )
 
 
@@ -95,11 +95,11 @@ def check_segments(count: int, limits: Limits, kind: str = "segments") -> None:
     """
     if count > limits.segments:
         raise RefusedError(
-            f"found more than {limits.segments:,} {kind}, many more than a picture needs; save it again, or raise"
+            f"found more than {limits.segments:,} {kind}, many more than an image needs; save it again, or raise"
             " Limits.segments with edge_crnn.images.set_limits"
         )
 
 
 def cut_short(size: int) -> RefusedError:
     """Return the error of a file of `size` bytes that lacks its end."""
-    return RefusedError(f"cut short, the end of the picture is missing after {size:,} bytes; copy it again")
+    return RefusedError(f"cut short, the end of the image is missing after {size:,} bytes; copy it again")

@@ -15,14 +15,14 @@ _VARIABLE = "EDGE_CRNN_MAX_PIXELS"
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest picture file that is decoded.
+    """The largest image file that is decoded.
 
     Raises:
         InputError: a limit is not an integer of at least 1 (0 for `followed_bytes`).
     """
 
     pixels: int = 64_000_000
-    """Width times height. A picture of the default size takes about 1.1 GiB at most, the process included."""
+    """Width times height. An image of the default size takes about 1.1 GiB at most, the process included."""
     file_bytes: int = 256 << 20
     """Bytes of the file."""
     segments: int = 50_000

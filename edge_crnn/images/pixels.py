@@ -1,4 +1,4 @@
-"""Arrays of one picture → pixels: uint8, (H, W) grey or (H, W, 3) BGR.
+"""Arrays of one image → pixels: uint8, (H, W) grey or (H, W, 3) BGR.
 
 16 bits become 8 as x / 257, rounded; alpha is laid over white, unless it is zero everywhere.
 """
@@ -25,9 +25,9 @@ UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
     7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
     8: lambda p: p.swapaxes(0, 1)[::-1],
 }
-"""EXIF orientation → function that turns such a picture upright."""
+"""EXIF orientation → function that turns such an image upright."""
 
-_BAND = 1 << 18  # pixels converted at once, so that a large picture needs little extra memory
+_BAND = 1 << 18  # pixels converted at once, so that a large image needs little extra memory
 _DARKEST_WHITE = 1 << 12  # level of 16 bits; white of a camera of 12 bits is below
 
 
@@ -121,10 +121,10 @@ def advice_on(image: object) -> str:
         return "cv2.imread returns None for a file that it cannot read: pass the path to learn why"
     if isinstance(image, bytes | bytearray | memoryview) or callable(getattr(image, "read", None)):
         return (
-            "decode a picture file with edge_crnn.images.read_pixels, and raw pixels with numpy.frombuffer and reshape"
+            "decode an image file with edge_crnn.images.read_pixels, and raw pixels with numpy.frombuffer and reshape"
         )
     if isinstance(image, list | tuple | set | Iterator):
-        return "read several pictures with Reader.read_batch, or convert one with numpy.asarray"
+        return "read several images with Reader.read_batch, or convert one with numpy.asarray"
     return "convert it with numpy.asarray, colours in the order blue, green, red"
 
 
@@ -141,7 +141,7 @@ def _check_levels(pixels: npt.NDArray[Any], name: str) -> None:
 def _converted(pixels: npt.NDArray[Any]) -> Pixels:
     """Convert 16 bits to 8, and lay colours with alpha over white."""
     levels = pixels[..., :3] if pixels.ndim == 3 else pixels
-    result = np.empty(levels.shape, np.uint8)  # before the work, so that a picture that is too large fails at once
+    result = np.empty(levels.shape, np.uint8)  # before the work, so that an image that is too large fails at once
     has_alpha = pixels.ndim == 3 and pixels.shape[2] == 4 and bool(pixels[..., 3].any())
     rows = max(_BAND // pixels.shape[1], 1)
     for top in range(0, len(pixels), rows):

@@ -1,6 +1,6 @@
-"""Reads the pixels of a picture from any source.
+"""Reads the pixels of an image from any source.
 
-A path, the bytes of a file, a file object, a Pillow image and an array give the same pixels for the same picture.
+A path, the bytes of a file, a file object, a Pillow image and an array give the same pixels for the same image.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
             """The kind of pixels, such as RGB."""
 
         def convert(self, mode: str) -> Any:
-            """Return the same picture with another kind of pixels."""
+            """Return the same image with another kind of pixels."""
 
         def getexif(self) -> Any:
             """Return the EXIF tags and their values."""
@@ -45,20 +45,20 @@ if TYPE_CHECKING:
 Image: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryFile | PillowImage | npt.NDArray[Any]"
 )
-"""A picture in any form that `read_pixels` accepts."""
+"""An image in any form that `read_pixels` accepts."""
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff"}
     | {".pbm", ".pgm", ".ppm", ".gif", ".avif", ".jp2"}
 )
-"""Lower-case suffixes of the files that are searched for as pictures."""
+"""Lower-case suffixes of the image files that a folder is searched for."""
 
 
 def read_pixels(image: Image, name: str = "image") -> Pixels:
-    """Return the pixels of a picture from any source.
+    """Return the pixels of an image from any source.
 
     Args:
-        image: a path; the bytes of a picture file; an open binary file; a Pillow image; or an array, (H, W) or
+        image: a path; the bytes of an image file; an open binary file; a Pillow image; or an array, (H, W) or
             (H, W, 1) grey, (H, W, 3) BGR or (H, W, 4) BGRA, uint8 or uint16. For an RGB array see `from_rgb`.
         name: the name of the image in messages, unless it is a path or a file with a name.
 
@@ -67,15 +67,15 @@ def read_pixels(image: Image, name: str = "image") -> Pixels:
         `read_picture` reports the damage.
 
     Raises:
-        ImageError: the picture is missing, has another form, exceeds a limit (see `Limits`), or cannot be decoded.
+        ImageError: the image is missing, has another form, exceeds a limit (see `Limits`), or cannot be decoded.
         ImageTypeError: the object has another type; also a TypeError.
-        BackendUnavailable: a picture file must be decoded, and OpenCV is not installed.
+        BackendUnavailable: an image file must be decoded, and OpenCV is not installed.
     """
     return read_picture(image, name).pixels
 
 
 def read_picture(image: Image, name: str = "image") -> Picture:
-    """Return the pixels of a picture and the damage of its file; for arguments and errors, see `read_pixels`."""
+    """Return the pixels of an image and the damage of its file; for arguments and errors, see `read_pixels`."""
     from .decode import Picture, decode  # not needed for arrays
 
     if isinstance(image, np.ndarray):
@@ -89,16 +89,16 @@ def read_picture(image: Image, name: str = "image") -> Picture:
     if callable(getattr(image, "read", None)):
         return _file_picture(image, name)
     raise ImageTypeError(
-        f"{name}: found {type(image).__name__}, expected a path, the bytes of a picture file, an open binary file, a"
+        f"{name}: found {type(image).__name__}, expected a path, the bytes of an image file, an open binary file, a"
         f" Pillow image or a NumPy array; {advice_on(image)}"
     )
 
 
 def load_image(path: str | os.PathLike[str]) -> Pixels:
-    """Read a picture file as (H, W, 3) uint8 BGR, upright.
+    """Read an image file as (H, W, 3) uint8 BGR, upright.
 
     Raises:
-        ImageError: the file is missing, empty, no picture, cut short, too large, or its levels have neither 8
+        ImageError: the file is missing, empty, not an image, cut short, too large, or its levels have neither 8
             nor 16 bits.
         BackendUnavailable: OpenCV is not installed, or does not start.
     """
@@ -106,14 +106,15 @@ def load_image(path: str | os.PathLike[str]) -> Pixels:
 
 
 def decode_image(data: bytes, name: str = "image") -> Pixels:
-    """Decode the bytes of a picture file as (H, W, 3) uint8 BGR, upright.
+    """Decode the bytes of an image file as (H, W, 3) uint8 BGR, upright.
 
     Args:
         data: the whole file.
         name: the name of the image in messages.
 
     Raises:
-        ImageError: the bytes are no picture, or it is cut short or too large, or its levels have neither 8 nor 16 bits.
+        ImageError: the bytes are not an image, or it is cut short, or too large, or its levels have neither 8 nor
+            16 bits.
         BackendUnavailable: OpenCV is not installed, or does not start.
     """
     from .decode import decode
@@ -154,5 +155,5 @@ def _read(path: str | os.PathLike[str]) -> bytes:
         raise lack_of_memory(path, "read it") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ImageError(f"{path}: cannot be read ({reason}); name a picture file") from error
-    raise ImageError(f"{path}: found a folder or a device, expected a picture file; name another")
+        raise ImageError(f"{path}: cannot be read ({reason}); name an image file") from error
+    raise ImageError(f"{path}: found a folder or a device, expected an image file; name another")

@@ -13,7 +13,7 @@ class ReliabilityBin:
     confidence: float
     """Mean confidence of these readings."""
     right: float
-    """Share of these readings that is right."""
+    """Share of these readings that is correct."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class CoveragePoint:
     accepted: int
     """Accepted readings, of negatives too."""
     right: int
-    """Accepted readings that are right."""
+    """Accepted readings that are correct."""
     shown: float
     """Precision that the images show with 95 % confidence: the one-sided lower bound (Clopper-Pearson)."""
     negatives: int = 0
-    """Accepted readings of negatives, none of which is right."""
+    """Accepted readings of negatives, none of which is correct."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Confidence:
     images: int
     """Labelled images."""
     right: int
-    """Images that the artifact reads right."""
+    """Images that the artifact reads correctly."""
     sha256: str
     """SHA-256 of all images."""
     temperature: float
@@ -52,9 +52,9 @@ class Confidence:
     coverage: tuple[CoveragePoint, ...]
     """The accuracy-coverage curve, strictest threshold first; a text outside the grammar is never accepted."""
     isotonic: tuple[tuple[float, float], ...] = ()
-    """Points (posterior, probability of being right), both increasing; empty: the posterior is the confidence."""
+    """Points (posterior, probability of being correct), both increasing; empty: the posterior is the confidence."""
     negatives: int = 0
-    """Pictures without a text that could be right, such as signs, or plates that the alphabet cannot spell."""
+    """Images without a text that could be correct, such as signs, or plates that the alphabet cannot spell."""
 
     def coverage_of(self, point: CoveragePoint) -> float:
         """Return the share of the labelled images that a threshold accepts."""

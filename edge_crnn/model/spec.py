@@ -94,8 +94,8 @@ class Calibration:
 
 
 Verdict: TypeAlias = Literal["pass", "fail", "underpowered", "unverified"]
-"""underpowered: the gates are met, but there are too few images to show it. unverified: no image was read; only the
-probabilities on seeded pictures were compared."""
+"""underpowered: the gates are met, but there are too few images to show it. unverified: no image with text was read;
+only the probabilities on seeded images were compared."""
 
 
 @dataclass(frozen=True)
@@ -145,12 +145,12 @@ class ParitySet:
     sha256: str
     images: int
     reference_right: int
-    """Images that the reference reads right. Without labels, all of its readings count as right."""
+    """Images that the reference reads correctly. Without labels, all of its readings count as correct."""
     artifact_right: int
     same_text: int
-    """Images on which both read the same text, right or wrong."""
+    """Images on which both read the same text, correct or wrong."""
     same_where_right: int
-    """Images that the reference reads right and on which the artifact reads the same text."""
+    """Images that the reference reads correctly and on which the artifact reads the same text."""
     labelled: bool = True
     """Whether the images have labels of their own."""
 
@@ -161,7 +161,7 @@ class Parity:
 
     verdict: Verdict
     gate_agreement: float
-    """Smallest share of the reference's right readings that the artifact must share."""
+    """Smallest share of the reference's correct readings that the artifact must share."""
     gate_accuracy: float
     """Largest allowed change of the accuracy, in percentage points."""
     agreement: float
@@ -175,7 +175,7 @@ class Parity:
     accuracy_change_interval: tuple[float, float] | None
     """95 % interval of the paired difference."""
     mcnemar_p: float | None
-    """Exact two-sided p-value of McNemar's test on right and wrong readings."""
+    """Exact two-sided p-value of McNemar's test on correct and wrong readings."""
     max_probability_change: float
     """Largest |Δp| over all images, steps and classes."""
     sets: tuple[ParitySet, ...]
@@ -189,9 +189,9 @@ class Parity:
     def headline(self) -> str:
         """The verdict and the agreement, for a person."""
         if self.verdict == "unverified":
-            return f"unverified: no image was read; on seeded pictures |Δp| ≤ {self.max_probability_change:.2g}"
+            return f"unverified: no image with text was read; on seeded images |Δp| ≤ {self.max_probability_change:.2g}"
         low, high = self.agreement_interval
-        right = ", right or wrong" if self.accuracy_change is None else " right"
+        right = ", correct or wrong" if self.accuracy_change is None else " correctly"
         return (
             f"{self.verdict}: same text on {self.agreement:.2%} ({low:.2%} to {high:.2%}) of what the trained model"
             f" reads{right}"

@@ -193,7 +193,7 @@ def read(
     four stay open. To read with a lexicon or another engine, or to free the model, use `open_reader`.
 
     Args:
-        image: a path, the bytes of a picture file, an open binary file, a Pillow image, or an array (H, W) grey or
+        image: a path, the bytes of an image file, an open binary file, a Pillow image, or an array (H, W) grey or
             (H, W, 3) BGR, uint8 or uint16; for RGB see `from_rgb`.
         model: as for `open_reader`. A file that has changed is opened again.
         grammar: as for `open_reader`.
@@ -202,7 +202,7 @@ def read(
         n_best: as for `open_reader`.
 
     Raises:
-        ImageError: the image cannot be read as a picture.
+        ImageError: the image cannot be decoded.
         EdgeCrnnError: as `open_reader`.
     """
     return _shared.reader("plates" if model is None else model, grammar, min_confidence, target_precision, n_best).read(

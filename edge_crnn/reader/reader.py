@@ -43,7 +43,7 @@ class Reader:
     Threads may share a reader: each call takes one of `workers` engines and puts it back. Processes may not: engines
     have threads, which do not survive a fork, so a forked process must open its own reader and gets an error otherwise.
 
-    Images are whatever `images.read_pixels` takes: paths, bytes of picture files, open files, Pillow images, and arrays
+    Images are whatever `images.read_pixels` takes: paths, bytes of image files, open files, Pillow images, and arrays
     in the order blue, green, red (see `from_rgb`).
 
     Args:
@@ -110,7 +110,7 @@ class Reader:
         """Read one image.
 
         Raises:
-            ImageError: it cannot be read as a picture; ImageTypeError if the object has the wrong type.
+            ImageError: it cannot be decoded; ImageTypeError if the object has the wrong type.
             InputError: the user's function for preprocessing fails on it.
             BackendError: the engine failed, or the reader is closed, or was carried over a fork.
         """
@@ -122,8 +122,8 @@ class Reader:
         They are taken in the caller's thread, so an iterator may be bound to it.
 
         Raises:
-            ImageError: an image cannot be read as a picture.
-            InputTypeError: `images` is a single picture, or not iterable.
+            ImageError: an image cannot be read as an image.
+            InputTypeError: `images` is a single image, or not iterable.
             BackendError: see `read`.
         """
         return _raised(list(self._read_in_order(images, may_block=False)))
@@ -144,10 +144,10 @@ class Reader:
                 taken in the caller's thread.
 
         Yields:
-            A reading, or the error of an image that cannot be read as a picture.
+            A reading, or the error of an image that cannot be decoded.
 
         Raises:
-            InputTypeError: `images` is a single picture, or not iterable.
+            InputTypeError: `images` is a single image, or not iterable.
             BackendError: see `read`.
         """
         return self._read_in_order(images, may_block=not isinstance(images, list | tuple))
@@ -161,9 +161,9 @@ class Reader:
                 `ctc.fuse`.
 
         Raises:
-            ImageError: an image cannot be read as a picture.
+            ImageError: an image cannot be read as an image.
             InputError: there is no image, or the weights do not fit.
-            InputTypeError: `images` is a single picture.
+            InputTypeError: `images` is a single image.
             BackendError: see `read`.
         """
         named = list(_named(images))
@@ -269,7 +269,7 @@ def _named(images: Iterable[Image]) -> Iterator[_Named]:
 
 
 def _marked(reading: _Reading) -> _Reading:
-    """Mark a reading as that of a damaged picture."""
+    """Mark a reading as that of a damaged image."""
     return replace(reading, damaged=True, accepted=False)
 
 

@@ -16,7 +16,7 @@ def several(images: Iterable[Image]) -> Iterable[Image]:
     """Return `images` as they are.
 
     Raises:
-        InputTypeError: they are a single picture, or are not iterable, or are a mapping.
+        InputTypeError: they are a single image, or are not iterable, or are a mapping.
     """
     problem = _problem(images)
     if problem is not None:

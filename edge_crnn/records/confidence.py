@@ -44,18 +44,18 @@ class TargetOutcome:
     images: int
     accepted: int
     right: int
-    """Accepted readings that are right."""
+    """Accepted readings that are correct."""
     precision_interval: tuple[float, float]
     """95 %, two-sided, Clopper-Pearson."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The quality of a measure that ranks right readings before wrong ones."""
+    """The quality of a measure that ranks correct readings before wrong ones."""
 
     measure: str
     auroc: float
-    """Probability that a right reading is ranked before a wrong one (Hanley and McNeil 1982)."""
+    """Probability that a correct reading is ranked before a wrong one (Hanley and McNeil 1982)."""
     coverage: tuple[float, ...]
     """Largest share of the best-ranked readings whose precision reaches a target, for each target: a bound that is only
     known in hindsight."""

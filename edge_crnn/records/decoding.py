@@ -53,9 +53,9 @@ class DecodingCounts:
     images: int
     greedy_right: int
     beam_right: int
-    """Right with a beam without a grammar."""
+    """Correct with a beam without a grammar."""
     grammar_right: int
-    """Right with a beam within the grammar."""
+    """Correct with a beam within the grammar."""
     covered: int
     """Greedy texts that pass the grammar as a filter. The same number of the grammar beam's most confident readings is
     compared with them."""

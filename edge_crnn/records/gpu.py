@@ -98,7 +98,7 @@ class BatchReading:
     images: int
     same_as_reference: int
     same_as_singles: int
-    """Images that read the same as when they are read one by one, in the order in which they were drawn."""
+    """Images that read the same as when they are read one by one, in the order in which they were rendered."""
     max_probability_change: float
     """Largest |Δp| compared with reading images one by one, over all images, steps and classes."""
 

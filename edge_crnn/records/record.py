@@ -204,6 +204,6 @@ def from_json(text: str | bytes, origin: str) -> Record:
         bench.check(figures, origin)
     elif not figures.is_possible():
         raise InputError(
-            f"{origin}: found a count, time or picture that is impossible; the file is damaged: measure again"
+            f"{origin}: found a count, time or image that is impossible; the file is damaged: measure again"
         )
     return Record(header, figures, Path(origin).name)

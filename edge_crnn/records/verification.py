@@ -80,7 +80,7 @@ class Picture:
     set: str
     """Folder."""
     truth: str | None
-    """None: the image has no label, and the text of the reference counts as right."""
+    """None: the image has no label, and the text of the reference counts as correct."""
     reference: ReadText
     artifacts: Mapping[str, ReadText]
     """Name of an artifact → its text, for artifacts that read another text than the reference."""
@@ -120,7 +120,7 @@ class Verification:
     """Some of the images that all artifacts read like the reference."""
 
     def is_possible(self) -> bool:
-        """Return whether the counts can be true and the pictures can be shown safely."""
+        """Return whether the counts can be true and the images can be shown safely."""
         return (
             bool(self.artifacts)
             and all(is_possible(artifact.parity) for artifact in self.artifacts)

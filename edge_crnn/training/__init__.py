@@ -1,1 +1,1 @@
-"""Draws images to train, calibrate and verify a CRNN with, and trains it."""
+"""Renders images to train, calibrate and verify a CRNN with, and trains it."""

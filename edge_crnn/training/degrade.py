@@ -1,6 +1,6 @@
-"""Degrades drawn plates and lines of text as a camera would: dirt, view, lens, light, sensor and file.
+"""Degrades rendered plates and lines of text as a camera would: dirt, view, lens, light, sensor and file.
 
-`negative_chance` inverts single pictures; `px_per_mm` sets the resolution.
+`negative_chance` inverts single images; `px_per_mm` sets the resolution.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Image = npt.NDArray[np.uint8]
 Range = tuple[float, float]
 
 PX_PER_MM = 0.75
-"""Resolution of the drawing before the camera's view, in pixels per millimetre."""
+"""Resolution of the plate before the camera's view, in pixels per millimetre."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Preset:
 
     name: str
     px_per_mm: Range = (0.5, 0.5)
-    """Pixels of the picture per millimetre of the plate, that is, its distance. A long plate is 520 mm wide."""
+    """Pixels of the image per millimetre of the plate, that is, its distance. A long plate is 520 mm wide."""
     margin: Range = (0.0, 0.0)
     """Margin of the crop on each side, in heights of the plate; negative margins cut into it."""
     cut: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
@@ -133,9 +133,9 @@ TRAINING = Preset(
 """A preset to train with, beyond `heavy` in range and kind: a network does not learn to read what it never sees."""
 PRESETS = {preset.name: preset for preset in (NONE, MILD, HEAVY, TRAINING)}
 VARIED = replace(MILD, name="varied", px_per_mm=(0.7 * PX_PER_MM, PX_PER_MM), margin=(-0.02, 0.06))
-"""Faults that are added to a picture that a camera has taken."""
+"""Faults that are added to an image that a camera has taken."""
 _HEIGHT_MM = 110.0
-"""The height that `vary` takes a picture to show, that of a long plate."""
+"""The height that `vary` takes an image to show, that of a long plate."""
 
 
 def find_preset(preset: Preset | str) -> Preset:
@@ -148,18 +148,18 @@ def find_preset(preset: Preset | str) -> Preset:
 
 
 def check_installed() -> None:
-    """Raise BackendUnavailable unless Pillow and OpenCV, which draw, are installed."""
+    """Raise BackendUnavailable unless Pillow and OpenCV, which render, are installed."""
     for package in ("PIL", "cv2"):
         if importlib.util.find_spec(package) is None:
-            raise BackendUnavailable(f"drawing needs {package}: pip install 'edge-crnn[train]'")
+            raise BackendUnavailable(f"rendering needs {package}: pip install 'edge-crnn[train]'")
 
 
 def photograph(canvas: Image, pad: int, preset: Preset, rng: np.random.Generator) -> Image:
-    """Picture a plate that lies `pad` pixels inside `canvas`, drawn at PX_PER_MM.
+    """Render a camera's view of a plate that lies `pad` pixels inside `canvas`, at PX_PER_MM.
 
     `canvas` is (H, W, 3) uint8, BGR; so is the crop that comes back, in its own size.
     """
-    # What later presets have draws no random number where it is 0, so that the pictures of earlier ones stay.
+    # What later presets have draws no random number where it is 0, so that the images of earlier ones stay.
     if preset.clutter:
         canvas = _cluttered(canvas, pad, preset, rng)
     if preset.dirt_chance:
@@ -173,7 +173,7 @@ def photograph(canvas: Image, pad: int, preset: Preset, rng: np.random.Generator
 
 
 def vary(image: Image, rng: np.random.Generator) -> Image:
-    """Change a picture as if it had been taken once more, a little worse: view, lens, light, sensor and file.
+    """Change an image as if it had been taken once more, a little worse: view, lens, light, sensor and file.
 
     `image` is (H, W, 3) uint8, BGR, a close crop of a text; so is the result, which may be smaller.
     """
@@ -226,7 +226,7 @@ def _dirty(canvas: Image, preset: Preset, rng: np.random.Generator) -> Image:
 
 
 def _view(canvas: Image, pad: int, px_per_mm: float, preset: Preset, rng: np.random.Generator) -> Image:
-    """Turn and tilt the plate, crop it, and bring it to the picture's resolution."""
+    """Turn and tilt the plate, crop it, and bring it to the image's resolution."""
     import cv2
 
     height, width = canvas.shape[0] - 2 * pad, canvas.shape[1] - 2 * pad
@@ -325,7 +325,7 @@ def _sensor(image: Image, preset: Preset, rng: np.random.Generator) -> Image:
 
 
 def _file(image: Image, preset: Preset, rng: np.random.Generator) -> Image:
-    """Compress the picture with JPEG and decode it."""
+    """Compress the image with JPEG and decode it."""
     import cv2
 
     if preset.jpeg is None:

@@ -15,7 +15,7 @@ from .layouts import label_at
 
 @dataclass(frozen=True)
 class Mixture:
-    """Pictures of several runs in turn."""
+    """Images of several runs in turn."""
 
     drawings: tuple[Drawing, ...]
 
@@ -45,28 +45,28 @@ class Mixture:
                 needed = steps_of(alphabet.encode(example))
             if needed > steps:
                 raise DatasetError(
-                    f"{example} takes {needed} time steps, repeated symbols included, but the network has {steps}; draw"
-                    " shorter lines (--length), or train a network for wider images (--size)"
+                    f"{example} takes {needed} time steps, repeated symbols included, but the network has {steps};"
+                    " render shorter lines (--length), or train a network for wider images (--size)"
                 )
 
     def sample(self, index: int) -> tuple[Pixels, str]:
         """See `batches.Source.sample`."""
         place, run = divmod(index, len(self.drawings))
         drawing = self.drawings[run]
-        # Every run starts with another kind, so that the pictures of a batch are of many kinds.
+        # Every run starts with another kind, so that the images of a batch are of many kinds.
         place += run * len(drawing.kinds) // len(self.drawings)
         picture = next(drawing.pictures(1, place))
         return picture.image, picture.label
 
 
 def _labels(drawing: Drawing) -> list[str]:
-    """Return a label of every kind of plate that is drawn."""
+    """Return a label of every kind of plate that is rendered."""
     return [""] if drawing.is_negative else [label_at(0, 0, kind) for kind in drawing.kinds]
 
 
 @dataclass(frozen=True)
 class WithNegatives(Wrapped):
-    """Images of a source, with pictures that have no text spread evenly among them."""
+    """Images of a source, with images that have no text spread evenly among them."""
 
     negatives: Source
     share: float

@@ -88,7 +88,7 @@ def fit(
         plan: the settings of the run.
         spec: the spec of the model.
         source: images to train with.
-        validation: images to judge every epoch by: more texts right, then fewer wrong characters.
+        validation: images to judge every epoch by: more correct texts, then fewer wrong characters.
         folder: the folder of `best.keras`, `log.csv`, `curve.png` and the state.
         workers: processes that make images ahead; the result does not depend on it.
         initial: a trained model of the same network to start from; its alphabet may differ. See `take_over`.

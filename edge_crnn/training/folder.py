@@ -1,4 +1,4 @@
-"""Writes drawn pictures to files with their labels; the files do not depend on the number of processes."""
+"""Writes rendered images to files with their labels; the files do not depend on the number of processes."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ WHATS: tuple[What, ...] = get_args(What)
 
 JPEG_QUALITY = 92
 _CHUNK = 32
-"""Number of pictures that a process draws at a time."""
+"""Number of images that a process renders at a time."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A run of pictures, described by values that can be sent to another process."""
+    """A run of images, described by values that can be sent to another process."""
 
     what: What
     seed: int
     preset: str
     fonts: tuple[Path, ...] = ()
     glyphs: Path | None = None
-    """A folder of glyph images; `fonts` then draw the glyphs that it lacks."""
+    """A folder of glyph images; `fonts` then render the glyphs that it lacks."""
     chosen: tuple[str, ...] = ()
     """Names of kinds or groups of plates, see `kinds`; empty: all forms, or KINDS_2019."""
     alphabet: str = "0123456789"
@@ -46,18 +46,18 @@ class Drawing:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of plates that are drawn in rotation; none of lines."""
+        """The kinds of plates that are rendered in rotation; none of lines."""
         if self.chosen:
             return expand(self.chosen)
         return {"plates": expand(["all-forms"]), "plates-2019": KINDS_2019, "lines": ()}[self.what]
 
     @property
     def is_negative(self) -> bool:
-        """True if no picture has a label."""
+        """True if no image has a label."""
         return set(self.kinds) <= set(NEGATIVE) and self.what == "plates"
 
     def pictures(self, n: int, start: int = 0) -> Iterator[Plate | Line]:
-        """Draw pictures `start` to `start + n - 1`.
+        """Render images `start` to `start + n - 1`.
 
         Raises:
             DatasetError: the fonts or the glyph folder will not do.
@@ -98,7 +98,7 @@ def _negative_renderer(fonts: tuple[Path, ...], glyphs: Path | None, kinds: tupl
 def draw_files(
     drawing: Drawing, folder: Path, n: int, start: int = 0, workers: int = 1
 ) -> Generator[Drawn, None, None]:
-    """Write pictures `start` to `start + n - 1` into `folder`, in that order; close it to end the workers early.
+    """Write images `start` to `start + n - 1` into `folder`, in that order; close it to end the workers early.
 
     Raises:
         OSError: a file cannot be written.

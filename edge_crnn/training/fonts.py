@@ -67,7 +67,7 @@ def find_line_fonts(folder: Path | None = None) -> list[Path]:
 def pick_fonts(
     folder: Path | None, lines: bool, split: FontSplit = "all", held_out: float = HELD_OUT
 ) -> tuple[Path, ...]:
-    """Pick the part of a folder's fonts, or of the default ones, to draw lines or plates with.
+    """Pick the part of a folder's fonts, or of the default ones, to render lines or plates with.
 
     Raises:
         DatasetError: there are none.

@@ -85,13 +85,13 @@ def folder_faces(folder: Path, kinds: Sequence[str], fonts: Sequence[Face] = ())
     Args:
         folder: the folder.
         kinds: kinds in LAYOUTS or forms in `plates.table.ROAD`.
-        fonts: faces that draw the glyphs that the folder lacks.
+        fonts: faces that render the glyphs that the folder lacks.
 
     Returns:
         A single face if the folder has all glyphs, otherwise one for every font.
 
     Raises:
-        DatasetError: an image is missing and there is no font; or, when it is drawn, cannot be read.
+        DatasetError: an image is missing and there is no font; or, when it is rendered, cannot be read.
     """
     names = {_glyph_file(text, suffix) for text, suffix in _places(kinds)}
     lacking = {name for name in names if not (folder / name).is_file()}

@@ -1,4 +1,4 @@
-"""Records every epoch in a CSV file for programs and in a picture for people."""
+"""Records every epoch in a CSV file for programs and in a chart for people."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _curve(rows: Sequence[Row]) -> bytes:
     left.set(xlabel="thousand images", ylabel="nats per image", yscale="log")
     right = left.twinx()
     errors = {
-        "texts not right": ([1 - row.exact for row in rows], "tab:red"),
+        "texts not correct": ([1 - row.exact for row in rows], "tab:red"),
         "character errors": ([row.character_error_rate for row in rows], "tab:blue"),
     }
     for label, (values, colour) in errors.items():

@@ -1,4 +1,4 @@
-"""The names of all plates and negatives that are drawn, and of the groups that are drawn in turn."""
+"""The names of all plates and negatives that are rendered, and of the groups that are rendered in turn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "first-five": KINDS,
     "negatives": negatives.KINDS,
 }
-"""Name → the kinds that are drawn in turn."""
+"""Name → the kinds that are rendered in turn."""
 READABLE = (*GROUPS["all-forms"], *GROUPS["first-five"])
 """The kinds that have a label."""
 NEGATIVE = GROUPS["negatives"]

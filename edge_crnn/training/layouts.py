@@ -5,7 +5,7 @@ syllable on a Korean keyboard, and four digits: `A18sk6897` is 서울 18 나 689
 two letters and four digits: `152rk3108` is 152 가 3108.
 
 The first models were trained on these kinds, which combine any syllable with any region; their seeds keep their
-pictures. `plates.table` has the forms that are on the road, with the labels that the law allows.
+images. `plates.table` has the forms that are on the road, with the labels that the law allows.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Seeded pictures of text lines, cropped, with their labels: what network 2 reads.
+"""Seeded images of text lines, cropped, with their labels: what network 2 reads.
 
-A line is drawn LINE_MM tall, so that the presets of `degrade`, which speak of millimetres, hold for it as for a
+A line is rendered LINE_MM tall, so that the presets of `degrade`, which speak of millimetres, hold for it as for a
 plate. Needs Pillow and OpenCV, no Keras.
 """
 
@@ -53,7 +53,7 @@ _GREY = np.array([0.114, 0.587, 0.299])
 
 
 class Line(NamedTuple):
-    """A drawn line."""
+    """A rendered line."""
 
     label: str
     kind: str
@@ -78,7 +78,7 @@ class _Typeface(NamedTuple):
 
 
 class LineRenderer:
-    """Draws lines of text; keeps each letter that it has drawn.
+    """Renders lines of text; keeps each letter that it has drawn.
 
     Args:
         fonts: font files with the letters of the alphabet; by default those of `find_line_fonts()`.
@@ -116,7 +116,7 @@ class LineRenderer:
         preset: Preset | str = MILD,
         label: str | None = None,
     ) -> Line:
-        """Draw a line, and its label too unless `label` is not None.
+        """Render a line, and its label too unless `label` is not None.
 
         Raises:
             AlphabetError: `label` is empty, or has a letter that the alphabet lacks.
@@ -140,10 +140,10 @@ def generate_lines(
     start: int = 0,
     renderer: LineRenderer | None = None,
 ) -> Iterator[Line]:
-    """Draw lines `start` to `start + n - 1` of run `seed`.
+    """Render lines `start` to `start + n - 1` of run `seed`.
 
     A line depends on the seed, its own index, the preset and the renderer's fonts, alphabet and length alone, so
-    any worker can draw any of them. Labels may repeat.
+    any worker can render any of them. Labels may repeat.
     """
     renderer = LineRenderer() if renderer is None else renderer
     for index in range(start, start + n):

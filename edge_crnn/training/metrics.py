@@ -21,7 +21,7 @@ class Score:
     What is read of an image with an empty label counts as insertions.
     """
     letter_accuracy: float
-    """Characters that are right at their own place, over the longer of the two texts; a missing first character makes
+    """Characters that are correct at their own place, over the longer of the two texts; a missing first character makes
     all others wrong. 1 if all texts are empty."""
     edit_distance: float
     """Edits over the true length, averaged over the images, like tf.edit_distance with `normalize`; over 1 for an empty

@@ -1,4 +1,4 @@
-"""Draws pictures that a plate reader must reject: they have no text, or none that its symbols can spell.
+"""Renders images that a plate reader must reject: they have no text, or none that its symbols can spell.
 
 They are what a detector that errs passes on, and plates that nobody can read or that belong to another alphabet.
 """
@@ -79,19 +79,19 @@ _UNREADABLE: Mapping[str, Callable[[Preset, Form, Rng], Preset]] = {
 """Legal plates → the preset that makes them unreadable."""
 
 PICTURES = (*_SCENES, *_LINES, *_LETTERED, *_UNREADABLE)
-"""The kinds that are no form of plate. The seed of a picture has the place of its kind, so new ones go to the end."""
+"""The kinds that are no form of plate. The seed of an image has the place of its kind, so new ones go to the end."""
 KINDS = (*NEGATIVES, *PICTURES)
 """All kinds of negatives: the forms of `plates.table.NEGATIVES`, and PICTURES."""
 
 
 class NegativeRenderer:
-    """Draws negatives; keeps fonts and glyphs that it has opened.
+    """Renders negatives; keeps fonts and glyphs that it has opened.
 
     Args:
         fonts: font files with digits, Latin letters and Hangul; by default those of `find_fonts()`, and those of
             `find_line_fonts()` for Latin text.
         glyphs: a folder of glyph images for plates; see `Renderer`.
-        kinds: those of KINDS that it can draw.
+        kinds: those of KINDS that it can render.
 
     Raises:
         DatasetError: a font lacks a glyph, or the folder lacks an image and there are no fonts.
@@ -110,13 +110,13 @@ class NegativeRenderer:
         self._lines = cache(lambda alphabet: LineRenderer(self._fonts_of(alphabet), alphabet, _WORDS))
 
     def draw(self, kind: str, seed: int, index: int, preset: Preset | str = HEAVY) -> Plate:
-        """Draw picture `index` of run `seed`; its label is empty. It depends on these, the preset and the fonts alone.
+        """Render image `index` of run `seed`; its label is empty. It depends on these, the preset and the fonts alone.
 
         Raises:
             ValueError: the renderer was made for other kinds.
         """
         if kind not in self.kinds:
-            raise ValueError(f"kind {kind!r}: this renderer draws {', '.join(self.kinds)}; make one for that kind")
+            raise ValueError(f"kind {kind!r}: this renderer renders {', '.join(self.kinds)}; make one for that kind")
         preset = find_preset(preset)
         if kind in NEGATIVES:
             assert self._plates is not None
@@ -126,7 +126,7 @@ class NegativeRenderer:
         return Plate("", kind, image)
 
     def _picture(self, kind: str, preset: Preset, rng: Rng) -> Image:
-        """Draw a kind in PICTURES."""
+        """Render a kind in PICTURES."""
         if kind in _LINES:
             return self._lines(_LINES[kind]).render(rng, preset).image
         if kind in _UNREADABLE:
@@ -151,9 +151,9 @@ def generate_negatives(
     start: int = 0,
     renderer: NegativeRenderer | None = None,
 ) -> Iterator[Plate]:
-    """Draw negatives `start` to `start + n - 1` of run `seed`, of `kind` or in rotation of the renderer's kinds.
+    """Render negatives `start` to `start + n - 1` of run `seed`, of `kind` or in rotation of the renderer's kinds.
 
-    The default renderer draws all kinds, or `kind` alone. See `NegativeRenderer.draw`.
+    The default renderer renders all kinds, or `kind` alone. See `NegativeRenderer.draw`.
 
     Raises:
         DatasetError: the fonts of the default set are not installed.

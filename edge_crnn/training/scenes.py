@@ -266,7 +266,7 @@ def _stain(page: Image, ink: Image, row: int, column: int, colour: Canvas) -> No
 
 
 def _size(rng: Rng) -> tuple[int, int]:
-    """Return height and width in pixels of a long or a short plate as it is drawn, with `PAD` around it."""
+    """Return height and width in pixels of a long or a short plate as it is rendered, with `PAD` around it."""
     height, width = (82, 390) if rng.random() < 0.5 else (125, 250)
     return round(height * rng.uniform(0.8, 1.25)) + 2 * PAD, round(width * rng.uniform(0.8, 1.25)) + 2 * PAD
 

@@ -1,4 +1,4 @@
-"""A contact sheet: many small pictures with their captions on one large one, for people to look at."""
+"""A contact sheet: many small images with their captions on one large one, for people to look at."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _TEXT = 15
 _PAPER = 245
 _INK = 30
 _LARGEST = 3.0
-"""Times that a small picture is enlarged at most, so that it still looks as small as it is."""
+"""Times that a small image is enlarged at most, so that it still looks as small as it is."""
 
 
 def contact_sheet(pictures: Iterable[tuple[str, Image]], font: Path) -> Image:
-    """Draw pictures with their captions below, ten in a row: (H, W, 3) uint8, BGR.
+    """Draw images with their captions below, ten in a row: (H, W, 3) uint8, BGR.
 
-    Each picture is (H, W, 3) uint8, BGR, and keeps its aspect; captions are written in `font`, and cut where they
-    are longer than a picture is wide.
+    Each image is (H, W, 3) uint8, BGR, and keeps its aspect; captions are written in `font`, and cut where they
+    are longer than an image is wide.
 
     Raises:
         DatasetError: the font is none.

@@ -1,7 +1,7 @@
-"""Seeded pictures of Korean number plates, cropped, with their labels.
+"""Seeded images of Korean number plates, cropped, with their labels.
 
-`layouts` and `plates.table` describe plates, `glyphs` and `plates.painting` draw them, `degrade` pictures them. Needs
-Pillow and OpenCV, no Keras.
+`layouts` and `plates.table` describe plates, `glyphs` and `plates.painting` draw them, `degrade` shows them as a
+camera would. Needs Pillow and OpenCV, no Keras.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TEXTS = HANGUL_2019 | REGIONS
 
 
 class Plate(NamedTuple):
-    """A drawn plate."""
+    """A rendered plate."""
 
     label: str
     kind: str
@@ -41,7 +41,7 @@ class Plate(NamedTuple):
 
 
 class Renderer:
-    """Draws plates; keeps each glyph that it has drawn.
+    """Renders plates; keeps each glyph that it has drawn.
 
     Args:
         fonts: font files with the digits and Hangul of plates; by default those of `find_fonts()`, or none with
@@ -49,7 +49,7 @@ class Renderer:
         glyphs: a folder of glyph images: `num`, `char1` for white plates, with `_g` for green and `_y` for yellow
             ones, `region_g`, `region_y`; files named `7.jpg`, `sk.jpg`, `A.jpg`. A glyph that the folder lacks comes
             from a font; without fonts, the folder must have all.
-        kinds: names of kinds in LAYOUTS or forms in `plates.table.ROAD`, those that it can draw; by default all forms
+        kinds: names of kinds in LAYOUTS or forms in `plates.table.ROAD`, those that it can render; by default all forms
             that are on the road.
 
     Raises:
@@ -80,7 +80,7 @@ class Renderer:
         kind: str | None = None,
         label: str | None = None,
     ) -> Plate:
-        """Draw a plate, and its kind and label too if they are None.
+        """Render a plate, and its kind and label too if they are None.
 
         Raises:
             AlphabetError: `label` is none of a plate of that kind.
@@ -89,7 +89,7 @@ class Renderer:
         rng = np.random.default_rng(rng)
         kind = self.kinds[rng.integers(len(self.kinds))] if kind is None else kind
         if kind not in self.kinds:
-            raise ValueError(f"kind {kind!r}: this renderer draws {', '.join(self.kinds)}; make one for that kind")
+            raise ValueError(f"kind {kind!r}: this renderer renders {', '.join(self.kinds)}; make one for that kind")
         label = label_at(int(rng.integers(1 << 32)), 0, kind) if label is None else label
         check_label(label, kind)
         preset = find_preset(preset)
@@ -107,7 +107,7 @@ def _with_margin(preset: Preset) -> Preset:
 
 
 def _draw(label: str, layout: Layout, face: Face, rng: np.random.Generator) -> Image:
-    """Draw the plate on a car, head on: (H, W, 3) uint8, BGR, at PX_PER_MM, with _PAD around it."""
+    """Render the plate on a car, head on: (H, W, 3) uint8, BGR, at PX_PER_MM, with _PAD around it."""
     import cv2
 
     body, frame = blank_plate(layout.width, layout.height)
@@ -142,10 +142,10 @@ def generate(
     start: int = 0,
     renderer: Renderer | None = None,
 ) -> Iterator[Plate]:
-    """Draw plates `start` to `start + n - 1` of run `seed`, in rotation of the renderer's kinds unless `kind` is set.
+    """Render plates `start` to `start + n - 1` of run `seed`, in rotation of the renderer's kinds unless `kind` is set.
 
-    The default renderer draws all forms, or `kind` alone. A plate depends on the seed, its own index, the preset and
-    the glyphs alone, so any worker can draw any of them. No two of a run have the same label, but for foreign plates
+    The default renderer renders all forms, or `kind` alone. A plate depends on the seed, its own index, the preset and
+    the glyphs alone, so any worker can render any of them. No two of a run have the same label, but for foreign plates
     and for kinds of LAYOUTS mixed with others.
     """
     if renderer is None:

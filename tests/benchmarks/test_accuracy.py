@@ -35,7 +35,7 @@ def source(tiny_graph: Graph, tmp_path: Path) -> Source:
 
 @pytest.fixture
 def drawn(tiny_pictures: list[np.ndarray], tiny_labels: list[str], tmp_path: Path) -> Path:
-    """Eight pictures of two kinds."""
+    """Eight images of two kinds."""
     import cv2
 
     for number, (picture, label) in enumerate(zip(tiny_pictures, tiny_labels, strict=True)):

@@ -37,4 +37,4 @@ def test_the_table_has_a_row_for_each_noise_and_scale(capsys: pytest.CaptureFixt
     assert main(words) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
-    assert lines[-1].startswith("| 0 | 3 | 2 accepted and right, 2 right |")
+    assert lines[-1].startswith("| 0 | 3 | 2 accepted and correct, 2 correct |")

@@ -1,4 +1,4 @@
-"""Folders of pictures for the tiny trained model, labelled by what it reads itself; files of older frameworks."""
+"""Folders of images for the tiny trained model, labelled by what it reads itself; files of older frameworks."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def onnx_with(path: Path, weight: str, factor: float) -> Artifact:
 
 @pytest.fixture(scope="session")
 def calibration_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve pictures to calibrate with."""
+    """Twelve images to calibrate with."""
     return draw(tmp_path_factory.mktemp("pictures") / "calibration", 12, 1)
 
 
 @pytest.fixture(scope="session")
 def labelled_folder(tiny_keras: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty pictures with the readings of `tiny_keras` in a `labels.csv`."""
+    """Sixty images with the readings of `tiny_keras` in a `labels.csv`."""
     from converters.reference.keras import KerasReference
     from converters.verify.gate import read_all
 

@@ -63,7 +63,7 @@ def model(tiny_keras: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(labelled_folder: Path, tmp_path: Path) -> Path:
-    """Labelled pictures of one's own."""
+    """Labelled images of one's own."""
     return Path(shutil.copytree(labelled_folder, tmp_path / "pictures"))
 
 
@@ -146,7 +146,7 @@ def test_unusable_spec_is_refused(ends: Ends, model: Path) -> None:
     assert "model.keras.json: no JSON" in ends()
 
 
-# --- pictures --------------------------------------------------------------------------------------------------------
+# --- images --------------------------------------------------------------------------------------------------------
 
 
 def test_symbol_outside_the_alphabet(ends: Ends, folder: Path) -> None:

@@ -199,7 +199,7 @@ def test_an_artifact_that_sees_otherwise_is_not_compared(
 
 
 def test_labels_that_do_not_fit_into_the_time_steps_are_refused(tiny_keras: Path, labelled_folder: Path) -> None:
-    """PaddleOCR#17876: the network can read no such label right, so that the verdict would say nothing."""
+    """PaddleOCR#17876: the network can read no such label correctly, so that the verdict would say nothing."""
     spec = open_source(tiny_keras).spec
     with pytest.raises(DatasetError, match="do not fit into the 1 time steps"):
         load_sets([labelled_folder], replace(spec, skip_steps=spec.output.steps - 1))

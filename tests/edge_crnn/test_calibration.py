@@ -259,7 +259,7 @@ def test_folders_that_show_nothing(drawn: tuple[np.ndarray, list[str]]) -> None:
     with pytest.raises(DatasetError, match="99 images to calibrate with, expected at least 100: add"):
         calibrate(SPEC, fake(rows), rows[:99], truths[:99], "x")
     read = [reading.label for reading in decode(SPEC, fake(rows), rows)]
-    with pytest.raises(DatasetError, match=r"all 2000 images are read right, .*: add harder images"):
+    with pytest.raises(DatasetError, match=r"all 2000 images are read correctly, .*: add harder ones"):
         calibrate(SPEC, fake(rows), rows, read, "x")
-    with pytest.raises(DatasetError, match="none of 2000 images is read right: check their labels"):
+    with pytest.raises(DatasetError, match="none of 2000 images is read correctly: check their labels"):
         calibrate(SPEC, fake(rows), rows, ["ccc" if label != "ccc" else "a" for label in read], "x")

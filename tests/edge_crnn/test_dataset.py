@@ -130,7 +130,7 @@ def test_images_are_decoded_only_when_they_are_used(tmp_path: Path) -> None:
     folder_of(tmp_path, "1.png")
     picture = np.full((3, 4, 3), 50, np.uint8)
     (tmp_path / "2.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
-    _, second = load_labelled(tmp_path, DIGITS)  # the first is no picture
+    _, second = load_labelled(tmp_path, DIGITS)  # the first is no image
     assert np.array_equal(second.load(), picture)
 
 

@@ -9,9 +9,9 @@ from edge_crnn.model.artifact import load
 from edge_crnn.model.spec import ModelSpec
 
 LEAST_RIGHT = 0.9
-"""The share of images that a trained network must read right; with a wrong convention it reads far fewer."""
+"""The share of images that a trained network must read correctly; with a wrong convention it reads far fewer."""
 LEAST_RIGHT_SHOWN = 3
-"""The least number of right readings among the five that a page shows."""
+"""The least number of correct readings among the five that a page shows."""
 
 
 def check_artifact(path: Path) -> ModelSpec:

@@ -61,7 +61,7 @@ def try_all(folder: Path, tmp_path: Path) -> TryAll:
 
 
 def noisy(pictures: list[np.ndarray], count: int) -> list[np.ndarray]:
-    """The pictures in turn, with ever more noise."""
+    """The images in turn, with ever more noise."""
     random = np.random.default_rng(5)
     return [
         np.clip(pictures[index % 8] + random.normal(0, 40 * index / count, pictures[0].shape), 0, 255).astype(np.uint8)
@@ -70,7 +70,7 @@ def noisy(pictures: list[np.ndarray], count: int) -> list[np.ndarray]:
 
 
 def save(folder: Path, pictures: list[np.ndarray]) -> list[str]:
-    """Write pictures as 000.png and so on, and return their names."""
+    """Write images as 000.png and so on, and return their names."""
     folder.mkdir()
     names = [f"{index:03d}.png" for index in range(len(pictures))]
     for name, picture in zip(names, pictures, strict=True):

@@ -56,14 +56,14 @@ class Target(ABC, Generic[Drawn]):
 
 
 class Pictures(Target[bytes]):
-    """Picture files; the same bytes must always give the same pixels."""
+    """Image files; the same bytes must always give the same pixels."""
 
     def __init__(self, seeds: Path, scratch: Path) -> None:
         super().__init__(seeds, scratch)
         self._files = [path.read_bytes() for path in sorted((seeds / "pictures").iterdir())]
 
     def draw(self, generator: random.Random) -> bytes:
-        """Change a picture file."""
+        """Change an image file."""
         return mutated(generator.choice(self._files), self._files, generator)
 
     def use(self, drawn: bytes) -> None:
@@ -172,7 +172,7 @@ class Specs(Target[str]):
         return mutated_json(text, generator)
 
     def use(self, drawn: str) -> None:
-        """Load it, write it, and read a picture by it."""
+        """Load it, write it, and read an image by it."""
         spec = ModelSpec.from_json(drawn.encode("utf-8", "surrogatepass"))
         assert ModelSpec.from_json(spec.to_json()) == spec
         steps, classes = spec.output.steps, spec.output.classes

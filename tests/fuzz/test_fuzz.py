@@ -1,6 +1,6 @@
 """Whatever comes from outside is read or refused: no crash, no hang, no memory without bound, no other exception.
 
-`make fuzz` runs 100,000 pictures and arrays, 10,000 artifacts, specs and label files, and 3,000 model files. Otherwise
+`make fuzz` runs 100,000 images and arrays, 10,000 artifacts, specs and label files, and 3,000 model files. Otherwise
 each of them is run for ten seconds.
 """
 
@@ -86,7 +86,7 @@ TABLES = {
 
 
 def _save_pictures(folder: Path, pictures: list[np.ndarray]) -> None:
-    """Write a picture of each kind that OpenCV and Pillow write."""
+    """Write an image of each kind that OpenCV and Pillow write."""
     folder.mkdir()
     grey = pictures[0]
     colour = np.dstack([grey, pictures[1], pictures[2]])

@@ -120,7 +120,7 @@ class ByLabels:
     reads = 0.3
 
     def coarse(self, probabilities: Probabilities) -> tuple[float, int, int]:
-        """See `Judge.coarse`; the score is the share of characters that are right in the best order of the alphabet."""
+        """See `Judge.coarse`; the score is the share of characters correct in the best order of the alphabet."""
         texts = self.texts[: len(probabilities)]
         best = (-1.0, 0, 0)
         for blank in likely_blanks(probabilities, self.declared.blank):
@@ -179,7 +179,7 @@ class ByConfidence:
         return Spelling(blank, skip_steps, self.declared.alphabets(blank)[0])
 
     def scored(self, image: InputSpec, spelling: Spelling, probabilities: Probabilities) -> Scored:
-        """See `Judge.scored`; an image counts as right if its text is not empty."""
+        """See `Judge.scored`; an image counts as correct if its text is not empty."""
         values = self._log_posteriors(probabilities, spelling.blank, spelling.skip_steps)
         texts = sequences(probabilities, spelling.blank, spelling.skip_steps)
         return Scored(image, spelling, values, np.array([bool(text) for text in texts]))

@@ -52,7 +52,7 @@ class Measured:
     notes: tuple[str, ...]
     images: int
     right: int
-    """Number of images that the network reads right; without labels, number of images on which it reads anything."""
+    """Number of images that the network reads correctly; without labels, number on which it reads anything."""
     runs: int
     """Number of inferences."""
     kept: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Picture formats: `inspect` reads the header of a file, applies the limits and looks for damage."""
+"""Image formats: `inspect` reads the header of a file, applies the limits and looks for damage."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _INSPECTORS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes, Limits], Head
 
 
 def inspect(data: bytes, limits: Limits) -> Header:
-    """Return the header of a picture file.
+    """Return the header of an image file.
 
     Raises:
-        RefusedError: it is no picture, is in another format, exceeds a limit, is visibly damaged, or would be misread.
+        RefusedError: it is not an image, has another format, exceeds a limit, is visibly damaged, or would be misread.
     """
     start = data[:12]
     for matches, inspector in _INSPECTORS:
@@ -43,6 +43,6 @@ def inspect(data: bytes, limits: Limits) -> Header:
                     " save it again"
                 ) from error
     raise RefusedError(
-        f"{len(data):,} bytes that start with {data[:8]!r}, no picture or a damaged one; expected {NAMES}: copy or save"
-        " it again, in one of these formats"
+        f"{len(data):,} bytes that start with {data[:8]!r}, not an image, or a damaged one; expected {NAMES}: copy or"
+        " save it again, in one of these formats"
     )

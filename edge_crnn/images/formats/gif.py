@@ -30,7 +30,7 @@ def inspect(data: bytes, limits: Limits) -> Header:
             left, top, across, down, packed = struct.unpack_from("<HHHHB", data, at + 1)
             check_size(across, down, limits)
             if left + across > width or top + down > height:
-                raise RefusedError("damaged, a frame that exceeds the picture; copy or save it again")
+                raise RefusedError("damaged, a frame that exceeds the image; copy or save it again")
             end = _after_blocks(data, at + 11 + _table(packed), limits)
             return Header(data[:end] + bytes([_TRAILER]), width, height)
         else:

@@ -117,7 +117,7 @@ def damage_of(
     Args:
         scan: entropy-coded data, with its stuffing and restart markers.
         header: content of the segment that starts the scan.
-        frame: of the picture.
+        frame: of the image.
         tables: class and number of a Huffman table (`class << 4 | number`) → counts and symbols.
         interval: MCUs between restart markers; 0: there are none.
         follow: whether to follow the codes; else a run of zeros is all that is looked for.

@@ -43,10 +43,10 @@ def inspect(data: bytes, limits: Limits) -> Header:
 def _advice(brands: set[bytes]) -> str:
     if brands & _HEIC:
         return (
-            "a HEIC picture, whatever its suffix, which is not read; save it as JPEG or PNG (on an iPhone: Settings,"
+            "a HEIC image, whatever its suffix, which is not read; save it as JPEG or PNG (on an iPhone: Settings,"
             " Camera, Formats, Most Compatible)"
         )
-    return "a film or another file of that family, no picture; expected JPEG or PNG: save a frame of it"
+    return "a film or another file of that family, not an image; expected JPEG or PNG: save a frame of it"
 
 
 def _is_turned(name: bytes, content: bytes) -> bool:

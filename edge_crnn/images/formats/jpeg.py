@@ -52,7 +52,7 @@ def inspect(data: bytes, limits: Limits) -> Header:
     """Return the header of a JPEG.
 
     Raises:
-        RefusedError: the file has no picture, lacks its end, or exceeds a limit.
+        RefusedError: the file has no image, lacks its end, or exceeds a limit.
     """
     state = _State(to_follow=limits.followed_bytes)
     at = 2

@@ -14,7 +14,7 @@ _ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
 
 
 def inspect(data: bytes, limits: Limits) -> Header:
-    """Return the header of a PNG; its `data` lacks the chunks of an animation, so that the still picture is read.
+    """Return the header of a PNG; its `data` lacks the chunks of an animation, so that the still image is read.
 
     Raises:
         RefusedError: the file lacks its end, a checksum is wrong, or it exceeds a limit.

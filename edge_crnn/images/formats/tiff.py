@@ -33,7 +33,7 @@ _Tags = dict[int, tuple[int, ...]]
 
 
 def inspect(data: bytes, limits: Limits) -> Header:
-    """Return the header of a TIFF's first picture.
+    """Return the header of a TIFF's first image.
 
     Its `data` is upright, and black is 0, so that every version of the image library gives the same pixels.
 
@@ -130,7 +130,7 @@ def _check_pixels(tags: _Tags, size: int) -> None:
 
 
 def _bytes_of_strips(tags: _Tags) -> Iterator[int]:
-    """Yield the most bytes that the pixels of a strip need, for the strips of an uncompressed picture.
+    """Yield the most bytes that the pixels of a strip need, for the strips of an uncompressed image.
 
     Some writers give the last strip, which has fewer rows, the length of the others.
     """

@@ -13,7 +13,7 @@ def inspect(data: bytes, limits: Limits) -> Header:
     """Return the header of a WebP.
 
     Raises:
-        RefusedError: the file lacks its end, has no picture, or exceeds a limit.
+        RefusedError: the file lacks its end, has no image, or exceeds a limit.
     """
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
@@ -36,7 +36,7 @@ def inspect(data: bytes, limits: Limits) -> Header:
             turned = orientation(data[start : start + length])
         at = start + length + length % 2
     if size is None:
-        raise RefusedError("damaged, a WebP without a picture; copy or save it again")
+        raise RefusedError("damaged, a WebP without an image; copy or save it again")
     return Header(data, *size, orientation=turned)
 
 

@@ -88,7 +88,7 @@ def prepared(
     artifact = make_onnx(folder / "model.onnx", tiny_graph, TINY, ONNX_RECIPES["float16"], "0" * 64)
     pictures = [np.repeat(picture[..., None], 3, axis=2) for picture in tiny_pictures]
     pixels = preprocess(pictures, artifact.spec.input)
-    about = gpu_set.About("8 pictures", "a test", "2026-01-01", "keras 3", 8, "0" * 64)
+    about = gpu_set.About("8 images", "a test", "2026-01-01", "keras 3", 8, "0" * 64)
     gpu_set.write(folder, artifact, layers_of(tiny_graph, TINY.input), about, pixels, tiny_labels, pictures)
     return gpu_set.read(folder)
 

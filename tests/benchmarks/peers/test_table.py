@@ -87,7 +87,7 @@ def test_table_is_sorted_and_names_the_absent() -> None:
         "to our best": "1.00",
         "Keras to it": "6.0",
         "same text": "9/10",
-        "right": "9",
+        "correct": "9",
         "verdict": "underpowered",
         "MB": "7.6",
     }

@@ -89,7 +89,7 @@ def test_it_answers_from_its_own_process(
 ) -> None:
     artifact = make_onnx(tmp_path / "model.onnx", tiny_graph, TINY, ONNX_RECIPES["float16"], "0" * 64)
     pixels = preprocess(tiny_pictures, artifact.spec.input)
-    about = gpu_set.About("8 pictures", "a test", "2026-01-01", "keras 3", 8, "0" * 64)
+    about = gpu_set.About("8 images", "a test", "2026-01-01", "keras 3", 8, "0" * 64)
     layers = layers_of(tiny_graph, TINY.input)
     gpu_set.write(
         tmp_path,

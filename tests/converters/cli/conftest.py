@@ -18,7 +18,7 @@ Run = Callable[..., tuple[int, list[str], list[str]]]
 
 
 def another_file(source: Path, target: Path) -> None:
-    """The same picture in other bytes."""
+    """The same image in other bytes."""
     cv2.imwrite(str(target), cv2.imread(str(source)), [cv2.IMWRITE_PNG_COMPRESSION, 0])
     assert target.read_bytes() != source.read_bytes()
 

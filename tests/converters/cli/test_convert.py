@@ -28,12 +28,13 @@ def test_passing_model_is_written_with_its_verdict(
     assert (status, err) == (0, [])
     artifact = load(tmp_path / "x.tflite")
     artifact_says = (
-        "pass: same text on 100.00% (94.04% to 100.00%) of what the trained model reads right, gate 90.00%;"
+        "pass: same text on 100.00% (94.04% to 100.00%) of what the trained model reads correctly, gate 90.00%;"
         " accuracy +0.00 points, gate ±10.00; 60 images, 0 changed"
     )
+    folder = "/".join(labelled_folder.parts[-2:])
     assert out[:2] == [
         f"x.tflite: {artifact_says}",
-        f"  {'/'.join(labelled_folder.parts[-2:])}: 60 images; right 100.00%, trained model 100.00%; same text 100.00%",
+        f"  {folder}: 60 images; correct 100.00%, trained model 100.00%; same text 100.00%",
     ]
     assert f"{artifact.path}: {artifact.path.stat().st_size:,} bytes, recipe float32" in out[2]
     assert artifact.spec.parity is not None

@@ -39,7 +39,7 @@ def models(keras: Any, keras2_folder: Path, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def pictures(models: Path, calibration_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures, labelled by what the model reads."""
+    """Images, labelled by what the model reads."""
     folder = tmp_path_factory.mktemp("pictures") / "old"
     shutil.copytree(calibration_folder, folder)
     names = [path.name for path in find_images(folder)]

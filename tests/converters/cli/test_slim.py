@@ -31,7 +31,7 @@ FILES = ["small.keras", "small.keras.json", "tiny.keras", "tiny.keras.json"]
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A hundred pictures to slim with."""
+    """A hundred images to slim with."""
     return draw(tmp_path_factory.mktemp("slim") / "pictures", 100, 3)
 
 

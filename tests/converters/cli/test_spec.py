@@ -26,7 +26,7 @@ def bare(tiny_keras: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(tiny_keras: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures, labelled with what the tiny network reads in them."""
+    """Images, labelled with what the tiny network reads in them."""
     place = tmp_path_factory.mktemp("labelled")
     source = open_source(tiny_keras)
     random = np.random.default_rng(3)

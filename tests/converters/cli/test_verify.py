@@ -110,5 +110,5 @@ def test_verify_tells_a_model_that_reads_nothing_right(
         shutil.copy(path, folder / f"{77777 + index}.png")
     status, out, err = run("verify", tiny_keras, converted, "--labelled", folder)
     assert (status, out, len(err)) == (3, [], 1)
-    assert "the trained model reads none of the 3 images right; check the labels" in err[0]
+    assert "the trained model reads none of the 3 images correctly; check the labels" in err[0]
     assert sidecar(converted).exists() is False

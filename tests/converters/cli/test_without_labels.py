@@ -129,7 +129,7 @@ def test_no_images_give_an_unverified_artifact(run: Run, tiny_keras: Path, here:
     status, out, err = run("convert", tiny_keras)
     assert (status, err) == (0, [])
     assert "recipe dynamic instead of int8" in out[0]
-    assert "unverified: no image was read" in out[1]
+    assert "unverified: no image with text was read" in out[1]
     assert f"edge-crnn verify {tiny_keras} tiny.tflite --labelled DIR" in out[-1]
     spec = load(here / "tiny.tflite").spec
     assert spec.artifact is not None

@@ -73,7 +73,7 @@ def _labels(drawn: Markup) -> list[tuple[float, float, float, bool]]:
 @given(st.lists(st.tuples(st.floats(0, 50), st.sampled_from([0.98, 0.99, 0.985])), min_size=1, max_size=9))
 def test_names_of_dots_do_not_overlap_on_any_screen(places: list[tuple[float, float]]) -> None:
     points = [Point(x, y, f"engine {number}", "ours") for number, (x, y) in enumerate(places)]
-    drawn = plot(scale([0, 50], "ms"), scale([0.97, 1], "right"), points=points, height=300)
+    drawn = plot(scale([0, 50], "ms"), scale([0.97, 1], "correct"), points=points, height=300)
     labels = _labels(drawn)
     assert len(labels) == len(points)
     width = 8 * 6.6

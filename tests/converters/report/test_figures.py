@@ -81,7 +81,7 @@ def is_shown(document: Json, html: str, path: Path, value: float) -> bool | None
     """Return whether the page of a document changes with a value, or None where no other value is valid."""
     step = max(1, value // 10) if type(value) is int else 0.1 * value or 0.05
     for other in (value - step, value + step, value + 1):
-        with contextlib.suppress(InputError):  # such as more images read right than there are
+        with contextlib.suppress(InputError):  # such as more images read correctly than there are
             return page(reported(changed(document, path, other))) != html
     return None
 

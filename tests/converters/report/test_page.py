@@ -333,10 +333,10 @@ def with_kinds() -> Json:
 
 def test_many_sets_are_added_up_by_folder_and_listed_in_a_table() -> None:
     shown = Browser(page(reported(with_kinds())))
-    assert {"mild: 3,000 images", "heavy: 3,000 images", "2,967 of 2,970", "Read right, by kind of image"} <= set(
+    assert {"mild: 3,000 images", "heavy: 3,000 images", "2,967 of 2,970", "Read correctly, by kind of image"} <= set(
         shown.texts
     )
-    table = markdown(reported(with_kinds())).partition("Read right, by kind of image")[2]
+    table = markdown(reported(with_kinds())).partition("Read correctly, by kind of image")[2]
     assert "| mild/green | 1,000 | 99.00% | 99.10% | 99.10% |" in table
     assert "| mild | 3,000 | 99.00% | 99.10% | 99.10% |" in table
     assert table.count("mild/") == table.count("heavy/") == 3
@@ -344,7 +344,7 @@ def test_many_sets_are_added_up_by_folder_and_listed_in_a_table() -> None:
 
 def test_the_total_of_all_sets_has_its_own_row() -> None:
     def rows(document: Json) -> list[str]:
-        lines = markdown(reported(document)).partition("Read right, by kind")[0].splitlines()
+        lines = markdown(reported(document)).partition("Read correctly, by kind")[0].splitlines()
         return [line for line in lines if line.startswith("| a.tflite | ")]
 
     many = with_kinds()
@@ -363,7 +363,8 @@ def test_the_total_of_all_sets_has_its_own_row() -> None:
 
 def test_conversions_that_agree_equally_share_the_large_figure() -> None:
     (number,) = reported(verification()).numbers
-    assert (number.value, number.about) == ("99.90%", "same text, where the trained model is right: all 2 conversions")
+    assert number.value == "99.90%"
+    assert number.about == "same text, where the trained model is correct: all 2 conversions"
 
 
 @pytest.mark.parametrize("suite", [accuracy, verification])

@@ -91,4 +91,4 @@ def test_moved_probabilities_and_confidences_are_shown() -> None:
     details = detail(SPEC, sets, theirs, ours)
     assert details.mean_probability_change == pytest.approx((0.2 + 4 * 0.05) / 5, rel=1e-5)
     assert details.mean_confidence_change < -0.1
-    assert details.calibration_error > details.reference_calibration_error > 0  # all are right, and none is sure of it
+    assert details.calibration_error > details.reference_calibration_error > 0  # all are correct, none is sure

@@ -37,7 +37,7 @@ def readings(labels: list[str], probability: float = 0.5) -> Readings:
 
 
 def judged(folder: Path, *sets: tuple[int, int, int, int, int], gate: Gate = GATE) -> Verification:
-    """Judge sets made of these numbers of images: both right, only reference, only artifact, wrong alike, not alike."""
+    """Judge sets of these numbers of images: both correct, only reference, only artifact, wrong alike, not alike."""
     datasets = []
     reference = []
     artifact = []
@@ -54,7 +54,7 @@ def test_same_readings_of_many_images_pass(tmp_path: Path) -> None:
     assert verification.parity.verdict == "pass"
     assert verification.changes == ()
     assert verification.summary == (
-        "pass: same text on 100.00% (99.61% to 100.00%) of what the trained model reads right, gate 99.50%;"
+        "pass: same text on 100.00% (99.61% to 100.00%) of what the trained model reads correctly, gate 99.50%;"
         " accuracy +0.00 points, gate ±0.30; 1,000 images, 0 changed"
     )
 
@@ -154,12 +154,12 @@ def test_without_labels_the_readings_of_the_reference_are_right(tmp_path: Path) 
     assert (parity.accuracy_change, parity.accuracy_change_interval, parity.mcnemar_p) == (None, None, None)
     (only,) = parity.sets
     assert (only.reference_right, only.artifact_right, only.same_text, only.labelled) == (1000, 999, 999, False)
-    assert "of what the trained model reads, right or wrong, gate" in verification.summary
+    assert "of what the trained model reads, correct or wrong, gate" in verification.summary
     assert "accuracy was not measured; 1,000 images, 1 changed" in verification.summary
 
 
 def test_labelled_and_unlabelled_images_count_together(tmp_path: Path) -> None:
-    """Agreement over all that the reference reads right or without labels, accuracy over labelled images alone."""
+    """Agreement over all that the reference reads correctly or without labels, accuracy over labelled images alone."""
     labelled = dataset(tmp_path, ["a"] * 400)
     unlabelled = replace(dataset(tmp_path, [""] * 1000), labelled=False)
     reference = readings(["a"] * 390 + ["x"] * 10), readings(["t"] * 1000)
@@ -170,7 +170,7 @@ def test_labelled_and_unlabelled_images_count_together(tmp_path: Path) -> None:
     assert parity.mcnemar_p == mcnemar(1, 0)
     alone = compare([labelled], reference[:1], artifact[:1], GATE).parity
     assert alone.accuracy_change_interval == parity.accuracy_change_interval
-    with pytest.raises(VerificationError, match="reads none of the 400 images right"):
+    with pytest.raises(VerificationError, match="reads none of the 400 images correctly"):
         compare([labelled, unlabelled], (readings(["x"] * 400), reference[1]), artifact, GATE)
 
 
@@ -184,7 +184,7 @@ def test_largest_change_of_a_probability(tmp_path: Path) -> None:
 
 def test_a_reference_that_reads_nothing_is_no_reference(tmp_path: Path) -> None:
     with pytest.raises(
-        VerificationError, match="the trained model reads none of the 20 images right; check the labels"
+        VerificationError, match="the trained model reads none of the 20 images correctly; check the labels"
     ):
         judged(tmp_path, (0, 0, 5, 5, 10))
 
@@ -268,7 +268,7 @@ def test_swapped_axes_are_caught(tiny_graph: Graph, spec: ModelSpec, pictures: D
     artifact = make_tflite(Path("x.tflite"), tiny_graph, lying, RECIPES["float32"], "0" * 64)
     assert verified(tiny_graph, spec, artifact, pictures).parity.verdict == "fail"
     with pytest.raises(
-        VerificationError, match=r"reads none of the 8 images right; check the labels, .* scale and offset"
+        VerificationError, match=r"reads none of the 8 images correctly; check the labels, .* scale and offset"
     ):
         verified(tiny_graph, lying, artifact, pictures)
 

@@ -50,10 +50,10 @@ def test_the_bound_is_that_of_the_recipe(recipe: object) -> None:
     assert verification.parity.images == 0
     assert verification.passes(strict=False)
     assert not verification.passes(strict=True)
-    assert "no image was read" in verification.summary
+    assert "no image with text was read" in verification.summary
     assert "accuracy was not measured" in verification.summary
     if bound < 1:
-        with pytest.raises(VerificationError, match=r"x: on seeded pictures its probabilities are up to .* expected"):
+        with pytest.raises(VerificationError, match=r"x: on seeded images its probabilities are up to .* expected"):
             compare_pictures("x", readings(0.0), readings(bound * 1.01), recipe, Gate())  # type: ignore[arg-type]
 
 

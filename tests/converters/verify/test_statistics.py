@@ -25,7 +25,7 @@ def test_mcnemar_known_values(first: int, second: int, expected: float) -> None:
 
 
 def test_paired_change_known_value() -> None:
-    """Twenty trials: 1 right in the first alone, 5 in the second alone; by hand after Bonett and Price."""
+    """Twenty trials: 1 correct in the first alone, 5 in the second alone; by hand after Bonett and Price."""
     p12, p21 = 2 / 22, 6 / 22
     margin = 1.959964 * math.sqrt((p12 + p21 - (p21 - p12) ** 2) / 22)
     assert paired_change_interval(1, 5, 20) == pytest.approx((p21 - p12 - margin, p21 - p12 + margin))
@@ -43,7 +43,7 @@ def test_paired_change_is_antisymmetric_and_narrows(first: int, second: int, oth
 
 
 def test_paired_change_covers_the_truth_as_often_as_it_says() -> None:
-    """Every outcome of 25 trials, weighed: first alone right in 10 %, second alone in 5 %."""
+    """Every outcome of 25 trials, weighed: first alone correct in 10 %, second alone in 5 %."""
     trials, one, two = 25, 0.1, 0.05
     covered = 0.0
     for first in range(trials + 1):

@@ -214,7 +214,7 @@ class SlowEngine(FakeBackend):
 
 
 def pictures(folder: Path, count: int) -> list[Path]:
-    """Write grey PNGs; picture n has level n, so that `SlowEngine` reads the digit n in it."""
+    """Write grey PNGs; image n has level n, so that `SlowEngine` reads the digit n in it."""
     import cv2
 
     paths = []

@@ -33,7 +33,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture(scope="module")
 def folder(tiny_pictures: list[np.ndarray], tiny_labels: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the tiny pictures with increasing noise, so that some are read wrong."""
+    """Write the tiny images with increasing noise, so that some are read wrong."""
     folder = tmp_path_factory.mktemp("labelled")
     random = np.random.default_rng(5)
     lines = ["image,label"]
@@ -68,7 +68,7 @@ def test_from_a_folder_to_rejected_readings(artifact: Path, folder: Path, run: R
     assert lines[0] == f"{artifact.name}: {confidence.headline}; greedy, grammar none"
     assert f"on {IMAGES} images; expected calibration error {confidence.error:.4f}" in lines[0]
     assert 0 < confidence.right < IMAGES == confidence.images
-    assert lines[1].endswith(f"({confidence.right} right)")
+    assert lines[1].endswith(f"({confidence.right} correct)")
     assert f"{confidence.right / IMAGES:.3%}" in lines[-2]  # all accepted
     assert (after.payload, after.spec.artifact) == (before.payload, before.spec.artifact)
 
@@ -177,7 +177,7 @@ EXPECTED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         lambda folder: ["--images", folder / "few", "-o", folder / "new.onnx"],
         "the output must end in .tflite",
     ),
-    "no picture": (
+    "no image": (
         lambda folder: ["--images", folder / "few", "--curve", folder / "curve.jpg"],
         "the curve must end in .png",
     ),
@@ -226,7 +226,7 @@ def test_two_ways_to_reject_are_not_one(tiny_artifact: Path, folder: Path, run: 
 
 
 def test_labels_that_do_not_fit_into_the_time_steps_are_refused(tiny_artifact: Path, folder: Path, run: Run) -> None:
-    """PaddleOCR#17876: the network can read no such label right, so its confidences would seem too high."""
+    """PaddleOCR#17876: the network can read no such label correctly, so its confidences would seem too high."""
     original = load(tiny_artifact)
     artifact = folder.parent / "short.tflite"
     save(artifact, original.payload, replace(original.spec, skip_steps=original.spec.output.steps - 1))

@@ -52,7 +52,7 @@ def test_an_artifact(tiny_artifacts: Callable[..., Path], tmp_path: Path, capsys
     assert rows["calibration"].startswith("8 images, SHA-256 1111")
     assert rows["made with"].startswith("edge-crnn ")
     assert rows["verdict"].startswith("pass: same text on 99.80% (98.90% to 100.00%)")
-    assert "mild: 500 images, 99.60% right (trained model 99.80%)" in streams.out
+    assert "mild: 500 images, 99.60% correct (trained model 99.80%)" in streams.out
     assert rows["engine"].startswith("litert, ai_edge_litert ")
     assert "XNNPACK took the graph" in rows["engine"]
 

@@ -43,7 +43,7 @@ def test_digits_are_drawn_and_learnt(keras: Any, tmp_path: Path, capsys: pytest.
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("epoch 1: loss ")
     assert f"{tmp_path / 'run' / 'best.keras'}: epoch 1, " in out[1]
-    assert out[1].endswith("of 3 texts right")
+    assert out[1].endswith("of 3 texts correct")
     spec = load_sidecar(tmp_path / "run" / "best.keras")
     assert (spec.name, "".join(spec.symbols), spec.blank) == ("digits", "0123456789", 10)
     assert (spec.input.width, spec.input.height, spec.input.axes, spec.skip_steps) == (100, 32, "WHC", 0)

@@ -239,10 +239,10 @@ def reading(**facts: object) -> Trial:
     [
         (
             reading(label="H77dk9307"),
-            "reads H77dk9307 in a picture of the plate H77dk9304; ai_edge_litert",
+            "reads H77dk9307 in an image of the plate H77dk9304; ai_edge_litert",
             "another version",
         ),
-        (reading(label=""), "reads nothing in a picture", "another version"),
+        (reading(label=""), "reads nothing in an image", "another version"),
         (reading(finite=False), "plates-int8.tflite gives invalid numbers", "convert the model again"),
         (Trial("broken", reason="a: XNNPACK did not; Is /sys mounted?"), "a: XNNPACK did not", "Is /sys mounted?"),
         (Trial("broken", reason="it ends the process (segmentation fault)"), "it ends the process", None),

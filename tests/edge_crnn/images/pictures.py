@@ -1,4 +1,4 @@
-"""Pictures and picture files for tests."""
+"""Images and image files for tests."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def encoded(suffix: str, picture: np.ndarray = COLOUR) -> bytes:
 
 BAD_FILES = {
     "empty": (b"", "found 0 bytes"),
-    "text": (b"no picture at all\n" * 9, "no picture or a damaged one"),
+    "text": (b"no picture at all\n" * 9, "not an image, or a damaged one"),
     "cut JPEG": (encoded(".jpg")[:-40], "cut short"),
     "JPEG header": (encoded(".jpg")[:100], "cut short"),
     "cut PNG": (encoded(".png")[:-100], "cut short"),
@@ -242,7 +242,7 @@ def test_any_shape_is_taken_or_refused(image: np.ndarray) -> None:
         assert pixels.shape in (image.shape[:2], (*image.shape[:2], 3))
 
 
-# --- whatever holds a picture ----------------------------------------------------------------------------------------
+# --- whatever holds an image ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])

@@ -95,7 +95,7 @@ def test_a_dark_array_of_16_bits_is_read(brightest: int) -> None:
 
 
 def files_of(levels: np.ndarray) -> list[bytes]:
-    """Return picture files of 16-bit levels."""
+    """Return image files of 16-bit levels."""
     pgm = b"P5 4 3 65535\n" + levels.astype(">u2").tobytes()
     return [encoded(".png", levels), tiff(levels, 1), pgm]
 

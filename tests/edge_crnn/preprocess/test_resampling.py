@@ -21,7 +21,7 @@ SIDES = st.one_of(st.integers(1, 12), st.integers(1, 150))
 
 
 def picture(height: int, width: int, channels: int, seed: int) -> np.ndarray:
-    """Return a picture of noise, or of black and white alone, where errors show most."""
+    """Return an image of noise, or of black and white alone, where errors show most."""
     shape = (height, width) if channels == 1 else (height, width, channels)
     noise = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
     return noise if seed % 2 else np.where(noise > 127, 255, 0).astype(np.uint8)

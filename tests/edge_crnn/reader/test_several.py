@@ -60,7 +60,7 @@ def reader(tiny_artifact: Path) -> Iterator[Reader]:
 def test_a_single_picture_is_not_taken_apart(
     reader: Reader, use: Callable[..., Any], single: Any, kind: str, advice: str
 ) -> None:
-    """A path was read as one picture per letter, and the advice was about each letter."""
+    """A path was read as one image per letter, and the advice was about each letter."""
     with pytest.raises(InputTypeError, match=f"images is .*{kind}.*{advice}"):
         use(reader, single)
 

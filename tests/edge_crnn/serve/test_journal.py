@@ -89,7 +89,7 @@ FOREIGN = {
     "other readings": b'{"image": "a.jpg", "text": ""}\n',
     "other readings with a time": b'{"time": "now", "image": "a.jpg"}\n',
     "other JSON": b"[1]\n",
-    "a picture": b"\xff\xd8\xff\xe0\x00\x10JFIF\x00",
+    "an image": b"\xff\xd8\xff\xe0\x00\x10JFIF\x00",
     "zeros and more": b"\x00\x00\x00\x18ftypmp42",
 }
 

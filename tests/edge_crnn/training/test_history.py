@@ -28,7 +28,7 @@ def test_the_curve_is_a_picture_with_lines(tmp_path: Path) -> None:
     assert picture is not None
     assert picture.shape == (450, 800, 3)
     blue, _, red = picture[60:-60, 80:-80].astype(int).transpose(2, 0, 1)
-    assert ((red - blue) > 80).any()  # texts not right
+    assert ((red - blue) > 80).any()  # texts not correct
     assert ((blue - red) > 80).any()  # character errors
 
 

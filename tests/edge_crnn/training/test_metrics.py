@@ -27,7 +27,7 @@ def test_edit_distance_is_the_definition(text: str, expected: str) -> None:
 
 
 def test_each_figure_by_hand() -> None:
-    # right; one lost in front, which shifts the rest; one too many behind; nothing read.
+    # correct; one lost in front, which shifts the rest; one too many behind; nothing read.
     scored = score(["1234", "234", "12345", ""], ["1234", "1234", "1234", "12"])
     assert scored.exact == 1 / 4
     assert scored.character_error_rate == (0 + 1 + 1 + 2) / (4 + 4 + 4 + 2)

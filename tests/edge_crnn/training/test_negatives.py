@@ -126,7 +126,7 @@ def test_a_smeared_plate_moves_in_every_picture() -> None:
 
 
 def test_a_kind_that_the_renderer_was_not_made_for_is_refused() -> None:
-    with pytest.raises(ValueError, match="kind 'sign': this renderer draws plain"):
+    with pytest.raises(ValueError, match="kind 'sign': this renderer renders plain"):
         NegativeRenderer(kinds=["plain"]).draw("sign", 1, 1)
 
 

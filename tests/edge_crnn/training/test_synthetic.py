@@ -87,7 +87,7 @@ def test_each_kind_has_its_shape_and_colour(renderer: Renderer, kind: str):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_part_of_the_label_shows(renderer: Renderer, kind: str):
-    """Changing one character of the label changes the picture in its slot and nowhere else."""
+    """Changing one character of the label changes the image in its slot and nowhere else."""
     layout = LAYOUTS[kind]
     label = "A18sk6897" if layout.has_region else "Z18sk6897"
     first = renderer.render(3, "none", kind, label).image.astype(int)
@@ -117,7 +117,7 @@ def test_plates_of_2019_are_long_and_white_and_show_each_part(renderer: Renderer
 
 
 def test_a_kind_that_the_renderer_was_not_made_for_is_refused(renderer: Renderer):
-    with pytest.raises(ValueError, match="kind 'long-white-2019': this renderer draws long-white, short-white"):
+    with pytest.raises(ValueError, match="kind 'long-white-2019': this renderer renders long-white, short-white"):
         renderer.render(1, "none", "long-white-2019")
 
 

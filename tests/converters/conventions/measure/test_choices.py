@@ -32,7 +32,7 @@ def test_the_text_runs_along_the_steps(axis: int) -> None:
 
 
 def _left(image: InputSpec) -> np.ndarray:
-    """An upright picture whose left half is light."""
+    """An upright image whose left half is light."""
     picture = np.zeros((image.height, image.width), np.uint8)
     picture[:, : image.width // 2] = 200
     return picture

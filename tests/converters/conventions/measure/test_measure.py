@@ -1,4 +1,4 @@
-"""Conventions of a network, measured on pictures that are labelled with what it reads by one of them."""
+"""Conventions of a network, measured on images that are labelled with what it reads by one of them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def bare(tiny_keras: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def labelled(tiny_keras: Path) -> Callable[..., Labelled]:
-    """Makes pictures and what the tiny network reads in them by a convention."""
+    """Makes images and what the tiny network reads in them by a convention."""
     source = open_source(tiny_keras)
 
     def make(**settings: Any) -> Labelled:

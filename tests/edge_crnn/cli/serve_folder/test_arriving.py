@@ -51,7 +51,7 @@ def test_images_as_they_come(
         *((f"{name}.png", tiny_labels[n]) for name, n in ((1, 1), (2, 2), (1, 3), (4, 4))),
         *(("5.png", None), ("6.png", tiny_labels[6])),
     ]
-    assert "no picture or a damaged one" in str(readings(output)[4]["error"])
+    assert "not an image, or a damaged one" in str(readings(output)[4]["error"])
     assert sorted(path.name for path in folder.iterdir()) == [
         *(".0.png", "1.png", "2.png", "4.png", "5.png", "6.png", "notes.txt")
     ]

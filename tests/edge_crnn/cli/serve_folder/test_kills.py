@@ -53,7 +53,7 @@ load = reader.read_picture
 def deadly(image, name):
     if "deadly" in str(image) or how == "by any":
         if how == "by an exception":
-            raise RuntimeError("of a picture")
+            raise RuntimeError("of an image")
         os.kill(os.getpid(), signal.SIGKILL)
     return load(image, name)
 reader.read_picture = deadly
@@ -64,7 +64,7 @@ sys.exit(main(words))
 
 @pytest.fixture
 def ended(folder: Path, output: Path, tiny_artifact: Path) -> Callable[[str], int]:
-    """`ended(HOW)` runs a serve-folder that certain pictures end, and returns its exit status."""
+    """`ended(HOW)` runs a serve-folder that certain images end, and returns its exit status."""
 
     def run(how: str) -> int:
         words = ["serve-folder", folder, "-o", output, "--model", tiny_artifact, "--interval", "0.01", "--once"]

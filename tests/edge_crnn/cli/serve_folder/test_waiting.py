@@ -140,7 +140,7 @@ def test_picture_that_can_never_fit_into_the_memory_is_not_awaited(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Lack of memory was taken as temporary, and the picture was tried again for ever."""
+    """Lack of memory was taken as temporary, and the image was tried again for ever."""
     (folder / "small.png").write_bytes(files[0])
     (folder / "large.png").write_bytes(cv2.imencode(".png", np.zeros((3000, 4000), np.uint8))[1].tobytes())
     monkeypatch.setattr(limits, "largest_memory", lambda: most)

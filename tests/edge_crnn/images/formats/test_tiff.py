@@ -143,7 +143,7 @@ def test_planes_of_8_bits() -> None:
 
 @pytest.mark.parametrize("channels", [3, 4])
 def test_planes_of_16_bits_are_rejected(channels: int) -> None:
-    """OpenCV read the first plane of a sound file, and left two thirds of the picture as the memory was before."""
+    """OpenCV read the first plane of a sound file, and left two thirds of the image as the memory was before."""
     deep = np.dstack([RGB, GREY])[..., :channels].astype("<u2") * 257
     with pytest.raises(ImageError, match="16 bits with a plane for each sample"):
         decode_image(planar(deep))

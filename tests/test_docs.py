@@ -45,7 +45,7 @@ PAGES = [
 ]
 LINES = [(page, line) for page in PAGES for line in command_lines(page.read_text(encoding="utf-8"))]
 PARSED = [pytest.param(line, id=f"{page.relative_to(ROOT)}: {line[:60]}") for page, line in LINES]
-RUNNABLE = re.compile(r"(read|info|doctor|completion)\b(?!.*(--engine|--preprocess))")
+RUNNABLE = re.compile(r"(read(?!-)|info|doctor|completion)\b(?!.*(--engine|--preprocess))")
 """Commands that need no GPU, no file of the user's own code, and no minutes."""
 RUN = sorted(
     {shlex.join(words(line)) for page, line in LINES if page.parent.name != "examples" and RUNNABLE.match(line)}

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 BLOCKED = (
     *("tensorflow", "keras", "h5py", "flatbuffers", "onnx", "cv2", "PIL"),
     *("ai_edge_litert", "tflite_runtime", "onnxruntime", "openvino", "tensorrt", "pycuda"),
-    *("importlib.metadata", "pkg_resources"),
+    *("pyarrow", "fsspec", "ray", "importlib.metadata", "pkg_resources"),
 )
 """Modules that are slow to import, or missing on a device."""
 

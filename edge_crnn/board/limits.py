@@ -42,6 +42,12 @@ def usable_workers(model_bytes: int = 0, root: Path = tree.ROOT) -> int:
     return _fitting(usable_cores(root), _PROCESS_BYTES, _WORKER_BYTES + _ENGINE_FACTOR * model_bytes, root)
 
 
+def usable_processes(model_bytes: int = 0, root: Path = tree.ROOT) -> int:
+    """Return how many processes with an engine each can run in parallel; for the rest, see `usable_workers`."""
+    each = _PROCESS_BYTES + _WORKER_BYTES + _ENGINE_FACTOR * model_bytes
+    return _fitting(usable_cores(root), _PROCESS_BYTES, each, root)
+
+
 def usable_helpers(root: Path = tree.ROOT) -> int:
     """Return how many processes can prepare images for a training: one less than there are usable cores, fewer if
     memory is short, at least one.

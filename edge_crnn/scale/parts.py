@@ -1,0 +1,142 @@
+"""Files → numbered parts: the units of a job, which are read, written and done as a whole.
+
+A part is a run of image files, a run of rows of a Parquet file, or a whole tar file.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Literal, TypeAlias
+
+from ..chunks import chunked
+from . import parquet, tar
+from .inputs import PARQUET, TAR
+from .storage import File
+
+Kind: TypeAlias = Literal["images", "parquet", "tar"]
+
+_FEWEST = 32
+_MOST = 4096
+"""Images of a part, as far as its kind allows: a kill loses the parts in work."""
+_SHARE = 64
+"""A small job has this many parts, so that all cores have work."""
+_LARGEST_SLICE = 16_384
+"""Rows of a part of a larger row group, whose beginning is decompressed again for every part."""
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a job. The position of an image is its place among all images of the part's files, from 0."""
+
+    kind: Kind
+    files: tuple[File, ...]
+    """The image files, or the shard."""
+    start: int = 0
+    """First position in the shard."""
+    stop: int | None = None
+    """Position after the last one; None: all."""
+    picked: tuple[int, ...] | None = None
+    """The positions to read; None: all."""
+
+    @property
+    def images(self) -> int | None:
+        """Number of images; None for a tar that nobody has counted."""
+        if self.picked is not None:
+            return len(self.picked)
+        return None if self.stop is None else self.stop - self.start
+
+    def dumps(self) -> str:
+        """Return the part as a line of JSON."""
+        files = [[file.path, file.size, file.version] for file in self.files]
+        return json.dumps([self.kind, files, self.start, self.stop, self.picked], separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, line: str | bytes) -> Part:
+        """Return the part that `dumps` wrote."""
+        kind, files, start, stop, picked = json.loads(line)
+        return cls(kind, tuple(File(*file) for file in files), start, stop, None if picked is None else tuple(picked))
+
+
+def split(files: Sequence[File], folder: str, sample: int | None = None) -> Iterable[Part]:
+    """Return the parts of a job, in the order of the files.
+
+    Args:
+        files: the files of the job.
+        folder: the folder where relative paths begin.
+        sample: number of images to read, picked at random, the same in every run; None: all.
+
+    Raises:
+        DatasetError: a shard cannot be read.
+        BackendUnavailable: a file needs a package that is not installed.
+    """
+    parts = _all_parts(files, folder)
+    return parts if sample is None else _sampled(list(parts), folder, sample)
+
+
+def _all_parts(files: Sequence[File], folder: str) -> Iterator[Part]:
+    for kind, group in groupby(files, _kind):
+        if kind == "images":
+            yield from _parts_of_images(group, len(files))
+        elif kind == "parquet":
+            for file in group:
+                for start, stop in _runs(parquet.row_counts(file, folder)):
+                    yield Part("parquet", (file,), start, stop)
+        else:
+            yield from (Part("tar", (file,)) for file in group)
+
+
+def _parts_of_images(files: Iterable[File], count: int) -> Iterator[Part]:
+    """Yield parts of images, whose size fits a job of `count` images."""
+    for images in chunked(files, min(max(_FEWEST, count // _SHARE), _MOST)):
+        yield Part("images", tuple(images), 0, len(images))
+
+
+def _kind(file: File) -> Kind:
+    path = file.path.lower()
+    if path.endswith(PARQUET):
+        return "parquet"
+    return "tar" if path.endswith(TAR) else "images"
+
+
+def _runs(counts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the first row and the row after the last one of every part of a Parquet file with these row groups."""
+    start = stop = 0
+    for count in counts:
+        if stop > start and stop - start + count > _MOST:
+            yield start, stop
+            start = stop
+        stop += count
+        while stop - start > _LARGEST_SLICE:
+            yield start, start + _LARGEST_SLICE
+            start += _LARGEST_SLICE
+    if stop > start:
+        yield start, stop
+
+
+def _sampled(parts: Sequence[Part], folder: str, sample: int) -> list[Part]:
+    """Return parts with the images of the sample only: image files first, then what is picked from shards."""
+    images: list[File] = []
+    picked: list[Part] = []
+    counts = [_count(part, folder) for part in parts]
+    total = sum(counts)
+    chosen = sorted(random.Random(_SEED).sample(range(total), min(sample, total)))
+    first = 0
+    for part, count in zip(parts, counts, strict=True):
+        here = chosen[bisect_left(chosen, first) : bisect_left(chosen, first + count)]
+        if here and part.kind == "images":
+            images += [part.files[position - first] for position in here]
+        elif here:
+            picked.append(replace(part, picked=tuple(part.start + position - first for position in here)))
+        first += count
+    return [*_parts_of_images(images, len(images)), *picked]
+
+
+def _count(part: Part, folder: str) -> int:
+    """Return the number of images of a part; for a tar, its headers are read."""
+    return tar.count(part.files[0], folder) if part.images is None else part.images

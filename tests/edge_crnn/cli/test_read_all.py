@@ -1,0 +1,81 @@
+"""The command read-all with a real engine."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_crnn.cli.main import main
+from tests.edge_crnn.scale.stub import rows
+
+pytestmark = pytest.mark.thorough
+
+COUNT = 80
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_pictures: list[np.ndarray]) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(COUNT):
+        cv2.imwrite(str(folder / f"{number:02d}.png"), tiny_pictures[number % 8])
+    (folder / "20.png").write_bytes(b"no image")
+    return folder
+
+
+def check(output: Path, labels: list[str]) -> None:
+    found = rows(output)
+    assert [Path(row["image"]).name for row in found] == [f"{number:02d}.png" for number in range(COUNT)]
+    assert [row["text"] for row in found] == [None if n == 20 else labels[n % 8] for n in range(COUNT)]
+    assert "20.png" in found[20]["error"]
+
+
+def test_all_images_are_read_and_a_second_run_reads_none(
+    folder: Path, tmp_path: Path, tiny_artifact: Path, tiny_labels: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    words = ["read-all", str(folder), "-o", str(output), "--model", str(tiny_artifact)]
+    assert main([*words, "--workers", "2"]) == 0
+    check(output, tiny_labels)
+    assert "80 images read, 1 of them with an error; 3 of 3 parts" in capsys.readouterr().err
+    (output / "part-00000001.jsonl").unlink()
+    stamps = {path: path.stat().st_mtime_ns for path in output.glob("part-*")}
+    assert main([*words, "--workers", "1"]) == 0
+    check(output, tiny_labels)
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+    assert "32 images read; 3 of 3 parts" in capsys.readouterr().err
+    assert main([*words, "--decoder", "beam"]) == 1
+    assert "decoder greedy, now it is beam" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_job_that_is_killed_at_any_moment_reads_every_image_once(
+    folder: Path, tmp_path: Path, tiny_artifact: Path, tiny_labels: list[str]
+) -> None:
+    output = tmp_path / "out"
+    words = ["read-all", str(folder), "-o", str(output), "--model", str(tiny_artifact), "--workers", "2"]
+    chance = random.Random(0)
+    for kills in range(20):
+        process = subprocess.Popen([sys.executable, "-m", "edge_crnn", *words], stderr=subprocess.DEVNULL)
+        time.sleep(chance.uniform(0, 4))
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        victims = [process.pid, *map(int, children.read_text().split())] if children.exists() else [process.pid]
+        if process.poll() is None:
+            os.kill(chance.choice(victims), signal.SIGKILL)
+        if kills % 2:
+            process.kill()
+        process.communicate(timeout=600)
+        if process.returncode == 0:
+            for shard in list(output.glob("part-*"))[:2]:
+                shard.unlink()
+    assert main(words) == 0
+    check(output, tiny_labels)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_crnn.scale import parquet, tar
+from edge_crnn.scale.parts import Part, split
+from edge_crnn.scale.storage import File
+
+files = st.builds(
+    File,
+    st.sampled_from(["a.png", "b.jpg", "c.PARQUET", "d.tar", "e\udc80.png", "\u2028\n.png"]),
+    st.none() | st.integers(0, 1 << 60),
+    st.none() | st.text(),
+)
+
+
+@given(st.builds(Part, st.sampled_from(["images", "tar"]), st.lists(files).map(tuple), st.integers(0), st.none()))
+def test_a_part_is_what_its_line_says(part: Part) -> None:
+    line = part.dumps()
+    assert line.isascii()
+    assert "\n" not in line
+    assert Part.parse(line.encode()) == part
+
+
+def positions(parts: list[Part]) -> list[tuple[str, int]]:
+    """Return the images that parts read: path and position."""
+    found = []
+    for part in parts:
+        if part.kind == "images":
+            assert part.images == len(part.files)
+            found += [(file.path, 0) for file in part.files]
+        else:
+            places = range(part.start, 3 if part.stop is None else part.stop) if part.picked is None else part.picked
+            found += [(part.files[0].path, place) for place in places]
+    return found
+
+
+shards = st.lists(
+    st.tuples(st.sampled_from(["png", "parquet", "tar"]), st.lists(st.integers(0, 40_000), max_size=5)), max_size=60
+)
+
+
+@given(shards, st.integers(1, 200))
+def test_every_image_is_in_one_part(shards: list[tuple[str, list[int]]], sample: int) -> None:
+    groups = {f"{number}.{kind}": counts for number, (kind, counts) in enumerate(shards)}
+    images = []
+    for path, counts in groups.items():
+        count = sum(counts) if path.endswith("parquet") else 3 if path.endswith("tar") else 1
+        images += [(path, place) for place in range(count)]
+    listed = [File(path) for path in groups]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet, "row_counts", lambda file, folder: groups[file.path])
+        patch.setattr(tar, "count", lambda file, folder: 3)
+        assert positions(list(split(listed, ""))) == images
+        sampled = positions(list(split(listed, "", sample)))
+        assert sampled == positions(list(split(listed, "", sample)))
+    assert len(set(sampled)) == len(sampled) == min(sample, len(images))
+    assert set(sampled) <= set(images)
+
+
+@pytest.mark.parametrize(
+    ("groups", "runs"),
+    [
+        ([1000] * 5, [(0, 4000), (4000, 5000)]),
+        ([5000, 10], [(0, 5000), (5000, 5010)]),
+        ([40_000], [(0, 16_384), (16_384, 32_768), (32_768, 40_000)]),
+        ([], []),
+        ([0, 0], []),
+    ],
+)
+def test_parts_are_whole_row_groups_unless_these_are_large(
+    groups: list[int], runs: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "row_counts", lambda file, folder: groups)
+    assert [(part.start, part.stop) for part in split([File("a.parquet")], "")] == runs
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(5, {5}), (100, {32, 4}), (64_000, {1000}), (1_000_000, {4096, 576})])
+def test_the_size_of_parts_fits_the_job(count: int, sizes: set[int]) -> None:
+    parts = split(list(itertools.repeat(File("a.png"), count)), "")
+    assert {len(part.files) for part in parts} == sizes

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -66,6 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write an error for an image that is not available now, such as one without permission to read; by default"
         " its part is left for the next run",
     )
+    parser.add_argument(
+        "--address",
+        metavar="CLUSTER",
+        help="read with the machines of a Ray cluster, such as ray://head:10001, which all see the inputs, the output"
+        " and the model under the same names; --workers is then the number of actors",
+    )
     add_reader_arguments(parser)
 
 
@@ -76,8 +82,36 @@ def run(arguments: argparse.Namespace) -> int:
         settings = _settings(arguments, reader)
         workers = arguments.workers or min(reader.workers, _fitting_workers(arguments.model))
     with open_job(arguments.output, settings) as job:
+        if job.done:
+            _say(f"{job.output}: {len(job.done):,} of {job.parts:,} parts are done; continuing with the others")
         workplace = work.Workplace(job, partial(_single_reader, arguments), arguments.skip_unavailable)
-        return _read(job, workplace, workers)
+        tally = _Tally(job)
+        with status("reading") as show:
+            advance = partial(_advance, tally, show)
+            if arguments.address is None:
+                outcomes = local.read_parts(workplace, job.waiting(), workers, advance)
+            else:
+                outcomes = _on_cluster(arguments, workplace, advance)
+            with contextlib.closing(outcomes):
+                for outcome in outcomes:
+                    tally.add(outcome)
+        return _report(tally)
+
+
+def _on_cluster(
+    arguments: argparse.Namespace, workplace: work.Workplace, advance: Callable[[int], None]
+) -> Generator[Outcome, None, None]:
+    from ..scale import ray
+
+    uses_gpu = arguments.engine == "tensorrt" or str(arguments.model).endswith(".engine")
+    return ray.read_parts(
+        workplace,
+        workplace.job.waiting(),
+        arguments.workers,
+        advance,
+        address=arguments.address,
+        gpus=1.0 if uses_gpu else 0.0,
+    )
 
 
 def _single_reader(arguments: argparse.Namespace) -> Reader:
@@ -160,18 +194,9 @@ class _Tally:
         )
 
 
-def _read(job: Job, workplace: work.Workplace, workers: int) -> int:
-    if job.done:
-        _say(f"{job.output}: {len(job.done):,} of {job.parts:,} parts are done; continuing with the others")
-    tally = _Tally(job)
-    with (
-        status("reading") as show,
-        contextlib.closing(
-            local.read_parts(workplace, job.waiting(), workers, partial(_advance, tally, show))
-        ) as outcomes,
-    ):
-        for outcome in outcomes:
-            tally.add(outcome)
+def _report(tally: _Tally) -> int:
+    """Tell what has been read and what is left, and return the exit status."""
+    job = tally.job
     with_error = f", {tally.errors:,} of them with an error" if tally.errors else ""
     _say(
         f"{job.output}: {tally.read:,} images read{with_error}; {len(job.done) + tally.parts:,} of {job.parts:,} parts"

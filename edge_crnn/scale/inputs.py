@@ -3,7 +3,7 @@
 | INPUT | files |
 |---|---|
 | a folder | its images, in the order of their paths; hidden ones are left out |
-| a pattern with `*`, `?` or `[` | images and shards that match, in the order of their paths |
+| a pattern with `*`, `?` or `[`; in a URL, `*` or `[` | images and shards that match, in the order of their paths |
 | a list, `.txt` | the images and shards that its lines name, from the working folder |
 | a shard, `.parquet` or `.tar` | itself |
 | any other path | itself, as an image |
@@ -29,6 +29,7 @@ PARQUET = ".parquet"
 TAR = ".tar"
 _LIST = ".txt"
 _PATTERN = frozenset("*?[")
+_PATTERN_OF_URLS = frozenset("*[")  # ? begins a query
 
 
 def list_files(inputs: Iterable[str], recursive: bool = False, note: Callable[[str], None] = to_stderr) -> list[File]:
@@ -66,7 +67,7 @@ def _files(place: str, recursive: bool, note: Callable[[str], None]) -> Iterator
             yield from _in_folder(place, recursive, note)
         elif place.lower().endswith(_LIST):
             yield from _in_list(place)
-        elif _PATTERN & set(place) and not os.path.lexists(place):  # a name may have brackets
+        elif _is_pattern(place):
             yield from _matching(place, note)
         else:
             yield storage.status(place)
@@ -80,9 +81,15 @@ def _files(place: str, recursive: bool, note: Callable[[str], None]) -> Iterator
         ) from error
 
 
+def _is_pattern(place: str) -> bool:
+    if storage.is_url(place):
+        return not _PATTERN_OF_URLS.isdisjoint(place)
+    return not _PATTERN.isdisjoint(place) and not os.path.lexists(place)  # a name may have brackets
+
+
 def _in_folder(folder: str, recursive: bool, note: Callable[[str], None]) -> Iterator[File]:
     if not storage.is_url(folder):
-        yield from (storage.status(str(path)) for path in find_images(Path(folder), recursive, note))
+        yield from (_status_or_nothing(str(path)) for path in find_images(Path(folder), recursive, note))
         return
     files = [
         file

@@ -2,9 +2,11 @@
 
 | file | contents |
 |---|---|
-| `parts.jsonl` | the parts, one per line; see `parts` |
-| `manifest.json` | the settings, and the SHA-256 of `parts.jsonl`; written after it |
+| `_parts.jsonl` | the parts, one per line; see `parts` |
+| `_manifest.json` | the settings, and the SHA-256 of `_parts.jsonl`; written after it |
 | `part-00000000.jsonl` or `.parquet` … | the rows of a part; it is done if and only if this file exists |
+
+Programs that read a folder of Parquet files skip names that begin with `_` or a dot.
 
 Without a manifest, no part has been begun, so the inputs are listed again. With a manifest, they are not: the plan
 stays as it is, whatever happens to the inputs. A shard depends on the plan and the settings only, so if two processes
@@ -34,8 +36,8 @@ from .rows import Format
 _SUITE = "read-all"
 _VERSION = 1
 _WRITER = "`edge-crnn read-all`"
-_MANIFEST = "manifest.json"
-_PARTS = "parts.jsonl"
+_MANIFEST = "_manifest.json"
+_PARTS = "_parts.jsonl"
 _LOCK = ".lock"
 _SHARD = re.compile(r"part-(\d{8})\.(?:jsonl|parquet)")
 

@@ -177,13 +177,20 @@ def names_in(folder: str) -> list[str]:
             with _errors_of_storage():
                 system.makedirs(path, exist_ok=True)
                 system.invalidate_cache()
-                return [_name(path) for path in system.ls(path, detail=False)]
+                return _remote_names(system, path)
         Path(folder).mkdir(parents=True, exist_ok=True)
         return [path.name for path in Path(folder).iterdir()]
     except OSError as error:
         raise OutputError(
             error.errno, f"{folder}: is no folder for results ({error.strerror or error}); name a new folder"
         ) from error
+
+
+def _remote_names(system: Any, path: str) -> list[str]:
+    try:
+        return [_name(place) for place in system.ls(path, detail=False)]
+    except FileNotFoundError:  # object storage has no empty folders
+        return []
 
 
 def _name(path: str) -> str:

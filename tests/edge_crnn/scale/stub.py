@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from edge_crnn.errors import ImageError
+from edge_crnn.errors import ImageError, InputError
 from edge_crnn.reading import Reading
 from edge_crnn.scale.job import Settings, open_job
 from edge_crnn.scale.local import read_parts
@@ -69,6 +69,11 @@ def settings(*inputs: object, **more: Any) -> Settings:
     """Return the settings of a job of the stub reader."""
     model, spec = digests(StubReader())  # type: ignore[arg-type]
     return Settings(tuple(map(str, inputs)), model, spec, {}, **more)
+
+
+def refuse() -> StubReader:
+    """Refuse to open a reader."""
+    raise InputError("no such lexicon")
 
 
 def rows(output: Path) -> list[dict[str, Any]]:

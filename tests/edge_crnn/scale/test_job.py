@@ -54,7 +54,7 @@ def test_a_job_continues_in_another_folder(
 
 def test_a_job_that_was_killed_before_its_manifest_begins_again(folder: Path, output: str) -> None:
     Path(output).mkdir(parents=True)
-    (Path(output) / "parts.jsonl").write_text("[")
+    (Path(output) / "_parts.jsonl").write_text("[")
     with open_job(output, settings(folder)) as job:
         assert len(paths(job)) == 100
 
@@ -96,7 +96,7 @@ def test_a_folder_is_used_by_one_process_at_a_time(folder: Path, output: str) ->
 def test_a_plan_that_was_changed_is_refused(folder: Path, output: str) -> None:
     with open_job(output, settings(folder)):
         pass
-    with (Path(output) / "parts.jsonl").open("a") as file:
+    with (Path(output) / "_parts.jsonl").open("a") as file:
         file.write("\n")
     with pytest.raises(InputError, match="was changed"), open_job(output, settings(folder)):
         pass
@@ -107,15 +107,15 @@ def test_a_plan_that_was_changed_is_refused(folder: Path, output: str) -> None:
 )
 def test_a_damaged_manifest_is_refused(folder: Path, output: str, text: str) -> None:
     Path(output).mkdir(parents=True)
-    (Path(output) / "manifest.json").write_text(text)
-    with pytest.raises(InputError, match=r"manifest\.json"), open_job(output, settings(folder)):
+    (Path(output) / "_manifest.json").write_text(text)
+    with pytest.raises(InputError, match=r"_manifest\.json"), open_job(output, settings(folder)):
         pass
 
 
 def test_inputs_without_images_leave_no_manifest(tmp_path: Path, output: str) -> None:
     with pytest.raises(DatasetError), open_job(output, settings(tmp_path / "missing")):
         pass
-    assert not (Path(output) / "manifest.json").exists()
+    assert not (Path(output) / "_manifest.json").exists()
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(folder: Path) -> None:

@@ -12,7 +12,7 @@ from edge_crnn.errors import ArtifactError, BackendError, InputError
 from edge_crnn.scale.job import open_job
 from edge_crnn.scale.local import read_parts
 from edge_crnn.scale.work import Workplace
-from tests.edge_crnn.scale.stub import StubReader, rows, settings
+from tests.edge_crnn.scale.stub import StubReader, refuse, rows, settings
 
 pytestmark = pytest.mark.thorough
 
@@ -28,10 +28,6 @@ def folder(tmp_path: Path) -> Path:
 
 def die() -> StubReader:
     os._exit(3)
-
-
-def refuse() -> StubReader:
-    raise InputError("no such lexicon")
 
 
 def test_an_image_that_ends_its_process_is_a_row_with_an_error(folder: Path, tmp_path: Path) -> None:

@@ -87,6 +87,13 @@ def test_a_job_elsewhere(memory: Any) -> None:
     assert "has changed" in lines[1]
 
 
+def test_object_storage_has_no_empty_folders(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(memory), "makedirs", lambda *_, **__: None)
+    assert storage.names_in("memory://new") == []
+    storage.write("memory://new/a", b"x")
+    assert storage.names_in("memory://new") == ["a"]
+
+
 def test_kinds_of_storage_that_do_not_exist(memory: Any) -> None:
     with pytest.raises(InputError, match="nosuch"):
         list_files(["nosuch://a/b.png"])

@@ -38,6 +38,13 @@ def test_a_part_gives_a_shard_with_a_row_for_every_image(folder: Path, tmp_path:
     assert [row["text"] for row in rows(tmp_path / "out")] == [None if n == 5 else f"text {n}" for n in range(40)]
 
 
+def test_shards_of_parquet_are_read_as_one_table(folder: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow comes with edge-crnn[scale]")
+    with open_job(str(tmp_path / "out"), settings(folder, format="parquet")) as job:
+        read_all(job)
+    assert parquet.read_table(tmp_path / "out").column("text").to_pylist() == [f"text {n}" for n in range(40)]
+
+
 def test_a_shard_is_the_same_when_images_are_read_alone(folder: Path, tmp_path: Path) -> None:
     with open_job(str(tmp_path / "out"), settings(folder)) as job:
         read_all(job)

@@ -22,6 +22,8 @@ _PROCESS_BYTES = 100 << 20
 """Memory of Python, NumPy, OpenCV and the libraries of an engine (88 MiB on x86-64 with LiteRT)."""
 _WORKER_BYTES = 32 << 20
 """Memory in which a worker decodes and prepares an image of some 8 megapixels."""
+_READING_BYTES = 200 << 20
+"""Memory of a process that reads archives, with pyarrow (207 MiB with the plate model)."""
 _ENGINE_FACTOR = 2
 """Bytes of an engine per byte of its model; LiteRT packs the weights and needs 1.3."""
 _TRAINING_BYTES = 1800 << 20
@@ -44,8 +46,7 @@ def usable_workers(model_bytes: int = 0, root: Path = tree.ROOT) -> int:
 
 def usable_processes(model_bytes: int = 0, root: Path = tree.ROOT) -> int:
     """Return how many processes with an engine each can run in parallel; for the rest, see `usable_workers`."""
-    each = _PROCESS_BYTES + _WORKER_BYTES + _ENGINE_FACTOR * model_bytes
-    return _fitting(usable_cores(root), _PROCESS_BYTES, each, root)
+    return _fitting(usable_cores(root), _PROCESS_BYTES, _READING_BYTES + _ENGINE_FACTOR * model_bytes, root)
 
 
 def usable_helpers(root: Path = tree.ROOT) -> int:

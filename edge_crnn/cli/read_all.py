@@ -183,15 +183,16 @@ class _Tally:
         self.parts += 1
 
     def __str__(self) -> str:
-        seconds = time.monotonic() - self.started
+        """Return the progress, for a terminal."""
+        seconds = max(time.monotonic() - self.started, 1e-3)
         done = len(self.job.done) + self.parts
-        left = ""
+        facts = [f"{done:,} of {self.job.parts:,} parts", f"{self.images:,} images"]
+        if self.errors:
+            facts.append(f"{self.errors:,} with an error")
+        facts.append(f"{self.images / seconds:,.1f}/s")
         if self.parts and done < self.job.parts:
-            left = f", {(self.job.parts - done) * seconds / self.parts:,.0f} s left"
-        errors = f", {self.errors:,} with an error" if self.errors else ""
-        return (
-            f"part {done:,} of {self.job.parts:,}, {self.images:,} images{errors}, {self.images / seconds:,.1f}/s{left}"
-        )
+            facts.append(f"{(self.job.parts - done) * seconds / self.parts:,.0f} s left")
+        return ", ".join(facts)
 
 
 def _report(tally: _Tally) -> int:
@@ -202,11 +203,13 @@ def _report(tally: _Tally) -> int:
         f"{job.output}: {tally.read:,} images read{with_error}; {len(job.done) + tally.parts:,} of {job.parts:,} parts"
         " are done"
     )
-    for reason in tally.left[:_SHOWN]:
+    reasons = list(dict.fromkeys(tally.left))
+    for reason in reasons[:_SHOWN]:
         _say(reason)
-    if tally.left:
-        more = f", of which {_SHOWN} are named above" if len(tally.left) > _SHOWN else ""
-        _say(f"{len(tally.left):,} parts are left{more}; run the same command again to read them")
+    if reasons:
+        others = f" for these and {len(reasons) - _SHOWN:,} other reasons" if len(reasons) > _SHOWN else ""
+        noun = "part is" if len(tally.left) == 1 else "parts are"
+        _say(f"{len(tally.left):,} {noun} left{others}; run the same command again to read what is left")
     return 1 if tally.left else 0
 
 

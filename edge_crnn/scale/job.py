@@ -112,7 +112,8 @@ def open_job(output: str, settings: Settings, note: Callable[[str], None] = to_s
 
     Raises:
         OutputError: the folder cannot be written, or another process uses it.
-        InputError: the folder has other files or the results of another job, or its plan is damaged.
+        InputError: the folder has other files or the results of another job, its plan is damaged, or a Parquet file has
+            no such column.
         DatasetError: an input is missing, cannot be read, or has no image.
         BackendUnavailable: an input needs a package that is not installed.
     """
@@ -145,7 +146,7 @@ def _planned(
 ) -> _Manifest:
     """List the inputs and write the parts."""
     files = inputs.list_files(settings.inputs, settings.recursive, note)
-    planned = list(parts.split(files, folder, settings.sample))
+    planned = list(parts.split(files, folder, settings.column, settings.sample))
     lines = "".join(f"{part.dumps()}\n" for part in planned).encode()
     storage.write(storage.joined(output, _PARTS), lines)
     images = [part.images for part in planned]

@@ -17,14 +17,16 @@ _BATCH = 64
 """Rows that are in memory at a time."""
 
 
-def row_counts(file: File, folder: str) -> tuple[int, ...]:
-    """Return the number of rows in every row group, from the end of the file.
+def row_counts(file: File, folder: str, column: str) -> tuple[int, ...]:
+    """Return the number of rows in every row group, from the end of the file, which also names the columns.
 
     Raises:
         DatasetError: the file is missing, has changed, or is no Parquet file.
+        InputError: it has no such column, or the column has no bytes.
         BackendUnavailable: pyarrow is not installed.
     """
     with _table(file, folder) as table:
+        _is_nested(file, table.schema_arrow, column)
         groups = table.metadata
         return tuple(groups.row_group(number).num_rows for number in range(groups.num_row_groups))
 

@@ -25,8 +25,10 @@ _MOST = 4096
 """Images of a part, as far as its kind allows: a kill loses the parts in work."""
 _SHARE = 64
 """A small job has this many parts, so that all cores have work."""
+_SLICES = 16
+"""Parts of a row group. More would cost too much time, because its beginning is decompressed again for each part."""
 _LARGEST_SLICE = 16_384
-"""Rows of a part of a larger row group, whose beginning is decompressed again for every part."""
+"""Rows of a part of a row group that is so large that more than `_SLICES` parts are necessary."""
 _SEED = 0
 
 
@@ -63,37 +65,45 @@ class Part:
         return cls(kind, tuple(File(*file) for file in files), start, stop, None if picked is None else tuple(picked))
 
 
-def split(files: Sequence[File], folder: str, sample: int | None = None) -> Iterable[Part]:
+def split(files: Sequence[File], folder: str, column: str, sample: int | None = None) -> Iterable[Part]:
     """Return the parts of a job, in the order of the files.
 
     Args:
         files: the files of the job.
         folder: the folder where relative paths begin.
+        column: the column of Parquet files that has the images.
         sample: number of images to read, picked at random, the same in every run; None: all.
 
     Raises:
         DatasetError: a shard cannot be read.
+        InputError: a Parquet file has no such column.
         BackendUnavailable: a file needs a package that is not installed.
     """
-    parts = _all_parts(files, folder)
+    parts = _all_parts(files, folder, column)
     return parts if sample is None else _sampled(list(parts), folder, sample)
 
 
-def _all_parts(files: Sequence[File], folder: str) -> Iterator[Part]:
+def _all_parts(files: Sequence[File], folder: str, column: str) -> Iterator[Part]:
+    rows = {file.path: parquet.row_counts(file, folder, column) for file in files if _kind(file) == "parquet"}
+    most = _most(len(files) + sum(map(sum, rows.values())))
     for kind, group in groupby(files, _kind):
         if kind == "images":
-            yield from _parts_of_images(group, len(files))
+            yield from _parts_of_images(group, most)
         elif kind == "parquet":
             for file in group:
-                for start, stop in _runs(parquet.row_counts(file, folder)):
+                for start, stop in _runs(rows[file.path], most):
                     yield Part("parquet", (file,), start, stop)
         else:
             yield from (Part("tar", (file,)) for file in group)
 
 
-def _parts_of_images(files: Iterable[File], count: int) -> Iterator[Part]:
-    """Yield parts of images, whose size fits a job of `count` images."""
-    for images in chunked(files, min(max(_FEWEST, count // _SHARE), _MOST)):
+def _most(images: int) -> int:
+    """Return the largest number of images in a part of a job of so many images."""
+    return min(max(_FEWEST, images // _SHARE), _MOST)
+
+
+def _parts_of_images(files: Iterable[File], most: int) -> Iterator[Part]:
+    for images in chunked(files, most):
         yield Part("images", tuple(images), 0, len(images))
 
 
@@ -104,17 +114,18 @@ def _kind(file: File) -> Kind:
     return "tar" if path.endswith(TAR) else "images"
 
 
-def _runs(counts: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _runs(counts: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
     """Yield the first row and the row after the last one of every part of a Parquet file with these row groups."""
     start = stop = 0
     for count in counts:
-        if stop > start and stop - start + count > _MOST:
+        if stop > start and stop - start + count > most:
             yield start, stop
             start = stop
         stop += count
-        while stop - start > _LARGEST_SLICE:
-            yield start, start + _LARGEST_SLICE
-            start += _LARGEST_SLICE
+        largest = min(max(most, -(-count // _SLICES)), _LARGEST_SLICE)
+        while stop - start > largest:
+            yield start, start + largest
+            start += largest
     if stop > start:
         yield start, stop
 
@@ -134,7 +145,7 @@ def _sampled(parts: Sequence[Part], folder: str, sample: int) -> list[Part]:
         elif here:
             picked.append(replace(part, picked=tuple(part.start + position - first for position in here)))
         first += count
-    return [*_parts_of_images(images, len(images)), *picked]
+    return [*_parts_of_images(images, _most(len(images))), *picked]
 
 
 def _count(part: Part, folder: str) -> int:

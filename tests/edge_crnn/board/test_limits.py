@@ -16,6 +16,7 @@ from edge_crnn.board.limits import (
     memory_limit,
     usable_cores,
     usable_helpers,
+    usable_processes,
     usable_workers,
 )
 from tests.edge_crnn.board.trees import BARE, Tree, memory, plant
@@ -148,6 +149,13 @@ def test_one_usable_core_is_left_to_a_training(
 @pytest.mark.parametrize(("limit", "helpers"), [(512, 1), (2048, 2), (4096, 23), (65536, 63)])
 def test_little_memory_means_few_helpers_of_a_training(limit: int, helpers: int, tmp_path: Path) -> None:
     assert usable_helpers(plant({"sys/fs/cgroup/memory.max": f"{limit * MIB}\n"}, tmp_path)) == helpers
+
+
+@pytest.mark.usefixtures("of_64_cores")
+@pytest.mark.parametrize(("limit", "processes"), [(256, 1), (1024, 4), (65536, 64)])
+def test_little_memory_means_few_processes_with_an_engine(limit: int, processes: int, tmp_path: Path) -> None:
+    root = plant({"sys/fs/cgroup/memory.max": f"{limit * MIB}\n"}, tmp_path)
+    assert usable_processes(8 * MIB, root) == processes
 
 
 @pytest.mark.usefixtures("of_64_cores")

@@ -57,6 +57,21 @@ def test_all_images_are_read_and_a_second_run_reads_none(
     assert "decoder greedy, now it is beam" in capsys.readouterr().err
 
 
+def test_a_shard_that_cannot_be_read_is_left(
+    folder: Path, tmp_path: Path, tiny_artifact: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.tar").write_bytes(b"no tar" * 1000)
+    output = tmp_path / "out"
+    inputs = [str(folder / "00.png"), str(tmp_path / "bad.tar")]
+    words = ["read-all", *inputs, "-o", str(output), "--model", str(tiny_artifact), "--workers", "1"]
+    assert main(words) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert "1 images read; 1 of 2 parts" in errors[-3]
+    assert "bad.tar: is no tar file" in errors[-2]
+    assert "1 part is left" in errors[-1]
+    assert len(rows(output)) == 1
+
+
 @pytest.mark.slow
 def test_a_job_that_is_killed_at_any_moment_reads_every_image_once(
     folder: Path, tmp_path: Path, tiny_artifact: Path, tiny_labels: list[str]

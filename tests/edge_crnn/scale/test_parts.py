@@ -53,11 +53,11 @@ def test_every_image_is_in_one_part(shards: list[tuple[str, list[int]]], sample:
         images += [(path, place) for place in range(count)]
     listed = [File(path) for path in groups]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parquet, "row_counts", lambda file, folder: groups[file.path])
+        patch.setattr(parquet, "row_counts", lambda file, *_: groups[file.path])
         patch.setattr(tar, "count", lambda file, folder: 3)
-        assert positions(list(split(listed, ""))) == images
-        sampled = positions(list(split(listed, "", sample)))
-        assert sampled == positions(list(split(listed, "", sample)))
+        assert positions(list(split(listed, "", ""))) == images
+        sampled = positions(list(split(listed, "", "", sample)))
+        assert sampled == positions(list(split(listed, "", "", sample)))
     assert len(set(sampled)) == len(sampled) == min(sample, len(images))
     assert set(sampled) <= set(images)
 
@@ -65,21 +65,23 @@ def test_every_image_is_in_one_part(shards: list[tuple[str, list[int]]], sample:
 @pytest.mark.parametrize(
     ("groups", "runs"),
     [
-        ([1000] * 5, [(0, 4000), (4000, 5000)]),
-        ([5000, 10], [(0, 5000), (5000, 5010)]),
-        ([40_000], [(0, 16_384), (16_384, 32_768), (32_768, 40_000)]),
+        ([10] * 5, [(0, 30), (30, 50)]),
+        ([50, 10], [(0, 32), (32, 60)]),
+        ([1600], [(start, start + 100) for start in range(0, 1600, 100)]),
+        ([100_000] * 3, [(start, start + 6250) for start in range(0, 300_000, 6250)]),
+        ([300_000], [*((start, start + 16_384) for start in range(0, 294_912, 16_384)), (294_912, 300_000)]),
         ([], []),
         ([0, 0], []),
     ],
 )
-def test_parts_are_whole_row_groups_unless_these_are_large(
+def test_parts_are_whole_row_groups_or_up_to_16_slices_of_one(
     groups: list[int], runs: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parquet, "row_counts", lambda file, folder: groups)
-    assert [(part.start, part.stop) for part in split([File("a.parquet")], "")] == runs
+    monkeypatch.setattr(parquet, "row_counts", lambda *_: groups)
+    assert [(part.start, part.stop) for part in split([File("a.parquet")], "", "")] == runs
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(5, {5}), (100, {32, 4}), (64_000, {1000}), (1_000_000, {4096, 576})])
 def test_the_size_of_parts_fits_the_job(count: int, sizes: set[int]) -> None:
-    parts = split(list(itertools.repeat(File("a.png"), count)), "")
+    parts = split(list(itertools.repeat(File("a.png"), count)), "", "")
     assert {len(part.files) for part in parts} == sizes

@@ -59,7 +59,7 @@ def archive(tmp_path: Path) -> str:
 @pytest.mark.parametrize(("start", "stop"), [(0, 300), (100, 200), (50, 51), (199, 300), (0, 1)])
 def test_any_rows_of_a_table_are_read(table: Callable[..., str], start: int, stop: int) -> None:
     path = table([name.encode() for name in NAMES])
-    assert parquet.row_counts(File(path), "/") == (100, 100, 100)
+    assert parquet.row_counts(File(path), "/", "image") == (100, 100, 100)
     expected = [(f"{path}#{row}", NAMES[row]) for row in range(start, stop)]
     assert texts(Part("parquet", (status(path),), start, stop)) == expected
 
@@ -84,6 +84,8 @@ def test_other_columns_are_refused(table: Callable[..., str]) -> None:
     part = Part("parquet", (File(table(["text"])),), 0, 1)
     with pytest.raises(InputError, match="string"):
         texts(part)
+    with pytest.raises(InputError, match="string"):
+        parquet.row_counts(part.files[0], "/", "image")
     with pytest.raises(InputError, match="'img', found other, image"):
         texts(part, "img")
 
@@ -95,9 +97,9 @@ def test_a_table_that_is_damaged_or_has_changed_is_refused(table: Callable[..., 
     with pytest.raises(DatasetError, match="has changed"):
         texts(Part("parquet", (before,), 0, 1))
     with pytest.raises(DatasetError, match="damaged"):
-        parquet.row_counts(File(path), "/")
+        parquet.row_counts(File(path), "/", "image")
     with pytest.raises(DatasetError, match="cannot be read"):
-        parquet.row_counts(File("missing.parquet"), "/missing")
+        parquet.row_counts(File("missing.parquet"), "/missing", "image")
 
 
 def test_the_images_of_an_archive(archive: str) -> None:

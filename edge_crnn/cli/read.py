@@ -156,9 +156,9 @@ COMMAND = Command(
     run,
     details="Readings whose confidence is below a threshold are marked as rejected; their text is printed all the same."
     " By default the threshold is the one in the model's spec, which calibration has chosen and which edge-crnn info"
-    " shows: the model `plates` rejects below 0.9789, which marks 9 of the 500 sample plates. To turn the threshold"
-    " off, add --min-confidence 0. To ask for a share of correct readings among the accepted ones, add"
-    " --target-precision. The threshold also holds with --grammar, --lexicon and --prior, but was chosen without them.",
+    " shows. To turn it off, add --min-confidence 0. To ask for a share of correct readings among the accepted ones,"
+    " add --target-precision. The threshold also holds with --grammar, --lexicon and --prior, but was chosen without"
+    " them.",
     examples=(
         "read samples/plates",
         "read --min-confidence 0.9 --format jsonl plate.jpg",

@@ -119,14 +119,15 @@ distributions = st.integers(0, 1 << 32).map(np.random.default_rng)
 
 
 def reference(posteriors: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Return the divergence of softmax(logits) from the posteriors, summed over steps, in float64."""
+    """Return the divergence of softmax(logits) from the posteriors, times the probability of the likeliest path."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     log_student = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     terms = [
         p * (np.log(p) - log_q) if p > 0 else 0.0
         for p, log_q in zip(posteriors.ravel().astype(np.float64), log_student.ravel(), strict=True)
     ]
-    return np.reshape(terms, posteriors.shape).sum(axis=(1, 2))
+    paths = [np.prod([max(step) for step in image]) for image in posteriors.astype(np.float64).tolist()]
+    return np.array(paths) * np.reshape(terms, posteriors.shape).sum(axis=(1, 2))
 
 
 @given(random=distributions, sharpness=st.floats(0, 60), skip=st.integers(0, 3))

@@ -16,6 +16,7 @@ from edge_crnn.cli.main import main
 from edge_crnn.errors import BackendError
 from edge_crnn.model.artifact import load, save, sidecar
 from edge_crnn.model.spec import DecoderSpec, ModelSpec, Parity, ParitySet, Teacher
+from edge_crnn.reader import DEFAULT_MODEL
 
 PARITY = Parity(
     verdict="pass",
@@ -63,10 +64,12 @@ def test_the_rejection_of_the_default_model_is_explained(capsys: pytest.CaptureF
     assert main(["info", "plates"]) == 0
     assert capsys.readouterr().out == by_default
     (rejection,) = re.findall(r"^rejection .*\n(?: .*\n)*", by_default, re.M)
-    assert "readings of confidence below 0.978911 are marked as rejected" in rejection
-    assert (
-        "chosen by calibration, which accepted 96.6% of 20,000 images and 0 of 10,010 negatives; 99.94% of" in rejection
-    )
+    spec = load(DEFAULT_MODEL).spec
+    limit, confidence = spec.decoder.reject_below, spec.confidence
+    assert confidence is not None
+    (point,) = [point for point in confidence.coverage if point.threshold == limit]
+    assert f"readings of confidence below {limit:.6f} are marked as rejected" in rejection
+    assert f" of 20,000 images and {point.negatives} of 10,010 negatives; " in rejection
     assert "to turn the threshold off: --min-confidence 0" in rejection
     assert "--target-precision P" in rejection
 

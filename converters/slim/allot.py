@@ -47,7 +47,7 @@ Losses: TypeAlias = npt.NDArray[np.float64]
 LEVELS = (1 / 2, 1 / 4)
 """Shares of a group's units at which the loss is measured."""
 _UNREPAIRED = 4.0
-"""Factor of the loss that `repair` does not lower."""
+"""How much more a loss counts that `repair` does not lower."""
 _LEAST = 1e-9
 """Least error and loss that count."""
 _POWERS = (1.0, 4.0)
@@ -85,17 +85,19 @@ def allot(
     while total > share * whole:
         best, lowest = None, math.inf
         for group, kept in counts.items():
-            fewer = (kept - 1) // steps[group] * steps[group]
-            saved = work.saved(counts, group, fewer) if fewer >= least[group] else 0
-            price = (losses[group][fewer] - losses[group][kept]) / saved if saved else math.inf
-            if price < lowest:
-                best, lowest = group, price
+            fewest_next = least[group] if group in factorisations else (kept - 1) // steps[group] * steps[group]
+            # With fewer input channels, a single step along a path of ranks may save nothing.
+            for fewer in range((kept - 1) // steps[group] * steps[group], fewest_next - 1, -steps[group]):
+                saved = work.saved(counts, group, fewer) if fewer >= least[group] else 0
+                price = (losses[group][fewer] - losses[group][kept]) / saved if saved > 0 else math.inf
+                if price < lowest:
+                    best, lowest = (group, fewer), price
         if best is None:
             raise InputError(
                 f"the model cannot be slimmed to {share:.3g} of its multiplications: with the fewest units in all"
                 f" layers, {math.ceil(1000 * total / whole) / 1000:.3g} are left; ask for that or more"
             )
-        counts[best] = (counts[best] - 1) // steps[best] * steps[best]
+        counts[best[0]] = best[1]
         total = work.count(counts)
     return counts
 
@@ -320,6 +322,7 @@ class Work:
         return [product for name, columns in node_columns(node) for product in self._of_cell(node, name, columns)]
 
     def _products_of_factors(self, group: Group, factorisation: Factorisation) -> list[_Product]:
+        # Where fewer input channels are left than the first rank, `repair` makes fewer: these are then a few too many.
         node = factorisation.node
         before, window, after = factorisation.places
         first, last = (

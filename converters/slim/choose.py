@@ -1,7 +1,7 @@
 """Chooses which convolutions are factorised and which are thinned, together with how much is kept of everything.
 
-Convolutions are ordered by the loss per multiplication of factorising them, relative to that of thinning them: with a
-quarter of the multiplications, or with half of the channels. For sets of the first ones in this order, from none to
+Convolutions are ordered by the loss per multiplication of factorising them, at a quarter of their multiplications,
+relative to that of thinning them, at half of their channels. For sets of the first ones in this order, from none to
 all, the multiplications are allotted, and the set whose predicted loss is least is chosen. A convolution that is
 factorised keeps all its output channels.
 """
@@ -60,7 +60,7 @@ def choose(
     unreached: InputError | None = None
     for size in np.unique(np.linspace(0, len(order), min(len(order) + 1, _MOST)).round().astype(int)).tolist():
         chosen = {group: factorisations[group] for group in order[:size]}
-        whole = {_group_of(units, factorisation.node) for factorisation in chosen.values()}
+        whole = {channels for item in chosen.values() for channels in _groups_of(units, item.node)}
         reduced = {
             group: ranking
             for group, ranking in rankings.items()
@@ -91,21 +91,25 @@ def _by_gain(
 
     def ratio(group: Group) -> float:
         factorisation = factorisations[group]
-        channels = _group_of(units, factorisation.node)
-        if channels is None:
+        thinning = [(channels, _half(units, channels)) for channels in _groups_of(units, factorisation.node)]
+        other_loss = sum(float(losses[channels][kept]) for channels, kept in thinning)
+        other_saved = sum(work.saved(counts, channels, kept) for channels, kept in thinning)
+        if not other_saved:
             return 0.0
-        step = block(units, channels)
-        kept = max(step, counts[channels] // 2 // step * step)
         ranks = factorisation.nearest(1 / 4)
         saved = factorisation.whole_work - factorisation.work(factorisation.path[ranks - 1])
         price = losses[group][ranks] / max(1, saved)
-        other = losses[channels][kept] / max(1, work.saved(counts, channels, kept))
-        return float(price / max(other, np.finfo(float).tiny))
+        return float(price / max(other_loss / other_saved, np.finfo(float).tiny))
 
     return sorted(factorisations, key=ratio)
 
 
-def _group_of(units: Units, node: Node) -> Group | None:
-    """Return the group of a node's output channels; None if they cannot be removed."""
-    numbers = units.last_axis(node.name)
-    return next((group for group, members in units.groups.items() if numbers[0] in members), None)
+def _half(units: Units, group: Group) -> int:
+    """Return the number of units that is nearest to half of a group, among those that can be kept."""
+    step = block(units, group)
+    return max(step, len(units.groups[group]) // 2 // step * step)
+
+
+def _groups_of(units: Units, node: Node) -> list[Group]:
+    """Return the groups that a node's output channels belong to; channels that cannot be removed have none."""
+    return [group for group in units.groups if node.name in group]

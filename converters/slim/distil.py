@@ -2,9 +2,9 @@
 
 The loss is the Kullback-Leibler divergence of the student's distribution from the teacher's, summed over the time steps
 that are decoded (Hinton, Vinyals, Dean 2015, at temperature 1). Teacher and student have the same steps, so that the
-student learns the teacher's alignment as well, and needs no CTC loss. An image counts by the probability of the
-teacher's likeliest path: the few images in which the teacher itself is unsure diverge most, and would otherwise make up
-most of the loss and of the noise in its gradients.
+student learns the teacher's alignment as well, and needs no CTC loss. Each image is weighted by the probability of the
+teacher's likeliest path, which is lower for longer outputs, too: the few images in which the teacher itself is unsure
+diverge most, and would otherwise make up most of the loss and of the noise in its gradients.
 
 The state of a run is written after every epoch, and a run that was killed continues to the same bits.
 """
@@ -148,7 +148,7 @@ def distil(
     averaged = to_keras(graph)
     student = _with_logits(model)
     optimiser = make_optimiser("adamw", plan.learning_rate, plan.epochs * plan.steps, averaged=True)
-    student.compile(optimizer=optimiser, loss=divergence(spec.skip_steps), jit_compile=jit_compile())
+    student.compile(optimizer=optimiser, loss=weighted_divergence(spec.skip_steps), jit_compile=jit_compile())
     optimiser.build(student.trainable_variables)
     variables = [*model.variables, *optimiser.variables]
     rows = load_state(folder / STATE, plan, variables) if resume and (folder / STATE).exists() else []
@@ -186,7 +186,7 @@ def distil(
     return averaged
 
 
-def divergence(skip_steps: int) -> Callable[[Any, Any], Any]:
+def weighted_divergence(skip_steps: int) -> Callable[[Any, Any], Any]:
     """Return a loss for `keras.Model.compile`: (posteriors (N, T, C), logits (N, T, C)) → (N,) float32, in nats.
 
     It is the divergence of an image times the probability of the teacher's likeliest path. Like the decoder, it leaves
@@ -198,18 +198,18 @@ def divergence(skip_steps: int) -> Callable[[Any, Any], Any]:
         posteriors = ops.cast(posteriors, "float32")[:, skip_steps:]
         log_student = ops.log_softmax(ops.cast(logits, "float32")[:, skip_steps:], axis=-1)
         log_teacher = ops.log(ops.maximum(posteriors, _SMALLEST))
-        likeliest = ops.exp(ops.sum(ops.max(log_teacher, axis=-1), axis=-1))
-        return likeliest * ops.sum(posteriors * (log_teacher - log_student), axis=(1, 2))
+        certainty = ops.exp(ops.sum(ops.max(log_teacher, axis=-1), axis=-1))
+        return certainty * ops.sum(posteriors * (log_teacher - log_student), axis=(1, 2))
 
     return loss
 
 
-def mean_divergence(model: Any, lesson: Lesson, skip_steps: int) -> float:
-    """Return the mean of `divergence` over the images of a lesson, for a `keras.Model` that gives probabilities."""
+def mean_weighted_divergence(model: Any, lesson: Lesson, skip_steps: int) -> float:
+    """Return the mean of `weighted_divergence` over a lesson, for a `keras.Model` that gives probabilities."""
     student = np.asarray(model.predict(lesson.images, batch_size=_CHUNK, verbose=0), np.float32)[:, skip_steps:]
     teacher = lesson.posteriors[:, skip_steps:]
-    likeliest = np.prod(teacher.max(axis=-1), axis=-1, dtype=np.float64)
-    return float((likeliest * allot.divergence(teacher, student)).mean() * student.shape[1])
+    certainty = np.prod(teacher.max(axis=-1), axis=-1, dtype=np.float64)
+    return float((certainty * allot.divergence(teacher, student)).mean() * student.shape[1])
 
 
 def _make(folder: Path) -> None:

@@ -1,11 +1,12 @@
-"""Factorises convolutions (Tucker-2): the window is summed over fewer channels, between two sums over channels alone.
+"""Factorises convolutions (Tucker-2): the window is summed over fewer channels, between two convolutions 1×1.
 
 A kernel (h, w, in, out) becomes a convolution 1×1 from `in` to r channels, the core h×w from r to s channels, and one
 1×1 from s to `out` channels (Kim, Park, Yoo, Choi, Yang, Shin 2016, "Compression of deep convolutional neural networks
 for fast and low power mobile applications", section 3.1). Both 1×1 convolutions are weighted by what was observed:
 
 - With the covariance C = G Gᵀ of the input's channels, the first one is G⁻ᵀ U with the first r left singular vectors U
-  of Gᵀ K, where K (in, h w out) is the kernel. This loses least of the sums if the places of a window are independent.
+  of Gᵀ K, where K (in, h w out) is the kernel. Of all first factors of rank r, it changes the sums least if the
+  places of a window are independent.
 - The last one is Vᵀ with the first s principal directions V of what the convolution computes before its activation
   (Zhang, Zou, He, Sun 2016, "Accelerating very deep convolutional networks for classification and detection", section
   3.1). Their fit before a ReLU (section 3.2) is in `repair`.
@@ -28,11 +29,11 @@ from ..graph.nodes import Conv, Node, Shape
 from .select import Matrix, Ranking, Vector
 
 BLOCK = 8
-"""Kernels in int8 take so many channels at once."""
+"""Kernels in int8 take this many channels at once."""
 LARGE = 32
-"""Channels from which on a multiple of `BLOCK` is kept."""
+"""From this many channels on, a multiple of `BLOCK` is kept."""
 _RIDGE = 1e-6
-"""Added to the diagonal of C, as a share of its mean: about the precision of sums in float32."""
+"""Added to the variances of C, as a share of their mean: about the precision of sums in float32."""
 _TINY = 1e-30
 """Largest variance that counts as none."""
 
@@ -94,12 +95,12 @@ class Factorisation:
     node: Conv
     input_shape: Shape
     labels: Names
-    inside: Matrix
-    """Covariance (in, in) of the channels of the input."""
-    mean: Vector
-    """Their mean, (in,)."""
-    outside: Matrix
-    """Covariance (out, out) of what the convolution computes before its activation."""
+    input_covariance: Matrix
+    """(in, in), of the channels."""
+    input_mean: Vector
+    """(in,), of the channels."""
+    output_covariance: Matrix
+    """(out, out), of what the convolution computes before its activation."""
 
     @cached_property
     def path(self) -> tuple[Ranks, ...]:
@@ -121,17 +122,16 @@ class Factorisation:
                 continue
             while len(hull) > 1 and _is_above(hull[-2], hull[-1], (work, error)):
                 hull.pop()
-            if not hull or work > hull[-1][0]:
-                hull.append((work, error, ranks))
+            hull.append((work, error, ranks))
         return tuple(ranks for _, _, ranks in hull)
 
     @cached_property
     def ranking(self) -> Ranking:
         """The first k ranks of the path, for k = 0, 1, …, with their errors; after the last, the convolution itself.
 
-        An error is the share of the variance that the first factor loses, and that of the last factor, added up.
+        An error is the mean of the shares of the variance that the first and the last factor lose.
         """
-        errors = (2.0, *map(self._error, self.path), 0.0)
+        errors = (1.0, *map(self._error, self.path), 0.0)
         return Ranking(tuple(range(len(errors) - 1)), errors)
 
     @cached_property
@@ -147,7 +147,7 @@ class Factorisation:
 
     @property
     def places(self) -> tuple[int, int, int]:
-        """How often the weights of every factor are used for an image."""
+        """How often each weight of the three factors is used for one image."""
         before, after = (math.prod(shape[:2]) for shape in (self.input_shape, self.node.shape(self.input_shape)))
         return before, after * math.prod(self.node.kernel.shape[:2]), after
 
@@ -158,24 +158,24 @@ class Factorisation:
 
     def first(self, rank: int) -> Array:
         """Return the weights (in, r) of the first factor."""
-        return np.linalg.solve(self._root.T, self._inside[1][:, :rank]).astype(np.float32)
+        return np.linalg.solve(self._root.T, self._input_directions[1][:, :rank]).astype(np.float32)
 
     def rest(self, rank: int) -> Array:
         """Return the weights (h, w, r, out) that take the channels of the first factor."""
-        basis = self._inside[1][:, :rank]
+        basis = self._input_directions[1][:, :rank]
         rest = np.einsum("ir,hwio->hwro", self._root @ basis, self.node.kernel, optimize=True)
         return np.asarray(rest, np.float32)
 
     def of_ranks(self, ranks: Ranks) -> tuple[Conv, Conv, Conv]:
         """Return the factors; the bias makes up for the mean of what is lost, except at padding."""
         first, rest = self.first(ranks.first), self.rest(ranks.first)
-        directions = self._outside[1][:, : ranks.last].astype(np.float32)
-        kernel = rest @ directions
-        lost = self.node.kernel - first @ kernel @ directions.T
-        bias = self.node.bias + np.einsum("i,hwio->o", self.mean, lost)
+        directions = self._output_directions[1][:, : ranks.last].astype(np.float32)
+        window = rest @ directions
+        lost = self.node.kernel - first @ window @ directions.T
+        bias = self.node.bias + np.einsum("i,hwio->o", self.input_mean, lost)
         return (
             first_factor(self.node, first, self.labels),
-            core(self.node, kernel, self.labels),
+            core(self.node, window, self.labels),
             last_factor(self.node, np.ascontiguousarray(directions.T), bias.astype(np.float32), self.labels),
         )
 
@@ -190,31 +190,32 @@ class Factorisation:
 
     def _error(self, ranks: Ranks) -> float:
         inside, outside = self._errors
-        return float(inside[ranks.first] + outside[ranks.last])
+        return float(inside[ranks.first] + outside[ranks.last]) / 2
 
     @cached_property
     def _errors(self) -> tuple[Vector, Vector]:
         """The share of the variance that every rank of the first and of the last factor loses."""
-        return _lost(self._inside[0]), _lost(self._outside[0])
+        return _lost(self._input_directions[0]), _lost(self._output_directions[0])
 
     @cached_property
     def _root(self) -> Matrix:
-        """G, lower triangular, of C = G Gᵀ; C is scaled, and the identity where the input does not vary."""
-        scale = float(self.inside.trace()) / len(self.inside)
-        scaled = self.inside / scale if scale > _TINY else np.eye(len(self.inside))
-        return np.asarray(np.linalg.cholesky(scaled + _RIDGE * np.eye(len(scaled))))
+        """G of C = G Gᵀ; C is scaled, and the identity where the input does not vary."""
+        scale = float(self.input_covariance.trace()) / len(self.input_covariance)
+        scaled = self.input_covariance / scale if scale > _TINY else np.eye(len(self.input_covariance))
+        variances, directions = _principal(scaled)  # sums in float32 can make the smallest variances negative
+        return np.asarray(directions * np.sqrt(variances + _RIDGE))
 
     @cached_property
-    def _inside(self) -> tuple[Vector, Matrix]:
+    def _input_directions(self) -> tuple[Vector, Matrix]:
         """Squares of the singular values of Gᵀ K, the largest first, and the left singular vectors as columns."""
         kernel = np.moveaxis(self.node.kernel, 2, 0).reshape(len(self._root), -1)
         weighted = self._root.T @ kernel
         return _principal(weighted @ weighted.T)
 
     @cached_property
-    def _outside(self) -> tuple[Vector, Matrix]:
+    def _output_directions(self) -> tuple[Vector, Matrix]:
         """Variances of the output, the largest first, and their directions as columns."""
-        return _principal(self.outside)
+        return _principal(self.output_covariance)
 
 
 def _principal(matrix: Matrix) -> tuple[Vector, Matrix]:
@@ -230,9 +231,9 @@ def _lost(variances: Vector) -> Vector:
 
 
 def _steps(channels: int) -> list[int]:
-    """Return the ranks that are tried, up to all channels."""
+    """Return the ranks that are tried. With all channels, a factor would do nothing."""
     step = BLOCK if channels >= LARGE else 1
-    return [*range(step, channels, step), channels]
+    return list(range(step, channels, step))
 
 
 def _is_above(left: tuple[int, float, Ranks], middle: tuple[int, float, Ranks], right: tuple[int, float]) -> bool:

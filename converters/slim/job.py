@@ -30,7 +30,7 @@ from ..pipeline import artifact_readings, reference_readings
 from ..recipe import RECIPES
 from ..source import Source, open_source
 from ..verify.gate import Readings
-from .distil import STATE, Lessons, Plan, distil, mean_divergence
+from .distil import STATE, Lessons, Plan, distil, mean_weighted_divergence
 from .factor import Ranks
 from .search import Trial, least_same, smallest
 from .slim import MAX_IMAGES, MIN_IMAGES, Slimmed, Slimmer
@@ -231,12 +231,11 @@ def _trained(
     )
     untrained = to_keras(slimmed.graph)
     lesson = lessons.about(validation.images)
-    before, after = (mean_divergence(network, lesson, spec.skip_steps) for network in (untrained, model))
+    before, after = (mean_weighted_divergence(network, lesson, spec.skip_steps) for network in (untrained, model))
     if before < after:
         note(
-            "training made the student worse, so the untrained one is written: on the images held back, the divergence"
-            f" from the teacher rose from {before:.4f} to {after:.4f} nats an image; add images, or choose a lower"
-            " --learning-rate"
+            "training made the student worse, so the untrained one is written: on the images held back, the loss rose"
+            f" from {before:.4f} to {after:.4f} nats an image; add images, or choose a lower --learning-rate"
         )
         return untrained
     return model

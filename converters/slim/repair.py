@@ -30,6 +30,8 @@ from .units import Places, Units, gate_columns
 
 RIDGE = 1e-2
 """λ as a share of the mean square of the input."""
+_TINY = 1e-30
+"""Smallest λ, for an input that does not vary."""
 _ROUNDS = 8
 """Times that a fit before a ReLU is refined."""
 
@@ -132,7 +134,7 @@ def _fit(
     mean = x.mean(axis=0, dtype=np.float64).astype(np.float32)
     centred = x - mean
     gram = np.asarray(centred.T @ centred, np.float64)
-    gram.flat[:: len(gram) + 1] += RIDGE * max(float(gram.trace()) / len(gram), np.finfo(float).tiny)
+    gram.flat[:: len(gram) + 1] += max(RIDGE * float(gram.trace()) / len(gram), _TINY)
     inverse = np.linalg.inv(gram)
     before = centred @ kernel  # (rows, out)
     directions = np.eye(kernel.shape[-1], dtype=np.float32)
@@ -192,7 +194,7 @@ def _factorised(own: Factorisation, x: Array, ranks: Ranks, observation: Observa
     channels = rows_at(x, observation.channel_places[node.name])
     moments = Moments(channels.mean(axis=0))
     moments.add(channels)
-    own = replace(own, inside=moments.covariance, mean=moments.mean)
+    own = replace(own, input_covariance=moments.covariance, input_mean=moments.mean)
     inside, out = node.kernel.shape[2:]
     weights = own.first(min(ranks.first, inside))  # fewer input channels may allow no more
     first = first_factor(node, weights, own.labels)

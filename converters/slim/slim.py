@@ -163,9 +163,7 @@ def factorisations_of(units: Units, observation: Observation) -> Factorisations:
         if can_be_factorised(node):
             (shape,) = graph.input_shapes(node)
             channels = observation.channels[node.name]
-            outside = np.cov(observation.targets[node.name].T.astype(np.float64), bias=True).reshape(
-                2 * node.kernel.shape[3:]
-            )
+            outside = np.atleast_2d(np.cov(observation.targets[node.name].T.astype(np.float64), bias=True))
             labels = names(node, graph.shapes)
             factorisation = Factorisation(node, shape, labels, channels.covariance, channels.mean, outside)
             if factorisation.path:

@@ -150,6 +150,22 @@ def joined(cell: Sequence[Cell | None]) -> Graph:
     )
 
 
+def branched(cell: Sequence[Cell | None]) -> Graph:
+    """Two branches that are joined and added to a convolution, whose channels so belong to two groups."""
+    return Graph(
+        SHAPE,
+        (
+            conv("left", INPUT, 1, 4, 1),
+            conv("right", INPUT, 1, 6, 2),
+            n.Concat("both", 2, inputs=("left", "right")),
+            conv("skip", "left", 4, 10, 3),
+            n.Binary("sum", "add", inputs=("both", "skip")),
+            conv("last", "sum", 10, 4, 4),
+            *head("last", (6, 8, 4), cell),
+        ),
+    )
+
+
 def with_constant(cell: Sequence[Cell | None]) -> Graph:
     """Return a maximum with a constant of its own for every channel."""
     return Graph(

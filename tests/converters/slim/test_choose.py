@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from converters.graph import nodes as n
 from converters.graph import oracle
 from converters.graph.cost import multiplications
-from converters.graph.graph import Graph
-from converters.slim.allot import Factorisations, Work, divergence, measured_losses, removed_units
+from converters.graph.graph import INPUT, Graph
+from converters.slim.allot import Factorisations, Work, allot, divergence, measured_losses, removed_units
 from converters.slim.choose import choose
-from converters.slim.factor import Ranks
+from converters.slim.factor import Factorisation, Ranks, names
 from converters.slim.observe import Observation, observe
 from converters.slim.repair import repair
 from converters.slim.select import Ranking
@@ -114,6 +114,26 @@ def test_work_is_counted_as_the_cost_of_the_factorised_graph(kinds: list[str], s
         counts[group] = data.draw(st.integers(1, len(item.path)))
         graph = item.applied(graph, item.path[counts[group] - 1])
     assert Work(units, {}, factorisations).count(counts) == multiplications(graph)
+
+
+def test_a_step_along_a_path_that_saves_nothing_is_skipped() -> None:
+    """With 24 of 128 input channels, the twelfth ranks on this path need as much as the eleventh."""
+    random = np.random.default_rng(55)
+    wide = n.Conv("a", values(random, 3, 3, 1, 128), np.zeros(128, np.float32), pads=networks.SAME, inputs=(INPUT,))
+    kernel = values(np.random.default_rng(55), 3, 3, 128, 128)
+    node = replace(wide, name="b", kernel=kernel, inputs=("a",))
+    dense = n.Dense("d", values(random, 128, 5), np.zeros(5, np.float32), inputs=("s",))
+    shaped = n.Reshape("s", (32, 128), inputs=("b",))
+    units = find_units(Graph((4, 8, 1), (wide, node, shaped, dense, n.Softmax("p", inputs=("d",)))))
+    inside, outside = (np.diag(np.exp(-np.arange(128) * rate)) for rate in (0.03, 0.01))
+    item = Factorisation(node, (4, 8, 128), names(node), inside, np.zeros(128), outside)
+    group, core = ("a",), (item.labels.core,)
+    rankings = {group: Ranking(tuple(range(128)), tuple(np.linspace(1, 0, 129))), core: item.ranking}
+    losses = {group: np.where(np.arange(129) < 24, 1e6, 0.0), core: np.array(item.ranking.errors)}
+    work = Work(units, rankings, {core: item})
+    assert work.count({group: 24, core: 12}) == work.count({group: 24, core: 11})
+    share = work.count({group: 24, core: 5}) / multiplications(units.graph)
+    assert allot(units, rankings, losses, share, {core: item})[group] == 24
 
 
 def test_the_better_of_thinning_and_factorising_is_chosen() -> None:

@@ -21,7 +21,16 @@ from converters.graph import oracle
 from converters.graph.graph import Graph
 from converters.keras import save_keras, to_keras
 from converters.recipe import RECIPES
-from converters.slim.distil import STATE, Lesson, Lessons, Plan, _with_logits, distil, divergence, mean_divergence
+from converters.slim.distil import (
+    STATE,
+    Lesson,
+    Lessons,
+    Plan,
+    _with_logits,
+    distil,
+    mean_weighted_divergence,
+    weighted_divergence,
+)
 from edge_crnn import ctc
 from edge_crnn.errors import InputError, OutputError
 from edge_crnn.model.artifact import Artifact
@@ -131,12 +140,14 @@ def reference(posteriors: np.ndarray, logits: np.ndarray) -> np.ndarray:
 
 
 @given(random=distributions, sharpness=st.floats(0, 60), skip=st.integers(0, 3))
-def test_the_loss_is_the_divergence(random: np.random.Generator, sharpness: float, skip: int, keras: Any) -> None:
+def test_the_loss_is_the_divergence_weighted_by_the_likeliest_path(
+    random: np.random.Generator, sharpness: float, skip: int, keras: Any
+) -> None:
     logits = (sharpness * random.standard_normal((2, 4, 5))).astype(np.float32)
     scores = np.exp(sharpness * random.standard_normal((2, 4, 5)))
     posteriors = (scores / scores.sum(axis=-1, keepdims=True)).astype(np.float32)
     posteriors[0] = np.eye(5, dtype=np.float32)[:4]
-    loss = np.asarray(divergence(skip)(posteriors, logits))
+    loss = np.asarray(weighted_divergence(skip)(posteriors, logits))
     assert loss.shape == (2,)
     np.testing.assert_allclose(loss, reference(posteriors[:, skip:], logits[:, skip:]), rtol=1e-3, atol=1e-4)
 
@@ -148,13 +159,13 @@ def test_the_mean_divergence_of_a_model_is_that_of_its_logits(keras: Any) -> Non
     image = keras.Input((4, 3))
     model = keras.Model(image, keras.layers.Softmax()(image))
     expected = reference(posteriors[:, 1:], logits[:, 1:]).mean()
-    assert mean_divergence(model, Lesson(logits, posteriors), 1) == pytest.approx(expected, rel=1e-4)
+    assert mean_weighted_divergence(model, Lesson(logits, posteriors), 1) == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_divergence_from_itself_is_0(keras: Any) -> None:
     logits = np.random.default_rng(3).standard_normal((3, 4, 5)).astype(np.float32)
     posteriors = np.asarray(keras.ops.softmax(logits))
-    np.testing.assert_allclose(np.asarray(divergence(1)(posteriors, logits)), 0, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(weighted_divergence(1)(posteriors, logits)), 0, atol=1e-5)
 
 
 def test_the_gradient_survives_where_the_student_is_sure_of_another_class(keras: Any) -> None:
@@ -165,7 +176,7 @@ def test_the_gradient_survives_where_the_student_is_sure_of_another_class(keras:
     posteriors = np.array([[[0.0, 1.0, 0.0]]], np.float32)
     with tensorflow.GradientTape() as tape:
         tape.watch(logits)
-        loss = divergence(0)(posteriors, logits)
+        loss = weighted_divergence(0)(posteriors, logits)
     np.testing.assert_allclose(tape.gradient(loss, logits)[0, 0], [1, -1, 0], atol=1e-6)
 
 

@@ -41,7 +41,7 @@ def short() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "_training", lambda *words: (whole := training(*words)) and replace(whole, steps=2))
         patch.setattr(job, "CONFIDENT", 0.0)
-        patch.setattr(job, "mean_divergence", lambda *_: next(divergences))
+        patch.setattr(job, "mean_weighted_divergence", lambda *_: next(divergences))
         yield
 
 
@@ -157,7 +157,7 @@ def test_a_student_that_training_made_worse_is_written_untrained(
     run: Run, folder: Path, pictures: Path, student: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     divergences = iter([0.25, 0.5])
-    monkeypatch.setattr(job, "mean_divergence", lambda *_: next(divergences))
+    monkeypatch.setattr(job, "mean_weighted_divergence", lambda *_: next(divergences))
     calls: list[tuple[Any, ...]] = []
     monkeypatch.setattr(job, "distil", lambda *arguments, **_: calls.append(arguments))
     monkeypatch.setattr(job, "_MOST_VALIDATED", 10)

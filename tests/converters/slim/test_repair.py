@@ -48,6 +48,16 @@ def test_a_fit_before_a_relu_cares_for_what_passes_it(activation: object, upper:
     assert error(fit(x[:, :5], target, start, activation)) < 0.97 * error(fit(x[:, :5], target, start))  # type: ignore[arg-type]
 
 
+def test_an_input_that_does_not_vary_leaves_the_kernel_and_fits_the_bias() -> None:
+    random = np.random.default_rng(1)
+    x, kernel, target = np.ones((50, 3), np.float32), values(random, 3, 2), values(random, 50, 2)
+    fitted, bias = fit(x, target, kernel)
+    np.testing.assert_allclose(fitted, kernel, atol=1e-6)
+    np.testing.assert_allclose(x[0] @ fitted + bias, target.mean(axis=0), atol=1e-5)
+    first, last, bias = fit_factors(x, target, kernel, 1)
+    np.testing.assert_allclose(x[0] @ first @ last + bias, target.mean(axis=0), atol=1e-5)
+
+
 @pytest.mark.parametrize("activation", ["linear", "relu", "relu6"])
 @pytest.mark.parametrize("rank", [1, 3, 5])
 def test_factors_fit_as_well_as_any_kernel_of_their_rank(rank: int, activation: object) -> None:

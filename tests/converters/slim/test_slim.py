@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from converters.graph import nodes as n
 from converters.graph import oracle
@@ -16,7 +18,8 @@ from converters.slim.allot import divergence
 from converters.slim.slim import Slimmer
 from converters.slim.units import find_units
 from edge_crnn.errors import DatasetError, InputError
-from tests.converters.graph.made import gru, lstm, values
+from tests.budget import examples
+from tests.converters.graph.made import KINDS, gru, lstm, random_graph, values
 from tests.converters.slim import networks
 
 
@@ -48,6 +51,36 @@ def test_a_network_of_copies_is_halved_without_loss(kind: object) -> None:
     assert slimmed.share == multiplications(slimmed.graph) / multiplications(graph)
     loss = divergence(oracle.run(graph, images), oracle.run(slimmed.graph, images))
     assert loss.mean() < 1e-3
+
+
+@pytest.mark.parametrize("share", [0.9, 0.6, 0.4, 0.2])
+def test_channels_of_several_groups_stay_whole_together(share: float) -> None:
+    random = np.random.default_rng(1)
+    graph = reader(networks.branched((lstm(random, 6, 8), lstm(random, 6, 8))))
+    images = pictures()
+    slimmed = Slimmer(graph, images).slim(share)
+    assert slimmed.share <= share
+    assert np.isfinite(oracle.run(slimmed.graph, images)).all()
+
+
+@settings(deadline=None, max_examples=examples(40))
+@given(st.lists(st.sampled_from([*KINDS, "conv", "conv"]), min_size=2, max_size=9), st.integers(0, 2**32 - 1))
+def test_any_network_is_slimmed_to_a_share_or_the_smallest_is_named(kinds: list[str], seed: int) -> None:
+    graph = random_graph(kinds, seed)
+    assume(0 < multiplications(graph) < 3e6)
+    images = values(np.random.default_rng(seed), 5, *graph.input_shape)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MIN_IMAGES", 4)
+        patch.setattr(module, "_require_text", lambda _: None)
+        slimmer = Slimmer(graph, images)
+        for share in (0.6, 0.2):
+            try:
+                slimmed = slimmer.slim(share)
+            except InputError:
+                continue
+            assert slimmed.share <= share
+            assert slimmed.graph.shapes[slimmed.graph.output] == graph.shapes[graph.output]
+            assert np.isfinite(oracle.run(slimmed.graph, images)).all()
 
 
 @pytest.mark.parametrize("make", [networks.with_constant, networks.split, networks.shuffled])

@@ -124,7 +124,7 @@ def fit_factors(
         activation: what is applied to the sums.
     """
     fitted, directions, bias = _fit(x, target, kernel, activation, rank)
-    return fitted @ directions, np.ascontiguousarray(directions.T), bias
+    return _projected(fitted, directions), np.ascontiguousarray(directions.T), bias
 
 
 def _fit(
@@ -148,8 +148,14 @@ def _fit(
             result = before + centred @ change + offset
         else:
             directions = np.linalg.eigh(fitted.T @ (gram @ fitted))[1][:, ::-1][:, :rank].astype(np.float32)
-            result = (centred @ (fitted @ directions)) @ directions.T + offset
-    return fitted, directions, offset - (mean @ fitted @ directions) @ directions.T
+            result = (centred @ _projected(fitted, directions)) @ directions.T + offset
+    return fitted, directions, offset - (mean @ _projected(fitted, directions)) @ directions.T
+
+
+def _projected(kernel: Array, directions: Array) -> Array:
+    """Return a kernel (in, out) times directions (out, rank)."""
+    with np.errstate(invalid="ignore"):  # for a rank of 1, the BLAS can report this although all values are finite
+        return np.asarray(kernel @ directions)
 
 
 def _wanted(target: Array, result: Array, activation: Activation) -> Array:

@@ -69,6 +69,7 @@ def test_factors_fit_as_well_as_any_kernel_of_their_rank(rank: int, activation: 
     first, last, bias = fit_factors(x, target, np.zeros((6, 5), np.float32), rank, activation)  # type: ignore[arg-type]
     assert first.shape == (6, rank)
     assert last.shape == (rank, 5)
+    assert np.isfinite(first).all()
     kernel, offset = fit(x, target, np.zeros((6, 5), np.float32), activation)  # type: ignore[arg-type]
     directions = np.linalg.svd((x - x.mean(axis=0)) @ kernel, full_matrices=False)[2][:rank].T
     cut = kernel @ directions @ directions.T

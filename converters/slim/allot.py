@@ -38,7 +38,7 @@ from .select import Ranking
 from .units import Group, Numbers, Units, is_depthwise, node_columns
 
 Counts: TypeAlias = Mapping[Group, int]
-"""How many units of a group are kept, or which ranks of a factorised convolution: the k-th on its path, from 1 on."""
+"""How many units of a group are kept, or the place of a factorised convolution's ranks on its path, from 1 on."""
 Factorisations: TypeAlias = Mapping[Group, Factorisation]
 """Group named by the core → the factorisation."""
 Losses: TypeAlias = npt.NDArray[np.float64]
@@ -154,7 +154,7 @@ def measured_losses(
         progress: called with the number of measurements that are done, and the number of all.
         factorisations: the convolutions that can be factorised, each of which has a ranking, too.
     """
-    # A convolution between groups that keep a share of their units keeps its square of the multiplications.
+    # Between groups that keep a share of their units, a convolution keeps the square of it of its multiplications.
     measured = {}
     for group, ranking in rankings.items():
         if group in factorisations:

@@ -30,7 +30,7 @@ class Choice:
     """What is kept of a graph."""
 
     counts: Counts
-    """Units of every group that is thinned, and the rank of every convolution that is factorised."""
+    """Units of every group that is thinned, and the place on its path of every convolution that is factorised."""
     factorisations: Factorisations
     """The convolutions that are factorised."""
 

@@ -59,7 +59,7 @@ def can_be_factorised(node: Node) -> TypeGuard[Conv]:
     return isinstance(node, Conv) and node.groups == 1 and math.prod(node.kernel.shape[:2]) > 1
 
 
-def names(node: Conv, used: Collection[str] = ()) -> Names:
+def factor_names(node: Conv, used: Collection[str] = ()) -> Names:
     """Return names for the first factors of a convolution, other than the names in use."""
     mark = ""
     while {f"{node.name}:first{mark}", f"{node.name}:core{mark}"} & set(used):
@@ -67,21 +67,21 @@ def names(node: Conv, used: Collection[str] = ()) -> Names:
     return Names(f"{node.name}:first{mark}", f"{node.name}:core{mark}")
 
 
-def first_factor(node: Conv, kernel: Array, labels: Names) -> Conv:
+def first_factor(node: Conv, kernel: Array, names: Names) -> Conv:
     """Return the first factor of a convolution, with weights (in, r)."""
-    return _factor(labels.first, kernel[None, None], node.inputs[0])
+    return _factor(names.first, kernel[None, None], node.inputs[0])
 
 
-def core(node: Conv, kernel: Array, labels: Names) -> Conv:
+def core(node: Conv, kernel: Array, names: Names) -> Conv:
     """Return the core of a convolution, with weights (h, w, r, s)."""
     bias = np.zeros(kernel.shape[-1], np.float32)
-    inner = replace(node, name=labels.core, kernel=kernel, bias=bias, activation="linear")
-    return replace(inner, inputs=(labels.first,))
+    inner = replace(node, name=names.core, kernel=kernel, bias=bias, activation="linear")
+    return replace(inner, inputs=(names.first,))
 
 
-def last_factor(node: Conv, kernel: Array, bias: Array, labels: Names) -> Conv:
+def last_factor(node: Conv, kernel: Array, bias: Array, names: Names) -> Conv:
     """Return the last factor of a convolution, with weights (s, out) and a bias (out,); it has the activation."""
-    return replace(_factor(node.name, kernel[None, None], labels.core), bias=bias, activation=node.activation)
+    return replace(_factor(node.name, kernel[None, None], names.core), bias=bias, activation=node.activation)
 
 
 def _factor(name: str, kernel: Array, source: str) -> Conv:
@@ -94,7 +94,7 @@ class Factorisation:
 
     node: Conv
     input_shape: Shape
-    labels: Names
+    names: Names
     input_covariance: Matrix
     """(in, in), of the channels."""
     input_mean: Vector
@@ -174,9 +174,9 @@ class Factorisation:
         lost = self.node.kernel - first @ window @ directions.T
         bias = self.node.bias + np.einsum("i,hwio->o", self.input_mean, lost)
         return (
-            first_factor(self.node, first, self.labels),
-            core(self.node, window, self.labels),
-            last_factor(self.node, np.ascontiguousarray(directions.T), bias.astype(np.float32), self.labels),
+            first_factor(self.node, first, self.names),
+            core(self.node, window, self.names),
+            last_factor(self.node, np.ascontiguousarray(directions.T), bias.astype(np.float32), self.names),
         )
 
     def applied(self, graph: Graph, ranks: Ranks) -> Graph:

@@ -99,13 +99,15 @@ def _use(
 class Moments:
     """The mean and the covariance of units' values, added up in float64."""
 
-    _shift: Array
+    _shift: Array | float = 0.0
     _count: int = 0
     _sum: Matrix | float = 0.0
     _products: Matrix | float = 0.0
 
     def add(self, rows: Array) -> None:
         """Add rows of values, (rows, units)."""
+        if not self._count:
+            self._shift = rows.mean(axis=0)
         shifted = rows - self._shift  # products of large means would lose the digits of a small variance
         self._count += len(rows)
         self._sum = self._sum + shifted.sum(axis=0, dtype=np.float64)
@@ -199,15 +201,15 @@ class _Pass:
         for use in uses(units):
             self._uses.setdefault(use.source, []).append(use)
         shapes = {name: graph.shapes[_shaped_like(graph, name)] for name in self._uses}
-        self._seen = {name: _drawn(shape, images, random, ROWS) for name, shape in shapes.items()}
+        self._seen = {name: _drawn(shape, images, random) for name, shape in shapes.items()}
         self.places = {
-            node.name: _drawn(graph.shapes[node.name], images, random, ROWS)
+            node.name: _drawn(graph.shapes[node.name], images, random)
             for node in graph.nodes
             if is_fitted(node) and not isinstance(node, Recurrent)
         }
         self.channels: dict[str, Moments] = {}
         self.channel_places = {
-            node.name: _drawn(graph.input_shapes(node)[0], images, random, ROWS)
+            node.name: _drawn(graph.input_shapes(node)[0], images, random)
             for node in graph.nodes
             if can_be_factorised(node)
         }
@@ -225,9 +227,7 @@ class _Pass:
         for use in self._uses.get(name, ()):
             rows = rows_at(value, self._of_chunk(self._seen[name], value))[:, use.columns]
             flat = rows.swapaxes(1, 2).reshape(-1, len(use.members))
-            if use not in self.moments:
-                self.moments[use] = Moments(flat.mean(axis=0))
-            self.moments[use].add(flat)
+            self.moments.setdefault(use, Moments()).add(flat)
         for node in self._graph.consumers.get(name, ()):
             if node.name in self.places and len(value):
                 assert isinstance(node, Conv | Dense)
@@ -236,9 +236,7 @@ class _Pass:
                 self.targets.setdefault(node.name, []).append(target)
             if can_be_factorised(node):
                 rows = rows_at(value, self._of_chunk(self.channel_places[node.name], value))
-                if node.name not in self.channels:
-                    self.channels[node.name] = Moments(rows.mean(axis=0))
-                self.channels[node.name].add(rows)
+                self.channels.setdefault(node.name, Moments()).add(rows)
 
     def _of_chunk(self, places: Places, value: Array) -> Places:
         return places[self.start : self.start + len(value)]
@@ -249,10 +247,10 @@ def _shaped_like(graph: Graph, name: str) -> str:
     return name if name == INPUT else graph.owner(name)
 
 
-def _drawn(shape: tuple[int, ...], images: int, random: np.random.Generator, rows: int) -> Places:
-    """Draw places of a value for every image, (N, M): all of them, or with replacement about `rows` in all images."""
+def _drawn(shape: tuple[int, ...], images: int, random: np.random.Generator) -> Places:
+    """Draw places of a value for every image, (N, M): all of them, or with replacement about `ROWS` in all images."""
     places = int(np.prod(shape[:-1]))
-    most = -(-rows // images)
+    most = -(-ROWS // images)
     if places <= most:
         return np.broadcast_to(np.arange(places), (images, places))
     return np.sort(random.integers(places, size=(images, most)), axis=1)

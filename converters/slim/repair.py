@@ -72,10 +72,9 @@ def repair(
             factorisation, pair = factorised[node.name]
             assert isinstance(node, Conv)
             own = replace(factorisation, node=node, input_shape=inputs[0].shape[1:])
-            *before, node = _factorised(own, inputs[0], pair, observation)
-            for factor in before:
-                nodes.append(factor)
-                inputs = [_evaluate(factor, inputs)]
+            (first, window, node), value = _factorised(own, inputs[0], pair, observation)
+            nodes += [first, window]
+            inputs = [_evaluate(window, [value])]
             is_changed = True
         elif is_fitted(node) and (is_changed or (is_thinned and isinstance(node, Recurrent))):
             node = _fitted(node, inputs[0], kept, observation)
@@ -105,8 +104,8 @@ def fit(x: Array, target: Array, kernel: Array, activation: Activation = "linear
         kernel: the weights before the fit, (in, out).
         activation: what is applied to the sums.
     """
-    fitted, _, bias = _fit(x, target, kernel, activation, None)
-    return fitted, bias
+    fitted, _, mean, offset = _fit(x, target, kernel, activation, None)
+    return fitted, offset - mean @ fitted
 
 
 def fit_factors(
@@ -123,21 +122,29 @@ def fit_factors(
         rank: the number of channels between the kernels.
         activation: what is applied to the sums.
     """
-    fitted, directions, bias = _fit(x, target, kernel, activation, rank)
-    return _projected(fitted, directions), np.ascontiguousarray(directions.T), bias
+    fitted, directions, mean, offset = _fit(x, target, kernel, activation, rank)
+    first = _projected(fitted, directions)
+    bias = np.asarray(offset - (mean @ first) @ directions.T, np.float32)
+    return first, np.ascontiguousarray(directions.T), bias
 
 
 def _fit(
     x: Array, target: Array, kernel: Array, activation: Activation, rank: int | None
-) -> tuple[Array, Array, Array]:
-    """Return the kernel before it is projected, the directions (out, rank) that it is projected on, and the bias."""
+) -> tuple[Array, Array, Array, Array]:
+    """Return the fitted kernel, and how its sums are computed: (x - mean) times the kernel, plus an offset.
+
+    With a rank, the sums are those of the kernel projected on directions (out, rank); without, there are none.
+
+    Returns:
+        The kernel (in, out), the directions (out, rank or 0), the mean (in,) and the offset (out,).
+    """
     mean = x.mean(axis=0, dtype=np.float64).astype(np.float32)
     centred = x - mean
     gram = np.asarray(centred.T @ centred, np.float64)
     gram.flat[:: len(gram) + 1] += max(RIDGE * float(gram.trace()) / len(gram), _TINY)
     inverse = np.linalg.inv(gram)
     before = centred @ kernel  # (rows, out)
-    directions = np.eye(kernel.shape[-1], dtype=np.float32)
+    directions = np.empty((kernel.shape[-1], 0), np.float32)
     result = target
     for _ in range(1 if activation == "linear" else 1 + _ROUNDS):
         wanted = _wanted(target, result, activation) - before
@@ -149,7 +156,7 @@ def _fit(
         else:
             directions = np.linalg.eigh(fitted.T @ (gram @ fitted))[1][:, ::-1][:, :rank].astype(np.float32)
             result = (centred @ _projected(fitted, directions)) @ directions.T + offset
-    return fitted, directions, offset - (mean @ _projected(fitted, directions)) @ directions.T
+    return fitted, directions, mean, offset
 
 
 def _projected(kernel: Array, directions: Array) -> Array:
@@ -194,23 +201,30 @@ def _rows(node: Conv | Dense, x: Array, places: Places) -> Iterator[Array]:
         yield summed(node, x[start : start + CHUNK], places[start : start + CHUNK])
 
 
-def _factorised(own: Factorisation, x: Array, ranks: Ranks, observation: Observation) -> tuple[Conv, Conv, Conv]:
-    """Return the factors of a convolution that suit its input x and come nearest to what the whole graph computes."""
+def _factorised(
+    own: Factorisation, x: Array, ranks: Ranks, observation: Observation
+) -> tuple[tuple[Conv, Conv, Conv], Array]:
+    """Return the factors of a convolution that suit its input x and come nearest to what the whole graph computes.
+
+    The second result is what the first factor computes.
+    """
     node = own.node
     channels = rows_at(x, observation.channel_places[node.name])
-    moments = Moments(channels.mean(axis=0))
+    moments = Moments()
     moments.add(channels)
     own = replace(own, input_covariance=moments.covariance, input_mean=moments.mean)
     inside, out = node.kernel.shape[2:]
     weights = own.first(min(ranks.first, inside))  # fewer input channels may allow no more
-    first = first_factor(node, weights, own.labels)
+    first = first_factor(node, weights, own.names)
+    value = _evaluate(first, [x])
     rest = own.rest(weights.shape[-1])
     places = observation.places[node.name]
-    rows = np.concatenate(list(_rows(core(node, rest, own.labels), _evaluate(first, [x]), places)))
+    rows = np.concatenate(list(_rows(core(node, rest, own.names), value, places)))
     target = observation.targets[node.name]
     kernel, last, bias = fit_factors(rows, target, rest.reshape(-1, out), ranks.last, node.activation)
     window = kernel.reshape(*rest.shape[:3], -1)
-    return first, core(node, window, own.labels), last_factor(node, last, bias, own.labels)
+    factors = first, core(node, window, own.names), last_factor(node, last, bias, own.names)
+    return factors, value
 
 
 def _fitted_recurrent(node: Recurrent, x: Array, kept: Places, observation: Observation) -> Recurrent:

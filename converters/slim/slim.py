@@ -20,7 +20,7 @@ from ..graph.cost import multiplications
 from ..graph.graph import Graph
 from .allot import Factorisations, Losses, kinds_of, measured_losses, removed_units
 from .choose import choose
-from .factor import Factorisation, Ranks, can_be_factorised, names
+from .factor import Factorisation, Ranks, can_be_factorised, factor_names
 from .observe import Observation, observe
 from .repair import repair
 from .select import Matrix, Ranking, rank
@@ -117,7 +117,7 @@ class Slimmer:
                 for group, numbers in self._units.groups.items()
             },
             {
-                item.node.name: Ranks(graph.shapes[item.labels.first][-1], graph.shapes[item.labels.core][-1])
+                item.node.name: Ranks(graph.shapes[item.names.first][-1], graph.shapes[item.names.core][-1])
                 for item in choice.factorisations.values()
             },
         )
@@ -164,10 +164,10 @@ def factorisations_of(units: Units, observation: Observation) -> Factorisations:
             (shape,) = graph.input_shapes(node)
             channels = observation.channels[node.name]
             outside = np.atleast_2d(np.cov(observation.targets[node.name].T.astype(np.float64), bias=True))
-            labels = names(node, graph.shapes)
-            factorisation = Factorisation(node, shape, labels, channels.covariance, channels.mean, outside)
+            names = factor_names(node, graph.shapes)
+            factorisation = Factorisation(node, shape, names, channels.covariance, channels.mean, outside)
             if factorisation.path:
-                result[labels.core,] = factorisation
+                result[names.core,] = factorisation
     return result
 
 

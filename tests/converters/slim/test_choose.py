@@ -14,7 +14,7 @@ from converters.graph.cost import multiplications
 from converters.graph.graph import INPUT, Graph
 from converters.slim.allot import Factorisations, Work, allot, divergence, measured_losses, removed_units
 from converters.slim.choose import choose
-from converters.slim.factor import Factorisation, Ranks, names
+from converters.slim.factor import Factorisation, Ranks, factor_names
 from converters.slim.observe import Observation, observe
 from converters.slim.repair import repair
 from converters.slim.select import Ranking
@@ -94,7 +94,7 @@ def test_repair_lowers_the_error_of_factors() -> None:
     item = next(item for item in factorisations.values() if item.node.name == "last")
     expected = oracle.run(units.graph, IMAGES)
     small = repair(units, set(), IMAGES, observation, ranks=[(item, Ranks(3, 3))])
-    assert [node.name for node in small.nodes if node.name.startswith("last")] == [*item.labels, "last"]
+    assert [node.name for node in small.nodes if node.name.startswith("last")] == [*item.names, "last"]
     repaired, closed = (
         divergence(expected, oracle.run(g, IMAGES)).mean() for g in (small, item.applied(units.graph, Ranks(3, 3)))
     )
@@ -126,8 +126,8 @@ def test_a_step_along_a_path_that_saves_nothing_is_skipped() -> None:
     shaped = n.Reshape("s", (32, 128), inputs=("b",))
     units = find_units(Graph((4, 8, 1), (wide, node, shaped, dense, n.Softmax("p", inputs=("d",)))))
     inside, outside = (np.diag(np.exp(-np.arange(128) * rate)) for rate in (0.03, 0.01))
-    item = Factorisation(node, (4, 8, 128), names(node), inside, np.zeros(128), outside)
-    group, core = ("a",), (item.labels.core,)
+    item = Factorisation(node, (4, 8, 128), factor_names(node), inside, np.zeros(128), outside)
+    group, core = ("a",), (item.names.core,)
     rankings = {group: Ranking(tuple(range(128)), tuple(np.linspace(1, 0, 129))), core: item.ranking}
     losses = {group: np.where(np.arange(129) < 24, 1e6, 0.0), core: np.array(item.ranking.errors)}
     work = Work(units, rankings, {core: item})
@@ -177,5 +177,5 @@ def test_a_rank_is_at_most_that_of_the_convolution_with_fewer_inputs() -> None:
     channels = ("inner",)
     removed = removed_units(units, {channels: rankings[channels]}, {channels: 1})
     small = repair(units, removed, IMAGES, observation, ranks=[(item, Ranks(*item.node.kernel.shape[2:]))])
-    assert small.shapes[item.labels.first][-1] == 1
+    assert small.shapes[item.names.first][-1] == 1
     assert np.isfinite(oracle.run(small, IMAGES)).all()

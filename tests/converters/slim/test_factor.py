@@ -12,7 +12,7 @@ from converters.graph import nodes as n
 from converters.graph import oracle
 from converters.graph.cost import multiplications
 from converters.graph.graph import INPUT, Graph
-from converters.slim.factor import Factorisation, Ranks, can_be_factorised, names
+from converters.slim.factor import Factorisation, Ranks, can_be_factorised, factor_names
 from converters.slim.observe import observe
 from converters.slim.units import find_units
 from tests.budget import examples
@@ -51,7 +51,7 @@ def factorised(node: n.Conv, inside: np.ndarray | None = None) -> Factorisation:
     channels, out = node.kernel.shape[2:]
     if inside is None:
         inside = covariance(channels)
-    return Factorisation(node, (*SHAPE, channels), names(node), inside, np.ones(channels), covariance(out))
+    return Factorisation(node, (*SHAPE, channels), factor_names(node), inside, np.ones(channels), covariance(out))
 
 
 def in_input(node: n.Conv) -> tuple[Graph, np.ndarray]:
@@ -177,8 +177,8 @@ def test_only_windows_over_all_channels_are_factorised() -> None:
 
 def test_a_name_in_use_is_not_taken() -> None:
     node = n.Conv("conv", np.zeros((3, 3, 4, 4), np.float32), np.zeros(4, np.float32))
-    assert names(node) == ("conv:first", "conv:core")
-    assert {"conv:core", "conv:first'"}.isdisjoint(names(node, {"conv:core", "conv:first'"}))
+    assert factor_names(node) == ("conv:first", "conv:core")
+    assert {"conv:core", "conv:first'"}.isdisjoint(factor_names(node, {"conv:core", "conv:first'"}))
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1e12])

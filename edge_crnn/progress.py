@@ -50,10 +50,15 @@ def progress(items: Iterable[_T], total: int, label: str) -> Iterator[_T]:
             sys.stderr.flush()
 
 
-def note(text: str) -> None:
-    """Write one line to stderr about something that the user should know."""
+def note(text: str, program: str = "edge-crnn") -> None:
+    """Write one line to stderr about something that the user should know.
+
+    Args:
+        text: the line.
+        program: the name before it, with the command if it is a long one.
+    """
     if sys.stderr is not None:
-        sys.stderr.write(f"edge-crnn: {one_line(text)}\n")
+        sys.stderr.write(f"{program}: {one_line(text)}\n")
 
 
 def _line(label: str, done: int, total: int, seconds: float) -> str:

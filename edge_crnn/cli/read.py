@@ -12,6 +12,7 @@ import argparse
 import io
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,9 +21,9 @@ from ..errors import ImageError, InputError
 from ..images import Image
 from ..images.limits import current_limits
 from ..model.spec import DecoderSpec
-from ..progress import progress
+from ..progress import note, progress
 from ..reading import Reading
-from ..terminal import one_line, printable
+from ..terminal import printable
 from .command import Command
 from .folders import add_recursive_argument
 from .reader import add_reader_arguments, json_line, reader_of
@@ -31,6 +32,8 @@ from .streams import read_all
 _STDIN = "-"
 _Named: TypeAlias = tuple[Path, Image]
 """The name of an image in the output, and the image for the reader."""
+
+_note = partial(note, program="edge-crnn read")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
                 errors += 1
                 first_error = first_error or str(result)
                 if not as_json:
-                    _tell(str(result))
+                    _note(str(result))
                 continue
             rejected += not result.accepted
             if not as_json:
@@ -75,9 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
         decoder = reader.spec.decoder
     if errors:
         detail = f"; {first_error}" if as_json else ""
-        _tell(f"{errors} of {len(images)} images could not be read{detail}")
+        _note(f"{errors} of {len(images)} images could not be read{detail}")
     if rejected and sys.stderr.isatty():
-        _tell(_about_rejected(rejected, len(images) - errors, decoder))
+        _note(_about_rejected(rejected, len(images) - errors, decoder))
     return 1 if errors else 0
 
 
@@ -143,11 +146,6 @@ def _is_folder(path: Path) -> bool:
 def _text(path: Path, reading: Reading) -> str:
     marks = "\trescued" * reading.rescued + "\tdamaged" * reading.damaged + "\trejected" * (not reading.accepted)
     return f"{printable(path)}\t{printable(reading.text)}\t{reading.confidence:.4f}{marks}"
-
-
-def _tell(message: str) -> None:
-    """Write one line to stderr."""
-    print(f"edge-crnn read: {one_line(message)}", file=sys.stderr)
 
 
 COMMAND = Command(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -13,19 +12,20 @@ from pathlib import Path
 
 from ..board.limits import usable_processes
 from ..files import sha256
-from ..progress import status
+from ..progress import note, status
 from ..reader import MOST, Reader, load
 from ..scale import local, work
 from ..scale.job import Job, Settings, open_job
 from ..scale.rows import FORMATS, shard_writer
 from ..scale.tasks import Outcome
-from ..terminal import one_line
 from .command import Command, at_least
 from .folders import add_recursive_argument
 from .reader import add_reader_arguments, reader_of
 
 _SHOWN = 5
 """Largest number of reasons that are printed."""
+
+_note = partial(note, program="edge-crnn read-all")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         workers = arguments.workers or min(reader.workers, _fitting_workers(arguments.model))
     with open_job(arguments.output, settings) as job:
         if job.done:
-            _say(f"{job.output}: {len(job.done):,} of {job.parts:,} parts are done; continuing with the others")
+            _note(f"{job.output}: {len(job.done):,} of {job.parts:,} parts are done; continuing with the others")
         workplace = work.Workplace(job, partial(_single_reader, arguments), arguments.skip_unavailable)
         tally = _Tally(job)
         with status("reading") as show:
@@ -199,17 +199,17 @@ def _report(tally: _Tally) -> int:
     """Tell what has been read and what is left, and return the exit status."""
     job = tally.job
     with_error = f", {tally.errors:,} of them with an error" if tally.errors else ""
-    _say(
+    _note(
         f"{job.output}: {tally.read:,} images read{with_error}; {len(job.done) + tally.parts:,} of {job.parts:,} parts"
         " are done"
     )
     reasons = list(dict.fromkeys(tally.left))
     for reason in reasons[:_SHOWN]:
-        _say(reason)
+        _note(reason)
     if reasons:
         others = f" for these and {len(reasons) - _SHOWN:,} other reasons" if len(reasons) > _SHOWN else ""
         noun = "part is" if len(tally.left) == 1 else "parts are"
-        _say(f"{len(tally.left):,} {noun} left{others}; run the same command again to read what is left")
+        _note(f"{len(tally.left):,} {noun} left{others}; run the same command again to read what is left")
     return 1 if tally.left else 0
 
 
@@ -217,11 +217,6 @@ def _advance(tally: _Tally, show: Callable[[str], None] | None, images: int) -> 
     tally.images += images
     if show is not None:
         show(str(tally))
-
-
-def _say(text: str) -> None:
-    """Write one line to stderr."""
-    print(f"edge-crnn read-all: {one_line(text)}", file=sys.stderr)
 
 
 COMMAND = Command(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import stat
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,6 +16,7 @@ from ..chunks import chunked
 from ..doctor.trials import SAMPLE
 from ..errors import DatasetError, ImageError, OutputError
 from ..files import is_temporary
+from ..progress import note
 from ..reader import Reader
 from ..reading import Reading
 from ..serve.arrivals import Arrival, Arrivals
@@ -24,7 +25,6 @@ from ..serve.journal import Journal
 from ..serve.reports import Reports
 from ..serve.stop import Stop
 from ..serve.systemd import Systemd
-from ..terminal import one_line
 from .command import Command, between
 from .folders import add_recursive_argument
 from .reader import add_reader_arguments, json_line, reader_of
@@ -35,6 +35,8 @@ _BATCH = 32
 """Largest number of lines that are synced at once."""
 _SHARE = 10
 """Polling the folder takes at most this fraction of the time: 1 / _SHARE."""
+
+_note = partial(note, program="edge-crnn serve-folder")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check_folder(folder)
     with Journal(arguments.output) as journal, reader_of(arguments) as reader, Stop() as stop:
         if journal.trouble is not None:
-            _say(journal.trouble)
+            _note(journal.trouble)
         reader.read_batch([SAMPLE])  # if this kills the process, no image in the folder is the cause
         with _attempts(folder, journal) as attempts:
             arrivals = Arrivals(folder, journal.__contains__, arguments.recursive)
@@ -99,7 +101,7 @@ def _attempts(folder: Path, journal: Journal) -> Iterator[Attempts]:
 
     attempts = Attempts(journal.path.with_name(f".{journal.path.name}.reading"), is_open)
     if attempts.trouble is not None:
-        _say(attempts.trouble)
+        _note(attempts.trouble)
     orderly = False
     try:
         yield attempts
@@ -125,11 +127,11 @@ class _Service:
         self._reader = reader
         self._stop = stop
         self._systemd = Systemd()
-        self._reports = Reports(arrivals, _say)
+        self._reports = Reports(arrivals, _note)
         self._is_gone = False
 
     def run(self, interval: float, once: bool) -> None:
-        _say(f"reading {self._folder} into {self._journal.path}, which has {len(self._journal):,} readings")
+        _note(f"reading {self._folder} into {self._journal.path}, which has {len(self._journal):,} readings")
         self._systemd.ready(self._status())
         while not self._stop.asked:
             started = time.monotonic()
@@ -144,18 +146,18 @@ class _Service:
             self._sleep(max(interval, (_SHARE - 1) * (looked - started)))
         self._systemd.stopping()
         left = len(self._arrivals.unavailable) if once else 0
-        _say(f"{self._status()}, {left:,} not available and left to the next run" if left else self._status())
+        _note(f"{self._status()}, {left:,} not available and left to the next run" if left else self._status())
 
     def _look(self) -> list[Arrival]:
         try:
             arrivals = self._arrivals.look()
         except OSError as error:
             if not self._is_gone:
-                _say(f"{self._folder}: cannot be listed ({error.strerror}); waiting for it")
+                _note(f"{self._folder}: cannot be listed ({error.strerror}); waiting for it")
             self._is_gone = True
             return []
         if self._is_gone:
-            _say(f"{self._folder}: is back")
+            _note(f"{self._folder}: is back")
         self._is_gone = False
         return arrivals
 
@@ -216,7 +218,7 @@ class _Service:
             lines.append((arrival, self._line(arrival, result)))
         self._journal.append(lines)
         for problem in problems:
-            _say(problem)
+            _note(problem)
         for arrival, _ in lines:
             self._arrivals.done(arrival)
             self._attempts.end(arrival)
@@ -249,10 +251,6 @@ def _reason(error: ImageError) -> str:
     if isinstance(cause, MemoryError):
         return "not enough memory"
     return (cause.strerror if isinstance(cause, OSError) else None) or str(error)
-
-
-def _say(text: str) -> None:
-    print(f"edge-crnn serve-folder: {one_line(text)}", file=sys.stderr, flush=True)
 
 
 COMMAND = Command(

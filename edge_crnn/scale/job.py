@@ -25,7 +25,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import InputError, OutputError
-from ..files import lock
+from ..files import lock, sha256
 from ..model.typed import build
 from ..progress import note as to_stderr
 from ..records import form
@@ -47,7 +47,7 @@ class Settings:
     """The facts that determine the rows of a job."""
 
     inputs: tuple[str, ...]
-    """As the user writes them; absolute paths and URLs in a manifest."""
+    """Folders, files, patterns and URLs as the user writes them; in a manifest, paths are absolute."""
     model: str
     """SHA-256 of the model's payload."""
     spec: str
@@ -156,7 +156,7 @@ def _planned(
         folder=folder,
         parts=len(planned),
         images=sum(known) if len(known) == len(images) else None,
-        parts_sha256=hashlib.sha256(lines).hexdigest(),
+        parts_sha256=sha256(lines),
     )
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import cast
 
-from ..errors import BackendError, without_traceback
+from ..errors import without_traceback
 from ..processes import end_with_parent, interrupts_ignored
 from .parts import Part
-from .tasks import MOST_FAILED, Outcome, Progress, Task, Tasks
+from .tasks import Outcome, Progress, Task, Tasks
 from .work import Workplace, read_part
 
 
@@ -65,7 +65,6 @@ class _Pool:
         self._tasks = tasks
         self._advance = advance
         self._workers: list[_Worker] = []
-        self._failed_starts = 0
 
     def run(self, count: int) -> Iterator[Outcome]:
         while True:
@@ -101,7 +100,7 @@ class _Pool:
             return message
         if isinstance(message, _Ready):
             worker.is_ready = True
-            self._failed_starts = 0
+            self._tasks.begun()
         else:
             self._advance(worker.progress.add(message))  # type: ignore[arg-type]  # an event
         return None
@@ -126,13 +125,8 @@ class _Pool:
         end = f"exit code {worker.process.exitcode}"
         if worker.is_ready:
             return self._tasks.died(worker.task, worker.progress.place, end)
-        self._failed_starts += 1
-        if self._failed_starts == MOST_FAILED:
-            raise BackendError(
-                f"{MOST_FAILED} processes in succession ended before they could read ({end}); check that there is"
-                " enough memory, or use fewer --workers"
-            )
-        self._tasks.put_back(worker.task)
+        advice = "check that there is enough memory, or use fewer --workers"
+        self._tasks.not_begun(worker.task, "processes", end, advice)
         return None
 
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BackendError, BackendUnavailable, ImageError, InputError
+from ..errors import BackendError, BackendUnavailable, InputError
 from ..reader import Reader, open_reader
 from . import contents
 from .parts import Part
 from .rows import row, structure
-from .tasks import MOST_FAILED, Outcome, Progress, Task, Tasks
-from .work import Workplace, digests, read_part
+from .tasks import Outcome, Progress, Task, Tasks
+from .work import Workplace, digests, read_part, results
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -89,10 +89,8 @@ class _Batches:
         import pyarrow as pa
 
         images = [contents.of_value(self._column, value) for value in table.column(self._column).to_pylist()]
-        readings = self._reader.read_each([image for image in images if not isinstance(image, ImageError)])
         rows = []
-        for image in images:
-            result = image if isinstance(image, ImageError) else next(readings)
+        for _, result in results(self._reader, [("", image) for image in images]):
             values = row("", result, self._model)
             del values["image"]
             rows.append(values)
@@ -170,7 +168,6 @@ class _Cluster:
         self._advance = advance
         self._actor = ray.remote(num_cpus=_CORES, num_gpus=gpus or None, scheduling_strategy="SPREAD")(_Parts)
         self._workers: list[_Worker] = []
-        self._failed_starts = 0
 
     def run(self, count: int) -> Generator[Outcome, None, None]:
         while True:
@@ -203,7 +200,7 @@ class _Cluster:
             return event
         if event is None:
             worker.has_begun = True
-            self._failed_starts = 0
+            self._tasks.begun()
         else:
             self._advance(worker.progress.add(event))
         return None
@@ -222,13 +219,9 @@ class _Cluster:
         self._advance(-worker.progress.images)
         if worker.has_begun:
             return self._tasks.died(worker.task, worker.progress.place, type(error).__name__)
-        self._failed_starts += 1
-        if self._failed_starts == MOST_FAILED:
-            raise BackendError(
-                f"{MOST_FAILED} actors in succession ended before they could read ({str(error).splitlines()[0]}); check"
-                " the memory of the machines, and that edge-crnn is installed on them"
-            ) from error
-        self._tasks.put_back(worker.task)
+        end = str(error).splitlines()[0]
+        advice = "check the memory of the machines, and that edge-crnn is installed on them"
+        self._tasks.not_begun(worker.task, "actors", end, advice)
         return None
 
 

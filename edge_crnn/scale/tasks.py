@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from ..errors import BackendError
 from .parts import Part
 
 DEADLY = 3
@@ -99,6 +100,7 @@ class Tasks:
         self._parts = iter(parts)
         self._again: deque[Task] = deque()
         self._deaths: defaultdict[int, _Deaths] = defaultdict(_Deaths)
+        self._failed_starts = 0
 
     def next(self) -> Task | None:
         """Return the next task; None if there is none, though one may come back."""
@@ -107,8 +109,27 @@ class Tasks:
         numbered = next(self._parts, None)
         return None if numbered is None else Task(*numbered)
 
-    def put_back(self, task: Task) -> None:
-        """Have a task done again as it is, because its process ended before it began."""
+    def begun(self) -> None:
+        """Take note that a process has begun with its first task."""
+        self._failed_starts = 0
+
+    def not_begun(self, task: Task, processes: str, end: str, advice: str) -> None:
+        """Have a task done again as it is, because its process ended before it began.
+
+        Args:
+            task: the task.
+            processes: the word for processes of this kind, for the message.
+            end: the way the process ended, for the message.
+            advice: what to do about it, for the message.
+
+        Raises:
+            BackendError: this was the last of `MOST_FAILED` processes in succession.
+        """
+        self._failed_starts += 1
+        if self._failed_starts == MOST_FAILED:
+            raise BackendError(
+                f"{MOST_FAILED} {processes} in succession ended before they could read ({end}); {advice}"
+            )
         self._again.append(task)
 
     def died(self, task: Task, place: int | None, end: str) -> Outcome | None:

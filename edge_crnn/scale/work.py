@@ -87,7 +87,7 @@ def read_part(workplace: Workplace, task: Task, reader: Reader) -> Iterator[Even
             if task.alone:
                 yield Begun(images)
             wanted = [(name, _given_up(name)) for name, _ in chunk] if images in task.deadly else chunk
-            for name, result in _results(reader, wanted):
+            for name, result in results(reader, wanted):
                 if isinstance(result, ImageError):
                     if is_temporary(result) and not workplace.skip_unavailable:
                         raise _NotNowError(str(result))
@@ -102,7 +102,7 @@ def read_part(workplace: Workplace, task: Task, reader: Reader) -> Iterator[Even
     yield Outcome(task.number, images, errors)
 
 
-def _results(reader: Reader, named: Sequence[Named]) -> Iterator[tuple[str, Reading | ImageError]]:
+def results(reader: Reader, named: Sequence[Named]) -> Iterator[tuple[str, Reading | ImageError]]:
     """Yield the name and the result of every image, in their order."""
     readings = reader.read_each([image for _, image in named if not isinstance(image, ImageError)])
     for name, image in named:

@@ -34,7 +34,8 @@ def positions(parts: list[Part]) -> list[tuple[str, int]]:
             assert part.images == len(part.files)
             found += [(file.path, 0) for file in part.files]
         else:
-            places = range(part.start, 3 if part.stop is None else part.stop) if part.picked is None else part.picked
+            stop = 3 if part.stop is None else part.stop
+            places = range(part.start, stop) if part.picked is None else part.picked
             found += [(part.files[0].path, place) for place in places]
     return found
 
@@ -49,7 +50,7 @@ def test_every_image_is_in_one_part(shards: list[tuple[str, list[int]]], sample:
     groups = {f"{number}.{kind}": counts for number, (kind, counts) in enumerate(shards)}
     images = []
     for path, counts in groups.items():
-        count = sum(counts) if path.endswith("parquet") else 3 if path.endswith("tar") else 1
+        count = {"png": 1, "tar": 3, "parquet": sum(counts)}[path.rpartition(".")[2]]
         images += [(path, place) for place in range(count)]
     listed = [File(path) for path in groups]
     with pytest.MonkeyPatch.context() as patch:

@@ -14,7 +14,8 @@
     ├── BackendError          (RuntimeError) the engine failed, or was used after close()
     ├── ConversionError       (RuntimeError) the result of a conversion is unusable
     ├── VerificationError     (RuntimeError) the artifact does not read the same text as the reference
-    └── OutputError           (OSError)      a result cannot be written
+    ├── OutputError           (OSError)      a result cannot be written
+    └── SourceError           (OSError)      a camera or a recording delivers no frames
 
 Every leaf is also a matching builtin, so callers who do not know this tree can catch it. A message says what was found,
 what was expected, and what to do.
@@ -83,6 +84,13 @@ class VerificationError(EdgeCrnnError, RuntimeError):
 
 class OutputError(EdgeCrnnError, OSError):
     """A result cannot be written."""
+
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()
+
+
+class SourceError(EdgeCrnnError, OSError):
+    """A camera or a recording delivers no frames, at least not now."""
 
     def __str__(self) -> str:
         return self.strerror or super().__str__()

@@ -169,13 +169,28 @@ class Reader:
         named = list(_named(images))
         if not named:
             raise InputError("no image to fuse, expected at least 1")
-        with self._engine() as engine:
-            pictures = [read_picture(image, name) for name, image in named]
-            chunks = chunked([picture.pixels for picture in pictures], engine.facts.max_batch or _CHUNK)
-            reading = self.fuse_decoded(
-                np.concatenate([engine.infer(self._preprocessed(chunk)) for chunk in chunks]), weights
-            )
+        pictures = [read_picture(image, name) for name, image in named]
+        reading = self.fuse_decoded(self.probabilities([picture.pixels for picture in pictures]), weights)
         return _marked(reading) if any(picture.damage for picture in pictures) else reading
+
+    def probabilities(self, pixels: Sequence[Pixels]) -> Probabilities:
+        """Return what the network gives for images, for `decode` and `fuse_decoded`.
+
+        Args:
+            pixels: (H, W, 3) BGR or (H, W) grey, uint8, each.
+
+        Returns:
+            (N, T, C) float32.
+
+        Raises:
+            BackendError: see `read`.
+        """
+        with self._engine() as engine:
+            chunks = chunked(pixels, engine.facts.max_batch or _CHUNK)
+            parts = [engine.infer(self._preprocessed(chunk)) for chunk in chunks]
+        if not parts:
+            return np.empty((0, self.spec.output.steps, self.spec.output.classes), np.float32)
+        return np.concatenate(parts)
 
     def fuse_decoded(self, probabilities: Probabilities, weights: npt.ArrayLike | None = None) -> FusedReading:
         """Make one reading of an engine's (N, T, C) float32 probabilities for N images of one text.

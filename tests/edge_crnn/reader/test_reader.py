@@ -351,3 +351,11 @@ def test_missing_function_is_named(tmp_path: Path) -> None:
         reader_of(ABC, spec, preprocess=brightest)
     with pytest.raises(InputError, match="found the function 'brightest', but the model names none"):
         reader_of(ABC, preprocess=brightest)
+
+
+def test_probabilities_of_images_are_decoded_to_their_readings() -> None:
+    reader = reader_of(ABC)
+    given = reader.probabilities([BLACK, BLACK])
+    assert given.shape == (2, *ABC.shape[1:])
+    assert reader.decode(given) == reader.read_batch([BLACK, BLACK])
+    assert reader.probabilities([]).shape == (0, SPEC.output.steps, SPEC.output.classes)

@@ -1,0 +1,204 @@
+"""What the page shows: the newest frame, the last events, health and regions."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...errors import InputError
+from ..event import Event
+from ..frame import Frame
+from ..sighting import Sighting
+from . import jpeg
+from .health import Health
+from .outline import Outline
+from .search import matches, normal
+
+_CROP_WIDEST, _CROP_HIGHEST, _CROP_QUALITY = 480, 240, 85
+_LIVE_QUALITY = 70
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A passage, as its last event described it."""
+
+    event: Event
+    """Without its crop: `event.crop` is empty."""
+    change: int
+    """Number of the event among all that the page has taken, from 1."""
+    crop: bytes | None
+    """JPEG of at most 480 × 240 pixels; None: it could not be encoded."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the JSON form for the page; times in seconds since the epoch."""
+        event = self.event
+        return {
+            "identity": event.identity,
+            "change": self.change,
+            "kind": event.kind,
+            "region": event.region,
+            "text": event.text,
+            "confidence": float(event.confidence),
+            "accepted": bool(event.accepted),
+            "first_seen": float(event.first_seen),
+            "last_seen": float(event.last_seen),
+            "listed": event.listed,
+            "rescued": bool(event.rescued),
+            "direction": event.direction,
+            "has_crop": self.crop is not None,
+        }
+
+
+@dataclass(frozen=True)
+class Live:
+    """The newest frame, and what was read in it."""
+
+    frame: Frame
+    sightings: tuple[Sighting, ...]
+    shown: float
+    """Monotonic time in seconds at which the page got the frame."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the readings and their corners in shares of the frame."""
+        height, width = self.frame.pixels.shape[:2]
+        size = np.array((width, height), np.float32)
+        return {
+            "aspect": width / height,
+            "sightings": [
+                {
+                    "text": sighting.reading.text,
+                    "accepted": bool(sighting.reading.accepted),
+                    "points": np.round((sighting.quad / size).astype(float), 4).tolist(),
+                }
+                for sighting in self.sightings
+            ],
+        }
+
+
+class State:
+    """Takes frames and events from the loop, and gives them to the page. Any thread may use it.
+
+    Memory is bounded: `most_events` passages with crops of at most some tens of kilobytes each, one frame and one
+    encoded image.
+
+    Args:
+        camera: name of the camera, for people.
+        health: returns the numbers of the loop; called from other threads, at most every second per viewer.
+        outlines: returns the outlines of the regions.
+        save_outlines: writes outlines into the configuration and applies them; it may raise errors of edge-crnn, whose
+            message the page shows. None: the page shows regions, but cannot edit them.
+        most_events: number of passages that are kept; the oldest go first.
+        keep_s: seconds after which a passage that has not been seen again is forgotten; None: as long as there is room.
+
+    Raises:
+        BackendUnavailable: OpenCV is not installed.
+        InputError: `most_events` is not positive.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        *,
+        health: Callable[[], Health] = Health,
+        outlines: Callable[[], Sequence[Outline]] = tuple,
+        save_outlines: Callable[[Sequence[Outline]], None] | None = None,
+        most_events: int = 500,
+        keep_s: float | None = None,
+    ) -> None:
+        jpeg.require()
+        if most_events < 1:
+            raise InputError(f"most_events is {most_events}; expected a positive number")
+        self.camera = camera
+        self.health = health
+        self.outlines = outlines
+        self.save_outlines = save_outlines
+        self._most_events = most_events
+        self._keep_s = keep_s
+        self._lock = threading.Lock()
+        self._encoding = threading.Lock()
+        self._entries: dict[str, Entry] = {}
+        self._counts: Counter[str] = Counter({"new": 0, "update": 0, "end": 0})
+        self._live: Live | None = None
+        self._live_jpeg: tuple[Live | None, int, bytes] = (None, 0, b"")
+
+    def show(self, frame: Frame, sightings: Sequence[Sighting] = ()) -> None:
+        """Take the newest frame and its readings. It keeps the pixels without a copy; encoding waits for a viewer."""
+        self._live = Live(frame, tuple(sightings), time.monotonic())
+
+    def put(self, event: Event) -> None:
+        """Take an event. The last event of a passage replaces those before it."""
+        try:
+            crop = jpeg.encoded(event.crop, _CROP_WIDEST, _CROP_HIGHEST, _CROP_QUALITY)
+        except InputError:
+            crop = None  # the page shows that there is none
+        with self._lock:
+            self._counts[event.kind] += 1
+            self._entries[event.identity] = Entry(_without_pixels(event), self._counts.total(), crop)
+            self._forget()
+
+    def close(self) -> None:
+        """Do nothing: there is nothing left to write."""
+
+    @property
+    def live(self) -> Live | None:
+        """The newest frame and its readings; None: there was no frame yet."""
+        return self._live
+
+    def live_jpeg(self, width: int) -> tuple[Live, bytes] | None:
+        """Return the newest frame, and its JPEG of at most `width` pixels; encoded once however many look at it.
+
+        Returns None without a frame. Takes milliseconds.
+        """
+        with self._encoding:
+            live = self._live
+            if live is None:
+                return None
+            encoded, encoded_width, data = self._live_jpeg
+            if encoded is not live or encoded_width != width:
+                data = jpeg.encoded(live.frame.pixels, width, width, _LIVE_QUALITY)
+                self._live_jpeg = (live, width, data)
+            return live, data
+
+    @property
+    def changes(self) -> int:
+        """Number of events so far."""
+        return self._counts.total()
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of events of each kind."""
+        with self._lock:
+            return dict(self._counts)
+
+    def events(self, search: str = "", most: int = 100) -> tuple[list[Entry], int]:
+        """Return the newest passages whose plate contains `search`, newest first, and the number of all that do."""
+        part = normal(search)
+        with self._lock:
+            self._forget()
+            entries = list(reversed(self._entries.values()))
+        found = [entry for entry in entries if matches(normal(entry.event.text), part)] if part else entries
+        return found[:most], len(found)
+
+    def crop(self, identity: str) -> bytes | None:
+        """Return the crop of a passage as JPEG; None if it is not there."""
+        with self._lock:
+            self._forget()
+            entry = self._entries.get(identity)
+        return entry.crop if entry else None
+
+    def _forget(self) -> None:
+        while len(self._entries) > self._most_events:
+            del self._entries[next(iter(self._entries))]
+        if self._keep_s is not None:
+            oldest = time.time() - self._keep_s
+            for identity in [name for name, entry in self._entries.items() if entry.event.last_seen < oldest]:
+                del self._entries[identity]
+
+
+def _without_pixels(event: Event) -> Event:
+    return replace(event, crop=np.empty((0, 0, 3), np.uint8))

@@ -1,0 +1,55 @@
+"""The token that opens the page to other machines: a file that only its owner can read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import stat
+from pathlib import Path
+
+from ...errors import InputError, OutputError
+
+_TOKEN_BYTES = 32
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{20,200}")
+"""Source of the symbols: RFC 6750, section 2.1."""
+
+
+def read_token(path: Path) -> str:
+    """Return the token in a file. A missing file is created with mode 0600 and a random token.
+
+    Raises:
+        InputError: others may read the file, or it holds no token.
+        OutputError: the file cannot be read or created.
+    """
+    try:
+        if not path.exists():
+            _create(path)
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            content = file.read(1024)
+    except OSError as error:
+        raise OutputError(error.errno, f"{path}: cannot read or create the token ({error.strerror})") from error
+    if mode & 0o077:
+        raise InputError(f"{path}: other users may read the token (mode {mode:04o}); run: chmod 600 {path}")
+    token = content.decode("ascii", "replace").strip()
+    if not _TOKEN.fullmatch(token):
+        raise InputError(
+            f"{path}: holds no token; expected 20 to 200 letters, digits and ._~+/=-; remove the file for a new token"
+        )
+    return token
+
+
+def _create(path: Path) -> None:
+    """Create the file in one step: another process may create it at the same time, and the first one wins."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:  # noqa: PTH123
+            file.write(secrets.token_urlsafe(_TOKEN_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,15 @@
+"""Where events go.
+
+form          an event as JSON, which lines, MQTT, the webhook and the page share
+jpeg          crops and frames as JPEG
+queued        a thread with a bounded queue, for everything that takes time
+hashed        plates as keyed hashes in place of text and crop
+lines         JSON lines in a file
+snapshots     JPEG files in dated folders
+retention     which files are too old or too many
+broker        the connection to an MQTT broker
+discovery     the messages that make Home Assistant create entities
+mqtt          events for Home Assistant and others
+frigate       events in the form of Frigate
+webhook       events as HTTP requests
+"""

@@ -113,11 +113,11 @@ def test_the_default_model_rejects_as_many_samples_as_the_pages_say() -> None:
         reading.label == path.stem for path, reading in zip(images, readings, strict=True) if not reading.accepted
     ]
     wrong = sum(reading.label != path.stem for path, reading in zip(images, readings, strict=True))
-    assert (len(rejected), sum(rejected), wrong) == (9, 7, 2)
-    assert "rejects 9: the 2 that it misreads, and 7 that are correct" in text("README.md")
-    assert f"read {len(images) - wrong} of the {len(images)} plates correctly" in text("samples/README.md")
+    assert (len(rejected), sum(rejected), wrong) == (21, 18, 3)
+    assert "rejects 21: the 3 that it misreads, and 18 that are correct" in text("README.md")
+    assert f"slimmed, reads {len(images) - wrong}." in text("samples/README.md")
     concepts = " ".join(text("docs/concepts.md").split())
-    assert "marks 9 of the 500 samples as rejected: the 2 that it misreads and 7 that it reads correctly" in concepts
+    assert "marks 21 of the 500 samples as rejected: the 3 that it misreads and 18 that it reads correctly" in concepts
 
 
 def test_the_quickstart_runs(newcomer: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 BLOCKED = (
     *("tensorflow", "keras", "h5py", "flatbuffers", "onnx", "cv2", "PIL"),
     *("ai_edge_litert", "tflite_runtime", "onnxruntime", "openvino", "tensorrt", "pycuda"),
-    *("pyarrow", "fsspec", "ray", "importlib.metadata", "pkg_resources"),
+    *("pyarrow", "fsspec", "ray", "tritonclient", "importlib.metadata", "pkg_resources"),
 )
 """Modules that are slow to import, or missing on a device."""
 
@@ -42,6 +42,18 @@ def test_the_package_needs_numpy_only() -> None:
     ).split()
     assert "edge_crnn.reader" in imported
     assert {name.partition(".")[0] for name in imported} <= {"edge_crnn", "numpy", *sys.stdlib_module_names}
+
+
+def test_importing_the_package_stays_light() -> None:
+    numpy, package = python(
+        "before = set(sys.modules); import numpy; mine = set(sys.modules); import edge_crnn;"
+        " print(len(mine - before), len(set(sys.modules) - mine))"
+    ).split()
+    assert int(package) < int(numpy)
+    imported = python("import edge_crnn; print(*(name for name, module in sys.modules.items() if module))").split()
+    heavy = {"ray", "pyarrow", "fsspec", "tritonclient", "http", "ssl", "asyncio", "multiprocessing", "hashlib"}
+    assert not heavy & set(imported)
+    assert not [name for name in imported if name.startswith(("edge_crnn.scale", "edge_crnn.serve", "edge_crnn.cli"))]
 
 
 def test_every_module_of_the_runtime_imports_without_an_engine() -> None:

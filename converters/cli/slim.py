@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=at_least(1),
         default=MOST,
         metavar="N",
-        help="most images to fit to and to compare with; at least a third of them is held back to compare both models"
+        help="most images to fit to and to compare with; a third of them is held back to compare both models"
         " (default: %(default)s)",
     )
     add_structure_arguments(parser)

@@ -33,15 +33,15 @@ from ..verify.gate import Readings
 from .distil import STATE, Lessons, Plan, distil, mean_weighted_divergence
 from .factor import Ranks
 from .search import Trial, least_same, smallest
-from .slim import MAX_IMAGES, MIN_IMAGES, Slimmed, Slimmer
+from .slim import ENOUGH_IMAGES, MIN_IMAGES, Slimmed, Slimmer
 from .units import Places
 
 SHARE = 0.15
 """Default share of the multiplications."""
 FEWEST = MIN_IMAGES * 3 // 2
 """Fewest images to slim with: two thirds of them are fitted to."""
-MOST = MAX_IMAGES * 3 // 2
-"""Default number of images: so many are fitted to that more would not change much."""
+MOST = ENOUGH_IMAGES * 3 // 2
+"""Default number of images, for a result without training within two minutes."""
 CONFIDENT = 0.5
 """Least confidence of a text of the teacher that counts."""
 _CHUNK = 32
@@ -100,7 +100,7 @@ def slim_model(
 ) -> Student:
     """Slim a trained model, and write the smaller one with its spec, both or neither.
 
-    At least a third of the images is held back from the fit to compare the two models. An image counts there if the
+    A third of the images is held back from the fit to compare the two models. An image counts there if the
     teacher reads some text with a confidence of at least 0.5; a note on stderr says how many do not.
 
     Args:
@@ -244,7 +244,7 @@ def _trained(
 def _split(count: int, seed: int) -> tuple[Places, Places]:
     """Return the places of the images to fit to, and of those that are held back."""
     order = np.random.default_rng(seed).permutation(count)
-    fitted = min(MAX_IMAGES, count - count // 3)
+    fitted = count - count // 3
     return np.sort(order[:fitted]), np.sort(order[fitted:])
 
 

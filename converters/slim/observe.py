@@ -28,7 +28,9 @@ Part: TypeAlias = Literal["input"] | Direction
 CHUNK = 16
 """Images that are evaluated at once, so that the windows of a convolution fit into memory."""
 ROWS = 24_000
-"""About the number of places of a value that are looked at in all images together."""
+"""Fewest places of a value that are looked at in all images together, if it has so many."""
+PLACES = 48
+"""Fewest places of a value that are looked at in an image, if it has so many."""
 _CELL_VALUES = ("gates", "hidden", "proposal", "memory", "recalled")
 """Values inside a recurrent layer that its weights are fitted to; see `oracle`."""
 
@@ -248,9 +250,9 @@ def _shaped_like(graph: Graph, name: str) -> str:
 
 
 def _drawn(shape: tuple[int, ...], images: int, random: np.random.Generator) -> Places:
-    """Draw places of a value for every image, (N, M): all of them, or with replacement about `ROWS` in all images."""
+    """Draw places of a value for every image, (N, M): all of them, or with replacement as many as the constants say."""
     places = int(np.prod(shape[:-1]))
-    most = -(-ROWS // images)
+    most = max(PLACES, -(-ROWS // images))
     if places <= most:
         return np.broadcast_to(np.arange(places), (images, places))
     return np.sort(random.integers(places, size=(images, most)), axis=1)

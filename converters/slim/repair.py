@@ -24,7 +24,7 @@ from ..graph.cells import Array, Cell, GruCell
 from ..graph.graph import INPUT, Graph
 from ..graph.nodes import Activation, Conv, Dense, Node, Recurrent
 from .absorb import absorb
-from .factor import Factorisation, Ranks, core, first_factor, last_factor
+from .factor import Factorisation, Ranks, core, first_factor, last_factor, rotation
 from .observe import CHUNK, Moments, Observation, is_fitted, rows_at, summed
 from .units import Places, Units, gate_columns
 
@@ -113,7 +113,7 @@ def fit_factors(
 ) -> tuple[Array, Array, Array]:
     """Return two kernels, (in, rank) and (rank, out), and the bias (out,) that fit x as `fit` does.
 
-    The second kernel has the principal directions of the fitted sums.
+    The second kernel spans the principal directions of the fitted sums; see `rotation`.
 
     Args:
         x: the input of the sums, (rows, in).
@@ -123,6 +123,7 @@ def fit_factors(
         activation: what is applied to the sums.
     """
     fitted, directions, mean, offset = _fit(x, target, kernel, activation, rank)
+    directions = directions @ rotation(directions.shape[1]).astype(np.float32)
     first = _projected(fitted, directions)
     bias = np.asarray(offset - (mean @ first) @ directions.T, np.float32)
     return first, np.ascontiguousarray(directions.T), bias

@@ -28,8 +28,8 @@ from .units import Group, Units, find_units
 
 MIN_IMAGES = 64
 """Fewest images that weights can be refitted to: on plates, half as many lose five times as many texts."""
-MAX_IMAGES = 384
-"""Most images that are used: each takes time, and the last ones change little."""
+ENOUGH_IMAGES = 384
+"""More images cost time and memory in proportion, and change less and less."""
 MIN_CONFIDENCE = 0.5
 """Lowest median confidence of the whole graph on the images."""
 _LOSS_IMAGES = 32
@@ -69,11 +69,8 @@ class Slimmer:
         if len(images) < MIN_IMAGES:
             raise DatasetError(
                 f"{len(images)} images are too few to slim a model with; expected at least {MIN_IMAGES}, better"
-                f" {MAX_IMAGES}: add images, which need no labels"
+                f" {ENOUGH_IMAGES}: add images, which need no labels"
             )
-        random = np.random.default_rng(seed)
-        if len(images) > MAX_IMAGES:
-            images = images[np.sort(random.choice(len(images), MAX_IMAGES, replace=False))]
         self._images = images
         self._progress = progress or (lambda _line: None)
         self._graph = graph

@@ -52,6 +52,7 @@ COMMANDS: dict[str, Entry] = {
     "read-all": Entry(
         "read archives of images into shards, with resumption", "edge_crnn.cli.read_all", "litert,opencv"
     ),
+    "export": Entry("write a model for Triton Inference Server", "edge_crnn.cli.export", "litert,opencv"),
     "calibrate": Entry(
         "make confidences match the share of correct readings", "edge_crnn.cli.calibrate", "litert,opencv"
     ),

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..dataset import find_images
 from ..errors import ImageError, InputError
@@ -22,12 +22,16 @@ from ..images import Image
 from ..images.limits import current_limits
 from ..model.spec import DecoderSpec
 from ..progress import note, progress
+from ..reader import Reader
 from ..reading import Reading
 from ..terminal import printable
-from .command import Command
+from .command import Command, between
 from .folders import add_recursive_argument
 from .reader import add_reader_arguments, json_line, reader_of
 from .streams import read_all
+
+if TYPE_CHECKING:
+    from ..scale.triton.client import Client
 
 _STDIN = "-"
 _Named: TypeAlias = tuple[Path, Image]
@@ -51,17 +55,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="text",
         help="text: image, text, confidence; jsonl: all fields, for programs",
     )
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        help="let the Triton server at this URL read, such as http://server:8000; --model is then the name of its"
+        " model, and edge-crnn export sets the other options of the reader",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=between(1, 86400),
+        default=60.0,
+        metavar="S",
+        help="with --server: give up after S seconds without an answer (default: 60)",
+    )
     add_reader_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Return 1 if an image could not be read, else 0."""
-    images = list(_images(arguments.images, arguments.recursive))
+    images = list(images_of(arguments.images, arguments.recursive))
     as_json: bool = arguments.format == "jsonl"
     first_error = ""
     errors = 0
     rejected = 0
-    with reader_of(arguments) as reader:
+    with _reader(arguments) as reader:
         results = zip(images, reader.read_each([image for _, image in images]), strict=True)
         for (path, _), result in progress(results, len(images), "reading"):
             if as_json:
@@ -75,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
             rejected += not result.accepted
             if not as_json:
                 print(_text(path, result))
-        decoder = reader.spec.decoder
+        decoder = reader.spec.decoder if isinstance(reader, Reader) else None
     if errors:
         detail = f"; {first_error}" if as_json else ""
         _note(f"{errors} of {len(images)} images could not be read{detail}")
@@ -84,8 +101,34 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if errors else 0
 
 
-def _about_rejected(rejected: int, readings: int, decoder: DecoderSpec) -> str:
-    """Return a message with the number of rejected readings, the reason, and the option that changes it."""
+def _reader(arguments: argparse.Namespace) -> Reader | Client:
+    """Open the model, or the connection to a server.
+
+    Raises:
+        InputError: an option cannot be used with a server.
+    """
+    if arguments.server is None:
+        return reader_of(arguments)
+    from ..scale.triton.client import Client
+
+    parser = argparse.ArgumentParser()
+    add_reader_arguments(parser)
+    for option, default in vars(parser.parse_args([])).items():
+        if option != "model" and getattr(arguments, option) != default:
+            raise InputError(
+                f"found --{option.replace('_', '-')} with --server, which reads with the options of its model; give"
+                " it to edge-crnn export"
+            )
+    return Client(arguments.server, arguments.model, timeout=arguments.timeout, say=_note)
+
+
+def _about_rejected(rejected: int, readings: int, decoder: DecoderSpec | None) -> str:
+    """Return a message with the number of rejected readings, the reason, and the option that changes it.
+
+    None for `decoder`: a server has decided.
+    """
+    if decoder is None:
+        return f"{rejected} of {readings} readings are marked as rejected"
     reasons = []
     if decoder.reject_below:
         reasons.append(f"confidence below {decoder.reject_below:.4f}")
@@ -95,7 +138,7 @@ def _about_rejected(rejected: int, readings: int, decoder: DecoderSpec) -> str:
     return f"{rejected} of {readings} readings are marked as rejected ({' or '.join(reasons)}){advice}"
 
 
-def _images(names: Sequence[str], recursive: bool) -> Iterator[_Named]:
+def images_of(names: Sequence[str], recursive: bool) -> Iterator[_Named]:
     """Yield the images that the arguments name.
 
     Raises:
@@ -162,5 +205,6 @@ COMMAND = Command(
         "read --min-confidence 0.9 --format jsonl plate.jpg",
         "read --recursive incoming",
         "read - < plate.jpg",
+        "read --server http://server:8000 incoming",
     ),
 )

@@ -78,16 +78,25 @@ def read_picture(image: Image, name: str = "image") -> Picture:
     """Return the pixels of an image and the damage of its file; for arguments and errors, see `read_pixels`."""
     from .decode import Picture, decode  # not needed for arrays
 
+    content, name = read_content(image, name)
+    return Picture(content) if isinstance(content, np.ndarray) else decode(content, name)
+
+
+def read_content(image: Image, name: str = "image") -> tuple[bytes | Pixels, str]:
+    """Return the bytes of an image file, which are not decoded, or the pixels of an array or a Pillow image.
+
+    For arguments and errors, see `read_pixels`; the second value is the name of the image in messages.
+    """
     if isinstance(image, np.ndarray):
-        return Picture(as_pixels(image, name))
+        return as_pixels(image, name), name
     if isinstance(image, str | os.PathLike):
-        return decode(_read(image), os.fspath(image))
+        return _read(image), os.fspath(image)
     if isinstance(image, bytes | bytearray | memoryview):
-        return decode(bytes(image), name)
+        return bytes(image), name
     if is_pillow(image):
-        return Picture(pillow_pixels(image, name))
+        return pillow_pixels(image, name), name
     if callable(getattr(image, "read", None)):
-        return _file_picture(image, name)
+        return _file_content(image, name)
     raise ImageTypeError(
         f"{name}: found {type(image).__name__}, expected a path, the bytes of an image file, an open binary file, a"
         f" Pillow image or a NumPy array; {advice_on(image)}"
@@ -122,9 +131,7 @@ def decode_image(data: bytes, name: str = "image") -> Pixels:
     return decode(data, name).pixels
 
 
-def _file_picture(file: Any, name: str) -> Picture:
-    from .decode import decode
-
+def _file_content(file: Any, name: str) -> tuple[bytes, str]:
     named = getattr(file, "name", None)
     if isinstance(named, str):
         name = named
@@ -140,7 +147,7 @@ def _file_picture(file: Any, name: str) -> Picture:
         )
     if not data:
         raise ImageError(f"{name}: nothing is left to read; rewind the file with seek(0), or pass another")
-    return decode(bytes(data), name)
+    return bytes(data), name
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:

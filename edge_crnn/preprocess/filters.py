@@ -4,7 +4,7 @@ OpenCV itself is never used here, because its fused multiplications make some re
 
 | filter | peer | agreement |
 |---|---|---|
-| otsu | cv2.threshold, THRESH_BINARY + THRESH_OTSU, 255 | bit for bit on x86 |
+| otsu | cv2.threshold, THRESH_BINARY + THRESH_OTSU, 255 | bit for bit on x86, except between equally good levels |
 | adaptive mean | cv2.adaptiveThreshold, ADAPTIVE_THRESH_MEAN_C, THRESH_BINARY, 255 | bit for bit |
 | adaptive gaussian | the same, ADAPTIVE_THRESH_GAUSSIAN_C | the local mean within one grey level |
 | clahe | cv2.createCLAHE(LIMIT, (TILES, TILES)) | bit for bit on x86 |

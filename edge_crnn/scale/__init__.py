@@ -1,4 +1,4 @@
-"""Reads archives of images with many processes, on one machine or several, and resumes exactly after a kill.
+"""Reads more images than one process can: archives, with exact resumption after a kill, and those of many clients.
 
 | module | contents |
 |---|---|
@@ -13,6 +13,7 @@
 | `work` | one part with one reader |
 | `local` | many parts with many processes |
 | `ray` | many parts with a cluster; the images of a Ray dataset |
+| `triton` | the images of many clients, with a server |
 
 A part is done if and only if its shard exists. A shard is written completely or not at all.
 """

@@ -85,7 +85,7 @@ def split(files: Sequence[File], folder: str, column: str, sample: int | None = 
 
 def _all_parts(files: Sequence[File], folder: str, column: str) -> Iterator[Part]:
     rows = {file.path: parquet.row_counts(file, folder, column) for file in files if _kind(file) == "parquet"}
-    most = _most(len(files) + sum(map(sum, rows.values())))
+    most = images_per_part(len(files) + sum(map(sum, rows.values())))
     for kind, group in groupby(files, _kind):
         if kind == "images":
             yield from _parts_of_images(group, most)
@@ -97,8 +97,8 @@ def _all_parts(files: Sequence[File], folder: str, column: str) -> Iterator[Part
             yield from (Part("tar", (file,)) for file in group)
 
 
-def _most(images: int) -> int:
-    """Return the largest number of images in a part of a job of so many images."""
+def images_per_part(images: int) -> int:
+    """Return the largest number of images in a part, for a job of `images` images."""
     return min(max(_FEWEST, images // _SHARE), _MOST)
 
 
@@ -145,7 +145,7 @@ def _sampled(parts: Sequence[Part], folder: str, sample: int) -> list[Part]:
         elif here:
             picked.append(replace(part, picked=tuple(part.start + position - first for position in here)))
         first += count
-    return [*_parts_of_images(images, _most(len(images))), *picked]
+    return [*_parts_of_images(images, images_per_part(len(images))), *picked]
 
 
 def _count(part: Part, folder: str) -> int:

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters.graph import oracle
-from converters.graph.graph import Graph
-from converters.graph.nodes import Dense, Recurrent, Softmax
-from converters.graph.ranges import calibrate
+from converters.graph.graph import INPUT, Graph
+from converters.graph.nodes import Conv, Dense, Recurrent, Softmax
+from converters.graph.ranges import calibrate, narrowed
 from edge_crnn.errors import ConversionError, DatasetError
 
 
@@ -61,3 +61,48 @@ def test_values_beyond_float32_are_refused(weight: float) -> None:
     graph = Graph.chain((3, 2), (dense, Softmax("softmax")))
     with pytest.raises(ConversionError, match=r"value 'dense' goes from .*inf.*; int8 needs finite values"):
         calibrate(graph, [np.ones((1, 3, 2), np.float32)])
+
+
+def quantised(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Round to the 256 numbers of int8 that a range has."""
+    steps = np.linspace(low, high, 256)
+    return steps[np.abs(values[:, None] - steps).argmin(axis=1)]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(1, 100), st.booleans())
+def test_a_narrowed_range_has_the_least_error(seed: int, outlier: float, is_heavy: bool) -> None:
+    random = np.random.default_rng(seed)
+    sample = random.standard_t(3, 2000) if is_heavy else random.normal(size=2000)
+    low, high = float(sample.min()) - outlier, float(sample.max()) + outlier
+    narrow = narrowed(low, high, sample.astype(np.float32))
+    assert low <= narrow[0] < narrow[1] <= high
+
+    def error(share: float) -> float:
+        return float(np.square(sample - quantised(sample, low * share, high * share)).mean())
+
+    assert error(narrow[0] / low) <= 1.05 * min(map(error, np.linspace(0.25, 1, 16)))
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+def test_only_sums_without_an_activation_get_a_narrower_range(activation: str) -> None:
+    """A single large sum of a convolution is cut off; after a ReLU, it counts."""
+    random = np.random.default_rng(1)
+    images = random.normal(size=(4, 64, 64, 2)).astype(np.float32)
+    images[0, 3, 3, 0] = 12
+    one = np.eye(2, dtype=np.float32)[None, None]
+    conv = Conv("conv", one, np.zeros(2, np.float32), activation=activation, inputs=(INPUT,))
+    graph = Graph((64, 64, 2), (conv,))
+    ranges = calibrate(graph, [images])
+    assert ranges[INPUT][1] == 12
+    assert (ranges["conv"][1] < 12) == (activation == "linear")
+
+
+def test_the_range_of_every_channel_counts() -> None:
+    """One channel of many is far larger than the others, whatever its place."""
+    random = np.random.default_rng(2)
+    for channel in range(0, 64, 7):
+        images = random.normal(size=(8, 32, 32, 64)).astype(np.float32)
+        images[..., channel] *= 50
+        conv = Conv("conv", np.eye(64, dtype=np.float32)[None, None], np.zeros(64, np.float32), inputs=(INPUT,))
+        assert calibrate(Graph((32, 32, 64), (conv,)), [images])["conv"][1] > 50

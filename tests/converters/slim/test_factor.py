@@ -12,7 +12,7 @@ from converters.graph import nodes as n
 from converters.graph import oracle
 from converters.graph.cost import multiplications
 from converters.graph.graph import INPUT, Graph
-from converters.slim.factor import Factorisation, Ranks, can_be_factorised, factor_names
+from converters.slim.factor import Factorisation, Ranks, can_be_factorised, factor_names, rotation
 from converters.slim.observe import observe
 from converters.slim.units import find_units
 from tests.budget import examples
@@ -209,3 +209,30 @@ def test_variances_that_rounding_makes_negative_are_none() -> None:
     graph, images = in_input(node)
     split = factorised(node, inside).applied(graph, Ranks(4, 5))
     assert np.isfinite(oracle.run(split, images)).all()
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3, 8, 72, 256])
+def test_the_rotation_is_orthogonal_and_mixes_all_channels(rank: int) -> None:
+    matrix = rotation(rank)
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(rank), atol=1e-12)
+    largest = np.abs(matrix).max()
+    assert largest <= np.sqrt(2 / rank) + 1e-12
+
+
+def test_channels_between_factors_have_similar_variances() -> None:
+    """One scale of int8 serves all of them, although the input's directions differ a thousandfold."""
+    random = np.random.default_rng(3)
+    node = n.Conv("conv", values(random, 3, 3, 16, 32), np.zeros(32, np.float32), inputs=(INPUT,))
+    mix = np.linalg.qr(random.normal(size=(16, 16)))[0]
+    images = random.normal(size=(40, *SHAPE, 16)) * np.geomspace(1, 1e-3, 16) @ mix
+    inside = np.cov(images.reshape(-1, 16).T)
+    plain, _ = in_input(node)
+    sums = oracle.run(plain, images.astype(np.float32))
+    outside = np.cov(sums.reshape(-1, 32).T)
+    item = Factorisation(node, (*SHAPE, 16), factor_names(node), inside, np.zeros(16), outside)
+    graph = Graph((*SHAPE, 16), item.of_ranks(Ranks(8, 16)))
+    seen: dict[str, np.ndarray] = {}
+    oracle.run(graph, images.astype(np.float32), lambda name, value: seen.update({name: value}))
+    for name in item.names:
+        variances = seen[name].reshape(-1, seen[name].shape[-1]).var(axis=0)
+        assert variances.max() / variances.min() < 30

@@ -26,6 +26,7 @@ def test_moments_of_parts_are_those_of_the_whole() -> None:
 def test_targets_and_moments_are_those_of_the_places(is_drawn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if is_drawn:
         monkeypatch.setattr(module, "ROWS", 20 * 10)
+        monkeypatch.setattr(module, "PLACES", 1)
     random = np.random.default_rng(2)
     units = find_units(networks.plain((lstm(random, 6, 4), lstm(random, 6, 4))))
     images = values(random, 20, *networks.SHAPE)

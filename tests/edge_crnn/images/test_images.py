@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageOps
 
 from edge_crnn.errors import BackendUnavailable, ImageError, ImageTypeError
-from edge_crnn.images import SUFFIXES, Limits, as_pixels, decode_image, from_rgb, load_image, read_pixels
+from edge_crnn.images import SUFFIXES, Limits, as_pixels, decode_image, from_rgb, load_image, read_content, read_pixels
 
 RANDOM = np.random.default_rng(7)
 COLOUR = RANDOM.integers(0, 256, (12, 20, 3), np.uint8)
@@ -354,3 +354,15 @@ def test_rgb_becomes_bgr() -> None:
             from_rgb(wrong)
     with pytest.raises(ImageTypeError, match=r"from_rgb: found Image, .*pass paths, bytes, files and Pillow images"):
         from_rgb(Image.fromarray(COLOUR))  # type: ignore[arg-type]
+
+
+def test_the_content_of_a_file_is_not_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "plate.png"
+    path.write_bytes(b"not an image")
+    with path.open("rb") as file:
+        assert read_content(file) == (b"not an image", str(path))
+    assert read_content(path) == (b"not an image", str(path))
+    assert read_content(bytearray(b"not an image"), "images[3]") == (b"not an image", "images[3]")
+    pixels, name = read_content(np.full((2, 3, 1), 257, np.uint16) * 255, "frame")
+    assert isinstance(pixels, np.ndarray)
+    assert (pixels.dtype, pixels.max(), name) == (np.uint8, 255, "frame")

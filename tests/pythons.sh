@@ -35,8 +35,8 @@ for version in 3.10 3.12 3.13; do
     [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
     numpy=numpy marks="not slow and not thorough"
     [ "$version" = 3.10 ] && numpy="numpy==1.24.*" marks="not slow"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[litert,opencv]' "$numpy" \
-        build hypothesis pillow pytest pytest-xdist "setuptools>=77"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[litert,opencv,watch]' "$numpy" \
+        build httpx hypothesis pillow pytest pytest-xdist "setuptools>=77"
     test_on "$venv/bin/python" "$marks" > "$output/$version" 2>&1 &
     running[$version]=$!
 done

@@ -49,6 +49,9 @@ COMMANDS: dict[str, Entry] = {
     "verify": Entry("compare converted models with the trained model", None, "convert", _CONVERT),
     "slim": Entry("make a trained model smaller so that it reads the same text", None, "convert", _CONVERT),
     "serve-folder": Entry("read every image that arrives in a folder", "edge_crnn.cli.serve_folder", "litert,opencv"),
+    "watch": Entry(
+        "watch a camera and report one event per vehicle", "edge_crnn.cli.watch", "litert,watch", ("av", "cv2")
+    ),
     "read-all": Entry(
         "read archives of images into shards, with resumption", "edge_crnn.cli.read_all", "litert,opencv"
     ),

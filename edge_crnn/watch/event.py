@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from .frame import Pixels, Quad
 
 Kind: TypeAlias = Literal["new", "update", "end"]
-"""`new`: a plate is read for the first time; `update`: its text, its best crop or its direction has changed; `end`: it has left."""
+"""`new`: a plate is read for the first time; `update`: its text, best crop or direction has changed; `end`: it left."""
 Listed: TypeAlias = Literal["allowed", "blocked", "unlisted"]
 
 
@@ -18,7 +18,7 @@ class Event:
 
     kind: Kind
     identity: str
-    """Unique across cameras and restarts: seconds since the epoch, a dot and random letters, as in `1796088246.48-k3v9q2`."""
+    """Unique across cameras and restarts: seconds since the epoch and random letters, as in `1796088246.48-k3v9q2`."""
     camera: str
     region: str
     text: str
@@ -46,4 +46,4 @@ class Event:
     rescued: bool = False
     """True if the text is from a list and differs by one symbol from what the network sees."""
     direction: str | None = None
-    """How it crossed the line: the name of the side that it went to; None: there is no line, or it has not crossed it."""
+    """How it crossed the line: the name of the side that it went to; None: no line, or not crossed."""

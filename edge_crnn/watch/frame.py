@@ -23,7 +23,7 @@ class Frame:
     seconds: float
     """Monotonic time of its arrival; for files and folders, the time within the recording."""
     time: float
-    """Time of its arrival as seconds since the epoch; for files and folders, the start of the reading plus `seconds`."""
+    """Seconds since the epoch, at its arrival; for files and folders, the start of the reading plus `seconds`."""
     pixels: Pixels
 
 

@@ -42,7 +42,7 @@ class Finder(Protocol):
 
 
 class Sink(Protocol):
-    """Takes events. A sink never blocks the loop: what takes time happens in a thread of its own with a bounded queue."""
+    """Takes events. A sink never blocks the loop: what takes time happens in another thread with a bounded queue."""
 
     def put(self, event: Event) -> None:
         """Take an event. Trouble is noted once and counted, and reading continues."""

@@ -293,7 +293,7 @@ def check_rate(rate: float | None) -> None:
         raise InputError(f"rate: found {rate!r}, expected a positive number of frames per second")
 
 
-def _av(name: str) -> ModuleType:
+def _av(name: str) -> Any:
     try:
         import av
     except ImportError as error:

@@ -76,6 +76,7 @@ def test_boxes_are_scaled_back_to_the_frame(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_detector_is_rejected(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="runs the detector")
     (tmp_path / "text.onnx").write_text("no model")
     with pytest.raises(ArtifactError, match=r"text.onnx: ONNX Runtime rejects it"):
         Detector(tmp_path / "text.onnx")

@@ -1,0 +1,1 @@
+"""Street scenes with known plates, and what `edge_crnn.watch` reports of them."""

@@ -1,0 +1,5 @@
+"""Starts the benchmark."""
+
+from .run import main
+
+main()

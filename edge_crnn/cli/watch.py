@@ -316,6 +316,6 @@ COMMAND = Command(
     examples=(
         "watch rtsp://camera.local/stream --page",
         "watch gate.mp4 --format jsonl",
-        "watch '$CAMERA' --region 'gate: 0,0.4 1,0.4 1,1 0,1' --allow staff.txt --lines events.jsonl --keep 24h",
+        "watch /dev/video0 --rate 5 --allow staff.txt --lines events.jsonl",
     ),
 )

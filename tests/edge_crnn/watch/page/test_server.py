@@ -124,7 +124,7 @@ def test_a_page_stops_while_somebody_looks(state: State) -> None:
         part(answer), happening(stream, "live")
         began = time.monotonic()
         page.close()
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 20
     page.close()
     assert not page.is_running
     assert threading.active_count() <= threads + 3  # the idle workers that encoded end with the process

@@ -77,7 +77,7 @@ def test_putting_never_waits_for_a_delivery() -> None:
     begin = time.perf_counter()
     for n in range(1000):
         queue.put(n, 1)
-    assert time.perf_counter() - begin < 1
+    assert time.perf_counter() - begin < 10
     may_go.set()
     queue.close()
     assert queue.delivered == 1000

@@ -46,7 +46,7 @@ def test_pace_and_silence() -> None:
     started = time.monotonic()
     for _ in range(4):
         source.read()
-    assert 0.12 <= time.monotonic() - started < 1
+    assert 0.12 <= time.monotonic() - started < 10
 
 
 def test_it_must_be_open() -> None:

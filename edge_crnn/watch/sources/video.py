@@ -99,7 +99,7 @@ class VideoSource:
                 format=self._form,
                 options=self._options,
                 timeout=self._timeout,
-                metadata_errors="replace",
+                **_of_version(av),
             )
         except av.FFmpegError as error:
             raise self._failure(error, started, 0) from None  # the cause has the address, with its password
@@ -291,6 +291,11 @@ def check_rate(rate: float | None) -> None:
     """Raise InputError unless the number of frames per second is positive, or None."""
     if rate is not None and not 0 < rate < float("inf"):
         raise InputError(f"rate: found {rate!r}, expected a positive number of frames per second")
+
+
+def _of_version(av: Any) -> dict[str, str]:
+    """Return the option by which broken text in a file is no error; PyAV 19 has it no longer."""
+    return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
 def _av(name: str) -> Any:

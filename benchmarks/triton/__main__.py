@@ -122,7 +122,7 @@ class _Way:
     """One of the ways in which all images are read."""
 
     times: list[float] = field(default_factory=list)
-    """Of every image, in seconds."""
+    """Seconds that every image took."""
     elapsed: float = 0.0
     processor_s: float = 0.0
     readings: list[Reading] = field(default_factory=list)

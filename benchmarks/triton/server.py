@@ -39,7 +39,7 @@ class Server:
     work: Path
     """Folder for the environment, the backend and the log of the server."""
     ports: tuple[int, int, int] = field(default_factory=lambda: free_ports(3))
-    """Of HTTP, gRPC and metrics."""
+    """Ports of HTTP, gRPC and metrics."""
     process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -112,8 +112,8 @@ def play(scene: Scene, reader: Reader) -> tuple[list[Event], float, float]:
     source = SceneSource(scene)
     before = time.process_time()
     with watch(source, reader, on_frame=lambda frame, _: starts.append(frame.time - frame.seconds)) as events:
-        found = list(events)
-    return found, starts[0], (time.process_time() - before - source.rendering) / scene.seconds
+        reported = list(events)
+    return reported, starts[0], (time.process_time() - before - source.rendering) / scene.seconds
 
 
 def main() -> None:

@@ -85,7 +85,7 @@ class Vehicle:
                     return 1 - share
                 if self.motion == "stopping":
                     # It drives for a quarter of the time, stands for half of it, and drives on.
-                    return 2.4 * share if share < 0.25 else 0.6 if share < 0.75 else 0.6 + 1.6 * (share - 0.75)
+                    return min(2.4 * share, 0.6) + 1.6 * max(share - 0.75, 0)
                 return share
         return None
 

@@ -250,7 +250,7 @@ def _shaped_like(graph: Graph, name: str) -> str:
 
 
 def _drawn(shape: tuple[int, ...], images: int, random: np.random.Generator) -> Places:
-    """Draw places of a value for every image, (N, M): all of them, or with replacement as many as the constants say."""
+    """Draw places of a value for every image, (N, M): all, or with replacement as few as `ROWS` and `PLACES` allow."""
     places = int(np.prod(shape[:-1]))
     most = max(PLACES, -(-ROWS // images))
     if places <= most:

@@ -6,7 +6,6 @@ import argparse
 import os
 import re
 import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -185,7 +184,7 @@ def run(arguments: argparse.Namespace) -> int:
         with events, _stopped_by_signals(events):
             health.newest = events.newest
             for event in events:
-                _print(event, arguments.format, sinks, arguments.hash_key)
+                _report(event, arguments.format, sinks, arguments.hash_key)
     return 0
 
 
@@ -267,7 +266,7 @@ class _HealthOf:
         counts = self.newest.counts
         frames = list(self.frames)
         rate = (len(frames) - 1) / (frames[-1] - frames[0]) if len(frames) > 1 and frames[-1] > frames[0] else None
-        queues = [getattr(getattr(sink, "sink", sink), "queue", None) for sink in self._sinks]
+        queues = [getattr(sink, "queue", None) for sink in self._sinks]  # the page has none
         return Health(
             problem=counts.last_error if counts.connected_since is None else None,
             frames=counts.delivered,
@@ -293,7 +292,7 @@ def _stopped_by_signals(events: Watch) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _print(event: Event, form: str, sinks: Sequence[Sink], hash_key: Path | None) -> None:
+def _report(event: Event, form: str, sinks: Sequence[Sink], hash_key: Path | None) -> None:
     for sink in sinks:
         sink.put(event)
     if hash_key is not None:
@@ -304,7 +303,6 @@ def _print(event: Event, form: str, sinks: Sequence[Sink], hash_key: Path | None
         direction = "" if event.direction is None else f"\t{event.direction}"
         listed = "" if event.listed == "unlisted" else f"\t{event.listed}"
         print(f"{event.kind}\t{printable(event.text)}\t{event.confidence:.4f}{listed}{direction}", flush=True)
-    sys.stdout.flush()
 
 
 COMMAND = Command(

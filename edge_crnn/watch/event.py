@@ -26,7 +26,7 @@ class Event:
     label: str
     """The text in the network's own symbols."""
     confidence: float
-    """Of the fused reading, in [0, 1]."""
+    """Confidence of the fused reading, in [0, 1]."""
     accepted: bool
     agreeing: int
     """Number of sightings that read this text alone."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .opencv import opencv
+from ..opencv import opencv
 
 Floats = npt.NDArray[np.float64]
 

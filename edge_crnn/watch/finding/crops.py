@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..frame import Pixels, Quad
-from .opencv import opencv
+from ..opencv import opencv
 
 _MOST_PX = 256
 """Greatest side of a crop; the network's input is smaller."""

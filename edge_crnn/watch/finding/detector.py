@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ...errors import ArtifactError, BackendError, BackendUnavailable, InputError
 from ..frame import Pixels, Quad
-from .opencv import opencv
+from ..opencv import opencv
 from .region import Box
 
 Layout: TypeAlias = Literal["auto", "yolov5"]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..frame import Pixels
-from .opencv import opencv
+from ..opencv import opencv
 from .region import Box, View
 
 _STEP = 4

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .opencv import opencv
+from ..opencv import opencv
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class Row:
     length: float
     """From the first character's left edge to the last one's right edge."""
     height: float
-    """Of a character."""
+    """Height of a character."""
     count: int
     regularity: float
     """From 0 to 1: how similar the heights are."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ...errors import InputError
 from ..frame import Pixels, Quad
-from .opencv import opencv
+from ..opencv import opencv
 
 Point: TypeAlias = tuple[float, float]
 """x and y in shares of the frame's width and height, from 0 to 1, from the top left corner."""

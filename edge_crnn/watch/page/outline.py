@@ -13,7 +13,7 @@ _MOST_OUTLINES = 16
 _MOST_POINTS = 32
 _LONGEST_NAME = 40
 _LEAST_AREA = 1e-4
-"""As a share of the frame's area: about 10 by 10 pixels in 720p."""
+"""Least area as a share of the frame's: about 10 by 10 pixels in 720p."""
 
 
 @dataclass(frozen=True)

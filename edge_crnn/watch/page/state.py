@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
+from .. import jpeg
 from ..event import Event
 from ..frame import Frame
+from ..opencv import opencv
 from ..sighting import Sighting
-from . import jpeg
 from .health import Health
 from .outline import Outline
 from .search import matches, normal
@@ -111,7 +112,7 @@ class State:
         most_events: int = 500,
         keep_s: float | None = None,
     ) -> None:
-        jpeg.require()
+        opencv()
         if most_events < 1:
             raise InputError(f"most_events is {most_events}; expected a positive number")
         self.camera = camera
@@ -134,7 +135,7 @@ class State:
     def put(self, event: Event) -> None:
         """Take an event. The last event of a passage replaces those before it."""
         try:
-            crop = jpeg.encoded(event.crop, _CROP_WIDEST, _CROP_HIGHEST, _CROP_QUALITY)
+            crop = jpeg.encode(event.crop, _CROP_QUALITY, (_CROP_WIDEST, _CROP_HIGHEST))
         except InputError:
             crop = None  # the page shows that there is none
         with self._lock:
@@ -161,7 +162,7 @@ class State:
                 return None
             encoded, encoded_width, data = self._live_jpeg
             if encoded is not live or encoded_width != width:
-                data = jpeg.encoded(live.frame.pixels, width, width, _LIVE_QUALITY)
+                data = jpeg.encode(live.frame.pixels, _LIVE_QUALITY, (width, width))
                 self._live_jpeg = (live, width, data)
             return live, data
 
@@ -181,8 +182,9 @@ class State:
         with self._lock:
             self._forget()
             entries = list(reversed(self._entries.values()))
-        found = [entry for entry in entries if matches(normal(entry.event.text), part)] if part else entries
-        return found[:most], len(found)
+        if part:
+            entries = [entry for entry in entries if matches(normal(entry.event.text), part)]
+        return entries[:most], len(entries)
 
     def crop(self, identity: str) -> bytes | None:
         """Return the crop of a passage as JPEG; None if it is not there."""

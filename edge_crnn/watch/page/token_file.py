@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import secrets
@@ -10,6 +9,7 @@ import stat
 from pathlib import Path
 
 from ...errors import InputError, OutputError
+from ..secret_file import create_secret
 
 _TOKEN_BYTES = 32
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{20,200}")
@@ -25,7 +25,7 @@ def read_token(path: Path) -> str:
     """
     try:
         if not path.exists():
-            _create(path)
+            create_secret(path, f"{secrets.token_urlsafe(_TOKEN_BYTES)}\n".encode())
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             content = file.read(1024)
@@ -39,17 +39,3 @@ def read_token(path: Path) -> str:
             f"{path}: holds no token; expected 20 to 200 letters, digits and ._~+/=-; remove the file for a new token"
         )
     return token
-
-
-def _create(path: Path) -> None:
-    """Create the file in one step: another process may create it at the same time, and the first one wins."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:  # noqa: PTH123
-            file.write(secrets.token_urlsafe(_TOKEN_BYTES) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,7 +1,6 @@
 """Where events go.
 
 form          an event as JSON, which lines, MQTT, the webhook and the page share
-jpeg          crops and frames as JPEG
 queued        a thread with a bounded queue, for everything that takes time
 hashed        plates as keyed hashes in place of text and crop
 lines         JSON lines in a file

@@ -32,7 +32,7 @@ class EventRecord:
     label: str
     """The text in the network's own symbols; a hash if plates are hashed."""
     confidence: float
-    """Of the fused reading, in [0, 1]."""
+    """Confidence of the fused reading, in [0, 1]."""
     accepted: bool
     agreeing: int
     """Number of sightings that read this text alone."""

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ...progress import note
+from .. import jpeg
 from ..event import Event
 from ..frame import box_of
-from . import jpeg
+from ..opencv import opencv
 from .broker import Address, Broker, Credentials, Message, slug
 from .form import dumps
 from .mqtt import check_topic
@@ -50,7 +51,7 @@ class Frigate:
     """
 
     def __init__(self, settings: FrigateSettings, say: Callable[[str], None] = note) -> None:
-        jpeg.require()
+        opencv()
         check_topic(settings.prefix)
         check_topic(settings.label)
         self._settings = settings

@@ -7,7 +7,6 @@ hashes of the past meaningless.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 import os
@@ -20,9 +19,9 @@ from typing import Final
 import numpy as np
 
 from ...errors import InputError, OutputError
-from ...files import sync_folder
 from ..event import Event
 from ..protocols import Sink
+from ..secret_file import create_secret
 
 _KEY_BYTES: Final = 32
 _MOST_KEY_BYTES: Final = 1024
@@ -90,22 +89,10 @@ def load_key(path: Path) -> bytes:
 
 
 def _create(path: Path) -> None:
-    """Create the file completely or not at all; if another process is faster, its key stays."""
-    temporary = path.parent / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.partial"
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(f"{secrets.token_hex(_KEY_BYTES)}\n".encode())
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
-        sync_folder(path.parent)
+        create_secret(path, f"{secrets.token_hex(_KEY_BYTES)}\n".encode())
     except OSError as error:
         raise OutputError(
             error.errno,
             f"{path}: no key can be created ({error.strerror}); name a file in a folder that may be written",
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)

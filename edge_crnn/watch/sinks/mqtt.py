@@ -8,8 +8,10 @@ from typing import Final
 
 from ...errors import InputError
 from ...progress import note
+from .. import jpeg
 from ..event import Event
-from . import discovery, jpeg
+from ..opencv import opencv
+from . import discovery
 from .broker import Address, Broker, Credentials, Message, slug
 from .form import as_json, dumps
 from .queued import Queued, detached, size_of
@@ -54,7 +56,7 @@ class Mqtt:
     """
 
     def __init__(self, settings: MqttSettings, say: Callable[[str], None] = note) -> None:
-        jpeg.require()
+        opencv()
         check_topic(settings.base)
         check_topic(settings.prefix)
         self._topics = settings.topics

@@ -15,9 +15,10 @@ from typing import Final
 from ...errors import InputError, OutputError
 from ...files import write_atomically
 from ...progress import note
+from .. import jpeg
 from ..event import Event
 from ..frame import Pixels
-from . import jpeg
+from ..opencv import opencv
 from .queued import Queued, detached, size_of
 from .retention import Kept, expired
 
@@ -68,7 +69,7 @@ class Snapshots:
         pauses: tuple[float, float] = (1.0, 30.0),
         say: Callable[[str], None] = note,
     ) -> None:
-        jpeg.require()
+        opencv()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

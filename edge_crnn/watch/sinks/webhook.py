@@ -14,8 +14,9 @@ from urllib.parse import SplitResult, urlsplit
 from ... import __version__
 from ...errors import InputError, OutputError
 from ...progress import note
+from .. import jpeg
 from ..event import Event
-from . import jpeg
+from ..opencv import opencv
 from .form import as_json, dumps
 from .queued import Queued, detached, size_of
 
@@ -59,7 +60,7 @@ class Webhook:
         pauses: tuple[float, float] = (1.0, 30.0),
         say: Callable[[str], None] = note,
     ) -> None:
-        jpeg.require()
+        opencv()
         self._url = parse_url(url)
         if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
             raise InputError(

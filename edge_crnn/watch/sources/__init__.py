@@ -10,6 +10,7 @@
 | `file` | videos |
 | `folder` | folders with the frames of a video |
 | `fake` | frames and faults for tests |
+| `network` | what network cameras share |
 | `video` | what all sources share that FFmpeg decodes |
 | `pace` | which frames to decode |
 | `names` | addresses without passwords |

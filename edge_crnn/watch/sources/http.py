@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .names import public_name
-from .video import CONNECT_S, MOST_PIXELS, READ_S, VideoSource
+from .network import NetworkSource
 
 _OPTIONS = {
     "format_whitelist": "mpjpeg,mjpeg,mpegts",  # not playlists, which name other addresses
@@ -15,7 +14,7 @@ _OPTIONS = {
 }
 
 
-class HttpSource(VideoSource):
+class HttpSource(NetworkSource):
     """A camera with an address such as `http://user:password@camera.local/video.mjpg`.
 
     The stream is MJPEG in parts (`multipart/x-mixed-replace`), MJPEG without parts, or MPEG-TS. The certificate of an
@@ -28,20 +27,4 @@ class HttpSource(VideoSource):
         timeout: longest seconds for connecting, and between two frames.
     """
 
-    def __init__(
-        self,
-        address: str,
-        *,
-        rate: float | None = None,
-        most_pixels: int = MOST_PIXELS,
-        timeout: tuple[float, float] = (CONNECT_S, READ_S),
-    ) -> None:
-        super().__init__(
-            address,
-            public_name(address),
-            is_live=True,
-            options=_OPTIONS,
-            rate=rate,
-            most_pixels=most_pixels,
-            timeout=timeout,
-        )
+    options = _OPTIONS

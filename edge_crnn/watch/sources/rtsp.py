@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .names import public_name
-from .video import CONNECT_S, MOST_PIXELS, READ_S, VideoSource
+from .network import NetworkSource
 
 _OPTIONS = {
     "rtsp_transport": "tcp",  # UDP loses packets, which damages frames
@@ -15,7 +14,7 @@ _OPTIONS = {
 }
 
 
-class RtspSource(VideoSource):
+class RtspSource(NetworkSource):
     """A camera with an address such as `rtsp://user:password@camera.local/stream`, read over TCP.
 
     If decoding falls more than a second behind, everything up to a timely key frame is discarded.
@@ -27,21 +26,5 @@ class RtspSource(VideoSource):
         timeout: longest seconds for connecting, and between two frames.
     """
 
-    def __init__(
-        self,
-        address: str,
-        *,
-        rate: float | None = None,
-        most_pixels: int = MOST_PIXELS,
-        timeout: tuple[float, float] = (CONNECT_S, READ_S),
-    ) -> None:
-        super().__init__(
-            address,
-            public_name(address),
-            is_live=True,
-            options=_OPTIONS,
-            rate=rate,
-            most_pixels=most_pixels,
-            timeout=timeout,
-            may_skip=True,
-        )
+    options = _OPTIONS
+    may_skip = True

@@ -89,12 +89,12 @@ def test_more_viewers_than_places_are_turned_away_until_one_leaves(page: Page, s
 
 
 def test_nothing_is_encoded_while_nobody_looks(page: Page, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edge_crnn.watch.page import jpeg
+    from edge_crnn.watch import jpeg
 
     def encoded(*_arguments: object) -> bytes:
         raise AssertionError("encoded")
 
-    monkeypatch.setattr(jpeg, "encoded", encoded)
+    monkeypatch.setattr(jpeg, "encode", encoded)
     for number in range(20):
         state.show(a_frame(number))
         time.sleep(0.01)

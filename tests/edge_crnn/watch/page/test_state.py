@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_crnn.errors import InputError
-from edge_crnn.watch.page import jpeg
+from edge_crnn.watch import jpeg
 from edge_crnn.watch.page.state import State
 from tests.edge_crnn.watch.page.examples import a_frame, an_event
 
@@ -58,7 +58,7 @@ def test_a_crop_takes_bounded_memory() -> None:
 
 def test_a_frame_is_encoded_once_for_all_viewers(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[int] = []
-    monkeypatch.setattr(jpeg, "encoded", lambda *arguments: encoded.append(1) or b"jpeg")
+    monkeypatch.setattr(jpeg, "encode", lambda *arguments: encoded.append(1) or b"jpeg")
     state = State("Gate")
     assert state.live_jpeg(64) is None
     for number in range(2):

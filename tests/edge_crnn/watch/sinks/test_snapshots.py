@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_crnn.errors import BackendUnavailable, InputError
+from edge_crnn.watch import jpeg
 from edge_crnn.watch.event import Event
-from edge_crnn.watch.sinks import jpeg
 from edge_crnn.watch.sinks.hashed import Hashed
 from edge_crnn.watch.sinks.snapshots import Snapshots
 from tests.budget import examples

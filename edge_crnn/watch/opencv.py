@@ -1,10 +1,10 @@
-"""OpenCV, which finding needs."""
+"""OpenCV, which finding and JPEG files need."""
 
 from __future__ import annotations
 
 from types import ModuleType
 
-from ...errors import BackendUnavailable
+from ..errors import BackendUnavailable
 
 
 def opencv() -> ModuleType:
@@ -17,6 +17,6 @@ def opencv() -> ModuleType:
         import cv2
     except ImportError as error:
         raise BackendUnavailable(
-            f"finding plates needs OpenCV, which is not installed ({error}); pip install 'edge-crnn[opencv]'"
+            f"watching a camera needs OpenCV, which is not installed ({error}); pip install 'edge-crnn[opencv]'"
         ) from error
     return cv2

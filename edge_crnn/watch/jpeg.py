@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from ...errors import BackendUnavailable, InputError
-from ..frame import Pixels
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from .frame import Pixels
+from .opencv import opencv
 
 CROP_QUALITY: Final = 92
 FRAME_QUALITY: Final = 85
@@ -13,37 +17,38 @@ _APP0: Final = b"\xff\xe0"
 _COMMENT: Final = b"\xff\xfe"
 
 
-def require() -> None:
-    """Import OpenCV, so that its absence is known at the start.
-
-    Raises:
-        BackendUnavailable: OpenCV is not installed.
-    """
-    try:
-        import cv2  # noqa: F401
-    except ImportError as error:
-        raise BackendUnavailable(
-            f"JPEG files are written with OpenCV, which is not installed ({error}); pip install 'edge-crnn[opencv]'"
-        ) from error
-
-
-def encode(pixels: Pixels, quality: int = CROP_QUALITY) -> bytes:
+def encode(pixels: Pixels, quality: int = CROP_QUALITY, within: tuple[int, int] | None = None) -> bytes:
     """Return an image as a JPEG file.
+
+    Args:
+        pixels: the image.
+        quality: from 0 to 100.
+        within: the largest width and height; a larger image is scaled down. None: any size.
 
     Raises:
         InputError: the image is empty, or too large for JPEG.
     """
-    import cv2
-
+    cv2 = opencv()
     if pixels.size == 0:
         raise InputError(f"an image of shape {pixels.shape} has no pixels; expected (H, W, 3)")
     try:
-        succeeded, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        image = pixels if within is None else _fitted(pixels, *within)
+        succeeded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     except cv2.error as error:
         raise InputError(f"an image of shape {pixels.shape} cannot be written as JPEG ({error.err})") from error
     if not succeeded:
         raise InputError(f"an image of shape {pixels.shape} cannot be written as JPEG")
-    return data.tobytes()
+    return bytes(data)
+
+
+def _fitted(pixels: Pixels, widest: int, highest: int) -> npt.NDArray[Any]:
+    height, width = pixels.shape[:2]
+    scale = min(1.0, widest / width, highest / height)
+    if scale == 1:
+        return pixels
+    cv2 = opencv()
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
 
 
 def with_comment(data: bytes, comment: bytes) -> bytes:

@@ -27,6 +27,10 @@ def missing() -> str | None:
     return f"{' and '.join(absent)} not installed" if absent else None
 
 
+class ScriptError(RuntimeError):
+    """A script failed in the page."""
+
+
 class Browser:
     """A browser with a profile of its own in `folder`, in a language such as `en-US`."""
 
@@ -94,13 +98,21 @@ class Browser:
         return self._command("POST", "/execute/sync", {"script": script, "args": []})
 
     def wait(self, condition: str, seconds: float = 10.0) -> Any:
-        """Return the value of an expression in the page as soon as it is true."""
+        """Return the value of an expression in the page as soon as it is true.
+
+        An expression that fails counts as not true yet: between two pages there is no `document.body`.
+        """
         end = time.monotonic() + seconds
-        while not (value := self.run(f"return {condition}")):
+        while True:
+            try:
+                value, failure = self.run(f"return {condition}"), None
+            except ScriptError as error:
+                value, failure = None, error
+            if value:
+                return value
             if time.monotonic() > end:
-                raise TimeoutError(f"not true within {seconds:.0f} s: {condition}")
+                raise TimeoutError(f"not true within {seconds:.0f} s: {condition}") from failure
             time.sleep(0.05)
-        return value
 
     def click(self, selector: str) -> None:
         """Click an element."""
@@ -151,7 +163,8 @@ class Browser:
         finally:
             connection.close()
         if isinstance(value, dict) and "error" in value:
-            raise RuntimeError(f"{path}: {value['message']}")
+            kind = ScriptError if value["error"] == "javascript error" else RuntimeError
+            raise kind(f"{path}: {value['message']}")
         return value
 
     def _wait_for_driver(self) -> None:

@@ -27,8 +27,10 @@ _MARGIN = 0.06
 """Margin on each side, in heights of the plate."""
 
 
-def bodies(grey: npt.NDArray[np.uint8], heights: tuple[float, float], tilt: float) -> list[Floats]:
-    """Return quadrilaterals, (4, 2) float64, clockwise from the top left; those with most contrast inside are first.
+def bodies(grey: npt.NDArray[np.uint8], heights: tuple[float, float], tilt: float) -> list[tuple[float, Floats]]:
+    """Return quadrilaterals, (4, 2) float64, clockwise from the top left, behind their scores: the highest one first.
+
+    The score is the contrast inside.
 
     Args:
         grey: (H, W) uint8.
@@ -48,7 +50,7 @@ def bodies(grey: npt.NDArray[np.uint8], heights: tuple[float, float], tilt: floa
         if heights[1] * scale <= _MOST_PX:
             break
         scale *= 0.45
-    return [quad for _, quad in sorted(scored, key=lambda pair: -pair[0])]
+    return sorted(scored, key=lambda pair: -pair[0])
 
 
 def _rectangles(level: npt.NDArray[np.uint8], binary: npt.NDArray[np.uint8], tilt: float) -> list[tuple[float, Floats]]:

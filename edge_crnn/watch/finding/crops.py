@@ -46,6 +46,12 @@ def varied(quad: Quad) -> list[Quad]:
     ]
 
 
+def widened(quad: Quad) -> Quad:
+    """Return the quadrilateral wider to the left, where a cut plate may go on."""
+    across = (quad[1] - quad[0] + quad[2] - quad[3]) / 2
+    return _moved(quad, across, across, ((-0.15, 0), (0, 0), (0, 0), (-0.15, 0)))
+
+
 def _moved(
     quad: Quad, across: npt.NDArray[np.float32], down: npt.NDArray[np.float32], shifts: tuple[tuple[float, float], ...]
 ) -> Quad:

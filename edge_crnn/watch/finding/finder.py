@@ -1,7 +1,8 @@
 """The finder: from a frame to the plates in it.
 
-Where nothing changes, nothing is read. Elsewhere, rows of characters suggest windows, which are read in one batch; what
-the reader rejects is no plate. Windows that nearly read a plate are varied and read in a second batch.
+Where nothing changes, nothing is read. Elsewhere, rows of characters and plate-like areas suggest windows. Some of
+these are read in one batch; what the reader rejects is no plate. A window that nearly reads a plate is varied and read
+in a second batch.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from ...errors import InputError
 from ...reader import Reader
 from ..frame import Frame, Quad
 from ..sighting import Sighting
+from .attempts import Attempts
 from .bodies import bodies
-from .crops import crop_of, varied
+from .crops import crop_of, varied, widened
 from .detector import Detector
 from .merging import merged, overlap
 from .motion import Motion
@@ -27,10 +29,6 @@ _NEARLY = 0.05
 """Least confidence of a rejected reading whose window is varied."""
 _SHORTEST = 4
 """Fewest symbols of a text whose window is varied."""
-_VARIED = 3
-"""Most windows per frame that are varied."""
-_ELSEWHERE = 0.3
-"""Share of the windows that are spent on new places while plates are in view."""
 _MOST_ROWS = 12
 """Most rows of characters per frame and region that suggest windows."""
 _MOST_BODIES = 12
@@ -55,6 +53,7 @@ class _Watched:
 
     view: View
     motion: Motion
+    attempts: Attempts = field(default_factory=Attempts)
     last: list[Sighting] = field(default_factory=list)
 
 
@@ -65,7 +64,7 @@ class RegionFinder:
         reader: reads plates. It must reject what is no plate, so its spec has a threshold.
         regions: where to look, with different names.
         detector: finds plates in place of the search for rows of characters.
-        most: most windows per frame that are read, at least 8.
+        most: most windows per frame and region that are read where no plate is known, at least 1.
         rejected: whether to return rejected readings that are nearly plates, too.
 
     Raises:
@@ -78,14 +77,14 @@ class RegionFinder:
         regions: Sequence[Region] = (Region(),),
         *,
         detector: Detector | None = None,
-        most: int = 48,
+        most: int = 12,
         rejected: bool = False,
     ) -> None:
         names = [region.name for region in regions]
         if not names or len(set(names)) < len(names):
             raise InputError(f"regions are named {names}, expected at least one, and different names")
-        if most < 8:
-            raise InputError(f"most is {most}, expected at least 8 windows per frame")
+        if most < 1:
+            raise InputError(f"most is {most}, expected at least 1 window per frame")
         if reader.spec.decoder.reject_below <= 0:
             raise InputError(
                 "the reader accepts every reading, so everything would be a plate; open it with target_precision=0.99"
@@ -107,46 +106,59 @@ class RegionFinder:
             self._watched = [_Watched(view, Motion(view)) for view in views]
             self._size = size
         self.counts.frames += 1
-        changes = [watched.motion.change(frame.pixels, frame.seconds) for watched in self._watched]
-        self.counts.awake += any(change is not None for change in changes)
+        changes = [watched.motion.changes(frame.pixels, frame.seconds) for watched in self._watched]
+        self.counts.awake += any(changes)
         sightings: list[Sighting] = []
-        for watched, change in zip(self._watched, changes, strict=True):
-            watched.last = [] if change is None else self._read_region(frame, watched, change)
+        for watched, boxes in zip(self._watched, changes, strict=True):
+            watched.last = self._read_region(frame, watched, boxes) if boxes else []
             sightings += watched.last
         # Regions may overlap.
         return merged(sightings)
 
-    def _read_region(self, frame: Frame, watched: _Watched, change: Box) -> list[Sighting]:
-        places = self._places(frame, watched, change)
-        sightings = self._read(frame, watched, _first_windows(places, watched.last, self._most))
-        # The text of a plate that was read in the last frame is confirmed by that.
-        known = [sighting.quad for sighting in watched.last]
-        nearly = merged(
-            sighting
-            for sighting in sightings
-            if sighting.reading.confidence >= _NEARLY
-            and len(sighting.reading.label) >= _SHORTEST
-            and not any(overlap(sighting.quad, quad) > 0 for quad in known)
-        )
-        nearly.sort(key=lambda sighting: -sighting.reading.confidence)
-        again = self._read(frame, watched, [quad for near in nearly[:_VARIED] for quad in varied(near.quad)])
+    def _read_region(self, frame: Frame, watched: _Watched, boxes: list[Box]) -> list[Sighting]:
+        known, others = _split(self._places(frame, watched, boxes), watched.last)
+        attempts = watched.attempts.due(others, frame.seconds, self._most)
+        sightings = self._read(frame, watched, [*known, *(attempt.window for attempt in attempts)])
+        nearest: Sighting | None = None
+        for attempt, sighting in zip(attempts, sightings[len(known) :], strict=True):
+            if not _is_nearly_a_plate(sighting):
+                attempt.failed(frame.seconds)
+            elif nearest is None or sighting.reading.confidence > nearest.reading.confidence:
+                nearest = sighting
+        again = [widened(sighting.quad) for sighting in merged(sightings) if sighting.reading.accepted]
+        if nearest is not None and not nearest.reading.accepted:
+            again += varied(nearest.quad)
+        sightings += self._read(frame, watched, again)
         return [
             sighting
-            for sighting in merged([*sightings, *again])
+            for sighting in merged(sightings)
             if sighting.reading.accepted
             or (self._rejected and sighting.reading.label and sighting.reading.confidence >= _REJECTED)
         ]
 
-    def _places(self, frame: Frame, watched: _Watched, change: Box) -> list[list[Quad]]:
+    def _places(self, frame: Frame, watched: _Watched, boxes: list[Box]) -> list[list[Quad]]:
         """Return places that may have a plate, the likeliest first, and the windows of each."""
         view = watched.view
         if self._detector is not None:
             quads = self._detector.quads(frame.pixels, view.box)
-            return [[quad] for quad in quads if view.contains(quad) and _touches(quad, change)]
-        grey, back = view.rectified(frame.pixels, change)
-        by_row = [hypotheses(row) for row in rows(grey, view.heights)[:_MOST_ROWS]]
-        by_body = [[quad] for quad in bodies(grey, view.heights, TILT)[:_MOST_BODIES]]
-        places = [[_in_frame(corners, back) for corners in place] for place in (*by_row, *by_body)]
+            return [[quad] for quad in quads if view.contains(quad) and any(_touches(quad, box) for box in boxes)]
+        by_row: list[tuple[float, list[Quad]]] = []
+        by_body: list[tuple[float, list[Quad]]] = []
+        for box in boxes:
+            grey, back = view.rectified(frame.pixels, box)
+            by_row += [
+                (row.score, [_in_frame(corners, back) for corners in hypotheses(row)])
+                for row in rows(grey, view.heights)[:_MOST_ROWS]
+            ]
+            by_body += [
+                (score, [_in_frame(corners, back)])
+                for score, corners in bodies(grey, view.heights, TILT)[:_MOST_BODIES]
+            ]
+        places = [
+            place
+            for candidates, most in ((by_row, _MOST_ROWS), (by_body, _MOST_BODIES))
+            for _, place in sorted(candidates, key=lambda candidate: -candidate[0])[:most]
+        ]
         return [place for place in places if view.contains(place[0])]
 
     def _read(self, frame: Frame, watched: _Watched, quads: list[Quad]) -> list[Sighting]:
@@ -163,9 +175,9 @@ class RegionFinder:
         ]
 
 
-def _first_windows(places: list[list[Quad]], last: list[Sighting], most: int) -> list[Quad]:
-    """Return the windows to read first: places where plates were, then the likeliest windows elsewhere."""
-    windows: list[Quad] = []
+def _split(places: list[list[Quad]], last: list[Sighting]) -> tuple[list[Quad], list[list[Quad]]]:
+    """Return the windows where plates were in the last frame, and the places elsewhere."""
+    windows = [sighting.quad for sighting in last]
     others: list[list[Quad]] = []
     for place in places:
         known = [sighting.quad for sighting in last if overlap(place[0], sighting.quad) > 0]
@@ -173,12 +185,11 @@ def _first_windows(places: list[list[Quad]], last: list[Sighting], most: int) ->
             windows += sorted(place, key=lambda quad: _unlike(quad, known[0]))[:2]
         else:
             others.append(place)
-    windows += [sighting.quad for sighting in last]
-    room = most - len(windows) if not last else round(_ELSEWHERE * most)
-    # The first windows of all places come before the second ones of any.
-    deepest = max((len(place) for place in others), default=0)
-    elsewhere = [place[depth] for depth in range(deepest) for place in others if depth < len(place)]
-    return windows[:most] + elsewhere[: max(room, 0)]
+    return windows, others
+
+
+def _is_nearly_a_plate(sighting: Sighting) -> bool:
+    return sighting.reading.confidence >= _NEARLY and len(sighting.reading.label) >= _SHORTEST
 
 
 def _unlike(quad: Quad, other: Quad) -> float:

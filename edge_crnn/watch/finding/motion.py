@@ -1,7 +1,7 @@
 """Motion: when something changes in a region, and where.
 
-A region is compared with how it looked when it was last still. What stands still long enough becomes part of that, so a
-parked car is no change, and a car that moves beside it is one.
+Every part of a region is compared with how it looked when it was last still. What stands still long enough becomes part
+of that, so a parked car is no change, and a car that moves beside it is one.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _LIGHT = 5.0
 """Seconds in which slow changes of the light are followed."""
 _AROUND = 2
 """Cells around a change that also belong to it."""
+_NEIGHBOURS = np.ones((11, 11), np.uint8)
+"""Around a cell that moves, these move, too: the middle of a plain door does not change while the car moves on."""
 
 
 class Motion:
@@ -45,12 +47,12 @@ class Motion:
         self._last: npt.NDArray[np.float32] | None = None
         self._flicker: npt.NDArray[np.float32] = np.zeros(0, np.float32)
         self._seconds = 0.0
-        self._moved = 0.0
+        self._moved: npt.NDArray[np.float64] = np.zeros(0)
         # A plate is at least twice as wide as high, and the car around it changes, too.
         self._least_cells = max(6, round(2 * (view.heights[0] / (_STEP * _POOL)) ** 2))
 
-    def change(self, pixels: Pixels, seconds: float) -> Box | None:
-        """Take the next frame; return the box around all that changed, or None if there is nothing to look at.
+    def changes(self, pixels: Pixels, seconds: float) -> list[Box]:
+        """Take the next frame; return disjoint boxes around all that changed, or none if there is nothing to look at.
 
         Args:
             pixels: the frame.
@@ -61,26 +63,23 @@ class Motion:
             self._inside = self._view.mask(cells.shape[1], cells.shape[0])
             self._still = np.full_like(cells, -1e3)  # all that stands there at the start is read once
             self._flicker = np.full_like(cells, 1.0)
-            self._last, self._seconds, self._moved = cells, seconds, seconds
-            return self._view.box
+            self._moved = np.full(cells.shape, seconds)
+            self._last, self._seconds = cells, seconds
+            return [self._view.box]
         passed = min(max(seconds - self._seconds, 0.0), 1.0)
         self._seconds = seconds
         limit = np.maximum(_LEAST, _TIMES * self._flicker)
         step = np.abs(_without_light(cells - self._last))
-        if self._is_large((step > limit) & self._inside):
-            self._moved = seconds
+        moves = opencv().dilate(_connected((step > limit) & self._inside), _NEIGHBOURS)
+        self._moved[moves > 0] = seconds
         self._flicker += (np.minimum(step, 2 * limit) - self._flicker) * np.float32(passed / _FLICKER)
         self._last = cells
-        if seconds - self._moved >= _STILL:
-            difference = cells - self._still
-            changed = np.abs(_without_light(difference)) > limit
-            self._still += np.where(changed, 1.0, min(passed / _LIGHT, 1.0)).astype(np.float32) * difference
-            return None
         difference = cells - self._still
-        changed = (np.abs(_without_light(difference)) > limit) & self._inside
-        if not self._is_large(changed):
-            return None
-        return self._box(changed)
+        changed = np.abs(_without_light(difference)) > limit
+        stands = seconds - self._moved >= _STILL
+        follow = np.where(changed, 1.0, min(passed / _LIGHT, 1.0)) * stands
+        self._still += follow.astype(np.float32) * difference
+        return self._boxes(changed & self._inside & ~stands)
 
     def _cells(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         box = self._view.box
@@ -90,21 +89,52 @@ class Motion:
         cells: npt.NDArray[np.float32] = cv2.resize(thin, size, interpolation=cv2.INTER_AREA).astype(np.float32)
         return cells
 
-    def _is_large(self, changed: npt.NDArray[np.bool_]) -> bool:
-        """Return whether enough cells changed together; drops and noise change single ones."""
-        return int(np.count_nonzero(_connected(changed))) >= self._least_cells
+    def _boxes(self, changed: npt.NDArray[np.bool_]) -> list[Box]:
+        """Return the boxes around what changed together."""
+        cv2 = opencv()
+        connected = _connected(changed)
+        grown = cv2.dilate(connected, np.ones((2 * _AROUND + 1, 2 * _AROUND + 1), np.uint8))
+        number, labels = cv2.connectedComponents(grown, connectivity=8, ltype=cv2.CV_16U)
+        sizes = np.bincount(labels[connected > 0], minlength=number)
+        boxes = []
+        for label in np.flatnonzero(sizes >= self._least_cells):
+            rows, columns = (np.flatnonzero((labels == label).any(axis=axis)) for axis in (1, 0))
+            boxes.append(Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
+        return [self._in_frame(box, changed.shape) for box in _disjoint(boxes)]
 
-    def _box(self, changed: npt.NDArray[np.bool_]) -> Box:
-        rows, columns = (np.flatnonzero(_connected(changed).any(axis=axis)) for axis in (1, 0))
+    def _in_frame(self, cells: Box, shape: tuple[int, ...]) -> Box:
+        """Return a box of cells in pixels of the frame."""
         box = self._view.box
-        scale_x = (box.right - box.left) / changed.shape[1]
-        scale_y = (box.bottom - box.top) / changed.shape[0]
+        scale_x = (box.right - box.left) / shape[1]
+        scale_y = (box.bottom - box.top) / shape[0]
         return Box(
-            max(box.left, int(box.left + (columns[0] - _AROUND) * scale_x)),
-            max(box.top, int(box.top + (rows[0] - _AROUND) * scale_y)),
-            min(box.right, int(box.left + (columns[-1] + 1 + _AROUND) * scale_x) + 1),
-            min(box.bottom, int(box.top + (rows[-1] + 1 + _AROUND) * scale_y) + 1),
+            int(box.left + cells.left * scale_x),
+            int(box.top + cells.top * scale_y),
+            min(box.right, int(box.left + cells.right * scale_x) + 1),
+            min(box.bottom, int(box.top + cells.bottom * scale_y) + 1),
         )
+
+
+def _disjoint(boxes: list[Box]) -> list[Box]:
+    """Return boxes that cover the given ones; those that overlap become one."""
+    result: list[Box] = []
+    for box in boxes:
+        grown = box
+        while overlapping := [other for other in result if _overlap(other, grown)]:
+            for other in overlapping:
+                result.remove(other)
+                grown = Box(
+                    min(grown.left, other.left),
+                    min(grown.top, other.top),
+                    max(grown.right, other.right),
+                    max(grown.bottom, other.bottom),
+                )
+        result.append(grown)
+    return result
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one.left < other.right and other.left < one.right and one.top < other.bottom and other.top < one.bottom
 
 
 def _without_light(difference: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

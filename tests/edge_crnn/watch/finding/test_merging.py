@@ -33,8 +33,21 @@ def test_two_windows_outvote_one() -> None:
     assert labels(sighting("12a3456", 0.99), sighting("72a3456", 0.98), sighting("72a3456", 0.98, x=2)) == ["72a3456"]
 
 
-def test_a_rejected_reading_never_wins_against_an_accepted_one() -> None:
-    assert labels(sighting("112a3456", 0.9, accepted=False), sighting("12a3456", 0.98)) == ["12a3456"]
+def test_a_rejected_reading_wins_against_an_accepted_one_only_if_it_goes_on_beyond_it() -> None:
+    cut = sighting("12a3456", 0.98, x=20, width=80)
+    assert labels(sighting("12a3156", 0.9, accepted=False), cut) == ["12a3456"]
+    assert labels(sighting("112a3456", 0.4, accepted=False), cut) == ["112a3456"]
+    assert labels(sighting("112a3456", 0.01, accepted=False), cut) == ["12a3456"]
+
+
+def test_a_symbol_for_what_a_plate_lacks_is_no_part_of_its_text() -> None:
+    def plate(label: str, text: str, confidence: float, accepted: bool) -> Sighting:
+        whole = sighting(label, confidence, accepted=accepted)
+        return replace(whole, reading=replace(whole.reading, text=text))
+
+    assert labels(plate("Z43a7515", "43 a 7515", 0.99, True), plate("B43a7515", "BB 43 a 7515", 0.3, False)) == [
+        "B43a7515"
+    ]
 
 
 def test_overlap_is_the_share_of_the_smaller_box() -> None:

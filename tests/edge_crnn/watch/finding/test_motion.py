@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge_crnn.watch.finding.motion import Motion
-from edge_crnn.watch.finding.region import Region, View
+from edge_crnn.watch.finding.region import Box, Region, View
 from tests.edge_crnn.watch.finding.road import SIZE, empty
 
 
@@ -11,7 +11,7 @@ def settled(pixels_of, frames: int = 25) -> Motion:
     """Return the motion of a scene that has been still for some seconds, at 10 frames per second."""
     motion = Motion(View(Region(), *SIZE))
     for number in range(frames):
-        motion.change(pixels_of(number), number / 10)
+        motion.changes(pixels_of(number), number / 10)
     return motion
 
 
@@ -25,8 +25,8 @@ def car(x: int, seed: int, image=None):
 
 def test_the_first_frames_are_looked_at_and_then_an_empty_scene_sleeps() -> None:
     motion = Motion(View(Region(), *SIZE))
-    assert motion.change(empty(0), 0.0) is not None
-    assert [motion.change(empty(n), n / 10) for n in range(15, 60)] == [None] * 45
+    assert motion.changes(empty(0), 0.0) == [Box(0, 0, *SIZE)]
+    assert [motion.changes(empty(n), n / 10) for n in range(15, 60)] == [[]] * 45
 
 
 def test_slow_light_and_drops_do_not_wake() -> None:
@@ -36,24 +36,22 @@ def test_slow_light_and_drops_do_not_wake() -> None:
         image = np.clip(empty(number).astype(np.int16) + (number - 25) // 2, 0, 255).astype(np.uint8)
         for x, y in random.integers(0, (630, 350), (30, 2)):
             image[y : y + 9, x] = 220
-        assert motion.change(image, number / 10) is None
+        assert motion.changes(image, number / 10) == []
 
 
 def test_a_car_wakes_and_once_it_stands_it_is_left_alone() -> None:
     motion = settled(empty)
-    box = motion.change(car(200, 25), 2.5)
-    assert box is not None
+    (box,) = motion.changes(car(200, 25), 2.5)
     assert box.left <= 140
     assert box.right >= 260
-    later = [motion.change(car(200, number), number / 10) for number in range(26, 60)]
-    assert later[0] is not None
-    assert later[12:] == [None] * 22
+    later = [motion.changes(car(200, number), number / 10) for number in range(26, 60)]
+    assert later[0]
+    assert later[12:] == [[]] * 22
 
 
 def test_a_car_that_moves_beside_a_parked_one_is_seen_alone() -> None:
     motion = settled(lambda number: car(120, number))
-    box = motion.change(car(450, 25, car(120, 25)), 2.5)
-    assert box is not None
+    (box,) = motion.changes(car(450, 25, car(120, 25)), 2.5)
     assert box.left > 180
     assert box.right >= 500
 
@@ -62,5 +60,16 @@ def test_what_moves_outside_of_the_polygon_does_not_wake() -> None:
     view = View(Region("left", ((0, 0), (0.5, 0), (0.3, 1), (0, 1))), *SIZE)
     motion = Motion(view)
     for number in range(25):
-        motion.change(empty(number), number / 10)
-    assert motion.change(car(450, 25), 2.5) is None
+        motion.changes(empty(number), number / 10)
+    assert motion.changes(car(450, 25), 2.5) == []
+
+
+def test_a_scene_in_which_something_always_moves_is_looked_at_there_alone() -> None:
+    motion = settled(empty)
+    for number in range(25, 80):
+        boxes = motion.changes(car(60 + 8 * (number % 10), number), number / 10)
+    (box,) = boxes
+    assert box.right < 300
+    moved = motion.changes(car(500, 80, car(60, 80)), 8.0)
+    assert len(moved) == 2
+    assert moved[0].right < moved[1].left or moved[1].right < moved[0].left

@@ -41,7 +41,7 @@ def test_a_plate_is_found_as_a_body_even_without_legible_characters() -> None:
     grey = np.full((200, 300), 60, np.uint8)
     cv2.rectangle(grey, (100, 80), (200, 102), 200, -1)
     grey = cv2.GaussianBlur(grey, (0, 0), 2)
-    (quad, *_) = bodies(grey, HEIGHTS, TILT)
+    ((_, quad), *_) = bodies(grey, HEIGHTS, TILT)
     plate = np.array([[100, 80], [200, 80], [200, 102], [100, 102]])
     assert np.abs(quad - plate).max() < 7
 
@@ -55,7 +55,10 @@ def test_a_flat_frame_has_no_proposals() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_any_noise_gives_finite_proposals(seed: int) -> None:
     noise = np.random.default_rng(seed).integers(0, 256, (200, 300)).astype(np.uint8)
-    for quad in [*bodies(noise, HEIGHTS, TILT), *(quad for row in rows(noise, HEIGHTS) for quad in hypotheses(row))]:
+    for quad in [
+        *(quad for _, quad in bodies(noise, HEIGHTS, TILT)),
+        *(quad for row in rows(noise, HEIGHTS) for quad in hypotheses(row)),
+    ]:
         assert quad.shape == (4, 2)
         assert np.isfinite(quad).all()
 
@@ -63,5 +66,8 @@ def test_any_noise_gives_finite_proposals(seed: int) -> None:
 def test_a_rendered_plate_on_a_car_is_among_the_first_proposals() -> None:
     pixels, corners = with_plate(empty(), PLATE)
     grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
-    first = [*(quad for row in rows(grey, HEIGHTS)[:5] for quad in hypotheses(row)), *bodies(grey, HEIGHTS, TILT)[:5]]
+    first = [
+        *(quad for row in rows(grey, HEIGHTS)[:5] for quad in hypotheses(row)),
+        *(quad for _, quad in bodies(grey, HEIGHTS, TILT)[:5]),
+    ]
     assert max(overlap(quad.astype(np.float32), corners) for quad in first) > 0.8

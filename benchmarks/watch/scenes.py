@@ -80,7 +80,7 @@ class Vehicle:
             if first <= seconds <= last:
                 share = (seconds - first) / (last - first)
                 if self.motion == "parked":
-                    return 0.4
+                    return 0.7  # farther away, no window around it can be read
                 if self.motion == "leaving":
                     return 1 - share
                 if self.motion == "stopping":

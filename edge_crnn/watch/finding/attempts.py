@@ -38,6 +38,8 @@ class Attempt:
         self._failures = 0
         self._due = float("-inf")
         self._seen = float("-inf")
+        self.suggestions = 0
+        """Number of frames that suggested it."""
 
     @property
     def window(self) -> Quad:
@@ -72,6 +74,7 @@ class Attempt:
     def suggest(self, windows: Sequence[Quad], centre: tuple[float, float], height: float, seconds: float) -> None:
         """Take what the place suggests in the frame of this time."""
         self.windows, self._centre, self._height, self._seen = windows, centre, height, seconds
+        self.suggestions += 1
         ratio = height / self._first_height
         if not 1 / _GROWN < ratio < _GROWN:
             self._first_height, self._failures, self._due = height, 0, float("-inf")
@@ -88,7 +91,9 @@ class Attempts:
         self._attempts: list[Attempt] = []
 
     def due(self, places: Sequence[Sequence[Quad]], seconds: float, most: int) -> list[Attempt]:
-        """Return the attempts to make in a frame: first those that were made least often, then the likeliest places.
+        """Return the attempts to make in a frame: those that were made least often, and of these the likeliest places.
+
+        What rain and noise suggest is gone in the next frame, so a place comes first that was suggested before.
 
         Args:
             places: the windows of every place, the likeliest place first.
@@ -110,7 +115,8 @@ class Attempts:
             attempt.suggest(windows, centre, height, seconds)
             current.append(attempt)
         ready = [attempt for attempt in current if attempt.is_due(seconds)]
-        return sorted(ready, key=lambda attempt: attempt.rounds)[:most]  # a stable sort
+        # The sort is stable.
+        return sorted(ready, key=lambda attempt: (attempt.rounds, attempt.suggestions == 1))[:most]
 
 
 def _centre(quad: Quad) -> tuple[float, float]:

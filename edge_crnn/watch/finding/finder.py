@@ -20,6 +20,7 @@ from .attempts import Attempts
 from .bodies import bodies
 from .crops import crop_of, varied, widened
 from .detector import Detector
+from .known import Known
 from .merging import merged, overlap
 from .motion import Motion
 from .proposals import TILT, Floats, hypotheses, rows
@@ -29,9 +30,9 @@ _NEARLY = 0.05
 """Least confidence of a rejected reading whose window is varied."""
 _SHORTEST = 4
 """Fewest symbols of a text whose window is varied."""
-_MOST_ROWS = 12
+_MOST_ROWS = 40
 """Most rows of characters per frame and region that suggest windows."""
-_MOST_BODIES = 12
+_MOST_BODIES = 24
 _REJECTED = 0.3
 """Least confidence of a rejected reading that is returned if the caller asks for rejected ones."""
 
@@ -49,12 +50,12 @@ class Counts:
 
 @dataclass
 class _Watched:
-    """A region, and what was found in it last."""
+    """A region, and what was looked at in it before."""
 
     view: View
     motion: Motion
     attempts: Attempts = field(default_factory=Attempts)
-    last: list[Sighting] = field(default_factory=list)
+    known: list[Known] = field(default_factory=list)
 
 
 class RegionFinder:
@@ -110,31 +111,27 @@ class RegionFinder:
         self.counts.awake += any(changes)
         sightings: list[Sighting] = []
         for watched, boxes in zip(self._watched, changes, strict=True):
-            watched.last = self._read_region(frame, watched, boxes) if boxes else []
-            sightings += watched.last
+            if boxes:
+                sightings += self._read_region(frame, watched, boxes)
         # Regions may overlap.
         return merged(sightings)
 
     def _read_region(self, frame: Frame, watched: _Watched, boxes: list[Box]) -> list[Sighting]:
-        known, others = _split(self._places(frame, watched, boxes), watched.last)
-        attempts = watched.attempts.due(others, frame.seconds, self._most)
-        sightings = self._read(frame, watched, [*known, *(attempt.window for attempt in attempts)])
-        nearest: Sighting | None = None
-        for attempt, sighting in zip(attempts, sightings[len(known) :], strict=True):
+        seconds = frame.seconds
+        watched.known = [known for known in watched.known if not known.is_lost(seconds)]
+        expected = [known.expected(seconds) for known in watched.known]
+        windows, others = _split(self._places(frame, watched, boxes), expected)
+        attempts = watched.attempts.due(others, seconds, self._most)
+        first = self._read(frame, watched, [*windows, *(attempt.window for attempt in attempts)])
+        for attempt, sighting in zip(attempts, first[len(windows) :], strict=True):
             if not _is_nearly_a_plate(sighting):
-                attempt.failed(frame.seconds)
-            elif nearest is None or sighting.reading.confidence > nearest.reading.confidence:
-                nearest = sighting
-        again = [widened(sighting.quad) for sighting in merged(sightings) if sighting.reading.accepted]
-        if nearest is not None and not nearest.reading.accepted:
-            again += varied(nearest.quad)
-        sightings += self._read(frame, watched, again)
-        return [
-            sighting
-            for sighting in merged(sightings)
-            if sighting.reading.accepted
-            or (self._rejected and sighting.reading.label and sighting.reading.confidence >= _REJECTED)
-        ]
+                attempt.failed(seconds)
+        sightings = [*first, *self._read(frame, watched, _second_windows(first, expected))]
+        plates = merged(sightings)
+        accepted = _legible(watched.known, [plate for plate in plates if plate.reading.accepted], seconds)
+        if not self._rejected:
+            return accepted
+        return [*accepted, *(plate for plate in plates if _is_worth_a_report(plate))]
 
     def _places(self, frame: Frame, watched: _Watched, boxes: list[Box]) -> list[list[Quad]]:
         """Return places that may have a plate, the likeliest first, and the windows of each."""
@@ -175,17 +172,55 @@ class RegionFinder:
         ]
 
 
-def _split(places: list[list[Quad]], last: list[Sighting]) -> tuple[list[Quad], list[list[Quad]]]:
-    """Return the windows where plates were in the last frame, and the places elsewhere."""
-    windows = [sighting.quad for sighting in last]
+def _split(places: list[list[Quad]], expected: list[Quad]) -> tuple[list[Quad], list[list[Quad]]]:
+    """Return the windows where plates are expected, and the places elsewhere."""
+    windows = list(expected)
     others: list[list[Quad]] = []
     for place in places:
-        known = [sighting.quad for sighting in last if overlap(place[0], sighting.quad) > 0]
-        if known:
-            windows += sorted(place, key=lambda quad: _unlike(quad, known[0]))[:2]
+        here = [quad for quad in expected if overlap(place[0], quad) > 0]
+        if here:
+            windows += sorted(place, key=lambda quad: _unlike(quad, here[0]))[:2]
         else:
             others.append(place)
     return windows, others
+
+
+def _second_windows(sightings: list[Sighting], expected: list[Quad]) -> list[Quad]:
+    """Return the windows to read after the first ones: where plates may be cut, and where they were nearly read."""
+    places = merged(sightings)
+    windows = [widened(place.quad) for place in places if place.reading.accepted]
+    nearly = [place for place in places if not place.reading.accepted and _is_nearly_a_plate(place)]
+    nearly.sort(key=lambda place: -place.reading.confidence)
+    missed = [place for place in nearly if any(overlap(place.quad, quad) > 0 for quad in expected)]
+    elsewhere = [place for place in nearly if place not in missed]
+    for place in [*missed, *elsewhere[:1]]:
+        windows += varied(place.quad)
+    return windows
+
+
+def _legible(known: list[Known], accepted: list[Sighting], seconds: float) -> list[Sighting]:
+    """Take over where plates were read, and return the sightings of those that are legible."""
+    missed = list(known)
+    result = []
+    for sighting in accepted:
+        same = [plate for plate in missed if overlap(plate.expected(seconds), sighting.quad) > 0]
+        if same:
+            plate = same[0]
+            missed.remove(plate)
+            plate.see(sighting.quad, seconds)
+        else:
+            plate = Known(sighting.quad, seconds)
+            known.append(plate)
+        if plate.is_legible:
+            result.append(sighting)
+    for plate in missed:
+        plate.miss()
+    return result
+
+
+def _is_worth_a_report(plate: Sighting) -> bool:
+    """Return whether to return a plate that is rejected, if the caller asks for rejected ones."""
+    return not plate.reading.accepted and bool(plate.reading.label) and plate.reading.confidence >= _REJECTED
 
 
 def _is_nearly_a_plate(sighting: Sighting) -> bool:

@@ -64,12 +64,12 @@ def measure(drawing: Drawing, n: int, spec: ModelSpec, infer: Callable[[Images],
         DatasetError: the fonts or the glyph folder cannot be used.
     """
     tally = Tally()
-    for batch in chunked(progress(drawing.pictures(n), n, drawing.preset), BATCH):
-        rows = infer(preprocess([picture.image for picture in batch], spec.input))
-        for picture, path in zip(batch, greedy(rows, spec.blank, spec.skip_steps), strict=True):
-            kind = f"length {len(picture.label):2}" if drawing.what == "lines" else picture.kind
+    for batch in chunked(progress(drawing.render(n), n, drawing.preset), BATCH):
+        rows = infer(preprocess([rendered.image for rendered in batch], spec.input))
+        for rendered, path in zip(batch, greedy(rows, spec.blank, spec.skip_steps), strict=True):
+            kind = f"length {len(rendered.label):2}" if drawing.what == "lines" else rendered.kind
             read = spec.alphabet.spell(path.indices)
-            tally.add(kind, bool(read) if drawing.is_negative else read == picture.label)
+            tally.add(kind, bool(read) if drawing.is_negative else read == rendered.label)
     return tally
 
 

@@ -36,8 +36,8 @@ from .recipe import Recipe, Target, recipes_to_try
 from .source import Source, open_source, with_teacher
 from .verify.choice import attempts, choose, latencies_ms
 from .verify.gate import Candidate, Gate, Verification, compare
-from .verify.pictures import seeded_pictures
 from .verify.search import keeping
+from .verify.seeded import seeded_images
 from .verify.sets import not_set_aside, suspicions
 
 _TARGETS: dict[str, Target] = {".tflite": "tflite", ".onnx": "onnx"}
@@ -98,7 +98,7 @@ def convert(
     notes = [] if note is None else [note]
     if names := [keep_float] if isinstance(keep_float, str) else list(keep_float):
         recipes = [keeping(candidate, names, source.graph) for candidate in recipes]
-    datasets = datasets or [seeded_pictures(source.spec.input)]
+    datasets = datasets or [seeded_images(source.spec.input)]
     folder = None if calibration is None else _path(calibration, "calibration")
     datasets, ranges = calibrated_for(source, recipes, datasets, folder, rules.recursive)
     if folder is None and ranges is not None:

@@ -47,7 +47,7 @@ from .source import open_source as open_source
 from .trained.tf1.checkpoint import find_checkpoint
 from .verify.faults import refuse_company, refuse_other_alphabet, refuse_other_ranges
 from .verify.gate import Candidate, Gate, Readings, compare, read_all
-from .verify.pictures import Pictures, compare_pictures
+from .verify.seeded import ImagesInMemory, compare_seeded
 from .verify.sets import set_aside
 
 _CALIBRATION_BATCH = 8
@@ -132,7 +132,7 @@ def calibrated_for(
     if folder is None:
         kept, aside = set_aside(datasets)
         return kept, calibrated_with(source, aside)
-    others = [dataset for dataset in datasets if not isinstance(dataset, Pictures)]
+    others = [dataset for dataset in datasets if not isinstance(dataset, ImagesInMemory)]
     return datasets, calibrated(source, folder, others, recursive)
 
 
@@ -206,7 +206,7 @@ def reference_readings(source: Source, datasets: Sequence[Dataset], *, cached: b
 
 def _key(source: Source, dataset: Dataset) -> str | None:
     """Return the key of a dataset's readings in the cache; None if they must not be stored."""
-    images = dataset.digests if isinstance(dataset, Pictures) else list(content_hashes(dataset.paths))
+    images = dataset.digests if isinstance(dataset, ImagesInMemory) else list(content_hashes(dataset.paths))
     runs_user_code = source.classes or source.spec.input.function is not None  # whose imports no key covers
     if runs_user_code or len(images) < len(dataset):
         return None
@@ -265,7 +265,7 @@ def convert(
     """Convert by one recipe and verify; nothing is written.
 
     The target's suffix tells its format; `calibration` and `batch` are for a `.tflite`. If the only dataset is
-    `Pictures`, probabilities are compared, and the verdict is `unverified`.
+    `ImagesInMemory`, probabilities are compared, and the verdict is `unverified`.
 
     Raises:
         ConversionError: the conversion is not possible, or its result cannot be shipped.
@@ -282,8 +282,8 @@ def convert(
         artifact = make_tflite(*network, ranges, images, batch=batch, takes_pixels=takes_pixels)
         refuse_other_ranges(artifact, source.graph, ranges or {}, "calibration")
     readings = artifact_readings(artifact, datasets)
-    if isinstance(datasets[0], Pictures):
-        verification = compare_pictures(target.name, reference, readings, recipe, gate)
+    if isinstance(datasets[0], ImagesInMemory):
+        verification = compare_seeded(target.name, reference, readings, recipe, gate)
     else:
         verification = compare(datasets, reference, readings, gate)
     return Candidate(artifact, readings, verification, recipe)

@@ -231,7 +231,7 @@ def test_the_page_on_lambdas_lists_the_vocabulary() -> None:
     pytest.importorskip("h5py", reason="h5py comes with edge-crnn[convert]")
     from converters.trained.keras.lambdas import VOCABULARY
 
-    listed = re.findall(r"^\| `([^`]+)` \|", text("docs/what_a_file_cannot_say.md"), re.MULTILINE)
+    listed = re.findall(r"^\| `([^`]+)` \|", text("docs/declare.md"), re.MULTILINE)
     assert [line.replace("…", "...") for line in listed] == list(VOCABULARY)
 
 
@@ -307,13 +307,13 @@ def test_files_of_the_repository_have_a_place_in_the_site() -> None:
     assert site_path("edge_crnn/data/spec.schema.json") == "files/edge_crnn/data/spec.schema.json"
 
 
-def test_the_picture_is_drawn_and_small(tmp_path: Path) -> None:
+def test_the_image_is_rendered_and_small(tmp_path: Path) -> None:
     pytest.importorskip("PIL", reason="Pillow comes with edge-crnn[train]")
-    from docs.tools.picture import draw
+    from docs.tools.readings import render
     from edge_crnn.training.fonts import find_fonts
 
     path = ROOT / "samples/plates/J23dk4123.jpg"
-    assert draw({path: edge_crnn.read(path)}, find_fonts()[0]).size == (920, 150)
+    assert render({path: edge_crnn.read(path)}, find_fonts()[0]).size == (920, 150)
     assert (DOCS / "images/readings.png").stat().st_size < 100_000
 
 

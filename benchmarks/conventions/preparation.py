@@ -70,11 +70,11 @@ def mobile(pixels: Image) -> Tensor:
 
 def dense(pixels: Image) -> Tensor:
     """Prepare in grey, resized to the height by Pillow's bicubic, last column repeated: (32, 128, 1), -1 to 1."""
-    from PIL import Image as Picture
+    from PIL import Image as PillowImage
 
-    image = Picture.fromarray(np.ascontiguousarray(pixels[..., ::-1])).convert("L")
+    image = PillowImage.fromarray(np.ascontiguousarray(pixels[..., ::-1])).convert("L")
     width = min(128, math.ceil(32 * image.width / image.height))
-    resized = np.asarray(image.resize((width, 32), Picture.Resampling.BICUBIC), np.float32)
+    resized = np.asarray(image.resize((width, 32), PillowImage.Resampling.BICUBIC), np.float32)
     padded = np.empty((32, 128, 1), np.float32)
     padded[:, :width, 0] = (resized / 255 - 0.5) / 0.5
     padded[:, width:] = padded[:, width - 1 : width]

@@ -11,7 +11,7 @@ from edge_crnn.model.spec import InputSpec
 from edge_crnn.training.degrade import Image
 
 from . import networks, preparation
-from .pictures import Style
+from .lines import Style
 
 DIGITS = Style()
 

@@ -30,8 +30,8 @@ from edge_crnn.training.degrade import Image
 from edge_crnn.training.loss import ctc_loss, pack
 from edge_crnn.training.optimisers import make_optimiser
 
+from .lines import render_lines
 from .networks import captcha_with_loss, kaggle_with_loss
-from .pictures import pictures
 from .table import NETWORKS, Network
 
 BATCH = 64
@@ -53,7 +53,7 @@ def train(name: str, folder: Path, steps: int | None = None, lines: int | None =
     network, steps = NETWORKS[name], steps or NETWORKS[name].steps
     verify = write_images(network, folder)
     begun = time.monotonic()
-    images, labels = _prepared(network, pictures(network.style, lines or network.lines, TRAINING_SEED))
+    images, labels = _prepared(network, render_lines(network.style, lines or network.lines, TRAINING_SEED))
     drawn = time.monotonic()
     model = network.build(network.classes)
     print(f"{name}: {model.count_params():,} weights, {steps} steps, rendered in {drawn - begun:.0f} s", flush=True)
@@ -80,7 +80,7 @@ def write_images(network: Network, folder: Path) -> tuple[npt.NDArray[np.float16
         "verify": (VERIFY, VERIFY_SEED),
     }
     for part, (count, seed) in runs.items():
-        drawn = list(pictures(network.style, count, seed))
+        drawn = list(render_lines(network.style, count, seed))
         (folder / part).mkdir(exist_ok=True)
         rows = []
         for index, (pixels, label) in enumerate(drawn):

@@ -85,7 +85,7 @@ def prepare(folder: Path, path: Path, drawing: Drawing, n: int, command: str) ->
     pictures: list[Pixels] = []
     labels: list[str] = []
     right = 0
-    for batch in chunked(progress(drawing.pictures(n), n, folder.name), BATCH):
+    for batch in chunked(progress(drawing.render(n), n, folder.name), BATCH):
         images = [picture.image for picture in batch]
         read = spell(reference.infer(preprocess(images, spec.input)), spec)
         right += sum(text == picture.label for text, picture in zip(read, batch, strict=True))

@@ -284,9 +284,9 @@ def draw(count: int, seed: int) -> Lines:
     drawing = Drawing("lines", seed, "mild", pick_fonts(None, lines=True), alphabet=SYMBOLS, length=LENGTH)
     pixels = InputSpec(width=WIDTH, height=HEIGHT, axes="HWC", scale=SCALE, offset=OFFSET, dtype="uint8")
     images, labels = np.empty((count, HEIGHT, WIDTH, 1), np.uint8), []
-    for index, picture in enumerate(drawing.pictures(count)):
-        images[index] = preprocess([picture.image], pixels)[0]
-        labels.append(picture.label)
+    for index, rendered in enumerate(drawing.render(count)):
+        images[index] = preprocess([rendered.image], pixels)[0]
+        labels.append(rendered.label)
     return Lines(images[..., 0], tuple(labels))
 
 

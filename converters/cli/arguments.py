@@ -38,7 +38,7 @@ def add_structure_arguments(parser: argparse.ArgumentParser) -> None:
         "--layers",
         type=Path,
         metavar="FILE.py",
-        help="your own Python file that converts layers of your own classes (see docs/what_a_file_cannot_say.md)",
+        help="your own Python file that converts layers of your own classes (see docs/declare.md)",
     )
     add_preprocess_argument(group)
     add_declarations(parser)
@@ -64,11 +64,11 @@ def add_gate_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("gate")
     group.add_argument(
         "--gate-agreement", type=between(0, 100), default=100 * gate.agreement, metavar="PERCENT",
-        help="least share of the trained model's correct readings that must stay the same (default: %(default)s)",
+        help="minimum share of the trained model's correct readings that must stay the same (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
         "--gate-accuracy", type=between(0, 100), default=gate.accuracy, metavar="POINTS",
-        help="largest change of the accuracy up or down, in percentage points (default: %(default)s)",
+        help="maximum change of the accuracy, up or down, in percentage points (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
         "--teacher", type=Path, metavar="FILE",

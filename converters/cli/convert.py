@@ -37,8 +37,8 @@ from ..source import Source
 from ..tensorrt.to_engine import how_to_build, to_engine
 from ..verify.choice import attempts, choose, latencies_ms
 from ..verify.gate import Candidate, Readings, Verification
-from ..verify.pictures import seeded_pictures
 from ..verify.search import keeping, search, table
+from ..verify.seeded import seeded_images
 from .arguments import add_gate_arguments, add_structure_arguments, gate_of, source_of, teacher_of
 from .images import add_image_arguments, readings_of, sets_of
 from .outcome import tell, write_results
@@ -89,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch",
         type=at_least(*BATCH),
         metavar="N",
-        help="images per call: a fixed number for tflite (default: 1), the most for tensorrt (default: 32)",
+        help="images per call: the exact number for tflite (default: 1), the maximum for tensorrt (default: 32)",
     )
     parser.add_argument(
         "--float-input", action="store_true", help="make the model take its network's float32 input instead of pixels"
@@ -207,7 +207,7 @@ def _datasets(
     arguments: argparse.Namespace, source: Source, recipes: Sequence[Recipe]
 ) -> tuple[list[Dataset], tuple[Ranges, Calibration] | None]:
     """Load the images to verify with, and calibrate if a recipe needs it."""
-    datasets = sets_of(arguments, source.spec) or [seeded_pictures(source.spec.input)]
+    datasets = sets_of(arguments, source.spec) or [seeded_images(source.spec.input)]
     datasets, calibration = calibrated_for(source, recipes, datasets, arguments.calibration, arguments.recursive)
     if calibration is None:
         return datasets, None

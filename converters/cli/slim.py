@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=at_least(0, MOST_SEED),
         default=0,
         metavar="N",
-        help="number of the random series (default: %(default)s)",
+        help="seed of the random choices (default: %(default)s)",
     )
     _add_training_arguments(parser)
     group = parser.add_argument_group("images")
@@ -70,7 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images like those that the model will read; they need no labels; may be repeated",
     )  # fmt: skip
     add_recursive_argument(group)
-    group.add_argument("--draw", choices=WHATS, help="render images instead, as synth does, mild and heavy ones")
+    group.add_argument(
+        "--draw", choices=WHATS, help="render images instead, as synth does, in the presets mild and heavy"
+    )
     group.add_argument("--fonts", type=Path, metavar="DIR", help="folder of fonts to render in (default: as for synth)")
     group.add_argument(
         "--glyphs", type=Path, metavar="DIR",
@@ -81,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=at_least(1),
         default=MOST,
         metavar="N",
-        help="most images to fit to and to compare with; a third of them is held back to compare both models"
+        help="maximum number of images to use: two thirds to fit the weights, a third to compare both models"
         " (default: %(default)s)",
     )
     add_structure_arguments(parser)

@@ -151,11 +151,11 @@ def _some(items: Sequence[_T], most: int) -> list[_T]:
 
 
 SPEC = Command(
-    "measure what a model file leaves open and write its spec",
+    "measure the settings that a model file lacks and write its spec",
     add_arguments,
     run,
-    details="A model file does not say how images were scaled, resized or turned for training. This command tries the"
-    " usual ways on your images, and writes the best one to MODEL.json, which convert and verify read.",
+    details="A model file does not record how images were scaled, resized or turned for training. This command tries"
+    " the usual ways on your images, and writes the best one to MODEL.json, which convert and verify read.",
     examples=(
         "spec model.keras --labelled images",
         "spec model.keras --images images-without-labels --unlabelled",

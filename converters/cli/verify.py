@@ -40,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--localise",
         action="store_true",
-        help=f"show layer by layer how far each converted model departs from the trained one, on {_LOCALISED} images,"
-        f" as a signal-to-noise ratio in dB: 20 dB less is ten times the noise; look at layers below {NOTABLE_DB:g} dB"
-        " in the column end; for an .engine, TensorRT builds a second engine that outputs all values",
+        help=f"find the layer that changes texts: show the signal-to-noise ratio of every layer on {_LOCALISED} images,"
+        f" in dB; look at layers below {NOTABLE_DB:g} dB in the column end; for an .engine, TensorRT builds a second"
+        " engine that outputs all values",
     )
     add_image_arguments(parser, "check that int8 was calibrated with these images")
     add_structure_arguments(parser)

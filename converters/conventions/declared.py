@@ -157,8 +157,8 @@ OPTIONS: Sequence[Option] = (
         class_index, "CLASS", repeated=True,
     ),
     Option("--skip-steps", "skip_steps", "leading time steps that the training loss ignored", at_least(0), "N"),
-    Option("--width", "input.width", "width of the image in pixels, if the file leaves it open", at_least(1), "N"),
-    Option("--height", "input.height", "height of the image in pixels, if the file leaves it open", at_least(1), "N"),
+    Option("--width", "input.width", "width of the image in pixels, if it is None in the file", at_least(1), "N"),
+    Option("--height", "input.height", "height of the image in pixels, if it is None in the file", at_least(1), "N"),
     _choosing("axes", "order of the axes: HWC, or WHC for a network that takes transposed images"),
     _choosing("colour", "channels of the image that the network sees"),
     Option(
@@ -197,9 +197,9 @@ OPTIONS: Sequence[Option] = (
 
 
 def add_declarations(parser: argparse.ArgumentParser) -> None:
-    """Add the options that declare what a model file does not say."""
+    """Add the options that declare what a model file lacks."""
     group = parser.add_argument_group(
-        "what the model file does not say", "stored in MODEL.json; edge-crnn spec measures most of it"
+        "settings that the model file lacks", "stored in MODEL.json; edge-crnn spec measures most of them"
     )
     for option in OPTIONS:
         if option.read is None:
@@ -211,7 +211,7 @@ def add_declarations(parser: argparse.ArgumentParser) -> None:
         )  # fmt: skip
     group.add_argument(
         "--lambda", dest="lambdas", action="append", type=lambda_declaration, metavar="LAYER=WORDS",
-        help="what a Lambda does, such as 'lambda_1=squeeze 1'; may be repeated (see docs/what_a_file_cannot_say.md)",
+        help="what a Lambda does, such as 'lambda_1=squeeze 1'; may be repeated (see docs/declare.md)",
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from edge_crnn.binomial import binomial_interval
 from edge_crnn.model.spec import Parity, ParitySet
 from edge_crnn.records.accuracy import Accuracy
 from edge_crnn.records.record import Record
-from edge_crnn.records.verification import Detail, Picture, Verification
+from edge_crnn.records.verification import Detail, ReadImage, Verification
 
 from .blocks import Block, Figure, Finding, Paragraph, Plate, Plates, Status, Table, Text
 from .charts import Row, Scale, rows, scale
@@ -89,7 +89,7 @@ def judged(record: Record) -> tuple[Judged, ...]:
     return ()
 
 
-def pictured(record: Record) -> str:
+def images_in_words(record: Record) -> str:
     """Count the images of a record in words, such as "10,000 rendered plates"."""
     conversions = judged(record)
     count = max((sum(folder.images for folder in conversion.sets) for conversion in conversions), default=0)
@@ -333,19 +333,19 @@ def sample_blocks(record: Record) -> list[Block]:
     return [Plates(tuple(map(_same, figures.sample)), sample=True)]
 
 
-def _changed(image: Picture) -> Plate:
+def _changed(image: ReadImage) -> Plate:
     texts = [] if image.truth is None else [("label", image.truth, True)]
     texts.append(("trained model", image.reference.text, image.reference.right))
     texts += [(name, reading.text, reading.right) for name, reading in image.artifacts.items()]
     return _plate(image, texts)
 
 
-def _same(image: Picture) -> Plate:
+def _same(image: ReadImage) -> Plate:
     texts = [] if image.reference.right or image.truth is None else [("label", image.truth, True)]
     return _plate(image, [*texts, ("reads", image.reference.text, image.reference.right)])
 
 
-def _plate(image: Picture, texts: Sequence[tuple[str, str, bool]]) -> Plate:
+def _plate(image: ReadImage, texts: Sequence[tuple[str, str, bool]]) -> Plate:
     """Return an image with a line for each text, which names the models that read it."""
     readers: dict[tuple[str, bool], list[str]] = {}
     for reader, text, right in texts:

@@ -69,7 +69,7 @@ class Plate:
     """An image and the texts that were read in it."""
 
     name: str
-    picture: str
+    image: str
     """A data URI; empty if the record has no image."""
     texts: tuple[Text, ...]
 

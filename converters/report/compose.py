@@ -92,11 +92,11 @@ def _headline(status: Status | None, conversions: Sequence[Judged]) -> str:
 
 
 def _about(records: Sequence[Record], groups: Sequence[Group]) -> str:
-    pictured = list(dict.fromkeys(accuracy.pictured(record) for record in records if judged(record)))
+    images = list(dict.fromkeys(accuracy.images_in_words(record) for record in records if judged(record)))
     dates = sorted({record.header.date[:10] for record in records})
     when = day(dates[0]) if len(dates) == 1 else f"{day(dates[0])} to {day(dates[-1])}"
     models = _models(records)
-    subject = [f"trained model {listed(models)}" if models else "", listed(pictured)]
+    subject = [f"trained model {listed(models)}" if models else "", listed(images)]
     if len(groups) == 1:
         return "; ".join(filter(None, (*subject, groups[0].title, when)))
     titles = "; ".join(group.title for group in groups)

@@ -103,10 +103,10 @@ def _plates(block: Plates) -> Markup:
 
 
 def _plate(plate: Plate) -> Markup:
-    picture = element("img", alt=plate.name, src=plate.picture) if plate.picture else ""
+    image = element("img", alt=plate.name, src=plate.image) if plate.image else ""
     lines = []
     for line in plate.texts:
         shown = line.text or element("em", "nothing")
         lines += [element("dt", line.reader), element("dd", shown, class_=None if line.right else "wrong")]
     caption = element("figcaption", element("dl", *lines), element("small", plate.name))
-    return element("figure", picture, caption)
+    return element("figure", image, caption)

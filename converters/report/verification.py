@@ -12,7 +12,7 @@ from edge_crnn.dataset import Dataset, Entry
 from edge_crnn.model.artifact import Artifact
 from edge_crnn.model.spec import ModelSpec
 from edge_crnn.records.record import Record, header_here
-from edge_crnn.records.verification import Picture, ReadText, Verification, Verified
+from edge_crnn.records.verification import ReadImage, ReadText, Verification, Verified
 
 from ..verify.detail import detail
 from ..verify.gate import Readings
@@ -53,12 +53,12 @@ def to_json(
     """
     names = _names([outcome.artifact.path for outcome in outcomes])
     changes, rest = _split(outcomes)
-    pictures = _Pictures(outcomes, names, reference, spec.alphabet)
+    images = _ReadImages(outcomes, names, reference, spec.alphabet)
     figures = Verification(
         artifacts=tuple(_verified(outcome, name, reference) for outcome, name in zip(outcomes, names, strict=True)),
         changed=len(changes),
-        changes=tuple(pictures.at(*place) for place in changes[:_MOST_CHANGES]),
-        sample=tuple(pictures.at(*place) for place in rest),
+        changes=tuple(images.at(*place) for place in changes[:_MOST_CHANGES]),
+        sample=tuple(images.at(*place) for place in rest),
     )
     header = header_here(_PACKAGES, model=spec.name, source_sha256=source_sha256, images_are=images_are)
     return Record(header, figures).to_json()
@@ -103,13 +103,13 @@ def _split(outcomes: Sequence[Outcome]) -> tuple[list[tuple[int, int]], list[tup
 
 
 @dataclasses.dataclass(frozen=True)
-class _Pictures:
+class _ReadImages:
     outcomes: Sequence[Outcome]
     names: Sequence[str]
     reference: Sequence[Readings]
     alphabet: Alphabet
 
-    def at(self, number: int, index: int) -> Picture:
+    def at(self, number: int, index: int) -> ReadImage:
         """Return an image by its dataset and place, and the texts that were read in it."""
         dataset: Dataset = self.outcomes[0].verification.datasets[number]
         entry = dataset.entries[index]
@@ -118,13 +118,13 @@ class _Pictures:
         labels = [outcome.readings[number].labels[index] for outcome in self.outcomes]
         different = {name: label for name, label in zip(self.names, labels, strict=True) if label != reference}
         texts = self._texts({truth, reference, *different.values()})
-        return Picture(
+        return ReadImage(
             image=entry.path.name,
             set="/".join(dataset.folder.parts[-2:]),
             truth=texts[truth] if dataset.labelled else None,
             reference=ReadText(texts[reference], right=reference == truth),
             artifacts={name: ReadText(texts[label], right=label == truth) for name, label in different.items()},
-            picture=_picture(entry),
+            picture=_data_uri(entry),
         )
 
     def _texts(self, labels: set[str]) -> Mapping[str, str]:
@@ -133,7 +133,7 @@ class _Pictures:
         return texts if len(set(texts.values())) == len(labels) else {label: label for label in labels}
 
 
-def _picture(entry: Entry) -> str:
+def _data_uri(entry: Entry) -> str:
     """Return a data URI that any browser shows: the file itself, or a smaller copy of it."""
     mime = _MIME.get(entry.path.suffix.lower())
     data = entry.path.read_bytes()

@@ -16,7 +16,7 @@ from edge_crnn.training.folder import Drawing, What
 from edge_crnn.training.kinds import NEGATIVE
 from edge_crnn.training.varied import Varied
 
-from ..verify.pictures import Picture, Pictures
+from ..verify.seeded import ImageInMemory, ImagesInMemory
 
 PRESETS = ("mild", "heavy")
 """The presets of rendered images to fit and to compare, which take turns."""
@@ -73,13 +73,13 @@ class Artist:
             BackendUnavailable: Pillow or OpenCV is not installed.
         """
         drawings = self._drawings(PRESETS, _SEED + seed)
-        entries: list[Picture] = []
+        entries: list[ImageInMemory] = []
         for index in progress(range(count), count, "rendering"):
             place, number = divmod(index, len(drawings))
-            picture = next(drawings[number].pictures(1, place))
-            self._require_spelling(picture.label)
-            entries.append(Picture(Path(f"rendered {self.what} {index}"), "", picture.image))
-        return Pictures(Path(f"rendered {self.what}"), tuple(entries), labelled=False)
+            rendered = next(drawings[number].render(1, place))
+            self._require_spelling(rendered.label)
+            entries.append(ImageInMemory(Path(f"rendered {self.what} {index}"), "", rendered.image))
+        return ImagesInMemory(Path(f"rendered {self.what}"), tuple(entries), labelled=False)
 
     def lessons(self, seed: int) -> Source:
         """Return an endless supply of images to train with, of `LESSON_PRESETS`; among plates there are negatives.

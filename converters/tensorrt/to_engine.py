@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--batches", type=at_least(*BATCH), nargs=3, default=usual.batches, metavar=("MIN", "OPT", "MAX"),
-        help="images per call: the fewest, the number to be fastest at, the most (default: 1 8 32)",
+        help="images per call: minimum, number to optimise for, and maximum (default: 1 8 32)",
     )  # fmt: skip
     parser.add_argument(
         "--workspace", type=int, default=usual.workspace, metavar="BYTES",

@@ -13,7 +13,7 @@ from edge_crnn.model.artifact import Artifact
 from edge_crnn.model.spec import ModelSpec
 
 from .gate import Readings
-from .pictures import Pictures
+from .seeded import ImagesInMemory
 
 _LEAST_STEP = 4
 _MOST_ASIDE = 100
@@ -72,7 +72,7 @@ def suspicions(datasets: Sequence[Dataset], reference: Sequence[Readings]) -> It
     If the spec prepares images wrongly, it does so for both models, so that their agreement does not show it.
     """
     for dataset, readings in zip(datasets, reference, strict=True):
-        if isinstance(dataset, Pictures):
+        if isinstance(dataset, ImagesInMemory):
             continue
         lines = _badly_read(dataset, readings) if dataset.labelled else _unproven(dataset, readings)
         yield from lines

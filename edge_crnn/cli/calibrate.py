@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--isotonic", action="store_true", help="add isotonic regression, which needs thousands of images"
     )
     parser.add_argument(
-        "--curve", type=Path, metavar="PNG", help="draw the reliability curve to this file (needs matplotlib)"
+        "--curve", type=Path, metavar="PNG", help="plot the reliability diagram to this file (needs matplotlib)"
     )
     parser.add_argument(
         "--threads", type=at_least(1, MOST), default=1, metavar="N", help="threads of the engine (default: %(default)s)"
@@ -187,22 +187,22 @@ def curve(confidence: Confidence) -> bytes:
     )
     right.set(yscale="log", xlabel="coverage")
     right.legend()
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    return picture.getvalue()
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
 
 
-def _check_places(artifact: Artifact, target: Path, picture: Path | None) -> None:
+def _check_places(artifact: Artifact, target: Path, curve: Path | None) -> None:
     if target.suffix != artifact.path.suffix:
         raise OutputError(f"{target}: the output must end in {artifact.path.suffix}, like the model")
     require_place(target)
-    if picture is None:
+    if curve is None:
         return
-    if picture.suffix.lower() != ".png":
-        raise OutputError(f"{picture}: the curve must end in .png")
+    if curve.suffix.lower() != ".png":
+        raise OutputError(f"{curve}: the curve must end in .png")
     if importlib.util.find_spec("matplotlib") is None:
         raise BackendUnavailable("--curve needs matplotlib, which is not installed: pip install 'edge-crnn[train]'")
-    require_place(picture)
+    require_place(curve)
 
 
 COMMAND = Command(

@@ -44,7 +44,7 @@ _TRAIN = ("keras", *_SYNTH)
 COMMANDS: dict[str, Entry] = {
     "read": Entry("read the text in images", "edge_crnn.cli.read", "litert,opencv"),
     "convert": Entry("convert a trained model and verify that it reads the same text", None, "convert", _CONVERT),
-    "spec": Entry("measure what a model file leaves open and write its spec", None, "convert", _CONVERT),
+    "spec": Entry("measure the settings that a model file lacks and write its spec", None, "convert", _CONVERT),
     "info": Entry("show the description of a model", "edge_crnn.cli.info", "litert"),
     "verify": Entry("compare converted models with the trained model", None, "convert", _CONVERT),
     "slim": Entry("make a trained model smaller so that it reads the same text", None, "convert", _CONVERT),
@@ -53,7 +53,7 @@ COMMANDS: dict[str, Entry] = {
         "watch a camera and report one event per vehicle", "edge_crnn.cli.watch", "litert,watch", ("av", "cv2")
     ),
     "read-all": Entry(
-        "read archives of images into shards, with resumption", "edge_crnn.cli.read_all", "litert,opencv"
+        "read archives of images, and continue after an interruption", "edge_crnn.cli.read_all", "litert,opencv"
     ),
     "export": Entry("write a model for Triton Inference Server", "edge_crnn.cli.export", "litert,opencv"),
     "calibrate": Entry(

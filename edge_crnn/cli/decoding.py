@@ -12,16 +12,17 @@ from .command import at_least
 from .knowledge import add_grammar_argument, grammar_of
 
 
-def add_decoder_arguments(parser: argparse.ArgumentParser) -> None:
+def add_decoder_arguments(parser: argparse._ActionsContainer) -> None:
     """Add the arguments of `decoder_wishes`."""
     parser.add_argument(
         "--decoder",
         choices=("greedy", "beam"),
-        help="how the text is searched for (default: as in the model's spec)",
+        help="greedy: take the most probable symbol of each step; beam: compare several texts (default: as in the"
+        " model's spec)",
     )
-    add_grammar_argument(parser, "restrict decoding to matching text, which uses a beam")
+    add_grammar_argument(parser, "read only texts that match, with a beam search")
     parser.add_argument(
-        "--beam-width", type=at_least(*BEAM_WIDTH), metavar="N", help="number of prefixes that the beam keeps"
+        "--beam-width", type=at_least(*BEAM_WIDTH), metavar="N", help="number of texts that the beam search compares"
     )
 
 

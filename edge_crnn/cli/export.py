@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=at_least(1, _MOST_BATCH),
         default=64,
         metavar="N",
-        help="most images read together (default: 64)",
+        help="maximum number of images that are read together (default: 64)",
     )
     parser.add_argument(
         "--delay",

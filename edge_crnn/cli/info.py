@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--layers",
         type=Path,
         metavar="FILE.py",
-        help="your own Python file that converts layers of your own classes (see docs/what_a_file_cannot_say.md)",
+        help="your own Python file that converts layers of your own classes (see docs/declare.md)",
     )
     parser.add_argument(
         "--lambda", dest="lambdas", action="append", type=lambda_declaration, default=[], metavar="LAYER=WORDS",
@@ -207,7 +207,7 @@ COMMAND = Command(
     add_arguments,
     run,
     details="For a converted model, shows its conversion and verification, the readings that it rejects by default and"
-    " why, and whether this machine can run it. For a trained model, shows the facts in its file, the facts that are"
-    " missing, and obstacles to conversion.",
+    " why, and whether this machine can run it. For a trained model, shows what its file contains, what is missing,"
+    " and what prevents its conversion.",
     examples=("info", "info my_model.keras --all"),
 )

@@ -12,16 +12,16 @@ from ..errors import InputError
 from .command import share
 
 
-def add_grammar_argument(parser: argparse.ArgumentParser, purpose: str) -> None:
+def add_grammar_argument(parser: argparse._ActionsContainer, purpose: str) -> None:
     """Add the option `--grammar`, for `grammar_of`; `purpose` begins its help."""
     parser.add_argument(
         "--grammar",
         metavar="REGEX|FILE",
-        help=f"{purpose}: a regular expression over labels, a file that holds it, or one of {', '.join(GRAMMARS)}",
+        help=f"{purpose}: a regular expression for labels, a file with one, or one of {', '.join(GRAMMARS)}",
     )
 
 
-def add_knowledge_arguments(parser: argparse.ArgumentParser) -> None:
+def add_knowledge_arguments(parser: argparse._ActionsContainer) -> None:
     """Add the arguments of `lexicon_of` and `prior_of`."""
     parser.add_argument(
         "--lexicon",

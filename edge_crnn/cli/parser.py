@@ -22,8 +22,8 @@ class CommandParser(argparse.ArgumentParser):
     Args:
         prog: the words that run the command, such as `edge-crnn read`.
         summary: one sentence about the command.
-        details: paragraph with further information, shown before the options.
-        examples: whole command lines.
+        details: paragraph with further information.
+        examples: whole command lines, shown before the options.
         renamed: former name of an option → its name now.
     """
 
@@ -37,13 +37,9 @@ class CommandParser(argparse.ArgumentParser):
         renamed: Mapping[str, str] | None = None,
     ) -> None:
         paragraphs = [_filled(paragraph) for paragraph in (summary, details) if paragraph]
-        heading = "example:" if len(examples) == 1 else "examples:"
-        super().__init__(
-            prog,
-            description="\n\n".join(paragraphs),
-            epilog="\n  ".join([heading, *examples]) if examples else None,
-            formatter_class=_Formatter,
-        )
+        if examples:
+            paragraphs.append("\n  ".join(["example:" if len(examples) == 1 else "examples:", *examples]))
+        super().__init__(prog, description="\n\n".join(paragraphs), formatter_class=_Formatter)
         self.renamed = dict(renamed or {})
 
     def format_usage(self) -> str:

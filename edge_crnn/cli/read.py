@@ -195,11 +195,10 @@ COMMAND = Command(
     "read the text in images",
     add_arguments,
     run,
-    details="Readings whose confidence is below a threshold are marked as rejected; their text is printed all the same."
-    " By default the threshold is the one in the model's spec, which calibration has chosen and which edge-crnn info"
-    " shows. To turn it off, add --min-confidence 0. To ask for a share of correct readings among the accepted ones,"
-    " add --target-precision. The threshold also holds with --grammar, --lexicon and --prior, but was chosen without"
-    " them.",
+    details="Prints a line for every image: path, text and confidence. If the confidence is below a threshold, the word"
+    " rejected follows. By default, the threshold is the one in the model's spec, which edge-crnn info shows. To turn"
+    " it off, add --min-confidence 0. To set another one by the share of correct readings, add --target-precision. The"
+    " threshold was calibrated without --grammar, --lexicon and --prior, but also applies with them.",
     examples=(
         "read samples/plates",
         "read --min-confidence 0.9 --format jsonl plate.jpg",

@@ -220,7 +220,7 @@ def _advance(tally: _Tally, show: Callable[[str], None] | None, images: int) -> 
 
 
 COMMAND = Command(
-    "read archives of images into shards, with resumption",
+    "read archives of images, and continue after an interruption",
     add_arguments,
     run,
     details="The inputs are listed once and cut into parts. Processes, by default one per usable core, read the parts"

@@ -21,38 +21,40 @@ from .knowledge import add_knowledge_arguments, lexicon_of, prior_of
 
 def add_reader_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `reader_of`."""
-    parser.add_argument(
+    group = parser.add_argument_group("model")
+    group.add_argument(
         "--model",
         default="plates",
         metavar="MODEL",
         help="a converted model, or the name of a model (default: plates, Korean plates in int8)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--engine",
         choices=ENGINES,
         help="engine that runs the model (default: by its suffix); tensorrt builds an engine from an .onnx once, which"
         " may take minutes, and runs it",
     )
-    parser.add_argument(
+    group.add_argument(
         "--workers",
         type=at_least(1, MOST),
         metavar="N",
         help="engines in parallel (default: one per usable core, fewer if memory is short, one for a GPU)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--threads", type=at_least(1, MOST), default=1, metavar="N", help="threads per engine (default: 1)"
     )
-    add_preprocess_argument(parser)
-    add_decoder_arguments(parser)
-    add_knowledge_arguments(parser)
-    parser.add_argument(
+    add_preprocess_argument(group)
+    group = parser.add_argument_group("decoding")
+    add_decoder_arguments(group)
+    add_knowledge_arguments(group)
+    group.add_argument(
         "--n-best",
         type=at_least(*N_BEST),
         default=1,
         metavar="N",
         help="number of texts per image in the JSON, best first (default: 1)",
     )
-    rejection = parser.add_mutually_exclusive_group()
+    rejection = parser.add_argument_group("rejection").add_mutually_exclusive_group()
     rejection.add_argument(
         "--min-confidence",
         type=share,

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=between(0.01, 3600),
         default=1.0,
         metavar="S",
-        help="seconds between two looks at the folder; an image is read once it has not changed for this long (default:"
+        help="seconds between two scans of the folder; an image is read once it has not changed for this long (default:"
         " %(default)g)",
     )
     parser.add_argument("--once", action="store_true", help="stop when all images have been read")

@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--length",
         type=length,
         metavar="A-B",
-        help="least and greatest number of characters in a line (default: {}-{})".format(*Drawing.length),
+        help="minimum and maximum number of characters in a line (default: {}-{})".format(*Drawing.length),
     )
     parser.add_argument(
         "--fonts",
@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     folder = args.output
     sheet = args.sheet
     _require_room(folder, sheet, drawing, args)
-    next(drawing.pictures(1))  # reports unusable fonts before the folder is created
+    next(drawing.render(1))  # reports unusable fonts before the folder is created
     in_table = drawing.what == "lines" and not args.unlabelled
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -220,13 +220,13 @@ def _sheet(drawing: Drawing, folder: Path, drawn: list[Drawn], start: int) -> by
     from ..training.sheet import contact_sheet
 
     kinds = drawing.kinds
-    pictures = []
+    captioned = []
     for place, file in enumerate(drawn, start):
         image = cv2.imread(str(folder / file.name))
         assert image is not None  # it has just been written
         caption = _caption(file.label, kinds[place % len(kinds)]) if kinds else file.label
-        pictures.append((caption, image.astype("uint8", copy=False)))
-    page = contact_sheet(pictures, (drawing.fonts or find_fonts())[0])
+        captioned.append((caption, image.astype("uint8", copy=False)))
+    page = contact_sheet(captioned, (drawing.fonts or find_fonts())[0])
     return cv2.imencode(".png", page)[1].tobytes()
 
 

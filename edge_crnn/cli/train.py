@@ -135,7 +135,7 @@ def _add_image_arguments(parser: argparse.ArgumentParser) -> None:
         type=length,
         default=Drawing.length,
         metavar="A-B",
-        help="least and greatest number of characters in a rendered line (default: {}-{})".format(*Drawing.length),
+        help="minimum and maximum number of characters in a rendered line (default: {}-{})".format(*Drawing.length),
     )
 
 

@@ -12,7 +12,7 @@ OpenCV decodes; it is imported with the first image file.
 
 from .limits import Limits, set_limits
 from .pixels import Pixels, as_pixels, from_rgb
-from .source import SUFFIXES, Image, decode_image, load_image, read_content, read_picture, read_pixels
+from .source import SUFFIXES, Image, decode_image, load_image, read_content, read_image, read_pixels
 
 __all__ = [
     "SUFFIXES",
@@ -24,7 +24,7 @@ __all__ = [
     "from_rgb",
     "load_image",
     "read_content",
-    "read_picture",
+    "read_image",
     "read_pixels",
     "set_limits",
 ]

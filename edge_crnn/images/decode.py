@@ -19,7 +19,7 @@ _NO_MEMORY = -4  # cv2.Error.StsNoMem
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedImage:
     """The pixels of an image, and whether its file is damaged."""
 
     pixels: Pixels
@@ -28,7 +28,7 @@ class Picture:
     """The sign of damage in the file; empty if there is none. The pixels of a damaged file are those of the decoder."""
 
 
-def decode(data: bytes, name: str) -> Picture:
+def decode(data: bytes, name: str) -> DecodedImage:
     """Decode the bytes of an image file as (H, W, 3) uint8 BGR, upright.
 
     Raises:
@@ -46,7 +46,7 @@ def decode(data: bytes, name: str) -> Picture:
         pixels = _pixels(_decoded(header, name), header, name)
         if pixels.ndim == 2:
             pixels = np.repeat(pixels[..., np.newaxis], 3, axis=2)
-        return Picture(np.ascontiguousarray(pixels), header.damage)
+        return DecodedImage(np.ascontiguousarray(pixels), header.damage)
     except RefusedError as error:
         raise ImageError(f"{name}: {error}") from error
     except MemoryError as error:
@@ -63,35 +63,35 @@ def _decoded(header: Header, name: str) -> npt.NDArray[Any]:
         ) from error
     try:
         # Only this mode keeps alpha and 16 bits. It does not apply the orientation.
-        picture = cv2.imdecode(np.frombuffer(header.data, np.uint8), cv2.IMREAD_UNCHANGED)
+        array = cv2.imdecode(np.frombuffer(header.data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         if error.code == _NO_MEMORY:
             wanted = re.search(r"\d+", error.err)  # "Failed to allocate 512000000 bytes"
             check_memory(int(wanted[0]) if wanted else 0, "a part of the decoded image")
             raise MemoryError(error.err) from error
         raise ImageError(f"{name}: OpenCV refuses it ({error.err}); give a smaller image, in JPEG or PNG") from error
-    if picture is None:
+    if array is None:
         raise ImageError(
             f"{name}: {len(header.data):,} bytes that start with {header.data[:8]!r}, a damaged image or a kind that"
             f" OpenCV {cv2.__version__} does not read; expected {NAMES}: copy or save it again"
         )
-    return picture
+    return array
 
 
-def _pixels(picture: npt.NDArray[Any], header: Header, name: str) -> Pixels:
-    if header.white and (picture if picture.ndim == 2 else picture[..., :3]).max() <= header.white:
+def _pixels(array: npt.NDArray[Any], header: Header, name: str) -> Pixels:
+    if header.white and (array if array.ndim == 2 else array[..., :3]).max() <= header.white:
         raise ImageError(
             f"{name}: found 16 bits with white at {header.white:,}, expected levels that fill them; save it with 8 or"
             " 16 full bits"
         )
-    if picture.ndim == 3 and picture.shape[2] == 4:
+    if array.ndim == 3 and array.shape[2] == 4:
         if header.has_padding:
-            picture = picture[..., :3]
-        elif header.is_premultiplied and picture[..., 3].any():
-            colours = as_pixels(picture[..., :3], name)
-            alpha = as_pixels(picture[..., 3], name)
+            array = array[..., :3]
+        elif header.is_premultiplied and array[..., 3].any():
+            colours = as_pixels(array[..., :3], name)
+            alpha = as_pixels(array[..., 3], name)
             return _upright(colours + np.minimum(255 - alpha[..., np.newaxis], 255 - colours), header)
-    pixels = as_pixels(picture, name)
+    pixels = as_pixels(array, name)
     return _upright(255 - pixels if header.is_inverted else pixels, header)
 
 

@@ -36,7 +36,7 @@ def pillow_pixels(image: Any, name: str) -> Pixels:
         image.load()  # Pillow decodes the file now, and turns a TIFF upright
         orientation = image.getexif().get(ORIENTATION, 1)
         mode = _mode(image)
-        picture = np.asarray(image if image.mode == mode else image.convert(mode))
+        array = np.asarray(image if image.mode == mode else image.convert(mode))
     except RefusedError as error:
         raise ImageError(f"{name}: {error}") from error
     except MemoryError as error:
@@ -44,7 +44,7 @@ def pillow_pixels(image: Any, name: str) -> Pixels:
     except (OSError, ValueError, SyntaxError) as error:
         raise ImageError(f"{name}: Pillow cannot decode it ({error}); copy or save it again") from error
     upright = UPRIGHT.get(orientation, UPRIGHT[1])
-    return upright(as_pixels(picture if picture.ndim == 2 else from_rgb(picture), name))
+    return upright(as_pixels(array if array.ndim == 2 else from_rgb(array), name))
 
 
 def _mode(image: Any) -> str:

@@ -20,7 +20,7 @@ from .pillow import is_pillow, pillow_pixels
 from .pixels import Pixels, advice_on, as_pixels, lack_of_memory
 
 if TYPE_CHECKING:
-    from .decode import Picture
+    from .decode import DecodedImage
 
     class BinaryFile(Protocol):
         """An open file, or another object with a `read` that returns bytes."""
@@ -64,22 +64,22 @@ def read_pixels(image: Image, name: str = "image") -> Pixels:
 
     Returns:
         (H, W) or (H, W, 3) BGR, uint8. A damaged file that can be decoded gives the pixels of the decoder;
-        `read_picture` reports the damage.
+        `read_image` reports the damage.
 
     Raises:
         ImageError: the image is missing, has another form, exceeds a limit (see `Limits`), or cannot be decoded.
         ImageTypeError: the object has another type; also a TypeError.
         BackendUnavailable: an image file must be decoded, and OpenCV is not installed.
     """
-    return read_picture(image, name).pixels
+    return read_image(image, name).pixels
 
 
-def read_picture(image: Image, name: str = "image") -> Picture:
+def read_image(image: Image, name: str = "image") -> DecodedImage:
     """Return the pixels of an image and the damage of its file; for arguments and errors, see `read_pixels`."""
-    from .decode import Picture, decode  # not needed for arrays
+    from .decode import DecodedImage, decode  # not needed for arrays
 
     content, name = read_content(image, name)
-    return Picture(content) if isinstance(content, np.ndarray) else decode(content, name)
+    return DecodedImage(content) if isinstance(content, np.ndarray) else decode(content, name)
 
 
 def read_content(image: Image, name: str = "image") -> tuple[bytes | Pixels, str]:

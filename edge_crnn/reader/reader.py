@@ -18,7 +18,7 @@ from .. import ctc
 from ..backends import Backend, Probabilities
 from ..chunks import chunked
 from ..errors import BackendError, EdgeCrnnError, ImageError, InputError, InputTypeError, without_traceback
-from ..images import Image, Pixels, read_picture
+from ..images import Image, Pixels, read_image
 from ..model.spec import DecoderSpec, ModelSpec
 from ..preprocess import preprocess as preprocessed
 from ..preprocess.function import Function, Preprocess, function_of
@@ -29,7 +29,7 @@ from .several import several
 from .stream import in_order
 
 if TYPE_CHECKING:
-    from ..images.decode import Picture
+    from ..images.decode import DecodedImage
 
 _Named: TypeAlias = tuple[str, Image]
 """An image, and its name in an error."""
@@ -169,9 +169,9 @@ class Reader:
         named = list(_named(images))
         if not named:
             raise InputError("no image to fuse, expected at least 1")
-        pictures = [read_picture(image, name) for name, image in named]
-        reading = self.fuse_decoded(self.probabilities([picture.pixels for picture in pictures]), weights)
-        return _marked(reading) if any(picture.damage for picture in pictures) else reading
+        decoded = [read_image(image, name) for name, image in named]
+        reading = self.fuse_decoded(self.probabilities([image.pixels for image in decoded]), weights)
+        return _marked(reading) if any(image.damage for image in decoded) else reading
 
     def probabilities(self, pixels: Sequence[Pixels]) -> Probabilities:
         """Return what the network gives for images, for `decode` and `fuse_decoded`.
@@ -234,22 +234,22 @@ class Reader:
         return in_order(_named(images), self._read_chunk, workers=self.workers, size=size, may_block=may_block)
 
     def _read_chunk(self, images: Sequence[_Named]) -> list[Reading | ImageError]:
-        pictures: list[Picture | ImageError] = []
+        decoded: list[DecodedImage | ImageError] = []
         for name, image in images:
             try:
-                pictures.append(read_picture(image, name))
+                decoded.append(read_image(image, name))
             except ImageError as error:
-                pictures.append(without_traceback(error))
-        pixels = [picture.pixels for picture in pictures if not isinstance(picture, ImageError)]
+                decoded.append(without_traceback(error))
+        pixels = [result.pixels for result in decoded if not isinstance(result, ImageError)]
         with self._engine() as engine:
             readings = iter(self.decode(engine.infer(self._preprocessed(pixels))))
         results: list[Reading | ImageError] = []
-        for picture in pictures:
-            if isinstance(picture, ImageError):
-                results.append(picture)
+        for result in decoded:
+            if isinstance(result, ImageError):
+                results.append(result)
             else:
                 reading = next(readings)
-                results.append(_marked(reading) if picture.damage else reading)
+                results.append(_marked(reading) if result.damage else reading)
         return results
 
     def _preprocessed(self, pixels: Sequence[Pixels]) -> npt.NDArray[Any]:

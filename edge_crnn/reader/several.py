@@ -33,8 +33,8 @@ def _problem(images: object) -> str | None:
             return f"the folder {os.fspath(images)!r}, expected its images; pass edge_crnn.dataset.find_images(folder)"
         return f"the single path {os.fspath(images)!r}, {one}"
     if isinstance(images, np.ndarray):
-        is_picture = images.ndim < 3 if images.dtype.kind in "biufc" else images.ndim == 0
-        if is_picture or (images.ndim == 3 and images.shape[2] in (1, 3, 4)):
+        is_image = images.ndim < 3 if images.dtype.kind in "biufc" else images.ndim == 0
+        if is_image or (images.ndim == 3 and images.shape[2] in (1, 3, 4)):
             return f"a single array of shape {images.shape}, {one}"
         return None
     if isinstance(images, bytes | bytearray | memoryview) or is_pillow(images) or _is_file(images):

@@ -10,7 +10,7 @@ from typing import ClassVar
 from ..model.spec import Parity, Teacher
 from .form import MAX_IMAGES, is_possible
 
-_PICTURE = re.compile(r"data:image/(png|jpeg|webp|bmp);base64,[A-Za-z0-9+/]+={0,2}", re.ASCII)
+_DATA_URI = re.compile(r"data:image/(png|jpeg|webp|bmp);base64,[A-Za-z0-9+/]+={0,2}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class ReadText:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ReadImage:
     """An image, and the texts that were read in it."""
 
     image: str
@@ -114,9 +114,9 @@ class Verification:
     artifacts: tuple[Verified, ...]
     changed: int
     """Number of images that at least one artifact reads differently from the reference."""
-    changes: tuple[Picture, ...]
+    changes: tuple[ReadImage, ...]
     """These images, or the first of them."""
-    sample: tuple[Picture, ...]
+    sample: tuple[ReadImage, ...]
     """Some of the images that all artifacts read like the reference."""
 
     def is_possible(self) -> bool:
@@ -125,5 +125,5 @@ class Verification:
             bool(self.artifacts)
             and all(is_possible(artifact.parity) for artifact in self.artifacts)
             and all(artifact.detail.is_possible() for artifact in self.artifacts if artifact.detail is not None)
-            and all(not image.picture or _PICTURE.fullmatch(image.picture) for image in (*self.changes, *self.sample))
+            and all(not image.picture or _DATA_URI.fullmatch(image.picture) for image in (*self.changes, *self.sample))
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..dataset import Dataset, shared_images
 from ..errors import DatasetError, ImageError
-from ..images import read_picture
+from ..images import read_image
 from ..progress import note as to_stderr
 from ..progress import progress
 
@@ -30,7 +30,7 @@ def require_readable(datasets: Sequence[Dataset], note: Callable[[str], None] = 
     damaged: list[str] = []
     for entry in progress(entries, len(entries), "checking images"):
         try:
-            damage = read_picture(entry.path).damage
+            damage = read_image(entry.path).damage
         except ImageError as error:
             rejected.append(str(error))
         else:

@@ -55,8 +55,8 @@ class Mixture:
         drawing = self.drawings[run]
         # Every run starts with another kind, so that the images of a batch are of many kinds.
         place += run * len(drawing.kinds) // len(self.drawings)
-        picture = next(drawing.pictures(1, place))
-        return picture.image, picture.label
+        rendered = next(drawing.render(1, place))
+        return rendered.image, rendered.label
 
 
 def _labels(drawing: Drawing) -> list[str]:

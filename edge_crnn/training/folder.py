@@ -56,7 +56,7 @@ class Drawing:
         """True if no image has a label."""
         return set(self.kinds) <= set(NEGATIVE) and self.what == "plates"
 
-    def pictures(self, n: int, start: int = 0) -> Iterator[Plate | Line]:
+    def render(self, n: int, start: int = 0) -> Iterator[Plate | Line]:
         """Render images `start` to `start + n - 1`.
 
         Raises:
@@ -116,10 +116,10 @@ def draw_files(
 
 def _draw_chunk(drawing: Drawing, folder: Path, first: int, count: int) -> list[Drawn]:
     drawn = []
-    for index, picture in enumerate(drawing.pictures(count, first), first):
-        name = f"{picture.label if drawing.named else f'{index:06d}'}.{drawing.suffix}"
-        (folder / name).write_bytes(_encode(picture.image, drawing.suffix))
-        drawn.append(Drawn(name, picture.label))
+    for index, rendered in enumerate(drawing.render(count, first), first):
+        name = f"{rendered.label if drawing.named else f'{index:06d}'}.{drawing.suffix}"
+        (folder / name).write_bytes(_encode(rendered.image, drawing.suffix))
+        drawn.append(Drawn(name, rendered.label))
     return drawn
 
 

@@ -104,13 +104,13 @@ def open_font(path: Path, size: float) -> FreeTypeFont:
 
 def draw_text(font: FreeTypeFont, text: str) -> Image:
     """Draw the ink of `text` in its bounding box, (H, W) uint8."""
-    from PIL import Image as Picture
+    from PIL import Image as PillowImage
     from PIL import ImageDraw
 
     left, top, right, bottom = (int(edge) for edge in font.getbbox(text))
-    picture = Picture.new("L", (right - left, bottom - top))
-    ImageDraw.Draw(picture).text((-left, -top), text, fill=255, font=font)
-    return np.asarray(picture)
+    image = PillowImage.new("L", (right - left, bottom - top))
+    ImageDraw.Draw(image).text((-left, -top), text, fill=255, font=font)
+    return np.asarray(image)
 
 
 def require_glyphs(font: FreeTypeFont, path: Path, texts: Iterable[str]) -> None:

@@ -117,11 +117,11 @@ def _image_face(folder: Path) -> Face:
     @cache
     def face(text: str, suffix: str, width: int, height: int) -> Image:
         path = folder / _glyph_file(text, suffix)
-        picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-        if picture is None:
+        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
             raise DatasetError(f"{path}: cannot be read as an image: replace it")
         # Ink and ground of white, green and yellow plates differ most in red.
-        red = picture[..., 2].astype(np.float32)
+        red = image[..., 2].astype(np.float32)
         ink = abs(red - np.median(np.concatenate([red[0], red[-1]])))
         ink = np.clip(ink * (255 / max(1.0, float(ink.max()))), 0, 255).astype(np.uint8)
         if text in _HALVES:

@@ -78,10 +78,10 @@ _UNREADABLE: Mapping[str, Callable[[Preset, Form, Rng], Preset]] = {
 }
 """Legal plates → the preset that makes them unreadable."""
 
-PICTURES = (*_SCENES, *_LINES, *_LETTERED, *_UNREADABLE)
+OTHER_KINDS = (*_SCENES, *_LINES, *_LETTERED, *_UNREADABLE)
 """The kinds that are no form of plate. The seed of an image has the place of its kind, so new ones go to the end."""
-KINDS = (*NEGATIVES, *PICTURES)
-"""All kinds of negatives: the forms of `plates.table.NEGATIVES`, and PICTURES."""
+KINDS = (*NEGATIVES, *OTHER_KINDS)
+"""All kinds of negatives: the forms of `plates.table.NEGATIVES`, and OTHER_KINDS."""
 
 
 class NegativeRenderer:
@@ -122,11 +122,11 @@ class NegativeRenderer:
             assert self._plates is not None
             rng = np.random.default_rng((seed, index))
             return self._plates.render(rng, preset, kind, label_at(seed, index, kind))._replace(label="")
-        image = self._picture(kind, preset, np.random.default_rng((seed, PICTURES.index(kind), index)))
+        image = self._other(kind, preset, np.random.default_rng((seed, OTHER_KINDS.index(kind), index)))
         return Plate("", kind, image)
 
-    def _picture(self, kind: str, preset: Preset, rng: Rng) -> Image:
-        """Render a kind in PICTURES."""
+    def _other(self, kind: str, preset: Preset, rng: Rng) -> Image:
+        """Render a kind in OTHER_KINDS."""
         if kind in _LINES:
             return self._lines(_LINES[kind]).render(rng, preset).image
         if kind in _UNREADABLE:

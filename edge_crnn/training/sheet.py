@@ -21,7 +21,7 @@ _LARGEST = 3.0
 """Times that a small image is enlarged at most, so that it still looks as small as it is."""
 
 
-def contact_sheet(pictures: Iterable[tuple[str, Image]], font: Path) -> Image:
+def contact_sheet(images: Iterable[tuple[str, Image]], font: Path) -> Image:
     """Draw images with their captions below, ten in a row: (H, W, 3) uint8, BGR.
 
     Each image is (H, W, 3) uint8, BGR, and keeps its aspect; captions are written in `font`, and cut where they
@@ -30,10 +30,10 @@ def contact_sheet(pictures: Iterable[tuple[str, Image]], font: Path) -> Image:
     Raises:
         DatasetError: the font is none.
     """
-    from PIL import Image as Picture
+    from PIL import Image as PillowImage
     from PIL import ImageDraw
 
-    shown = list(pictures)
+    shown = list(images)
     cell_width, cell_height = _WIDTH + _GAP, _HEIGHT + _TEXT + 2 * _GAP
     columns = max(1, min(_COLUMNS, len(shown)))
     rows = -(-len(shown) // columns)
@@ -45,7 +45,7 @@ def contact_sheet(pictures: Iterable[tuple[str, Image]], font: Path) -> Image:
         small = _fitted(image)
         row, column = top + (_HEIGHT - small.shape[0]) // 2, left + (_WIDTH - small.shape[1]) // 2
         sheet[row : row + small.shape[0], column : column + small.shape[1]] = small
-    page = Picture.fromarray(sheet)
+    page = PillowImage.fromarray(sheet)
     pen = ImageDraw.Draw(page)
     face = open_font(font, _TEXT)
     for (top, left), (caption, _) in zip(places, shown, strict=False):

@@ -390,7 +390,7 @@ def convert(layer: Layer) -> Value | tuple[Value, ...]:
         return layer.builder.declare(layer, declared)
     if layer.kind not in LAYERS:
         raise layer.unsupported(
-            "not supported; convert it by your own function, --layers FILE (see docs/what_a_file_cannot_say.md), or use"
+            "not supported; convert it by your own function, --layers FILE (see docs/declare.md), or use"
             " a layer from the list"
         )
     layer.expect_float_weights()

@@ -23,10 +23,10 @@ def network(name: str) -> Any:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_spec_that_is_to_be_measured_gives_what_the_training_script_gives(keras: Any, name: str) -> None:
-    from benchmarks.conventions.pictures import pictures
+    from benchmarks.conventions.lines import render_lines
 
     trained = network(name)
-    images = [image for image, _ in pictures(trained.style, 5, 3)]
+    images = [image for image, _ in render_lines(trained.style, 5, 3)]
     expected = np.stack([trained.prepare(image) for image in images])
     assert expected.dtype == np.float32
     # TensorFlow does not round what it resizes, and OpenCV rounds otherwise: two levels of 255 at most.
@@ -69,17 +69,17 @@ def test_accuracy_counts_best_paths_without_repeats_blanks_and_skipped_steps(ker
 
 
 def test_red_and_blue_tell_the_label_from_other_letters() -> None:
-    from benchmarks.conventions.pictures import Style, pictures
+    from benchmarks.conventions.lines import Style, render_lines
 
-    for image, _ in pictures(Style(two_inks=True, noise=(0, 0)), 5, 1):
+    for image, _ in render_lines(Style(two_inks=True, noise=(0, 0)), 5, 1):
         blue, _, red = np.moveaxis(image.astype(float), -1, 0)
         assert (blue < 0.6 * red).any()  # the label's ink
 
 
-def test_pictures_depend_on_seed_and_index_alone() -> None:
-    from benchmarks.conventions.pictures import Style, pictures
+def test_lines_depend_on_seed_and_index_alone() -> None:
+    from benchmarks.conventions.lines import Style, render_lines
 
-    first, second = (list(pictures(Style(), count, 8)) for count in (2, 3))
+    first, second = (list(render_lines(Style(), count, 8)) for count in (2, 3))
     for (image, label), (again, same) in zip(first, second, strict=False):
         assert label == same
         np.testing.assert_array_equal(image, again)

@@ -67,7 +67,8 @@ def test_help_has_a_short_usage_and_fits(
     lines = parser.format_help().splitlines()
     assert lines[0] == "usage: edge-crnn try [options] THING [THING ...]"
     assert lines[2] == "Try it."
-    assert lines[-2:] == ["example:", "  edge-crnn try a"]
+    assert lines[lines.index("example:") + 1] == "  edge-crnn try a"
+    assert lines.index("example:") < lines.index("positional arguments:")
     assert max(map(len, lines)) <= COLUMNS
     assert parser.format_usage() == f"{lines[0]}\n"
 

@@ -18,7 +18,7 @@ from PIL import Image
 from edge_crnn.board import limits
 from edge_crnn.errors import ImageError, ImageTypeError, InputError
 from edge_crnn.files import is_temporary
-from edge_crnn.images import Limits, as_pixels, decode_image, read_picture, read_pixels, set_limits
+from edge_crnn.images import Limits, as_pixels, decode_image, read_image, read_pixels, set_limits
 from edge_crnn.images.exif import orientation
 from edge_crnn.images.formats import inspect
 from edge_crnn.images.formats.huffman import Frame, damage_of
@@ -200,7 +200,7 @@ def test_damage_inside_a_jpeg_shows(options: dict[str, object], fault: str) -> N
     """JPEGDecoder#39."""
     options = dict(options)
     data = saved("JPEG", options.pop("picture", RGB), quality=90, **options)  # type: ignore[arg-type]
-    assert read_picture(data).damage == ""
+    assert read_image(data).damage == ""
     end = len(data) - 2
     middle = (data.rindex(b"\xff\xda") + end) // 2
     damaged = {
@@ -210,7 +210,7 @@ def test_damage_inside_a_jpeg_shows(options: dict[str, object], fault: str) -> N
         "ones": data[:middle] + b"\xff" * 40 + data[middle + 40 :],
     }[fault]
     try:
-        damage = read_picture(damaged).damage
+        damage = read_image(damaged).damage
     except ImageError as error:
         damage = str(error)
     assert damage

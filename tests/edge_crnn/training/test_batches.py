@@ -110,7 +110,7 @@ def test_a_mixture_takes_its_runs_in_turn() -> None:
     assert source.longest == 12
     assert Mixture(runs[:1]).longest == 10
     assert Mixture((Drawing("plates", 3, "none", fonts, chosen=("first-five",)),)).longest == 9
-    pictures = [list(run.pictures(3)) for run in runs]
+    pictures = [list(run.render(3)) for run in runs]
     for index in (0, 1, 4, 5, 2, 3, 3):
         image, label = source.sample(index)
         expected = pictures[index % 2][index // 2]
@@ -122,7 +122,7 @@ def test_runs_start_with_different_forms() -> None:
     runs = tuple(Drawing("plates", seed, "none", tuple(find_fonts()[:1])) for seed in range(4))
     starts = [0, 4, 8, 12]  # of 17 forms
     labels = [Mixture(runs).sample(index)[1] for index in range(4)]
-    assert labels == [next(run.pictures(1, start)).label for run, start in zip(runs, starts, strict=True)]
+    assert labels == [next(run.render(1, start)).label for run, start in zip(runs, starts, strict=True)]
 
 
 @dataclass(frozen=True)

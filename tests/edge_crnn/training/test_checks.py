@@ -10,7 +10,7 @@ import pytest
 from edge_crnn.alphabet import Alphabet
 from edge_crnn.dataset import Dataset, load_labelled
 from edge_crnn.errors import DatasetError, ImageError
-from edge_crnn.images import read_picture
+from edge_crnn.images import read_image
 from edge_crnn.training.batches import Folders
 from edge_crnn.training.checks import require_apart, require_readable
 from tests.edge_crnn.reader.test_damaged import damaged_plate
@@ -55,7 +55,7 @@ def test_images_that_are_damaged_but_decoded_are_counted_in_a_note(
     require_readable([images])
     assert capsys.readouterr().err == ""
     images.paths[0].write_bytes(damaged_plate())
-    assert read_picture(images.paths[0]).damage
+    assert read_image(images.paths[0]).damage
     require_readable([images])
     (line,) = capsys.readouterr().err.splitlines()
     assert "1 of 2 images are damaged" in line

@@ -94,7 +94,7 @@ def test_a_drawing_can_be_sent_to_another_process(lines: Drawing):
 
 def test_pictures_of_each_sort(plates: Drawing, lines: Drawing):
     def label(drawing: Drawing) -> str:
-        pictures: Iterator[object] = drawing.pictures(1)
+        pictures: Iterator[object] = drawing.render(1)
         return next(pictures).label  # type: ignore[attr-defined]
 
     assert len(label(plates)) == 9
@@ -118,11 +118,11 @@ def test_pictures_of_each_sort(plates: Drawing, lines: Drawing):
 def test_kinds_are_drawn_in_turn(plates: Drawing, chosen: tuple[str, ...], kinds: tuple[str, ...]):
     drawing = replace(plates, chosen=chosen)
     assert drawing.kinds == kinds
-    pictures = drawing.pictures(3, start=3)
+    pictures = drawing.render(3, start=3)
     assert [getattr(picture, "kind", None) for picture in pictures] == [kinds[3], kinds[4], kinds[5 % len(kinds)]]
     assert drawing.is_negative == (kinds == NEGATIVE)
 
 
 def test_single_kind_is_drawn_like_among_all_kinds(plates: Drawing):
-    alone = next(replace(plates, chosen=("white-long-2019",)).pictures(1, start=2))
-    np.testing.assert_array_equal(alone.image, next(plates.pictures(1, start=2)).image)
+    alone = next(replace(plates, chosen=("white-long-2019",)).render(1, start=2))
+    np.testing.assert_array_equal(alone.image, next(plates.render(1, start=2)).image)

@@ -12,7 +12,7 @@ import pytest
 from edge_crnn.ctc.korean_plates import LabelSet
 from edge_crnn.training.degrade import HEAVY
 from edge_crnn.training.fonts import find_fonts
-from edge_crnn.training.negatives import KINDS, PICTURES, NegativeRenderer, _cropped, _smeared, generate_negatives
+from edge_crnn.training.negatives import KINDS, OTHER_KINDS, NegativeRenderer, _cropped, _smeared, generate_negatives
 from edge_crnn.training.plates.table import FORMS, NEGATIVES
 
 if not all(map(find_spec, ("koreanize_matplotlib", "matplotlib"))):
@@ -131,5 +131,5 @@ def test_a_kind_that_the_renderer_was_not_made_for_is_refused() -> None:
 
 
 def test_all_kinds_are_there() -> None:
-    assert (*NEGATIVES, *PICTURES) == KINDS
+    assert (*NEGATIVES, *OTHER_KINDS) == KINDS
     assert len(set(KINDS)) == len(KINDS) == 22

@@ -339,6 +339,6 @@ def tensorflow_function(layer: Layer) -> Value | tuple[Value, ...]:
     if not isinstance(name, str) or name not in TENSORFLOW_OPERATIONS:
         raise layer.unsupported(
             f"the function tf.{name} is not supported; convert this layer by a function of your own with --layers FILE"
-            " (see docs/what_a_file_cannot_say.md)"
+            " (see docs/declare.md)"
         )
     return TENSORFLOW_OPERATIONS[name](layer)

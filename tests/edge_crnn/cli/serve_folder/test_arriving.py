@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge_crnn.errors import ImageError
-from edge_crnn.images import read_picture
+from edge_crnn.images import read_image
 from tests.edge_crnn.cli.serve_folder.running import Start, end, names, readings, until
 
 pytestmark = pytest.mark.thorough
@@ -150,6 +150,6 @@ def test_damaged_picture_is_tried_again_before_it_has_a_line(
 
 def is_damaged(data: bytes) -> bool:
     try:
-        return bool(read_picture(data).damage)
+        return bool(read_image(data).damage)
     except ImageError:
         return False

@@ -49,14 +49,14 @@ import os, signal, sys
 from edge_crnn.cli.main import main
 how, *words = sys.argv[1:]
 reader = sys.modules['edge_crnn.reader.reader']
-load = reader.read_picture
+load = reader.read_image
 def deadly(image, name):
     if "deadly" in str(image) or how == "by any":
         if how == "by an exception":
             raise RuntimeError("of an image")
         os.kill(os.getpid(), signal.SIGKILL)
     return load(image, name)
-reader.read_picture = deadly
+reader.read_image = deadly
 sys.exit(main(words))
 """
 """Stands for a decoder that crashes; no such crash is known today."""

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_crnn.images import Limits, read_picture
+from edge_crnn.images import Limits, read_image
 from edge_crnn.images.formats import huffman, inspect
 from edge_crnn.images.formats.standard_tables import STANDARD_TABLES
 from tests.edge_crnn.images.pictures import BGR, GREY, RGB, encoded, saved
@@ -56,9 +56,9 @@ def test_a_frame_without_huffman_tables_has_the_standard_ones(picture: np.ndarra
     for segment in huffman_segments(data):
         frame = frame.replace(segment, b"")
     assert len(frame) < len(data)
-    assert read_picture(frame).damage == ""
-    assert np.array_equal(read_picture(frame).pixels, read_picture(data).pixels)
-    assert read_picture(frame[:-60] + frame[-2:]).damage
+    assert read_image(frame).damage == ""
+    assert np.array_equal(read_image(frame).pixels, read_image(data).pixels)
+    assert read_image(frame[:-60] + frame[-2:]).damage
 
 
 @pytest.mark.parametrize("data", KINDS.values(), ids=KINDS)
@@ -77,20 +77,20 @@ def test_padding_between_segments_is_no_damage(padding: bytes) -> None:
         at = data.index(marker)
         padded = data[:at] + padding + data[at:]
         assert np.array_equal(pixels_of_decoder(padded), pixels_of_decoder(data))
-        assert read_picture(padded).damage == ""
+        assert read_image(padded).damage == ""
 
 
 @pytest.mark.parametrize("name", ["baseline", "grey", "restarts", "own tables"])
 def test_zeros_from_the_middle_to_the_end_are_damage(name: str) -> None:
     data = KINDS[name]
     middle = (data.index(b"\xff\xda") + len(data)) // 2
-    assert read_picture(data[:middle] + bytes(len(data) - middle - 2) + data[-2:]).damage
+    assert read_image(data[:middle] + bytes(len(data) - middle - 2) + data[-2:]).damage
 
 
 def test_other_bytes_are_damage_wherever_they_are() -> None:
     data = KINDS["baseline"]
     for at in (data.index(b"\xff\xc0"), len(data) - 2):
-        assert read_picture(data[:at] + b"\x00\x55" + data[at:]).damage
+        assert read_image(data[:at] + b"\x00\x55" + data[at:]).damage
 
 
 def test_codes_are_followed_up_to_the_limit_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,5 +112,5 @@ def test_codes_are_followed_up_to_the_limit_in_all(monkeypatch: pytest.MonkeyPat
 
 
 def test_pixels_stay_those_of_the_decoder() -> None:
-    assert np.array_equal(read_picture(KINDS["baseline"]).pixels, pixels_of_decoder(KINDS["baseline"]))
-    assert RGB.shape == read_picture(KINDS["baseline"]).pixels.shape
+    assert np.array_equal(read_image(KINDS["baseline"]).pixels, pixels_of_decoder(KINDS["baseline"]))
+    assert RGB.shape == read_image(KINDS["baseline"]).pixels.shape

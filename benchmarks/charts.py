@@ -1,4 +1,4 @@
-"""`python -m benchmarks.pictures`: draw the README's two charts from `benchmarks/results`.
+"""`python -m benchmarks.charts`: draw the README's two charts from `benchmarks/results`.
 
 `accuracy.svg` shows whether conversions keep the text. `latency.svg` shows the time of an image, and whether engines
 keep the text. All figures come from the results, letters stay text, and the same results give the same bytes.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from converters.report.accuracy import Judged, judged, pictured
+from converters.report.accuracy import Judged, images_in_words, judged
 from converters.report.speed import busy
 from edge_crnn.binomial import binomial_interval
 from edge_crnn.errors import EdgeCrnnError, InputError
@@ -77,7 +77,7 @@ def accuracy(records: Sequence[Record]) -> bytes:
     panels = figure.subplots(len(judgements), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})
     for (record, conversions), axis in zip(judgements, panels[:, 0], strict=True):
         _conversions(axis, conversions)
-        axis.set_title(f"{record.header.model}: {pictured(record)}", fontweight="bold")
+        axis.set_title(f"{record.header.model}: {images_in_words(record)}", fontweight="bold")
     panels[-1, 0].set_xlabel("same text, of what Keras reads correctly; lines are 95 % intervals")
     return _svg(figure)
 

@@ -41,13 +41,13 @@ class Style:
     two_inks: bool = False
 
 
-def pictures(style: Style, count: int, seed: int) -> Iterator[tuple[Image, str]]:
+def render_lines(style: Style, count: int, seed: int) -> Iterator[tuple[Image, str]]:
     """Yield the images 0 to `count` - 1 of a run, (H, W, 3) uint8 BGR, with their labels, which may repeat."""
     for index in range(count):
-        yield picture(style, np.random.default_rng((seed, index)))
+        yield render_line(style, np.random.default_rng((seed, index)))
 
 
-def picture(style: Style, rng: np.random.Generator) -> tuple[Image, str]:
+def render_line(style: Style, rng: np.random.Generator) -> tuple[Image, str]:
     """Render an image, (H, W, 3) uint8 BGR, and return it with its label."""
     label = _letters(style, rng)
     ink = _boxed(_written(label, rng), rng)

@@ -29,7 +29,7 @@ _STROKES = 12
 
 
 @dataclass(frozen=True, eq=False)
-class Picture(Entry):
+class ImageInMemory(Entry):
     """An image that is in no file."""
 
     pixels: Pixels
@@ -39,7 +39,7 @@ class Picture(Entry):
         return self.pixels
 
 
-class Pictures(Dataset):
+class ImagesInMemory(Dataset):
     """Seeded images in place of those with text."""
 
     @property
@@ -48,15 +48,15 @@ class Pictures(Dataset):
         return [sha256(entry.load().tobytes()) for entry in self]
 
 
-def seeded_pictures(image: InputSpec) -> Pictures:
+def seeded_images(image: InputSpec) -> ImagesInMemory:
     """Return three dozen seeded images, (height, width, 3) uint8, always the same for a canvas of the same size."""
     random = np.random.default_rng(_SEED)
-    drawn = [picture for _ in range(_ROUNDS) for picture in _drawn(random, image.height, image.width)]
-    entries = (Picture(Path(f"seeded image {number}"), "", pixels) for number, pixels in enumerate(drawn))
-    return Pictures(Path("seeded images"), tuple(entries), labelled=False)
+    images = [pixels for _ in range(_ROUNDS) for pixels in _kinds(random, image.height, image.width)]
+    entries = (ImageInMemory(Path(f"seeded image {number}"), "", pixels) for number, pixels in enumerate(images))
+    return ImagesInMemory(Path("seeded images"), tuple(entries), labelled=False)
 
 
-def _drawn(random: np.random.Generator, height: int, width: int) -> Iterator[Pixels]:
+def _kinds(random: np.random.Generator, height: int, width: int) -> Iterator[Pixels]:
     """Yield an image of each kind, (height, width, 3) uint8."""
     for cell in _CELLS_PX:
         noise = random.integers(0, 256, (-(-height // cell), -(-width // cell), 3), np.uint8)
@@ -76,7 +76,7 @@ def _drawn(random: np.random.Generator, height: int, width: int) -> Iterator[Pix
     yield np.asarray(np.where(inked[..., None], ink, paper), np.uint8)
 
 
-def compare_pictures(
+def compare_seeded(
     name: str, reference: Sequence[Readings], artifact: Sequence[Readings], recipe: Recipe, gate: Gate
 ) -> Verification:
     """Compare the probabilities of seeded images; the verdict is `unverified`.

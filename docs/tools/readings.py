@@ -1,4 +1,4 @@
-"""`python -m docs.tools.picture`: draw the README's image: rendered sample plates and what the int8 model reads."""
+"""`python -m docs.tools.readings`: render the README's image: rendered sample plates and what the int8 model reads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PLATE = (200, 80)
 _INK, _SOFT, _REJECTED = (27, 33, 38), (90, 102, 112), (176, 32, 32)
 
 
-def draw(readings: dict[Path, Reading], font: Path) -> Image.Image:
+def render(readings: dict[Path, Reading], font: Path) -> Image.Image:
     """Put each image above its text and confidence, on white.
 
     Args:
@@ -35,8 +35,8 @@ def draw(readings: dict[Path, Reading], font: Path) -> Image.Image:
     large, small = (ImageFont.truetype(str(font), size) for size in (20, 14))
     for place, (path, reading) in enumerate(readings.items()):
         left, top = place % _COLUMNS * _CELL[0], place // _COLUMNS * _CELL[1]
-        with Image.open(path) as picture:
-            plate = picture.convert("RGB")
+        with Image.open(path) as image:
+            plate = image.convert("RGB")
         plate.thumbnail(_PLATE)
         middle = left + _CELL[0] // 2
         sheet.paste(plate, (middle - plate.width // 2, top + 12 + (_PLATE[1] - plate.height) // 2))
@@ -51,7 +51,7 @@ def main() -> None:
     paths = [SAMPLES / f"{name}.jpg" for name in NAMES]
     with open_reader() as reader:
         readings = dict(zip(paths, reader.read_batch(paths), strict=True))
-    sheet = draw(readings, find_fonts()[0])
+    sheet = render(readings, find_fonts()[0])
     stream = io.BytesIO()
     sheet.quantize(128).save(stream, "PNG", optimize=True)
     write_atomically(TARGET, stream.getvalue())

@@ -12,6 +12,8 @@ class System:
     name: str
     python: tuple[int, int]
     glibc: tuple[int, int]
+    more: tuple[str, ...] = ()
+    """Packages that only its Python needs, which pip overlooks when it runs in a newer one."""
 
     @property
     def dotted(self) -> str:
@@ -27,9 +29,9 @@ class Board:
     """Name of its folder in this repository, and its name for `service/install.sh --board`."""
     title: str
     extra: str
-    """Extra of edge-crnn that is installed on the board."""
+    """Extras of edge-crnn that are installed on the board."""
     wheels: str
-    """Extra of edge-crnn whose packages all have wheels."""
+    """Extras of edge-crnn whose packages all have wheels."""
     systems: tuple[System, ...]
     compiled: tuple[str, ...] = ()
     """Packages that have no wheels and are compiled on the board."""
@@ -44,16 +46,19 @@ BOARDS = {
         Board(
             "raspberry-pi",
             "Raspberry Pi OS, 64-bit",
-            "pi",
-            "pi",
+            "pi,watch",
+            "pi,watch",
             (System("bookworm", (3, 11), (2, 36)), System("trixie", (3, 13), (2, 41))),
         ),
         Board(
             "jetson",
             "JetPack",
-            "jetson",
-            "pi",
-            (System("JetPack 6", (3, 10), (2, 35)), System("JetPack 7", (3, 12), (2, 39))),
+            "jetson,watch",
+            "pi,watch",
+            (
+                System("JetPack 6", (3, 10), (2, 35), more=("exceptiongroup", "tomli")),
+                System("JetPack 7", (3, 12), (2, 39)),
+            ),
             compiled=("pycuda",),
             build=("setuptools", "wheel", "numpy>=1.24"),
         ),

@@ -26,7 +26,7 @@ from .closure import missing, packages, platforms
 ROOT = Path(__file__).parents[1]
 _EPOCH = 315532800
 """The time of all files in the tar: 1980-01-01, the first day that zip files can store."""
-_SHARED = ("LICENSE", "samples/README.md", "samples/OFL.txt", "samples/plates", "service")
+_SHARED = ("LICENSE", "examples/watch.toml", "samples/README.md", "samples/OFL.txt", "samples/plates", "service")
 _SUMS = "SHA256SUMS"
 
 
@@ -63,7 +63,7 @@ def fetch(board: Board, folder: Path) -> None:
     for system in board.systems:
         words = [word for name in platforms(system, board.machine) for word in ("--platform", name)]
         words += ["--python-version", system.dotted, "--implementation", "cp", "--only-binary=:all:"]
-        _pip("download", *words, f"{own}[{board.wheels}]", *needs, *board.build, to=folder)
+        _pip("download", *words, f"{own}[{board.wheels}]", *needs, *board.build, *system.more, to=folder)
     present = packages(folder)
     requirements = [Requirement(line) for line in (f"edge-crnn[{board.extra}]", "pip", *board.build)]
     lacking = [line for system in board.systems for line in missing(present, requirements, system, board.machine)]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs edge-crnn and its service on Raspberry Pi OS (64-bit) or a Jetson with JetPack 6 or later. Run it again to
+# Installs edge-crnn and its services on Raspberry Pi OS (64-bit) or a Jetson with JetPack 6 or later. Run it again to
 # update: what is there is replaced, readings and /etc/edge-crnn stay.
 #
 #   sudo service/install.sh [--board raspberry-pi|jetson|none] [--wheels DIR] [SOURCE]
@@ -69,7 +69,7 @@ if [[ "$board" = jetson ]]; then
 fi
 "$PYTHON" -m venv "${venv[@]}" "$environment"
 "$environment/bin/python" "${pip[@]}" install --disable-pip-version-check --quiet --upgrade "${wheels[@]}" \
-    "${source}[$extra]" || fail "pip did not install it: $hint"
+    "${source}[$extra,watch]" || fail "pip did not install it: $hint"
 
 doctor() { "$environment/bin/edge-crnn" doctor || say "installed, but it does not read here yet: see above"; }
 if [[ "$alone" = yes ]]; then
@@ -78,12 +78,14 @@ if [[ "$alone" = yes ]]; then
     exit
 fi
 
-install -D -m 644 "$HERE/edge-crnn@.service" "$UNITS/edge-crnn@.service"
+for unit in edge-crnn@.service edge-crnn-watch@.service; do
+    install -D -m 644 "$HERE/$unit" "$UNITS/$unit"
+done
 rm -f "$UNITS/edge-crnn@.service.d/50-board.conf"
 if [[ "$board" != none ]]; then
     install -D -m 644 "$HERE/../$board/edge-crnn.conf" "$UNITS/edge-crnn@.service.d/50-board.conf"
 fi
-install -d -m 755 "$DESTDIR/etc/edge-crnn" "$DESTDIR/usr/local/bin"
+install -d -m 755 "$DESTDIR/etc/edge-crnn" "$DESTDIR/etc/edge-crnn/watch" "$DESTDIR/usr/local/bin"
 ln -sfn /opt/edge-crnn/bin/edge-crnn "$DESTDIR/usr/local/bin/edge-crnn"
 
 if [[ -z "$DESTDIR" ]]; then
@@ -91,10 +93,11 @@ if [[ -z "$DESTDIR" ]]; then
         useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin edge-crnn
     systemctl daemon-reload
     # Instances that run take the new version; those that do not stay as they are.
-    systemctl try-restart 'edge-crnn@*.service'
+    systemctl try-restart 'edge-crnn@*.service' 'edge-crnn-watch@*.service'
     if grep -qs cgroup_disable=memory /proc/cmdline; then
         say "memory is not limited here: add cgroup_enable=memory to /boot/firmware/cmdline.txt and reboot"
     fi
     doctor
 fi
 say "done; sudo systemctl enable --now edge-crnn@\$(systemd-escape --path /srv/plates)  # reads /srv/plates"
+say "or, with /etc/edge-crnn/watch/gate.toml: sudo systemctl enable --now edge-crnn-watch@gate  # watches a camera"

@@ -13,12 +13,12 @@ case "${1:-}" in
 esac
 if [[ -z "$DESTDIR" ]]; then
     [[ $EUID -eq 0 ]] || { echo "uninstall.sh: needs root; sudo $0" >&2; exit 1; }
-    systemctl stop 'edge-crnn@*.service'
-    rm -f /etc/systemd/system/multi-user.target.wants/edge-crnn@*.service
+    systemctl stop 'edge-crnn@*.service' 'edge-crnn-watch@*.service'
+    rm -f /etc/systemd/system/multi-user.target.wants/edge-crnn{,-watch}@*.service
 fi
 
 rm -rf "$DESTDIR/opt/edge-crnn" "$DESTDIR/etc/systemd/system/edge-crnn@.service.d/50-board.conf"
-rm -f "$DESTDIR/etc/systemd/system/edge-crnn@.service"
+rm -f "$DESTDIR/etc/systemd/system/edge-crnn@.service" "$DESTDIR/etc/systemd/system/edge-crnn-watch@.service"
 rmdir "$DESTDIR/etc/systemd/system/edge-crnn@.service.d" 2> /dev/null || true  # others' drop-ins stay
 if [[ "$(readlink "$DESTDIR/usr/local/bin/edge-crnn" || true)" = /opt/edge-crnn/bin/edge-crnn ]]; then
     rm -f "$DESTDIR/usr/local/bin/edge-crnn"

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from ..errors import InputError
 from .parser import CommandParser
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,21 @@ class Command:
         self.add_arguments(parser)
         return parser
 
+    def arguments(self, name: str, words: Sequence[str]) -> argparse.Namespace:
+        """Parse the words, and the configuration file that a word may name; the words win.
+
+        Raises:
+            SystemExit: the words are wrong, or ask for help.
+            UsageError: the configuration file is wrong.
+            InputError: it cannot be read.
+        """
+        parsed = self.parser(name).parse_args(words)
+        if getattr(parsed, "config", None) is not None:
+            from .configuration import add_configuration
+
+            add_configuration(parsed, words, lambda: self.parser(name))
+        return parsed
+
 
 def between(least: float, most: float) -> Callable[[str], float]:
     """Return the `type` of an argument that is a number from `least` to `most`."""
@@ -67,6 +90,34 @@ def at_least(least: int, most: int = sys.maxsize) -> Callable[[str], int]:
         return value
 
     return number
+
+
+def duration(text: str) -> float:
+    """Parse an argument such as `24h` into seconds."""
+    match = re.fullmatch(r"(\d{1,6})([smhd])", text, re.ASCII)
+    if match is None or not int(match[1]):
+        raise argparse.ArgumentTypeError(f"{text} is not a duration such as 90s, 15m, 24h or 7d")
+    return float(int(match[1]) * _UNITS[match[2]])
+
+
+def size(text: str) -> int:
+    """Parse an argument such as `500M` into bytes."""
+    match = re.fullmatch(r"(\d{1,6})([KMG])", text, re.ASCII)
+    if match is None or not int(match[1]):
+        raise argparse.ArgumentTypeError(f"{text} is not a size such as 500M or 2G")
+    return int(match[1]) * _SIZES[match[2]]
+
+
+def parsed_by(parse: Callable[[str], _Value]) -> Callable[[str], _Value]:
+    """Return the `type` of an argument that `parse` reads, which raises InputError if it cannot."""
+
+    def value(text: str) -> _Value:
+        try:
+            return parse(text)
+        except InputError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return value
 
 
 def length(text: str) -> tuple[int, int]:

@@ -23,8 +23,8 @@ from ..errors import EdgeCrnnError, VerificationError
 from ..files import error_numbers
 from ..terminal import printable
 from .commands import COMMANDS, all_names, find_command, table
-from .parser import did_you_mean
-from .streams import StdoutError, fill_descriptors, open_output
+from .parser import UsageError, did_you_mean
+from .streams import StdoutError, drop_output, fill_descriptors, open_output
 
 _OF_FILES = error_numbers("EIO", "ENOSPC", "EDQUOT", "EROFS", "EACCES", "ESTALE", "ENOMEM")
 """Errors of files and disks that may occur without the name of a file."""
@@ -55,13 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = _status(name, rest)
         sys.stdout.flush()  # report an error now, because Python only warns of it at the end
     except KeyboardInterrupt:  # while stdout was not ready
-        _drop_output()
+        drop_output()
         return _fail(name, "interrupted", 130)
     except StdoutError as error:
-        _drop_output()
+        drop_output()
         return _fail(name, error, 1)
     except BrokenPipeError:
-        _drop_output()
+        drop_output()
         return 141
     return status
 
@@ -88,6 +88,8 @@ def _status(name: str, rest: Sequence[str]) -> int:
         return _run(name, rest)
     except StdoutError:  # `main` writes the message
         raise
+    except UsageError as error:
+        return _fail(name, error, 2)
     except VerificationError as error:
         return _fail(name, error, 3)
     except EdgeCrnnError as error:
@@ -119,11 +121,6 @@ def _is_about_file(error: OSError) -> bool:
     return error.filename is not None or error.errno in _OF_FILES
 
 
-def _drop_output() -> None:
-    """Drop the buffer of stdout, so that Python does not try to write it again at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _run(name: str, rest: Sequence[str]) -> int:
     if name in ("-h", "--help"):
         print("\n".join([_ABOUT.rstrip("\n"), *table(), _MORE]))
@@ -143,7 +140,7 @@ def _run(name: str, rest: Sequence[str]) -> int:
         print("See edge-crnn --help.", file=sys.stderr)
         return 2
     try:
-        parsed = command.parser(name).parse_args(rest)
+        parsed = command.arguments(name, rest)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 2
     return command.run(parsed)

@@ -10,10 +10,15 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from ..errors import InputError
 from ..terminal import one_line
 
 COLUMNS = 80
 """Widest help, also on wider terminals."""
+
+
+class UsageError(InputError):
+    """The arguments of a command do not fit together, or those in its configuration file are wrong."""
 
 
 class CommandParser(argparse.ArgumentParser):

@@ -131,6 +131,13 @@ def open_output(descriptor: int, is_essential: bool) -> io.TextIOWrapper:
     )
 
 
+def drop_output() -> None:
+    """Send what stdout holds, and everything after it, to nowhere; otherwise Python would write it again at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
 def read_all(descriptor: int, limit: int) -> bytes:
     """Read from a file descriptor up to its end, or `limit` bytes or a little more; wait if a read would block.
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 from ..board.threads import limit_opencv
-from ..errors import BackendUnavailable, InputError
+from ..errors import InputError
+from ..model.artifact import Artifact
 from ..progress import note
 from ..reader import Reader, load, open_reader
-from ..terminal import printable
+from ..reader.opening import NAMES
+from ..serve.stop import Stop
+from ..serve.systemd import Systemd
 from ..watch.event import Event
 from ..watch.finding.detector import Detector
 from ..watch.finding.finder import RegionFinder
@@ -27,55 +26,43 @@ from ..watch.frame import Frame
 from ..watch.line import Line
 from ..watch.lists import Lists
 from ..watch.newest import Newest
+from ..watch.page import server
 from ..watch.page.health import Health
+from ..watch.page.settings import Settings
 from ..watch.page.state import State
-from ..watch.protocols import Sink
+from ..watch.protocols import CLOSE_S, Sink
 from ..watch.sighting import Sighting
-from ..watch.sinks import broker
-from ..watch.sinks.form import as_json, dumps
-from ..watch.sinks.frigate import Frigate, FrigateSettings
+from ..watch.sinks.group import Group
 from ..watch.sinks.hashed import Hashed, load_key
-from ..watch.sinks.lines import Lines
-from ..watch.sinks.mqtt import Mqtt, MqttSettings
-from ..watch.sinks.snapshots import Snapshots
-from ..watch.sinks.webhook import Webhook
 from ..watch.sources import open_source
 from ..watch.watch import Watch, watch
-from .command import Command, at_least, between
+from .command import Command, at_least, between, duration, parsed_by
+from .configuration import add_config_argument
+from .parser import UsageError
+from .sinks import Printed, add_sink_arguments, check_places, open_sinks
 
-WEBHOOK_TOKEN = "EDGE_CRNN_WEBHOOK_TOKEN"
-"""Environment variable with the token that a webhook asks for."""
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_START_S = 2.0
+"""Seconds to wait for a camera before files are created; a package that is missing shows at once."""
+_TURN_S = 0.2
+"""Seconds between two looks whether to stop, while a recording is being opened."""
 
 _note = partial(note, program="edge-crnn watch")
-
-
-def duration(text: str) -> float:
-    """Parse a duration such as `24h` into seconds."""
-    match = re.fullmatch(r"(\d{1,6})([smhd])", text)
-    if match is None or not int(match[1]):
-        raise argparse.ArgumentTypeError(f"{text} is not a duration such as 90s, 15m, 24h or 7d")
-    return float(int(match[1]) * _UNITS[match[2]])
-
-
-def size(text: str) -> int:
-    """Parse a size such as `500M` into bytes."""
-    match = re.fullmatch(r"(\d{1,6})([KMG])", text)
-    if match is None or not int(match[1]):
-        raise argparse.ArgumentTypeError(f"{text} is not a size such as 500M or 2G")
-    return int(match[1]) * _SIZES[match[2]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `watch`."""
     parser.add_argument(
         "source",
+        nargs="?",
+        type=_place,
         metavar="SOURCE",
         help="rtsp:// or http:// address, /dev/video0, picamera://0, a video file, or a folder of frames; $NAME takes"
         " it from an environment variable, so that a password is in no list of processes",
     )
-    parser.add_argument("--model", default="plates", metavar="MODEL", help="a converted model (default: plates)")
+    add_config_argument(parser, "watch")
+    parser.add_argument(
+        "--model", type=_model, default="plates", metavar="MODEL", help="a converted model (default: plates)"
+    )
     parser.add_argument("--camera", metavar="NAME", help="name of the camera in the events (default: the address)")
     parser.add_argument(
         "--format",
@@ -87,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     finding.add_argument(
         "--region",
         action="append",
+        type=parsed_by(Region.parse),
         default=[],
         metavar="NAME: X,Y …",
         help="polygon to look in, in shares of the frame, such as 'gate: 0,0.5 1,0.5 1,1 0,1'; may end with"
@@ -94,10 +82,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     finding.add_argument("--detector", type=Path, metavar="FILE.onnx", help="your own detector of plates")
     finding.add_argument(
-        "--rate", type=between(0.1, 120), metavar="N", help="frames per second to look at, at most (default: all)"
+        "--rate", type=between(0.1, 120), default=10.0, metavar="N", help="frames per second to look at (default: 10)"
     )
     events = parser.add_argument_group("events")
-    events.add_argument("--line", metavar="X,Y X,Y ONE OTHER", help="line to cross, and names for its sides")
+    events.add_argument(
+        "--line",
+        type=parsed_by(Line.parse),
+        metavar="X,Y X,Y ONE OTHER",
+        help="line to cross, and names for its sides",
+    )
     events.add_argument("--allow", type=Path, metavar="FILE", help="allowed plates, one per line")
     events.add_argument("--block", type=Path, metavar="FILE", help="blocked plates, one per line")
     events.add_argument(
@@ -114,7 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="time without a vehicle after which its passage ends (default: 10s)",
     )
-    _add_sink_arguments(parser.add_argument_group("where events go"))
+    add_sink_arguments(parser.add_argument_group("where events go"))
     page = parser.add_argument_group("page")
     page.add_argument("--page", action="store_true", help="serve a page with the live image and the events")
     page.add_argument("--host", default="127.0.0.1", help="address of the page (default: this machine alone)")
@@ -127,144 +120,122 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_sink_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--lines", type=Path, metavar="FILE", help="append events as JSON lines, a file per day")
-    group.add_argument("--snapshots", type=Path, metavar="DIR", help="store the best crop of every passage")
-    group.add_argument("--keep", type=duration, metavar="TIME", help="remove lines and snapshots after, such as 24h")
-    group.add_argument("--most", type=size, metavar="SIZE", help="remove the oldest snapshots above, such as 500M")
-    group.add_argument("--mqtt", metavar="URL", help="publish for Home Assistant, such as mqtt://broker:1883")
-    group.add_argument("--frigate", metavar="URL", help="publish in the form of Frigate's events")
-    group.add_argument("--credentials", type=Path, metavar="FILE.json", help="username, password, ca for the broker")
-    group.add_argument(
-        "--webhook", metavar="URL", help=f"POST every event; {WEBHOOK_TOKEN} in the environment is its token"
-    )
-    group.add_argument(
-        "--hash-key",
-        type=Path,
-        metavar="FILE",
-        help="give salted hashes instead of plates; the key is created if missing",
-    )
+def _place(text: str) -> Path | str:
+    """Return a path, or the text if it is an address or names an environment variable."""
+    return text if "://" in text or text.startswith("$") or not text else Path(text)
+
+
+def _model(text: str) -> Path | str:
+    """Return a path, or the text if it is the name of a model."""
+    return text if text in NAMES else Path(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Watch until the recording ends, or until SIGINT or SIGTERM."""
+    """Watch until the recording ends, or until SIGINT or SIGTERM; a second signal gives up waiting for sinks.
+
+    Returns 1 if events are missing on standard output, else 0.
+    """
     limit_opencv()
-    if arguments.page and arguments.hash_key is not None:
-        raise InputError("--page shows plates, which --hash-key hides; leave out one of the two")
-    artifact = load(arguments.model)
-    source = open_source(_address(arguments.source), rate=arguments.rate, note=_note)
-    camera = arguments.camera or source.name
-    lists = None
-    if arguments.allow is not None or arguments.block is not None:
-        lists = Lists.read(artifact.spec, arguments.allow, arguments.block)
-    line = None if arguments.line is None else Line.parse(arguments.line)
-    with ExitStack() as stack:
-        reader = stack.enter_context(open_reader(artifact, workers=1))
-        finder = _finder(arguments, reader)
-        sinks = [stack.enter_context(_closing(sink)) for sink in _sinks(arguments, camera)]
-        health = _HealthOf(sinks)
-        show = _page(arguments, camera, health, sinks, stack) if arguments.page else None
+    if arguments.source is None:
+        raise UsageError("found no SOURCE; name a camera or a recording, here or as `source` in the --config file")
+    names = [region.name for region in arguments.region]
+    if len(set(names)) < len(names):
+        raise UsageError(f"regions are named {', '.join(names)}; give them different names")
+    page = _page_settings(arguments) if arguments.page else None
+    with Stop(interrupts=True) as stop:
+        artifact = load(arguments.model)
+        with open_reader(artifact, workers=1) as reader, Group() as sinks:
+            loop = _Loop(arguments, artifact, reader, sinks)
+            with loop.events as events:
+                stop.then(loop.stop)
+                loop.wait_for_start(stop)
+                check_places(arguments)
+                if page is not None:
+                    server.check(page)
+                for sink in open_sinks(arguments, loop.camera):
+                    sinks.add(sink)
+                if page is not None:
+                    sinks.add(_PageSink(loop, page, arguments.keep))
+                return _pass_on(events, sinks, arguments)
 
-        def on_frame(frame: Frame, sightings: Sequence[Sighting]) -> None:
-            health.frames.append(time.monotonic())
-            if show is not None:
-                show(frame, sightings)
 
-        events = watch(
+def _page_settings(arguments: argparse.Namespace) -> Settings:
+    if arguments.hash_key is not None:
+        raise UsageError("--page shows plates, which --hash-key hides; leave out one of the two")
+    try:
+        return Settings(arguments.host, arguments.port, arguments.token_file)
+    except InputError as error:
+        raise UsageError(str(error)) from error
+
+
+def _pass_on(events: Iterable[Event], sinks: Group, arguments: argparse.Namespace) -> int:
+    if arguments.hash_key is not None:  # standard output would show the plate
+        hashed = Hashed(sinks, load_key(arguments.hash_key))
+        for event in events:
+            hashed.put(event)
+        return 0
+    printed = Printed(arguments.format, is_alone=not list(sinks))
+    for event in events:
+        sinks.put(event)
+        printed.put(event)
+    return 1 if printed.is_incomplete else 0
+
+
+class _Loop:
+    """The loop from the camera to events, with its health, which it reports to systemd at every turn."""
+
+    def __init__(
+        self, arguments: argparse.Namespace, artifact: Artifact, reader: Reader, sinks: Iterable[Sink]
+    ) -> None:
+        source = open_source(_address(arguments.source), rate=arguments.rate, note=_note)
+        self.camera: str = arguments.camera or source.name
+        self.show: Callable[[Frame, Sequence[Sighting]], None] | None = None
+        """Takes every frame and what was read in it."""
+        self._sinks = sinks
+        self._frames: deque[float] = deque(maxlen=100)
+        self._systemd = Systemd()
+        self._is_ready = False
+        lists = None
+        if arguments.allow is not None or arguments.block is not None:
+            lists = Lists.read(artifact.spec, arguments.allow, arguments.block)
+        detector = None if arguments.detector is None else Detector(arguments.detector)
+        self.events: Watch = watch(
             source,
             reader,
-            camera=camera,
-            finder=finder,
+            camera=self.camera,
+            finder=RegionFinder(reader, arguments.region or [Region()], detector=detector),
             lists=lists,
-            line=line,
+            line=arguments.line,
             min_agreement=arguments.agreement,
             leave_after=arguments.leave_after,
-            on_frame=on_frame,
+            on_frame=self._on_frame,
         )
-        with events, _stopped_by_signals(events):
-            health.newest = events.newest
-            for event in events:
-                _report(event, arguments.format, sinks, arguments.hash_key)
-    return 0
+        self._newest: Newest = self.events.newest
+        self._newest.on_take = self._tell_systemd
 
+    def wait_for_start(self, stop: Stop) -> None:
+        """Wait until the source has been opened, and not long for a camera, which may be away.
 
-def _address(text: str) -> str:
-    """Return the address, perhaps from an environment variable."""
-    if not text.startswith("$"):
-        return text
-    value = os.environ.get(text[1:])
-    if not value:
-        raise InputError(f"found SOURCE {text}, but the environment variable {text[1:]} is empty; set it to an address")
-    return value
+        Raises:
+            SourceError: a recording cannot be read.
+            BackendUnavailable: a package that the source needs is not installed.
+        """
+        until = time.monotonic() + _START_S
+        is_live = self._newest.source.is_live
+        while not (self._newest.wait_for_start(_TURN_S) or stop.asked or (is_live and time.monotonic() > until)):
+            pass
 
+    def stop(self) -> None:
+        """Take no further frames, and end all open passages."""
+        self.events.stop()
+        self._systemd.stopping()
 
-def _finder(arguments: argparse.Namespace, reader: Reader) -> RegionFinder:
-    regions = [Region.parse(text) for text in arguments.region] or [Region()]
-    detector = None if arguments.detector is None else Detector(arguments.detector)
-    return RegionFinder(reader, regions, detector=detector)
-
-
-def _sinks(arguments: argparse.Namespace, camera: str) -> Iterator[Sink]:
-    key = None if arguments.hash_key is None else load_key(arguments.hash_key)
-
-    def hidden(sink: Sink) -> Sink:
-        return sink if key is None else Hashed(sink, key)
-
-    if arguments.lines is not None:
-        yield hidden(Lines(arguments.lines, rotate_daily=True, keep_s=arguments.keep, say=_note))
-    if arguments.snapshots is not None:
-        yield hidden(Snapshots(arguments.snapshots, keep_s=arguments.keep, most_bytes=arguments.most, say=_note))
-    credentials = None if arguments.credentials is None else broker.load_credentials(arguments.credentials)
-    if arguments.mqtt is not None:
-        address = broker.parse_address(arguments.mqtt)
-        yield hidden(Mqtt(MqttSettings(address, (camera,), credentials=credentials), _note))
-    if arguments.frigate is not None:
-        address = broker.parse_address(arguments.frigate)
-        yield hidden(Frigate(FrigateSettings(address, credentials=credentials), _note))
-    if arguments.webhook is not None:
-        yield hidden(Webhook(arguments.webhook, token=os.environ.get(WEBHOOK_TOKEN), say=_note))
-
-
-@contextmanager
-def _closing(sink: Sink) -> Iterator[Sink]:
-    try:
-        yield sink
-    finally:
-        sink.close()
-
-
-def _page(
-    arguments: argparse.Namespace, camera: str, health: Callable[[], Health], sinks: list[Sink], stack: ExitStack
-) -> Callable[[Frame, Sequence[Sighting]], None]:
-    """Serve the page, add it to the sinks, and return what shows a frame on it."""
-    from ..watch.page.settings import Settings
-
-    try:
-        from ..watch.page.server import serve
-    except ModuleNotFoundError as error:
-        raise BackendUnavailable(f"--page: {error.name} is not installed; pip install 'edge-crnn[watch]'") from error
-    settings = Settings(host=arguments.host, port=arguments.port, token_file=arguments.token_file)
-    state = State(camera, health=health, keep_s=arguments.keep)
-    page = stack.enter_context(serve(state, settings))
-    sinks.append(state)
-    token = "" if arguments.token_file is None else f"; its token is in {arguments.token_file}"
-    _note(f"the page is at {page.address}{token}")
-    return state.show
-
-
-class _HealthOf:
-    """The health of the loop, for the page."""
-
-    def __init__(self, sinks: Sequence[Sink]) -> None:
-        self.frames: deque[float] = deque(maxlen=100)
-        self.newest: Newest | None = None
-        self._sinks = sinks
-
-    def __call__(self) -> Health:
-        if self.newest is None:
+    def health(self) -> Health:
+        """Return the health, for the page."""
+        counts = self._newest.counts
+        if not self._newest.has_started:
             return Health("starting")
-        counts = self.newest.counts
-        frames = list(self.frames)
+        frames = list(self._frames)
         rate = (len(frames) - 1) / (frames[-1] - frames[0]) if len(frames) > 1 and frames[-1] > frames[0] else None
         queues = [getattr(sink, "queue", None) for sink in self._sinks]  # the page has none
         return Health(
@@ -276,33 +247,51 @@ class _HealthOf:
             trouble={queue.name: queue.dropped + queue.refused for queue in queues if queue is not None},
         )
 
+    def _on_frame(self, frame: Frame, sightings: Sequence[Sighting]) -> None:
+        self._frames.append(time.monotonic())
+        if self.show is not None:
+            self.show(frame, sightings)
 
-@contextmanager
-def _stopped_by_signals(events: Watch) -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the loop in order, so that open passages end and sinks are emptied."""
-
-    def stop(_: int, __: FrameType | None) -> None:
-        events.stop()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def _tell_systemd(self) -> None:
+        """Report readiness once the source has been tried, and a sign of life at every turn, also without frames."""
+        counts = self._newest.counts
+        status = f"{self.camera}: {counts.delivered:,} frames"
+        if counts.connected_since is None and counts.last_error is not None:
+            status += f"; {counts.last_error}"
+        if not self._is_ready and self._newest.has_started:
+            self._is_ready = True
+            self._systemd.ready(status)
+        self._systemd.alive(status)
 
 
-def _report(event: Event, form: str, sinks: Sequence[Sink], hash_key: Path | None) -> None:
-    for sink in sinks:
-        sink.put(event)
-    if hash_key is not None:
-        return  # standard output would show the plate
-    if form == "jsonl":
-        print(dumps(as_json(event)), flush=True)
-    else:
-        direction = "" if event.direction is None else f"\t{event.direction}"
-        listed = "" if event.listed == "unlisted" else f"\t{event.listed}"
-        print(f"{event.kind}\t{printable(event.text)}\t{event.confidence:.4f}{listed}{direction}", flush=True)
+class _PageSink:
+    """Serves the page, which shows the frames and the events of a loop."""
+
+    def __init__(self, loop: _Loop, settings: Settings, keep_s: float | None) -> None:
+        self._state = State(loop.camera, health=loop.health, keep_s=keep_s)
+        self._page = server.serve(self._state, settings)
+        loop.show = self._state.show
+        token = "" if settings.token_file is None else f"; its token is in {settings.token_file}"
+        _note(f"the page is at {self._page.address}{token}")
+
+    def put(self, event: Event) -> None:
+        """Show an event."""
+        self._state.put(event)
+
+    def close(self, within_s: float = CLOSE_S) -> None:  # noqa: ARG002 - the page has its own limit, which is shorter
+        """Stop serving."""
+        self._page.close()
+
+
+def _address(place: Path | str) -> str:
+    """Return the address, perhaps from an environment variable."""
+    text = str(place)
+    if not text.startswith("$"):
+        return text
+    value = os.environ.get(text[1:])
+    if not value:
+        raise InputError(f"found SOURCE {text}, but the environment variable {text[1:]} is empty; set it to an address")
+    return value
 
 
 COMMAND = Command(
@@ -315,5 +304,6 @@ COMMAND = Command(
         "watch rtsp://camera.local/stream --page",
         "watch gate.mp4 --format jsonl",
         "watch /dev/video0 --rate 5 --allow staff.txt --lines events.jsonl",
+        "watch --config gate.toml",
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -44,6 +45,8 @@ def _checks(board: Board, model: Path, root: Path) -> Iterator[Check]:
     yield _tensorrt(trials["tensorrt"], board, root, "tensorrt" in needs)
     yield _pycuda(trials["pycuda"], board, "pycuda" in needs)
     yield _gpu(trials["gpu"], board, "gpu" in needs)
+    yield _watch(trials["watch"])
+    yield from _cameras(root)
     lacking = [name for name in needs if trials[name].state != "works"]
     if lacking:
         yield Check("reading", "fail", f"{model.name} needs {', '.join(lacking)}: see above")
@@ -162,6 +165,29 @@ def _gpu(trial: Trial, board: Board, needed: bool) -> Check:
     if trial.state == "absent":
         problem = "no NVIDIA driver"
     return replace(_lacking("gpu", trial, needed, has_tensorrt(board), fix), found=problem)
+
+
+def _watch(trial: Trial) -> Check:
+    """Check what only `edge-crnn watch` needs, and OpenCV, which has its own check."""
+    if trial.state == "absent":
+        return Check("watch", "absent", f"no PyAV; for `edge-crnn watch`: {_install(_extra('watch'))}")
+    if trial.state == "broken":
+        return Check("watch", "warn", trial.reason, _install("--force-reinstall av"))
+    description = f"PyAV {trial.facts['version']}"
+    if missing := trial.facts["missing"]:
+        return Check("watch", "warn", f"{description}, without {', '.join(missing)}", _install(_extra("watch")))
+    return Check("watch", "ok", f"{description}, MQTT, page")
+
+
+def _cameras(root: Path) -> Iterator[Check]:
+    """Check whether this user may open the device files of cameras; nothing if there are none."""
+    devices = tree.find(root, "dev/video*")
+    closed = [device.name for device in devices if not os.access(device, os.R_OK | os.W_OK)]
+    if closed:
+        fix = "sudo usermod -aG video $USER, then log in again"
+        yield Check("camera", "warn", f"this user may not open /dev/{', /dev/'.join(closed)}", fix)
+    elif devices:
+        yield Check("camera", "ok", ", ".join(f"/dev/{device.name}" for device in devices))
 
 
 def _reading(trial: Trial, model: Path) -> Check:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -121,6 +122,12 @@ def _gpu() -> dict[str, Any]:
         raise
 
 
+def _watch() -> dict[str, Any]:
+    av = _import("av")
+    others = {"paho": "paho-mqtt", "starlette": "starlette", "uvicorn": "uvicorn"}
+    return {"version": av.__version__, "missing": [other for name, other in others.items() if find_spec(name) is None]}
+
+
 TRIALS: dict[str, Callable[[], dict[str, Any]]] = {
     "numpy": _numpy,
     "cv2": _cv2,
@@ -129,6 +136,7 @@ TRIALS: dict[str, Callable[[], dict[str, Any]]] = {
     "tensorrt": _tensorrt,
     "pycuda": _pycuda,
     "gpu": _gpu,
+    "watch": _watch,
 }
 
 

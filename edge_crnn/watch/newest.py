@@ -72,6 +72,8 @@ class Newest:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.source = source
+        self.on_take: Callable[[], None] | None = None
+        """Is called by every `take`, in the thread that takes, such as for a sign of life."""
         self._note = note
         self._waits = waits
         self._clock = clock
@@ -99,6 +101,31 @@ class Newest:
         with self._changed:
             return self._closed.is_set() or (self._is_over and not self._frames and self._error is None)
 
+    @property
+    def has_started(self) -> bool:
+        """Whether the first frame has come, or the first attempt to get one has failed."""
+        with self._changed:
+            return self._has_started()
+
+    def wait_for_start(self, timeout: float | None = None) -> bool:
+        """Wait until `has_started`, and return it. Takes no frame.
+
+        Args:
+            timeout: longest wait in seconds; None: any.
+
+        Raises:
+            SourceError: a recording cannot be read at all.
+            BackendUnavailable: a package that the source needs is not installed.
+        """
+        with self._changed:
+            has_started = self._changed.wait_for(self._has_started, timeout)
+            if self._error is not None and not self._counts.read:
+                raise self._error
+            return has_started
+
+    def _has_started(self) -> bool:
+        return bool(self._counts.read) or self._counts.last_error is not None or self._is_over
+
     def take(self, timeout: float | None = None) -> Frame | None:
         """Wait for a frame that has not been taken.
 
@@ -112,6 +139,8 @@ class Newest:
             SourceError: a recording cannot be read, at all or from here on.
             BackendUnavailable: a package that the source needs is not installed.
         """
+        if self.on_take is not None:
+            self.on_take()
         with self._changed:
             self._changed.wait_for(lambda: self._frames or self._is_over or self._closed.is_set(), timeout)
             if self._closed.is_set():
@@ -226,6 +255,7 @@ class Newest:
     def _report_outage(self, error: SourceError) -> None:
         with self._changed:
             self._counts = replace(self._counts, connected_since=None, last_error=str(error))
+            self._changed.notify_all()
         if self._out_since is None and not self._closed.is_set():
             self._out_since = self._clock()
             self._note(f"{error}; trying again until it returns")

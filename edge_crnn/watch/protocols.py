@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from .event import Event
 from .frame import Frame, Pixels
 from .sighting import Sighting
+
+CLOSE_S: Final = 5.0
+"""Seconds that a sink has to write what is left."""
 
 
 class Source(Protocol):
@@ -47,5 +50,8 @@ class Sink(Protocol):
     def put(self, event: Event) -> None:
         """Take an event. Trouble is noted once and counted, and reading continues."""
 
-    def close(self) -> None:
-        """Write what is left, as far as it can be done within a few seconds."""
+    def close(self, within_s: float = CLOSE_S) -> None:
+        """Write what is left, as far as it can be done within `within_s` seconds.
+
+        Another thread may call it again meanwhile, to shorten the time.
+        """

@@ -30,7 +30,7 @@ HERE = replace(PI, systems=(System("here", sys.version_info[:2], (2, 17)),), mac
 def wheels(tmp_path: Path) -> Path:
     folder = tmp_path / "wheels"
     folder.mkdir()
-    wheel(folder, "edge-crnn", "9", "needed; extra == 'pi'", extras=["pi"])
+    wheel(folder, "edge-crnn", "9", "needed; extra == 'pi'", extras=["pi", "watch"])
     wheel(folder, "needed", "1")
     return folder
 
@@ -171,7 +171,7 @@ def test_a_missing_model_is_an_error(wheels: Path, tmp_path: Path) -> None:
 def test_a_failed_download_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(made, "_own_wheel", lambda folder: wheel(folder, "edge-crnn", "9", extras=["pi"]))
+    monkeypatch.setattr(made, "_own_wheel", lambda folder: wheel(folder, "edge-crnn", "9", extras=["pi", "watch"]))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
@@ -183,6 +183,7 @@ def test_a_failed_download_is_an_error(
 
 
 def test_each_board_has_its_folder_and_its_installer() -> None:
+    project = (made.ROOT / "pyproject.toml").read_text(encoding="utf-8")
     for board in BOARDS.values():
         assert (made.ROOT / board.name / "install.sh").is_file()
-        assert board.extra in (made.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+        assert all(f"\n{extra} = [" in project for extra in f"{board.extra},{board.wheels}".split(","))

@@ -72,13 +72,12 @@ def serve(state: State, settings: Settings | None = None) -> Page:
         OutputError: the address cannot be had, or the file of the token cannot be read or created.
     """
     settings = settings or Settings()
-    try:
-        import uvicorn
+    _check_packages()
+    import uvicorn
 
-        from .app import build
-        from .patient import PatientProtocol
-    except ImportError as error:
-        raise BackendUnavailable(f"the page needs {error.name}: pip install 'edge-crnn[watch]'") from error
+    from .app import build
+    from .patient import PatientProtocol
+
     token = read_token(settings.token_file) if settings.token_file else None
     listener, settings = _bound(settings)
     server: uvicorn.Server
@@ -103,6 +102,24 @@ def serve(state: State, settings: Settings | None = None) -> Page:
     page = Page(server, listener, settings)
     page.start()
     return page
+
+
+def check(settings: Settings) -> None:
+    """Check that the page can be served, without creating the file of the token; for errors, see `serve`."""
+    _check_packages()
+    if settings.token_file is not None and settings.token_file.exists():
+        read_token(settings.token_file)
+    listener, _ = _bound(settings)
+    listener.close()
+
+
+def _check_packages() -> None:
+    try:
+        import uvicorn  # noqa: F401
+
+        from . import app, patient  # noqa: F401
+    except ImportError as error:
+        raise BackendUnavailable(f"the page needs {error.name}: pip install 'edge-crnn[watch]'") from error
 
 
 def _bound(settings: Settings) -> tuple[socket.socket, Settings]:

@@ -16,6 +16,7 @@ from .. import jpeg
 from ..event import Event
 from ..frame import Frame
 from ..opencv import opencv
+from ..protocols import CLOSE_S
 from ..sighting import Sighting
 from .health import Health
 from .outline import Outline
@@ -143,7 +144,7 @@ class State:
             self._entries[event.identity] = Entry(_without_pixels(event), self._counts.total(), crop)
             self._forget()
 
-    def close(self) -> None:
+    def close(self, within_s: float = CLOSE_S) -> None:
         """Do nothing: there is nothing left to write."""
 
     @property

@@ -2,6 +2,7 @@
 
 form          an event as JSON, which lines, MQTT, the webhook and the page share
 queued        a thread with a bounded queue, for everything that takes time
+group         several sinks as one, which are closed side by side
 hashed        plates as keyed hashes in place of text and crop
 lines         JSON lines in a file
 snapshots     JPEG files in dated folders

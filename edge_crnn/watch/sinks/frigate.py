@@ -18,6 +18,7 @@ from .. import jpeg
 from ..event import Event
 from ..frame import box_of
 from ..opencv import opencv
+from ..protocols import CLOSE_S
 from .broker import Address, Broker, Credentials, Message, slug
 from .form import dumps
 from .mqtt import check_topic
@@ -69,9 +70,9 @@ class Frigate:
         event = detached(event)
         self.queue.put(event, size_of(event))
 
-    def close(self) -> None:
+    def close(self, within_s: float = CLOSE_S) -> None:
         """Publish what is left, and disconnect."""
-        self.queue.close()
+        self.queue.close(within_s)
         self._broker.close()
 
     def _publish(self, event: Event) -> None:

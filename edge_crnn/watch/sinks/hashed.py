@@ -20,7 +20,7 @@ import numpy as np
 
 from ...errors import InputError, OutputError
 from ..event import Event
-from ..protocols import Sink
+from ..protocols import CLOSE_S, Sink
 from ..secret_file import create_secret
 
 _KEY_BYTES: Final = 32
@@ -47,9 +47,9 @@ class Hashed:
         """Pass an event on."""
         self._sink.put(hashed(event, self._key))
 
-    def close(self) -> None:
+    def close(self, within_s: float = CLOSE_S) -> None:
         """Close the sink."""
-        self._sink.close()
+        self._sink.close(within_s)
 
 
 def hashed(event: Event, key: bytes) -> Event:

@@ -20,6 +20,7 @@ from ...errors import OutputError
 from ...files import lock, sync_folder
 from ...progress import note
 from ..event import Event
+from ..protocols import CLOSE_S
 from .form import as_json, dumps
 from .queued import Queued, size_of
 from .retention import Kept, expired
@@ -90,9 +91,9 @@ class Lines:
     def _write(self, event: Event) -> None:
         self._file.append(f"{dumps(as_json(event))}\n".encode())
 
-    def close(self) -> None:
+    def close(self, within_s: float = CLOSE_S) -> None:
         """Write what is left and close the file."""
-        self.queue.close()
+        self.queue.close(within_s)
         if self.queue.has_ended:
             self._file.close()
 
@@ -165,9 +166,9 @@ class LineFile:
 
     def close(self) -> None:
         """Close the file, so that another process can open it."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+        handle, self._handle = self._handle, -1  # first, since two threads may close a sink
+        if handle >= 0:
+            os.close(handle)
 
     def _open(self) -> None:
         self.close()

@@ -11,6 +11,7 @@ from ...progress import note
 from .. import jpeg
 from ..event import Event
 from ..opencv import opencv
+from ..protocols import CLOSE_S
 from . import discovery
 from .broker import Address, Broker, Credentials, Message, slug
 from .form import as_json, dumps
@@ -77,9 +78,9 @@ class Mqtt:
         event = detached(event)
         self.queue.put(event, size_of(event))
 
-    def close(self) -> None:
+    def close(self, within_s: float = CLOSE_S) -> None:
         """Publish what is left, and disconnect."""
-        self.queue.close()
+        self.queue.close(within_s)
         self._broker.close()
 
     def _publish(self, event: Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -12,12 +13,14 @@ from typing import Final, Generic, TypeVar
 from ...errors import InputError, OutputError
 from ...progress import note
 from ..event import Event
+from ..protocols import CLOSE_S
 
 MOST_ITEMS: Final = 10_000
 MOST_BYTES: Final = 16 << 20
 _EVENT_BYTES: Final = 2048
 """What an event needs without its crop."""
-_CLOSE_S: Final = 5.0
+_GRACE_S: Final = 0.5
+"""Seconds that a delivery may take longer than it should."""
 
 _T = TypeVar("_T")
 
@@ -71,6 +74,7 @@ class Queued(Generic[_T]):
         self._is_delivering = False
         self._deadline: float | None = None
         self._said_dropped = 0
+        self._has_said_left = False
         self._rest_trouble: str | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -103,16 +107,19 @@ class Queued(Generic[_T]):
             self._make_room()
             self._changed.notify_all()
 
-    def close(self, within_s: float = _CLOSE_S) -> None:
-        """Deliver what waits, for at most `within_s` seconds, and say how much is left. May be called again."""
+    def close(self, within_s: float = CLOSE_S) -> None:
+        """Deliver what waits, for at most `within_s` seconds, and say how much is left.
+
+        Another thread may call it again meanwhile, to shorten the time.
+        """
         with self._changed:
-            if self._deadline is not None:
-                return
-            self._deadline = time.monotonic() + within_s
+            earlier = math.inf if self._deadline is None else self._deadline
+            self._deadline = min(earlier, time.monotonic() + within_s)
             self._changed.notify_all()
-        self._thread.join(within_s + 1)
+        self._thread.join(within_s + _GRACE_S)
         with self._changed:
-            left = len(self._items)
+            left = 0 if self._has_said_left else len(self._items)
+            self._has_said_left = True
         if left:
             self._say(f"{self.name}: {left} not delivered ({self.trouble or 'no time left'})")
         self._say_dropped()

@@ -19,6 +19,7 @@ from .. import jpeg
 from ..event import Event
 from ..frame import Pixels
 from ..opencv import opencv
+from ..protocols import CLOSE_S
 from .queued import Queued, detached, size_of
 from .retention import Kept, expired
 
@@ -101,9 +102,9 @@ class Snapshots:
             frame = self._frame_of(event)
         self.queue.put(_Shot(event, frame), size_of(event) + (0 if frame is None else frame.nbytes))
 
-    def close(self) -> None:
+    def close(self, within_s: float = CLOSE_S) -> None:
         """Write what is left."""
-        self.queue.close()
+        self.queue.close(within_s)
 
     def tidy(self) -> None:
         """Remove the snapshots that are too old or too many, and the folders that are then empty.

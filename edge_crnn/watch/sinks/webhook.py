@@ -17,6 +17,7 @@ from ...progress import note
 from .. import jpeg
 from ..event import Event
 from ..opencv import opencv
+from ..protocols import CLOSE_S
 from .form import as_json, dumps
 from .queued import Queued, detached, size_of
 
@@ -79,9 +80,9 @@ class Webhook:
         event = detached(event)
         self.queue.put(_Numbered(event, self._next(event)), size_of(event))
 
-    def close(self) -> None:
+    def close(self, within_s: float = CLOSE_S) -> None:
         """Post what is left."""
-        self.queue.close()
+        self.queue.close(within_s)
 
     def _next(self, event: Event) -> int:
         number = self._numbers.pop(event.identity, 0) + 1

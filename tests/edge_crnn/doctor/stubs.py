@@ -6,7 +6,7 @@ from pathlib import Path
 
 ABSENT = (
     *("ai_edge_litert", "tflite_runtime", "tensorflow", "onnxruntime", "cv2", "PIL", "h5py", "keras", "openvino"),
-    *("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings", "pycuda"),
+    *("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings", "pycuda", "av"),
 )
 """Everything that a reader may use and does not need."""
 

@@ -23,6 +23,7 @@ HERE = {
     "tensorrt": Trial("works", {"module": "tensorrt", "version": "10.3.0"}),
     "pycuda": Trial("works", {"version": "2026.1"}),
     "gpu": Trial("works", {"name": "Orin", "compute_capability": "8.7", "driver": "12.6"}),
+    "watch": Trial("works", {"version": "18.1.0", "missing": []}),
     READING: Trial(
         "works",
         {
@@ -69,13 +70,14 @@ def test_all_is_there(examine: Any) -> None:
         "tensorrt": "tensorrt 10.3.0",
         "pycuda": "2026.1",
         "gpu": "Orin, compute capability 8.7, CUDA 12.6",
+        "watch": "PyAV 18.1.0, MQTT, page",
         "reading": "plates-int8.tflite reads 부산 77 아 9304 correctly, about 9.9 ms; int8,"
         " XNNPACK took the graph in 4 parts",
     }
     assert {(check.status, check.fix) for check in by_name.values()} == {("ok", None)}
 
 
-NOTHING = dict.fromkeys(("cv2", "litert", "onnxruntime", "tensorrt", "pycuda", "gpu"), ABSENT)
+NOTHING = dict.fromkeys(("cv2", "litert", "onnxruntime", "tensorrt", "pycuda", "gpu", "watch"), ABSENT)
 STATUS = {
     ("VM", "plates.tflite"): "opencv warn, litert fail, reading fail",
     ("VM", "plates.onnx"): "opencv warn, onnxruntime fail, reading fail",
@@ -114,7 +116,7 @@ def test_a_slow_trial_does_not_suggest_reinstalling(examine: Any) -> None:
 def test_a_broken_package_is_a_warning_on_every_board(examine: Any) -> None:
     by_name = examine("VM", Path("plates.onnx"), **dict.fromkeys(NOTHING, BROKEN))
     assert {name: check.status for name, check in by_name.items() if check.status != "ok"} == {
-        **dict.fromkeys(("opencv", "litert", "tensorrt", "pycuda", "gpu"), "warn"),
+        **dict.fromkeys(("opencv", "litert", "tensorrt", "pycuda", "gpu", "watch"), "warn"),
         **dict.fromkeys(("onnxruntime", "reading"), "fail"),
     }
     assert by_name["litert"].found == "it does not start"
@@ -265,3 +267,27 @@ def test_a_model_of_one_s_own_may_read_anything_in_a_plate(examine: Any) -> None
 )
 def test_the_time_of_a_reading(ms: float, description: str, examine: Any) -> None:
     assert f"correctly, about {description};" in examine(reading=reading(ms=ms))["reading"].found
+
+
+def test_what_watching_needs(examine: Any) -> None:
+    absent = examine(watch=ABSENT)["watch"]
+    assert absent.status == "absent"
+    assert "edge-crnn[watch]" in absent.found
+    assert examine(watch=BROKEN)["watch"] == Check(
+        "watch", "warn", BROKEN.reason, software._install("--force-reinstall av")
+    )
+    partial = examine(watch=Trial("works", {"version": "18.1.0", "missing": ["paho-mqtt"]}))["watch"]
+    assert (partial.status, partial.found) == ("warn", "PyAV 18.1.0, without paho-mqtt")
+
+
+def test_cameras_that_this_user_may_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(software._cameras(tmp_path)) == []
+    (tmp_path / "dev").mkdir()
+    for name in ("video0", "video1"):
+        (tmp_path / "dev" / name).touch()
+    assert list(software._cameras(tmp_path)) == [Check("camera", "ok", "/dev/video0, /dev/video1")]
+    monkeypatch.setattr(software.os, "access", lambda path, mode: path.name != "video1")
+    (check,) = software._cameras(tmp_path)
+    assert check.status == "warn"
+    assert "/dev/video1" in check.found
+    assert "/dev/video0" not in check.found

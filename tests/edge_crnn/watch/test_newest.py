@@ -16,6 +16,7 @@ from edge_crnn.errors import BackendUnavailable, SourceError
 from edge_crnn.watch.frame import Frame, Pixels
 from edge_crnn.watch.newest import Newest
 from edge_crnn.watch.sources import FakeSource
+from edge_crnn.watch.sources.file import FileSource
 
 WAITS = (0.01, 0.04)
 
@@ -218,3 +219,38 @@ def test_frames_that_were_dropped_are_not_kept() -> None:
         wait_until(lambda: newest.counts.read > 200)
     gc.collect()
     assert sum(reference() is not None for reference in alive) <= 3
+
+
+def test_a_start_is_the_first_frame_or_the_first_failure() -> None:
+    with Newest(FakeSource(frames(3)), note=silent) as newest:
+        assert newest.wait_for_start(5)
+        assert newest.has_started
+        assert [shown(frame) for frame in newest] == [0, 1, 2]
+    source = FakeSource(frames(3), is_live=True, faults={0: "lost"})
+    with Newest(source, note=silent, waits=(0.3, 0.3)) as newest:
+        assert newest.wait_for_start(5)
+        assert newest.counts.last_error is not None
+        assert newest.counts.read == 0
+
+
+def test_a_start_that_takes_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_crnn.watch.newest._CLOSING_S", 0.01)
+    with Newest(FakeSource(frames(3), is_live=True, faults={0: 0.5}), note=silent) as newest:
+        assert not newest.wait_for_start(0.01)
+        assert not newest.has_started
+        assert newest.wait_for_start(5)
+
+
+def test_a_recording_that_cannot_be_read_fails_at_the_start_and_when_a_frame_is_taken() -> None:
+    with Newest(FileSource("missing.mp4"), note=silent) as newest:
+        for attempt in (newest.wait_for_start, newest.wait_for_start, newest.take):
+            with pytest.raises(SourceError, match=r"missing\.mp4"):
+                attempt()
+
+
+def test_every_take_calls_what_wants_to_know() -> None:
+    calls: list[int] = []
+    with Newest(FakeSource(frames(3)), note=silent) as newest:
+        newest.on_take = lambda: calls.append(threading.get_ident())
+        assert len(list(newest)) == 3
+    assert calls == [threading.get_ident()] * 4

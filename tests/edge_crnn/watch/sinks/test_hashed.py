@@ -10,6 +10,7 @@ import pytest
 
 from edge_crnn.errors import InputError, OutputError
 from edge_crnn.watch.event import Event
+from edge_crnn.watch.protocols import CLOSE_S
 from edge_crnn.watch.sinks.form import as_json, dumps
 from edge_crnn.watch.sinks.hashed import Hashed, hash_of, hashed, load_key
 from tests.edge_crnn.watch.sinks.events import an_event
@@ -23,7 +24,7 @@ class _Kept:
     def put(self, event: Event) -> None:
         self.events.append(event)
 
-    def close(self) -> None:
+    def close(self, within_s: float = CLOSE_S) -> None:
         self.is_closed = True
 
 

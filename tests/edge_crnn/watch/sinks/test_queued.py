@@ -121,6 +121,25 @@ def test_closing_ends_in_time_and_says_what_is_left() -> None:
         queue.put(2, 1)
 
 
+def test_a_second_call_shortens_the_time_to_close_and_what_is_left_is_said_once() -> None:
+    said: list[str] = []
+
+    def deliver(_: int) -> None:
+        raise OutputError(None, "place: away")
+
+    queue = Queued("place", deliver, pauses=(0.01, 0.01), say=said.append)
+    queue.put(1, 1)
+    until(lambda: queue.trouble is not None)
+    closing = threading.Thread(target=queue.close, args=(60,))
+    closing.start()
+    until(lambda: queue._deadline is not None)
+    queue.close(0.1)
+    queue.close(60)
+    closing.join(10)
+    assert not closing.is_alive()
+    assert sum("1 not delivered" in line for line in said) == 1
+
+
 def test_it_rests_at_the_start_and_while_nothing_comes() -> None:
     rests: list[float] = []
     queue: Queued[int] = Queued("place", lambda _: None, rest=lambda: rests.append(time.monotonic()), rest_s=0.02)

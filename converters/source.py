@@ -16,6 +16,7 @@ from edge_crnn.model.spec import InputSpec, ModelSpec
 
 from .conventions.complete import complete, essential, filled
 from .conventions.declared import Draft, get, join, read_draft
+from .graph.equalise import equalised
 from .graph.graph import Graph
 from .graph.nodes import Shape
 from .reference.seeds import seed
@@ -106,7 +107,7 @@ def open_source(
     facts = opened.facts
     network = facts.require_network()
     completed = complete(opened.draft, facts)
-    graph = network.graph.folded()
+    graph = equalised(network.graph.folded())
     check_spec(completed, graph)
     is_kept = spec is not None or (not declared and sidecar(facts.path).exists())
     unwritten = None if is_kept else essential(completed)

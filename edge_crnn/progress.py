@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from .terminal import one_line, printable
@@ -53,12 +53,15 @@ def progress(items: Iterable[_T], total: int, label: str) -> Iterator[_T]:
 def note(text: str, program: str = "edge-crnn") -> None:
     """Write one line to stderr about something that the user should know.
 
+    A line that cannot be written, such as to a log on a full disk, is lost: the work is worth more than the note.
+
     Args:
         text: the line.
         program: the name before it, with the command if it is a long one.
     """
     if sys.stderr is not None:
-        sys.stderr.write(f"{program}: {one_line(text)}\n")
+        with suppress(OSError, ValueError):  # ValueError: it is closed
+            sys.stderr.write(f"{program}: {one_line(text)}\n")
 
 
 def _line(label: str, done: int, total: int, seconds: float) -> str:

@@ -140,8 +140,11 @@ class Events:
             return []
         same = self._reported_as(reading.label)
         if same is not None:
-            same.absorb(track)
-            self._forget(track)
+            if (
+                same.present < seconds - MOMENT
+            ):  # else it is still where it was, and this is a misreading or a reflection
+                same.absorb(track)
+                self._forget(track)
             return []
         passage.identity = f"{track.first_seen:.2f}-{self._letters()}"
         track.is_reported = True

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -18,7 +19,8 @@ from .frame import Frame, Pixels
 from .protocols import Source
 
 _FIRST_WAIT_S = 0.5
-_LONGEST_WAIT_S = 5.0
+_LONGEST_WAIT_S = 3.0
+"""With the time for connecting and for the first readings, events come within 5 seconds of a camera's return."""
 _AHEAD = 2
 """Frames of a recording that are read ahead."""
 _CLOSING_S = 1.0
@@ -186,10 +188,14 @@ class Newest:
         except Exception as error:  # goes to the thread that takes
             self._error = without_traceback(error)
         finally:
-            self.source.close()
+            self._close_source()
             with self._changed:
                 self._is_over = True
                 self._changed.notify_all()
+
+    def _close_source(self) -> None:
+        with suppress(Exception):  # a camera that was unplugged may refuse; what was delivered is delivered
+            self.source.close()
 
     def _play(self) -> None:
         """Read a recording to its end."""
@@ -212,9 +218,11 @@ class Newest:
             except BackendUnavailable:
                 raise
             except SourceError as error:
-                self._report_outage(error)
+                self._report_outage(str(error))
+            except Exception as error:  # a broken stream may confuse a decoder, which works again with the next one
+                self._report_outage(f"{self.source.name}: failed ({error!r}); report this, with the kind of the camera")
             finally:
-                self.source.close()
+                self._close_source()
             if self._counts.read > read_before:
                 if self._clock() - attempt > longest:  # else it fails again and again, and is not worth many notes
                     next_wait = wait
@@ -252,13 +260,13 @@ class Newest:
             )
             self._changed.notify_all()
 
-    def _report_outage(self, error: SourceError) -> None:
+    def _report_outage(self, reason: str) -> None:
         with self._changed:
-            self._counts = replace(self._counts, connected_since=None, last_error=str(error))
+            self._counts = replace(self._counts, connected_since=None, last_error=reason)
             self._changed.notify_all()
         if self._out_since is None and not self._closed.is_set():
             self._out_since = self._clock()
-            self._note(f"{error}; trying again until it returns")
+            self._note(f"{reason}; trying again until it returns")
 
     def _report_return(self) -> None:
         if self._out_since is None:

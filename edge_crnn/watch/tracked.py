@@ -164,11 +164,15 @@ class Track:
         if frame.seconds - self._compared < _COMPARE:
             return
         self._compared = frame.seconds
-        if is_there(frame.pixels, self.place, self._patch):
+        if self.is_unmoved(frame):
             self._is_present(frame)
             # Follows the light and shadows, but no vehicle that creeps away.
             if frame.seconds - self._patch_seconds >= _LIGHT:
                 self._patch, self._patch_seconds = patch_of(frame.pixels, self.place), frame.seconds
+
+    def is_unmoved(self, frame: Frame) -> bool:
+        """Return whether its pixels are still where it was last read."""
+        return is_there(frame.pixels, self.place, self._patch)
 
     def miss(self, seconds: float) -> None:
         """Count time in which it was absent."""

@@ -4,7 +4,7 @@ A sighting belongs to a track
 
 * at the same place, if it overlaps with where the plate is expected and the plate was there a moment ago, whatever it
   reads: two plates cannot be in one place;
-* near it, if it reads something similar, and the plate was there a moment ago;
+* near it, if it reads something similar, and the plate was there a moment ago, but its pixels are not there any more;
 * anywhere, if it reads the same, and the plate was not seen for a moment.
 
 Each sighting goes to at most one track, and each track takes at most one sighting of a frame, so that the pairs fit
@@ -68,9 +68,7 @@ class Tracks:
             track.compare(frame)
         distinct = _distinct(sightings)
         places = [Place.of(sighting.quad) for sighting in distinct]
-        costs = [
-            [_cost(track, *seen, frame.seconds) for track in self.open] for seen in zip(distinct, places, strict=True)
-        ]
+        costs = [[_cost(track, *seen, frame) for track in self.open] for seen in zip(distinct, places, strict=True)]
         pairs = dict(assign(costs, most=1.0))
         tracks = list(self.open)
         seen = []
@@ -136,23 +134,20 @@ def _rank(sighting: Sighting, place: Place) -> tuple[bool, float, float, str, Pl
     return not reading.accepted, -reading.confidence, -place.width, reading.label, place
 
 
-def _cost(track: Track, sighting: Sighting, place: Place, seconds: float) -> float:
+def _cost(track: Track, sighting: Sighting, place: Place, frame: Frame) -> float:
     """Return how badly a sighting fits a track, from 0 to 1, or infinity if it does not."""
-    gap = seconds - track.seconds
-    expected = track.predicted(seconds)
+    absent = frame.seconds - track.present
+    expected = track.predicted(frame.seconds)
     distance = expected.distance(place)
     differing = _difference(track.label, sighting.reading.label)
-    near = _SLACK + _FASTEST * gap
-    by_place = _BY_PLACE * min(distance / near, 1.0)
-    was_there = seconds - track.present <= MOMENT
-    at_same_place = was_there and (
-        expected.overlap(place) >= SAME_PLACE or track.place.overlap(place) >= SAME_PLACE
-    )  # fmt: skip
-    if at_same_place or (was_there and distance <= near and differing <= SIMILAR):
-        return (1 - _BY_PLACE) * differing + by_place
-    if differing == 0 and not was_there:
-        return by_place
-    return math.inf
+    near = _SLACK + _FASTEST * absent
+    if absent > MOMENT:
+        is_same = differing == 0
+    elif expected.overlap(place) >= SAME_PLACE:
+        is_same = True
+    else:
+        is_same = distance <= near and differing <= SIMILAR and not track.is_unmoved(frame)
+    return (1 - _BY_PLACE) * differing + _BY_PLACE * min(distance / near, 1.0) if is_same else math.inf
 
 
 def _difference(one: str, other: str) -> float:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import types
@@ -152,3 +153,14 @@ def test_a_note_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str], monkey
     assert capsys.readouterr() == ("", "edge-crnn: 3 images have no label\n")
     monkeypatch.setattr(sys, "stderr", None)
     note("nobody listens")
+
+
+def test_a_note_that_cannot_be_written_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", buffering=1) as nobody_reads:
+        monkeypatch.setattr(sys, "stderr", nobody_reads)
+        note("one")
+        with contextlib.suppress(BrokenPipeError):
+            nobody_reads.close()
+    note("two")

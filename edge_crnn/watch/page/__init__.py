@@ -6,10 +6,9 @@
     app          the routes
     guard        which requests are answered: token, host, origin; and the headers of every answer
     streams      live images and server-sent events
-    patient      Uvicorn's protocol with a limit on the time for a request
+    patient      Uvicorn's protocol with limits on slow clients, and on their number
     token_file   the file of the token
     health       numbers for the page and for Prometheus
-    outline      outlines of regions: JSON and its checks
     search       search by part of a plate
     words        the page's files and languages
     static/      HTML, style, scripts and words

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.applications import Starlette
@@ -12,11 +13,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from ...errors import EdgeCrnnError, OutputError
-from . import health, outline, words
+from ..regions import as_json, parse
+from ..sinks.form import dumps
+from . import health, words
 from .guard import Guard
 from .settings import Settings
 from .state import State
@@ -79,7 +82,7 @@ class Routes:
             "otherLanguage": other,
             "otherLanguageLink": "/?" + urlencode({"lang": other}),
             "camera": self._state.camera,
-            "editable": "yes" if self._state.save_outlines else "no",
+            "editable": "yes" if self._state.save_regions else "no",
         }
         content = words.page(language, values)
         response = Response(content, media_type="text/html", headers={"Vary": "Accept-Language, Cookie"})
@@ -102,12 +105,12 @@ class Routes:
         """Answer with live images."""
         parts = live_parts(self._state, self._settings.live_width, self._settings.live_rate, self._is_over)
         media_type = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
-        return Stream(parts, media_type, self._viewers, self._settings.request_s)
+        return Stream(parts, media_type, self._viewers)
 
     async def stream(self, _request: Request) -> Stream:
         """Answer with what happens, as server-sent events."""
         parts = happenings(self._state, self._board, time.monotonic, self._is_over)
-        return Stream(parts, "text/event-stream", self._streams, self._settings.request_s)
+        return Stream(parts, "text/event-stream", self._streams)
 
     async def events(self, request: Request) -> Response:
         """Answer with the newest passages; `search`: part of a plate."""
@@ -115,11 +118,11 @@ class Routes:
         if len(search) > _LONGEST_SEARCH:
             raise HTTPException(400, f"The search is longer than {_LONGEST_SEARCH} characters.")
         entries, total = self._state.events(search, _MOST_ROWS)
-        return JSONResponse({"events": [entry.as_json() for entry in entries], "total": total})
+        return _json({"events": [entry.as_json() for entry in entries], "total": total})
 
     async def health(self, _request: Request) -> Response:
         """Answer with the health for the page."""
-        return JSONResponse(await run_in_threadpool(current_health, self._state, self._board, time.monotonic))
+        return _json(await run_in_threadpool(current_health, self._state, self._board, time.monotonic))
 
     async def healthz(self, request: Request) -> Response:
         """Answer 200, or 503 with the reason, which only those who show the token see."""
@@ -127,7 +130,7 @@ class Routes:
         if problem is None:
             return PlainTextResponse("ok\n")
         reason = problem if request.state.is_known else "not healthy"
-        return PlainTextResponse(reason + "\n", 503)
+        return PlainTextResponse(reason.encode("utf-8", "replace") + b"\n", 503)
 
     async def metrics(self, _request: Request) -> Response:
         """Answer with the health in Prometheus' text format."""
@@ -143,18 +146,17 @@ class Routes:
         return Response(crop, media_type="image/jpeg")
 
     async def regions(self, _request: Request) -> Response:
-        """Answer with the outlines of the regions."""
-        outlines = await run_in_threadpool(self._state.outlines)
-        return JSONResponse({"regions": [region.as_json() for region in outlines]})
+        """Answer with the regions."""
+        return _json(as_json(await run_in_threadpool(self._state.regions)))
 
     async def save_regions(self, request: Request) -> Response:
-        """Save the outlines of the regions."""
-        save = self._state.save_outlines
+        """Save the regions."""
+        save = self._state.save_regions
         if save is None:
             raise HTTPException(405, "The regions cannot be edited here.", {"Allow": "GET, HEAD"})
         body = await self._body(request)
         try:
-            await run_in_threadpool(save, outline.parse(body))
+            await run_in_threadpool(save, parse(body, "the page"))
         except OutputError as error:
             raise HTTPException(503, str(error)) from error
         except EdgeCrnnError as error:
@@ -184,8 +186,12 @@ class Routes:
 
 async def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    return _json({"error": error.detail}, error.status_code, error.headers)
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:
     return Response(status_code=400)  # nobody reads it
+
+
+def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(dumps(content), status, headers, "application/json")

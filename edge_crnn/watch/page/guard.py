@@ -47,6 +47,8 @@ class Guard:
 
     - On loopback, it answers only requests for a local name. Otherwise a website could give its own name the address
       127.0.0.1 and read the page through the visitor's browser (DNS rebinding).
+    - A website that a visitor has open elsewhere cannot embed the page or parts of it, which would take the places of
+      viewers; it can only link to it. Source: W3C, "Fetch Metadata Request Headers".
     - With a token, a request must show it: as `Authorization: Bearer …`, as a cookie, or once as `/?token=…`, which
       sets the cookie. `/healthz` answers without it, but gives no reason. The files in /static/ are public.
     - A request that changes something must come from the page itself: its `Origin` must name the host that it is sent
@@ -82,6 +84,8 @@ class Guard:
         method, path = scope["method"], scope["path"]
         if self._is_local and not _is_local_name(headers.get("host", "")):
             return _error(421, "This page answers only as localhost or 127.0.0.1.")
+        if _is_for_another_site(headers):
+            return _error(403, "Another website cannot use this page.")
         has_header = self._shows_token(_bearer(headers))
         is_known = self._token is None or has_header or self._shows_token(self._cookie_value(headers))
         scope["state"] = {**scope.get("state", {}), "is_known": is_known}
@@ -133,6 +137,11 @@ def _is_local_name(host: str) -> bool:
 def _is_same_origin(headers: Headers) -> bool:
     scheme, _, host = headers.get("origin", "").partition("://")
     return scheme in ("http", "https") and host != "" and host == headers.get("host")
+
+
+def _is_for_another_site(headers: Headers) -> bool:
+    site = headers.get("sec-fetch-site", "none")  # programs and older browsers do not tell
+    return site not in ("same-origin", "none") and headers.get("sec-fetch-mode") != "navigate"
 
 
 def _unknown(headers: Headers) -> Response:

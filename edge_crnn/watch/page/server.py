@@ -17,10 +17,9 @@ from .token_file import read_token
 if TYPE_CHECKING:
     import uvicorn
 
-_START_S = 30.0
 _GRACE_S = 2
 _STOP_S = 5.0
-_KEEP_ALIVE_S = 15
+_KEEP_ALIVE_S = 5
 _LARGEST_HEAD = 16 << 10
 
 
@@ -90,6 +89,7 @@ def serve(state: State, settings: Settings | None = None) -> Page:
             ws="none",
             lifespan="off",
             log_config=None,
+            log_level="error",  # a warning for every bad request would let a visitor fill the disk with a log
             access_log=False,  # an address may hold the token
             server_header=False,
             proxy_headers=False,

@@ -14,12 +14,13 @@ import numpy as np
 from ...errors import InputError
 from .. import jpeg
 from ..event import Event
+from ..finding.region import Region
 from ..frame import Frame
 from ..opencv import opencv
 from ..protocols import CLOSE_S
 from ..sighting import Sighting
+from ..sinks.form import as_json
 from .health import Health
-from .outline import Outline
 from .search import matches, normal
 
 _CROP_WIDEST, _CROP_HIGHEST, _CROP_QUALITY = 480, 240, 85
@@ -38,23 +39,8 @@ class Entry:
     """JPEG of at most 480 × 240 pixels; None: it could not be encoded."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the JSON form for the page; times in seconds since the epoch."""
-        event = self.event
-        return {
-            "identity": event.identity,
-            "change": self.change,
-            "kind": event.kind,
-            "region": event.region,
-            "text": event.text,
-            "confidence": float(event.confidence),
-            "accepted": bool(event.accepted),
-            "first_seen": float(event.first_seen),
-            "last_seen": float(event.last_seen),
-            "listed": event.listed,
-            "rescued": bool(event.rescued),
-            "direction": event.direction,
-            "has_crop": self.crop is not None,
-        }
+        """Return the JSON form for the page: that of the event, and what the page adds."""
+        return {**as_json(self.event), "change": self.change, "has_crop": self.crop is not None}
 
 
 @dataclass(frozen=True)
@@ -92,8 +78,8 @@ class State:
     Args:
         camera: name of the camera, for people.
         health: returns the numbers of the loop; called from other threads, at most every second per viewer.
-        outlines: returns the outlines of the regions.
-        save_outlines: writes outlines into the configuration and applies them; it may raise errors of edge-crnn, whose
+        regions: returns the regions that are searched.
+        save_regions: keeps regions and applies them, such as `Regions.save`; it may raise errors of edge-crnn, whose
             message the page shows. None: the page shows regions, but cannot edit them.
         most_events: number of passages that are kept; the oldest go first.
         keep_s: seconds after which a passage that has not been seen again is forgotten; None: as long as there is room.
@@ -108,18 +94,18 @@ class State:
         camera: str,
         *,
         health: Callable[[], Health] = Health,
-        outlines: Callable[[], Sequence[Outline]] = tuple,
-        save_outlines: Callable[[Sequence[Outline]], None] | None = None,
+        regions: Callable[[], Sequence[Region]] = tuple,
+        save_regions: Callable[[Sequence[Region]], None] | None = None,
         most_events: int = 500,
         keep_s: float | None = None,
     ) -> None:
         opencv()
         if most_events < 1:
             raise InputError(f"most_events is {most_events}; expected a positive number")
-        self.camera = camera
+        self.camera = camera.encode("utf-8", "replace").decode()  # an argument may have half characters
         self.health = health
-        self.outlines = outlines
-        self.save_outlines = save_outlines
+        self.regions = regions
+        self.save_regions = save_regions
         self._most_events = most_events
         self._keep_s = keep_s
         self._lock = threading.Lock()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
 from ...errors import InputError
+from ..sinks.form import dumps
 from .health import BoardWatch, as_json, checked
 from .state import State
 
@@ -44,13 +43,12 @@ class Places:
 
 
 class Stream:
-    """ASGI response that sends parts until they end, or the client leaves or takes nothing for `patience` seconds."""
+    """ASGI response that sends parts until they end, or the client leaves or is cut off."""
 
-    def __init__(self, parts: AsyncIterator[bytes], media_type: str, places: Places, patience: float) -> None:
+    def __init__(self, parts: AsyncIterator[bytes], media_type: str, places: Places) -> None:
         self._parts = parts
         self._media_type = media_type
         self._places = places
-        self._patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the parts; without a free place, answer 503."""
@@ -67,15 +65,13 @@ class Stream:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._places.leave()
         for task in done:
-            with contextlib.suppress(asyncio.TimeoutError, OSError):  # the client takes nothing any more
-                task.result()
+            task.result()
 
     async def _send(self, send: Send) -> None:
         headers = [(b"content-type", self._media_type.encode()), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         async for part in self._parts:
-            message = {"type": "http.response.body", "body": part, "more_body": True}
-            await asyncio.wait_for(send(message), self._patience)
+            await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 
@@ -120,7 +116,7 @@ async def happenings(
         if state.changes != changes:
             changes = state.changes
             yield message("changed", {"changes": changes})
-        if state.live and (latest := encoded_json(state.live.as_json())) != live:
+        if state.live and (latest := dumps(state.live.as_json())) != live:
             live = latest
             yield f"event: live\ndata: {live}\n\n".encode()
         if now() >= health_due:
@@ -137,9 +133,4 @@ def current_health(state: State, board: BoardWatch, now: Callable[[], float]) ->
 
 def message(kind: str, content: dict[str, Any]) -> bytes:
     """Return a server-sent event."""
-    return f"event: {kind}\ndata: {encoded_json(content)}\n\n".encode()
-
-
-def encoded_json(content: dict[str, Any]) -> str:
-    """Return JSON in one line."""
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return f"event: {kind}\ndata: {dumps(content)}\n\n".encode()

@@ -8,6 +8,7 @@ lines         JSON lines in a file
 snapshots     JPEG files in dated folders
 retention     which files are too old or too many
 broker        the connection to an MQTT broker
+published     what the sinks share that publish at a broker
 discovery     the messages that make Home Assistant create entities
 mqtt          events for Home Assistant and others
 frigate       events in the form of Frigate

@@ -139,7 +139,7 @@ class Broker:
         client_id: str = "",
         greeting: Callable[[], Iterable[Message]] = tuple,
         birth: str | None = None,
-        pauses: tuple[int, int] = (1, 30),
+        pauses: tuple[int, int] = (1, 10),
         say: Callable[[str], None] = note,
     ) -> None:
         self.address = address

@@ -9,7 +9,7 @@ null or false here, so that nobody asks for a clip that does not exist. The text
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,11 +18,9 @@ from .. import jpeg
 from ..event import Event
 from ..frame import box_of
 from ..opencv import opencv
-from ..protocols import CLOSE_S
 from .broker import Address, Broker, Credentials, Message, slug
 from .form import dumps
-from .mqtt import check_topic
-from .queued import Queued, detached, size_of
+from .published import Published, check_topic
 
 _MOST_PASSAGES: Final = 1000
 """Passages whose last state is remembered; more are never in view at once."""
@@ -39,7 +37,7 @@ class FrigateSettings:
     credentials: Credentials | None = None
 
 
-class Frigate:
+class Frigate(Published):
     """Publishes events as Frigate does, and keeps them in order while the broker is away.
 
     Args:
@@ -57,39 +55,25 @@ class Frigate:
         check_topic(settings.label)
         self._settings = settings
         self._states: OrderedDict[str, dict[str, Any]] = OrderedDict()
-        self._broker = Broker(
-            settings.address,
-            f"{settings.prefix}/available",
-            credentials=settings.credentials,
-            say=say,
-        )
-        self.queue: Queued[Event] = Queued(f"{settings.address} ({settings.prefix})", self._publish, say=say)
-
-    def put(self, event: Event) -> None:
-        """Take an event."""
-        event = detached(event)
-        self.queue.put(event, size_of(event))
-
-    def close(self, within_s: float = CLOSE_S) -> None:
-        """Publish what is left, and disconnect."""
-        self.queue.close(within_s)
-        self._broker.close()
+        broker = Broker(settings.address, f"{settings.prefix}/available", credentials=settings.credentials, say=say)
+        super().__init__(broker, f"{settings.address} ({settings.prefix})", say)
 
     def _publish(self, event: Event) -> None:
+        super()._publish(event)
+        self._remember(event)
+
+    def _messages(self, event: Event) -> Iterator[Message]:
         after = state_of(event, self._settings.label)
         before = self._states.get(event.identity, after)
-        content = dumps({"type": event.kind, "before": before, "after": after})
-        messages = [Message(f"{self._settings.prefix}/events", content)]
+        yield Message(f"{self._settings.prefix}/events", dumps({"type": event.kind, "before": before, "after": after}))
         if event.crop.size and event.kind != "end":
             topic = f"{self._settings.prefix}/{slug(event.camera)}/{self._settings.label}/snapshot"
-            messages.append(Message(topic, jpeg.encode(event.crop), retain=True))
-        self._broker.publish(messages, lambda: self.queue.is_late)
-        self._remember(event, after)
+            yield Message(topic, jpeg.encode(event.crop), retain=True)
 
-    def _remember(self, event: Event, state: dict[str, Any]) -> None:
+    def _remember(self, event: Event) -> None:
         self._states.pop(event.identity, None)
         if event.kind != "end":
-            self._states[event.identity] = state
+            self._states[event.identity] = state_of(event, self._settings.label)
         if len(self._states) > _MOST_PASSAGES:
             self._states.popitem(last=False)
 

@@ -44,7 +44,7 @@ class Lines:
     Args:
         path: the file, which is created if it is missing.
         rotate_bytes: size at which a new file is begun; None: none.
-        rotate_daily: begin a new file when the local date changes.
+        rotate_daily: begin a new file with the first line of another local date.
         keep_s: age of a line in seconds at which its file is removed at the latest; None: none. A file is then rotated
             every 24th part of the age, and goes when its first line is too old.
         most_bytes: memory for events that cannot be written now, about 2 KiB each; then the oldest are dropped.
@@ -127,8 +127,8 @@ class LineFile:
         """
         if not self._is_in_place():
             self._open()
-        now = time.time()
-        if self._end and self._is_due(now, len(line)):
+        seen = _time_of(line) or time.time()
+        if self._end and self._is_due(seen, len(line)):
             self._rotate()
         try:
             rest = memoryview(line)
@@ -136,14 +136,16 @@ class LineFile:
                 rest = rest[os.write(self._handle, rest) :]
             os.fsync(self._handle)
         except OSError as error:
-            with contextlib.suppress(OSError):
+            try:
                 os.ftruncate(self._handle, self._end)  # otherwise a part of a line would precede the next line
+            except OSError:
+                self.close()  # it is repaired when it is opened again
             raise OutputError(
                 error.errno, f"{self.path}: cannot be written ({error.strerror}); make room on its disk"
             ) from error
         self._end += len(line)
         if self._begun is None:
-            self._begun = _time_of(line) or now
+            self._begun = seen
 
     def tidy(self) -> None:
         """Rotate the file if it is time to, and remove older files that are too old.
@@ -225,22 +227,28 @@ class LineFile:
         self._begun = (_time_of(first) or os.fstat(self._handle).st_mtime) if self._end else None
 
     def _is_in_place(self) -> bool:
-        """Return whether the open file still has its name; a program such as logrotate may have moved it."""
+        """Return whether the open file is as it was left; a program such as logrotate may have moved or emptied it."""
         if self._handle < 0:
             return False
         try:
-            return os.path.samestat(os.fstat(self._handle), self.path.stat())
+            status = os.fstat(self._handle)
+            return status.st_size == self._end and os.path.samestat(status, self.path.stat())
         except OSError:
             return False
 
-    def _is_due(self, now: float, coming: int) -> bool:
+    def _is_due(self, moment: float, coming: int) -> bool:
+        """Return whether a new file begins with a moment, or with so many bytes.
+
+        The moment is that of the coming line. With the present one, each of the lines that come late, as after an
+        outage, would begin a file. The same holds for those of a recording, which may lie in the future.
+        """
         if self._begun is None:
             return False
         if self._rotate_bytes is not None and self._end + coming > self._rotate_bytes:
             return True
-        if self._keep_s is not None and now - self._begun > self._keep_s / _PARTS:
+        if self._keep_s is not None and moment - self._begun > self._keep_s / _PARTS:
             return True
-        return self._rotate_daily and datetime.fromtimestamp(self._begun).date() != datetime.fromtimestamp(now).date()
+        return self._rotate_daily and datetime.fromtimestamp(self._begun).date() < datetime.fromtimestamp(moment).date()
 
     def _rotate(self) -> None:
         begun = datetime.fromtimestamp(self._begun or 0.0, timezone.utc).strftime(_STAMP)

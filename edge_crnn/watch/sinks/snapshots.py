@@ -113,19 +113,30 @@ class Snapshots:
             OutputError: the folder cannot be listed, or a file cannot be removed.
         """
         now = time.time()
+        failure: OSError | None = None
         try:
-            kept = list(self._kept())
-            self._total = sum(file.size for file in kept)
-            for file in expired(kept, now, self._keep_s, self._most_bytes):
-                if _is_ours(file.path):
-                    self._remove(file)
-            for partial in list(self._matching(_PARTIAL)):
-                if now - partial.time > _PARTIAL_S:  # left by a kill
-                    self._remove(partial)
+            kept = list(self._matching(_NAME))
+            partial = [file.path for file in self._matching(_PARTIAL) if now - file.time > _PARTIAL_S]
         except OSError as error:
-            raise OutputError(
-                error.errno, f"{self.folder}: old snapshots cannot be removed ({error.strerror}); make it writable"
-            ) from error
+            raise self._not_tidied(error) from error
+        self._total = sum(file.size for file in kept)
+        for file in expired(kept, now, self._keep_s, self._most_bytes):
+            try:
+                if _is_ours(file.path):
+                    _remove(file.path)
+                    self._total -= file.size
+            except OSError as error:  # the other files must not stay because of this one
+                failure = error
+        for path in partial:  # left by a kill
+            with contextlib.suppress(OSError):
+                _remove(path)
+        if failure is not None:
+            raise self._not_tidied(failure) from failure
+
+    def _not_tidied(self, error: OSError) -> OutputError:
+        return OutputError(
+            error.errno, f"{self.folder}: old snapshots cannot be removed ({error.strerror}); make it writable"
+        )
 
     def _write(self, shot: _Shot) -> None:
         event = shot.event
@@ -159,9 +170,6 @@ class Snapshots:
         write_atomically(path, data)
         self._total += len(data)
 
-    def _kept(self) -> Iterator[Kept]:
-        return self._matching(_NAME)
-
     def _matching(self, pattern: re.Pattern[str]) -> Iterator[Kept]:
         """Yield the files in dated folders whose names match."""
         with os.scandir(self.folder) as days:
@@ -173,11 +181,12 @@ class Snapshots:
                     if match and file.is_file(follow_symlinks=False):
                         yield Kept(_seconds(match[1]), Path(file.path), file.stat(follow_symlinks=False).st_size)
 
-    def _remove(self, file: Kept) -> None:
-        file.path.unlink(missing_ok=True)
-        self._total -= file.size
-        with contextlib.suppress(OSError):  # it still has other files
-            file.path.parent.rmdir()
+
+def _remove(path: Path) -> None:
+    """Remove a file, and its folder if it is then empty."""
+    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it still has other files
+        path.parent.rmdir()
 
 
 def _seconds(identity: str) -> float:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST_PIXELS = 16_000_000
 """Largest frame by default, width times height: enough for 4K and for 12 megapixels, and 48 MB in BGR."""
 CONNECT_S = 4.0
-"""Longest time for connecting. With the longest wait of `Newest`, a server is found within 5 s of its return."""
+"""Longest time for connecting."""
 READ_S = 5.0
 """Longest time without a frame."""
 _USUAL_RATE = 25.0
@@ -120,7 +120,9 @@ class VideoSource:
         codec.thread_count = 1
         codec.thread_type = "SLICE"  # threads that decode several frames at once would delay each
         codec.options = {"max_pixels": str(self._most_pixels), **({"flags": "low_delay"} if self.is_live else {})}
-        self._packets: Iterator[Any] = container.demux(stream)
+        self._stream = stream.index
+        # Packets of all streams come, so that sound cannot hide that the video has stopped.
+        self._packets: Iterator[Any] = container.demux()
         self._decoded: deque[Any] = deque()
         self._chosen: deque[int | None] = deque(maxlen=_LONGEST_DELAY)
         self._pace = Pace(self._rate)
@@ -132,7 +134,7 @@ class VideoSource:
         self._seconds = 0.0
         self._period = 1 / float(stream.average_rate or _USUAL_RATE)
         self._is_over = False
-        self._alive = 0.0
+        self._heard = self._alive = 0.0
 
     def read(self) -> tuple[Pixels, float | None] | None:
         """Wait for the next frame and convert it; see `protocols.Source.read`.
@@ -143,7 +145,7 @@ class VideoSource:
         if self._container is None:
             raise SourceError(f"{self.name}: is not open; call open() first")
         av = _av(self.name)
-        started = self._alive = time.monotonic()
+        started = self._heard = self._alive = time.monotonic()
         try:
             while True:
                 while self._decoded:
@@ -169,9 +171,17 @@ class VideoSource:
 
     def _decode_next(self, av: ModuleType) -> None:
         """Read a packet and decode it, unless it is not wanted."""
-        packet = next(self._packets, None)
+        asked = time.monotonic()
+        try:
+            packet = next(self._packets, None)
+        except IndexError:  # at the end, PyAV stumbles over a stream that has appeared since the start
+            packet = None
         if packet is None:
             self._is_over = True
+            return
+        if packet.size:
+            self._heard = asked  # not the present, as the last packet comes when FFmpeg has given up waiting
+        if packet.stream.index != self._stream:  # `stream_index` is 0 in the empty packet of any stream
             return
         # An empty packet ends the stream: the decoder gives what it has kept.
         if packet.size and not self._is_wanted(packet):
@@ -212,11 +222,16 @@ class VideoSource:
         return True
 
     def _check_time(self) -> None:
-        """Raise SourceError if packets of a camera come, but no frames."""
-        if self.is_live and self._timeout is not None and time.monotonic() - self._alive > self._timeout[1]:
+        """Raise SourceError if no frames of a camera come, though packets may."""
+        if not self.is_live or self._timeout is None:
+            return
+        now, limit = time.monotonic(), self._timeout[1]
+        if now - self._alive > limit:
+            if now - self._heard > limit / 2:
+                raise self._silence(1)
             raise SourceError(
-                f"{self.name}: no frame for {self._timeout[1]:g} s, though data come ({self._losses()}); check the"
-                " settings of the camera"
+                f"{self.name}: no frame for {limit:g} s, though data come ({self._losses()}); check the settings of the"
+                " camera"
             )
 
     def _time_of(self, frame: Any) -> float:
@@ -260,13 +275,17 @@ class VideoSource:
     def _losses(self) -> str:
         return f"packets that are damaged or have more than {self._most_pixels:,} pixels: {self._damaged:,}"
 
+    def _silence(self, phase: int) -> SourceError:
+        action = ("no connection within", "no data for")[phase]
+        limit = (self._timeout or (CONNECT_S, READ_S))[phase]
+        return SourceError(f"{self.name}: {action} {limit:g} s; check that the camera is on and in the network")
+
     def _failure(self, error: Exception, started: float, phase: int) -> SourceError:
         """Return what an error of FFmpeg means, without the address."""
-        limit = None if self._timeout is None else self._timeout[phase]
-        if limit is not None and time.monotonic() - started >= limit:
-            action = ("no connection within", "no data for")[phase]
-            return SourceError(f"{self.name}: {action} {limit:g} s; check that the camera is on and in the network")
         kind = type(error).__name__
+        limit = None if self._timeout is None else self._timeout[phase]
+        if limit is not None and (kind == "ExitError" or time.monotonic() - started >= limit):
+            return self._silence(phase)
         reason = getattr(error, "strerror", None) or kind
         if not phase and kind == "InvalidDataError" and self.is_live:
             reason = "nothing answers with a video stream"

@@ -127,6 +127,16 @@ def test_a_plate_at_two_places_is_one_passage() -> None:
     assert kinds_of(told) == [("new", TRUE), ("end", TRUE)]
 
 
+def test_a_vehicle_that_is_misread_as_a_standing_one_does_not_end_it() -> None:
+    parked = Seen(TRUE, 60, y=40, is_read=False)
+    frames = [[parked._replace(is_read=True)]] * 10
+    frames += [[parked, Seen(TRUE, 20 + 7 * step, y=130, true=OTHER)] for step in range(40)] + [[parked]] * 200
+    told = played(frames, rate=10.0)
+    assert kinds_of(told) == [("new", TRUE), ("end", TRUE)]
+    assert told[-1].last_seen == pytest.approx(START + 24.9, abs=0.5)
+    assert told[-1].quad.mean(axis=0) == pytest.approx((60, 40))
+
+
 @pytest.mark.parametrize(
     "change", [{"min_agreement": 0}, {"settle": -1.0}, {"leave_after": 0.1}, {"update_after": float("nan")}]
 )

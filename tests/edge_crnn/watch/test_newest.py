@@ -188,14 +188,36 @@ def test_a_recording_that_breaks_is_an_error_after_its_frames() -> None:
     assert newest.counts.delivered == 3
 
 
-@pytest.mark.parametrize("error", [BackendUnavailable("install PyAV"), ZeroDivisionError()])
-def test_other_errors_reach_the_taker(error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "is_live"), [(BackendUnavailable("install PyAV"), True), (ZeroDivisionError(), False)]
+)
+def test_errors_that_do_not_pass_reach_the_taker(error: Exception, is_live: bool) -> None:
     class FakeBrokenSource(FakeSource):
         def open(self) -> None:
             raise error
 
-    with Newest(FakeBrokenSource([], is_live=True)) as newest, pytest.raises(type(error)):
+    with Newest(FakeBrokenSource([], is_live=is_live)) as newest, pytest.raises(type(error)):
         newest.take(5)
+
+
+def test_a_camera_that_confuses_a_decoder_is_opened_again() -> None:
+    class FakeConfusingSource(FakeSource):
+        def read(self) -> tuple[Pixels, float | None] | None:
+            content = super().read()
+            if shown(Frame(0, 0.0, 0.0, content[0])) == 3 and self.opened == 1:  # type: ignore[index]
+                raise IndexError("list index out of range")
+            return content
+
+        def close(self) -> None:
+            super().close()
+            raise OSError("it was unplugged")
+
+    notes: list[str] = []
+    with Newest(FakeConfusingSource(endless(), rate=100, is_live=True), note=notes.append, waits=WAITS) as newest:
+        wait_until(lambda: newest.counts.reconnects == 1)
+        assert newest.take(5) is not None
+    assert len(notes) == 2
+    assert "list index out of range" in notes[0]
 
 
 def test_clocks_are_those_that_are_given() -> None:

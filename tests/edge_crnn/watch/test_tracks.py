@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,9 +52,25 @@ def test_a_vehicle_that_follows_closely_is_another_one() -> None:
     assert labels_of(tracked(frames)) == sorted([(FIRST, 10), (OTHER, 10)])
 
 
+@pytest.mark.parametrize("rate", [5.0, 10.0, 25.0])
+def test_a_vehicle_where_a_moving_one_was_a_moment_ago_is_another_one(rate: float) -> None:
+    """The second is read for the first time where the first was read last, 0.4 seconds before."""
+    passing = [20 + 200 / rate * step for step in range(10)]
+    first, second = ([[Seen(label, x)] for x in passing] for label in (FIRST, OTHER))
+    frames: list[list[Seen]] = [*first, *[[]] * (round(0.4 * rate) - 1), *second[9:], *second[9:]]
+    assert labels_of(tracked(frames, rate)) == sorted([(FIRST, 10), (OTHER, 2)])
+
+
 def test_a_fleet_has_similar_plates() -> None:
     frames = [[Seen(FIRST, 100)]] * 10 + [[]] * 20 + [[Seen(ALIKE, 100)]] * 10
     assert labels_of(tracked(frames)) == sorted([(FIRST, 10), (ALIKE, 10)])
+
+
+def test_a_vehicle_of_the_fleet_that_passes_a_parked_one_is_another_one() -> None:
+    parked = Seen(FIRST, 60, y=40, is_read=False)
+    frames = [[parked._replace(is_read=True)]] * 10 + [[parked]] * 250
+    frames += [[parked, Seen(ALIKE, 20 + 8 * step, y=100)] for step in range(30)]
+    assert labels_of(tracked(frames)) == sorted([(FIRST, 10), (ALIKE, 30)])
 
 
 def test_a_vehicle_behind_another_one_is_the_same_when_it_comes_out() -> None:

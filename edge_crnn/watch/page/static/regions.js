@@ -141,7 +141,7 @@ function fill() {
   field.value = region?.name ?? "";
   for (const control of [choice, field, byId("regionRemove")]) control.disabled = !region;
   byId("regionAdd").disabled = regions.length >= MOST_REGIONS;
-  note(region ? "" : say("noRegions"));
+  note(region || !isEditing ? "" : say("noRegions"));
 }
 
 function note(text) {

@@ -112,8 +112,8 @@ def test_brokers_a_webhook_and_the_page_get_the_events(
         words = ["watch", str(recording.path), *RATE, "--camera", "gate", "--mqtt", url, "--frigate", url]
         assert main([*words, "--webhook", hook, "--page", "--port", port]) == 0
         count = len(capsys.readouterr().out.splitlines())
-        assert set(listener.texts("edge-crnn/edge_crnn/events")) == {recording.text}
-        assert len(listener.wait_for("edge-crnn/edge_crnn/events", count)) == count
+        assert set(listener.texts("edge-crnn/gate/events")) == {recording.text}
+        assert len(listener.wait_for("edge-crnn/gate/events", count)) == count
         frigate = [json.loads(message) for message in listener.wait_for("frigate/events", count)]
         assert [message["after"]["recognized_license_plate"] for message in frigate] == [recording.text] * count
         listener.close()

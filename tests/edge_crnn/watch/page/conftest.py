@@ -30,7 +30,7 @@ def loop() -> Loop:
 
 @pytest.fixture
 def state(loop: Loop) -> State:
-    return State("Gate", health=lambda: loop.health, outlines=lambda: loop.outlines, save_outlines=loop.save)
+    return State("Gate", health=lambda: loop.health, regions=lambda: loop.regions, save_regions=loop.save)
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import numpy as np
 
 from edge_crnn.reading import Reading
 from edge_crnn.watch.event import Event
+from edge_crnn.watch.finding.region import Region
 from edge_crnn.watch.frame import Frame
 from edge_crnn.watch.page.health import Health
-from edge_crnn.watch.page.outline import Outline
 from edge_crnn.watch.sighting import Sighting
 
 LOCAL = "http://127.0.0.1:8080"
@@ -34,6 +34,9 @@ def an_event(number: int = 0, **changes: object) -> Event:
         "first_seen": 1796088246.0 + number,
         "last_seen": 1796088248.0 + number,
         "delay": 0.2,
+        "listed": "unlisted",
+        "rescued": False,
+        "direction": None,
         "quad": np.zeros((4, 2), np.float32),
         "crop": np.full((40, 160, 3), number % 256, np.uint8),
     }
@@ -58,11 +61,11 @@ class Loop:
 
     def __init__(self) -> None:
         self.health = Health(frames=100, frames_per_second=25.0, delay=0.18, dropped=3, reconnects=1)
-        self.outlines: Sequence[Outline] = (Outline("entry", SQUARE),)
+        self.regions: Sequence[Region] = (Region("entry", SQUARE, heights=(20.0, 80.0)),)
         self.error: Exception | None = None
 
-    def save(self, outlines: Sequence[Outline]) -> None:
-        """Take the outlines, or fail."""
+    def save(self, regions: Sequence[Region]) -> None:
+        """Take the regions, or fail."""
         if self.error:
             raise self.error
-        self.outlines = outlines
+        self.regions = regions

@@ -8,12 +8,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from edge_crnn.errors import InputError, OutputError
+from edge_crnn.watch.finding.region import Region
 from edge_crnn.watch.page import words
 from edge_crnn.watch.page.app import build
 from edge_crnn.watch.page.guard import HEADERS
 from edge_crnn.watch.page.health import Health
 from edge_crnn.watch.page.settings import Settings
 from edge_crnn.watch.page.state import State
+from edge_crnn.watch.regions import as_json
 from tests.edge_crnn.watch.page.examples import LOCAL, SQUARE, TOKEN, Loop, an_event
 
 ORIGIN = {"Origin": LOCAL}
@@ -62,6 +64,14 @@ def test_the_name_of_the_camera_is_escaped(state: State) -> None:
     state.camera = "<script>alert(1)</script>"
     page = TestClient(build(state, Settings(), None, lambda: False), base_url=LOCAL).get("/").text
     assert "<script>alert" not in page
+
+
+@pytest.mark.parametrize("path", ["/", "/api/events", "/api/health", "/healthz", "/metrics"])
+def test_half_characters_are_no_error_of_the_server(path: str) -> None:
+    state = State("Gate \udcff", health=lambda: Health(problem="\udc80"))
+    state.put(an_event(region="\udc80"))
+    client = TestClient(build(state, Settings(), None, lambda: False), base_url=LOCAL)
+    assert client.get(path).status_code in (200, 503)
 
 
 def test_events_come_newest_first_and_can_be_searched(client: TestClient, state: State) -> None:
@@ -135,8 +145,9 @@ def test_metrics_follow_the_text_format(client: TestClient, state: State, loop: 
 def test_regions_are_saved(client: TestClient, loop: Loop) -> None:
     regions = [{"name": "출구", "points": [list(point) for point in SQUARE]}]
     answer = client.put("/api/regions", json={"regions": regions}, headers=ORIGIN)
-    assert (answer.status_code, answer.json()) == (200, {"regions": regions})
-    assert [outline.name for outline in loop.outlines] == ["출구"]
+    assert answer.status_code == 200
+    assert loop.regions == (Region("출구", SQUARE),)
+    assert client.get("/api/regions").json() == answer.json() == json.loads(json.dumps(as_json(loop.regions)))
 
 
 @pytest.mark.parametrize(
@@ -167,17 +178,17 @@ def test_regions_cannot_be_edited_without_a_place_to_save_them() -> None:
     ],
 )
 def test_a_change_must_come_from_the_page_itself(client: TestClient, loop: Loop, origin: str | None) -> None:
-    before = loop.outlines
+    before = loop.regions
     headers = {} if origin is None else {"Origin": origin}
     assert client.put("/api/regions", json={"regions": []}, headers=headers).status_code == 403
-    assert loop.outlines == before
+    assert loop.regions == before
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST", "PATCH", "BREW"])
 def test_other_methods_change_nothing(client: TestClient, loop: Loop, method: str) -> None:
-    before = loop.outlines
+    before = loop.regions
     assert client.request(method, "/api/regions", headers=ORIGIN).status_code == (200 if method == "GET" else 405)
-    assert loop.outlines == before
+    assert loop.regions == before
 
 
 def test_a_large_body_is_refused_declared_or_not(client: TestClient) -> None:
@@ -185,6 +196,13 @@ def test_a_large_body_is_refused_declared_or_not(client: TestClient) -> None:
     assert client.put("/api/regions", content=large, headers=ORIGIN).status_code == 413
     parts = (large[start : start + 1000] for start in range(0, len(large), 1000))
     assert client.put("/api/regions", content=parts, headers=ORIGIN).status_code == 413
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_another_website_may_only_link_to_the_page(client: TestClient, site: str) -> None:
+    assert client.get("/live.mjpeg", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}).status_code == 403
+    assert client.get("/", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"}).status_code == 200
+    assert client.get("/", headers={"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -117,13 +117,16 @@ def test_a_region_is_edited_and_saved_with_the_keyboard(browser: Browser, page: 
     browser.type("#regionName", "exit")  # what Tab has selected is replaced
     browser.press("Enter")
     browser.wait("document.querySelector('#editor').hidden")
-    (outline,) = loop.outlines
-    assert outline.name == "exit"
-    assert outline.points == (SQUARE[0], (0.51, 0.25), *SQUARE[1:])
+    browser.wait("document.querySelector('#editorState').offsetParent !== null")
+    assert browser.run("return document.querySelector('#editorState').textContent") == "The regions are saved."
+    (region,) = loop.regions
+    assert region.name == "exit"
+    assert region.heights == (20.0, 80.0), "the page keeps what it does not edit"
+    assert region.points == (SQUARE[0], (0.51, 0.25), *SQUARE[1:])
 
 
 def test_a_region_is_edited_with_the_mouse_and_escape_cancels(browser: Browser, page: Page, loop: Loop) -> None:
-    before = loop.outlines
+    before = loop.regions
     opened(browser, page)
     browser.wait("document.querySelector('.regions polygon')")
     browser.click("#edit")
@@ -142,7 +145,7 @@ def test_a_region_is_edited_with_the_mouse_and_escape_cancels(browser: Browser, 
     browser.press("Escape")
     browser.wait("document.querySelector('#editor').hidden")
     assert browser.run("return document.activeElement.id") == "edit"
-    assert loop.outlines == before
+    assert loop.regions == before
 
 
 def test_a_problem_and_a_lost_connection_are_shown(browser: Browser, page: Page, loop: Loop) -> None:

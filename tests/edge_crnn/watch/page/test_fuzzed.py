@@ -44,7 +44,7 @@ PATHS = st.sampled_from(
 @cache
 def client() -> TestClient:
     loop = Loop()
-    state = State("Gate", health=lambda: loop.health, outlines=lambda: loop.outlines, save_outlines=loop.save)
+    state = State("Gate", health=lambda: loop.health, regions=lambda: loop.regions, save_regions=loop.save)
     state.put(an_event())
     # A server's error is raised here, which fails the test with its cause.
     return TestClient(build(state, Settings(), None, lambda: False), base_url=LOCAL)

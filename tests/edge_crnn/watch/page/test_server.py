@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -137,14 +138,49 @@ def test_a_port_in_use_is_one_clear_error(page: Page, state: State) -> None:
         serve(state, replace(SETTINGS, port=urlsplit(page.address).port or 0))
 
 
-def test_a_client_that_sends_too_slowly_is_cut_off(page: Page) -> None:
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (b"", b"G"),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", b"G"),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n", b"G"),
+        (b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nG\r\n"),
+    ],
+    ids=["first request", "second request", "body", "chunks"],
+)
+def test_a_client_that_sends_too_slowly_is_cut_off(page: Page, begin: bytes, more: bytes) -> None:
     with closing(connection(page)) as made:
         made.connect()
+        made.sock.sendall(begin)
         end = time.monotonic() + 5
         with pytest.raises((ConnectionResetError, BrokenPipeError)):  # noqa: PT012 - it takes several bytes
             while time.monotonic() < end:
-                made.sock.send(b"G")
+                made.sock.send(more)
                 time.sleep(0.05)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("path", ["/live.mjpeg", "/api/stream"])
+def test_a_client_that_takes_nothing_is_cut_off(state: State, path: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    with serve(state, replace(SETTINGS, live_width=640, connections=2)) as page:
+        address = urlsplit(page.address)
+        with socket.socket() as made:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            made.connect((address.hostname, address.port))
+            made.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            end = time.monotonic() + 10
+            number = 0
+            statuses = []
+            while 200 not in statuses:
+                assert time.monotonic() < end
+                number += 1
+                frame = replace(a_frame(number), pixels=noise)
+                state.show(frame, [a_sighting(frame, f"{number:010}" * 100_000)])
+                time.sleep(0.02)
+                with closing(get(page, "/healthz")) as answer:
+                    statuses.append(answer.status)
+    assert 503 in statuses
 
 
 def test_a_body_that_does_not_come_is_refused(page: Page) -> None:
@@ -175,6 +211,19 @@ def test_more_connections_than_allowed_are_turned_away(state: State) -> None:
             made.close()
 
 
+def test_a_crowd_of_connections_leaves_the_process_room_for_files(state: State) -> None:
+    with serve(state, replace(SETTINGS, connections=3, request_s=5.0)) as page:
+        address = urlsplit(page.address)
+        crowd = [socket.create_connection((address.hostname, address.port)) for _ in range(20)]  # type: ignore[arg-type]
+        time.sleep(0.2)
+        closed = 0
+        for made in crowd:
+            made.setblocking(False)
+            with closing(made), contextlib.suppress(BlockingIOError):
+                closed += made.recv(1) == b""
+        assert closed == 14
+
+
 def test_a_page_on_the_network_makes_its_token(state: State, tmp_path: Path) -> None:
     file = tmp_path / "token"
     with serve(state, replace(SETTINGS, host="0.0.0.0", token_file=file)) as page:
@@ -184,7 +233,7 @@ def test_a_page_on_the_network_makes_its_token(state: State, tmp_path: Path) -> 
             assert made.getresponse().read() == b'{"error":"This page needs its token."}'
             made.request("GET", "/api/events", headers={"Authorization": f"Bearer {file.read_text().strip()}"})
             answer = made.getresponse()
-            assert (answer.status, answer.read()) == (200, b'{"events":[],"total":0}')
+            assert (answer.status, json.load(answer)) == (200, {"events": [], "total": 0})
 
 
 @pytest.mark.thorough

@@ -29,6 +29,9 @@ def an_event(kind: str = "new", text: str = "서울 18 나 6897", **changes: Any
         "first_seen": START,
         "last_seen": START + 1.5,
         "delay": 0.12,
+        "listed": "unlisted",
+        "rescued": False,
+        "direction": None,
         "quad": QUAD,
         "crop": crop,
     }

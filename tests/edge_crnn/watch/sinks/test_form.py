@@ -51,9 +51,15 @@ def test_any_event_is_parsed_back(event: Event) -> None:
     assert np.array_equal(np.array(record.quad, np.float32), event.quad)
 
 
-def test_the_object_has_the_fields_of_the_record_in_their_order() -> None:
-    assert list(as_json(an_event())) == [field.name for field in dataclasses.fields(EventRecord)]
-    assert set(event_schema()["properties"]) == set(as_json(an_event()))
+def test_the_object_has_the_fields_of_the_record_and_begins_with_its_version() -> None:
+    content = as_json(an_event())
+    assert set(content) == {field.name for field in dataclasses.fields(EventRecord)} == set(event_schema()["required"])
+    assert dumps(content).startswith('{"version": 1')
+
+
+def test_the_schema_describes_the_fields() -> None:
+    properties = event_schema()["properties"]
+    assert all("description" in properties[name] for name in ("kind", "label", "quad"))
 
 
 def test_every_field_of_an_event_but_the_crop_is_in_the_object() -> None:
@@ -65,7 +71,7 @@ def test_half_characters_do_not_prevent_writing() -> None:
     assert json.loads(line.encode())["text"] == "a\udc80"
 
 
-@pytest.mark.parametrize("field", ["identity", "quad", "kind"])
+@pytest.mark.parametrize("field", ["identity", "quad", "kind", "listed"])
 def test_an_incomplete_object_is_refused(field: str) -> None:
     content = as_json(an_event())
     del content[field]

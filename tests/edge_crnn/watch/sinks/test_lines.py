@@ -113,6 +113,16 @@ def test_a_new_file_begins_with_a_new_day(tmp_path: Path) -> None:
     assert (_texts(older), _texts(path)) == (["old"], ["new"])
 
 
+@pytest.mark.parametrize("settings", [{"rotate_daily": True}, {"keep_s": 24 * 3600.0}])
+@pytest.mark.parametrize("age_s", [3 * 86400, 7200, -3 * 86400])
+def test_lines_that_come_late_or_early_share_files(tmp_path: Path, settings: dict[str, object], age_s: float) -> None:
+    path = tmp_path / "events.jsonl"
+    noon = datetime.now().replace(hour=12, minute=0, second=0).timestamp() - age_s
+    seen = (noon + second for second in (20, 0, 40, 30, 60, 10))
+    _write(path, *(an_event("end", last_seen=moment) for moment in seen), **settings)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_lines_that_are_too_old_go_while_nothing_comes(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     now = datetime.now(timezone.utc)
@@ -146,6 +156,25 @@ def test_a_file_that_was_moved_is_begun_again(tmp_path: Path) -> None:
     assert (_texts(tmp_path / "moved"), _texts(path)) == (["1"], ["2"])
 
 
+def test_a_file_that_was_emptied_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "events.jsonl"
+    first, second = (f"{dumps(as_json(event))}\n".encode() for event in numbered(2))
+    file = LineFile(path, rotate_bytes=None, rotate_daily=False, keep_s=None)
+    file.append(first)
+    path.write_bytes(b"")
+
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(OutputError, match="No space left"):
+            file.append(second)
+    file.append(second)
+    file.close()
+    assert path.read_bytes() == second
+
+
 def test_a_line_that_cannot_be_written_leaves_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "events.jsonl"
     file = LineFile(path, rotate_bytes=None, rotate_daily=False, keep_s=None)
@@ -161,6 +190,31 @@ def test_a_line_that_cannot_be_written_leaves_no_part(tmp_path: Path, monkeypatc
             file.append(b'{"version": 1}\n')
     assert path.read_bytes() == before
     file.close()
+
+
+def test_a_line_whose_part_cannot_be_removed_is_repaired_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "events.jsonl"
+    lines = [f"{dumps(as_json(event))}\n".encode() for event in numbered(3)]
+    file = LineFile(path, rotate_bytes=None, rotate_daily=False, keep_s=None)
+    file.append(lines[0])
+    write = os.write
+
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    def write_part(handle: int, data: bytes) -> int:
+        write(handle, data[:20])
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write_part)
+        patch.setattr(os, "ftruncate", fail)
+        with pytest.raises(OutputError, match="Input/output error"):
+            file.append(lines[1])
+    for line in lines[1:]:
+        file.append(line)
+    file.close()
+    assert path.read_bytes() == b"".join(lines)
 
 
 _FULL = """

@@ -146,6 +146,21 @@ def test_a_clean_end_and_a_lost_client_are_offline(mosquitto: Mosquitto, listene
     lost.close()
 
 
+def test_two_programs_with_a_camera_each_leave_each_other_alone(mosquitto: Mosquitto, listener: Listener) -> None:
+    said: list[str] = []
+    address = Address("127.0.0.1", mosquitto.port, False)
+    front, back = (Mqtt(MqttSettings(address, (camera,)), say=said.append) for camera in ("front", "back"))
+    for sink in (front, back):
+        sink.put(an_event())
+        until(lambda sink=sink: sink.queue.delivered == 1)  # type: ignore[misc]
+    time.sleep(0.2)
+    front.close()
+    assert listener.wait_for("edge-crnn/front/status", 2) == [b"online", b"offline"]
+    assert listener.payloads("edge-crnn/back/status") == [b"online"]
+    back.close()
+    assert not said
+
+
 def test_events_wait_in_order_while_the_broker_is_away(mosquitto: Mosquitto) -> None:
     said: list[str] = []
     sink = Mqtt(_settings(mosquitto), say=said.append)

@@ -106,6 +106,26 @@ def test_the_oldest_go_when_the_total_is_too_large(tmp_path: Path) -> None:
     assert not any(sink.path_of(event).exists() for event in events[:8])
 
 
+def test_a_file_that_cannot_be_removed_keeps_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    sink = Snapshots(tmp_path)
+    stuck, other = _event_of(30 * _HOUR), _event_of(29 * _HOUR)
+    for event in (stuck, other):
+        sink.put(event)
+    sink.close()
+    unlink = Path.unlink
+
+    def fail(path: Path, missing_ok: bool = False) -> None:
+        if path == sink.path_of(stuck):
+            raise PermissionError(1, "Operation not permitted")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", fail)
+    Snapshots(tmp_path, keep_s=24 * _HOUR, say=said.append).close()
+    assert _files(tmp_path) == {str(sink.path_of(stuck).relative_to(tmp_path))}
+    assert "not permitted" in said[0]
+
+
 def _foreign(folder: Path, name: str, content: bytes) -> Path:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)

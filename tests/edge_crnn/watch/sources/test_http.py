@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edge_crnn.errors import SourceError
 from edge_crnn.watch.newest import Newest
+from edge_crnn.watch.sources.file import FileSource
 from edge_crnn.watch.sources.http import HttpSource
 from tests.edge_crnn.watch.sources.videos import (
+    av,
     endless,
     frame,
     free_port,
@@ -66,6 +71,77 @@ def test_a_password_is_asked_for_and_never_shown() -> None:
 def test_nobody_listens() -> None:
     with pytest.raises(SourceError, match="refused"):
         HttpSource(f"http://127.0.0.1:{free_port()}/video").open()
+
+
+@pytest.mark.thorough
+def test_sound_does_not_hide_that_the_video_has_stopped() -> None:
+    stream = video_with_sound(frames=25, seconds=30)
+    size = len(stream) // 300
+
+    def pieces() -> Iterator[bytes]:
+        yield b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n"
+        for start in range(0, len(stream), size):
+            time.sleep(0.02)
+            yield stream[start : start + size]
+
+    with stream_server(pieces) as port:
+        source = HttpSource(f"http://127.0.0.1:{port}/video", timeout=(4.0, 1.0))
+        source.open()
+        started = time.monotonic()
+        with pytest.raises(SourceError, match="no frame for 1 s, though data come"):  # noqa: PT012
+            while True:
+                source.read()
+        assert time.monotonic() - started < 4
+        source.close()
+
+
+def video_with_sound(frames: int, seconds: float, sound_first: bool = False) -> bytes:
+    """Return MPEG-TS whose video has 25 frames per second and may end before its sound."""
+    content = io.BytesIO()
+    with av.open(content, "w", format="mpegts") as container:
+        kinds = [("aac", 48000), ("libx264", 25)]
+        made = {codec: container.add_stream(codec, rate=rate) for codec, rate in kinds[:: 1 if sound_first else -1]}
+        video, sound = made["libx264"], made["aac"]
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.options = {"tune": "zerolatency"}
+        number = 0
+        for part in range(int(seconds * 48000 / 1024)):
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            silence.sample_rate = 48000
+            silence.pts = 1024 * part
+            container.mux(sound.encode(silence))
+            while number < min(frames, part * 1024 / 48000 * 25):
+                container.mux(video.encode(av.VideoFrame.from_ndarray(frame(number), format="bgr24")))
+                number += 1
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("sound_first", [False, True])
+def test_sound_is_left_out(tmp_path: Path, sound_first: bool) -> None:
+    path = tmp_path / "video.ts"
+    path.write_bytes(video_with_sound(frames=20, seconds=0.8, sound_first=sound_first))
+    source = FileSource(str(path))
+    source.open()
+    numbers = []
+    while (content := source.read()) is not None:
+        numbers.append(number_of(content[0]))
+    source.close()
+    assert numbers == list(range(20))
+
+
+@contextmanager
+def stream_server(pieces: Callable[[], Iterator[bytes]]) -> Iterator[int]:
+    """Send pieces to the first client, whatever they are, and yield the port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def send() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                for piece in pieces():
+                    connection.sendall(piece)
+
+        threading.Thread(target=send, daemon=True).start()
+        yield server.getsockname()[1]
 
 
 @pytest.mark.thorough

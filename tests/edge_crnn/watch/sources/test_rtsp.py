@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -33,12 +34,12 @@ pytestmark = [
 
 
 @contextmanager
-def rtsp_server(port: int, *login: str) -> Iterator[None]:
+def rtsp_server(port: int, *login: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen([_PYTHON, str(_SERVER), str(port), *login], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         assert process.stdout.readline() == "ready\n"
-        yield
+        yield process
     finally:
         process.kill()
         process.wait()
@@ -66,6 +67,19 @@ def test_frames_continue_after_the_server_was_killed() -> None:
     assert counts.reconnects >= 1
     assert "127.0.0.1" in str(counts.last_error)
     assert any("trying again" in note for note in notes)
+
+
+def test_a_camera_that_hangs_is_silent() -> None:
+    port = free_port()
+    with rtsp_server(port) as server:
+        source = RtspSource(f"rtsp://127.0.0.1:{port}/camera", timeout=(10.0, 0.5))
+        source.open()
+        assert source.read() is not None
+        server.send_signal(signal.SIGSTOP)
+        with pytest.raises(SourceError, match=r"no data for 0\.5 s"):  # noqa: PT012 - what was sent before comes first
+            for _ in range(100):
+                source.read()
+        source.close()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:

@@ -6,8 +6,8 @@ driver answers one request at a time, and the storage serves the parts in the or
 ends with its last part.
 
 Measured: the processor time per image, and the bytes per image (`triton/measured.json`). The rule that cuts a job into
-parts is the product's own. Assumed: all else in `Cluster`. Not modelled: listing the inputs, failures, and writing the
-shards, which are a tenth of the inputs.
+parts is the product's own; the row groups of the inputs are as small as it likes. Assumed: all else in `Cluster`. Not
+modelled: listing the inputs, failures, and the bytes of the shards, which are a tenth of the inputs.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class Cluster:
     """Time until a reader is open, in seconds, at most; each takes another share of it."""
     driver_s: float = 0.002
     """Time of the driver per part, in seconds."""
+    part_s: float = 0.1
+    """Time in which a reader opens and writes the files of a part, in seconds: some requests to the storage."""
     storage_bytes_s: float = 1.25e9
     """Bytes a second that the storage gives to all nodes together: 10 Gbit/s."""
     spread: float = 0.1
@@ -56,9 +58,9 @@ class Job:
     """Images of a part; the last one may have fewer."""
 
 
-def job(images: int) -> Job:
-    """Return a job as `read-all` cuts it."""
-    return Job(images, images_per_part(images))
+def job(images: int, cluster: Cluster) -> Job:
+    """Return a job as `read-all` cuts it for a cluster."""
+    return Job(images, images_per_part(images, cluster.nodes * cluster.cores))
 
 
 def duration_s(cluster: Cluster, work: Job, seed: int = 0) -> float:
@@ -71,7 +73,7 @@ def duration_s(cluster: Cluster, work: Job, seed: int = 0) -> float:
         count = min(work.part, work.images - first)
         driver = max(driver, readers[0]) + cluster.driver_s
         storage = max(storage, driver) + count * cluster.image_bytes / cluster.storage_bytes_s
-        free = storage + count * cluster.image_s * max(0.1, chance.gauss(1, cluster.spread))
+        free = storage + cluster.part_s + count * cluster.image_s * max(0.1, chance.gauss(1, cluster.spread))
         heapq.heapreplace(readers, free)
         end = max(end, free)
     return end
@@ -88,6 +90,7 @@ def limit(cluster: Cluster, work: Job) -> str:
     finer = [replace(work, part=min(work.part, math.ceil(work.images / (parts * readers)))) for parts in _PER_READER]
     without = {
         "too few parts": min(duration_s(cluster, other) for other in finer),
+        "writing the parts": duration_s(replace(cluster, part_s=0), work),
         "driver": duration_s(replace(cluster, driver_s=0), work),
         "storage": duration_s(replace(cluster, storage_bytes_s=math.inf), work),
         "start of the readers": duration_s(replace(cluster, start_s=0), work),
@@ -100,9 +103,9 @@ def table() -> list[str]:
     measured = load()
     lines = ["| crops | parts | nodes | time | efficiency | limit |", "|---:|---:|---:|---:|---:|---|"]
     for images in JOBS:
-        work = job(images)
         for nodes in NODES:
             cluster = Cluster(nodes, measured.reader_s, measured.crop_bytes)
+            work = job(images, cluster)
             share = efficiency(cluster, work)
             cause = limit(cluster, work) if share < 0.95 else ""
             parts = math.ceil(images / work.part)

@@ -80,8 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     shard_writer(arguments.format)  # raises before any work if a package is missing
     with reader_of(arguments) as reader:
         settings = _settings(arguments, reader)
-        workers = arguments.workers or min(reader.workers, _fitting_workers(arguments.model))
-    with open_job(arguments.output, settings) as job:
+        workers = _workers(arguments, reader)
+    with open_job(arguments.output, settings, readers=workers) as job:
         if job.done:
             _note(f"{job.output}: {len(job.done):,} of {job.parts:,} parts are done; continuing with the others")
         workplace = work.Workplace(job, partial(_single_reader, arguments), arguments.skip_unavailable)
@@ -91,27 +91,31 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.address is None:
                 outcomes = local.read_parts(workplace, job.waiting(), workers, advance)
             else:
-                outcomes = _on_cluster(arguments, workplace, advance)
+                outcomes = _on_cluster(arguments, workplace, workers, advance)
             with contextlib.closing(outcomes):
                 for outcome in outcomes:
                     tally.add(outcome)
         return _report(tally)
 
 
+def _workers(arguments: argparse.Namespace, reader: Reader) -> int:
+    """Return the number of processes or actors; with a cluster, connect to it."""
+    if arguments.address is None:
+        return arguments.workers or min(reader.workers, _fitting_workers(arguments.model))
+    from ..scale import ray
+
+    ray.connect(arguments.address)
+    usable = ray.usable_actors(ray.gpus_for(arguments.model, arguments.engine))
+    return arguments.workers or usable
+
+
 def _on_cluster(
-    arguments: argparse.Namespace, workplace: work.Workplace, advance: Callable[[int], None]
+    arguments: argparse.Namespace, workplace: work.Workplace, actors: int, advance: Callable[[int], None]
 ) -> Generator[Outcome, None, None]:
     from ..scale import ray
 
-    uses_gpu = arguments.engine == "tensorrt" or str(arguments.model).endswith(".engine")
-    return ray.read_parts(
-        workplace,
-        workplace.job.waiting(),
-        arguments.workers,
-        advance,
-        address=arguments.address,
-        gpus=1.0 if uses_gpu else 0.0,
-    )
+    gpus = ray.gpus_for(arguments.model, arguments.engine)
+    return ray.read_parts(workplace, workplace.job.waiting(), actors, advance, gpus=gpus)
 
 
 def _single_reader(arguments: argparse.Namespace) -> Reader:

@@ -102,12 +102,16 @@ class Job:
 
 
 @contextmanager
-def open_job(output: str, settings: Settings, note: Callable[[str], None] = to_stderr) -> Iterator[Job]:
+def open_job(
+    output: str, settings: Settings, note: Callable[[str], None] = to_stderr, *, readers: int = 1
+) -> Iterator[Job]:
     """Begin a job, or continue it if its folder has a manifest.
 
     Args:
         output: the folder for the results, which is created if it does not exist: a path or a URL.
         settings: the settings; on continuation, those of the manifest must be the same.
+        readers: number of processes that will read; a new job is cut into parts for so many. On continuation, the parts
+            stay as they are.
         note: writes a line about files that are skipped.
 
     Raises:
@@ -128,7 +132,7 @@ def open_job(output: str, settings: Settings, note: Callable[[str], None] = to_s
             _require_same(output, manifest.settings, absolute)
         else:
             _require_empty(output, names)
-            manifest = _planned(output, settings, absolute, folder, note)
+            manifest = _planned(output, settings, absolute, folder, note, readers)
             storage.write(place, form.dumps({"suite": _SUITE, "version": _VERSION, **form.plain(manifest)}).encode())
         _check_parts(output, manifest)
         done = frozenset(int(shard[1]) for shard in map(_SHARD.fullmatch, storage.names_in(output)) if shard)
@@ -142,11 +146,11 @@ def _normal(place: str, folder: str) -> str:
 
 
 def _planned(
-    output: str, settings: Settings, absolute: Settings, folder: str, note: Callable[[str], None]
+    output: str, settings: Settings, absolute: Settings, folder: str, note: Callable[[str], None], readers: int
 ) -> _Manifest:
     """List the inputs and write the parts."""
     files = inputs.list_files(settings.inputs, settings.recursive, note)
-    planned = list(parts.split(files, folder, settings.column, settings.sample))
+    planned = list(parts.split(files, folder, settings.column, settings.sample, readers=readers))
     lines = "".join(f"{part.dumps()}\n" for part in planned).encode()
     storage.write(storage.joined(output, _PARTS), lines)
     images = [part.images for part in planned]

@@ -1,6 +1,7 @@
 """Files → numbered parts: the units of a job, which are read, written and done as a whole.
 
-A part is a run of image files, a run of rows of a Parquet file, or a whole tar file.
+A part is a run of image files, a run of rows of a Parquet file, or a whole tar file. Its size follows from the number
+of readers: with more parts, readers finish at about the same time; with fewer, less time is lost to writing them.
 """
 
 from __future__ import annotations
@@ -10,21 +11,25 @@ import random
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, pairwise
+from math import ceil
 from typing import Literal, TypeAlias
 
-from ..chunks import chunked
 from . import parquet, tar
 from .inputs import PARQUET, TAR
 from .storage import File
 
 Kind: TypeAlias = Literal["images", "parquet", "tar"]
 
-_FEWEST = 32
+_PER_READER = 16
+"""Parts for each reader: a reader that finishes first waits for half a part on average, a thirtieth of its work."""
+_FEWEST = 64
+"""Images of a part, as far as there are so many: opening and writing a part takes the time of some images."""
+_SERVED = 2
+"""Readers to which the driver of a cluster can give a part in the time of an image (1 to 2 ms for each): a part has at
+least as many images as it takes to serve all readers."""
 _MOST = 4096
 """Images of a part, as far as its kind allows: a kill loses the parts in work."""
-_SHARE = 64
-"""A small job has this many parts, so that all cores have work."""
 _SLICES = 16
 """Parts of a row group. More would cost too much time, because its beginning is decompressed again for each part."""
 _LARGEST_SLICE = 16_384
@@ -65,13 +70,16 @@ class Part:
         return cls(kind, tuple(File(*file) for file in files), start, stop, None if picked is None else tuple(picked))
 
 
-def split(files: Sequence[File], folder: str, column: str, sample: int | None = None) -> Iterable[Part]:
+def split(
+    files: Sequence[File], folder: str, column: str, sample: int | None = None, *, readers: int = 1
+) -> Iterable[Part]:
     """Return the parts of a job, in the order of the files.
 
     Args:
         files: the files of the job.
         folder: the folder where relative paths begin.
         column: the column of Parquet files that has the images.
+        readers: number of processes that will read the parts.
         sample: number of images to read, picked at random, the same in every run; None: all.
 
     Raises:
@@ -79,16 +87,16 @@ def split(files: Sequence[File], folder: str, column: str, sample: int | None = 
         InputError: a Parquet file has no such column.
         BackendUnavailable: a file needs a package that is not installed.
     """
-    parts = _all_parts(files, folder, column)
-    return parts if sample is None else _sampled(list(parts), folder, sample)
+    parts = _all_parts(files, folder, column, readers)
+    return parts if sample is None else _sampled(list(parts), folder, sample, readers)
 
 
-def _all_parts(files: Sequence[File], folder: str, column: str) -> Iterator[Part]:
+def _all_parts(files: Sequence[File], folder: str, column: str, readers: int) -> Iterator[Part]:
     rows = {file.path: parquet.row_counts(file, folder, column) for file in files if _kind(file) == "parquet"}
-    most = images_per_part(len(files) + sum(map(sum, rows.values())))
+    most = images_per_part(len(files) + sum(map(sum, rows.values())), readers)
     for kind, group in groupby(files, _kind):
         if kind == "images":
-            yield from _parts_of_images(group, most)
+            yield from _parts_of_images(list(group), most)
         elif kind == "parquet":
             for file in group:
                 for start, stop in _runs(rows[file.path], most):
@@ -97,14 +105,19 @@ def _all_parts(files: Sequence[File], folder: str, column: str) -> Iterator[Part
             yield from (Part("tar", (file,)) for file in group)
 
 
-def images_per_part(images: int) -> int:
-    """Return the largest number of images in a part, for a job of `images` images."""
-    return min(max(_FEWEST, images // _SHARE), _MOST)
+def images_per_part(images: int, readers: int) -> int:
+    """Return the largest number of images in a part, for a job of `images` images with `readers` readers."""
+    return min(max(_FEWEST, readers // _SERVED, ceil(images / (_PER_READER * readers))), _MOST)
 
 
-def _parts_of_images(files: Iterable[File], most: int) -> Iterator[Part]:
-    for images in chunked(files, most):
-        yield Part("images", tuple(images), 0, len(images))
+def _parts_of_images(files: Sequence[File], most: int) -> Iterator[Part]:
+    for start, stop in _balanced(len(files), ceil(len(files) / most)):
+        yield Part("images", tuple(files[start:stop]), 0, stop - start)
+
+
+def _balanced(count: int, runs: int) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of `runs` runs of `count` items; the lengths of any two differ by at most 1."""
+    return pairwise(run * count // runs for run in range(runs + 1) if count)
 
 
 def _kind(file: File) -> Kind:
@@ -121,16 +134,16 @@ def _runs(counts: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
         if stop > start and stop - start + count > most:
             yield start, stop
             start = stop
+        if count > most:
+            slices = max(min(ceil(count / most), _SLICES), ceil(count / _LARGEST_SLICE))
+            yield from ((stop + first, stop + last) for first, last in _balanced(count, slices))
+            start += count
         stop += count
-        largest = min(max(most, -(-count // _SLICES)), _LARGEST_SLICE)
-        while stop - start > largest:
-            yield start, start + largest
-            start += largest
     if stop > start:
         yield start, stop
 
 
-def _sampled(parts: Sequence[Part], folder: str, sample: int) -> list[Part]:
+def _sampled(parts: Sequence[Part], folder: str, sample: int, readers: int) -> list[Part]:
     """Return parts with the images of the sample only: image files first, then what is picked from shards."""
     images: list[File] = []
     picked: list[Part] = []
@@ -145,7 +158,7 @@ def _sampled(parts: Sequence[Part], folder: str, sample: int) -> list[Part]:
         elif here:
             picked.append(replace(part, picked=tuple(part.start + position - first for position in here)))
         first += count
-    return [*_parts_of_images(images, images_per_part(len(images))), *picked]
+    return [*_parts_of_images(images, images_per_part(len(images), readers)), *picked]
 
 
 def _count(part: Part, folder: str) -> int:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks.cluster import Cluster, Job, duration_s, efficiency, limit
 
-IDEAL = Cluster(4, 0.01, 10_000, start_s=0, driver_s=0, storage_bytes_s=math.inf, spread=0)
+IDEAL = Cluster(4, 0.01, 10_000, start_s=0, driver_s=0, part_s=0, storage_bytes_s=math.inf, spread=0)
 
 
 def test_an_ideal_cluster_wastes_nothing() -> None:
@@ -25,6 +25,7 @@ def test_the_last_part_is_waited_for() -> None:
     ("changes", "work", "cause"),
     [
         ({}, Job(1000, 100), "too few parts"),
+        ({"part_s": 10.0}, Job(64 * 1000, 100), "writing the parts"),
         ({"driver_s": 1.0}, Job(64 * 1000, 100), "driver"),
         ({"storage_bytes_s": 1e6}, Job(64 * 1000, 100), "storage"),
         ({"start_s": 1000.0}, Job(64 * 1000, 100), "start of the readers"),

@@ -19,6 +19,7 @@ from tests.edge_crnn.scale.stub import rows
 
 pytestmark = pytest.mark.thorough
 
+ROOT = Path(__file__).parents[3]
 COUNT = 80
 
 
@@ -46,13 +47,13 @@ def test_all_images_are_read_and_a_second_run_reads_none(
     words = ["read-all", str(folder), "-o", str(output), "--model", str(tiny_artifact)]
     assert main([*words, "--workers", "2"]) == 0
     check(output, tiny_labels)
-    assert "80 images read, 1 of them with an error; 3 of 3 parts" in capsys.readouterr().err
+    assert "80 images read, 1 of them with an error; 2 of 2 parts" in capsys.readouterr().err
     (output / "part-00000001.jsonl").unlink()
     stamps = {path: path.stat().st_mtime_ns for path in output.glob("part-*")}
     assert main([*words, "--workers", "1"]) == 0
     check(output, tiny_labels)
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
-    assert "32 images read; 3 of 3 parts" in capsys.readouterr().err
+    assert "40 images read; 2 of 2 parts" in capsys.readouterr().err
     assert main([*words, "--decoder", "beam"]) == 1
     assert "decoder greedy, now it is beam" in capsys.readouterr().err
 
@@ -70,6 +71,21 @@ def test_a_shard_that_cannot_be_read_is_left(
     assert "bad.tar: is no tar file" in errors[-2]
     assert "1 part is left" in errors[-1]
     assert len(rows(output)) == 1
+
+
+@pytest.mark.slow
+def test_a_cluster_reads_what_processes_read(
+    folder: Path, tmp_path: Path, tiny_artifact: Path, tiny_labels: list[str]
+) -> None:
+    pytest.importorskip("ray", reason="Ray comes with edge-crnn[ray]")
+    words = ["read-all", str(folder), "--model", str(tiny_artifact), "--workers", "2"]
+    command = [sys.executable, "-m", "edge_crnn", *words, "-o", str(tmp_path / "ray"), "--address", "local"]
+    run = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, timeout=300)
+    assert run.returncode == 0, run.stderr.decode()
+    assert b"80 images read, 1 of them with an error; 2 of 2 parts" in run.stderr
+    check(tmp_path / "ray", tiny_labels)
+    assert main([*words, "-o", str(tmp_path / "processes")]) == 0
+    assert rows(tmp_path / "ray") == rows(tmp_path / "processes")
 
 
 @pytest.mark.slow

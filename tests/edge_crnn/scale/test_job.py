@@ -30,13 +30,26 @@ def paths(job: Job) -> list[str]:
 def test_the_plan_stays_whatever_happens_to_the_inputs(folder: Path, output: str) -> None:
     with open_job(output, settings(folder)) as job:
         planned = paths(job)
-        assert (job.parts, job.images, job.done) == (4, 100, frozenset())
-        Path(job.shard(2)).touch()
+        assert (job.parts, job.images, job.done) == (2, 100, frozenset())
+        Path(job.shard(0)).touch()
     (folder / "aa.png").touch()
     (folder / "50.png").unlink()
     with open_job(output, settings(folder)) as job:
-        assert job.done == {2}
-        assert paths(job) == planned[:64] + planned[96:]
+        assert job.done == {0}
+        assert paths(job) == planned[50:]
+
+
+def test_a_job_that_is_continued_with_other_readers_keeps_its_parts(folder: Path, output: str) -> None:
+    for number in range(100, 1100):
+        (folder / f"{number}.png").touch()
+    with open_job(output, settings(folder), readers=1) as job:
+        before = list(job.waiting())
+    assert len(before) == 16
+    with open_job(f"{output}-2", settings(folder), readers=8) as job:
+        assert job.parts == 18
+    with open_job(output, settings(folder), readers=8) as job:
+        assert job.parts == 16
+        assert list(job.waiting()) == before
 
 
 def test_a_job_continues_in_another_folder(

@@ -38,9 +38,8 @@ def test_an_image_that_ends_its_process_is_a_row_with_an_error(folder: Path, tmp
         workplace = Workplace(job, StubReader)  # type: ignore[arg-type]
         outcomes = list(read_parts(workplace, job.waiting(), 2, counts.append))
     assert sorted((outcome.number, outcome.images, outcome.errors) for outcome in outcomes) == [
-        (0, 32, 0),
-        (1, 32, 2),
-        (2, 6, 0),
+        (0, 35, 0),
+        (1, 35, 2),
     ]
     assert sum(counts) == 70
     found = rows(tmp_path / "out")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_crnn.scale import parquet, tar
-from edge_crnn.scale.parts import Part, split
+from edge_crnn.scale.parts import Part, images_per_part, split
 from edge_crnn.scale.storage import File
 
 files = st.builds(
@@ -66,11 +66,11 @@ def test_every_image_is_in_one_part(shards: list[tuple[str, list[int]]], sample:
 @pytest.mark.parametrize(
     ("groups", "runs"),
     [
-        ([10] * 5, [(0, 30), (30, 50)]),
-        ([50, 10], [(0, 32), (32, 60)]),
+        ([20] * 5, [(0, 60), (60, 100)]),
+        ([70, 10], [(0, 35), (35, 70), (70, 80)]),
         ([1600], [(start, start + 100) for start in range(0, 1600, 100)]),
         ([100_000] * 3, [(start, start + 6250) for start in range(0, 300_000, 6250)]),
-        ([300_000], [*((start, start + 16_384) for start in range(0, 294_912, 16_384)), (294_912, 300_000)]),
+        ([304_000], [(start, start + 16_000) for start in range(0, 304_000, 16_000)]),
         ([], []),
         ([0, 0], []),
     ],
@@ -82,7 +82,45 @@ def test_parts_are_whole_row_groups_or_up_to_16_slices_of_one(
     assert [(part.start, part.stop) for part in split([File("a.parquet")], "", "")] == runs
 
 
-@pytest.mark.parametrize(("count", "sizes"), [(5, {5}), (100, {32, 4}), (64_000, {1000}), (1_000_000, {4096, 576})])
-def test_the_size_of_parts_fits_the_job(count: int, sizes: set[int]) -> None:
-    parts = split(list(itertools.repeat(File("a.png"), count)), "", "")
+@pytest.mark.parametrize(
+    ("count", "readers", "sizes"),
+    [
+        (5, 1, {5}),
+        (100, 1, {50}),
+        (64_000, 8, {500}),
+        (1_000_000, 1, {4081, 4082}),
+        (1_000_000, 256, {244, 245}),
+        (1_000_000, 2048, {1024, 1023}),
+    ],
+)
+def test_the_size_of_parts_fits_the_job(count: int, readers: int, sizes: set[int]) -> None:
+    parts = split([File("a.png")] * count, "", "", readers=readers)
     assert {len(part.files) for part in parts} == sizes
+
+
+@given(st.integers(0, 20_000), st.integers(1, 5000))
+def test_parts_are_balanced_and_few(count: int, readers: int) -> None:
+    sizes = [part.images or 0 for part in split([File("a.png")] * count, "", "", readers=readers)]
+    assert sum(sizes) == count
+    assert max(sizes, default=0) - min(sizes, default=0) <= 1
+    assert len(sizes) <= max(16 * readers, -(-count // 4096))
+    assert all(size >= min(count, 32) for size in sizes)
+
+
+@given(st.lists(st.integers(0, 5000), max_size=50), st.integers(1, 500))
+def test_parts_of_row_groups_are_balanced(groups: list[int], readers: int) -> None:
+    most = images_per_part(sum(groups), readers)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet, "row_counts", lambda *_: groups)
+        parts = list(split([File("a.parquet")], "", "", readers=readers))
+    ends = list(itertools.accumulate(groups))
+    whole = [part for part in parts if part.stop in ends and part.start in (0, *ends)]
+    for group, end in zip(groups, ends, strict=True):
+        slices = [part.images or 0 for part in parts if end - group <= part.start and (part.stop or 0) <= end]
+        assert len(slices) <= 16
+        if group > most:
+            assert sum(slices) == group
+            assert max(slices) - min(slices) <= 1
+    for part, following in itertools.pairwise(whole):
+        if part.stop == following.start:
+            assert (part.images or 0) + (following.images or 0) > most

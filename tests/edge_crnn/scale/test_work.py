@@ -17,7 +17,7 @@ from tests.edge_crnn.scale.stub import StubReader, rows, settings
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "in"
     folder.mkdir()
-    for number in range(40):
+    for number in range(80):
         (folder / f"{number:02d}.png").write_text(f"text {number}")
     return folder
 
@@ -34,15 +34,15 @@ def read_all(job: Job, **options: Any) -> list[Event]:
 def test_a_part_gives_a_shard_with_a_row_for_every_image(folder: Path, tmp_path: Path) -> None:
     (folder / "05.png").write_text("broken")
     with open_job(str(tmp_path / "out"), settings(folder)) as job:
-        assert read_all(job) == [Outcome(0, 32, 1), Outcome(1, 8, 0)]
-    assert [row["text"] for row in rows(tmp_path / "out")] == [None if n == 5 else f"text {n}" for n in range(40)]
+        assert read_all(job) == [Outcome(0, 40, 1), Outcome(1, 40, 0)]
+    assert [row["text"] for row in rows(tmp_path / "out")] == [None if n == 5 else f"text {n}" for n in range(80)]
 
 
 def test_shards_of_parquet_are_read_as_one_table(folder: Path, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow comes with edge-crnn[scale]")
     with open_job(str(tmp_path / "out"), settings(folder, format="parquet")) as job:
         read_all(job)
-    assert parquet.read_table(tmp_path / "out").column("text").to_pylist() == [f"text {n}" for n in range(40)]
+    assert parquet.read_table(tmp_path / "out").column("text").to_pylist() == [f"text {n}" for n in range(80)]
 
 
 def test_a_shard_is_the_same_when_images_are_read_alone(folder: Path, tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_shard_is_the_same_when_images_are_read_alone(folder: Path, tmp_path: 
         before = Path(job.shard(0)).read_bytes()
         (_, part) = next(job.waiting())
         alone = events(job, Task(0, part, alone=True))
-        assert alone == [*(event for n in range(32) for event in (Begun(n), Advanced(1))), Outcome(0, 32, 0)]
+        assert alone == [*(event for n in range(40) for event in (Begun(n), Advanced(1))), Outcome(0, 40, 0)]
         assert Path(job.shard(0)).read_bytes() == before
         events(job, Task(0, part, alone=True, deadly=frozenset({3})))
     assert [number for number, row in enumerate(rows(tmp_path / "out")) if row["error"]] == [3]
@@ -68,7 +68,7 @@ def test_an_image_that_has_changed_or_gone_is_a_row_with_an_error(folder: Path, 
     assert "has changed" in errors[1]
     assert "cannot be read" in errors[2]
     assert "has changed" in errors[3]
-    assert errors.count(None) == 37
+    assert errors.count(None) == 77
 
 
 def test_a_part_with_an_image_that_is_not_available_now_is_left(
@@ -87,9 +87,9 @@ def test_a_part_with_an_image_that_is_not_available_now_is_left(
         assert isinstance(left, Outcome)
         assert left.open_because is not None
         assert "01.png" in left.open_because
-        assert done == Outcome(1, 8, 0)
+        assert done == Outcome(1, 40, 0)
         assert not Path(job.shard(0)).exists()
-        assert read_all(job, skip_unavailable=True)[0] == Outcome(0, 32, 1)
+        assert read_all(job, skip_unavailable=True)[0] == Outcome(0, 40, 1)
 
 
 def test_a_shard_that_cannot_be_written_is_an_error(folder: Path, tmp_path: Path) -> None:

@@ -23,10 +23,14 @@ def error_numbers(*names: str) -> frozenset[int]:
 
 _WITHOUT_PERMISSION = error_numbers("EACCES", "EPERM")
 _IN_USE = error_numbers("EAGAIN", "EBUSY", "EDEADLK", "EINTR", "ENOLCK", "ETXTBSY")
-_NOT_MOUNTED = error_numbers("EIO", "EREMOTEIO", "ENODEV", "ENXIO", "ENOMEDIUM", "ESTALE", "ENOTCONN", "ESHUTDOWN")
+_NOT_MOUNTED = error_numbers(
+    *("EIO", "EREMOTEIO", "ENODEV", "ENXIO", "ENOMEDIUM", "ESTALE", "ENOTCONN", "ESHUTDOWN"),
+    *("EUCLEAN", "EBADMSG"),  # the file system is damaged and must be repaired; the file may be sound
+)
 _WITHOUT_NETWORK = error_numbers(
     *("ECOMM", "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
-    *("ENETRESET", "ENOLINK", "ETIMEDOUT", "EKEYEXPIRED", "EKEYREVOKED", "ENOKEY"),
+    *("ENETRESET", "ENOLINK", "ENONET", "EREMCHG", "EPROTO", "ECANCELED", "ETIMEDOUT"),
+    *("EKEYEXPIRED", "EKEYREJECTED", "EKEYREVOKED", "ENOKEY"),
 )
 _WITHOUT_ROOM = error_numbers("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")
 _TEMPORARY = _WITHOUT_PERMISSION | _IN_USE | _NOT_MOUNTED | _WITHOUT_NETWORK | _WITHOUT_ROOM

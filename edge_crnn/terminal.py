@@ -12,6 +12,8 @@ UNSAFE = re.compile(
 )
 """A character that controls a terminal instead of being shown."""
 
+_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029\ud800-\udfff]")  # C0 is escaped anyway
+
 HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair, which JSON can spell and UTF-8 cannot."""
 
@@ -23,6 +25,14 @@ def printable(text: object) -> str:
     characters stay. A backslash stays too, because this is for people; programs read JSON, which is exact.
     """
     return UNSAFE.sub(_escaped, str(text))
+
+
+def printable_json(text: str) -> str:
+    r"""Return JSON with the same content whose strings have no control characters, such as `\u009b`, or half ones.
+
+    Each line of JSON lines stays one line for `str.splitlines`, too.
+    """
+    return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def one_line(message: object) -> str:

@@ -76,4 +76,4 @@ def _rendered(count: int, form: Format) -> list[bytes]:
 
     drawing = Drawing("plates", 1, "mild", pick_fonts(None, False, "all"))
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if form == "jpg" else []
-    return [cv2.imencode(f".{form}", plate.image, options)[1].tobytes() for plate in drawing.pictures(count)]
+    return [cv2.imencode(f".{form}", plate.image, options)[1].tobytes() for plate in drawing.render(count)]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge_crnn.backends import open_backend
-from edge_crnn.images import read_picture
+from edge_crnn.images import read_image
 from edge_crnn.preprocess import preprocess
 from edge_crnn.reader import load, open_reader
 from edge_crnn.scale.rows import row, shard_writer
@@ -33,12 +33,12 @@ def measure(model: str, path: Path) -> dict[str, float]:
 
     engine = open_backend(artifact)
     with open_reader(artifact, workers=1) as reader:
-        pictures = [read_picture(image) for image in images]
+        pictures = [read_image(image) for image in images]
         inputs = [preprocess([picture.pixels], shape) for picture in pictures]
         outputs = [engine.infer(batch) for batch in inputs]
         readings = reader.read_batch(images)
         add("Parquet", lambda: contents(path, _IMAGES))
-        add("decoding of the image file", lambda: [read_picture(image) for image in images])
+        add("decoding of the image file", lambda: [read_image(image) for image in images])
         add("preprocessing", lambda: [preprocess([picture.pixels], shape) for picture in pictures])
         add("engine", lambda: [engine.infer(batch) for batch in inputs])
         add("decoding of the text", lambda: [reader.decode(output) for output in outputs])

@@ -20,6 +20,7 @@ from ..board.tree import ROOT
 from ..doctor import machine, software
 from ..doctor.check import Check
 from ..reader import DEFAULT_MODEL
+from ..terminal import printable_json
 from .command import Command
 
 _SCHEMA = 1
@@ -67,7 +68,7 @@ def examine(model: Path, format_: str, root: Path = ROOT) -> int:
             "board": asdict(facts),
             "snapshot": asdict(state),
         }
-        print(json.dumps(report, ensure_ascii=False, indent=2))
+        print(printable_json(json.dumps(report, ensure_ascii=False, indent=2)))
         return 0 if reads else 1
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     done = []

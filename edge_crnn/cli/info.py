@@ -14,7 +14,7 @@ from ..model.spec import ModelSpec, Parity, ParitySet
 from ..reader import load
 from ..reader.decoder import origin_of_threshold
 from ..reader.opening import NAMES
-from ..terminal import printable
+from ..terminal import printable, printable_json
 from .command import Command, lambda_declaration
 from .inspection import Inspection, find_inspector
 
@@ -86,7 +86,7 @@ def _show_trained(path: Path, arguments: argparse.Namespace, size: int) -> int:
         print(spec.to_json() if arguments.format == "json" else text)
         return 0
     if arguments.format == "json":
-        print(json.dumps(inspection.data, ensure_ascii=False, indent=1))
+        print(printable_json(json.dumps(inspection.data, ensure_ascii=False, indent=1)))
     else:
         print("\n".join(map(printable, _lines(inspection, arguments.all))))
     return 1 if inspection.obstacles else 0

@@ -14,6 +14,7 @@ from ..errors import ImageError
 from ..preprocess.function import load_function
 from ..reader import MOST, Reader, load, open_reader
 from ..reading import Reading
+from ..terminal import printable_json
 from .command import at_least, share
 from .decoding import add_decoder_arguments, decoder_wishes
 from .knowledge import add_knowledge_arguments, lexicon_of, prior_of
@@ -102,5 +103,4 @@ def json_line(path: Path, result: Reading | ImageError, **more: str | int) -> st
     """Return one JSON object without a line break: `more`, the image, and the reading or its error."""
     unread = {"text": None, "label": None, "confidence": None}
     outcome = {**unread, "error": str(result)} if isinstance(result, ImageError) else asdict(result)
-    line = json.dumps({**more, "image": str(path), **outcome}, ensure_ascii=False)
-    return line.encode("utf-8", "backslashreplace").decode()  # escape bytes of a file name that are not UTF-8
+    return printable_json(json.dumps({**more, "image": str(path), **outcome}, ensure_ascii=False))

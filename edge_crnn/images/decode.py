@@ -79,7 +79,7 @@ def _decoded(header: Header, name: str) -> npt.NDArray[Any]:
 
 
 def _pixels(array: npt.NDArray[Any], header: Header, name: str) -> Pixels:
-    if header.white and (array if array.ndim == 2 else array[..., :3]).max() <= header.white:
+    if header.white and 0 < (array if array.ndim == 2 else array[..., :3]).max() <= header.white:
         raise ImageError(
             f"{name}: found 16 bits with white at {header.white:,}, expected levels that fill them; save it with 8 or"
             " 16 full bits"

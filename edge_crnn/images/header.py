@@ -37,6 +37,11 @@ class Header:
     """The sign of damage in the file; empty if there is none."""
 
 
+def narrow_white(bits: int) -> int:
+    """Return the level of white of 9 to 15 bits, which the image library leaves as it is in 16; 0 for other numbers."""
+    return (1 << bits) - 1 if 8 < bits < 16 else 0
+
+
 def check_bytes(size: int, limits: Limits) -> None:
     """Check that a file of `size` bytes may be read.
 

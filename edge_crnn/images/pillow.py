@@ -35,6 +35,8 @@ def pillow_pixels(image: Any, name: str) -> Pixels:
         check_size(width, height, current_limits())
         image.load()  # Pillow decodes the file now, and turns a TIFF upright
         orientation = image.getexif().get(ORIENTATION, 1)
+        if isinstance(orientation, bytes):  # the value of a BYTE
+            orientation = int.from_bytes(orientation, "big")
         mode = _mode(image)
         array = np.asarray(image if image.mode == mode else image.convert(mode))
     except RefusedError as error:

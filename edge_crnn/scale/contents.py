@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import TypeAlias
 
 from ..errors import ImageError
@@ -66,6 +67,17 @@ def of_value(column: str, value: object) -> Image | ImageError:
         f"{column}: found {type(value).__name__}, expected the bytes of an image file or a path; leave decoding to the"
         " reader"
     )
+
+
+def is_missing_with_folder(error: ImageError) -> bool:
+    """Return whether a file is missing and its folder is missing or empty, as on a disk that is not mounted."""
+    cause = error.__cause__
+    if not isinstance(cause, FileNotFoundError) or cause.filename is None:
+        return False
+    try:
+        return next(Path(cause.filename).parent.iterdir(), None) is None
+    except OSError:
+        return True
 
 
 class _Bytes(io.BytesIO):

@@ -22,6 +22,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from ..errors import BackendUnavailable, ImageError
 from ..reading import Reading
+from ..terminal import printable_json
 
 Row: TypeAlias = dict[str, Any]
 Format: TypeAlias = Literal["jsonl", "parquet"]
@@ -107,7 +108,7 @@ class _Lines:
         self._lines = io.BytesIO()
 
     def add(self, row: Row) -> None:
-        self._lines.write(f"{json.dumps(row, ensure_ascii=False)}\n".encode())
+        self._lines.write(f"{printable_json(json.dumps(row, ensure_ascii=False))}\n".encode())
 
     def finish(self) -> bytes:
         return self._lines.getvalue()

@@ -28,8 +28,8 @@ class Workplace:
     open_reader: Callable[[], Reader]
     """Opens a reader with one worker."""
     skip_unavailable: bool = False
-    """Write a row with an error for an image that is not available now, such as one without permission to read,
-    instead of leaving its part for another run."""
+    """Write a row with an error for an image that is not available now, such as one without permission to read or on a
+    disk that is not mounted, instead of leaving its part for another run."""
 
     def reader(self) -> Reader:
         """Open a reader and check that it is the job's: the file of the model may have changed in the meantime.
@@ -79,6 +79,7 @@ def read_part(workplace: Workplace, task: Task, reader: Reader) -> Iterator[Even
     """
     job = workplace.job
     writer = shard_writer(job.settings.format)
+    existed = {file.path for file in task.part.files if file.size is not None}  # when the job listed them
     images = 0
     errors = 0
     try:
@@ -89,8 +90,8 @@ def read_part(workplace: Workplace, task: Task, reader: Reader) -> Iterator[Even
             wanted = [(name, _given_up(name)) for name, _ in chunk] if images in task.deadly else chunk
             for name, result in results(reader, wanted):
                 if isinstance(result, ImageError):
-                    if is_temporary(result) and not workplace.skip_unavailable:
-                        raise _NotNowError(str(result))
+                    if not workplace.skip_unavailable:
+                        _check_available(result, name in existed)
                     errors += 1
                 writer.add(row(name, result, job.settings.model))
             images += len(chunk)
@@ -107,6 +108,22 @@ def results(reader: Reader, named: Sequence[Named]) -> Iterator[tuple[str, Readi
     readings = reader.read_each([image for _, image in named if not isinstance(image, ImageError)])
     for name, image in named:
         yield name, image if isinstance(image, ImageError) else next(readings)
+
+
+def _check_available(error: ImageError, existed: bool) -> None:
+    """Check that an image is not available later either.
+
+    Args:
+        error: the error of the image.
+        existed: whether there was a file when the job listed the images.
+
+    Raises:
+        _NotNowError: it may be available later.
+    """
+    if is_temporary(error):
+        raise _NotNowError(str(error))
+    if existed and contents.is_missing_with_folder(error):
+        raise _NotNowError(f"{error} or mount its disk: the folder is missing or empty")
 
 
 def _given_up(name: str) -> ImageError:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import unicodedata
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_crnn.terminal import one_line, printable
+from edge_crnn.terminal import HALF_CHARACTER, UNSAFE, one_line, printable, printable_json
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,17 @@ def test_no_control_is_left(text: str) -> None:
     assert not any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in printed)
     assert printable(printed) == printed
     assert len(one_line(text).splitlines()) <= 1
+
+
+@given(st.text(st.characters()))
+def test_json_keeps_its_content_without_a_control(text: str) -> None:
+    for indent in (None, 1):
+        printed = printable_json(json.dumps({text: [text]}, ensure_ascii=False, indent=indent))
+        assert json.loads(printed) == {text: [text]}
+        assert not UNSAFE.search(printed.replace("\n", ""))
+        assert not HALF_CHARACTER.search(printed)
+        assert indent or len(printed.splitlines()) == 1
+
+
+def test_json_keeps_other_text_readable() -> None:
+    assert printable_json('"서울 é"') == '"서울 é"'

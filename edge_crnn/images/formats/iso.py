@@ -5,13 +5,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from ..header import Header, RefusedError, check_segments, check_size, cut_short
+from ..header import Header, RefusedError, check_segments, check_size, cut_short, narrow_white
 from ..limits import Limits
 
 _AVIF = frozenset({b"avif", b"avis"})
 _HEIC = frozenset({b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"})
 _TURNED = frozenset({b"irot", b"imir"})
 _DEEPEST = 8  # boxes around a box; a sound file has 3
+_BITS = (8, 8, 10, 12)
+"""Bits of a level, by the flags high_bitdepth and twelve_bit of av1C (AV1 in ISO base media files, section 2.3)."""
 _CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0}  # name of the box → bytes before the boxes in it
 
 
@@ -26,18 +28,21 @@ def inspect(data: bytes, limits: Limits) -> Header:
     if not brands & _AVIF:
         raise RefusedError(_advice(brands))
     sizes = []
+    white = 0
     for number, (name, start, end) in enumerate(_boxes(data, 0, len(data)), 1):
         check_segments(number, limits, "boxes")
         if name == b"ispe":
             width, height = struct.unpack_from(">II", data, start + 4)
             check_size(width, height, limits)
             sizes.append((width, height))
+        elif name == b"av1C":
+            white = max(white, narrow_white(_BITS[data[start + 2] >> 5 & 3]))
         elif name in _TURNED and _is_turned(name, data[start:end]):
             raise RefusedError("a turned or mirrored AVIF, which is not read; save it upright, or as JPEG or PNG")
     if not sizes:
         raise RefusedError("damaged, an AVIF without its width and height; copy or save it again")
     width, height = max(sizes, key=lambda size: size[0] * size[1])
-    return Header(data, width, height)
+    return Header(data, width, height, white=white)
 
 
 def _advice(brands: set[bytes]) -> str:

@@ -11,7 +11,7 @@ import re
 import struct
 from dataclasses import dataclass, field
 
-from ..exif import orientation
+from ..exif import orientation, orientation_in_xmp
 from ..header import Header, RefusedError, check_segments, check_size, cut_short
 from ..limits import Limits
 from . import huffman
@@ -19,6 +19,7 @@ from .standard_tables import STANDARD_TABLES
 
 _TEM = 0x01  # a marker without content
 _APP1 = 0xE1
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"  # the start of an APP1 segment
 _SCAN = 0xDA
 _END = 0xD9
 _HUFFMAN_TABLES = 0xC4
@@ -37,7 +38,8 @@ class _State:
 
     frame: huffman.Frame | None = None
     kind: int = 0
-    orientation: int = 1
+    orientation: int | None = None
+    orientation_in_xmp: int | None = None
     interval: int = 0
     tables: dict[int, bytes] = field(default_factory=lambda: dict(STANDARD_TABLES))
     to_follow: int = 0
@@ -85,7 +87,8 @@ def inspect(data: bytes, limits: Limits) -> Header:
             _segment(marker, content, state, limits)
     if state.frame is None or not scans:
         raise cut_short(len(data))
-    return Header(data, state.frame.width, state.frame.height, state.orientation, damage=state.damage)
+    turned = state.orientation or state.orientation_in_xmp or 1
+    return Header(data, state.frame.width, state.frame.height, turned, damage=state.damage)
 
 
 def _next_marker(data: bytes, at: int, state: _State) -> tuple[int, int]:
@@ -111,7 +114,9 @@ def _segment(marker: int, content: bytes, state: _State, limits: Limits) -> None
         state.frame = huffman.Frame(width, height, components)
         state.kind = marker
     elif marker == _APP1 and content.startswith(b"Exif\0\0"):
-        state.orientation = orientation(content)
+        state.orientation = state.orientation or orientation(content)
+    elif marker == _APP1 and content.startswith(_XMP):
+        state.orientation_in_xmp = orientation_in_xmp(content)
     elif marker == _RESTART_INTERVAL:
         (state.interval,) = struct.unpack_from(">H", content)
     elif marker == _HUFFMAN_TABLES:

@@ -1,10 +1,10 @@
-"""JPEG 2000: the size in the codestream, and its end. Source: ITU-T T.800, annexes A and I."""
+"""JPEG 2000: the size and the bits in the codestream, and its end. Source: ITU-T T.800, annexes A and I."""
 
 from __future__ import annotations
 
 import struct
 
-from ..header import Header, RefusedError, check_size, cut_short
+from ..header import Header, RefusedError, check_size, cut_short, narrow_white
 from ..limits import Limits
 
 SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
@@ -25,4 +25,5 @@ def inspect(data: bytes, limits: Limits) -> Header:
     check_size(right - left, bottom - top, limits)
     if data.find(_END, start) < 0:
         raise cut_short(len(data))
-    return Header(data, right - left, bottom - top)
+    bits = (data[start + 42] & 0x7F) + 1  # of the first component; the highest bit is the sign
+    return Header(data, right - left, bottom - top, white=narrow_white(bits))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from ..exif import orientation
+from ..exif import orientation, orientation_in_xmp
 from ..header import Header, RefusedError, check_segments, check_size, cut_short
 from ..limits import Limits
 
@@ -20,7 +20,8 @@ def inspect(data: bytes, limits: Limits) -> Header:
         raise cut_short(len(data))
     at = 12
     segments = 0
-    turned = 1
+    turned: int | None = None
+    turned_in_xmp: int | None = None
     size: tuple[int, int] | None = None
     while at + 8 <= end:
         check_segments(segments := segments + 1, limits, "chunks")
@@ -34,10 +35,12 @@ def inspect(data: bytes, limits: Limits) -> Header:
             size = size or chunk_size
         elif name == b"EXIF":
             turned = orientation(data[start : start + length])
+        elif name == b"XMP ":
+            turned_in_xmp = orientation_in_xmp(data[start : start + length])
         at = start + length + length % 2
     if size is None:
         raise RefusedError("damaged, a WebP without an image; copy or save it again")
-    return Header(data, *size, orientation=turned)
+    return Header(data, *size, orientation=turned or turned_in_xmp or 1)
 
 
 def _size(name: bytes, content: bytes) -> tuple[int, int] | None:

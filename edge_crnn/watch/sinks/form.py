@@ -11,6 +11,7 @@ import numpy as np
 from ...errors import InputError
 from ...model.schema import schema_of
 from ...model.typed import build
+from ...terminal import printable_json
 from ..event import Event, Facts
 
 VERSION: Final = 1
@@ -41,13 +42,12 @@ def _plain(value: Any) -> Any:
 
 
 def dumps(content: Any) -> str:
-    """Return JSON on one line. Only half characters, which UTF-8 does not have, are escaped.
+    """Return JSON on one line. Only control characters and half characters, which UTF-8 does not have, are escaped.
 
     Raises:
         ValueError: a number is infinite or not a number.
     """
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", "backslashreplace").decode()
+    return printable_json(json.dumps(content, ensure_ascii=False, allow_nan=False))
 
 
 def parse(text: str | bytes, origin: str) -> EventRecord:

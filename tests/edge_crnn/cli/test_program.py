@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import shlex
 import signal
 import subprocess
@@ -166,7 +167,9 @@ def test_a_stream_that_is_non_blocking_gets_every_line(
     words = [*PROGRAM, "read", "--model", str(tiny_artifact), "--format", form, *[name] * 500]
     other = "stderr" if stream == "stdout" else "stdout"
     with subprocess.Popen(words, cwd=tmp_path, env=HERE, **{stream: sink, other: subprocess.DEVNULL}) as process:  # type: ignore[call-overload]
-        time.sleep(1)  # until the pipe is full
+        while process.poll() is None and select.select([], [sink], [], 0)[1]:  # until the pipe is full
+            time.sleep(0.02)
+        time.sleep(0.1)
         os.close(sink)
         with os.fdopen(source, "rb") as pipe:
             lines = pipe.read().splitlines()

@@ -296,7 +296,9 @@ def test_any_file_name_comes_back(names: Path, tiny_artifact: Path, tiny_labels:
         assert any(line.startswith(os.fsencode(f"{names}/{printed}\t{tiny_labels[0]}\t")) for line in lines)
 
 
-@pytest.mark.parametrize("control", ["\x1b[2J", "\r", "\b", "\x9b31m", "\x7f", "\u202e", os.fsdecode(b"\x9b31m")])
+@pytest.mark.parametrize(
+    "control", ["\x1b[2J", "\r", "\b", "\x9b31m", "\x7f", "\x85", "\u202e", "\u2028", os.fsdecode(b"\x9b31m")]
+)
 def test_control_characters_do_not_reach_the_terminal(
     folder: Path, tiny_pictures: list[np.ndarray], read: Read, control: str
 ) -> None:
@@ -309,6 +311,7 @@ def test_control_characters_do_not_reach_the_terminal(
         assert control not in text
         assert control[0] not in text
     status, lines, _ = read(folder, "--format", "jsonl")
+    assert not any(control in line or control[0] in line for line in lines)
     assert {f"{folder}/a{control}.png", f"{folder}/b{control}.png"} <= {json.loads(line)["image"] for line in lines}
 
 

@@ -19,7 +19,6 @@ from edge_crnn.board import limits
 from edge_crnn.errors import ImageError, ImageTypeError, InputError
 from edge_crnn.files import is_temporary
 from edge_crnn.images import Limits, as_pixels, decode_image, read_image, read_pixels, set_limits
-from edge_crnn.images.exif import orientation
 from edge_crnn.images.formats import inspect
 from edge_crnn.images.formats.huffman import Frame, damage_of
 from edge_crnn.images.header import RefusedError
@@ -54,24 +53,6 @@ def test_a_fourth_channel_of_zeros_is_padding(levels: np.ndarray) -> None:
     assert np.array_equal(as_pixels(padded), BGR)
     assert np.array_equal(decode_image(encoded(".png", padded)), BGR)
     assert np.array_equal(decode_image(tiff(np.ascontiguousarray(padded[..., [2, 1, 0, 3]]), 2, t338=(3, 2))), BGR)
-
-
-@pytest.mark.parametrize("kind", ["B", "H", "I"])
-@pytest.mark.parametrize("value", range(1, 9))
-def test_orientation_counts_in_every_integer_type(kind: str, value: int) -> None:
-    """nomacs#1646."""
-    entry = struct.pack("<HHI", 0x0112, {"B": 1, "H": 3, "I": 4}[kind], 1) + struct.pack("<" + kind, value).ljust(
-        4, b"\0"
-    )
-    block = b"II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4)
-    assert orientation(block) == orientation(b"Exif\0\0" + block) == value
-
-
-@pytest.mark.parametrize("kind", [3, 4])
-@pytest.mark.parametrize("levels", [RGB, RGB.astype("<u2") * 257], ids=["8 bits", "16 bits"])
-def test_a_tiff_is_turned_upright(kind: int, levels: np.ndarray) -> None:
-    """nomacs#1646, in the other container."""
-    assert np.array_equal(decode_image(tiff(levels, 2, t274=(kind, 6))), np.rot90(BGR, -1))
 
 
 @pytest.mark.parametrize("levels", [255 - GREY, (65535 - GREY.astype("<u2") * 257).astype("<u2")], ids=["8", "16"])
@@ -112,6 +93,45 @@ def test_a_file_of_10_or_12_bits_in_16_is_rejected(brightest: int) -> None:
     for data in files_of(np.full((3, 4), brightest, "<u2")):
         with pytest.raises(ImageError, match="image << 4 for 12 bits"):
             decode_image(data)
+
+
+def with_sbit(levels: np.ndarray, bits: int) -> bytes:
+    """Return a PNG of 16 bits that states how many of them are significant."""
+    data = encoded(".png", levels)
+    chunk = b"sBIT" + bytes([bits])
+    return data[:33] + struct.pack(">I", 1) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:]
+
+
+def jpeg_2000(levels: np.ndarray, bits: int) -> bytes:
+    """Return a lossless JPEG 2000 whose levels have another number of bits than 8 or 16."""
+    data = bytearray(saved("JPEG2000", levels + np.uint16(32768 - (1 << bits - 1)), irreversible=False))
+    data[data.index(b"\xff\x4f\xff\x51") + 42] = data[data.index(b"ihdr") + 14] = bits - 1
+    return bytes(data)
+
+
+@pytest.mark.parametrize("bits", [10, 13, 14, 15])
+@pytest.mark.parametrize("file", [with_sbit, jpeg_2000])
+def test_a_file_that_states_fewer_than_16_bits_is_rejected(file: Callable[[np.ndarray, int], bytes], bits: int) -> None:
+    """picamera2#311: 13 to 15 bits looked dark."""
+    white = (1 << bits) - 1
+    levels = np.linspace(0, white, 48 * 96).astype(np.uint16).reshape(48, 96)
+    with pytest.raises(ImageError, match=f"white at {white:,}"):
+        decode_image(file(levels, bits))
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_an_avif_of_more_than_8_bits_is_rejected(bits: int) -> None:
+    """picamera2#311: the advice was to shift the levels, which nobody can do in a file."""
+    if not cv2.haveImageWriter("a.avif"):
+        pytest.skip(f"OpenCV {cv2.__version__} has no AVIF")
+    data = encoded(".avif", BGR.astype(np.uint16) << bits - 8, cv2.IMWRITE_AVIF_DEPTH, bits)
+    with pytest.raises(ImageError, match=f"white at {(1 << bits) - 1:,}"):
+        decode_image(data)
+
+
+@pytest.mark.parametrize("levels", [GREY.astype(np.uint16) << 8, np.zeros((3, 4), np.uint16)], ids=["full", "black"])
+def test_levels_that_fill_16_bits_are_read_whatever_is_significant(levels: np.ndarray) -> None:
+    assert np.array_equal(grey(decode_image(with_sbit(levels, 12))), ((levels.astype(int) + 128) // 257))
 
 
 def failing(error: BaseException) -> Callable[..., Any]:
@@ -225,6 +245,19 @@ def test_a_png_with_a_wrong_checksum_is_rejected(at: int) -> None:
         decode_image(bytes(data))
 
 
+def surplus_pixels(chunks: int, colours: int = 0, interlaced: int = 0) -> bytes:
+    """Return a PNG of 8 x 8 pixels whose data decompress to 400 MiB."""
+    packer = zlib.compressobj()
+    start = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    mebibyte = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    data = start + 399 * mebibyte
+    step = -(-len(data) // chunks)
+    contents = [b"IHDR" + struct.pack(">IIBBBBB", 8, 8, 8, colours, 0, 0, interlaced)]
+    contents += [b"IDAT" + data[at : at + step] for at in range(0, len(data), step)] + [b"IEND"]
+    packed = [struct.pack(">I", len(content) - 4) + content for content in contents]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(part + struct.pack(">I", zlib.crc32(part[4:])) for part in packed)
+
+
 LARGE_IHDR = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
 BOMBS = {
     "GIF": b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b",",
@@ -232,6 +265,9 @@ BOMBS = {
     "segments": b"\xff\xd8" + b"\xff\xe1\0\x02" * 50_001,
     "scans": encoded(".jpg")[:-2] + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0" * 101 + b"\xff\xd9",
     "PNG": b"\x89PNG\r\n\x1a\n" + b"\0\0\0\x0d" + LARGE_IHDR + struct.pack(">I", zlib.crc32(LARGE_IHDR)),
+    "PNG of surplus pixels": surplus_pixels(chunks=1),
+    "PNG of surplus pixels in chunks": surplus_pixels(chunks=50, colours=6),
+    "interlaced PNG of surplus pixels": surplus_pixels(chunks=3, interlaced=1),
     "BMP": b"BM" + struct.pack("<IHHIIiiHHI", 0, 0, 0, 54, 40, 60000, -60000, 1, 24, 0),
     "PGM": b"P5 60000 60000 255\n",
     "WebP": b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + b"\xff" * 6,
@@ -245,6 +281,23 @@ def test_bombs_are_rejected_before_they_are_decoded(data: bytes, monkeypatch: py
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ImageError, match=r"expected at most|found more than|the header gives"):
         decode_image(data)
+
+
+@pytest.mark.parametrize("levels", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_large_png_is_no_bomb(levels: type[np.unsignedinteger], channels: int) -> None:
+    shape = (700, 800, channels) if channels > 1 else (700, 800)
+    picture = np.random.default_rng(1).integers(1, np.iinfo(levels).max, shape, levels)
+    data = encoded(".png", picture)
+    assert len(data) > 1 << 18
+    assert decode_image(data).shape == (700, 800, 3)
+
+
+def test_data_after_the_pixels_of_a_png_are_no_bomb() -> None:
+    data = encoded(".png", np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8))
+    surplus = b"IDAT" + bytes(20 << 20)
+    chunk = struct.pack(">I", len(surplus) - 4) + surplus + struct.pack(">I", zlib.crc32(surplus))
+    assert np.array_equal(decode_image(data[:-12] + chunk + data[-12:]), decode_image(data))
 
 
 def test_limits_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:

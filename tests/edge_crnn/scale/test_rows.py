@@ -43,6 +43,15 @@ def test_json_lines() -> None:
     assert "서울".encode() in content("jsonl")
 
 
+@pytest.mark.parametrize("control", ["\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u202e"])
+def test_json_lines_have_no_control_characters(control: str) -> None:
+    writer = shard_writer("jsonl")
+    writer.add(row(f"a{control}.png", READING, "0" * 64))
+    text = writer.finish().decode()
+    assert control not in text
+    assert [json.loads(line)["image"] for line in text.splitlines()] == [f"a{control}.png"]
+
+
 def test_parquet() -> None:
     pa = pytest.importorskip("pyarrow", reason="pyarrow comes with edge-crnn[scale]")
     from pyarrow import parquet

@@ -92,6 +92,42 @@ def test_a_part_with_an_image_that_is_not_available_now_is_left(
         assert read_all(job, skip_unavailable=True)[0] == Outcome(0, 40, 1)
 
 
+@pytest.mark.parametrize("left", ["an empty folder", "no folder", "a folder above that is empty"])
+def test_images_on_a_disk_that_is_not_mounted_are_left(
+    left: str, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kind of watchdog#882: all images after the loss of a disk became rows with an error, which stayed."""
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    images = mount / "images"
+    folder.rename(images)
+    with open_job(str(tmp_path / "out"), settings(images)) as job:
+        images.rename(tmp_path / "elsewhere")
+        if left == "an empty folder":
+            images.mkdir()
+        elif left == "no folder":
+            mount.rmdir()
+        for outcome in read_all(job):
+            assert isinstance(outcome, Outcome)
+            assert "mount its disk" in str(outcome.open_because)
+        mount.mkdir(exist_ok=True)
+        (tmp_path / "elsewhere").rename(images)
+        assert read_all(job) == [Outcome(0, 32, 0), Outcome(1, 8, 0)]
+
+
+def test_images_of_a_folder_that_is_gone_can_be_skipped(folder: Path, tmp_path: Path) -> None:
+    with open_job(str(tmp_path / "out"), settings(folder)) as job:
+        folder.rename(tmp_path / "elsewhere")
+        assert read_all(job, skip_unavailable=True) == [Outcome(0, 32, 32), Outcome(1, 8, 8)]
+
+
+def test_images_that_a_list_names_and_that_never_existed_are_rows_with_an_error(tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text(f"{tmp_path}/missing/1.png\n")
+    with open_job(str(tmp_path / "out"), settings(names)) as job:
+        assert read_all(job) == [Outcome(0, 1, 1)]
+
+
 def test_a_shard_that_cannot_be_written_is_an_error(folder: Path, tmp_path: Path) -> None:
     with open_job(str(tmp_path / "out"), settings(folder)) as job:
         Path(job.shard(0)).mkdir()

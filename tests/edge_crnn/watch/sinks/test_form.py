@@ -92,3 +92,11 @@ def test_numbers_of_numpy_are_written() -> None:
     event = an_event(confidence=np.float32(0.5), accepted=np.bool_(True), agreeing=np.int64(2))
     record = parse(dumps(as_json(event)), "line")
     assert (record.confidence, record.accepted, record.agreeing) == (0.5, True, 2)
+
+
+@pytest.mark.parametrize("character", ["\x9b", "\x7f", "\u0085", "\u2028"])
+def test_control_characters_reach_no_terminal_and_break_no_line(character: str) -> None:
+    line = dumps({"camera": f"gate{character}"})
+    assert len(line.splitlines()) == 1
+    assert character not in line
+    assert json.loads(line) == {"camera": f"gate{character}"}

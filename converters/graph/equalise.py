@@ -19,8 +19,8 @@ from .cells import Array
 from .graph import Graph
 from .nodes import Conv, Node, Pad, Pool
 
-_LEAST = 3.0
-"""Least difference of the exponents: where the channels are alike, moving scales gains nothing."""
+_LEAST = 1.0
+"""Least standard deviation of the exponents. Where most channels are alike, moving scales gains nothing."""
 _MOST = 6.0
 """Greatest exponent of a scale, so that hardly a weight leaves the range of float16."""
 
@@ -67,6 +67,6 @@ def _scales(first: Conv, second: Conv) -> Array:
     if used.any():
         exponents = (np.log2(values[used]) - np.log2(weights[used])) / 2
         exponents = np.clip(np.rint(exponents - exponents.mean()), -_MOST, _MOST)
-        if np.ptp(exponents) >= _LEAST:
+        if np.std(exponents) >= _LEAST:
             scales[used] = np.exp2(exponents).astype(np.float32)
     return scales

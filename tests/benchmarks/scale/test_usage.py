@@ -28,6 +28,6 @@ def test_the_time_of_descendants_counts() -> None:
 def test_the_memory_of_workers_is_sampled() -> None:
     with Path("/proc/self/statm").open() as file:
         resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-    (most,) = Memory(os.getpid(), lambda command: b"pytest" in command).close()
-    assert most >= resident * 0.9
+    most = Memory(os.getpid(), lambda command: b"python" in command).close()
+    assert max(most) >= resident * 0.9
     assert Memory(os.getpid(), lambda command: False).close() == []

@@ -112,13 +112,13 @@ def test_images_on_a_disk_that_is_not_mounted_are_left(
             assert "mount its disk" in str(outcome.open_because)
         mount.mkdir(exist_ok=True)
         (tmp_path / "elsewhere").rename(images)
-        assert read_all(job) == [Outcome(0, 32, 0), Outcome(1, 8, 0)]
+        assert read_all(job) == [Outcome(0, 40, 0), Outcome(1, 40, 0)]
 
 
 def test_images_of_a_folder_that_is_gone_can_be_skipped(folder: Path, tmp_path: Path) -> None:
     with open_job(str(tmp_path / "out"), settings(folder)) as job:
         folder.rename(tmp_path / "elsewhere")
-        assert read_all(job, skip_unavailable=True) == [Outcome(0, 32, 32), Outcome(1, 8, 8)]
+        assert read_all(job, skip_unavailable=True) == [Outcome(0, 40, 40), Outcome(1, 40, 40)]
 
 
 def test_images_that_a_list_names_and_that_never_existed_are_rows_with_an_error(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from edge_crnn.files import write_atomically
 from edge_crnn.reader import DEFAULT_MODEL, Reader, open_reader
 from edge_crnn.watch.event import Event
 from edge_crnn.watch.frame import Pixels
+from edge_crnn.watch.sources.pace import Pace
 from edge_crnn.watch.watch import watch
 
 from ..record import typed
@@ -32,15 +33,21 @@ _HEIGHTS = (720, 1080)
 
 
 class SceneSource:
-    """Plays a scene as a recording, and sums up the processor time that rendering takes."""
+    """Plays a scene as a recording, and sums up the processor time that rendering takes.
+
+    Args:
+        scene: the scene.
+        rate: frames per second that are looked at, at most; None: all.
+    """
 
     is_live = False
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, rate: float | None = None) -> None:
         self.name = f"scene {scene.seed}"
         self.rendering = 0.0
         """Seconds of the reading thread's processor time."""
         self._scene = scene
+        self._pace = Pace(rate)
         self._frames: Iterator[Pixels] = iter(())
         self._number = 0
 
@@ -52,12 +59,13 @@ class SceneSource:
     def read(self) -> tuple[Pixels, float | None] | None:
         """Return the next frame and its time; None at the end."""
         start = time.thread_time()
-        pixels = next(self._frames, None)
-        self.rendering += time.thread_time() - start
-        if pixels is None:
-            return None
-        self._number += 1
-        return pixels, (self._number - 1) / self._scene.rate
+        for pixels in self._frames:
+            self._number += 1
+            seconds = (self._number - 1) / self._scene.rate
+            if self._pace.is_due(seconds):
+                self.rendering += time.thread_time() - start
+                return pixels, seconds
+        return None
 
     def close(self) -> None:
         """Do nothing: the frames are in no file."""
@@ -106,10 +114,10 @@ class Tally:
         }
 
 
-def play(scene: Scene, reader: Reader) -> tuple[list[Event], float, float]:
+def play(scene: Scene, reader: Reader, rate: float | None = None) -> tuple[list[Event], float, float]:
     """Return the events of a scene, its start (seconds since the epoch), and cores per second of the scene's time."""
     starts: list[float] = []
-    source = SceneSource(scene)
+    source = SceneSource(scene, rate)
     before = time.process_time()
     with watch(source, reader, on_frame=lambda frame, _: starts.append(frame.time - frame.seconds)) as events:
         reported = list(events)
@@ -122,6 +130,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     parser.add_argument("--passages", type=int, default=200, help="scenes with vehicles (default: %(default)s)")
     parser.add_argument("--hours", type=float, default=1.0, help="of an empty scene (default: %(default)s)")
+    parser.add_argument("--rate", type=float, default=10.0, help="frames per second to look at (default: %(default)s)")
     parser.add_argument("--shares", action="store_true", help="also measure the processor share by rate and size")
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
@@ -130,16 +139,16 @@ def main() -> None:
         tallies = {condition: Tally() for condition in CONDITIONS}
         for seed in range(arguments.passages):
             scene = passage(seed, CONDITIONS[seed % len(CONDITIONS)])
-            events, start, _ = play(scene, reader)
+            events, start, _ = play(scene, reader, arguments.rate)
             tallies[scene.condition].add(scene, events, start)
         figures["conditions"] = {condition: tally.figures() for condition, tally in tallies.items()}
         if arguments.hours:
-            events, _, share = play(empty(0, 3600 * arguments.hours), reader)
+            events, _, share = play(empty(0, 3600 * arguments.hours), reader, arguments.rate)
             false = len({event.identity for event in events})
             figures["empty"] = {"hours": arguments.hours, "false_events": false, "cores": share}
         if arguments.shares:
             figures["cores"] = {
-                f"{name} {height}p {rate:g}/s": play(scene, reader)[2]
+                f"{name} {height}p {rate:g}/s": play(scene, reader, arguments.rate)[2]
                 for height in _HEIGHTS
                 for rate in _RATES
                 for name, scene in (

@@ -33,6 +33,15 @@ def test_it_was_converted_from_the_trained_model_in_the_tree(spec: ModelSpec) ->
     assert replace(spec.input, axes=trained.input.axes, dtype=trained.input.dtype) == trained.input
 
 
+@pytest.mark.parametrize("name", ["plates", "digits"])
+def test_a_slimmed_model_names_its_teacher_in_the_tree(name: str) -> None:
+    teacher = load_sidecar(ROOT / "models" / f"{name}-slim.keras").teacher
+    assert teacher is not None
+    assert teacher.file == f"{name}.keras"
+    assert teacher.sha256 == hashlib.sha256((ROOT / "models" / teacher.file).read_bytes()).hexdigest()
+    assert teacher.share < 0.3
+
+
 def test_it_is_verified_on_enough_plates_to_pass(spec: ModelSpec) -> None:
     assert spec.artifact is not None
     assert spec.parity is not None

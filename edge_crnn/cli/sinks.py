@@ -69,7 +69,8 @@ def check_places(arguments: argparse.Namespace) -> None:
         InputError: the key cannot be used.
         OutputError: a folder cannot be written.
     """
-    for file in filter(None, (arguments.lines, arguments.hash_key, arguments.token_file if arguments.page else None)):
+    of_page = (arguments.token_file, arguments.regions) if arguments.page else ()
+    for file in filter(None, (arguments.lines, arguments.hash_key, *of_page)):
         if not file.exists():
             _check_folder(file.parent)
     if arguments.snapshots is not None:

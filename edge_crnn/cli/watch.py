@@ -31,6 +31,7 @@ from ..watch.page.health import Health
 from ..watch.page.settings import Settings
 from ..watch.page.state import State
 from ..watch.protocols import CLOSE_S, Sink
+from ..watch.regions import Regions
 from ..watch.sighting import Sighting
 from ..watch.sinks.group import Group
 from ..watch.sinks.hashed import Hashed, load_key
@@ -79,6 +80,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME: X,Y …",
         help="polygon to look in, in shares of the frame, such as 'gate: 0,0.5 1,0.5 1,1 0,1'; may end with"
         " heights=20,80, the height of plates in pixels; may be repeated",
+    )
+    finding.add_argument(
+        "--regions",
+        type=Path,
+        metavar="FILE.json",
+        help="regions that can be edited on the page; the file is created when they are saved, and its regions replace"
+        " those of --region",
     )
     finding.add_argument("--detector", type=Path, metavar="FILE.onnx", help="your own detector of plates")
     finding.add_argument(
@@ -199,11 +207,16 @@ class _Loop:
         if arguments.allow is not None or arguments.block is not None:
             lists = Lists.read(artifact.spec, arguments.allow, arguments.block)
         detector = None if arguments.detector is None else Detector(arguments.detector)
+        make = partial(RegionFinder, reader, detector=detector)
+        self.fixed: Sequence[Region] = arguments.region
+        """The regions, unless there is a file of regions."""
+        self.edited = None if arguments.regions is None else Regions(arguments.regions, make, arguments.region)
+        """The regions that the page may change."""
         self.events: Watch = watch(
             source,
             reader,
             camera=self.camera,
-            finder=RegionFinder(reader, arguments.region or [Region()], detector=detector),
+            finder=self.edited or make(arguments.region or [Region()]),
             lists=lists,
             line=arguments.line,
             min_agreement=arguments.agreement,
@@ -268,7 +281,14 @@ class _PageSink:
     """Serves the page, which shows the frames and the events of a loop."""
 
     def __init__(self, loop: _Loop, settings: Settings, keep_s: float | None) -> None:
-        self._state = State(loop.camera, health=loop.health, keep_s=keep_s)
+        edited = loop.edited
+        self._state = State(
+            loop.camera,
+            health=loop.health,
+            keep_s=keep_s,
+            regions=lambda: loop.fixed if edited is None else edited.current,
+            save_regions=None if edited is None else edited.save,
+        )
         self._page = server.serve(self._state, settings)
         loop.show = self._state.show
         token = "" if settings.token_file is None else f"; its token is in {settings.token_file}"

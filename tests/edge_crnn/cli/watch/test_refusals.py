@@ -41,6 +41,7 @@ FAILURES = [
     (["--snapshots", "text.txt"], "text.txt"),
     (["--snapshots", "text.txt/shots"], "text.txt"),
     (["--config", "missing.toml"], "missing.toml"),
+    (["--regions", "text.txt"], "text.txt"),
 ]
 FAILURES_WITH_KEY = [
     (["--hash-key", "text.txt"], "chmod"),
@@ -49,6 +50,7 @@ FAILURES_WITH_KEY = [
 FAILURES_WITH_PAGE = [
     (["--token-file", "text.txt"], "chmod"),
     (["--token-file", "missing/token"], "missing"),
+    (["--regions", "missing/regions.json"], "missing"),
     (["--host", "192.0.2.1", "--token-file", "token"], "192.0.2.1"),
 ]
 CASES = [

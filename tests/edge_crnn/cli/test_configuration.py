@@ -20,7 +20,7 @@ from edge_crnn.watch.finding.region import Region
 ROOT = Path(__file__).parents[3]
 FLAGS = {"page"}
 LISTS = {"region"}
-PATHS = {"lines", "snapshots", "credentials", "hash-key", "detector", "allow", "block", "token-file"}
+PATHS = {"lines", "snapshots", "credentials", "hash-key", "detector", "regions", "allow", "block", "token-file"}
 NUMBERS = {"rate", "agreement", "port"}
 
 NAMES = st.text("abcö -=#'\"\\", min_size=1, max_size=8).filter(lambda text: text != "--")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ...errors import DatasetError, ImageError, SourceError
-from ...images import load_image
+from ...images import read_image
 from ...labels.places import find_images
 from ...progress import note as to_stderr
 from ..frame import Pixels
@@ -15,7 +15,9 @@ from .video import MOST_PIXELS, check_rate
 
 
 class FolderSource:
-    """A folder of images that are frames, in the order of their names. An image that cannot be read is noted.
+    """A folder of images that are frames, in the order of their names.
+
+    An image that is damaged or cannot be read is noted and skipped.
 
     Args:
         folder: the folder.
@@ -47,6 +49,7 @@ class FolderSource:
         self._most_pixels = most_pixels
         self._note = note
         self._frames: Iterator[tuple[float, Path]] | None = None
+        self._has_read = False
 
     def __repr__(self) -> str:
         return f"FolderSource({self.name!r})"
@@ -64,29 +67,36 @@ class FolderSource:
             raise SourceError(f"{found}; name a folder whose images are the frames") from error
         pace = Pace(self._rate)
         times = ((number / self._recorded_rate, path) for number, path in enumerate(paths))
+        self._has_read = False
         self._frames = ((seconds, path) for seconds, path in times if pace.is_due(seconds))
 
     def read(self) -> tuple[Pixels, float | None] | None:
         """Return the next image and its time since the start, or None at the end.
 
         Raises:
-            SourceError: the folder is not open, or an image is larger than `most_pixels`.
+            SourceError: the folder is not open, an image is larger than `most_pixels`, or no image can be read.
         """
         if self._frames is None:
             raise SourceError(f"{self.name}: is not open; call open() first")
         for seconds, path in self._frames:
             try:
-                pixels = load_image(path)
+                image = read_image(path)
             except ImageError as error:
                 self._note(f"{error}; skipped")
                 continue
-            height, width = pixels.shape[:2]
+            if image.damage:
+                self._note(f"{path}: is damaged ({image.damage}); skipped")
+                continue
+            height, width = image.pixels.shape[:2]
             if width * height > self._most_pixels:
                 raise SourceError(
                     f"{path}: found {width:,} x {height:,} pixels, expected at most {self._most_pixels:,} pixels; make"
                     " the images smaller"
                 )
-            return pixels, seconds
+            self._has_read = True
+            return image.pixels, seconds
+        if not self._has_read:
+            raise SourceError(f"{self.name}: no image can be read; name a folder whose images are the frames")
         return None
 
     def close(self) -> None:

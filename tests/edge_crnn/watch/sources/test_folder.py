@@ -45,6 +45,23 @@ def test_an_image_that_cannot_be_read_is_noted(folder: Path) -> None:
     assert "004.jpg" in notes[0]
 
 
+def test_a_damaged_image_is_noted_although_it_can_be_decoded(folder: Path) -> None:
+    whole = (folder / "004.jpg").read_bytes()
+    (folder / "004.jpg").write_bytes(whole[:-40])
+    notes: list[str] = []
+    numbers = [number for number, _ in read(FolderSource(str(folder), note=notes.append))]
+    assert numbers == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert "004.jpg" in notes[0]
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", jpeg(frame(1))[:-40]])
+def test_a_folder_of_which_no_image_can_be_read_is_an_error(content: bytes, tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.jpg").write_bytes(content)
+    with pytest.raises(SourceError, match="no image can be read"):
+        read(FolderSource(str(tmp_path), note=[].append))
+
+
 def test_large_images_are_refused(folder: Path) -> None:
     with pytest.raises(SourceError, match="64 x 48"):
         read(FolderSource(str(folder), most_pixels=1000))

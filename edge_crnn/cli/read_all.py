@@ -214,7 +214,10 @@ def _report(tally: _Tally) -> int:
         others = f" for these and {len(reasons) - _SHOWN:,} other reasons" if len(reasons) > _SHOWN else ""
         noun = "part is" if len(tally.left) == 1 else "parts are"
         _note(f"{len(tally.left):,} {noun} left{others}; run the same command again to read what is left")
-    return 1 if tally.left else 0
+    none_read = 0 < tally.read == tally.errors
+    if none_read:
+        _note("no image could be read; see the column `error` of the rows")
+    return 1 if tally.left or none_read else 0
 
 
 def _advance(tally: _Tally, show: Callable[[str], None] | None, images: int) -> None:

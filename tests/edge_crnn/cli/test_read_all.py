@@ -110,3 +110,16 @@ def test_a_job_that_is_killed_at_any_moment_reads_every_image_once(
                 shard.unlink()
     assert main(words) == 0
     check(output, tiny_labels)
+
+
+@pytest.mark.parametrize(("damaged", "status"), [(("00.png", "01.png"), 1), (("00.png",), 0)])
+def test_a_run_that_could_read_no_image_fails(
+    damaged: tuple[str, ...], status: int, folder: Path, tmp_path: Path, tiny_artifact: Path
+) -> None:
+    """The kind of PaddleOCR#17876: work that has no result must not end as if it had."""
+    inputs = [folder / "00.png", folder / "01.png"]
+    for name in damaged:
+        (folder / name).write_bytes(b"no image")
+    words = ["read-all", *map(str, inputs), "-o", str(tmp_path / "out"), "--model", str(tiny_artifact)]
+    assert main([*words, "--workers", "1"]) == status
+    assert len(rows(tmp_path / "out")) == 2

@@ -14,7 +14,8 @@ from tests.arm.conftest import CACHE, ROOT
 
 pytestmark = pytest.mark.arm_full
 
-RECORD = ROOT / "benchmarks" / "results" / "instructions.json"
+RESULTS = ROOT / "benchmarks" / "results"
+RECORD = RESULTS / "instructions.json"
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +62,17 @@ def test_each_instruction_is_counted_once_and_in_its_class(counter: Counter) -> 
             assert extra == pytest.approx(times * (field == name), abs=times / 5), (name, field)
 
 
-def test_our_artifacts_take_no_more_instructions_than_recorded(counter: Counter, tmp_path: Path) -> None:
-    source = Source(ROOT / "models" / "plates.keras", ROOT / "samples" / "calibration", tmp_path)
-    names = ["edge-crnn int8", "edge-crnn dynamic", "edge-crnn int8-full"]
+@pytest.mark.parametrize(
+    ("model", "names", "record"),
+    [
+        ("plates", ["edge-crnn int8", "edge-crnn dynamic", "edge-crnn int8-full"], RECORD),
+        ("plates-slim", ["edge-crnn int8"], RESULTS / "instructions-slim.json"),
+    ],
+)
+def test_our_artifacts_take_no_more_instructions_than_recorded(
+    model: str, names: list[str], record: Path, counter: Counter, tmp_path: Path
+) -> None:
+    source = Source(ROOT / "models" / f"{model}.keras", ROOT / "samples" / "calibration", tmp_path)
     counts = measure(counter, source, [MAKERS[name](source) for name in names])
     assert len(counts) == len(names) * len(CPUS)
-    assert costlier(counts, recorded(RECORD)) == []
+    assert costlier(counts, recorded(record)) == []

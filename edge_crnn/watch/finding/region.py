@@ -42,11 +42,11 @@ class Region:
     def __post_init__(self) -> None:
         if not self.name.strip() or not self.name.isprintable():
             raise InputError(f"region has the name {self.name!r}, expected printable characters")
-        if len(self.points) < 3 or _area(self.points) < _LEAST_AREA:
-            raise InputError(f"region {self.name}: the polygon has no area; give at least 3 points around the road")
         for share in (value for point in (*self.points, *(self.corners or ())) for value in point):
             if not 0 <= share <= 1:
                 raise InputError(f"region {self.name}: found the coordinate {share:g}, expected a share from 0 to 1")
+        if len(self.points) < 3 or _area(self.points) < _LEAST_AREA:
+            raise InputError(f"region {self.name}: the polygon has no area; give at least 3 points around the road")
         least, most = self.heights
         if not 0 < least < most < math.inf or (least < 1) != (most < 1):
             raise InputError(

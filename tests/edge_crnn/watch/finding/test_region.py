@@ -28,6 +28,8 @@ def test_text_gives_the_region() -> None:
         ("gate: 0,0 1", "no pair of numbers"),
         ("gate: 0,0 1,1", "no area"),
         ("gate: 0,0 2,0 1,1", "a share from 0 to 1"),
+        ("gate: 0,0 1e999,0 1,1", "a share from 0 to 1"),
+        ("gate: 0,0 nan,0 1,1", "a share from 0 to 1"),
         ("gate: size=3,4", "option 'size'"),
         ("gate: heights=80,20", "smaller one first"),
         ("gate: heights=0.1,20", "both"),

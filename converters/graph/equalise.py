@@ -17,7 +17,7 @@ import numpy as np
 
 from .cells import Array
 from .graph import Graph
-from .nodes import Conv, Node, Pad, Pool
+from .nodes import Conv, Pad, Pool
 
 _LEAST = 1.0
 """Least standard deviation of the exponents. Where most channels are alike, moving scales gains nothing."""
@@ -27,26 +27,24 @@ _MOST = 6.0
 
 def equalised(graph: Graph) -> Graph:
     """Return the graph with scales moved between its convolutions; every result stays the same."""
-    nodes: dict[str, Node] = {node.name: node for node in graph.nodes}
-    users: dict[str, list[str]] = {}
-    for node in graph.nodes:
-        for name in node.inputs:
-            users.setdefault(name, []).append(node.name)
-    for name in [node.name for node in graph.nodes]:
-        first, second = nodes[name], _next_convolution(name, nodes, users)
-        if isinstance(first, Conv) and first.activation == "relu" and second is not None:
+    nodes = dict(graph.by_name)
+    for name in graph.by_name:
+        first, following = nodes[name], _next_convolution(name, graph)
+        if isinstance(first, Conv) and first.activation == "relu" and following is not None:
+            second = nodes[following]
+            assert isinstance(second, Conv)
             scales = _scales(first, second)
             nodes[name] = replace(first, kernel=first.kernel / scales, bias=first.bias / scales)
-            nodes[second.name] = replace(second, kernel=second.kernel * scales[:, None])
+            nodes[following] = replace(second, kernel=second.kernel * scales[:, None])
     return Graph(graph.input_shape, tuple(nodes.values()))
 
 
-def _next_convolution(name: str, nodes: dict[str, Node], users: dict[str, list[str]]) -> Conv | None:
-    """Return the convolution that alone uses a value, perhaps padded and pooled; None if there is no such one."""
-    while len(users.get(name, [])) == 1:
-        node = nodes[users[name][0]]
+def _next_convolution(name: str, graph: Graph) -> str | None:
+    """Return the name of the convolution that alone uses a value, perhaps padded and pooled; None if there is none."""
+    while len(graph.consumers[name]) == 1:
+        (node,) = graph.consumers[name]
         if isinstance(node, Conv):
-            return node if node.groups == 1 else None
+            return node.name if node.groups == 1 else None
         if not (isinstance(node, Pool) or (isinstance(node, Pad) and node.value == 0)):
             return None
         name = node.name
@@ -58,9 +56,8 @@ def _scales(first: Conv, second: Conv) -> Array:
 
     That is the square root of the ratio of its values to the weights that they meet, relative to the other channels.
     """
-    values = np.sqrt(
-        (np.square(first.kernel, dtype=np.float64)).sum((0, 1, 2)) + np.square(first.bias, dtype=np.float64)
-    )
+    squares = np.square(first.kernel, dtype=np.float64).sum((0, 1, 2)) + np.square(first.bias, dtype=np.float64)
+    values = np.sqrt(squares)
     weights = np.abs(second.kernel).max((0, 1, 3)).astype(np.float64)
     scales = np.ones(len(values), np.float32)
     used = (values > 0) & (weights > 0)

@@ -12,6 +12,8 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 """(H, W, 3) uint8, BGR."""
 Quad: TypeAlias = npt.NDArray[np.float32]
 """(4, 2) float32: corners (x, y) in pixels of the frame, clockwise from the top left one as the text reads."""
+Bounds: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right and bottom of a box."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +29,20 @@ class Frame:
     pixels: Pixels
 
 
-def box_of(quad: Quad) -> tuple[float, float, float, float]:
+def box_of(quad: Quad) -> Bounds:
     """Return the least and the greatest x and y of a quadrilateral: (left, top, right, bottom)."""
     left, top = quad.min(axis=0)
     right, bottom = quad.max(axis=0)
     return float(left), float(top), float(right), float(bottom)
+
+
+def shared(one: Bounds, other: Bounds) -> float:
+    """Return the share of the smaller box that two boxes have in common, in [0, 1]."""
+    left, top, right, bottom = one
+    other_left, other_top, other_right, other_bottom = other
+    width = min(right, other_right) - max(left, other_left)
+    height = min(bottom, other_bottom) - max(top, other_top)
+    if width <= 0 or height <= 0:
+        return 0.0
+    smaller = min((right - left) * (bottom - top), (other_right - other_left) * (other_bottom - other_top))
+    return min(width * height / smaller, 1.0)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .frame import Quad, box_of
+from .frame import Bounds, Quad, box_of, shared
 
 
 class Place(NamedTuple):
@@ -21,7 +21,7 @@ class Place(NamedTuple):
     """Mean length of the upper and lower edge, at least 1."""
     height: float
     """Mean length of the left and right edge, at least 1."""
-    box: tuple[float, float, float, float]
+    box: Bounds
     """Left, top, right and bottom."""
 
     @classmethod
@@ -44,11 +44,4 @@ class Place(NamedTuple):
 
     def overlap(self, other: Place) -> float:
         """Return the share of the smaller box that the boxes have in common, in [0, 1]."""
-        left, top, right, bottom = self.box
-        other_left, other_top, other_right, other_bottom = other.box
-        width = min(right, other_right) - max(left, other_left)
-        height = min(bottom, other_bottom) - max(top, other_top)
-        if width <= 0 or height <= 0:
-            return 0.0
-        smaller = min((right - left) * (bottom - top), (other_right - other_left) * (other_bottom - other_top))
-        return min(width * height / smaller, 1.0)
+        return shared(self.box, other.box)

@@ -7,11 +7,11 @@ size changes is looked at anew, because a car that comes nearer becomes legible.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from ..frame import Quad
+from ..place import Place
 
 _FIRST_WAIT = 0.2
 """Seconds that a place waits after the first round of windows."""
@@ -29,12 +29,11 @@ _GROWN = 1.2
 class Attempt:
     """A place, and how often it was read in vain."""
 
-    def __init__(self, centre: tuple[float, float], height: float) -> None:
+    def __init__(self, place: Place) -> None:
         self.windows: Sequence[Quad] = ()
         """What the place suggests in the current frame, the likeliest window first."""
-        self._centre = centre
-        self._height = height
-        self._first_height = height
+        self._place = place
+        self._first_height = place.height
         self._failures = 0
         self._due = float("-inf")
         self._seen = float("-inf")
@@ -61,23 +60,21 @@ class Attempt:
         if self._failures % len(self.windows) == 0:
             self._due = seconds + min(_FIRST_WAIT * 2 ** min(self.rounds - 1, 10), _LONGEST_WAIT)
 
-    def is_at(self, centre: tuple[float, float], height: float) -> bool:
+    def is_at(self, place: Place) -> bool:
         """Return whether a suggestion may be this place."""
-        larger = max(height, self._height)
-        apart = np.hypot(centre[0] - self._centre[0], centre[1] - self._centre[1])
-        return bool(larger <= _SIMILAR * min(height, self._height) and apart <= _MOVED * larger)
+        smaller, larger = sorted((place.height, self._place.height))
+        return larger <= _SIMILAR * smaller and self.distance(place) <= _MOVED * larger
 
-    def distance(self, centre: tuple[float, float]) -> float:
+    def distance(self, place: Place) -> float:
         """Return how far a suggestion is from this place, in pixels."""
-        return float(np.hypot(centre[0] - self._centre[0], centre[1] - self._centre[1]))
+        return math.hypot(place.x - self._place.x, place.y - self._place.y)
 
-    def suggest(self, windows: Sequence[Quad], centre: tuple[float, float], height: float, seconds: float) -> None:
+    def suggest(self, windows: Sequence[Quad], place: Place, seconds: float) -> None:
         """Take what the place suggests in the frame of this time."""
-        self.windows, self._centre, self._height, self._seen = windows, centre, height, seconds
+        self.windows, self._place, self._seen = windows, place, seconds
         self.suggestions += 1
-        ratio = height / self._first_height
-        if not 1 / _GROWN < ratio < _GROWN:
-            self._first_height, self._failures, self._due = height, 0, float("-inf")
+        if not 1 / _GROWN < place.height / self._first_height < _GROWN:
+            self._first_height, self._failures, self._due = place.height, 0, float("-inf")
 
     def is_forgotten(self, seconds: float) -> bool:
         """Return whether the place was suggested too long ago."""
@@ -104,25 +101,16 @@ class Attempts:
         free = list(self._attempts)
         current = []
         for windows in places:
-            centre, height = _centre(windows[0]), _height(windows[0])
-            candidates = [attempt for attempt in free if attempt.is_at(centre, height)]
+            place = Place.of(windows[0])
+            candidates = [attempt for attempt in free if attempt.is_at(place)]
             if candidates:
-                attempt = min(candidates, key=lambda candidate: candidate.distance(centre))
+                attempt = min(candidates, key=lambda candidate: candidate.distance(place))
                 free.remove(attempt)
             else:
-                attempt = Attempt(centre, height)
+                attempt = Attempt(place)
                 self._attempts.append(attempt)
-            attempt.suggest(windows, centre, height, seconds)
+            attempt.suggest(windows, place, seconds)
             current.append(attempt)
         ready = [attempt for attempt in current if attempt.is_due(seconds)]
         # The sort is stable.
         return sorted(ready, key=lambda attempt: (attempt.rounds, attempt.suggestions == 1))[:most]
-
-
-def _centre(quad: Quad) -> tuple[float, float]:
-    x, y = quad.mean(axis=0).tolist()
-    return x, y
-
-
-def _height(quad: Quad) -> float:
-    return float(np.hypot(*(quad[3] - quad[0])) + np.hypot(*(quad[2] - quad[1]))) / 2

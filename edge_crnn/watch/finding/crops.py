@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from ..frame import Pixels, Quad
 from ..opencv import opencv
@@ -30,10 +29,8 @@ def crop_of(pixels: Pixels, quad: Quad) -> Pixels:
 
 def varied(quad: Quad) -> list[Quad]:
     """Return the quadrilateral a little larger, smaller, shifted and sheared: windows that may fit the plate better."""
-    across = (quad[1] - quad[0] + quad[2] - quad[3]) / 2
-    down = (quad[3] - quad[0] + quad[2] - quad[1]) / 2
     return [
-        _moved(quad, across, down, shifts)
+        _moved(quad, shifts)
         for shifts in (
             ((-0.08, 0), (0, 0), (0, 0), (-0.08, 0)),  # wider to the left
             ((0, 0), (0.08, 0), (0.08, 0), (0, 0)),  # wider to the right
@@ -48,13 +45,13 @@ def varied(quad: Quad) -> list[Quad]:
 
 def widened(quad: Quad) -> Quad:
     """Return the quadrilateral wider to the left, where a cut plate may go on."""
+    return _moved(quad, ((-0.15, 0), (0, 0), (0, 0), (-0.15, 0)))
+
+
+def _moved(quad: Quad, shifts: tuple[tuple[float, float], ...]) -> Quad:
+    """Move every corner by shares of the quadrilateral's width and height."""
     across = (quad[1] - quad[0] + quad[2] - quad[3]) / 2
-    return _moved(quad, across, across, ((-0.15, 0), (0, 0), (0, 0), (-0.15, 0)))
-
-
-def _moved(
-    quad: Quad, across: npt.NDArray[np.float32], down: npt.NDArray[np.float32], shifts: tuple[tuple[float, float], ...]
-) -> Quad:
+    down = (quad[3] - quad[0] + quad[2] - quad[1]) / 2
     moves = np.array(shifts, np.float32)
     result: Quad = (quad + moves[:, :1] * across + moves[:, 1:] * down).astype(np.float32)
     return result

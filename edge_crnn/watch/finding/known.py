@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..frame import Quad
+from ..place import Place
 
 _KEPT = 2.0
 """Seconds after which a plate that is read no longer is looked for like any other."""
@@ -58,7 +59,7 @@ class Known:
         if gap > 0:
             # Windows around one plate differ a little, so a single step is not its speed.
             self._speed += ((quad.mean(axis=0) - self.quad.mean(axis=0)) / gap - self._speed) / 2
-            growth = math.log(max(_size(quad), 1e-3) / max(_size(self.quad), 1e-3)) / gap
+            growth = math.log(Place.of(quad).width / Place.of(self.quad).width) / gap
             self._growth += (min(max(growth, -_FASTEST_GROWTH), _FASTEST_GROWTH) - self._growth) / 2
         self.quad, self._seconds = quad, seconds
         self._readings.append(True)
@@ -73,7 +74,3 @@ class Known:
     def is_lost(self, seconds: float) -> bool:
         """Return whether it was read too long ago."""
         return seconds - self._seconds > _KEPT
-
-
-def _size(quad: Quad) -> float:
-    return float(np.hypot(*(quad[1] - quad[0])) + np.hypot(*(quad[2] - quad[3])))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-import numpy as np
-
-from ..frame import Quad, box_of
+from ..frame import Quad, box_of, shared
 from ..sighting import Sighting
 
 _OVERLAP = 0.3
@@ -17,10 +15,7 @@ _DOUBTFUL = 0.1
 
 def overlap(one: Quad, other: Quad) -> float:
     """Return the share of the smaller one's box that both boxes have, in [0, 1]."""
-    first, second = np.array(box_of(one)), np.array(box_of(other))
-    shared = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
-    smaller = min(np.prod(first[2:] - first[:2]), np.prod(second[2:] - second[:2]))
-    return float(np.prod(np.maximum(shared, 0)) / max(float(smaller), 1e-9))
+    return shared(box_of(one), box_of(other))
 
 
 def merged(sightings: Iterable[Sighting]) -> list[Sighting]:

@@ -94,12 +94,10 @@ class Motion:
         cv2 = opencv()
         connected = _connected(changed)
         grown = cv2.dilate(connected, np.ones((2 * _AROUND + 1, 2 * _AROUND + 1), np.uint8))
-        number, labels = cv2.connectedComponents(grown, connectivity=8, ltype=cv2.CV_16U)
+        number, labels, stats, _ = cv2.connectedComponentsWithStats(grown, connectivity=8, ltype=cv2.CV_16U)
         sizes = np.bincount(labels[connected > 0], minlength=number)
-        boxes = []
-        for label in np.flatnonzero(sizes >= self._least_cells):
-            rows, columns = (np.flatnonzero((labels == label).any(axis=axis)) for axis in (1, 0))
-            boxes.append(Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
+        large = stats[sizes >= self._least_cells, :4].tolist()
+        boxes = [Box(left, top, left + width, top + height) for left, top, width, height in large]
         return [self._in_frame(box, changed.shape) for box in _disjoint(boxes)]
 
     def _in_frame(self, cells: Box, shape: tuple[int, ...]) -> Box:

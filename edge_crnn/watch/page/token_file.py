@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
-import stat
 from pathlib import Path
 
 from ...errors import InputError, OutputError
-from ..secret_file import create_secret
+from ..secret_file import create_secret, read_secret
 
 _TOKEN_BYTES = 32
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{20,200}")
@@ -26,13 +24,9 @@ def read_token(path: Path) -> str:
     try:
         if not path.exists():
             create_secret(path, f"{secrets.token_urlsafe(_TOKEN_BYTES)}\n".encode())
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            content = file.read(1024)
+        content = read_secret(path, "token", 1024)
     except OSError as error:
         raise OutputError(error.errno, f"{path}: cannot read or create the token ({error.strerror})") from error
-    if mode & 0o077:
-        raise InputError(f"{path}: other users may read the token (mode {mode:04o}); run: chmod 600 {path}")
     token = content.decode("ascii", "replace").strip()
     if not _TOKEN.fullmatch(token):
         raise InputError(

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
-import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -21,7 +19,7 @@ import numpy as np
 from ...errors import InputError, OutputError
 from ..event import Event
 from ..protocols import CLOSE_S, Sink
-from ..secret_file import create_secret
+from ..secret_file import create_secret, read_secret
 
 _KEY_BYTES: Final = 32
 _MOST_KEY_BYTES: Final = 1024
@@ -73,13 +71,9 @@ def load_key(path: Path) -> bytes:
     if not path.exists():
         _create(path)
     try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            key = file.read(_MOST_KEY_BYTES + 1).strip()
+        key = read_secret(path, "key", _MOST_KEY_BYTES + 1).strip()
     except OSError as error:
         raise InputError(f"{path}: the key cannot be read ({error.strerror}); name a file that you own") from error
-    if mode & 0o077:
-        raise InputError(f"{path}: has mode {mode:04o}, so others may read the key; run `chmod 600 {path}`")
     if not _KEY_BYTES <= len(key) <= _MOST_KEY_BYTES:
         raise InputError(
             f"{path}: has {len(key)} bytes, expected a key of {_KEY_BYTES} to {_MOST_KEY_BYTES}; name a new file to"

@@ -5,47 +5,21 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.edge_crnn.scale.stub import rows
+from tests.edge_crnn.scale.killed import check_rows, children, start, write_images
 
-ROOT = Path(__file__).parents[3]
 IMAGES = 400
+SECONDS = 0.002
+"""Time for reading an image."""
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for number in range(IMAGES):
-        (folder / f"{number:04d}.png").write_bytes(b"broken" if number % 50 == 7 else f"text {number}".encode())
-    return folder
-
-
-def children(pid: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
-def check(output: Path) -> None:
-    found = rows(output)
-    assert [row["image"].rpartition("/")[2] for row in found] == [f"{number:04d}.png" for number in range(IMAGES)]
-    for number, row in enumerate(found):
-        is_broken = number % 50 == 7
-        assert row["text"] == (None if is_broken else f"text {number}")
-        assert (row["error"] is not None) == is_broken
-
-
-def start(folder: Path, output: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.edge_crnn.scale.stub", str(folder), str(output), "2", "0.002"]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return write_images(tmp_path / "in", IMAGES)
 
 
 @pytest.mark.thorough
@@ -56,7 +30,7 @@ def test_every_image_is_read_once(folder: Path, tmp_path: Path, victim: str) -> 
     chance = random.Random(victim)
     kills = 0
     for _ in range(40):
-        process = start(folder, output)
+        process = start(folder, output, SECONDS)
         while process.poll() is None and kills < 5:
             time.sleep(chance.uniform(0, 0.6))
             target = [process.pid] if victim == "driver" else children(process.pid)
@@ -70,13 +44,12 @@ def test_every_image_is_read_once(folder: Path, tmp_path: Path, victim: str) -> 
     else:
         pytest.fail("the job is never done")
     assert kills
-    check(output)
-    assert not [path for path in output.iterdir() if path.name.endswith(".partial")]
+    check_rows(output, IMAGES)
 
 
 @pytest.mark.thorough
 def test_readers_end_with_their_driver(folder: Path, tmp_path: Path) -> None:
-    process = start(folder, tmp_path / "out")
+    process = start(folder, tmp_path / "out", SECONDS)
     deadline = time.monotonic() + 60
     while not (readers := children(process.pid)) and time.monotonic() < deadline:
         time.sleep(0.05)

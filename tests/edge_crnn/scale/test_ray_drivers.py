@@ -19,10 +19,11 @@ from typing import Any
 
 import pytest
 
-from tests.edge_crnn.scale.stub import rows
+from tests.edge_crnn.scale.killed import ROOT, check_rows, children, start, write_images
 
-ROOT = Path(__file__).parents[3]
 IMAGES = 1600
+SECONDS = 0.01
+"""Time for reading an image."""
 KILLS = 20
 ACTORS_DIED = b"ended before they could read"
 
@@ -51,17 +52,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for number in range(IMAGES):
-        (folder / f"{number:04d}.png").write_bytes(b"broken" if number % 50 == 7 else f"text {number}".encode())
-    return folder
-
-
-def start(address: str, folder: Path, output: Path) -> subprocess.Popen[bytes]:
-    words = [str(folder), str(output), "2", "0.01", address]
-    command = [sys.executable, "-m", "tests.edge_crnn.scale.stub", *words]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return write_images(tmp_path / "in", IMAGES)
 
 
 def raylet(node: Any) -> int:
@@ -70,15 +61,14 @@ def raylet(node: Any) -> int:
 
 def actors(node: Any) -> list[int]:
     """Return the actors on a node that read parts."""
-    pid = raylet(node)
-    found = []
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        try:
-            if Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"ray::_Parts"):
-                found.append(int(child))
-        except OSError:
-            continue
-    return found
+    return [child for child in children(raylet(node)) if _command(child).startswith(b"ray::_Parts")]
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has ended
+        return b""
 
 
 def kill(pids: list[int]) -> None:
@@ -95,20 +85,10 @@ def kill_node(cluster: Any, node: Any) -> None:
     cluster.remove_node(node, allow_graceful=False)
 
 
-def check(output: Path) -> None:
-    found = rows(output)
-    assert [row["image"].rpartition("/")[2] for row in found] == [f"{number:04d}.png" for number in range(IMAGES)]
-    for number, row in enumerate(found):
-        is_broken = number % 50 == 7
-        assert row["text"] == (None if is_broken else f"text {number}")
-        assert (row["error"] is not None) == is_broken
-    assert not [path for path in output.iterdir() if path.name.endswith(".partial")]
-
-
 def await_shards(output: Path, count: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 300
     while len(list(output.glob("part-*"))) < count:
-        assert process.poll() is None
+        assert process.poll() is None, process.communicate()[1].decode()
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -118,7 +98,7 @@ def test_every_image_is_read_once(cluster: Any, folder: Path, tmp_path: Path) ->
     chance = random.Random(20)
     victims = chance.sample(["driver", "actor", "node"] * 7, KILLS)
     kills: Counter[str] = Counter()
-    process = start(cluster.address, folder, output)
+    process = start(folder, output, SECONDS, cluster.address)
     while victims:
         time.sleep(chance.uniform(0.1, 3))
         running = [pid for node in cluster.worker_nodes for pid in actors(node)]
@@ -139,19 +119,19 @@ def test_every_image_is_read_once(cluster: Any, folder: Path, tmp_path: Path) ->
             if process.returncode == 0:  # more work for the other kills
                 for shard in chance.sample(sorted(output.glob("part-*")), 12):
                     shard.unlink()
-            process = start(cluster.address, folder, output)
+            process = start(folder, output, SECONDS, cluster.address)
     _, errors = process.communicate(timeout=600)
     while process.returncode and ACTORS_DIED in errors:
-        process = start(cluster.address, folder, output)
+        process = start(folder, output, SECONDS, cluster.address)
         _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors.decode()
     assert kills.total() == KILLS
-    check(output)
+    check_rows(output, IMAGES)
 
 
 def test_a_job_continues_on_the_other_node(cluster: Any, folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    process = start(cluster.address, folder, output)
+    process = start(folder, output, SECONDS, cluster.address)
     await_shards(output, 3, process)
     node, other = cluster.worker_nodes
     assert actors(node)
@@ -161,7 +141,7 @@ def test_a_job_continues_on_the_other_node(cluster: Any, folder: Path, tmp_path:
     assert process.returncode == 0, errors.decode()
     assert list(cluster.worker_nodes) == [other]
     assert done < 25
-    check(output)
+    check_rows(output, IMAGES)
 
 
 def test_a_driver_outside_the_cluster(cluster: Any, folder: Path, tmp_path: Path) -> None:
@@ -175,7 +155,7 @@ def test_a_driver_outside_the_cluster(cluster: Any, folder: Path, tmp_path: Path
     )
     try:
         await_port(port)
-        process = start(f"ray://127.0.0.1:{port}", folder, tmp_path / "out")
+        process = start(folder, tmp_path / "out", SECONDS, f"ray://127.0.0.1:{port}")
         await_shards(tmp_path / "out", 3, process)
         kill([pid for node in cluster.worker_nodes for pid in actors(node)][:1])
         _, errors = process.communicate(timeout=300)
@@ -183,7 +163,7 @@ def test_a_driver_outside_the_cluster(cluster: Any, folder: Path, tmp_path: Path
     finally:
         server.kill()
         server.communicate()
-    check(tmp_path / "out")
+    check_rows(tmp_path / "out", IMAGES)
 
 
 def await_port(port: int) -> None:

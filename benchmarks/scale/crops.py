@@ -14,7 +14,7 @@ Format: TypeAlias = Literal["jpg", "png"]
 
 ROW_GROUP = 500
 FILES_PER_CORE = 2
-"""Files of a turn for each core."""
+"""Number of files per core in a turn."""
 _WARM_UP = 64
 """Images of a file that is read before the measurement."""
 

@@ -22,12 +22,12 @@ from .storage import File
 Kind: TypeAlias = Literal["images", "parquet", "tar"]
 
 _PER_READER = 16
-"""Parts for each reader: a reader that finishes first waits for half a part on average, a thirtieth of its work."""
+"""Parts per reader. At the end, a reader waits for half a part on average, which is a thirtieth of its work."""
 _FEWEST = 64
-"""Images of a part, as far as there are so many: opening and writing a part takes the time of some images."""
+"""Least number of images of a part, because opening and writing a part takes as long as reading some images."""
 _SERVED = 2
-"""Readers to which the driver of a cluster can give a part in the time of an image (1 to 2 ms for each): a part has at
-least as many images as it takes to serve all readers."""
+"""Number of readers that the driver of a cluster can give a part while a reader reads one image (1 to 2 ms per part).
+A part lasts at least until all readers have one."""
 _MOST = 4096
 """Images of a part, as far as its kind allows: a kill loses the parts in work."""
 _SLICES = 16

@@ -1,6 +1,6 @@
 """Every write, fsync, rename, lock, open and read of a command fails in turn: nothing is lost or left half-written.
 
-`make faults` tries all of them, which takes half an hour. Otherwise a random sample is tried. What a command does
+`make faults` tries all of them, which takes 40 minutes. Otherwise a random sample is tried. What a command does
 alike with each of many images fails for the first, the second, the middle and the last of them.
 """
 

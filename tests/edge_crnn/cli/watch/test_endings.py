@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +20,16 @@ pytestmark = [
     pytest.mark.thorough,
     pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process there"),
 ]
+
+
+@contextmanager
+def delivering(recording: Recording, lines: Path) -> Iterator[tuple[subprocess.Popen[str], list[dict[str, Any]]]]:
+    """Yield a command whose recording has ended, but whose webhook does not answer, and the events that it printed."""
+    options = ("--format", "jsonl", "--lines", lines)
+    with silent_server() as url, watching(recording.path, *options, "--webhook", url) as process:
+        printed = read_until(process, "end")
+        time.sleep(0.2)
+        yield process, printed
 
 
 def test_sigterm_ends_open_passages(frames: Path, tmp_path: Path) -> None:
@@ -30,34 +44,24 @@ def test_sigterm_ends_open_passages(frames: Path, tmp_path: Path) -> None:
 
 def test_sigterm_after_the_end_of_a_recording_lets_the_sinks_finish(recording: Recording, tmp_path: Path) -> None:
     lines = tmp_path / "events.jsonl"
-    with (
-        silent_server() as url,
-        watching(recording.path, "--format", "jsonl", "--lines", lines, "--webhook", url) as it,
-    ):
-        printed = read_until(it, "end")
-        time.sleep(0.2)
-        it.send_signal(signal.SIGTERM)
-        _, errors = it.communicate(timeout=PATIENCE_S)
-    assert it.returncode == 0
+    with delivering(recording, lines) as (process, printed):
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
     assert kinds(lines) == [event["kind"] for event in printed]
     assert "not delivered" in errors
 
 
 def test_a_second_signal_gives_up_waiting_and_keeps_every_line(recording: Recording, tmp_path: Path) -> None:
     lines = tmp_path / "events.jsonl"
-    with (
-        silent_server() as url,
-        watching(recording.path, "--format", "jsonl", "--lines", lines, "--webhook", url) as it,
-    ):
-        printed = read_until(it, "end")
-        time.sleep(0.2)
+    with delivering(recording, lines) as (process, printed):
         begin = time.monotonic()
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
-            it.send_signal(number)
+            process.send_signal(number)
             time.sleep(0.1)
-        _, errors = it.communicate(timeout=PATIENCE_S)
+        _, errors = process.communicate(timeout=PATIENCE_S)
         seconds = time.monotonic() - begin
-    assert it.returncode == 130
+    assert process.returncode == 130
     assert "not delivered" in errors
     assert "interrupted" in errors
     assert "Traceback" not in errors
